@@ -1,0 +1,50 @@
+# Every recipe sets up what it needs: only Python 3.11+, make and a network are asked of the machine.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: help
+help: ## list the recipes
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/ready: requirements.lock pyproject.toml
+	@echo "setting up .venv (about 5 GB with torch; once) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "Driftline needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version). Set PYTHON=python3.12, say."; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+.PHONY: setup
+setup: .venv/ready ## the environment and Kafka's jars, and nothing else
+	@$(BIN)/driftline broker --fetch
+
+.PHONY: demo
+demo: setup ## the whole system on real data; ends with a summary
+	@$(BIN)/driftline demo $(ARGS)
+
+.PHONY: test
+test: setup ## every test that runs without Docker and a GPU
+	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: check
+check: .venv/ready ## style, types, the arrows between the packages
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+.PHONY: audit
+audit: .venv/ready ## known vulnerabilities in the locked dependencies
+	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+
+.PHONY: lock
+lock: ## resolve requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --no-emit-index-url \
+	  --generate-hashes --no-header --quiet --output-file requirements.lock $(ARGS)
+	@sed -i '1i # Every dependency of every role and of the tests, for Python 3.11 to 3.13. Made by `make lock`.' requirements.lock
+
+.PHONY: clean
+clean: ## remove the environment and what the tools left
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache dist build *.egg-info
