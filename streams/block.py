@@ -1,0 +1,59 @@
+"""A block: consecutive records of one partition, as parallel columns."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Consecutive records of one partition in offset order. Offsets may have gaps (commit markers, aborted records).
+
+    ``topic`` is the logical name (no prefix); ``times`` are Kafka's timestamps in ms; ``headers`` entries are
+    None where a record has none.
+    """
+
+    topic: str
+    partition: int
+    offsets: Sequence[int]
+    times: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    headers: Sequence[list[tuple[str, bytes]] | None]
+
+    @classmethod
+    def of(cls, topic: str, partition: int, values: Sequence[bytes | None], first: int = 0, time: int = 0) -> "Block":
+        """Make a block of values alone, for tests and replays.
+
+        >>> Block.of("requests", 3, [b"{}"], first=1041).place(0)
+        'requests/3/1041'
+        """
+        n = len(values)
+        return cls(topic, partition, range(first, first + n), [time] * n, [None] * n, values, [None] * n)
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def first(self) -> int:
+        """Offset of the first record."""
+        return self.offsets[0]
+
+    @property
+    def last(self) -> int:
+        """Offset of the last record."""
+        return self.offsets[-1]
+
+    def place(self, row: int) -> str:
+        """Name a record as people say it: topic/partition/offset."""
+        return f"{self.topic}/{self.partition}/{self.offsets[row]}"
+
+    def __getitem__(self, rows: slice) -> "Block":
+        return Block(
+            self.topic,
+            self.partition,
+            self.offsets[rows],
+            self.times[rows],
+            self.keys[rows],
+            self.values[rows],
+            self.headers[rows],
+        )

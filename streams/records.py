@@ -1,0 +1,345 @@
+"""What every topic carries: the wire types, frozen and numbered.
+
+JSON topics (`predictions`, `feedback`, `models`, `outcomes`, `reports`, `alerts`, `retraining`) hold one
+Struct as UTF-8 JSON; `counts` holds one of `CountsMessage` as MessagePack, because it is mostly integer
+arrays. `observations` are Arrow blocks: see `streams.observation`. Times are integer milliseconds UTC. A
+reader refuses a format number it does not know.
+"""
+
+from typing import Literal
+
+import msgspec
+
+FORMAT = 1
+MINUTE_MS = 60_000
+
+Severity = Literal["watch", "warning", "critical"]
+IncidentKind = Literal["feature", "prediction", "performance", "quality"]
+IncidentEvent = Literal["open", "update", "close"]
+
+
+# --- requests' answers ----------------------------------------------------------------------------
+
+
+class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One answer on `predictions`: what clients read.
+
+    ``score`` is the probability of the positive class, the top class's probability, or the regression value;
+    ``prediction`` the class as text (the value's text for regression); ``scores`` all class probabilities
+    where there are more than two.
+    """
+
+    id: str
+    model: str
+    version: str
+    ts: int
+    score: float
+    prediction: str
+    route: str = "champion"
+    scores: dict[str, float] | None = None
+
+
+class Label(msgspec.Struct, frozen=True):
+    """One message on `feedback`: the truth about a prediction, possibly a correction of an earlier one (the
+    later ``ts`` wins).
+    """
+
+    id: str
+    label: str | float | bool
+    ts: int | str | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction joined with its label; a correction is the old one with ``sign`` -1 and the new one with +1."""
+
+    id: str
+    model: str
+    version: str
+    segment: str = ""
+    ts: int
+    score: float
+    prediction: str
+    label: str
+    label_ts: int
+    sign: Literal[1, -1] = 1
+    format: int = FORMAT
+
+
+# --- routes ---------------------------------------------------------------------------------------
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model is watched; part of its route, so that a replay knows what held when.
+
+    Parameters
+    ----------
+    false_alarm_every
+        Expected windows between false incidents, over everything watched of the model. 43,200 one-minute
+        windows is a month.
+    window_ms
+        Length of a window; a multiple of a minute.
+    window_rows_min
+        Windows with fewer rows merge with the next.
+    lateness_ms_max
+        How long after its end a window waits for stragglers, in event time.
+    label_wait_ms_max
+        How long after its end a window's performance waits for labels, in event time.
+    tolerances
+        Material effect by statistic: ``ks``, ``w1``, ``tvd``, ``rate`` (points), ``performance`` (share of
+        the reference loss).
+    budget
+        Share of the false-alarm budget by kind; sums to 1.
+    """
+
+    false_alarm_every: float = 43_200.0
+    window_ms: int = MINUTE_MS
+    window_rows_min: int = 200
+    lateness_ms_max: int = 60_000
+    label_wait_ms_max: int = 3_600_000
+    tolerances: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"ks": 0.05, "w1": 0.1, "tvd": 0.05, "rate": 0.01, "performance": 0.05}
+    )
+    budget: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"performance": 0.5, "prediction": 0.25, "feature": 0.15, "quality": 0.1}
+    )
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One event on `models`: from this epoch on, which versions serve a model and how it is watched.
+
+    ``canary`` maps a version to its share of requests, chosen by a hash of the request id; ``shadows`` score
+    every request and are observed only.
+    """
+
+    model: str
+    epoch: int
+    ts: int
+    champion: str
+    canary: dict[str, float] = {}
+    shadows: tuple[str, ...] = ()
+    watch: Watch = Watch()
+    reason: str = ""
+    format: int = FORMAT
+
+
+# --- counts: the judge's one input ----------------------------------------------------------------
+
+
+class MinuteCounts(msgspec.Struct, frozen=True, array_like=True):
+    """Integer sums of one event-time minute, for every column of a reference, in its order.
+
+    ``cells`` is little-endian int64, the cells of all columns end to end; ``moments`` int64 [columns, 2]
+    fixed-point sums of x and x^2; ``extremes`` float32 [columns, 2] smallest and largest finite value (NaN
+    where there is none). ``late`` rows came after their minute's window closed.
+    """
+
+    minute_ms: int
+    segment: str
+    late: bool
+    rows: int
+    cells: bytes
+    moments: bytes
+    extremes: bytes
+
+
+class PartialCounts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
+    """What one block of observations added, for one model version.
+
+    ``watermark_ms`` is the source partition's running maximum of event time after the block (absent on all
+    but the last part of a split); ``partitions`` how many partitions the source topic has: the judge's
+    watermark is the minimum over all of them that are not idle.
+    """
+
+    model: str
+    version: str
+    reference: str
+    topic: str
+    partition: int
+    first: int
+    last: int
+    partitions: int
+    watermark_ms: int | None
+    minutes: list[MinuteCounts]
+    format: int = FORMAT
+
+
+class LabelSums(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
+    """Joined labels of one (model, version, segment, minute of the prediction), per score cell of its reference.
+
+    ``cells`` is int64 [score cells, 4]: labelled rows, sum of labels (fixed point 2^12; 0 or 4096 for a
+    binary one), sum of scores (2^12), rows whose prediction was right. Corrections subtract.
+    """
+
+    model: str
+    version: str
+    reference: str
+    segment: str
+    minute_ms: int
+    cells: bytes
+    topic: str
+    partition: int
+    first: int
+    last: int
+    format: int = FORMAT
+
+
+class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
+    """A source partition has fallen silent and leaves the watermark's minimum until it speaks again."""
+
+    model: str
+    topic: str
+    partition: int
+    partitions: int
+    format: int = FORMAT
+
+
+class RouteCopy(msgspec.Struct, frozen=True, kw_only=True, tag="route"):
+    """A copy of a `models` event, so that the order of `counts` is the record of what was known when."""
+
+    model: str
+    route: Route
+    format: int = FORMAT
+
+
+CountsMessage = PartialCounts | LabelSums | Idle | RouteCopy
+
+
+# --- what the judge says --------------------------------------------------------------------------
+
+
+class ColumnReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One column in one closed window against its reference.
+
+    ``role`` is ``feature`` or ``prediction`` (the score); ``effect`` the headline size in ``statistic``'s
+    unit (``ks`` or ``tvd``) with its 95 % interval, against ``tolerance``; ``evidence`` the column's e-value
+    in windows (opens an incident at the budget). Rates are shares of the window's rows. Statistics that a
+    kind does not have are null.
+    """
+
+    name: str
+    role: Literal["feature", "prediction"]
+    kind: str
+    n: int
+    statistic: str
+    effect: float
+    effect_low: float
+    effect_high: float
+    tolerance: float
+    evidence: float
+    drifted: bool
+    ks: float | None = None
+    w1: float | None = None
+    psi: float | None = None
+    psi_bias: float | None = None
+    tvd: float | None = None
+    mean: float | None = None
+    null_rate: float = 0.0
+    unseen_rate: float = 0.0
+    out_of_range_rate: float = 0.0
+
+
+class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One performance figure of a window: ``auc``, ``accuracy``, ``brier``, ``mae``...
+
+    ``realised`` from the labels that have come, with its 95 % interval where there is one; ``estimated``
+    without labels; ``coverage`` the share of the window's predictions that have a label; ``reference`` the
+    figure on the training data.
+    """
+
+    metric: str
+    realised: float | None = None
+    low: float | None = None
+    high: float | None = None
+    estimated: float | None = None
+    reference: float | None = None
+    coverage: float = 0.0
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed window's numbers, one message on `reports`. ``revision`` counts restatements; the highest one holds."""
+
+    model: str
+    version: str
+    segment: str = ""
+    window_start: int
+    window_end: int
+    rows: int
+    late_rows: int = 0
+    revision: int = 0
+    reference: str
+    evidence: float
+    budget: float
+    columns: list[ColumnReport]
+    performance: list[MetricReport] = []
+    format: int = FORMAT
+
+
+class MovedLevel(msgspec.Struct, frozen=True):
+    """A cell or level that moved: its share in the reference and now."""
+
+    level: str
+    reference: float
+    current: float
+
+
+class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column named by an incident, with all that is needed to recompute the claim."""
+
+    name: str
+    role: Literal["feature", "prediction"]
+    statistic: str
+    effect: float
+    effect_low: float
+    effect_high: float
+    tolerance: float
+    evidence: float
+    n: int
+    change_point: int
+    levels: list[MovedLevel] = []
+    counts: list[int] = []
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of an incident's life, on `alerts`; ``id`` is its idempotency key.
+
+    ``page`` says that a person should be told now; ``change_point`` and its interval are event times;
+    ``text`` is one sentence to read aloud.
+    """
+
+    id: str
+    incident: str
+    event: IncidentEvent
+    model: str
+    version: str
+    segment: str = ""
+    ts: int
+    window_start: int
+    window_end: int
+    kind: IncidentKind
+    severity: Severity
+    page: bool
+    columns: list[MovedColumn]
+    change_point: int
+    change_point_low: int
+    change_point_high: int
+    evidence: float
+    budget: float
+    reference: str
+    epoch: int
+    text: str
+    format: int = FORMAT
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A retraining order on `retraining`: which model, because of which incident, on the data since when."""
+
+    id: str
+    model: str
+    version: str
+    incident: str
+    ts: int
+    columns: list[str]
+    since: int
+    until: int
+    reason: str
+    format: int = FORMAT

@@ -1,0 +1,96 @@
+"""What a stage is, and what it may ask for.
+
+A stage folds blocks into effects. It knows no Kafka, reads no clock and opens no socket, so it is tested with
+lists, and a replay is the same object fed from a closed range. One instance serves one input partition.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from streams.block import Block
+
+Headers = list[tuple[str, bytes]]
+
+
+class Publish(msgspec.Struct, frozen=True):
+    """One message that should leave.
+
+    ``topic`` is a name of `streams.topics` (no prefix). ``partition`` is set where the design wants the
+    source's number; else the key decides.
+    """
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    partition: int | None = None
+    headers: Headers | None = None
+
+
+class Effects(msgspec.Struct, frozen=True):
+    """What a block led to: messages, and up to 4 kB of memory that travels in the offset commit (PROTOCOL: no
+    other state survives a stage).
+    """
+
+    publish: Sequence[Publish] = ()
+    memory: str = ""
+
+
+class Stage(Protocol):
+    """Folds blocks of one partition: the same records give the same sums, whatever the split."""
+
+    def fold(self, block: Block) -> Effects: ...
+
+
+class Stateful(Stage, Protocol):
+    """A stage with more state than an offset's metadata holds; it is restored by its newest snapshot and a refold."""
+
+    def snapshot(self) -> bytes: ...
+
+    def restore(self, snapshot: bytes) -> None: ...
+
+
+class Step(Protocol):
+    """What a shell runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`."""
+
+    def assign(self, topic: str, partition: int, memory: str) -> None: ...
+
+    def revoke(self, topic: str, partition: int) -> None: ...
+
+    def fold(self, blocks: Sequence[Block]) -> Iterable[Effects]: ...
+
+
+class StageFactory(Protocol):
+    """Makes the stage of one partition from the memory that its last commit left."""
+
+    def __call__(self, topic: str, partition: int, memory: str) -> Stage: ...
+
+
+class PerPartition:
+    """A step that keeps one stage a partition.
+
+    >>> class Length:
+    ...     def fold(self, block):
+    ...         return Effects([Publish("counts", str(len(block)).encode())])
+    >>> step = PerPartition(lambda topic, partition, memory: Length())
+    >>> step.assign("requests", 0, "")
+    >>> [e.publish[0].value for e in step.fold([Block.of("requests", 0, [b"a", b"b"])])]
+    [b'2']
+    """
+
+    def __init__(self, factory: StageFactory) -> None:
+        self._factory = factory
+        self.stages: dict[tuple[str, int], Stage] = {}
+
+    def assign(self, topic: str, partition: int, memory: str) -> None:
+        """Begin a partition anew; whatever its former stage held is forgotten."""
+        self.stages[topic, partition] = self._factory(topic, partition, memory)
+
+    def revoke(self, topic: str, partition: int) -> None:
+        """Forget a partition."""
+        self.stages.pop((topic, partition), None)
+
+    def fold(self, blocks: Sequence[Block]) -> Iterable[Effects]:
+        """Fold each block by its partition's stage."""
+        return [self.stages[block.topic, block.partition].fold(block) for block in blocks]
