@@ -23,8 +23,10 @@ Kind = Literal["numeric", "categorical", "boolean"]
 
 #: Names of our own columns beside the features, in observations and in the store.
 RESERVED = frozenset(
-    ("id", "ts", "model", "version", "score", "prediction", "route", "segment", "label", "minute")
-    + ("offset", "row", "batch_rows", "source_topic", "source_partition", "source_offset")
+    """
+    id ts model version score prediction route segment label minute
+    offset row batch_rows source_topic source_partition source_offset
+    """.split()  # noqa: SIM905
 )
 
 

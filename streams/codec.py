@@ -1,0 +1,290 @@
+"""Requests in, rows out: JSON by a model's schema; what cannot be read is refused with its place and field.
+
+A request is ``{"id"?, "ts"?, "model"?, "features": {...}}`` or the same with the features at the top level.
+An absent id is ``topic/partition/offset``, an absent ts is Kafka's. Fields that the schema does not know are
+left alone.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Literal, get_args
+
+import msgspec
+import numpy as np
+
+from streams.block import Block
+from streams.schema import Feature, FeatureSchema, level_text
+
+#: Finds a model's name and schema; None asks for the default model, and gets None where there is none.
+Schemas = Callable[[str | None], tuple[str, FeatureSchema] | None]
+
+Reason = Literal[
+    "empty",
+    "oversize",
+    "undecodable",
+    "wrong_type",
+    "missing_field",
+    "unknown_model",
+    "impossible_timestamp",
+    "impossible_id",
+    "model_failed",
+    "unknown_prediction",
+]
+REASONS: tuple[str, ...] = get_args(Reason)
+
+REQUEST_BYTES_MAX = 512_000
+ID_CHARACTERS_MAX = 512
+AHEAD_MS_MAX = 3_600_000
+# An integer time below this is 1973 in milliseconds and this century in seconds: a client that sends seconds.
+_SECONDS_BELOW_MS = 100_000_000_000
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a record has no outcome but a dead letter: its position in the block, the reason, the field's path."""
+
+    at: int
+    reason: Reason
+    field: str
+    detail: str
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Decoded requests of one model, in block order.
+
+    Attributes
+    ----------
+    matrix
+        float32 [rows, features]; see `streams.schema`.
+    unseen
+        Per categorical column: row -> text of a level outside its categories.
+    ids
+        Request id, else ``topic/partition/offset``.
+    ts
+        int64 [rows], event time in ms.
+    at
+        int64 [rows], position in the block.
+    row
+        int32 [rows], place within the message; 0 but for messages of many requests.
+    """
+
+    schema: FeatureSchema
+    matrix: np.ndarray
+    unseen: dict[int, dict[int, str]]
+    ids: list[str]
+    ts: np.ndarray
+    at: np.ndarray
+    row: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class _Refused(Exception):
+    def __init__(self, reason: Reason, field: str, detail: str) -> None:
+        super().__init__(reason, field, detail)
+
+
+class JsonDecoder:
+    """Reads blocks of JSON requests.
+
+    >>> schema = FeatureSchema((Feature("age", required=True), Feature("city", "categorical", categories=("Rome",))))
+    >>> decode = JsonDecoder(lambda model: ("m", schema))
+    >>> values = [b'{"id":"a","features":{"age":41,"city":"Rome"}}', b'{"age":"x"}']
+    >>> rows, refused = decode(Block.of("requests", 0, values))
+    >>> rows["m"].matrix.tolist(), rows["m"].ids
+    ([[41.0, 0.0]], ['a'])
+    >>> refused[0].reason, refused[0].field, refused[0].detail
+    ('wrong_type', '$.age', 'Expected `float`, got `str`')
+    """
+
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+
+    def __call__(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
+        """Decode a block: rows by model, and the refused records."""
+        taken: dict[str, _Gathering] = {}
+        refused: list[Refusal] = []
+        for at in range(len(block)):
+            try:
+                model, schema, request, features = self._read(block, at)
+                id_ = _id(request.id, block, at)
+                ts = _event_time(request.ts, block.times[at])
+            except _Refused as why:
+                refused.append(Refusal(at, *why.args))
+                continue
+            taken.setdefault(model, _Gathering(schema)).add(at, id_, ts, features)
+        return {model: gathering.rows() for model, gathering in taken.items()}, refused
+
+    def _read(self, block: Block, at: int) -> tuple[str, FeatureSchema, Any, tuple[Any, ...]]:
+        value = block.values[at]
+        if not value:
+            raise _Refused("empty", "$", "the record has no value")
+        if len(value) > REQUEST_BYTES_MAX:
+            raise _Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
+        named = _model_header(block.headers[at])
+        found = self._find(named)
+        request, features = _decode(value, found[1])
+        if named is None and request.model is not None and request.model != found[0]:
+            found = self._find(request.model)
+            request, features = _decode(value, found[1])
+        return *found, request, features
+
+    def _find(self, model: str | None) -> tuple[str, FeatureSchema]:
+        found = self._schemas(model)
+        if found is None:
+            raise _Refused("unknown_model", "$.model", f"no route for {model!r}" if model else "no model is named")
+        return found
+
+
+def _model_header(headers: list[tuple[str, bytes]] | None) -> str | None:
+    for name, value in headers or ():
+        if name == "model":
+            return value.decode("utf-8", "replace")
+    return None
+
+
+@lru_cache(maxsize=256)
+def _decoder(schema: FeatureSchema) -> msgspec.json.Decoder[Any]:
+    """Build one Struct that takes both forms: features in an object of their own, or at the top level."""
+    fields = [(f"f{j}", *_field(feature)) for j, feature in enumerate(schema.features)]
+    rename = {f"f{j}": feature.name for j, feature in enumerate(schema.features)}
+    nested = msgspec.defstruct("Features", fields, rename=rename)
+    flat = [(name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind, *_ in fields]
+    own = [
+        ("id", str | int | None, None),
+        ("ts", int | float | str | None, None),
+        ("model", str | None, None),
+        ("features", nested | msgspec.UnsetType, msgspec.UNSET),
+    ]
+    return msgspec.json.Decoder(msgspec.defstruct("Request", [*own, *flat], rename=rename))
+
+
+def _field(feature: Feature) -> tuple[Any, ...]:
+    kind: Any = {"numeric": float, "boolean": bool | Literal[0, 1], "categorical": str | int | float}[feature.kind]
+    return (kind,) if feature.required else (kind | None, None)
+
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(?P<name>.*)`", re.DOTALL)
+
+
+def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
+    try:
+        request = _decoder(schema).decode(value)
+    except msgspec.ValidationError as error:
+        said = _AT.match(str(error))
+        what, path = (said["what"], said["path"] or "$") if said else (str(error), "$")
+        missing = _MISSING.search(what)
+        if missing:
+            raise _Refused("missing_field", f"{path}.{missing['name']}", what) from None
+        raise _Refused("wrong_type", path, what) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _Refused("undecodable", "$", str(error)) from None
+    if request.features is not msgspec.UNSET:
+        return request, msgspec.structs.astuple(request.features)
+    features = msgspec.structs.astuple(request)[4:]
+    if any(value is msgspec.UNSET for value in features):
+        features = tuple(_flat(v, f) for v, f in zip(features, schema.features, strict=True))
+    return request, features
+
+
+def _flat(value: Any, feature: Feature) -> Any:
+    if value is not msgspec.UNSET:
+        return value
+    if feature.required:
+        raise _Refused("missing_field", f"$.{feature.name}", f"Object missing required field `{feature.name}`")
+    return None
+
+
+def _id(value: str | int | None, block: Block, at: int) -> str:
+    if value is None:
+        return block.place(at)
+    text = str(value)
+    if not 0 < len(text) <= ID_CHARACTERS_MAX:
+        raise _Refused("impossible_id", "$.id", f"{len(text)} characters; between 1 and {ID_CHARACTERS_MAX} are kept")
+    return text
+
+
+def _event_time(value: float | str | None, kafka_ms: int) -> int:
+    if value is None:
+        return kafka_ms
+    ts = event_time_ms(value)
+    if ts is None:
+        raise _Refused("impossible_timestamp", "$.ts", f"{value!r} is neither milliseconds since 1970 nor RFC 3339")
+    if ts > kafka_ms + AHEAD_MS_MAX:
+        raise _Refused("impossible_timestamp", "$.ts", f"{value!r} is more than an hour ahead of its arrival")
+    return ts
+
+
+def event_time_ms(value: float | str) -> int | None:
+    """Read a time: integer milliseconds or RFC 3339 text (naive means UTC); None if it is neither.
+
+    >>> event_time_ms("1970-01-02T00:00:00Z"), event_time_ms(1_700_000_000_000), event_time_ms(1_700_000_000)
+    (86400000, 1700000000000, None)
+    """
+    if isinstance(value, str):
+        try:
+            moment = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=dt.UTC)
+        return int(moment.timestamp() * 1000)
+    if not _SECONDS_BELOW_MS <= value < 2**53 or value != int(value):
+        return None
+    return int(value)
+
+
+class _Gathering:
+    """Rows of one model on their way into columns."""
+
+    def __init__(self, schema: FeatureSchema) -> None:
+        self.schema = schema
+        self.at: list[int] = []
+        self.ids: list[str] = []
+        self.ts: list[int] = []
+        self.features: list[tuple[Any, ...]] = []
+
+    def add(self, at: int, id_: str, ts: int, features: tuple[Any, ...]) -> None:
+        self.at.append(at)
+        self.ids.append(id_)
+        self.ts.append(ts)
+        self.features.append(features)
+
+    def rows(self) -> Rows:
+        n = len(self.ids)
+        matrix = np.empty((n, len(self.schema)), np.float32)
+        unseen: dict[int, dict[int, str]] = {}
+        for j, (feature, column) in enumerate(zip(self.schema.features, zip(*self.features, strict=True), strict=True)):
+            if feature.kind == "categorical":
+                matrix[:, j], strange = categorical_codes(feature, column)
+                if strange:
+                    unseen[j] = strange
+            else:
+                with np.errstate(over="ignore"):  # beyond float32 is infinity, a cell of its own
+                    matrix[:, j] = np.array(column, np.float64)
+        at = np.array(self.at, np.int64)
+        return Rows(self.schema, matrix, unseen, self.ids, np.array(self.ts, np.int64), at, np.zeros(n, np.int32))
+
+
+def categorical_codes(feature: Feature, column: Sequence[Any]) -> tuple[list[int], dict[int, str]]:
+    """Codes of a categorical column as the matrix holds them, and the texts of unknown levels by row.
+
+    >>> categorical_codes(Feature("c", "categorical", categories=("16", "17")), [17.0, "16", None, "x"])
+    ([1, 0, 3, 2], {3: 'x'})
+    """
+    codes: dict[Any, int] = {level: code for code, level in enumerate(feature.categories)}
+    codes[None] = feature.null_code
+    strange: dict[int, str] = {}
+    out: list[int] = []
+    for row, value in enumerate(column):
+        code = codes.get(value)
+        if code is None:
+            text = level_text(value)
+            code = codes[value] = codes.get(text, feature.unseen_code)
+        if code == feature.unseen_code:
+            strange[row] = level_text(value)
+        out.append(code)
+    return out, strange
