@@ -4,7 +4,7 @@ A stage folds blocks into effects. It knows no Kafka, reads no clock and opens n
 lists, and a replay is the same object fed from a closed range. One instance serves one input partition.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -52,13 +52,19 @@ class Stateful(Stage, Protocol):
 
 
 class Step(Protocol):
-    """What a shell runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`."""
+    """What a shell runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`.
 
-    def assign(self, topic: str, partition: int, memory: str) -> None: ...
+    ``position`` is the offset of the next record; ``memory`` what the last commit left. `idle` is asked once when a
+    partition falls silent, and its effects are settled like any others.
+    """
+
+    def assign(self, topic: str, partition: int, position: int, memory: str) -> None: ...
 
     def revoke(self, topic: str, partition: int) -> None: ...
 
-    def fold(self, blocks: Sequence[Block]) -> Iterable[Effects]: ...
+    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]: ...
+
+    def idle(self, topic: str, partition: int) -> Effects: ...
 
 
 class StageFactory(Protocol):
@@ -74,16 +80,17 @@ class PerPartition:
     ...     def fold(self, block):
     ...         return Effects([Publish("counts", str(len(block)).encode())])
     >>> step = PerPartition(lambda topic, partition, memory: Length())
-    >>> step.assign("requests", 0, "")
+    >>> step.assign("requests", 0, 0, "")
     >>> [e.publish[0].value for e in step.fold([Block.of("requests", 0, [b"a", b"b"])])]
     [b'2']
     """
 
-    def __init__(self, factory: StageFactory) -> None:
+    def __init__(self, factory: StageFactory, idle: Callable[[str, int], Effects] | None = None) -> None:
         self._factory = factory
+        self._idle = idle
         self.stages: dict[tuple[str, int], Stage] = {}
 
-    def assign(self, topic: str, partition: int, memory: str) -> None:
+    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
         """Begin a partition anew; whatever its former stage held is forgotten."""
         self.stages[topic, partition] = self._factory(topic, partition, memory)
 
@@ -91,6 +98,10 @@ class PerPartition:
         """Forget a partition."""
         self.stages.pop((topic, partition), None)
 
-    def fold(self, blocks: Sequence[Block]) -> Iterable[Effects]:
+    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Fold each block by its partition's stage."""
         return [self.stages[block.topic, block.partition].fold(block) for block in blocks]
+
+    def idle(self, topic: str, partition: int) -> Effects:
+        """Say that a partition is silent, where anyone wants to know."""
+        return self._idle(topic, partition) if self._idle else Effects()

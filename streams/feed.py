@@ -1,0 +1,322 @@
+"""The feed: one librdkafka consumer in one thread, which reads turns and hands them over.
+
+A *turn* is all that waits, a block a partition. At most two turns are in flight, one being folded and one being
+settled; the next is cut when one of them is done, so blocks grow with the backlog: small and quick at low load, large
+and cheap at high load.
+
+The stages change hands (assignment, rewind) only while no turn is in flight, in this thread.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import confluent_kafka as ck
+import msgspec
+import structlog
+
+from streams.block import Block
+from streams.clock import ticks_ms
+from streams.cluster import Cluster
+from streams.offsets import Gap, Starts
+from streams.stage import Step
+
+log = structlog.get_logger("streams.feed")
+
+_WAIT_S = 0.1
+
+
+class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a feed may hold, and how long it waits.
+
+    Parameters
+    ----------
+    rows_max
+        Records of one turn.
+    turns_in_flight_max
+        One is folded while one is settled.
+    revoke_wait_ms_max
+        How long a partition that is taken away waits for its turn to settle; then the turn is dropped and redone there.
+    idle_after_ms
+        When a partition with nothing more to read counts as idle; None never asks.
+    """
+
+    rows_max: int = 5_000
+    turns_in_flight_max: int = 2
+    revoke_wait_ms_max: int = 5_000
+    idle_after_ms: int | None = None
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Blocks that were waiting, and partitions that have just fallen silent. A turn of an older epoch is dropped."""
+
+    blocks: list[Block]
+    idle: list[tuple[str, int]]
+    epoch: int
+
+
+class Feed:
+    """Reads topics as a member of a group.
+
+    Parameters
+    ----------
+    cluster, group, topics
+        What to read, as whom. Topics by their logical names.
+    step
+        Told which partitions come and go.
+    hand_over
+        Called in the feed's thread with each turn; must not block for long.
+    crash
+        Called with what ended the thread, if it was not `stop`.
+    limits
+        See `FeedLimits`.
+    starts
+        Where a partition begins: see `streams.offsets`.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        group: str,
+        topics: Iterable[str],
+        step: Step,
+        *,
+        hand_over: Callable[[Turn], None],
+        crash: Callable[[BaseException], None],
+        limits: FeedLimits | None = None,
+        starts: Starts | None = None,
+        consumer_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self.group = group
+        self.epoch = 0
+        self.limits = limits or FeedLimits()
+        self._topics = [cluster.topic(name) for name in topics]
+        self._step = step
+        self._hand_over = hand_over
+        self._crash = crash
+        self._starts = starts or Starts()
+        self._stray: list[ck.Message] = []
+        self._consumer = cluster.consumer(group, **(consumer_options or {}))
+        self._in_flight = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._rewind = False
+        self._held: set[tuple[str, int]] = set()
+        self._spoke: dict[tuple[str, int], float | None] = {}  # None once it was called idle
+        self._thread = threading.Thread(target=self._run, name=f"feed-{group}", daemon=True)
+
+    # What the shell calls, from its own threads.
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave the group; waits for the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def done(self) -> None:
+        """One turn has left the shell, settled or dropped."""
+        with self._changed:
+            self._in_flight -= 1
+            assert self._in_flight >= 0, self._in_flight
+            self._changed.notify_all()
+
+    def rewind(self) -> None:
+        """Forget every turn and stage, and read again from what is committed."""
+        with self._changed:
+            self.epoch += 1
+            self._rewind = True
+            self._changed.notify_all()
+
+    def membership(self) -> Any:
+        """The group metadata that a transaction sends with its offsets."""
+        return self._consumer.consumer_group_metadata()
+
+    def commit(self, offsets: list[ck.TopicPartition]) -> None:
+        """Commit outside a transaction, for those who settle by intents."""
+        self._consumer.commit(offsets=offsets, asynchronous=False)
+
+    def partitions(self) -> list[tuple[str, int]]:
+        """Partitions held now, by logical topic."""
+        return sorted(self._held)
+
+    def lag_rows(self) -> int | None:
+        """Offsets between the position and the end, over the partitions held; None before anything is known."""
+        total = None
+        for name, partition in list(self._held):
+            where = ck.TopicPartition(self.cluster.topic(name), partition)
+            try:
+                _, high = self._consumer.get_watermark_offsets(where, cached=True)
+                at = self._consumer.position([where])[0].offset
+            except (ck.KafkaException, RuntimeError):
+                continue
+            if high >= 0 and at >= 0:
+                total = (total or 0) + max(0, high - at)
+        return total
+
+    # The thread.
+
+    def _run(self) -> None:
+        try:
+            self._consumer.subscribe(
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not self._stopping:
+                if self._rewind:
+                    self._seek_back()
+                elif self._wait_for_room():
+                    self._read()
+                else:
+                    self._keep_membership()
+        except BaseException as error:
+            if not self._stopping:
+                self._crash(error)
+        finally:
+            try:
+                self._consumer.close()
+            except (RuntimeError, ck.KafkaException) as error:
+                log.warning("feed.close", group=self.group, why=str(error))
+
+    def _wait_for_room(self, wait_s: float = 1.0) -> bool:
+        def room() -> bool:
+            return self._in_flight < self.limits.turns_in_flight_max or self._stopping or self._rewind
+
+        with self._changed:
+            return self._changed.wait_for(room, wait_s) and not (self._rewind or self._stopping)
+
+    def _keep_membership(self) -> None:
+        """Poll with everything paused: a slow model must not cost the membership."""
+        self._consumer.pause(self._consumer.assignment())
+        while not (self._wait_for_room(0.2) or self._rewind or self._stopping):
+            spoken = self._consumer.poll(0)
+            if spoken is not None:  # a partition assigned by this very poll was not paused yet
+                self._stray.append(spoken)
+            self._consumer.pause(self._consumer.assignment())
+        self._consumer.resume(self._consumer.assignment())
+
+    def _read(self) -> None:
+        stray, self._stray = self._stray, []
+        first = stray or self._consumer.consume(1, _WAIT_S)
+        epoch = self.epoch
+        messages = first + (self._consumer.consume(self.limits.rows_max - 1, 0) if first else [])
+        blocks = self._blocks(messages)
+        idle = self._fallen_silent(blocks)
+        if blocks or idle:
+            with self._changed:
+                self._in_flight += 1
+            self._hand_over(Turn(blocks, idle, epoch))
+
+    def _blocks(self, messages: list[ck.Message]) -> list[Block]:
+        gathered: dict[tuple[str, int], list[ck.Message]] = {}
+        for message in messages:
+            error = message.error()
+            if error:
+                self._refuse(error, message)
+                continue
+            gathered.setdefault((message.topic(), message.partition()), []).append(message)
+        return [
+            Block(
+                self.cluster.logical(topic),
+                partition,
+                [m.offset() for m in ms],
+                [m.timestamp()[1] for m in ms],
+                [m.key() for m in ms],
+                [m.value() for m in ms],
+                [m.headers() for m in ms],
+            )
+            for (topic, partition), ms in gathered.items()
+        ]
+
+    def _refuse(self, error: ck.KafkaError, message: ck.Message) -> None:
+        if error.code() in (ck.KafkaError._PARTITION_EOF, ck.KafkaError._MAX_POLL_EXCEEDED):
+            return
+        if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
+            raise Gap(
+                f"{message.topic()}/{message.partition()}: the position is no longer in the log "
+                f"({error.str()}); set kafka.accept_gap=true to go on behind it"
+            )
+        if error.retriable() or not error.fatal():
+            log.warning("feed.error", group=self.group, why=error.str())
+            return
+        raise ck.KafkaException(error)
+
+    def _fallen_silent(self, blocks: list[Block]) -> list[tuple[str, int]]:
+        after = self.limits.idle_after_ms
+        if after is None:
+            return []
+        now = ticks_ms()
+        self._spoke.update({(block.topic, block.partition): now for block in blocks})
+        silent = [
+            held
+            for held, spoke in self._spoke.items()
+            if spoke is not None and now - spoke > after and self._at_end(*held)
+        ]
+        self._spoke.update(dict.fromkeys(silent))
+        return silent
+
+    def _at_end(self, topic: str, partition: int) -> bool:
+        where = ck.TopicPartition(self.cluster.topic(topic), partition)
+        _, high = self._consumer.get_watermark_offsets(where, cached=True)
+        at: int = self._consumer.position([where])[0].offset
+        return bool(high >= 0 and (at >= high if at >= 0 else high == 0))
+
+    # Partitions come and go.
+
+    def _on_assign(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        self._drain(None)
+        starts = self._starts.of(consumer, partitions, lambda: self._stopping)
+        consumer.incremental_assign(starts)
+        self._begin(starts)
+        if partitions:
+            log.info("feed.assigned", group=self.group, partitions=[f"{p.topic}/{p.partition}" for p in starts])
+
+    def _on_revoke(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        if not self._drain(self.limits.revoke_wait_ms_max):
+            with self._changed:
+                self.epoch += 1
+        self._forget(partitions)
+        consumer.incremental_unassign(partitions)
+
+    def _on_lost(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        with self._changed:
+            self.epoch += 1
+        self._forget(partitions)
+        consumer.incremental_unassign(partitions)
+
+    def _forget(self, partitions: list[ck.TopicPartition]) -> None:
+        gone = {(p.topic, p.partition) for p in partitions}
+        self._stray = [m for m in self._stray if (m.topic(), m.partition()) not in gone]
+        for p in partitions:
+            held = (self.cluster.logical(p.topic), p.partition)
+            self._held.discard(held)
+            self._spoke.pop(held, None)
+            self._step.revoke(*held)
+
+    def _begin(self, starts: list[ck.TopicPartition]) -> None:
+        for p in starts:
+            held = (self.cluster.logical(p.topic), p.partition)
+            self._step.assign(*held, p.offset, p.metadata or "")
+            self._held.add(held)
+            self._spoke[held] = ticks_ms()
+
+    def _seek_back(self) -> None:
+        self._drain(None)
+        with self._changed:
+            self._rewind = False
+        self._stray.clear()
+        starts = self._starts.of(self._consumer, self._consumer.assignment(), lambda: self._stopping)
+        self._begin(starts)
+        for p in starts:
+            self._consumer.seek(p)
+
+    def _drain(self, wait_ms: float | None) -> bool:
+        """Wait until no turn is in flight."""
+        with self._changed:
+            wait_s = None if wait_ms is None else wait_ms / 1000
+            return self._changed.wait_for(lambda: self._in_flight == 0 or self._stopping, wait_s)

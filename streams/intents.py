@@ -1,0 +1,150 @@
+"""Settlement by intents: for a store that is not part of Kafka's transactions (PROTOCOL, the sink).
+
+A retried insert is recognised only when its boundaries are identical, so the boundaries are written down before it:
+
+1. commit offset = first, with the intent ``{"until": last, "messages": n}`` as metadata;
+2. one insert, with the token ``topic/partition/first-last``;
+3. commit last + 1, metadata cleared.
+
+Whoever finds an intent re-reads exactly those records and repeats the insert under the same token, which the store takes
+for nothing. A zombie can only repeat an intended block.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+
+import confluent_kafka as ck
+import msgspec
+
+from streams.block import Block
+from streams.clock import now_ms
+from streams.cluster import Cluster
+from streams.stage import Effects
+
+#: Writes a block under a token; raises if the store did not take it.
+Write = Callable[[Block, str], None]
+Commit = Callable[[list[ck.TopicPartition]], None]
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """A block that is about to be inserted: up to which offset, how many records."""
+
+    until: int
+    messages: int
+
+
+class CutLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a block is cut for the store."""
+
+    rows_max: int = 20_000
+    wait_ms_max: int = 500
+
+
+class _Waiting(msgspec.Struct):
+    """Records of one partition that are not in the store yet."""
+
+    since_ms: int
+    intent: Intent | None = None
+    blocks: list[Block] = []
+
+    @property
+    def rows(self) -> int:
+        return sum(len(block) for block in self.blocks)
+
+
+class IntentStep:
+    """A step that gathers records and settles them with a store by intents. Call `settle` with the shell's settlement.
+
+    Parameters
+    ----------
+    cluster
+        For topic names.
+    write
+        The insert.
+    commit
+        Commits offsets with their metadata, synchronously.
+    """
+
+    def __init__(self, cluster: Cluster, write: Write, commit: Commit, limits: CutLimits | None = None) -> None:
+        self._cluster = cluster
+        self._write = write
+        self._commit = commit
+        self._limits = limits or CutLimits()
+        self._waiting: dict[tuple[str, int], _Waiting] = {}
+
+    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
+        """Begin a partition; an intent in its metadata is kept for the first cut."""
+        intent = msgspec.json.decode(memory, type=Intent) if memory else None
+        self._waiting[topic, partition] = _Waiting(now_ms(), intent)
+
+    def revoke(self, topic: str, partition: int) -> None:
+        """Forget what waits: it is not committed, and whoever comes next reads it again."""
+        self._waiting.pop((topic, partition), None)
+
+    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+        """Gather."""
+        for block in blocks:
+            waiting = self._waiting[block.topic, block.partition]
+            if not waiting.blocks:
+                waiting.since_ms = now_ms()
+            waiting.blocks.append(block)
+        return [Effects() for _ in blocks]
+
+    def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+        """Nobody asks."""
+        return Effects()
+
+    def settle(self) -> int:
+        """Insert what is due; returns the records inserted. Raises what the store raised, with nothing forgotten twice."""
+        inserted = 0
+        for place, waiting in list(self._waiting.items()):
+            while (cut := self._due(waiting)) is not None:
+                self._insert(place, cut, planned=waiting.intent is not None)
+                waiting.intent = None
+                inserted += len(cut)
+                _drop(waiting, len(cut))
+        return inserted
+
+    def _due(self, waiting: _Waiting) -> Block | None:
+        if not waiting.blocks:
+            return None
+        if waiting.intent is not None:
+            return self._planned(waiting, waiting.intent)
+        old = now_ms() - waiting.since_ms >= self._limits.wait_ms_max
+        if not old and waiting.rows < self._limits.rows_max:
+            return None
+        return _joined(waiting.blocks)[0 : self._limits.rows_max]
+
+    def _planned(self, waiting: _Waiting, intent: Intent) -> Block | None:
+        block = _joined(waiting.blocks)
+        if block.last < intent.until and len(block) < intent.messages:
+            return None  # not re-read to its end yet
+        cut = block[0 : intent.messages]
+        if cut.last != intent.until:
+            raise ValueError(
+                f"{block.topic}/{block.partition}: the intent names {intent.messages} records up to offset {intent.until}, "
+                f"the log holds other ones (up to {cut.last}); was the topic truncated or recreated?"
+            )
+        return cut
+
+    def _insert(self, place: tuple[str, int], cut: Block, planned: bool) -> None:
+        topic = self._cluster.topic(place[0])
+        if not planned:
+            said = json.dumps({"until": cut.last, "messages": len(cut)})
+            self._commit([ck.TopicPartition(topic, place[1], cut.first, metadata=said)])  # 1. What will be done.
+        self._write(cut, f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
+        self._commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.
+
+
+def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) > 1:
+        columns = ("offsets", "times", "keys", "values", "headers")
+        joined = {name: [x for block in blocks for x in getattr(block, name)] for name in columns}
+        blocks[:] = [Block(blocks[0].topic, blocks[0].partition, **joined)]
+    return blocks[0]
+
+
+def _drop(waiting: _Waiting, rows: int) -> None:
+    rest = _joined(waiting.blocks)[rows:]
+    waiting.blocks = [rest] if len(rest) else []
+    waiting.since_ms = now_ms()

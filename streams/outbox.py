@@ -1,0 +1,120 @@
+"""Settlement: effects and consumed offsets become visible together, or not at all."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import confluent_kafka as ck
+
+from streams.block import Block
+from streams.cluster import Cluster
+from streams.codec import Refusal
+from streams.dead_letters import dead_letter
+from streams.stage import Effects, Publish
+
+_BEGIN_S = 30.0
+
+
+class Aborted(RuntimeError):
+    """The transaction was rolled back; nothing of it is visible. Forget, re-read the offsets, seek, and do it again."""
+
+
+class Fenced(RuntimeError):
+    """Another process holds this slot's transactional id; this one must end."""
+
+
+class Outbox:
+    """One transactional producer for one slot of one group: never two, or an abort of A and a later commit of B lose A.
+
+    Parameters
+    ----------
+    cluster
+        Where to.
+    transactional_id
+        Stable for the slot, so that a restarted process aborts its predecessor's open transaction at once.
+    """
+
+    def __init__(self, cluster: Cluster, transactional_id: str) -> None:
+        self._cluster = cluster
+        self._producer = cluster.producer(transactional_id)
+        self._names: dict[str, str] = {}
+        self._producer.init_transactions(_BEGIN_S)
+
+    def settle(self, settled: Sequence[tuple[Block, Effects]], group: Any, extra: Sequence[Publish] = ()) -> None:
+        """Publish the effects and commit their blocks' offsets in one transaction.
+
+        Parameters
+        ----------
+        settled
+            Blocks with what they led to; later blocks of a partition stand later.
+        group
+            ``consumer.consumer_group_metadata()`` of the reader of those blocks.
+        extra
+            Messages that belong to no block (idle flags).
+
+        Raises
+        ------
+        Aborted
+            Rolled back: a rebalance took a partition away, a message could not be delivered, the broker stumbled.
+        Fenced
+            A younger process has taken this slot.
+        """
+        producer = self._producer
+        try:
+            producer.begin_transaction()
+            for block, effects in settled:  # 1. Outputs, invisible until the commit.
+                for message in effects.publish:
+                    self._publish(message, block)
+            for message in extra:
+                self._publish(message, None)
+            offsets = self._offsets(settled)
+            if offsets:  # 2. Inputs consumed, in the same breath.
+                producer.send_offsets_to_transaction(offsets, group, _BEGIN_S)
+            producer.commit_transaction(_BEGIN_S)  # 3. A crash above repeats work and shows none.
+        except ck.KafkaException as error:
+            self._roll_back(error)
+
+    def _offsets(self, settled: Sequence[tuple[Block, Effects]]) -> list[ck.TopicPartition]:
+        last = {(block.topic, block.partition): (block.last + 1, effects.memory) for block, effects in settled}
+        return [
+            ck.TopicPartition(self._cluster.topic(topic), partition, offset, metadata=memory)
+            for (topic, partition), (offset, memory) in last.items()
+        ]
+
+    def _publish(self, message: Publish, source: Block | None) -> None:
+        name = self._names.get(message.topic) or self._names.setdefault(
+            message.topic, self._cluster.topic(message.topic)
+        )
+        more: dict[str, Any] = {} if message.partition is None else {"partition": message.partition}
+        while True:
+            try:
+                self._producer.produce(name, message.value, message.key, headers=message.headers, **more)
+                return
+            except BufferError:
+                self._producer.poll(0.1)  # full: wait for the broker, never drop
+            except ck.KafkaException as error:
+                if error.args[0].code() != ck.KafkaError.MSG_SIZE_TOO_LARGE or source is None:
+                    raise
+                # It must not abort the settlement for ever: the message itself becomes a dead letter.
+                refusal = Refusal(0, "oversize", "$", f"an effect for {message.topic} of {_size(message)} bytes")
+                cut = Publish(message.topic, None, key=message.key, headers=message.headers)
+                letter = dead_letter(source[0:1], refusal, stage=message.topic)
+                message, source = (letter if message.topic != "dead-letters" else cut), None
+                name, more = self._cluster.topic("dead-letters"), {}
+
+    def _roll_back(self, error: ck.KafkaException) -> None:
+        why: ck.KafkaError = error.args[0]
+        if why.fatal() or why.code() in (ck.KafkaError._FENCED, ck.KafkaError.INVALID_PRODUCER_EPOCH):
+            raise Fenced(f"{why.str()}; another process holds this slot") from error
+        with suppress(ck.KafkaException):  # an abort that fails leaves it to the transaction time-out
+            self._producer.abort_transaction(_BEGIN_S)
+        raise Aborted(why.str()) from error
+
+    def close(self) -> None:
+        """Abort what is open and let go; a transaction never begun is no error."""
+        with suppress(ck.KafkaException):
+            self._producer.abort_transaction(2.0)
+
+
+def _size(message: Publish) -> int:
+    return len(message.value or b"") + len(message.key or b"")

@@ -1,0 +1,109 @@
+"""Topics made and checked from the one table; never changed behind anyone's back."""
+
+import confluent_kafka as ck
+import msgspec
+from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
+
+from streams.cluster import Cluster
+from streams.topics import TOPICS, Topic
+
+_WAIT_S = 15.0
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """How many partitions and replicas the topics of a deployment get."""
+
+    requests: int = 4
+    model: int = 1
+    replicas: int = 1
+    retention_ms: int | None = None
+
+    def partitions(self, topic: Topic) -> int:
+        """Partitions of a topic of the table."""
+        return {"requests": self.requests, "model": self.model, "one": 1}[topic.partitions]
+
+
+class TopicError(RuntimeError):
+    """Topics are missing or wrong; the text says which and what to do."""
+
+
+def create(cluster: Cluster, layout: Layout) -> list[str]:
+    """Create the topics that are missing; those that exist are left as they are. Returns the names made."""
+    admin = cluster.admin()
+    there = partition_counts(cluster)
+    wanted = [
+        NewTopic(
+            cluster.topic(topic.name),
+            num_partitions=layout.partitions(topic),
+            replication_factor=layout.replicas,
+            config=_config(topic, layout),
+        )
+        for topic in TOPICS
+        if topic.name not in there
+    ]
+    for name, future in (admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}).items():
+        try:
+            future.result(_WAIT_S)
+        except ck.KafkaException as error:
+            if error.args[0].code() != ck.KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"topic {name}: {error.args[0].str()}; create it by hand or allow it") from error
+    return [topic.topic for topic in wanted]
+
+
+def _config(topic: Topic, layout: Layout) -> dict[str, str]:
+    if topic.compacted:
+        return {"cleanup.policy": "compact"}
+    kept = topic.retention_ms
+    if kept > 0 and layout.retention_ms is not None:
+        kept = layout.retention_ms
+    return {"retention.ms": str(kept), "message.timestamp.type": "CreateTime"}
+
+
+def partition_counts(cluster: Cluster, timeout_s: float = _WAIT_S) -> dict[str, int]:
+    """Partitions of every topic of the table that exists, by logical name.
+
+    Raises
+    ------
+    TopicError
+        The broker does not answer.
+    """
+    try:
+        found = cluster.admin().list_topics(timeout=timeout_s).topics
+    except ck.KafkaException as error:
+        raise TopicError(
+            f"no Kafka at {cluster.bootstrap}: {error.args[0].str()}; start one or set kafka.bootstrap"
+        ) from error
+    names = {cluster.topic(topic.name): topic.name for topic in TOPICS}
+    return {names[name]: len(found[name].partitions) for name in names if name in found}
+
+
+def check(cluster: Cluster) -> list[str]:
+    """What is wrong with the topics, in sentences; empty when all is well."""
+    counts = partition_counts(cluster)
+    wrong = [
+        f"topic {cluster.topic(topic.name)} is missing; run `driftline topics create`"
+        for topic in TOPICS
+        if topic.name not in counts
+    ]
+    if wrong:
+        return wrong
+    for name in ("predictions", "observations"):
+        if counts[name] != counts["requests"]:
+            wrong.append(
+                f"topic {cluster.topic(name)} has {counts[name]} partitions and requests has {counts['requests']}: "
+                "order by key would be lost; give both the same number"
+            )
+    by_model = {topic.name: counts[topic.name] for topic in TOPICS if topic.partitions == "model"}
+    if len(set(by_model.values())) > 1:
+        wrong.append(f"model-keyed topics differ in partitions ({by_model}); give all of them the same number")
+    return wrong + _wrong_configs(cluster)
+
+
+def _wrong_configs(cluster: Cluster) -> list[str]:
+    compacted = [ConfigResource(ResourceType.TOPIC, cluster.topic(t.name)) for t in TOPICS if t.compacted]
+    wrong = []
+    for resource, future in cluster.admin().describe_configs(compacted, request_timeout=_WAIT_S).items():
+        policy = future.result(_WAIT_S)["cleanup.policy"].value
+        if "compact" not in policy:
+            wrong.append(f"topic {resource.name} has cleanup.policy={policy}; set it to compact")
+    return wrong

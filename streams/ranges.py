@@ -1,0 +1,100 @@
+"""Closed ranges of a topic, read by nobody's group: for replay, for restoring state, for reading a small topic whole."""
+
+from collections.abc import Iterator
+
+import confluent_kafka as ck
+
+from streams.block import Block
+from streams.cluster import Cluster
+
+_WAIT_S = 15.0
+_ROWS_MAX = 5_000
+
+
+class RangeError(RuntimeError):
+    """A range cannot be read to its end."""
+
+
+def bounds(cluster: Cluster, topic: str) -> dict[int, tuple[int, int]]:
+    """First offset and end (last + 1, markers included) of every partition of a topic."""
+    reader = cluster.reader()
+    try:
+        found = reader.list_topics(cluster.topic(topic), timeout=_WAIT_S).topics[cluster.topic(topic)]
+        if found.error:
+            raise RangeError(f"topic {cluster.topic(topic)}: {found.error.str()}; run `driftline topics create`")
+        return {
+            partition: reader.get_watermark_offsets(ck.TopicPartition(cluster.topic(topic), partition), timeout=_WAIT_S)
+            for partition in sorted(found.partitions)
+        }
+    finally:
+        reader.close()
+
+
+def at_time(cluster: Cluster, topic: str, time_ms: int) -> dict[int, int]:
+    """Per partition the offset of the first record of Kafka time ``time_ms`` or later; the end where there is none."""
+    ends = bounds(cluster, topic)
+    reader = cluster.reader()
+    try:
+        asked = [ck.TopicPartition(cluster.topic(topic), partition, time_ms) for partition in ends]
+        found = reader.offsets_for_times(asked, timeout=_WAIT_S)
+        return {p.partition: p.offset if p.offset >= 0 else ends[p.partition][1] for p in found}
+    finally:
+        reader.close()
+
+
+def read(
+    cluster: Cluster, topic: str, partition: int, start: int, end: int, rows_max: int = _ROWS_MAX
+) -> Iterator[Block]:
+    """Blocks of committed records with ``start <= offset < end``.
+
+    Raises
+    ------
+    RangeError
+        Nothing came for 15 s before the end was reached.
+    """
+    if start >= end:
+        return
+    name = cluster.topic(topic)
+    reader = cluster.reader(**{"enable.partition.eof": True})
+    try:
+        reader.assign([ck.TopicPartition(name, partition, start)])
+        ended = False
+        while not ended:
+            messages = reader.consume(rows_max, 0.1) or reader.consume(1, _WAIT_S)
+            if not messages:
+                raise RangeError(
+                    f"{name}/{partition}: nothing for {_WAIT_S:.0f} s before offset {end}; is a broker away?"
+                )
+            for message in messages:
+                _refuse(message)
+            ended = any(m.error() is not None or m.offset() >= end - 1 for m in messages)
+            kept = [m for m in messages if m.error() is None and m.offset() < end]
+            if kept:
+                yield _block(topic, partition, kept)
+            ended = ended or reader.position([ck.TopicPartition(name, partition)])[0].offset >= end
+    finally:
+        reader.close()
+
+
+def _refuse(message: ck.Message) -> None:
+    error = message.error()
+    if error is not None and error.code() != ck.KafkaError._PARTITION_EOF:
+        raise RangeError(f"{message.topic()}/{message.partition()}: {error.str()}")
+
+
+def _block(topic: str, partition: int, messages: list[ck.Message]) -> Block:
+    return Block(
+        topic,
+        partition,
+        [m.offset() for m in messages],
+        [m.timestamp()[1] for m in messages],
+        [m.key() for m in messages],
+        [m.value() for m in messages],
+        [m.headers() for m in messages],
+    )
+
+
+def read_all(cluster: Cluster, topic: str) -> Iterator[Block]:
+    """Every committed record that a topic holds now, a partition after the other."""
+    for partition, (low, high) in bounds(cluster, topic).items():
+        yield from read(cluster, topic, partition, low, high)

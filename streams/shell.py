@@ -1,0 +1,182 @@
+"""The shell: a Faust agent that takes turns from a feed, has a step fold them, and settles what follows.
+
+Faust supervises, serves HTTP and runs the agents; records are never Faust events here (59 us each). The agent's channel
+carries turns. While one turn settles, the next is folded; settlement itself is strictly in order.
+
+Whatever goes wrong in a fold or a settlement ends the same way: nothing of the turn is visible, every stage is
+forgotten, and the feed reads again from what is committed, after a growing pause. Nothing is skipped.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import faust
+import structlog
+
+from streams.block import Block
+from streams.clock import now_ms, ticks_ms
+from streams.cluster import Cluster
+from streams.feed import Feed, FeedLimits, Turn
+from streams.offsets import Starts
+from streams.outbox import Aborted, Fenced, Outbox
+from streams.stage import Effects, Publish, Step
+from streams.telemetry import Gauges
+
+log = structlog.get_logger("streams.shell")
+
+_PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
+
+Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish]], None]
+
+
+class Shell:
+    """Runs one step over one group's share of some topics.
+
+    Parameters
+    ----------
+    app
+        The Faust app that supervises.
+    name
+        The step's name in groups, transactional ids, logs and metrics: ``score``, ``count``...
+    cluster, topics
+        What it reads.
+    step
+        What it runs.
+    slot
+        Names this process among those of its role; stable over restarts.
+    """
+
+    def __init__(
+        self,
+        app: faust.App,
+        name: str,
+        cluster: Cluster,
+        topics: Sequence[str],
+        step: Step,
+        *,
+        slot: str,
+        limits: FeedLimits | None = None,
+        starts: Starts | None = None,
+    ) -> None:
+        self.name = name
+        self.gauges = Gauges(name)
+        self._app = app
+        self._cluster = cluster
+        self._step = step
+        self._slot = slot
+        self._channel = app.channel(maxsize=16)
+        self._feed = Feed(
+            cluster,
+            name,
+            topics,
+            step,
+            hand_over=self._hand_over,
+            crash=self._crash,
+            limits=limits,
+            starts=starts,
+        )
+        self._settling: asyncio.Task[None] | None = None
+        self._failures = 0
+        self._threads = {kind: ThreadPoolExecutor(1, f"{name}-{kind}") for kind in ("fold", "settle")}
+        self._settle: Settle | None = None
+        app.agent(self._channel, name=f"driftline.{name}")(self._take_turns)
+        app.on_before_shutdown.connect(self._on_shutdown, weak=False)
+
+    def trouble(self) -> str | None:
+        """Why the shell is not making progress, or None."""
+        return self.gauges.trouble
+
+    def status(self) -> dict[str, Any]:
+        """What the status page shows of this shell."""
+        return {
+            **self.gauges.status(now_ms()),
+            "partitions": self._feed.partitions(),
+            "lag_rows": self._feed.lag_rows(),
+        }
+
+    def _open(self) -> Settle:
+        """Make the settlement; here one transaction a turn."""
+        outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
+        return lambda settled, extra: outbox.settle(settled, self._feed.membership(), extra)
+
+    # The agent.
+
+    async def _take_turns(self, turns: Any) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settle = await self._in_thread("settle", self._open)
+        self._feed.start()
+        async for turn in turns:
+            await self._turn(turn)
+
+    async def _turn(self, turn: Turn) -> None:
+        if turn.epoch != self._feed.epoch:
+            self._feed.done()
+            return
+        try:
+            folded = await self._in_thread("fold", self._fold, turn)
+        except Exception as error:
+            await self._again(error, "fold")
+            return
+        if self._settling:
+            await self._settling
+        self._settling = asyncio.create_task(self._settle_turn(turn, *folded))
+
+    def _fold(self, turn: Turn) -> tuple[list[tuple[Block, Effects]], list[Publish]]:
+        started = ticks_ms()
+        settled = list(zip(turn.blocks, self._step.fold(turn.blocks), strict=True))
+        extra = [message for silent in turn.idle for message in self._step.idle(*silent).publish]
+        self.gauges.folded(ticks_ms() - started)
+        return settled, extra
+
+    async def _settle_turn(self, turn: Turn, settled: list[tuple[Block, Effects]], extra: list[Publish]) -> None:
+        if turn.epoch != self._feed.epoch:
+            self._feed.done()
+            return
+        assert self._settle is not None
+        started = ticks_ms()
+        try:
+            await self._in_thread("settle", self._settle, settled, extra)
+        except Fenced as error:
+            self._crash(error)
+        except Exception as error:
+            await self._again(error, "settle")
+        else:
+            self._failures = 0
+            rows = sum(len(block) for block in turn.blocks)
+            newest = max((max(block.times) for block in turn.blocks), default=None)
+            self.gauges.settled(rows, newest, ticks_ms() - started, now_ms())
+            self._feed.done()
+
+    async def _again(self, error: Exception, where: str) -> None:
+        """Nothing of the turn is visible; read it again, after a pause that grows."""
+        pause_s = _PAUSE_S[min(self._failures, len(_PAUSE_S) - 1)]
+        self._failures += 1
+        self.gauges.failed(f"{where}: {type(error).__name__}: {error}")
+        told = log.info if isinstance(error, Aborted) else log.warning
+        told(f"{self.name}.again", where=where, why=str(error), kind=type(error).__name__, failures=self._failures)
+        self._feed.rewind()
+        await asyncio.sleep(pause_s)
+        self._feed.done()
+
+    async def _in_thread(self, kind: str, call: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads[kind], call, *args)
+
+    # From the feed's thread.
+
+    def _hand_over(self, turn: Turn) -> None:
+        asyncio.run_coroutine_threadsafe(self._channel.send(value=turn), self._loop)
+
+    def _crash(self, error: BaseException) -> None:
+        """End the process: whoever started it starts it again, from what is committed."""
+        log.error(f"{self.name}.crash", kind=type(error).__name__, why=str(error))
+        self.gauges.failed(f"crashed: {error}")
+        self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._app.crash(error)))
+
+    async def _on_shutdown(self, *_: Any, **__: Any) -> None:
+        if self._settling:
+            await self._settling
+        await asyncio.get_running_loop().run_in_executor(None, self._feed.stop)
+        for pool in self._threads.values():
+            pool.shutdown(wait=False, cancel_futures=True)
