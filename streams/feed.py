@@ -39,12 +39,15 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
         How long a partition that is taken away waits for its turn to settle; then the turn is dropped and redone there.
     idle_after_ms
         When a partition with nothing more to read counts as idle; None never asks.
+    quiet_turn_ms
+        After this long without a turn an empty one is handed over, for those who settle by time; None never.
     """
 
     rows_max: int = 5_000
     turns_in_flight_max: int = 2
     revoke_wait_ms_max: int = 5_000
     idle_after_ms: int | None = None
+    quiet_turn_ms: int | None = None
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -99,6 +102,7 @@ class Feed:
         self._stray: list[ck.Message] = []
         self._consumer = cluster.consumer(group, **(consumer_options or {}))
         self._in_flight = 0
+        self._handed_ms = ticks_ms()
         self._changed = threading.Condition()
         self._stopping = False
         self._rewind = False
@@ -207,7 +211,9 @@ class Feed:
         messages = first + (self._consumer.consume(self.limits.rows_max - 1, 0) if first else [])
         blocks = self._blocks(messages)
         idle = self._fallen_silent(blocks)
-        if blocks or idle:
+        quiet = self.limits.quiet_turn_ms
+        if blocks or idle or (quiet is not None and ticks_ms() - self._handed_ms > quiet):
+            self._handed_ms = ticks_ms()
             with self._changed:
                 self._in_flight += 1
             self._hand_over(Turn(blocks, idle, epoch))

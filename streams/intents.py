@@ -6,8 +6,8 @@ A retried insert is recognised only when its boundaries are identical, so the bo
 2. one insert, with the token ``topic/partition/first-last``;
 3. commit last + 1, metadata cleared.
 
-Whoever finds an intent re-reads exactly those records and repeats the insert under the same token, which the store takes
-for nothing. A zombie can only repeat an intended block.
+Whoever finds an intent re-reads exactly those records and repeats the insert under the same token, which the
+store takes for nothing. A zombie can only repeat an intended block.
 """
 
 import json
@@ -61,14 +61,11 @@ class IntentStep:
         For topic names.
     write
         The insert.
-    commit
-        Commits offsets with their metadata, synchronously.
     """
 
-    def __init__(self, cluster: Cluster, write: Write, commit: Commit, limits: CutLimits | None = None) -> None:
+    def __init__(self, cluster: Cluster, write: Write, limits: CutLimits | None = None) -> None:
         self._cluster = cluster
         self._write = write
-        self._commit = commit
         self._limits = limits or CutLimits()
         self._waiting: dict[tuple[str, int], _Waiting] = {}
 
@@ -94,12 +91,16 @@ class IntentStep:
         """Nobody asks."""
         return Effects()
 
-    def settle(self) -> int:
-        """Insert what is due; returns the records inserted. Raises what the store raised, with nothing forgotten twice."""
+    def settle(self, commit: Commit) -> int:
+        """Insert what is due; returns the records inserted.
+
+        ``commit`` commits offsets with their metadata, synchronously. What the store raises is raised: the shell then
+        reads again, and the intent that stands says what to repeat.
+        """
         inserted = 0
         for place, waiting in list(self._waiting.items()):
             while (cut := self._due(waiting)) is not None:
-                self._insert(place, cut, planned=waiting.intent is not None)
+                self._insert(place, cut, commit, planned=waiting.intent is not None)
                 waiting.intent = None
                 inserted += len(cut)
                 _drop(waiting, len(cut))
@@ -122,18 +123,18 @@ class IntentStep:
         cut = block[0 : intent.messages]
         if cut.last != intent.until:
             raise ValueError(
-                f"{block.topic}/{block.partition}: the intent names {intent.messages} records up to offset {intent.until}, "
-                f"the log holds other ones (up to {cut.last}); was the topic truncated or recreated?"
+                f"{block.topic}/{block.partition}: the intent names {intent.messages} records up to offset "
+                f"{intent.until}, the log holds other ones (up to {cut.last}); was the topic truncated or recreated?"
             )
         return cut
 
-    def _insert(self, place: tuple[str, int], cut: Block, planned: bool) -> None:
+    def _insert(self, place: tuple[str, int], cut: Block, commit: Commit, planned: bool) -> None:
         topic = self._cluster.topic(place[0])
         if not planned:
             said = json.dumps({"until": cut.last, "messages": len(cut)})
-            self._commit([ck.TopicPartition(topic, place[1], cut.first, metadata=said)])  # 1. What will be done.
+            commit([ck.TopicPartition(topic, place[1], cut.first, metadata=said)])  # 1. What will be done.
         self._write(cut, f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
-        self._commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.
+        commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.
 
 
 def _joined(blocks: list[Block]) -> Block:

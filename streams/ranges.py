@@ -1,4 +1,6 @@
-"""Closed ranges of a topic, read by nobody's group: for replay, for restoring state, for reading a small topic whole."""
+"""Closed ranges of a topic, read by nobody's group: for replay, for restoring state, for reading a small
+topic whole.
+"""
 
 from collections.abc import Iterator
 

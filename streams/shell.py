@@ -28,7 +28,7 @@ log = structlog.get_logger("streams.shell")
 
 _PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 
-Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish]], None]
+Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish]], object]
 
 
 class Shell:
@@ -46,6 +46,8 @@ class Shell:
         What it runs.
     slot
         Names this process among those of its role; stable over restarts.
+    settle
+        Makes another settlement than one transaction a turn (`streams.intents`), from the feed.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Shell:
         slot: str,
         limits: FeedLimits | None = None,
         starts: Starts | None = None,
+        settle: Callable[[Feed], Settle] | None = None,
     ) -> None:
         self.name = name
         self.gauges = Gauges(name)
@@ -80,6 +83,7 @@ class Shell:
         self._settling: asyncio.Task[None] | None = None
         self._failures = 0
         self._threads = {kind: ThreadPoolExecutor(1, f"{name}-{kind}") for kind in ("fold", "settle")}
+        self._open = settle or self._transactions
         self._settle: Settle | None = None
         app.agent(self._channel, name=f"driftline.{name}")(self._take_turns)
         app.on_before_shutdown.connect(self._on_shutdown, weak=False)
@@ -96,16 +100,15 @@ class Shell:
             "lag_rows": self._feed.lag_rows(),
         }
 
-    def _open(self) -> Settle:
-        """Make the settlement; here one transaction a turn."""
+    def _transactions(self, feed: Feed) -> Settle:
         outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
-        return lambda settled, extra: outbox.settle(settled, self._feed.membership(), extra)
+        return lambda settled, extra: outbox.settle(settled, feed.membership(), extra)
 
     # The agent.
 
     async def _take_turns(self, turns: Any) -> None:
         self._loop = asyncio.get_running_loop()
-        self._settle = await self._in_thread("settle", self._open)
+        self._settle = await self._in_thread("settle", self._open, self._feed)
         self._feed.start()
         async for turn in turns:
             await self._turn(turn)

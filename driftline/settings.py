@@ -1,0 +1,271 @@
+"""Settings: `driftline.toml`, then the environment (`DRIFTLINE_KAFKA__BOOTSTRAP=...`), then flags; the last word wins.
+
+Every key has a default that makes a laptop work with nothing installed: an empty address means the embedded part.
+Unknown keys are refused with the nearest name. Secrets are references, ``env:NAME`` or ``file:PATH``.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+FILE = "driftline.toml"
+PREFIX = "DRIFTLINE_"
+
+#: Variables that are no settings.
+_OTHER = {"DRIFTLINE_SETTINGS", "DRIFTLINE_CACHE_DIR"}
+_OTHER_PREFIXES = ("DRIFTLINE_TEST_",)
+
+
+class SettingsError(ValueError):
+    """Settings that cannot hold; the text names the key, its origin and the remedy."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Kafka(_Section):
+    """Where the log is."""
+
+    bootstrap: str = Field("", description="host:port of your cluster; empty starts the embedded broker")
+    port: int = Field(39092, description="port of the embedded broker")
+    prefix: str = Field("", description="stands before every topic, group and transactional id")
+    options: dict[str, str] = Field({}, description="librdkafka properties, passed through (TLS, SASL)")
+    group_protocol: Literal["auto", "consumer", "classic"] = Field(
+        "auto", description="consumer needs Kafka 4.0; auto is consumer on the embedded broker, else classic"
+    )
+    partitions_requests: int = Field(4, ge=1, description="partitions of requests, predictions, observations, feedback")
+    partitions_model: int = Field(1, ge=1, description="partitions of the topics keyed by model")
+    replicas: int = Field(1, ge=1, description="replicas of the topics that we create")
+    retention_ms: int | None = Field(None, description="how long the event topics keep; default 7 days")
+    accept_gap: bool = Field(False, description="go on where retention has taken unread records")
+
+
+class ClickHouse(_Section):
+    """Where the statistics are kept."""
+
+    url: str = Field("", description="clickhouse://user@host:9000/database; empty starts the embedded engine")
+    password: str = Field("", description="reference to the password: env:NAME or file:PATH")
+    port: int = Field(39000, description="port of the embedded engine's native protocol")
+    database: str = Field("driftline", description="database of this deployment")
+    flavour: Literal["embedded", "single", "cluster"] | None = Field(None, description="schema; default by url")
+
+
+class Page(_Section):
+    """The built-in page."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(38080, description="port to listen on")
+    status_urls: list[str] = Field([], description="roles' /status addresses to show; `up` fills them in")
+
+
+class Roles(_Section):
+    """The processes of `driftline up`."""
+
+    workers: int = Field(1, ge=1, description="worker processes")
+    port: int = Field(38090, description="first port of the roles' own HTTP (health, metrics, status)")
+    host: str = Field("127.0.0.1", description="address the roles' own HTTP listens on")
+
+
+class Score(_Section):
+    """The worker."""
+
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1...")
+    turn_rows_max: int = Field(5_000, ge=1, description="records of one settlement at the most")
+    trust_code: bool = Field(False, description="load Python classes from a registry that is not a local folder")
+
+
+class Monitor(_Section):
+    """The monitor."""
+
+    idle_after_ms: int = Field(10_000, ge=100, description="a silent partition leaves the watermark after this long")
+    snapshot_interval_ms_max: int = Field(60_000, ge=1_000, description="how often the judge's state is written")
+    prediction_wait_ms_max: int = Field(600_000, ge=0, description="how long a label waits for its prediction")
+    notify: list[str] = Field([], description="Apprise addresses (or env:/file: references) that pages are sent to")
+
+
+class Sink(_Section):
+    """What writes to the store."""
+
+    rows_max: int = Field(20_000, ge=1, description="records of one insert at the most")
+    wait_ms_max: int = Field(500, ge=1, description="how long a record waits for its insert")
+
+
+class Settings(_Section):
+    """All of it."""
+
+    data_dir: Path = Field(Path(".driftline"), description="embedded broker and store, logs, what is running")
+    registry: str = Field("models", description="folder or object-store prefix with the model packages")
+    kafka: Kafka = Kafka()
+    clickhouse: ClickHouse = ClickHouse()
+    page: Page = Page()
+    roles: Roles = Roles()
+    score: Score = Score()
+    monitor: Monitor = Monitor()
+    sink: Sink = Sink()
+    watch: dict[str, Any] = Field({}, description="defaults for watching a model; see streams.records.Watch")
+
+    @property
+    def embedded_kafka(self) -> bool:
+        """True where no cluster is named."""
+        return not self.kafka.bootstrap
+
+    @property
+    def embedded_store(self) -> bool:
+        """True where no ClickHouse is named."""
+        return not self.clickhouse.url
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    flags
+        Dotted keys from the command line; None values are not given.
+    file
+        A TOML file; default ``$DRIFTLINE_SETTINGS``, else `driftline.toml` if it is there.
+    environ
+        Default ``os.environ``.
+
+    Raises
+    ------
+    SettingsError
+        An unknown key, a wrong value, a file that is not there.
+
+    >>> load({"kafka.bootstrap": "broker:9092"}, environ={}).embedded_kafka
+    False
+    >>> load(environ={"DRIFTLINE_KAFKA__BOOTSTRAPP": "x"})
+    Traceback (most recent call last):
+    driftline.settings.SettingsError: environment: kafka.bootstrapp is no setting; did you mean kafka.bootstrap?
+    """
+    merged: dict[str, Any] = {}
+    for _, layer in layers(flags, file, environ):
+        for key, value in layer.items():
+            _put(merged, key, value)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(_first(error)) from None
+
+
+def layers(
+    flags: Mapping[str, Any] | None = None, file: Path | None = None, environ: Mapping[str, str] | None = None
+) -> list[tuple[str, dict[str, Any]]]:
+    """Origin and dotted keys of every layer, weakest first."""
+    environ = os.environ if environ is None else environ
+    found = [
+        _from_file(file, environ),
+        ("environment", _from_environment(environ)),
+        ("flag", {key: value for key, value in (flags or {}).items() if value is not None}),
+    ]
+    for origin, layer in found:
+        for key in layer:
+            _known(origin, key)
+    return found
+
+
+def origins(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> list[tuple[str, Any, str]]:
+    """Every setting with its value and where that came from."""
+    settings = load(flags, file)
+    came = {key: origin for origin, layer in layers(flags, file) for key in layer}
+    return [(key, value, came.get(key, "default")) for key, value in _leaves(settings)]
+
+
+def describe() -> Iterator[tuple[str, str]]:
+    """Every setting's key and description."""
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            yield from ((f"{name}.{key}", inner.description or "") for key, inner in section.model_fields.items())
+        else:
+            yield name, field.description or ""
+
+
+def _leaves(settings: Settings) -> Iterator[tuple[str, Any]]:
+    for key, _ in describe():
+        value: Any = settings
+        for part in key.split("."):
+            value = getattr(value, part)
+        yield key, value
+
+
+def _from_file(file: Path | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    named = file or (Path(environ["DRIFTLINE_SETTINGS"]) if "DRIFTLINE_SETTINGS" in environ else None)
+    path = named or Path(FILE)
+    if not path.exists():
+        if named:
+            raise SettingsError(f"settings file {path} is not there; make it or leave the option out")
+        return str(path), {}
+    try:
+        return str(path), dict(_flatten(tomllib.loads(path.read_text())))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: {error}; mend the file") from None
+
+
+def _flatten(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        path = f"{before}{key}"
+        if isinstance(value, dict) and path in _sections():
+            yield from _flatten(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, text in environ.items():
+        if name.startswith(PREFIX) and name not in _OTHER and not name.startswith(_OTHER_PREFIXES):
+            key = name.removeprefix(PREFIX).lower().replace("__", ".")
+            found[key] = _value(key, text)
+    return found
+
+
+def _value(key: str, text: str) -> Any:
+    """Lists and tables are written as TOML in the environment: ``DRIFTLINE_MONITOR__NOTIFY='["slack://..."]'``."""
+    if text[:1] in "[{" and text:
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"environment: {key}: {error}") from None
+    return text
+
+
+def _sections() -> set[str]:
+    return {
+        name
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section)
+    }
+
+
+def _known(origin: str, key: str) -> None:
+    names = [name for name, _ in describe()]
+    if key in names:
+        return
+    near = difflib.get_close_matches(key, names, 1, 0.5)
+    raise SettingsError(
+        f"{origin}: {key} is no setting; " + (f"did you mean {near[0]}?" if near else "see `settings show`")
+    )
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    for part in path:
+        tree = tree.setdefault(part, {})
+    tree[last] = value
+
+
+def _first(error: ValidationError) -> str:
+    told = error.errors()[0]
+    key = ".".join(str(part) for part in told["loc"])
+    return f"{key}: {told['msg']}, got {told['input']!r}"

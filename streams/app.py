@@ -1,0 +1,128 @@
+"""The Faust app of one role: it supervises the agents, follows `models`, and answers over HTTP on loopback."""
+
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import faust
+import msgspec
+import prometheus_client
+from faust.types.auth import AuthProtocol
+
+from streams.cluster import Cluster, open_reference
+from streams.records import Route
+from streams.routes import RouteBook
+from streams.shell import Shell
+
+_SESSION_S = 10.0
+
+
+class Role:
+    """One process: a Faust app with its shells.
+
+    Parameters
+    ----------
+    cluster
+        The log.
+    name, slot
+        ``worker`` and ``0``, say: what names this process in groups and logs.
+    port
+        For ``/livez``, ``/readyz``, ``/startupz``, ``/metrics`` and ``/status``, on ``host``.
+    """
+
+    def __init__(self, cluster: Cluster, name: str, slot: str, port: int, host: str = "127.0.0.1") -> None:
+        self.cluster = cluster
+        self.name = name
+        self.slot = slot
+        self.shells: list[Shell] = []
+        self.notes: dict[str, str] = {}
+        self.app = faust.App(
+            cluster.topic(f"{name}-{slot}"),
+            broker=[f"kafka://{address.strip()}" for address in cluster.bootstrap.split(",")],
+            broker_credentials=_credentials(cluster),
+            broker_session_timeout=_SESSION_S,
+            broker_request_timeout=_SESSION_S * 2,
+            consumer_auto_offset_reset="earliest",
+            topic_disable_leader=True,
+            store="memory://",
+            datadir=tempfile.mkdtemp(prefix="driftline-"),
+            web_bind=host,
+            web_host=host,
+            web_port=port,
+            autodiscover=False,
+            value_serializer="raw",
+            key_serializer="raw",
+        )
+        self._serve()
+
+    def shell(self, *args: Any, **kwargs: Any) -> Shell:
+        """Add a shell (see `Shell`) to this process."""
+        shell = Shell(self.app, *args, slot=self.slot, **kwargs)
+        self.shells.append(shell)
+        return shell
+
+    def follow_models(self, book: RouteBook, news: Callable[[Route], None]) -> None:
+        """Follow `models`; ``news`` is told every route that is newer than what the book holds."""
+        topic = self.app.topic(self.cluster.topic("models"), key_serializer="raw", value_serializer="raw")
+
+        async def follow(events: Any) -> None:
+            async for value in events:
+                route = book.take(value)
+                if route is not None:
+                    await self.app.loop.run_in_executor(None, news, route)
+
+        self.app.agent(topic, name="driftline.models")(follow)
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
+        worker.execute_from_commandline()
+
+    def status(self) -> dict[str, Any]:
+        """What the pipeline page shows of this process."""
+        return {"role": f"{self.name}-{self.slot}", "steps": [shell.status() for shell in self.shells], **self.notes}
+
+    def trouble(self) -> list[str]:
+        """Why this process is not ready."""
+        return [f"{shell.name}: {why}" for shell in self.shells if (why := shell.trouble())]
+
+    def _serve(self) -> None:
+        async def livez(web: Any, request: Any) -> Any:  # noqa: ARG001
+            return web.text("ok\n")
+
+        async def readyz(web: Any, request: Any) -> Any:  # noqa: ARG001
+            why = self.trouble()
+            return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
+
+        async def metrics(web: Any, request: Any) -> Any:  # noqa: ARG001
+            return web.bytes(prometheus_client.generate_latest(), content_type="text/plain")
+
+        async def status(web: Any, request: Any) -> Any:  # noqa: ARG001
+            return web.bytes(msgspec.json.encode(self.status()), content_type="application/json")
+
+        pages = {"/livez": livez, "/readyz": readyz, "/startupz": readyz, "/metrics": metrics, "/status": status}
+        for path, answer in pages.items():
+            self.app.page(path)(answer)
+
+
+def _credentials(cluster: Cluster) -> Any:
+    """Faust's own client reads `models`; it is given what librdkafka's options say."""
+    options = {name: open_reference(value) for name, value in cluster.options.items()}
+    protocol = options.get("security.protocol", "plaintext").upper()
+    context = None
+    if protocol.endswith("SSL"):
+        import ssl
+
+        context = ssl.create_default_context(cafile=options.get("ssl.ca.location"))
+        if "ssl.certificate.location" in options:
+            context.load_cert_chain(options["ssl.certificate.location"], options.get("ssl.key.location"))
+    if protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=options.get("sasl.username"),
+            password=options.get("sasl.password"),
+            mechanism=options.get("sasl.mechanism") or options.get("sasl.mechanisms", "PLAIN"),
+            ssl_context=context,
+        )
+    if protocol == AuthProtocol.SSL.value:
+        return faust.SSLCredentials(context)
+    return None
