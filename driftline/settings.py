@@ -12,13 +12,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SourceError,
+)
 
 FILE = "driftline.toml"
 PREFIX = "DRIFTLINE_"
 
 #: Variables that are no settings.
 _OTHER = {"DRIFTLINE_SETTINGS", "DRIFTLINE_CACHE_DIR"}
-_OTHER_PREFIXES = ("DRIFTLINE_TEST_",)
 
 
 class SettingsError(ValueError):
@@ -38,6 +47,9 @@ class Kafka(_Section):
     options: dict[str, str] = Field({}, description="librdkafka properties, passed through (TLS, SASL)")
     group_protocol: Literal["auto", "consumer", "classic"] = Field(
         "auto", description="consumer needs Kafka 4.0; auto is consumer on the embedded broker, else classic"
+    )
+    transaction_timeout_ms: int | None = Field(
+        None, description="how long readers may hang behind a dead writer; default 2 s embedded, 10 s else"
     )
     partitions_requests: int = Field(4, ge=1, description="partitions of requests, predictions, observations, feedback")
     partitions_model: int = Field(1, ge=1, description="partitions of the topics keyed by model")
@@ -96,8 +108,16 @@ class Sink(_Section):
     wait_ms_max: int = Field(500, ge=1, description="how long a record waits for its insert")
 
 
-class Settings(_Section):
-    """All of it."""
+class Settings(BaseSettings):
+    """All of it; made by `load`, which alone reads files and the environment."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
 
     data_dir: Path = Field(Path(".driftline"), description="embedded broker and store, logs, what is running")
     registry: str = Field("models", description="folder or object-store prefix with the model packages")
@@ -110,6 +130,13 @@ class Settings(_Section):
     sink: Sink = Sink()
     watch: dict[str, Any] = Field({}, description="defaults for watching a model; see streams.records.Watch")
 
+    @classmethod
+    def settings_customise_sources(  # type: ignore[override]
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` hands over."""
+        return (init_settings,)
+
     @property
     def embedded_kafka(self) -> bool:
         """True where no cluster is named."""
@@ -121,11 +148,7 @@ class Settings(_Section):
         return not self.clickhouse.url
 
 
-def load(
-    flags: Mapping[str, Any] | None = None,
-    file: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Settings:
+def load(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Settings:
     """Read the settings.
 
     Parameters
@@ -134,40 +157,39 @@ def load(
         Dotted keys from the command line; None values are not given.
     file
         A TOML file; default ``$DRIFTLINE_SETTINGS``, else `driftline.toml` if it is there.
-    environ
-        Default ``os.environ``.
 
     Raises
     ------
     SettingsError
         An unknown key, a wrong value, a file that is not there.
 
-    >>> load({"kafka.bootstrap": "broker:9092"}, environ={}).embedded_kafka
+    >>> load({"kafka.bootstrap": "broker:9092"}).embedded_kafka
     False
-    >>> load(environ={"DRIFTLINE_KAFKA__BOOTSTRAPP": "x"})
+    >>> load({"kafka.bootstrapp": "broker:9092"})
     Traceback (most recent call last):
-    driftline.settings.SettingsError: environment: kafka.bootstrapp is no setting; did you mean kafka.bootstrap?
+    driftline.settings.SettingsError: flag: kafka.bootstrapp is no setting; did you mean kafka.bootstrap?
     """
     merged: dict[str, Any] = {}
-    for _, layer in layers(flags, file, environ):
+    for _, layer in layers(flags, file):
         for key, value in layer.items():
             _put(merged, key, value)
     try:
-        return Settings.model_validate(merged)
+        return Settings(**merged)
     except ValidationError as error:
         raise SettingsError(_first(error)) from None
 
 
-def layers(
-    flags: Mapping[str, Any] | None = None, file: Path | None = None, environ: Mapping[str, str] | None = None
-) -> list[tuple[str, dict[str, Any]]]:
+def layers(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> list[tuple[str, dict[str, Any]]]:
     """Origin and dotted keys of every layer, weakest first."""
-    environ = os.environ if environ is None else environ
-    found = [
-        _from_file(file, environ),
-        ("environment", _from_environment(environ)),
-        ("flag", {key: value for key, value in (flags or {}).items() if value is not None}),
-    ]
+    path = _file(file)
+    try:
+        written = TomlConfigSettingsSource(Settings, path)() if path else {}
+        exported = EnvSettingsSource(Settings)()
+    except (tomllib.TOMLDecodeError, SourceError) as error:
+        raise SettingsError(f"{path or 'environment'}: {error}; mend it") from None
+    exported |= dict.fromkeys(_strange_variables(), "")
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    found = [(str(path), dict(_flatten(written))), ("environment", dict(_flatten(exported))), ("flag", given)]
     for origin, layer in found:
         for key in layer:
             _known(origin, key)
@@ -199,17 +221,19 @@ def _leaves(settings: Settings) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _from_file(file: Path | None, environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    named = file or (Path(environ["DRIFTLINE_SETTINGS"]) if "DRIFTLINE_SETTINGS" in environ else None)
-    path = named or Path(FILE)
-    if not path.exists():
-        if named:
-            raise SettingsError(f"settings file {path} is not there; make it or leave the option out")
-        return str(path), {}
-    try:
-        return str(path), dict(_flatten(tomllib.loads(path.read_text())))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: {error}; mend the file") from None
+def _file(named: Path | None) -> Path | None:
+    if named is None and "DRIFTLINE_SETTINGS" in os.environ:
+        named = Path(os.environ["DRIFTLINE_SETTINGS"])
+    if named is not None and not named.exists():
+        raise SettingsError(f"settings file {named} is not there; make it or leave the option out")
+    return named or (Path(FILE) if Path(FILE).exists() else None)
+
+
+def _strange_variables() -> list[str]:
+    """Variables with our prefix that name no section or key: the library would pass over them in silence."""
+    ours = [name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX) and name not in _OTHER]
+    first = {name.split("__")[0] for name in ours if not name.startswith("test_")}
+    return sorted(first - set(Settings.model_fields))
 
 
 def _flatten(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -219,25 +243,6 @@ def _flatten(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
             yield from _flatten(value, f"{path}.")
         else:
             yield path, value
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, text in environ.items():
-        if name.startswith(PREFIX) and name not in _OTHER and not name.startswith(_OTHER_PREFIXES):
-            key = name.removeprefix(PREFIX).lower().replace("__", ".")
-            found[key] = _value(key, text)
-    return found
-
-
-def _value(key: str, text: str) -> Any:
-    """Lists and tables are written as TOML in the environment: ``DRIFTLINE_MONITOR__NOTIFY='["slack://..."]'``."""
-    if text[:1] in "[{" and text:
-        try:
-            return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"environment: {key}: {error}") from None
-    return text
 
 
 def _sections() -> set[str]:

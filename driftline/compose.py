@@ -1,0 +1,43 @@
+"""What the roles are made of: the parts that the settings name, put together here and nowhere else."""
+
+from typing import Any
+
+import msgspec
+
+from driftline.settings import Settings, SettingsError
+from streams.cluster import Cluster
+from streams.provision import Layout
+from streams.records import Watch
+
+
+def cluster(settings: Settings) -> Cluster:
+    """Make the log's address and manners."""
+    kafka = settings.kafka
+    embedded = settings.embedded_kafka
+    protocol = kafka.group_protocol if kafka.group_protocol != "auto" else "consumer" if embedded else "classic"
+    return Cluster(
+        bootstrap=kafka.bootstrap or f"127.0.0.1:{kafka.port}",
+        prefix=kafka.prefix,
+        options=kafka.options,
+        group_protocol=protocol,
+        transaction_timeout_ms=kafka.transaction_timeout_ms or (2_000 if embedded else 10_000),
+    )
+
+
+def layout(settings: Settings) -> Layout:
+    """How many partitions the topics get."""
+    kafka = settings.kafka
+    return Layout(
+        requests=kafka.partitions_requests,
+        model=kafka.partitions_model,
+        replicas=kafka.replicas,
+        retention_ms=kafka.retention_ms,
+    )
+
+
+def watch(settings: Settings, **more: Any) -> Watch:
+    """Defaults for watching a model, from the section ``watch`` of the settings."""
+    try:
+        return msgspec.convert({**settings.watch, **more}, Watch)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"watch: {error}; see streams.records.Watch for its keys") from None
