@@ -1,0 +1,206 @@
+"""The reference: a frozen profile of the data that a model was trained on.
+
+It holds cells, counts and a few numbers a column, never rows. Everything later is compared with it, so it is
+immutable, and its id is a hash of its content.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from drift import frames
+from drift.cells import PREDICTION, SCORE, Cells
+from drift.frames import Frame
+from streams.schema import FeatureSchema, Kind
+
+if TYPE_CHECKING:
+    from drift.kernel import Grid
+
+Task = Literal["binary", "multiclass", "regression", "embedding"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reference:
+    """A frozen profile: make one with `Reference.fit`.
+
+    Parameters
+    ----------
+    task
+        What the model does; None where only its columns are watched.
+    rows
+        Rows of the training data.
+    schema
+        The features, their kinds and known levels.
+    columns
+        Cells of every feature in schema order, then of the score and of the predicted class where there are any.
+    sources
+        Name of each column in the user's own tables (the score may be called ``p`` there).
+    label, positive
+        Name of the label in the user's tables; the label that a binary score is the probability of.
+    segments
+        Features whose levels are watched apart, too.
+    counts
+        int64 [cells of all columns]: the training rows in each cell, column after column.
+    moments, extremes
+        int64 and float32 [columns, 2]: see `drift.sums.Sums`.
+    centre, scale
+        float64 [columns]: frozen fixed point. Scale is a power of two, so that ``(x - m) / s * 2^12`` rounds the
+        same in any order of operations.
+    spread
+        float64 [columns]: robust spread, IQR / 1.349, else the standard deviation, else 1. Wasserstein's unit.
+    design_effects
+        float64 [contrasts]: how much the rows' dependence inflates each contrast's variance (1 = independent).
+    labels
+        int64 [score cells, 4]: label sums of the training data, see `drift.performance.sums`; None without labels.
+    positive_share
+        float64 [score cells]: share of rows predicted positive (binary models with score and prediction), else None.
+    performance
+        The model's figures on the training data, by metric.
+    checks
+        Columns whose own first and second half differ as if they had drifted.
+    notes
+        What was inferred or left out, one sentence each.
+    """
+
+    task: Task | None
+    rows: int
+    schema: FeatureSchema
+    columns: tuple[Cells, ...]
+    sources: tuple[str, ...]
+    counts: np.ndarray
+    moments: np.ndarray
+    extremes: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+    spread: np.ndarray
+    design_effects: np.ndarray
+    label: str | None = None
+    positive: str | None = None
+    segments: tuple[str, ...] = ()
+    labels: np.ndarray | None = None
+    positive_share: np.ndarray | None = None
+    performance: Mapping[str, float] = field(default_factory=dict)
+    checks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def fit(
+        cls,
+        frame: Frame,
+        *,
+        task: Task | None = None,
+        score: str | None = None,
+        prediction: str | None = None,
+        label: str | None = None,
+        features: Sequence[str] | FeatureSchema | None = None,
+        exclude: Sequence[str] = (),
+        segments: Sequence[str] = (),
+        kinds: Mapping[str, Kind] | None = None,
+        positive: str | None = None,
+    ) -> "Reference":
+        """Profile a table: pandas, Arrow, or the path of a Parquet or CSV file.
+
+        Parameters
+        ----------
+        task
+            ``binary``, ``multiclass``, ``regression`` or None.
+        score, prediction, label
+            Columns with the model's score (probability or value), its predicted class, and the truth.
+        features
+            Feature columns, or a whole schema; None takes every column that has no other part to play.
+        exclude
+            Columns to leave out: identifiers, times.
+        segments
+            Categorical features whose levels are watched apart.
+        kinds
+            Kinds that would be inferred wrongly. Inferred: text and categories are categorical, so are integers
+            with at most 20 distinct values; true/false is boolean; other numbers are numeric.
+        positive
+            The label that ``score`` is the probability of; the last one in order by default.
+
+        Raises
+        ------
+        FrameError, SchemaError
+            The table lacks a column, holds no row, or contradicts itself.
+
+        >>> import pandas as pd
+        >>> ref = Reference.fit(pd.DataFrame({"age": [31.5, 45.2, 18.0], "city": ["Rome", "Oslo", None]}))
+        >>> [(c.name, c.kind, c.size) for c in ref.columns], ref.rows
+        ([('age', 'numeric', 8), ('city', 'categorical', 4)], 3)
+        """
+        from drift import fit
+
+        parts = fit.Parts(task, score, prediction, label, tuple(exclude), tuple(segments), dict(kinds or {}), positive)
+        return fit.fit(frames.read(frame), parts, features)
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> "Reference":
+        """Read what `to_bytes` wrote (``reference.arrow`` of a model package)."""
+        from drift import reference_file
+
+        return reference_file.decode(blob)
+
+    def to_bytes(self) -> bytes:
+        """Write the reference as an Arrow file, a row a column."""
+        from drift import reference_file
+
+        return reference_file.encode(self)
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the content, 32 hexadecimal digits."""
+        from drift import reference_file
+
+        return reference_file.digest(self)
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """Place of each column's first cell in `counts`, int64 [columns + 1]; the last entry is their length."""
+        return np.concatenate([[0], np.cumsum([cells.size for cells in self.columns])]).astype(np.int64)
+
+    @cached_property
+    def grids(self) -> "tuple[Grid, ...]":
+        """Look-up grid of each column, for counting."""
+        from drift.kernel import Grid
+
+        return tuple(Grid.over(cells.bounds) for cells in self.columns)
+
+    @property
+    def score(self) -> Cells | None:
+        """Cells of the score, if it is watched."""
+        return next((cells for cells in self.columns if cells.name == SCORE), None)
+
+    @property
+    def prediction(self) -> Cells | None:
+        """Cells of the predicted class, if it is watched."""
+        return next((cells for cells in self.columns if cells.name == PREDICTION), None)
+
+    def place(self, name: str) -> int:
+        """Position of a column by name."""
+        for place, cells in enumerate(self.columns):
+            if cells.name == name:
+                return place
+        raise KeyError(f"the reference has no column {name!r}")
+
+    def of(self, name: str, flat: np.ndarray | None = None) -> np.ndarray:
+        """Counts of one column, int64 [its cells], out of a flat count array (the reference's own by default)."""
+        place = self.place(name)
+        return (self.counts if flat is None else flat)[self.offsets[place] : self.offsets[place + 1]]
+
+    def align(self, frame: Frame) -> pa.Table:
+        """Take this reference's columns out of a user's table, under the names that cells have.
+
+        Raises
+        ------
+        FrameError
+            A column is missing.
+        """
+        table = frames.read(frame)
+        frames.require(table, self.sources, "the table")
+        return pa.Table.from_arrays(
+            [table.column(source) for source in self.sources], names=[cells.name for cells in self.columns]
+        )
