@@ -1,0 +1,17 @@
+"""The embedded ClickHouse: chdb behind the native protocol, so that drivers need not know it is embedded.
+
+One process owns the directory, and `clickhouse-driver`, Grafana's plugin or any native client talks to it on
+loopback as to a server. Read along a query's way: `wire` has bytes and varints, `frames` compression,
+`packets` the conversation, `columns` and `blocks` how rows lie; `peer` is a client, `session` its visit,
+`statements` what it may ask, `execute` how that is done, `watch` how it is called off; `engine` is chdb with
+its traps fenced in, `server` the listener, `process` the body of ``driftline store``.
+
+Nothing here imports chdb until a server starts.
+"""
+
+from drift.store.front.engine import EngineError
+from drift.store.front.process import serve
+from drift.store.front.server import StoreServer
+from drift.store.front.session import Limits
+
+__all__ = ["EngineError", "Limits", "StoreServer", "serve"]

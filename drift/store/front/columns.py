@@ -1,0 +1,233 @@
+"""How many bytes a column takes in the Native format, by its type.
+
+The engine writes Native as revision 0; a client of today puts one more byte after each column's type. To move
+a block from one to the other its columns must be walked, since their lengths stand nowhere. A column copies
+itself through a `Copier` and looks at no more than the lengths.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+from drift.store.front.wire import ProtocolError, Reader, Sink, u64
+
+
+class UnsupportedType(Exception):
+    """A type that this front does not carry; the text says what to cast it to."""
+
+
+@dataclass(frozen=True)
+class Copier:
+    """Moves values from a reader to a sink."""
+
+    reader: Reader
+    write: Sink
+
+    def bytes(self, size: int) -> None:
+        """Move `size` bytes."""
+        self.reader.copy(size, self.write)
+
+    def u64(self) -> int:
+        """Move one 64-bit integer and return it."""
+        value = self.reader.u64()
+        self.write(u64(value))
+        return value
+
+
+class Column(Protocol):
+    """One column's layout: what stands once before its values, and the values of `rows` rows."""
+
+    def prefix(self, copier: Copier) -> None: ...
+
+    def values(self, copier: Copier, rows: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """`width` bytes a row."""
+
+    width: int
+
+    def prefix(self, copier: Copier) -> None: ...
+
+    def values(self, copier: Copier, rows: int) -> None:
+        copier.bytes(self.width * rows)
+
+
+@dataclass(frozen=True)
+class Strings:
+    """A length and bytes a row."""
+
+    def prefix(self, copier: Copier) -> None: ...
+
+    def values(self, copier: Copier, rows: int) -> None:
+        copier.reader.copy_strings(rows, copier.write)
+
+
+@dataclass(frozen=True)
+class JsonText(Strings):
+    """JSON as text (``output_format_native_write_json_as_string``), after the number of that way of writing."""
+
+    def prefix(self, copier: Copier) -> None:
+        if (form := copier.u64()) != 1:
+            raise UnsupportedType(f"JSON in binary form {form}; send it as text or cast it to String")
+
+
+@dataclass(frozen=True)
+class Nullable:
+    """A flag a row, then values for all rows."""
+
+    inner: Column
+
+    def prefix(self, copier: Copier) -> None:
+        self.inner.prefix(copier)
+
+    def values(self, copier: Copier, rows: int) -> None:
+        copier.bytes(rows)
+        self.inner.values(copier, rows)
+
+
+@dataclass(frozen=True)
+class Array:
+    """Where each row's elements end, then all elements."""
+
+    inner: Column
+
+    def prefix(self, copier: Copier) -> None:
+        self.inner.prefix(copier)
+
+    def values(self, copier: Copier, rows: int) -> None:
+        if rows:
+            copier.bytes(8 * (rows - 1))
+            self.inner.values(copier, copier.u64())
+
+
+@dataclass(frozen=True)
+class Tuple:
+    """Column after column."""
+
+    parts: tuple[Column, ...]
+
+    def prefix(self, copier: Copier) -> None:
+        for part in self.parts:
+            part.prefix(copier)
+
+    def values(self, copier: Copier, rows: int) -> None:
+        for part in self.parts:
+            part.values(copier, rows)
+
+
+@dataclass(frozen=True)
+class LowCardinality:
+    """A dictionary and, a row, an index into it of 1, 2, 4 or 8 bytes."""
+
+    keys: Column
+
+    def prefix(self, copier: Copier) -> None:
+        copier.u64()
+
+    def values(self, copier: Copier, rows: int) -> None:
+        if not rows:
+            return
+        flags = copier.u64()
+        if flags & 0x100 or not flags & 0x200 or flags & 0xFF > 3:
+            raise ProtocolError(f"a LowCardinality column with flags {flags:#x} came; a dictionary a block is read")
+        self.keys.values(copier, copier.u64())
+        copier.bytes(copier.u64() << (flags & 0xFF))
+
+
+_WIDTHS = {
+    **dict.fromkeys(("Bool", "Int8", "UInt8", "Enum8", "Nothing"), 1),
+    **dict.fromkeys(("Int16", "UInt16", "Enum16", "Date", "BFloat16"), 2),
+    **dict.fromkeys(("Int32", "UInt32", "Float32", "Date32", "DateTime", "Time", "IPv4", "Decimal32"), 4),
+    **dict.fromkeys(("Int64", "UInt64", "Float64", "DateTime64", "Time64", "Decimal64"), 8),
+    **dict.fromkeys(("Int128", "UInt128", "UUID", "IPv6", "Decimal128"), 16),
+    **dict.fromkeys(("Int256", "UInt256", "Decimal256"), 32),
+}
+_GEOMETRIES = {
+    "Point": "Tuple(Float64, Float64)",
+    "Ring": "Array(Point)",
+    "LineString": "Array(Point)",
+    "Polygon": "Array(Ring)",
+    "MultiLineString": "Array(LineString)",
+    "MultiPolygon": "Array(Polygon)",
+}
+_DECIMAL_DIGITS = ((9, 4), (18, 8), (38, 16), (76, 32))
+_PIECE = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|.", re.DOTALL)
+
+
+@lru_cache(4096)
+def column(type_name: str) -> Column:
+    """Parse a type's name.
+
+    >>> column("LowCardinality(Nullable(String))")
+    LowCardinality(keys=Strings())
+    >>> column("Map(String, Array(Enum8('a,)' = 1)))").inner.parts
+    (Strings(), Array(inner=Fixed(width=1)))
+
+    Raises
+    ------
+    UnsupportedType
+        The type has no layout here: states of aggregates, Variant, Dynamic.
+    """
+    name, arguments = _split(type_name)
+    if name in _WIDTHS:
+        return Fixed(_WIDTHS[name])
+    if name.startswith("Interval"):
+        return Fixed(8)
+    if name in _GEOMETRIES:
+        return column(_GEOMETRIES[name])
+    match name:
+        case "String":
+            return Strings()
+        case "JSON":
+            return JsonText()
+        case "FixedString":
+            return Fixed(int(arguments[0]))
+        case "Decimal":
+            return Fixed(next(width for digits, width in _DECIMAL_DIGITS if int(arguments[0]) <= digits))
+        case "Nullable":
+            return Nullable(column(arguments[0]))
+        case "Array":
+            return Array(column(arguments[0]))
+        case "Tuple" if arguments:
+            return Tuple(tuple(column(_without_name(a)) for a in arguments))
+        case "Nested":
+            return Array(Tuple(tuple(column(_without_name(a)) for a in arguments)))
+        case "Map":
+            return Array(Tuple(tuple(column(a) for a in arguments)))
+        case "LowCardinality":
+            inner = column(arguments[0])  # Null is an entry of the dictionary, not a flag a row.
+            return LowCardinality(inner.inner if isinstance(inner, Nullable) else inner)
+        case "SimpleAggregateFunction":
+            return column(arguments[-1])
+    raise UnsupportedType(f"type {type_name} does not travel; finalize it, or cast it to String in the SELECT")
+
+
+def _split(type_name: str) -> tuple[str, list[str]]:
+    """Split ``Name(a, b)`` into its name and arguments; commas in brackets and quotes do not count."""
+    name, bracket, rest = type_name.partition("(")
+    arguments, depth = [""], 1
+    for piece in _PIECE.findall(rest):
+        depth += (piece == "(") - (piece == ")")
+        if depth == 0:
+            break
+        if piece == "," and depth == 1:
+            arguments.append("")
+        else:
+            arguments[-1] += piece
+    return name.strip(), [a.strip() for a in arguments] if bracket and arguments != [""] else []
+
+
+def _without_name(element: str) -> str:
+    """Drop the name of a tuple's element: ```a b` Int8`` and ``Int8`` are both Int8."""
+    depth = 0
+    words = [""]
+    for piece in _PIECE.findall(element):
+        depth += (piece == "(") - (piece == ")")
+        if piece == " " and depth == 0:
+            words.append("")
+        else:
+            words[-1] += piece
+    return words[-1]

@@ -1,0 +1,220 @@
+"""What clients say and what we answer, in the order of the conversation: hello, query, results.
+
+Fields come and go with the revision, the smaller of the client's and ours; the names of the thresholds are
+ClickHouse's own.
+"""
+
+import re
+import struct
+from enum import IntEnum
+
+import msgspec
+
+from drift.store.front.wire import ProtocolError, Reader, text, u64, varint
+
+REVISION = 54468
+REVISION_MIN = 54429  # Settings as text.
+_INTERSERVER_SECRET = 54441
+_OPENTELEMETRY = 54442
+_DISTRIBUTED_DEPTH = 54448
+_QUERY_START_TIME = 54449
+_PARALLEL_REPLICAS = 54453
+PROFILE_EVENTS_IN_INSERT = 54456
+_ADDENDUM = 54458
+_PARAMETERS = 54459
+_ELAPSED_IN_PROGRESS = 54460
+_PASSWORD_RULES = 54461
+_NONCE = 54462
+_TOTAL_BYTES_IN_PROGRESS = 54463
+
+SETTINGS_MAX = 10_000
+_IMPORTANT = 1
+
+
+class FromClient(IntEnum):
+    """Packets that clients send."""
+
+    HELLO = 0
+    QUERY = 1
+    DATA = 2
+    CANCEL = 3
+    PING = 4
+
+
+class FromServer(IntEnum):
+    """Packets that we send."""
+
+    HELLO = 0
+    DATA = 1
+    EXCEPTION = 2
+    PROGRESS = 3
+    PONG = 4
+    END_OF_STREAM = 5
+    PROFILE_INFO = 6
+    PROFILE_EVENTS = 14
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """Who a client is; the password is shown to nobody."""
+
+    client: str
+    revision: int
+    database: str
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Hello({self.client!r}, revision={self.revision}, database={self.database!r}, user={self.user!r})"
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A setting of one query; an important one must be known."""
+
+    name: str
+    value: str
+    important: bool
+
+
+class Query(msgspec.Struct, frozen=True):
+    """One statement with its settings and parameters; whether Data travels in frames."""
+
+    sql: str
+    settings: list[Setting]
+    parameters: dict[str, str]
+    compressed: bool
+
+
+def read_hello(reader: Reader) -> Hello:
+    """Read the first packet of a connection."""
+    if (packet := reader.varint()) != FromClient.HELLO:
+        raise ProtocolError(
+            f"the first packet is {packet}, not Hello (0); speak ClickHouse's native protocol here, not HTTP"
+        )
+    client = reader.text()
+    reader.varint(), reader.varint()  # The client's own version.
+    hello = Hello(client, reader.varint(), reader.text(), reader.text(), reader.text())
+    if hello.revision < REVISION_MIN:
+        raise ProtocolError(f"client revision {hello.revision}, at least {REVISION_MIN} is spoken; upgrade the client")
+    return hello
+
+
+def read_addendum(reader: Reader, revision: int) -> None:
+    """Read what newer clients say after our Hello: a quota key."""
+    if revision >= _ADDENDUM:
+        reader.text()
+
+
+def read_query(reader: Reader, revision: int) -> Query:
+    """Read a Query packet after its number."""
+    reader.text()  # The query's id: the engine names its own.
+    _skip_client(reader, revision)
+    settings = _read_settings(reader)
+    if revision >= _INTERSERVER_SECRET:
+        reader.text()
+    reader.varint()  # The stage up to which to go: clients want all of it.
+    compressed = bool(reader.varint())
+    sql = reader.text()
+    given = _read_settings(reader) if revision >= _PARAMETERS else []
+    return Query(sql, settings, {p.name: _unquoted(p.value) for p in given}, compressed)
+
+
+def _skip_client(reader: Reader, revision: int) -> None:
+    if reader.byte() == 0:  # No query kind, no client.
+        return
+    for _ in ("initial user", "initial query id", "initial address"):
+        reader.text()
+    if revision >= _QUERY_START_TIME:
+        reader.u64()
+    if (interface := reader.byte()) != 1:
+        raise ProtocolError(f"a query came over interface {interface}, not TCP (1)")
+    for _ in ("system user", "host name", "client name"):
+        reader.text()
+    for _ in ("major", "minor", "revision"):
+        reader.varint()
+    reader.text()  # Quota key.
+    if revision >= _DISTRIBUTED_DEPTH:
+        reader.varint()
+    reader.varint()  # Version patch.
+    if revision >= _OPENTELEMETRY and reader.byte():
+        reader.take(16 + 8)
+        reader.text()
+        reader.byte()
+    if revision >= _PARALLEL_REPLICAS:
+        for _ in ("collaborate", "replicas", "number"):
+            reader.varint()
+
+
+def _read_settings(reader: Reader) -> list[Setting]:
+    settings = []
+    while name := reader.text():
+        flags = reader.varint()
+        settings.append(Setting(name, reader.text(), bool(flags & _IMPORTANT)))
+        if len(settings) > SETTINGS_MAX:
+            raise ProtocolError(f"more than {SETTINGS_MAX} settings came with one query; send fewer")
+    return settings
+
+
+_ESCAPES = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0", "a": "\a", "v": "\v"}
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def _unquoted(dump: str) -> str:
+    """Take the quotes off a parameter. What is inside stays escaped once: the engine reads it so.
+
+    >>> _unquoted("'it\\\\\\\\'s'"), _unquoted("42")
+    ("it\\\\'s", '42')
+    """
+    if len(dump) < 2 or dump[0] != "'" or dump[-1] != "'":
+        return dump
+    return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), dump[1:-1])
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def hello(revision: int, version: tuple[int, int, int], timezone: str) -> bytes:
+    """Say who we are."""
+    major, minor, patch = version
+    out = [varint(FromServer.HELLO), text("Driftline store"), varint(major), varint(minor), varint(REVISION)]
+    out += [text(timezone), text("Driftline store"), varint(patch)]
+    if revision >= _PASSWORD_RULES:
+        out.append(varint(0))
+    if revision >= _NONCE:
+        out.append(u64(0))
+    return b"".join(out)
+
+
+def data(block: bytes) -> bytes:
+    """Send a block, in a frame or not."""
+    return varint(FromServer.DATA) + text("") + block
+
+
+def exception(code: int, message: str) -> bytes:
+    """Send an error with its ClickHouse code."""
+    named = text("DB::Exception") + text(message) + text("")
+    return varint(FromServer.EXCEPTION) + struct.pack("<i", code) + named + b"\0"
+
+
+def progress(revision: int, *, read: tuple[int, int] = (0, 0), written: tuple[int, int] = (0, 0)) -> bytes:
+    """Say how far a query came, as (rows, bytes)."""
+    out = [varint(FromServer.PROGRESS), varint(read[0]), varint(read[1]), varint(0)]
+    if revision >= _TOTAL_BYTES_IN_PROGRESS:
+        out.append(varint(0))
+    out += [varint(written[0]), varint(written[1])]
+    if revision >= _ELAPSED_IN_PROGRESS:
+        out.append(varint(0))
+    return b"".join(out)
+
+
+def profile_info(rows: int, blocks: int, size: int) -> bytes:
+    """Say what a SELECT gave."""
+    return varint(FromServer.PROFILE_INFO) + varint(rows) + varint(blocks) + varint(size) + b"\0" + varint(0) + b"\0"
+
+
+def profile_events(empty_block: bytes) -> bytes:
+    """Answer one block of an insert."""
+    return varint(FromServer.PROFILE_EVENTS) + text("") + empty_block
+
+
+PONG = varint(FromServer.PONG)
+END_OF_STREAM = varint(FromServer.END_OF_STREAM)
