@@ -38,9 +38,10 @@ class EmbeddedBroker:
 
     Examples
     --------
-    >>> with EmbeddedBroker(tmp / "kafka") as broker:   # doctest: +SKIP
-    ...     broker.bootstrap
-    '127.0.0.1:24601'
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder, EmbeddedBroker(Path(folder)) as broker:
+    ...     broker.answers()
+    True
     """
 
     def __init__(self, data_dir: Path, port: int = 0, settings: BrokerSettings | None = None) -> None:
