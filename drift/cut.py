@@ -29,7 +29,10 @@ def edges(values: np.ndarray, low: float | None = None, high: float | None = Non
     (0.0, 1.0, 2.0, 3.0)
     """
     finite = np.sort(values[np.isfinite(values)])
-    found = set(_quantiles(finite)) | _points(finite)
+    points, times = np.unique(finite, return_counts=True)
+    heavy = times > POINT_MASS * len(finite)
+    # What lies between the point masses is cut as if it stood alone: nine tenths of zeros must not blur the rest.
+    found = _around(points, heavy) | set(_quantiles(np.repeat(points[~heavy], times[~heavy])))
     if low is not None:
         found.add(float(np.float32(low)))
     if high is not None:
@@ -42,24 +45,20 @@ def above(value: float) -> float:
     return float(np.nextafter(np.float32(value), _INFINITY))
 
 
-def _quantiles(finite: np.ndarray) -> Iterable[float]:
-    n = len(finite)
+def _quantiles(ascending: np.ndarray) -> Iterable[float]:
+    n = len(ascending)
     cells = min(EQUIPROBABLE, max(1, n // CELL_ROWS_MIN))
     ranks = {n * k // cells for k in range(1, cells)}
     for tail in TAILS:
         ranks |= {math.floor(tail * n), n - math.floor(tail * n)}
-    return (float(finite[rank]) for rank in ranks if 0 < rank < n)
+    return (float(ascending[rank]) for rank in ranks if 0 < rank < n)
 
 
-def _points(finite: np.ndarray) -> set[float]:
-    """Edges around point masses. Where no reference value lies before the next point, one edge serves both."""
-    values, times = np.unique(finite, return_counts=True)
-    heavy = np.flatnonzero(times > POINT_MASS * len(finite))
-    found = {float(values[k]) for k in heavy}
-    for k in heavy:
-        if k + 1 == len(values) or k + 1 not in heavy:
-            found.add(above(values[k]))
-    return found
+def _around(points: np.ndarray, heavy: np.ndarray) -> set[float]:
+    """Edges on both sides of each point mass; between two that follow each other one edge serves both."""
+    found = set(points[heavy].tolist())
+    alone = heavy & ~np.append(heavy[1:], False)
+    return found | {above(point) for point in points[alone]}
 
 
 def levels(counts: Mapping[str, int], known: Sequence[str] = ()) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
