@@ -1,0 +1,145 @@
+"""How figures are written: three significant digits, a unit on each, times in the reader's zone.
+
+A number that is missing is an en dash, so that a table keeps its columns.
+"""
+# ruff: noqa: RUF001 (minus signs and dashes are meant)
+
+import math
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+NOTHING = "–"
+MINUS = "−"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SPANS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+
+
+def figure(value: float | None, signed: bool = False) -> str:
+    """Three significant digits, thousands apart.
+
+    >>> [figure(v) for v in (0.04137, 0.1, 69126, 0, -0.004, 1_234_567, None)]
+    ['0.0414', '0.1', '69,126', '0', '−0.004', '1.23 M', '–']
+    >>> figure(0.25, signed=True)
+    '+0.25'
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    size = abs(value)
+    if size >= 1e6:
+        text = f"{size / 1e6:.3g} M" if size < 1e9 else f"{size / 1e9:,.4g} G"
+    elif size >= 1000:
+        text = f"{size:,.0f}"
+    else:
+        text = f"{size:.3g}" if size >= 1e-4 or size == 0 else f"{size:.0e}"
+    sign = MINUS if value < 0 else "+" if signed and value > 0 else ""
+    return sign + text
+
+
+def share(value: float | None, signed: bool = False) -> str:
+    """A share of rows in per cent.
+
+    >>> [share(v) for v in (0.0731, 0.0, 1.0, 0.00004, None)]
+    ['7.31 %', '0 %', '100 %', '0.004 %', '–']
+    """
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    percent = value * 100
+    text = f"{abs(percent):.3g}" if abs(percent) >= 0.001 or percent == 0 else "< 0.001"
+    sign = MINUS if value < 0 else "+" if signed and value > 0 else ""
+    return f"{sign}{text} %"
+
+
+def evidence(value: float | None) -> str:
+    """An e-value: small ones as they are, large ones as a power of ten.
+
+    >>> [evidence(v) for v in (0.31, 12.4, 4e4, 2.3e19, math.inf)]
+    ['0.31', '12.4', '40,000', '2 × 10¹⁹', '> 10³⁰⁸']
+    """
+    if value is None or math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "> 10" + "308".translate(_SUPERSCRIPT)
+    if abs(value) < 1e6:
+        return figure(value)
+    digits, power = f"{value:.0e}".split("e")
+    return f"{digits} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
+
+
+def span(milliseconds: float | None) -> str:
+    """A length of time in its largest fitting unit.
+
+    >>> [span(v) for v in (31, 400, 3_200, 720_000, 5_400_000, 200_000_000)]
+    ['31 ms', '400 ms', '3.2 s', '12 min', '1.5 h', '2.3 d']
+    """
+    if milliseconds is None or not math.isfinite(milliseconds):
+        return NOTHING
+    for length, unit in _SPANS:
+        if abs(milliseconds) >= length:
+            return (
+                f"{milliseconds / length:.2g} {unit}"
+                if milliseconds < length * 10
+                else f"{milliseconds / length:.0f} {unit}"
+            )
+    return f"{milliseconds:.3g} ms"
+
+
+def zone(name: str | None) -> tzinfo:
+    """The reader's time zone; UTC where the name is missing or unknown.
+
+    >>> str(zone("Europe/Rome")), zone("No/Where") is UTC
+    ('Europe/Rome', True)
+    """
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+def clock(ms: int | None, where: tzinfo = UTC, beside: int | None = None) -> str:
+    """A time of day; with its date unless ``beside`` lies on the same day.
+
+    >>> clock(1_790_003_520_000)
+    'Sep 21, 15:12'
+    >>> clock(1_790_003_520_000, beside=1_790_000_000_000)
+    '15:12'
+    """
+    if ms is None:
+        return NOTHING
+    then = at(ms, where)
+    if beside is not None and at(beside, where).date() == then.date():
+        return f"{then:%H:%M}"
+    return f"{then:%b} {then.day}, {then:%H:%M}"
+
+
+def utc(ms: int | None) -> str:
+    """The full time in UTC, for hovers and machines.
+
+    >>> utc(1_790_003_520_000)
+    '2026-09-21 15:12:00 UTC'
+    """
+    return NOTHING if ms is None else f"{at(ms, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def at(ms: int, where: tzinfo = UTC) -> datetime:
+    """A wire time as a datetime in a zone."""
+    return datetime.fromtimestamp(ms / 1000, where)
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """Names as one speaks them.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c", "d", "e"])
+    ('a', 'a and b', 'a, b, c and 2 more')
+    """
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def plural(count: float, one: str, many: str = "") -> str:
+    """A count with its noun.
+
+    >>> plural(1, "column"), plural(3, "column"), plural(2, "has moved", "have moved")
+    ('1 column', '3 columns', '2 have moved')
+    """
+    return f"{figure(count)} {one if count == 1 else many or one + 's'}"
