@@ -59,9 +59,14 @@ def prepare(progress: bool = True) -> None:
 
 def _record_into(output: Path, data_dir: Path) -> None:
     settings = BrokerSettings(aot=False, java_flags=(f"-XX:AOTCacheOutput={output}",))
-    with EmbeddedBroker(data_dir, settings=settings) as broker:
+    broker = EmbeddedBroker(data_dir, settings=settings)
+    try:
+        broker.start()
+        broker.wait_ready()
         rehearse(broker.bootstrap)
         broker.stop(deadline_s=WRITE_S_MAX)
+    finally:
+        broker.kill()  # Not stopped in order when we are told to end: the writing takes seconds.
     if not output.is_file():
         raise BrokerError(f"Java recorded no start: {output} is missing; starts stay slower, and nothing else")
 
