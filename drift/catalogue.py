@@ -5,8 +5,8 @@ from typing import Protocol
 from drift.reference import Reference
 
 
-class UnknownModel(LookupError):
-    """A model version that the catalogue does not hold; the text names it and the remedy."""
+class Unwatched(LookupError):
+    """A model version that has no reference: it serves, and nobody watches it. Any other failure is an error."""
 
 
 class Catalogue(Protocol):
@@ -17,7 +17,7 @@ class Catalogue(Protocol):
 
         Raises
         ------
-        UnknownModel
-            There is no such version, or it has no reference.
+        Unwatched
+            The version is known and has none.
         """
         ...

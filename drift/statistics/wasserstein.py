@@ -72,4 +72,5 @@ def _mean_size(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     size = np.abs(left) + np.abs(right)
     crosses = left * right < 0
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(crosses, (left**2 + right**2) / (2 * size), size / 2)
+        mean: np.ndarray = np.where(crosses, (left**2 + right**2) / (2 * size), size / 2)
+    return mean
