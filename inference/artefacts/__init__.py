@@ -1,0 +1,50 @@
+"""Kinds of model files, one file a kind, behind one small Protocol.
+
+`model.pt2` is a torch.export archive: `archive` makes it harmless, `pt2` runs it. `model.py:Class` is a Python
+class: code, and only run where somebody vouches for it.
+"""
+
+from pathlib import Path
+
+from inference.artefacts.archive import fit, read_program
+from inference.artefacts.errors import ArtefactError, UntrustedCodeError
+from inference.artefacts.model import Model
+from inference.artefacts.python import PythonModel
+from inference.package import ModelPackage
+
+__all__ = ["ArtefactError", "Model", "UntrustedCodeError", "inspect_artefact", "load_artefact"]
+
+
+def inspect_artefact(package: ModelPackage, folder: Path) -> None:
+    """Refuse a model file that could not be loaded, without loading it (and without torch)."""
+    file = _file(package, folder)
+    if file.suffix == ".pt2":
+        fit(package, read_program(file), file)
+
+
+def load_artefact(package: ModelPackage, folder: Path, device: str = "cpu", *, trust_code: bool = False) -> Model:
+    """Load the model file of a package.
+
+    Parameters
+    ----------
+    device
+        What `inference.devices.device` gives.
+    trust_code
+        Run a Python class; archives need no trust.
+    """
+    file = _file(package, folder)
+    if file.suffix == ".pt2":
+        from inference.artefacts.pt2 import Pt2Model  # brings torch, seconds of it
+
+        return Pt2Model(package, file, device)
+    return PythonModel(package, file, device, trust_code=trust_code)
+
+
+def _file(package: ModelPackage, folder: Path) -> Path:
+    name, _, inside = package.artefact.partition(":")
+    file = folder / name
+    if (file.suffix, bool(inside)) not in ((".pt2", False), (".py", True)):
+        raise ArtefactError(f"artefact {package.artefact!r}: name a torch.export archive (x.pt2) or a class (x.py:X)")
+    if not file.is_file():
+        raise ArtefactError(f"{file}: no such file, which artefact = {package.artefact!r} names; put it there")
+    return file

@@ -1,0 +1,42 @@
+"""A torch.export archive on a CPU or a CUDA device."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.export.passes import move_to_device_pass
+
+from inference.artefacts.archive import fit, read_program
+from inference.artefacts.errors import ArtefactError
+from inference.package import ModelPackage
+
+# Behind the inspection of archives: whatever torch unpickles in this process, it unpickles tensors only.
+os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+
+
+class Pt2Model:
+    """A program that torch.export wrote; inspected and rebuilt before torch sees it.
+
+    On a CPU it takes half of the cores (process-wide, torch knows no other way): the rest decode, publish and settle.
+    """
+
+    def __init__(self, package: ModelPackage, file: Path, device: str = "cpu") -> None:
+        program = read_program(file)
+        fit(package, program, file)
+        if device == "cpu":
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+        try:
+            exported = torch.export.load(io.BytesIO(program.archive))
+            self._run = move_to_device_pass(exported, device).module(check_guards=False)
+        except Exception as error:  # torch raises anything, down to KeyError and SyntaxError
+            raise ArtefactError(f"{file}: torch {torch.__version__} cannot load it: {error}; export it anew") from error
+        self._device = device
+
+    @torch.inference_mode()
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """Run one batch; see `Model`."""
+        out: torch.Tensor = self._run(torch.from_numpy(matrix).to(self._device))
+        scores: np.ndarray = out.to("cpu", torch.float32).numpy()
+        return scores

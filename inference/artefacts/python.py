@@ -1,0 +1,91 @@
+"""A Python class as a model: the smallest there is, and code.
+
+A `model.py` beside its `model.toml` holds a class, named in `artefact = "model.py:Fare"`:
+
+.. code-block:: python
+
+    class Fare:
+        def load(self, device):            # once, before the first batch
+            self.rate = 1.5
+
+        def predict(self, batch):          # float32 [rows] or [rows, outputs]
+            return batch.columns["km"] * self.rate
+"""
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference.artefacts.errors import ArtefactError, UntrustedCodeError
+from inference.package import ModelPackage
+from streams.schema import FeatureSchema
+
+
+class Batch:
+    """Rows as a Python class sees them.
+
+    >>> from streams.schema import Feature
+    >>> schema = FeatureSchema((Feature("km"), Feature("city", "categorical", categories=("Rome", "Oslo"))))
+    >>> batch = Batch(np.array([[2, 1], [5, 2], [7, 3]], np.float32), schema)
+    >>> batch.columns["km"].tolist(), batch.levels("city").tolist()
+    ([2.0, 5.0, 7.0], ['Oslo', '', None])
+    """
+
+    def __init__(self, matrix: np.ndarray, schema: FeatureSchema) -> None:
+        #: float32 [rows, features]; see `streams.schema`.
+        self.matrix = matrix
+        self._schema = schema
+
+    @cached_property
+    def columns(self) -> Mapping[str, np.ndarray]:
+        """Each feature's column of the matrix, by name: float32 [rows]."""
+        return {name: self.matrix[:, j] for j, name in enumerate(self._schema.names)}
+
+    def levels(self, name: str) -> np.ndarray:
+        """A categorical column as text: object [rows], None where missing, empty where the level is unknown."""
+        texts = np.array([*self._schema[name].categories, "", None], object)
+        return texts[self.columns[name].astype(np.int64)]
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+
+class PythonModel:
+    """A class of the package's own Python file."""
+
+    def __init__(self, package: ModelPackage, file: Path, device: str = "cpu", *, trust_code: bool = False) -> None:
+        if not trust_code:
+            raise UntrustedCodeError(
+                f"{file}: {package.name} {package.version} is Python code from a place that is not this machine's own; "
+                "read it, then pass --trust-code"
+            )
+        self._schema = package.schema
+        self._model = _class(package, file)()
+        self._model.load(device)
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """Run one batch; see `Model`."""
+        return np.asarray(self._model.predict(Batch(matrix, self._schema)), np.float32)
+
+
+def _class(package: ModelPackage, file: Path) -> type[Any]:
+    name = package.artefact.partition(":")[2]
+    # Two versions of a model are two modules; pickling or dataclasses inside look their module up by name.
+    module_name = f"driftline_model_{package.name}_{package.version}".replace("-", "_").replace(".", "_")
+    spec = importlib.util.spec_from_file_location(module_name, file)
+    assert spec is not None and spec.loader is not None, file
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        raise ArtefactError(f"{file}: it has no class {name!r}, which artefact = {package.artefact!r} names")
+    for method in ("load", "predict"):
+        if not callable(getattr(found, method, None)):
+            raise ArtefactError(f"{file}: class {name} needs a method {method}; see the README for the smallest model")
+    return found

@@ -1,0 +1,166 @@
+"""Rows meet the model: always in batches of one shape, so that a row's score does not depend on its company.
+
+A batch that fails is tried again, then halved until the rows at fault stand alone; the others get their scores. When
+nothing of a batch passes, and the blank batch that passed when the model was loaded fails too, it is the model
+that is broken and not the rows: then nobody is blamed, and whoever asked tries again later.
+"""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from tenacity import RetryError, Retrying, stop_after_attempt, wait_exponential
+
+from inference.artefacts import ArtefactError, Model
+from inference.package import ModelPackage
+
+
+class ModelBroken(RuntimeError):
+    """The model fails on a batch that it took when it was loaded."""
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How often a failing batch is tried, and how long between the tries."""
+
+    attempts_max: int = 3
+    wait_s_first: float = 0.02
+    wait_s_max: float = 1.0
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """What a model said.
+
+    Attributes
+    ----------
+    values
+        float32 [rows, outputs]; NaN where the row failed.
+    failures
+        Row -> why the model has no score for it.
+    """
+
+    values: np.ndarray
+    failures: dict[int, str]
+
+    def __getitem__(self, rows: slice) -> "Scores":
+        first, stop, _ = rows.indices(len(self.values))
+        return Scores(self.values[rows], {n - first: why for n, why in self.failures.items() if first <= n < stop})
+
+
+class Scorer:
+    """A loaded model behind its batch shape.
+
+    Parameters
+    ----------
+    sleep
+        Waits between two tries; tests hand in one that does not.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        model: Model,
+        patience: Patience | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.package = package
+        self._model = model
+        self._rows = package.limits.batch_rows
+        patience = patience or Patience()
+        self.attempts = patience.attempts_max
+        self._patiently = Retrying(
+            stop=stop_after_attempt(patience.attempts_max),
+            wait=wait_exponential(patience.wait_s_first / 2, patience.wait_s_max),
+            sleep=sleep,
+        )
+        self._blank = np.zeros((self._rows, len(package.inputs)), np.float32)
+        try:
+            self.outputs = self._pass(self._blank).shape[1]
+        except Exception as error:
+            raise ArtefactError(
+                f"{package.name} {package.version}: the model fails on a batch of {self._rows} blank rows: "
+                f"{_said(error)}; a missing or zero value must not be an error"
+            ) from error
+
+    def __call__(self, matrix: np.ndarray) -> Scores:
+        """Score rows: float32 [rows, features], any number of them.
+
+        Raises
+        ------
+        ModelBroken
+            No row of a batch passes, nor does a blank batch.
+        """
+        values = np.full((len(matrix), self.outputs), np.nan, np.float32)
+        failures: dict[int, str] = {}
+        for first in range(0, len(matrix), self._rows):
+            batch = matrix[first : first + self._rows]
+            try:
+                values[first : first + len(batch)] = self._patiently(self._padded, batch)
+            except RetryError:
+                self._halve(batch, first, values, failures)
+                if all(row in failures for row in range(first, first + len(batch))):
+                    self._probe(failures[first])
+        failures |= unusable(self.package, values, failures)
+        return Scores(values, failures)
+
+    def _halve(self, batch: np.ndarray, first: int, values: np.ndarray, failures: dict[int, str]) -> None:
+        """Find the rows at fault among rows that fail together."""
+        for start, stop in ((0, len(batch) // 2), (len(batch) // 2, len(batch))):
+            half = batch[start:stop]
+            if not len(half):
+                continue
+            try:
+                values[first + start : first + stop] = self._padded(half)
+            except Exception as error:
+                if len(half) == 1:
+                    failures[first + start] = _said(error)
+                else:
+                    self._halve(half, first + start, values, failures)
+
+    def _probe(self, why: str) -> None:
+        try:
+            self._pass(self._blank)
+        except Exception as error:
+            name = f"{self.package.name} {self.package.version}"
+            raise ModelBroken(f"{name} fails on every row, and now on blank rows too: {why}") from error
+
+    def _padded(self, rows: np.ndarray) -> np.ndarray:
+        batch = self._blank.copy()
+        batch[: len(rows)] = rows
+        return self._pass(batch)[: len(rows)]
+
+    def _pass(self, batch: np.ndarray) -> np.ndarray:
+        out = self._model.predict(batch)
+        out = out[:, None] if out.ndim == 1 else out
+        columns = outputs_of(self.package)
+        if out.ndim != 2 or len(out) != len(batch) or out.shape[1] not in columns:
+            wanted = " or ".join(str(n) for n in columns)
+            raise ValueError(f"the model gave an array of {out.shape}, wanted [{len(batch)}, {wanted}]")
+        return out
+
+
+def outputs_of(package: ModelPackage) -> tuple[int, ...]:
+    """How many outputs a model of this package may have."""
+    return {"binary": (1, 2), "multiclass": (len(package.outputs.classes),), "regression": (1,)}[package.task]
+
+
+def unusable(package: ModelPackage, values: np.ndarray, failures: dict[int, str]) -> dict[int, str]:
+    """Rows whose scores are no numbers, or no probabilities where they should be."""
+    wrong = ~np.isfinite(values).all(1)
+    said = {int(row): f"model gave {_first_bad(values[row])}" for row in np.flatnonzero(wrong) if row not in failures}
+    if package.task != "regression":
+        # Rounding leaves a softmax a hair above 1; a logit is further off.
+        outside = ~wrong & ((values < -1e-5) | (values > 1 + 1e-5)).any(1)
+        for row in np.flatnonzero(outside):
+            worst = values[row][np.abs(values[row] - 0.5).argmax()]
+            said[int(row)] = f"model gave {worst:g}, a probability lies in 0..1; end it with a sigmoid or softmax"
+    return said
+
+
+def _first_bad(values: np.ndarray) -> str:
+    bad = values[~np.isfinite(values)][0]
+    return "NaN" if np.isnan(bad) else f"{bad:g}"
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,240 @@
+"""A model package: a folder whose `model.toml` says what the model is, what it takes and what it answers.
+
+>>> package = ModelPackage(name="churn", version="v1", task="binary", artefact="model.pt2", inputs=(Feature("age"),))
+>>> package.outputs.classes, package.outputs.positive, package.limits.batch_rows
+(('0', '1'), '1', 512)
+"""
+
+import difflib
+import math
+import re
+import tomllib
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import msgspec
+import tomlkit
+
+from streams.schema import Feature, FeatureSchema
+
+FILE = "model.toml"
+
+Task = Literal["binary", "multiclass", "regression"]
+
+# A name becomes a folder, a key and part of a table's name; a version becomes a folder.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class PackageError(ValueError):
+    """A package that cannot be used; the text names the file, the key and the remedy."""
+
+
+class Outputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model's scores mean.
+
+    Parameters
+    ----------
+    classes
+        Names of the classes in the order of the model's outputs; for a binary model (negative, positive) unless
+        ``positive`` says otherwise. Empty for a regression.
+    positive
+        The class whose probability a binary model's score is.
+    threshold
+        Least score at which a binary model predicts the positive class.
+    """
+
+    classes: tuple[str, ...] = ()
+    positive: str = ""
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How rows meet the model.
+
+    Parameters
+    ----------
+    batch_rows
+        Rows of every device pass: shorter batches are padded, longer ones cut, so that a score does not depend on
+        its company. A multiple of 16, because vector units treat the rows of a ragged end differently.
+    wait_ms_max
+        How long a row may wait for others.
+    """
+
+    batch_rows: Annotated[int, msgspec.Meta(ge=16, le=65_536, multiple_of=16)] = 512
+    wait_ms_max: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 5
+
+
+class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The contents of a `model.toml`.
+
+    Parameters
+    ----------
+    name, version
+        Identity in the registry, in routes and in every prediction.
+    task
+        ``binary``, ``multiclass`` or ``regression``.
+    artefact
+        File in the folder that holds the model: ``model.pt2``, or ``model.py:Class``.
+    inputs
+        Features in the order of the model's columns.
+    outputs
+        Classes, positive class, threshold.
+    segments
+        Categorical or boolean features by whose levels the model is also watched.
+    limits
+        Batch shape and waiting time.
+    owner
+        Whom to ask.
+    """
+
+    name: str
+    version: str
+    task: Task
+    artefact: str
+    inputs: tuple[Feature, ...]
+    outputs: Outputs = Outputs()
+    segments: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    owner: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise PackageError(f"name {self.name!r}: use 1 to 100 letters, digits, _ and -, beginning with a letter")
+        if not _VERSION.fullmatch(self.version):
+            raise PackageError(f"version {self.version!r}: use 1 to 100 letters, digits, '.', _ and -, as in v1")
+        file = PurePosixPath(self.artefact.partition(":")[0])
+        if not file.name or file.is_absolute() or ".." in file.parts or "\\" in self.artefact:
+            raise PackageError(f"artefact {self.artefact!r}: name a file inside the package's folder")
+        names = FeatureSchema(self.inputs).names
+        for name in self.segments:
+            if name not in names:
+                raise PackageError(f"segment {name!r} is no input{nearest(name, names)}")
+            if self.schema[name].kind == "numeric":
+                raise PackageError(f"segment {name!r} is numeric; segment by a categorical or boolean input")
+        msgspec.structs.force_setattr(self, "outputs", _complete(self.task, self.outputs))
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """The inputs as the schema that decoding and drift share."""
+        return FeatureSchema(self.inputs)
+
+
+def _complete(task: Task, outputs: Outputs) -> Outputs:
+    """Check the outputs against the task and fill in what a binary model may leave out."""
+    classes = outputs.classes
+    if task == "regression":
+        if classes or outputs.positive:
+            raise PackageError("outputs: a regression has neither classes nor a positive one; drop them")
+        return outputs
+    if len(set(classes)) != len(classes):
+        raise PackageError(f"outputs.classes {list(classes)}: a class stands twice; remove one")
+    if task == "multiclass":
+        if len(classes) < 2 or outputs.positive:
+            raise PackageError("outputs: a multiclass model lists its classes (two or more) and has no positive one")
+        return outputs
+    classes = classes or ("0", "1")
+    positive = outputs.positive or classes[-1]
+    if len(classes) != 2 or positive not in classes:
+        raise PackageError(f"outputs: a binary model has two classes, one of them positive; got {list(classes)}")
+    return msgspec.structs.replace(outputs, classes=classes, positive=positive)
+
+
+def read_package(folder: str | Path) -> ModelPackage:
+    """Read the `model.toml` of a folder.
+
+    Raises
+    ------
+    PackageError
+        No such file, no TOML, an unknown key (the nearest one is named), a value that contradicts another.
+    """
+    file = Path(folder) / FILE
+    try:
+        tree = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise PackageError(f"{file}: no such file; `driftline model init` writes one") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise PackageError(f"{file}: {error}") from error
+    try:
+        _refuse_unknown_keys(tree)
+        return msgspec.convert(_ranges_apart(tree), ModelPackage)
+    except (PackageError, msgspec.ValidationError) as error:
+        what, _, where = str(error).partition(" - at `$.")
+        place = where.rstrip("`")
+        raise PackageError(f"{file}: {place}: {what}" if place else f"{file}: {what}") from error
+
+
+def write_package(package: ModelPackage, folder: str | Path) -> Path:
+    """Write the `model.toml` of a folder, which is made if need be; returns the file."""
+    file = Path(folder) / FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(tomlkit.dumps(_document(package)), "utf-8")
+    return file
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str:
+    """Suggest the known name that a misspelt one probably means.
+
+    >>> nearest("treshold", ("classes", "threshold"))
+    '; did you mean threshold?'
+    """
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+
+
+_INPUT_KEYS = ("name", "kind", "required", "categories", "range")
+_TABLE_KEYS = {"outputs": Outputs.__struct_fields__, "limits": Limits.__struct_fields__}
+
+
+def _refuse_unknown_keys(tree: dict[str, Any]) -> None:
+    tables: list[tuple[str, Any, tuple[str, ...]]] = [("", tree, ModelPackage.__struct_fields__)]
+    tables += [(f"{key}.", tree.get(key), known) for key, known in _TABLE_KEYS.items()]
+    inputs = tree.get("inputs")
+    if isinstance(inputs, list):
+        tables += [(f"inputs[{place}].", one, _INPUT_KEYS) for place, one in enumerate(inputs)]
+    for where, table, known in tables:
+        for key in table if isinstance(table, dict) else ():
+            if key not in known:
+                raise PackageError(f"unknown key {where}{key}{nearest(key, known)}")
+
+
+def _ranges_apart(tree: dict[str, Any]) -> dict[str, Any]:
+    """Turn each input's ``range = [low, high]`` into the schema's two fields; an infinite end is an open one."""
+    if not isinstance(tree.get("inputs"), list):
+        return tree
+    inputs = []
+    for place, one in enumerate(tree["inputs"]):
+        if isinstance(one, dict) and "range" in one:
+            ends = one["range"]
+            if not isinstance(ends, list) or len(ends) != 2:
+                raise PackageError(f"inputs[{place}].range must be [low, high], got {ends!r}")
+            low, high = (None if end in (-math.inf, math.inf) else end for end in ends)
+            inputs.append({key: value for key, value in one.items() if key != "range"} | {"low": low, "high": high})
+        else:
+            inputs.append(one)
+    return tree | {"inputs": inputs}
+
+
+def _document(package: ModelPackage) -> tomlkit.TOMLDocument:
+    document = tomlkit.document()
+    for key in ("name", "version", "task", "artefact", "owner"):
+        document[key] = getattr(package, key)
+    document["segments"] = list(package.segments)
+    for key in ("outputs", "limits"):
+        document[key] = {k: v for k, v in msgspec.to_builtins(getattr(package, key)).items() if v not in ("", [])}
+    inputs = tomlkit.aot()
+    for feature in package.inputs:
+        inputs.append(_input(feature))
+    document["inputs"] = inputs
+    return document
+
+
+def _input(feature: Feature) -> tomlkit.items.Table:
+    table = tomlkit.table()
+    table["name"], table["kind"], table["required"] = feature.name, feature.kind, feature.required
+    if feature.categories:
+        table["categories"] = list(feature.categories)
+    if feature.low is not None or feature.high is not None:
+        low = -math.inf if feature.low is None else feature.low
+        table["range"] = [low, math.inf if feature.high is None else feature.high]
+    return table

@@ -1,0 +1,109 @@
+"""One decoding for all versions of a model: the union of their inputs, and each version's view of it.
+
+A newer version may know more levels, or take other features. Requests are decoded once, by the union; every
+version then gets the columns and the codes that it was trained on.
+
+>>> old = FeatureSchema((Feature("city", "categorical", categories=("Rome",)), Feature("age")))
+>>> new = FeatureSchema((Feature("age"), Feature("city", "categorical", categories=("Oslo", "Rome"))))
+>>> both = union([old, new])
+>>> both["city"].categories
+('Rome', 'Oslo')
+>>> view = Projection(both, new)
+>>> matrix = np.array([[0, 41], [1, 7], [2, 8]], np.float32)
+>>> zeros = np.zeros(3, np.int64)
+>>> rows = view(Rows(both, matrix, {0: {2: "Bari"}}, ["a", "b", "c"], zeros, zeros, zeros))
+>>> rows.matrix.tolist(), rows.unseen
+([[41.0, 1.0], [7.0, 0.0], [8.0, 2.0]], {1: {2: 'Bari'}})
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from streams.codec import Rows
+from streams.schema import Feature, FeatureSchema, SchemaError
+
+
+def union(schemas: Sequence[FeatureSchema], answering: int | None = None) -> FeatureSchema:
+    """The inputs of several versions as one schema.
+
+    Parameters
+    ----------
+    answering
+        How many of them, from the first, answer requests: only those make a feature required, because a shadow must
+        not turn a good request into a dead letter. All when absent.
+    """
+    found: dict[str, Feature] = {}
+    for place, schema in enumerate(schemas):
+        for feature in schema.features:
+            answers = answering is None or place < answering
+            own = msgspec.structs.replace(feature, required=feature.required and answers)
+            found[own.name] = _merge(found[own.name], own) if own.name in found else own
+    return FeatureSchema(tuple(found.values()))
+
+
+def _merge(one: Feature, other: Feature) -> Feature:
+    if one.kind != other.kind:
+        raise SchemaError(
+            f"feature {one.name!r} is {one.kind} in one version and {other.kind} in another; requests can hold only one"
+        )
+    return msgspec.structs.replace(
+        one,
+        required=one.required or other.required,
+        categories=tuple(dict.fromkeys((*one.categories, *other.categories))),
+    )
+
+
+class Projection:
+    """The view that a version has of rows decoded by a union of schemas."""
+
+    def __init__(self, whole: FeatureSchema, own: FeatureSchema) -> None:
+        self._own = own
+        self._columns = np.array([whole.names.index(name) for name in own.names])
+        self._tables: dict[int, np.ndarray] = {}
+        self._texts: dict[int, dict[int, str]] = {}
+        for j, feature in enumerate(own.features):
+            if feature.kind == "categorical":
+                self._map(j, whole[feature.name], feature)
+        straight = np.array_equal(self._columns, np.arange(len(whole)))
+        self._same = straight and not self._tables
+
+    def _map(self, j: int, wide: Feature, own: Feature) -> None:
+        """Note which codes of the union mean something else to this version."""
+        if wide.categories == own.categories:
+            return
+        place = {level: code for code, level in enumerate(own.categories)}
+        codes = [place.get(level, own.unseen_code) for level in wide.categories]
+        self._tables[j] = np.array([*codes, own.unseen_code, own.null_code], np.float32)
+        self._texts[j] = {code: level for code, level in enumerate(wide.categories) if level not in place}
+
+    def __call__(self, rows: Rows) -> Rows:
+        """Turn rows decoded by the union into the version's own."""
+        if self._same:
+            return rows
+        matrix = rows.matrix[:, self._columns]
+        unseen = {j: dict(rows.unseen[c]) for j, c in enumerate(self._columns) if rows.unseen.get(c)}
+        for j, table in self._tables.items():
+            wide = matrix[:, j].astype(np.int64)
+            matrix[:, j] = table[wide]
+            for code, text in self._texts[j].items():
+                for n in np.flatnonzero(wide == code):
+                    unseen.setdefault(j, {})[int(n)] = text
+        return msgspec.structs.replace(rows, schema=self._own, matrix=matrix, unseen=unseen)
+
+
+def pick(rows: Rows, chosen: np.ndarray) -> Rows:
+    """Some of the rows, by position: int64, ascending."""
+    if len(chosen) == len(rows):
+        return rows
+    place = {int(old): new for new, old in enumerate(chosen)}
+    return Rows(
+        rows.schema,
+        rows.matrix[chosen],
+        {j: {place[n]: text for n, text in texts.items() if n in place} for j, texts in rows.unseen.items()},
+        [rows.ids[n] for n in chosen],
+        rows.ts[chosen],
+        rows.at[chosen],
+        rows.row[chosen],
+    )

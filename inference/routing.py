@@ -1,0 +1,83 @@
+"""Which version answers a request: a pure function of the route and the request's id.
+
+>>> route = Route(model="churn", epoch=1, ts=0, champion="v1", canary={"v2": 0.7}, shadows=("v3",))
+>>> [(lane.version, lane.role, lane.rows.tolist()) for lane in lanes(route, ["a", "b", "c", "d"])]
+[('v1', 'champion', [1, 3]), ('v2', 'canary', [0, 2]), ('v3', 'shadow', [0, 1, 2, 3])]
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from streams.records import Route
+
+Role = Literal["champion", "canary", "shadow"]
+
+
+class RouteError(ValueError):
+    """A route that contradicts itself; the text says what to change."""
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """Rows that one version scores. Champion and canaries answer, each row exactly once; shadows are only observed.
+
+    ``rows`` is int64, ascending positions among the ids.
+    """
+
+    version: str
+    role: Role
+    rows: np.ndarray
+
+
+def versions(route: Route) -> tuple[str, ...]:
+    """Every version that a route needs loaded, the champion first."""
+    return (route.champion, *sorted(route.canary), *route.shadows)
+
+
+def check(route: Route) -> Route:
+    """Refuse a route whose shares or versions contradict each other; returns it otherwise."""
+    said = f"route of {route.model!r}, epoch {route.epoch}"
+    wrong = {version: share for version, share in route.canary.items() if not 0 <= share <= 1}
+    if wrong:
+        raise RouteError(f"{said}: canary shares lie between 0 and 1, got {wrong}")
+    if sum(route.canary.values()) > 1:
+        raise RouteError(f"{said}: the canary shares add up to {sum(route.canary.values())}, more than 1")
+    named = versions(route)
+    twice = sorted({version for version in named if named.count(version) > 1})
+    if twice or not all(named):
+        raise RouteError(f"{said}: each version is champion, canary or shadow, and named once; got {twice or named}")
+    return route
+
+
+def lanes(route: Route, ids: Sequence[str]) -> list[Lane]:
+    """Split requests among the versions of a route; lanes without rows are left out."""
+    everything = np.arange(len(ids))
+    if not len(ids):
+        return []
+    if not route.canary:
+        answering = [Lane(route.champion, "champion", everything)]
+    else:
+        canaries = sorted(route.canary)
+        bounds = np.cumsum([route.canary[version] for version in canaries])
+        places = np.array([place(route.model, id_) for id_ in ids])
+        choice = np.searchsorted(bounds, places, side="right")
+        answering = [
+            Lane(version, "champion" if version == route.champion else "canary", np.flatnonzero(choice == code))
+            for code, version in ((len(canaries), route.champion), *enumerate(canaries))
+        ]
+    return [lane for lane in answering if len(lane.rows)] + [Lane(v, "shadow", everything) for v in route.shadows]
+
+
+def place(model: str, id_: str) -> float:
+    """Place of an id in [0, 1), the same for ever, so that a growing canary keeps the ids that it had.
+
+    Seeded by the model's name: the early ids of one model are not those of another.
+
+    >>> 0 <= place("churn", "a") < 1, place("churn", "a") == place("churn", "a")
+    (True, True)
+    """
+    digest = hashlib.blake2b(id_.encode("utf-8", "surrogatepass"), digest_size=8, key=model.encode()[:64]).digest()
+    return (int.from_bytes(digest, "little") >> 11) / 2**53

@@ -1,0 +1,157 @@
+"""The score step: requests in; predictions, observations and dead letters out. It keeps no state.
+
+Rows of all blocks that wait meet each model version in one go, whatever their partition, and every block then gets
+back what is its own. Champion and canaries answer; shadows are only observed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import structlog
+
+from inference.answers import answers
+from inference.batching import Scorer, Scores
+from inference.messages import Scored, observations, predictions
+from inference.projection import pick
+from inference.routing import Role, lanes
+from inference.serving import Served, Serving
+from streams.block import Block
+from streams.codec import JsonDecoder, Refusal, Rows, Schemas
+from streams.dead_letters import dead_letter
+from streams.schema import FeatureSchema
+from streams.stage import Effects, Publish
+
+log = structlog.get_logger("inference.score")
+
+STAGE = "score"
+
+Decode = Callable[[Block], tuple[dict[str, Rows], list[Refusal]]]
+
+
+class _Part(msgspec.Struct):
+    """Rows of one block that one version scores, as that version sees them."""
+
+    block: int
+    role: Role
+    rows: Rows
+
+
+class _Outcome:
+    """What one block has led to so far. Predictions keep their place, because canaries come after the champion."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.answered: list[tuple[int, int, Publish]] = []
+        self.observed: list[Publish] = []
+        self.refused: list[Publish] = []
+
+    def refuse(self, refusal: Refusal, attempts: int = 1) -> None:
+        self.refused.append(dead_letter(self.block, refusal, STAGE, attempts))
+
+    def effects(self) -> Effects:
+        self.answered.sort(key=lambda placed: placed[:2])
+        return Effects([*(message for _, _, message in self.answered), *self.observed, *self.refused])
+
+
+class Score:
+    """A `Step`: decodes blocks, scores their rows, gives each block its effects.
+
+    Parameters
+    ----------
+    serving
+        What serves; a route that it follows meanwhile holds from the next fold on.
+    decoder
+        Makes what reads a block, given what finds a model's schema.
+    clock
+        Wall clock in ms for the header ``latency_ms``, and for nothing else; without one there is no such header.
+    """
+
+    def __init__(
+        self,
+        serving: Serving,
+        decoder: Callable[[Schemas], Decode] = JsonDecoder,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        self._serving = serving
+        self._decode = decoder(self._schema_of)
+        self._clock = clock
+        self._models: Mapping[str, Served] = {}
+
+    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
+        """Nothing to remember."""
+
+    def revoke(self, topic: str, partition: int) -> None:
+        """Nothing to forget."""
+
+    def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+        """A silent partition asks for nothing."""
+        return Effects()
+
+    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+        """Answer every record of the blocks exactly once: a prediction a row, or a dead letter.
+
+        Raises
+        ------
+        ModelBroken
+            An answering version fails on everything; nobody is blamed, the same blocks should come again.
+        """
+        self._models = self._serving.models()
+        outcomes = [_Outcome(block) for block in blocks]
+        waiting: dict[tuple[str, str], list[_Part]] = {}
+        for n, outcome in enumerate(outcomes):
+            decoded, refusals = self._decode(outcome.block)
+            for refusal in refusals:
+                outcome.refuse(refusal)
+            for model, rows in decoded.items():
+                served = self._models[model]
+                for lane in lanes(served.route, rows.ids):
+                    part = _Part(n, lane.role, served.views[lane.version](pick(rows, lane.rows)))
+                    waiting.setdefault((model, lane.version), []).append(part)
+        for (model, version), parts in waiting.items():
+            self._pass(model, self._models[model].scorers[version], parts, outcomes)
+        return [outcome.effects() for outcome in outcomes]
+
+    def _schema_of(self, model: str | None) -> tuple[str, FeatureSchema] | None:
+        """Find a model's schema; without a name, the only model's."""
+        if model is None and len(self._models) == 1:
+            model = next(iter(self._models))
+        served = self._models.get(model) if model is not None else None
+        return None if served is None or model is None else (model, served.schema)
+
+    def _pass(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:
+        """Score the gathered rows of one version and give each block what is its own."""
+        try:
+            scores = scorer(np.concatenate([part.rows.matrix for part in parts]))
+        except Exception as error:
+            if parts[0].role != "shadow":
+                raise
+            # A shadow must not hold up those who answer.
+            log.warning("shadow.failed", model=model, version=scorer.package.version, why=str(error))
+            return
+        now_ms = self._clock() if self._clock else None
+        first = 0
+        for part in parts:
+            own = scores[first : first + len(part.rows)]
+            first += len(part.rows)
+            _give_back(model, scorer, part, own, outcomes[part.block], now_ms)
+
+
+def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome: _Outcome, now_ms: int | None) -> None:
+    rows, values = part.rows, scores.values
+    if scores.failures:
+        passed = np.array([n for n in range(len(rows)) if n not in scores.failures], np.int64)
+        if part.role != "shadow":
+            for n, why in scores.failures.items():
+                at, row = int(rows.at[n]), int(rows.row[n])
+                field = f"$[{row}]" if rows.row.any() else "$"  # which row of a message of many
+                outcome.refuse(Refusal(at, "model_failed", field, why), scorer.attempts)
+        rows, values = pick(rows, passed), values[passed]
+    if not len(rows):
+        return
+    package = scorer.package
+    scored = Scored(model, package.version, part.role, package.limits.batch_rows, rows, answers(package, values))
+    outcome.observed += observations(scored, outcome.block)
+    if part.role != "shadow":
+        messages = predictions(scored, outcome.block, now_ms)
+        outcome.answered += zip(rows.at.tolist(), rows.row.tolist(), messages, strict=True)
