@@ -19,11 +19,13 @@ KNOWN_LEVELS_MAX = 4096
 _INFINITY = np.float32(np.inf)
 
 
-def edges(values: np.ndarray, low: float | None = None, high: float | None = None) -> tuple[float, ...]:
+def edges(
+    values: np.ndarray, low: float | None = None, high: float | None = None, at: float | None = None
+) -> tuple[float, ...]:
     """Edges of a numeric column's cells from its float32 values [rows].
 
-    Quantiles for cells of equal mass and for the tails, both sides of every point mass, and the ends of the
-    plausible range ``low``..``high``.
+    Quantiles for cells of equal mass and for the tails, both sides of every point mass, the ends of the plausible
+    range ``low``..``high``, and ``at`` (a decision's threshold).
 
     >>> edges(np.array([0, 0, 0, 1, 2, 3, 4, 5, 6, 7], dtype=np.float32))[:4]
     (0.0, 1.0, 2.0, 3.0)
@@ -37,6 +39,8 @@ def edges(values: np.ndarray, low: float | None = None, high: float | None = Non
         found.add(float(np.float32(low)))
     if high is not None:
         found.add(above(high))
+    if at is not None:
+        found.add(float(np.float32(at)))
     return tuple(sorted(found))
 
 

@@ -10,9 +10,15 @@ import pyarrow as pa
 from drift import columns, cut, frames, infer
 from drift.cells import PREDICTION, SCORE, Cells
 from drift.frames import FrameError
+from drift.performance import classes
+from drift.performance.figures import realised
+from drift.performance.label_sums import label_sums
 from drift.reference import Reference, Task
 from drift.sums import sum_rows
 from streams.schema import Feature, FeatureSchema, Kind
+
+#: So many cells make a counts message of 900 kB.
+CELLS_MAX = 100_000
 
 
 class Parts(NamedTuple):
@@ -28,45 +34,73 @@ class Parts(NamedTuple):
     positive: str | None
 
     @property
-    def taken(self) -> tuple[str, ...]:
-        """Columns that are no features."""
-        named = (self.score, self.prediction, self.label)
-        return (*self.exclude, *(name for name in named if name is not None))
+    def named(self) -> tuple[str, ...]:
+        """Columns that are what the model said, or the truth."""
+        return tuple(name for name in (self.score, self.prediction, self.label) if name is not None)
 
 
 def fit(table: pa.Table, parts: Parts, features: Sequence[str] | FeatureSchema | None) -> Reference:
     """Profile a table; see `Reference.fit`."""
     if table.num_rows == 0:
         raise FrameError("the table holds no row; a reference needs the training data")
-    frames.require(table, [name for name in parts.taken if name not in parts.exclude], "the table")
+    frames.require(table, parts.named, "the table")
+    parts = _complete(table, parts)
     if isinstance(features, FeatureSchema):
         schema, notes = features, list[str]()
         frames.require(table, schema.names, "the table")
     else:
         frames.require(table, features or (), "the table")
-        schema, notes = infer.infer(table, features, parts.taken, parts.kinds)
-    sources, cells = _columns(table, parts, schema)
-    notes += [note for column in cells for note in _remarks(column)]
+        schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), parts.kinds)
+    _check_segments(schema, parts.segments)
+    watched = [*((_cut(table.column(f.name), f), f.name) for f in schema.features), *_said(table, parts)]
+    cells, sources = tuple(c for c, _ in watched), tuple(source for _, source in watched)
+    if sum(c.size for c in cells) > CELLS_MAX:
+        raise FrameError(f"{len(cells)} columns make more than {CELLS_MAX} cells; watch fewer columns")
     aligned = pa.Table.from_arrays([table.column(s) for s in sources], names=[c.name for c in cells])
-    return _count(_empty(parts, schema, cells, sources, aligned, notes), aligned)
+    notes += [note for column in cells for note in _remarks(column)]
+    reference = _counted(_empty(parts, schema, cells, sources, aligned, notes), aligned)
+    return _labelled(reference, table, parts)
 
 
-def _columns(table: pa.Table, parts: Parts, schema: FeatureSchema) -> tuple[tuple[str, ...], tuple[Cells, ...]]:
-    """Cut every watched column: features in schema order, then score, then predicted class."""
-    found = {f.name: _cut(table.column(f.name), f) for f in schema.features}
-    sources = list(schema.names)
-    score = parts.score or (parts.prediction if parts.task == "regression" else None)
-    if score is not None:
-        found[SCORE] = Cells(name=SCORE, role="prediction", edges=cut.edges(columns.floats(table.column(score), score)))
-        sources.append(score)
-    if parts.prediction is not None and parts.task != "regression":
-        codes, texts = columns.levels(table.column(parts.prediction))
-        named, others, more = cut.levels(_frequencies(codes, texts))
-        found[PREDICTION] = Cells(
-            name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more
-        )
-        sources.append(parts.prediction)
-    return tuple(sources), tuple(found.values())
+def _complete(table: pa.Table, parts: Parts) -> Parts:
+    """Fill in what follows: a regression's prediction is its score; a binary model has a positive class."""
+    if parts.task == "regression":
+        return parts._replace(score=parts.score or parts.prediction, prediction=None)
+    if parts.task != "binary":
+        return parts
+    named = [table.column(name) for name in (parts.label, parts.prediction) if name is not None]
+    seen = [text for column in named for text in _frequencies(column)]
+    return parts._replace(positive=classes.positive_class(seen, parts.positive)) if seen else parts
+
+
+def _check_segments(schema: FeatureSchema, segments: Sequence[str]) -> None:
+    for name in segments:
+        if name not in schema.names or schema[name].kind == "numeric":
+            raise FrameError(f"segment {name!r} is no categorical feature; segments are made of levels")
+
+
+def _said(table: pa.Table, parts: Parts) -> list[tuple[Cells, str]]:
+    """Cells of what the model said: score, then predicted class, each with its name in the table."""
+    found = []
+    if parts.score is not None:
+        scores = columns.floats(table.column(parts.score), parts.score)
+        yes = _said_yes(table, parts)
+        at = None if yes is None else classes.threshold(scores, yes)
+        found.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), parts.score))
+    if parts.prediction is not None:
+        named, others, more = cut.levels(_frequencies(table.column(parts.prediction)))
+        cells = Cells(name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more)
+        found.append((cells, parts.prediction))
+    return found
+
+
+def _said_yes(table: pa.Table, parts: Parts) -> np.ndarray | None:
+    """Rows whose predicted class is the positive one."""
+    if parts.task != "binary" or parts.prediction is None or parts.positive is None:
+        return None
+    codes, texts = columns.levels(table.column(parts.prediction))
+    yes: np.ndarray = np.array([*(text == parts.positive for text in texts), False])[codes]
+    return yes
 
 
 def _cut(column: pa.ChunkedArray, feature: Feature) -> Cells:
@@ -76,12 +110,13 @@ def _cut(column: pa.ChunkedArray, feature: Feature) -> Cells:
         return Cells(name=feature.name, edges=edges, low=feature.low, high=feature.high)
     if feature.kind == "boolean":
         return Cells(name=feature.name, kind="boolean", levels=("false", "true"))
-    codes, texts = columns.levels(column)
-    named, others, more = cut.levels(_frequencies(codes, texts), feature.categories)
+    named, others, more = cut.levels(_frequencies(column), feature.categories)
     return Cells(name=feature.name, kind="categorical", levels=named, others=others, open=more)
 
 
-def _frequencies(codes: np.ndarray, texts: Sequence[str | None]) -> dict[str, int]:
+def _frequencies(column: pa.ChunkedArray) -> dict[str, int]:
+    """Rows of each level that occurs."""
+    codes, texts = columns.levels(column)
     times = np.bincount(codes[codes >= 0], minlength=len(texts))
     found: dict[str, int] = {}
     for text, n in zip(texts, times, strict=True):
@@ -115,6 +150,7 @@ def _empty(
         spread=fixed[:, 2].copy(),
         design_effects=np.ones(0),
         label=parts.label,
+        positive=parts.positive,
         segments=parts.segments,
         notes=tuple(notes),
     )
@@ -133,9 +169,27 @@ def _fixed_point(column: pa.ChunkedArray, cells: Cells) -> tuple[float, float, f
     return float(middle), float(2.0 ** np.round(np.log2(spread))), spread
 
 
-def _count(reference: Reference, aligned: pa.Table) -> Reference:
+def _counted(reference: Reference, aligned: pa.Table) -> Reference:
     sums = sum_rows(reference, aligned)
     return replace(reference, counts=sums.cells, moments=sums.moments, extremes=sums.extremes)
+
+
+def _labelled(reference: Reference, table: pa.Table, parts: Parts) -> Reference:
+    """Add what the labels say: sums, figures, and which scores are predicted positive."""
+    if reference.score is None or parts.task not in ("binary", "multiclass", "regression"):
+        if parts.label is None:
+            return reference
+        return replace(reference, notes=(*reference.notes, "no performance: labels need a task and a score"))
+    yes = _said_yes(table, parts)
+    if yes is not None:
+        cells = reference.score.index(table.column(parts.score))
+        reference = replace(reference, positive_share=classes.positive_share(cells, yes, reference.score.size))
+    if parts.label is None:
+        return reference
+    said = table.column(parts.prediction) if parts.prediction is not None else None
+    sums = label_sums(reference, table.column(parts.score), said, table.column(parts.label))
+    figures = {metric: figure.value for metric, figure in sorted(realised(reference, sums).items())}
+    return replace(reference, labels=sums, performance=figures)
 
 
 def _remarks(cells: Cells) -> list[str]:

@@ -1,0 +1,75 @@
+"""Label sums: what predictions and their labels add up to, a row a score cell.
+
+===========  ===========================================  ==============================================
+column       binary, multiclass                           regression (error = score - label)
+===========  ===========================================  ==============================================
+0            labelled rows                                labelled rows
+1            positive labels (multiclass: hits), x 4096   sizes of the errors, fixed point
+2            scores, x 4096                               squared errors, fixed point squared
+3            rows whose predicted class was right         errors, fixed point
+===========  ===========================================  ==============================================
+
+The fixed point of an error is the score column's own scale: ``rint(error / scale * 4096)``, clipped at 2^20. A
+correction subtracts its old row.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from drift.columns import floats, levels
+from drift.kernel import FIXED_MAX, FIXED_ONE
+from drift.reference import Reference
+
+LABELLED, LABELS, SCORES, RIGHT = range(4)
+SIZES, SQUARES, ERRORS = 1, 2, 3
+
+#: A binary model without a predicted class says yes from here on.
+THRESHOLD = 0.5
+
+
+def label_sums(reference: Reference, score: Any, prediction: Any, label: Any, sign: Any = 1) -> np.ndarray:
+    """Add up rows that have a label, int64 [score cells, 4].
+
+    Parameters
+    ----------
+    score, prediction, label
+        Of each row: Arrow arrays, Series, NumPy arrays or lists. ``prediction`` may be None (a binary score then says
+        yes from .5 on; a regression needs none). Rows whose label is null are left out.
+    sign
+        1, or -1 to take a row back; int [rows] or one for all.
+    """
+    cells = reference.score
+    if cells is None or reference.task not in ("binary", "multiclass", "regression"):
+        raise ValueError("labels need a reference with a task and a score; give both to Reference.fit")
+    scores = floats(score, "score").astype(np.float64)
+    if reference.task == "regression":
+        known, columns = _errors(scores, floats(label, "label"), float(reference.scale[reference.place(cells.name)]))
+    else:
+        known, columns = _hits(reference, scores, prediction, label)
+    signs = np.broadcast_to(np.asarray(sign, np.int64), scores.shape)[known]
+    sums = np.zeros((cells.size, 4), np.int64)
+    np.add.at(sums, cells.index(scores[known]), columns * signs[:, None])
+    return sums
+
+
+def _hits(reference: Reference, scores: np.ndarray, prediction: Any, label: Any) -> tuple[np.ndarray, np.ndarray]:
+    codes, texts = levels(label)
+    known = (codes >= 0) & np.isfinite(scores)
+    truth = np.array([*texts, None], dtype=object)[codes]
+    positive = truth == reference.positive
+    if prediction is None:
+        right = (scores >= THRESHOLD) == positive
+    else:
+        said, spellings = levels(prediction)
+        right = np.array([*spellings, None], dtype=object)[said] == truth
+    came_true = positive if reference.task == "binary" else right
+    fixed = np.rint(np.where(known, scores, 0.0) * FIXED_ONE)
+    columns = np.stack([np.ones(len(scores)), came_true * FIXED_ONE, fixed, right], axis=1)
+    return known, columns[known].astype(np.int64)
+
+
+def _errors(scores: np.ndarray, label: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    known = np.isfinite(label) & np.isfinite(scores)
+    error = np.clip(np.rint((scores - label)[known] / scale * FIXED_ONE), -FIXED_MAX, FIXED_MAX).astype(np.int64)
+    return known, np.stack([np.ones_like(error), np.abs(error), error**2, error], axis=1)

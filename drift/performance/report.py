@@ -1,0 +1,77 @@
+"""A window's performance, realised and estimated, as its report carries it."""
+
+import numpy as np
+
+from drift.kernel import FIXED_ONE
+from drift.performance.calibration import calibrate
+from drift.performance.expected import expected
+from drift.performance.figures import realised
+from drift.performance.label_sums import LABELLED, SCORES
+from drift.reference import Reference
+from streams.records import MetricReport
+
+
+def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:
+    """Figures to expect of a window from its scores alone; empty where the reference had no labels.
+
+    Binary: ``auc accuracy f1 brier ece``; multiclass: ``accuracy brier ece``. A regression has no such estimate.
+
+    Parameters
+    ----------
+    scores
+        Rows of the window in each score cell, int64 [score cells].
+    """
+    sums = reference.labels
+    if sums is None or reference.task not in ("binary", "multiclass") or not sums[:, LABELLED].any():
+        return {}
+    chance = calibrate(sums)
+    rows = scores.astype(np.float64)
+    rows[[0, -2, -1]] = 0.0  # Infinite and missing scores promise nothing.
+    if not rows.sum():
+        return {}
+    score = _mean_score(sums)
+    found = {
+        "brier": float((rows * (chance * (1 - chance) + (score - chance) ** 2)).sum() / rows.sum()),
+        "ece": float((rows * np.abs(score - chance)).sum() / rows.sum()),
+    }
+    if reference.task == "multiclass":
+        return found | {"accuracy": float((rows * chance).sum() / rows.sum())}
+    yes = (score >= 0.5).astype(float) if reference.positive_share is None else reference.positive_share
+    binary = expected(chance, yes, rows)
+    return found | {"accuracy": binary.accuracy, "f1": binary.f1, "auc": binary.auc}
+
+
+def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) -> list[MetricReport]:
+    """Every figure of a window, sorted by name.
+
+    Parameters
+    ----------
+    scores
+        Rows of the window in each score cell, int64 [score cells].
+    sums
+        Label sums of the window so far, int64 [score cells, 4]; None without labels.
+    """
+    actual = {} if sums is None else realised(reference, sums)
+    hoped = estimate(reference, scores)
+    rows = int(scores.sum())
+    coverage = 0.0 if sums is None or not rows else min(1.0, float(sums[:, LABELLED].sum() / rows))
+    return [
+        MetricReport(
+            metric=metric,
+            realised=actual[metric].value if metric in actual else None,
+            low=actual[metric].low if metric in actual else None,
+            high=actual[metric].high if metric in actual else None,
+            estimated=hoped.get(metric),
+            reference=reference.performance.get(metric),
+            coverage=coverage,
+        )
+        for metric in sorted({*actual, *hoped})
+    ]
+
+
+def _mean_score(sums: np.ndarray) -> np.ndarray:
+    """Mean score of each cell in the training data; a cell without rows lies between its neighbours."""
+    filled = np.flatnonzero(sums[:, LABELLED])
+    means = sums[filled, SCORES] / FIXED_ONE / sums[filled, LABELLED]
+    score: np.ndarray = np.interp(np.arange(len(sums)), filled, means)
+    return score
