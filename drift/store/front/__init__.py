@@ -4,14 +4,15 @@ One process owns the directory, and `clickhouse-driver`, Grafana's plugin or any
 loopback as to a server. Read along a query's way: `wire` has bytes and varints, `frames` compression,
 `packets` the conversation, `columns` and `blocks` how rows lie; `peer` is a client, `session` its visit,
 `statements` what it may ask, `execute` how that is done, `watch` how it is called off; `engine` is chdb with
-its traps fenced in, `server` the listener, `process` the body of ``driftline store``.
+its traps fenced in, `server` the listener, `process` the body of ``driftline store``, `child` that as a child.
 
 Nothing here imports chdb until a server starts.
 """
 
+from drift.store.front.child import StoreProcess
 from drift.store.front.engine import EngineError
 from drift.store.front.process import serve
 from drift.store.front.server import StoreServer
 from drift.store.front.session import Limits
 
-__all__ = ["EngineError", "Limits", "StoreServer", "serve"]
+__all__ = ["EngineError", "Limits", "StoreProcess", "StoreServer", "serve"]

@@ -1,0 +1,176 @@
+"""The way to the store: rows in by the block, answers out, over `clickhouse-driver` alone.
+
+It does not know whether the server is the embedded one.
+"""
+
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from clickhouse_driver import Client
+from clickhouse_driver import errors as driver
+
+from drift.store.settings import StoreSettings
+from drift.store.values import Columns, driver_columns, parameters
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Params = Mapping[str, Any]
+
+#: One insert is one block: the token recognises a repeated insert by its blocks.
+INSERT_ROWS_MAX = 1_048_576
+_INSERT_SETTINGS = {
+    "async_insert": 0,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "insert_deduplicate": 1,
+    "insert_block_size": INSERT_ROWS_MAX,
+    "max_partitions_per_insert_block": 0,
+}
+
+
+class StoreError(Exception):
+    """The store refused a statement; ``code`` is ClickHouse's number for why."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer; the same call may succeed later, and an insert with a token may be repeated."""
+
+
+class Store:
+    """A client of ClickHouse that any number of threads may use: each has a connection of its own.
+
+    >>> StoreSettings(port=9000).host  # Store.connect(StoreSettings(...)) asks the server once
+    '127.0.0.1'
+    """
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self.settings = settings
+        self._local = threading.local()
+        self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+    @classmethod
+    def connect(cls, settings: StoreSettings) -> "Store":
+        """Make a client and see that the server answers and has the database.
+
+        Raises
+        ------
+        StoreUnavailable
+            Nobody answers there.
+        StoreError
+            Wrong password, no such database.
+        """
+        store = cls(settings)
+        store.rows("SELECT 1")
+        return store
+
+    def rows(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+        """Run a statement and return its rows.
+
+        Parameters are bound by the server where the text says ``{name:Type}``, lists as ``Array(T)``, instants
+        as ``DateTime64(3, 'UTC')`` (or integers, milliseconds); there is no null.
+        """
+        with self._client() as client:
+            answer = client.execute(sql, parameters(params))
+        return answer if isinstance(answer, list) else []
+
+    def arrow(self, sql: str, params: Params | None = None) -> pa.Table:
+        """Run a SELECT and return an Arrow table."""
+        with self._client() as client:
+            return client.query_arrow(sql, parameters(params), field_metadata=False)
+
+    def query(self, sql: str, params: Params | None = None) -> "pd.DataFrame":
+        """Run a SELECT and return a pandas frame."""
+        frame: pd.DataFrame = self.arrow(sql, params).to_pandas()
+        return frame
+
+    def insert(self, table: str, columns: Columns, *, token: str = "") -> int:
+        """Insert rows, at once or not at all, and return how many.
+
+        Parameters
+        ----------
+        table
+            Of this store's database.
+        columns
+            An Arrow batch, or sequences of one length by column name. Instants are integers, milliseconds.
+        token
+            The insert's name: one that the table has taken is not taken again, in the views that follow it
+            either. A repeated insert must hold the same rows.
+
+        Raises
+        ------
+        ValueError
+            More than `INSERT_ROWS_MAX` rows, or columns of different lengths.
+        """
+        names, values, as_numpy = driver_columns(columns)
+        rows = len(values[0]) if values else 0
+        if rows > INSERT_ROWS_MAX:
+            raise ValueError(f"{rows} rows for {table}, at most {INSERT_ROWS_MAX} go in at once; cut them")
+        if not rows:
+            return 0
+        settings = _INSERT_SETTINGS | {"use_numpy": as_numpy, "insert_deduplication_token": token}
+        listed = ", ".join(quote(name) for name in names)
+        statement = f"INSERT INTO {quote(table)} ({listed}) VALUES"
+        with self._client() as client:
+            client.execute(statement, values, columnar=True, settings=settings)
+        return rows
+
+    def close(self) -> None:
+        """Close every thread's connection; a later call opens a new one."""
+        for client in list(self._clients):
+            client.disconnect()
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        """This thread's client, with the driver's errors turned into ours."""
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = _client(self.settings)
+            self._clients.add(client)
+        try:
+            yield client
+        except driver.ServerException as error:
+            raise StoreError(error.code, _message(error)) from error
+        except (driver.NetworkError, driver.SocketTimeoutError, EOFError, OSError) as error:
+            where = f"{self.settings.host}:{self.settings.port}"
+            raise StoreUnavailable(f"the store at {where} does not answer ({error}); is it running?") from error
+
+
+def quote(name: str) -> str:
+    """Write a name as SQL, whatever is in it.
+
+    >>> quote("a`b")
+    '`a\\\\`b`'
+    """
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def _client(settings: StoreSettings) -> Client:
+    return Client(
+        settings.host,
+        port=settings.port,
+        database=settings.database,
+        user=settings.user,
+        password=settings.password,
+        secure=settings.secure,
+        verify=settings.verify,
+        ca_certs=settings.ca_certs or None,
+        compression=settings.compression or False,
+        connect_timeout=settings.connect_s_max,
+        send_receive_timeout=settings.answer_s_max,
+        client_name="driftline",
+        tcp_keepalive=True,
+        settings={"server_side_params": True},
+    )
+
+
+def _message(error: driver.ServerException) -> str:
+    text = str(error.message or error).strip()
+    return text.removeprefix("DB::Exception: ").removesuffix(" Stack trace:").strip()

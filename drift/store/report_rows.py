@@ -1,0 +1,91 @@
+"""A window's report as rows: one per column and statistic, so that a panel selects and never unpacks."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from drift.store.rows import Rows
+from streams.records import ColumnReport, MetricReport, Report
+
+_OF_COLUMN = ("ks", "w1", "psi", "psi_bias", "tvd", "mean", "null_rate", "unseen_rate", "out_of_range_rate", "evidence")
+_OF_METRIC = ("estimated", "reference", "coverage")
+_OF_WINDOW = ("rows", "late_rows", "evidence", "budget")
+_BLANK: dict[str, Any] = {
+    "low": None,
+    "high": None,
+    "tolerance": None,
+    "n": 0,
+    "drifted": False,
+    "kind": "",
+    "unit": "",
+}
+
+
+def of_reports(reports: Sequence[Report]) -> Rows:
+    """Reports, long.
+
+    ============  =====================  =============================================================
+    role          column                 statistic
+    ============  =====================  =============================================================
+    feature,      the column's name      ``effect`` with interval and tolerance; ks, w1, psi, psi_bias,
+    prediction                           tvd, mean, null_rate, unseen_rate, out_of_range_rate, evidence
+    performance   the metric's name      ``realised`` with interval; estimated, reference, coverage
+    window        (empty)                rows, late_rows, evidence, budget
+    ============  =====================  =============================================================
+
+    A statistic that a column does not have has no row. ``unit`` of an effect is the statistic that it is measured in
+    (ks or tvd), else empty.
+    """
+    rows = [row for report in reports for row in _rows(report)]
+    names = rows[0] if rows else ()
+    return Rows("report_rows", {name: [row[name] for row in rows] for name in names})
+
+
+def _rows(report: Report) -> Iterator[dict[str, Any]]:
+    window = {
+        "model": report.model,
+        "version": report.version,
+        "segment": report.segment,
+        "window_start": report.window_start,
+        "window_end": report.window_end,
+        "revision": report.revision,
+        "reference": report.reference,
+    }
+    parts = (_window(report), *map(_column, report.columns), *map(_metric, report.performance))
+    for part in parts:
+        for row in part:
+            yield window | _BLANK | row
+
+
+def _window(report: Report) -> Iterator[dict[str, Any]]:
+    for name in _OF_WINDOW:
+        yield {"role": "window", "column": "", "statistic": name, "value": getattr(report, name), "n": report.rows}
+
+
+def _column(column: ColumnReport) -> Iterator[dict[str, Any]]:
+    same = {
+        "role": column.role,
+        "column": column.name,
+        "kind": column.kind,
+        "n": column.n,
+        "drifted": column.drifted,
+        "tolerance": column.tolerance,
+    }
+    yield same | {
+        "statistic": "effect",
+        "unit": column.statistic,
+        "value": column.effect,
+        "low": column.effect_low,
+        "high": column.effect_high,
+    }
+    for name in _OF_COLUMN:
+        if (value := getattr(column, name)) is not None:
+            yield same | {"statistic": name, "value": value}
+
+
+def _metric(metric: MetricReport) -> Iterator[dict[str, Any]]:
+    same = {"role": "performance", "column": metric.metric}
+    if metric.realised is not None:
+        yield same | {"statistic": "realised", "value": metric.realised, "low": metric.low, "high": metric.high}
+    for name in _OF_METRIC:
+        if (value := getattr(metric, name)) is not None:
+            yield same | {"statistic": name, "value": value}

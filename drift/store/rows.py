@@ -1,0 +1,168 @@
+"""Wire types as rows: which table each record goes to, under which column names.
+
+Each function takes records of one kind and returns `Rows` for `Store.insert`. Times stay integers, milliseconds.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from drift.store.migrate import observations_table
+from streams.block import Block
+from streams.dead_letters import PREFIX
+from streams.observation import OWN, Head
+from streams.records import Alert, LabelSums, Order, Outcome, PartialCounts
+from streams.schema import Kind
+
+if TYPE_CHECKING:
+    from drift.reference import Reference
+
+
+class Rows(NamedTuple):
+    """Rows of one table, column by column."""
+
+    table: str
+    columns: dict[str, Any]
+
+
+def of_observations(head: Head, batch: pa.RecordBatch) -> Rows:
+    """One block of observations; make the table first with `ensure_observations(store, model, features_of(batch))`."""
+    n = batch.num_rows
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns["source_offset"] = columns.pop("offset")
+    same = {
+        "model": head.model,
+        "version": head.version,
+        "source_topic": head.topic,
+        "source_partition": head.partition,
+        "batch_rows": head.batch_rows,
+    }
+    return Rows(observations_table(head.model), columns | {name: np.full(n, value) for name, value in same.items()})
+
+
+def features_of(batch: pa.RecordBatch) -> list[tuple[str, Kind]]:
+    """Name and kind of the features in a block of observations.
+
+    >>> own = [pa.array([], type) for type in OWN.types]
+    >>> features_of(pa.RecordBatch.from_arrays([*own, pa.array([], pa.float32())], names=[*OWN.names, "age"]))
+    [('age', 'numeric')]
+    """
+    return [(f.name, _kind(f.type)) for f in batch.schema if f.name not in OWN.names]
+
+
+def _kind(arrow_type: pa.DataType) -> Kind:
+    if pa.types.is_dictionary(arrow_type):
+        return "categorical"
+    return "boolean" if pa.types.is_boolean(arrow_type) else "numeric"
+
+
+def of_feedback(topic: str, partition: int, labels: Sequence[tuple[int, str, int, str]]) -> Rows:
+    """Labels as (offset, prediction id, time of the label, text of the label)."""
+    offsets, ids, times, texts = zip(*labels, strict=True) if labels else ((), (), (), ())
+    n = len(labels)
+    place = {"source_topic": [topic] * n, "source_partition": [partition] * n, "source_offset": offsets}
+    return Rows("feedback", {"id": ids, "ts": times, "label": texts, **place})
+
+
+def of_outcomes(outcomes: Sequence[Outcome]) -> Rows:
+    """Joined labels."""
+    return Rows("outcomes", _fields(outcomes, Outcome, leave=("format",)))
+
+
+def of_counts(messages: Sequence[PartialCounts]) -> Rows:
+    """Partial counts, a row for each of their minutes."""
+    pairs = [(message, minute) for message in messages for minute in message.minutes]
+    extremes = [np.frombuffer(minute.extremes, "<f4").reshape(-1, 2) for _, minute in pairs]
+    return Rows(
+        "counts_in",
+        {
+            "model": [message.model for message, _ in pairs],
+            "version": [message.version for message, _ in pairs],
+            "reference": [message.reference for message, _ in pairs],
+            "segment": [minute.segment for _, minute in pairs],
+            "minute": [minute.minute_ms for _, minute in pairs],
+            "late": [minute.late for _, minute in pairs],
+            "rows": [minute.rows for _, minute in pairs],
+            "cells": [_integers(minute.cells) for _, minute in pairs],
+            "moments": [_integers(minute.moments) for _, minute in pairs],
+            "lowest": [pair[:, 0].tolist() for pair in extremes],
+            "highest": [pair[:, 1].tolist() for pair in extremes],
+        },
+    )
+
+
+def of_label_sums(messages: Sequence[LabelSums]) -> Rows:
+    """Label sums of score cells."""
+    names = ("model", "version", "reference", "segment")
+    columns: dict[str, Any] = {name: [getattr(m, name) for m in messages] for name in names}
+    columns["minute"] = [m.minute_ms for m in messages]
+    columns["cells"] = [_integers(m.cells) for m in messages]
+    return Rows("label_counts_in", columns)
+
+
+def of_alerts(alerts: Sequence[Alert]) -> Rows:
+    """Incidents' events."""
+    columns = _fields(alerts, Alert, leave=("format", "columns"))
+    columns["names"] = [[column.name for column in alert.columns] for alert in alerts]
+    columns["columns"] = [msgspec.json.encode(alert.columns).decode() for alert in alerts]
+    return Rows("alerts", columns)
+
+
+def of_orders(orders: Sequence[Order]) -> Rows:
+    """Retraining orders."""
+    return Rows("retraining", _fields(orders, Order, leave=("format",)))
+
+
+def of_dead_letters(block: Block) -> Rows:
+    """A block of the dead letters' topic."""
+    said = [{name: value.decode("utf-8", "replace") for name, value in headers or ()} for headers in block.headers]
+    words = ("topic", "stage", "reason", "field", "detail")
+    numbers = ("partition", "offset", "attempts")
+    columns: dict[str, Any] = {name: [letter.get(PREFIX + name, "") for letter in said] for name in words}
+    columns |= {name: [int(letter.get(PREFIX + name) or -1) for letter in said] for name in numbers}
+    for name in ("topic", "partition", "offset"):
+        columns[f"source_{name}"] = columns.pop(name)
+    columns["ts"] = list(block.times)
+    columns["bytes"] = [
+        int(letter.get(PREFIX + "bytes") or len(value or b"")) for letter, value in zip(said, block.values, strict=True)
+    ]
+    columns["letter_partition"] = [block.partition] * len(block)
+    columns["letter_offset"] = list(block.offsets)
+    return Rows("dead_letters", columns)
+
+
+def of_reference(model: str, version: str, reference: "Reference") -> Rows:
+    """A reference, a row a column."""
+    n = len(reference.columns)
+    return Rows(
+        "references",
+        {
+            "model": [model] * n,
+            "version": [version] * n,
+            "reference": [reference.id] * n,
+            "place": list(range(n)),
+            "column": [cells.name for cells in reference.columns],
+            "role": [cells.role for cells in reference.columns],
+            "kind": [cells.kind for cells in reference.columns],
+            "first_cell": reference.offsets[:-1].tolist(),
+            "labels": [list(cells.labels) for cells in reference.columns],
+            "edges": [list(cells.edges) for cells in reference.columns],
+            "counts": [reference.of(cells.name).tolist() for cells in reference.columns],
+            "rows": [reference.rows] * n,
+            "centre": reference.centre.tolist(),
+            "scale": reference.scale.tolist(),
+        },
+    )
+
+
+def _integers(packed: bytes) -> list[int]:
+    numbers: list[int] = np.frombuffer(packed, "<i8").tolist()
+    return numbers
+
+
+def _fields(records: Sequence[Any], kind: type[msgspec.Struct], leave: tuple[str, ...]) -> dict[str, Any]:
+    names = [name for name in kind.__struct_fields__ if name not in leave]
+    return {name: [getattr(record, name) for record in records] for name in names}
