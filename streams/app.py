@@ -50,8 +50,6 @@ class Role:
             web_host=host,
             web_port=port,
             autodiscover=False,
-            value_serializer="raw",
-            key_serializer="raw",
         )
         self._serve()
 

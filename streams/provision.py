@@ -102,7 +102,8 @@ def check(cluster: Cluster) -> list[str]:
 def _wrong_configs(cluster: Cluster) -> list[str]:
     compacted = [ConfigResource(ResourceType.TOPIC, cluster.topic(t.name)) for t in TOPICS if t.compacted]
     wrong = []
-    for resource, future in cluster.admin().describe_configs(compacted, request_timeout=_WAIT_S).items():
+    admin = cluster.admin()  # it must outlive its futures
+    for resource, future in admin.describe_configs(compacted, request_timeout=_WAIT_S).items():
         policy = future.result(_WAIT_S)["cleanup.policy"].value
         if "compact" not in policy:
             wrong.append(f"topic {resource.name} has cleanup.policy={policy}; set it to compact")

@@ -31,6 +31,18 @@ _PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish]], object]
 
 
+class TurnChannel(faust.Channel):  # type: ignore[misc]
+    """A channel that keeps its turns when Faust's own consumer rebalances; the stock one clears its queue then, and a
+    turn that vanished would never be settled."""
+
+    @property
+    def queue(self) -> Any:
+        """The queue behind one subscriber."""
+        if self._queue is None:
+            self._queue = self.app.FlowControlQueue(maxsize=self.maxsize, clear_on_resume=False)
+        return self._queue
+
+
 class Shell:
     """Runs one step over one group's share of some topics.
 
@@ -69,7 +81,7 @@ class Shell:
         self._cluster = cluster
         self._step = step
         self._slot = slot
-        self._channel = app.channel(maxsize=16)
+        self._channel = TurnChannel(app, maxsize=16)
         self._feed = Feed(
             cluster,
             name,
@@ -169,7 +181,13 @@ class Shell:
     # From the feed's thread.
 
     def _hand_over(self, turn: Turn) -> None:
-        asyncio.run_coroutine_threadsafe(self._channel.send(value=turn), self._loop)
+        # `put` of the bare turn: Faust drops an event whose generation is not that of its own consumer.
+        sent = asyncio.run_coroutine_threadsafe(self._channel.put(turn), self._loop)
+        sent.add_done_callback(lambda done: self._lost(done.exception() if not done.cancelled() else None))
+
+    def _lost(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._crash(error)
 
     def _crash(self, error: BaseException) -> None:
         """End the process: whoever started it starts it again, from what is committed."""
