@@ -1,0 +1,118 @@
+"""Where the page's questions are asked: one query at a time, answers shared for a moment, the last good one kept.
+
+A panel whose query fails goes on showing its last picture and says since when. Nothing here writes.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from importlib import resources
+from typing import Any
+
+import msgspec
+import pandas as pd
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from dashboards.macros import Range, expand
+from dashboards.page.address import STRETCHES, Address
+from dashboards.panels import Panel
+
+Query = Callable[[str, dict[str, Any]], pd.DataFrame]
+Status = Callable[[], dict[str, Any]]
+
+#: How long an answer serves every reader.
+ANSWER_MS_MAX = 1_500
+#: Answers that are kept, at most; the oldest leave.
+ANSWERS_MAX = 512
+_DAY_MS = 86_400_000
+_RANGE_SQL = "range"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a query gave: its frame, when that was asked, and what is wrong since, if anything."""
+
+    frame: pd.DataFrame
+    asked_ms: int
+    trouble: str = ""
+
+
+class Desk:
+    """Asks the store and the roles on behalf of all readers.
+
+    Parameters
+    ----------
+    query
+        Runs SQL with bound parameters (``{name:Type}``) and returns a frame. Called by one thread at a time.
+    status
+        The roles' live state; see `dashboards.page.live`.
+    clock
+        Milliseconds UTC.
+    """
+
+    def __init__(self, query: Query, status: Status, clock: Callable[[], int] | None = None) -> None:
+        self._query = query
+        self._status = status
+        self.clock = clock or (lambda: time.time_ns() // 1_000_000)
+        self._one_at_a_time = threading.Lock()
+        self._answers: dict[tuple[Any, ...], Answer] = {}
+        self.registry = CollectorRegistry()
+        self._took = Histogram("driftline_page_query_seconds", "Time of a query.", ["query"], registry=self.registry)
+        self._failed = Counter(
+            "driftline_page_query_failures", "Queries that failed.", ["query"], registry=self.registry
+        )
+
+    def ask(self, panel: Panel, over: Range, variables: Mapping[str, str]) -> Answer:
+        """Answer a panel's question; an empty frame where there has never been an answer."""
+        sql, parameters = expand(panel.sql, over, dict(variables))
+        # A live range moves with every window: what is kept is known by its length.
+        known_by = (panel.name, over.end_ms - over.start_ms, *sorted(parameters.items()))
+        return self._ask(panel.name, known_by, sql, parameters, panel.columns)
+
+    def range(self, address: Address) -> Range:
+        """The stretch that an address shows: pinned, counted back from the newest data, or at most its last day."""
+        sql = resources.files("dashboards").joinpath("queries", f"{_RANGE_SQL}.sql").read_text()
+        columns = ("oldest_ms", "newest_ms", "window_ms")
+        known = self._ask(_RANGE_SQL, (_RANGE_SQL, address.model), sql, {"model": address.model}, columns).frame
+        oldest, newest, window = (int(known[name].iloc[0]) if len(known) else 0 for name in columns)
+        end = address.end_ms or newest or self.clock()
+        start = address.start_ms
+        if start is None:
+            start = end - STRETCHES[address.last] if address.last else max(oldest or 0, end - _DAY_MS)
+        return Range(min(start, end), end, max(window, 60_000))
+
+    def live(self) -> dict[str, Any]:
+        """The roles' state now; empty where nobody can tell."""
+        try:
+            return self._status()
+        except Exception as error:
+            return {"trouble": str(error)}
+
+    def probe(self) -> str:
+        """Why the store does not answer, or an empty text."""
+        try:
+            with self._one_at_a_time:
+                self._query("SELECT 1", {})
+        except Exception as error:
+            return str(error)
+        return ""
+
+    def _ask(
+        self, name: str, known_by: tuple[Any, ...], sql: str, parameters: dict[str, Any], columns: tuple[str, ...]
+    ) -> Answer:
+        with self._one_at_a_time:
+            now = self.clock()
+            kept = self._answers.get(known_by)
+            if kept and not kept.trouble and now - kept.asked_ms < ANSWER_MS_MAX:
+                return kept
+            try:
+                with self._took.labels(name).time():
+                    answer = Answer(self._query(sql, parameters), now)
+            except Exception as error:
+                self._failed.labels(name).inc()
+                before = kept or Answer(pd.DataFrame(columns=list(columns)), now)
+                answer = Answer(before.frame, before.asked_ms, str(error))
+            self._answers.pop(known_by, None)
+            self._answers[known_by] = answer
+            while len(self._answers) > ANSWERS_MAX:
+                self._answers.pop(next(iter(self._answers)))
+            return answer

@@ -1,0 +1,84 @@
+-- A row a model. Numbers of reports are those of its newest window; segment '' is the whole population.
+WITH
+    traffic AS
+    (
+        SELECT
+            model, groupUniqArray(version) AS versions, sumMerge(counts_by_minute.rows) AS answered,
+            min(minute) AS first_row, max(minute) + INTERVAL 1 MINUTE AS last_row
+        FROM counts_by_minute
+        WHERE segment = '' AND $__timeFilter_ms(minute)
+        GROUP BY model
+    ),
+    newest AS
+    (
+        SELECT model, max(window_start) AS start
+        FROM report_rows
+        WHERE segment = '' AND $__timeFilter_ms(window_start)
+        GROUP BY model
+    ),
+    judged AS
+    (
+        SELECT
+            model,
+            uniqExactIf(column, role IN ('feature', 'prediction') AND statistic = 'effect' AND drifted) AS moved,
+            uniqExactIf(column, role IN ('feature', 'prediction') AND statistic = 'effect') AS watched,
+            maxIf(value, role = 'window' AND statistic = 'evidence') AS evidence,
+            maxIf(value, role = 'window' AND statistic = 'budget') AS budget
+        FROM reports
+        WHERE segment = '' AND (model, window_start) IN (SELECT model, start FROM newest)
+        GROUP BY model
+    ),
+    measured AS
+    (
+        SELECT
+            model, argMin(figure, place) AS metric, argMin(estimates, place) AS estimated,
+            argMin(truth, place) AS realised, argMin(truth_low, place) AS low, argMin(truth_high, place) AS high,
+            argMin(trained, place) AS reference, argMin(covered, place) AS coverage
+        FROM
+        (
+            SELECT
+                model, column AS figure,
+                indexOf(['auc', 'accuracy', 'mae', 'rmse', 'brier'], column) AS known, if(known = 0, 99, known) AS place,
+                argMaxIf(value, window_start, statistic = 'estimated') AS estimates,
+                argMaxIf(value, window_start, statistic = 'realised') AS truth,
+                argMaxIf(low, window_start, statistic = 'realised') AS truth_low,
+                argMaxIf(high, window_start, statistic = 'realised') AS truth_high,
+                argMaxIf(value, window_start, statistic = 'reference') AS trained,
+                argMaxIf(value, window_start, statistic = 'coverage') AS covered
+            FROM reports
+            WHERE segment = '' AND role = 'performance' AND $__timeFilter_ms(window_start)
+            GROUP BY model, column
+        )
+        GROUP BY model
+    ),
+    incidents AS
+    (
+        SELECT
+            model, incident, argMax(event, (ts, window_end)) AS state, argMax(severity, (ts, window_end)) AS grade,
+            max(page) AS paged, argMax(change_point, (ts, window_end)) AS began, argMax(text, (ts, window_end)) AS said,
+            max(ts) AS told, indexOf(['watch', 'warning', 'critical'], grade) AS weight
+        FROM alerts
+        WHERE ts <= $__toTime_ms
+        GROUP BY model, incident
+    ),
+    worst AS
+    (
+        SELECT
+            model, countIf(state != 'close') AS open_incidents,
+            argMax(incident, (state != 'close', paged, weight, told)) AS incident,
+            argMax(grade, (state != 'close', paged, weight, told)) AS severity,
+            argMax(paged, (state != 'close', paged, weight, told)) AS page,
+            argMax(began, (state != 'close', paged, weight, told)) AS since,
+            argMax(said, (state != 'close', paged, weight, told)) AS text
+        FROM incidents
+        GROUP BY model
+    )
+SELECT
+    traffic.model AS model, arrayStringConcat(arraySort(versions), ', ') AS versions, answered AS rows,
+    first_row, last_row, moved, watched, open_incidents, severity, page, incident, since, text,
+    metric, estimated, realised, low, high, reference, coverage, evidence, budget
+FROM traffic
+LEFT JOIN judged ON judged.model = traffic.model
+LEFT JOIN measured ON measured.model = traffic.model
+LEFT JOIN worst ON worst.model = traffic.model
+ORDER BY open_incidents > 0 DESC, page DESC, indexOf(['watch', 'warning', 'critical'], severity) DESC, evidence DESC, model

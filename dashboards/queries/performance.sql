@@ -1,0 +1,21 @@
+-- Figures of the windows in one drawing interval, averaged; of several versions the busiest one's.
+SELECT
+    $__timeInterval_ms(window_start) AS time,
+    column AS metric,
+    avgIf(value, statistic = 'realised') AS realised,
+    avgIf(reports.low, statistic = 'realised') AS low,
+    avgIf(reports.high, statistic = 'realised') AS high,
+    avgIf(value, statistic = 'estimated') AS estimated,
+    avgIf(value, statistic = 'reference') AS reference,
+    avgIf(value, statistic = 'coverage') AS coverage
+FROM reports
+WHERE model = ${model:singlequote} AND segment = '' AND role = 'performance' AND $__timeFilter_ms(window_start)
+    AND (version, window_start) IN
+    (
+        SELECT argMax(version, value), window_start
+        FROM report_rows
+        WHERE model = ${model:singlequote} AND segment = '' AND role = 'window' AND statistic = 'rows'
+        GROUP BY window_start
+    )
+GROUP BY time, metric
+ORDER BY metric, time
