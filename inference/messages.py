@@ -38,22 +38,35 @@ def predictions(scored: Scored, block: Block, now_ms: int | None) -> list[Publis
     """
     rows, said, encoder = scored.rows, scored.said, msgspec.json.Encoder()
     chances = None if said.probabilities is None else said.probabilities.tolist()
+    headers_of = _Headers(now_ms)
     # Positional arguments and plain lists: this loop runs once a request.
     columns = zip(rows.at.tolist(), rows.ids, rows.ts.tolist(), said.score.tolist(), said.texts(), strict=True)
     out = []
     for n, (at, id_, ts, score, text) in enumerate(columns):
         scores = None if chances is None else dict(zip(said.classes, chances[n], strict=True))
         answer = Prediction(id_, scored.model, scored.version, ts, score, text, scored.role, scores)
-        headers = _headers(block.headers[at], None if now_ms is None else now_ms - block.times[at])
+        headers = headers_of(block.headers[at], block.times[at])
         out.append(Publish("predictions", encoder.encode(answer), block.keys[at], block.partition, headers))
     return out
 
 
-def _headers(own: Headers | None, latency_ms: int | None) -> Headers | None:
-    carried = [header for header in own if header[0].startswith(_CARRIED)] if own else []
-    if latency_ms is not None:
-        carried.append(("latency_ms", b"%d" % latency_ms))
-    return carried or None
+class _Headers:
+    """Headers of predictions; requests of one time that carry nothing share one list."""
+
+    def __init__(self, now_ms: int | None) -> None:
+        self._now_ms = now_ms
+        self._plain: dict[int, Headers | None] = {}
+
+    def __call__(self, own: Headers | None, kafka_ms: int) -> Headers | None:
+        carried = [header for header in own if header[0].startswith(_CARRIED)] if own else []
+        if carried:
+            return carried + (self._latency(kafka_ms) or [])
+        if kafka_ms not in self._plain:
+            self._plain[kafka_ms] = self._latency(kafka_ms)
+        return self._plain[kafka_ms]
+
+    def _latency(self, kafka_ms: int) -> Headers | None:
+        return None if self._now_ms is None else [("latency_ms", b"%d" % (self._now_ms - kafka_ms))]
 
 
 def observations(scored: Scored, block: Block) -> list[Publish]:

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference import ArtefactError, Limits, ModelBroken, ModelPackage, Outputs, Patience, Scorer, matrix_of
+from streams.schema import Feature
+
+PACKAGE = ModelPackage(
+    name="m", version="v1", task="binary", artefact="m.py:M", inputs=(Feature("x"),), limits=Limits(batch_rows=16)
+)
+
+
+class Recorder:
+    """The score is the feature; some values make it fail."""
+
+    def __init__(self, fails=lambda matrix: False):
+        self.fails = fails
+        self.shapes = []
+
+    def predict(self, matrix):
+        self.shapes.append(matrix.shape)
+        if self.fails(matrix):
+            raise ValueError("no such customer")
+        return matrix[:, :1]
+
+
+def behind(model, sleeps=None, **changes):
+    package = PACKAGE if not changes else ModelPackage(**{k: getattr(PACKAGE, k) for k in FIELDS} | changes)
+    return Scorer(package, model, Patience(), sleep=(sleeps if sleeps is not None else []).append)
+
+
+FIELDS = ("name", "version", "task", "artefact", "inputs", "limits")
+
+
+def column(*values):
+    return np.array(values, np.float32)[:, None]
+
+
+@settings(max_examples=60, deadline=None)
+@given(cuts=st.lists(st.integers(0, 700), max_size=12), seed=st.integers(0, 9))
+def test_a_score_does_not_depend_on_its_company(scorer, table, cuts, seed):
+    """Any split and any order of the rows gives the same bytes."""
+    matrix = matrix_of(table, scorer.package.schema)[:700]
+    whole = scorer(matrix).values
+    order = np.random.default_rng(seed).permutation(len(matrix))
+    parts = np.split(order, sorted(cuts))
+    scattered = np.empty_like(whole)
+    for part in parts:
+        scattered[part] = scorer(matrix[part]).values
+    assert scattered.tobytes() == whole.tobytes()
+
+
+def test_the_model_always_sees_its_batch_shape():
+    model = Recorder()
+    values = np.linspace(0, 1, 37, dtype=np.float32)[:, None]
+    assert np.array_equal(behind(model)(values).values, values)
+    assert set(model.shapes) == {(16, 1)}
+    assert len(model.shapes) == 1 + 3  # the blank batch at load, then 37 rows by 16
+
+
+def test_no_rows_ask_for_no_pass():
+    model = Recorder()
+    assert behind(model)(np.zeros((0, 1), np.float32)).values.shape == (0, 1)
+    assert len(model.shapes) == 1
+
+
+def test_a_passing_failure_is_tried_again():
+    sleeps, left = [], [2]
+
+    def twice(matrix):
+        left[0] -= bool(matrix.any())
+        return left[0] >= 0 and matrix.any()
+
+    scores = behind(Recorder(twice), sleeps)(column(0.1, 0.2))
+    assert scores.values[:, 0].tolist() == column(0.1, 0.2)[:, 0].tolist() and not scores.failures
+    assert len(sleeps) == 2 and sleeps[0] < sleeps[1]
+
+
+@given(st.sets(st.integers(0, 39), min_size=1, max_size=39))
+def test_the_rows_at_fault_are_found_and_the_others_scored(bad):
+    values = np.full(40, 0.25, np.float32)
+    values[sorted(bad)] = 0.75
+    scores = behind(Recorder(lambda matrix: (matrix == 0.75).any()))(values[:, None])
+    assert scores.failures == dict.fromkeys(bad, "ValueError: no such customer")
+    assert np.array_equal(np.isnan(scores.values[:, 0]), values == 0.75)
+    assert (scores.values[values == 0.25] == 0.25).all()
+
+
+def test_a_model_that_fails_on_blank_rows_too_is_broken_and_nobody_is_blamed():
+    broken = [False]
+    scoring = behind(Recorder(lambda matrix: broken[0]))
+    broken[0] = True
+    with pytest.raises(ModelBroken, match=r"m v1 fails on every row.*no such customer"):
+        scoring(column(0.1, 0.2))
+
+
+def test_a_single_row_at_fault_is_blamed_while_blank_rows_pass():
+    scores = behind(Recorder(lambda matrix: matrix.any()))(column(0.5))
+    assert scores.failures == {0: "ValueError: no such customer"}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.nan, "model gave NaN"),
+        (np.inf, "model gave inf"),
+        (-np.inf, "model gave -inf"),
+        (1.5, "model gave 1.5, a probability lies in 0..1; end it with a sigmoid or softmax"),
+        (-0.25, "model gave -0.25, a probability lies in 0..1; end it with a sigmoid or softmax"),
+    ],
+)
+def test_a_score_that_is_none_is_a_failure(value, said):
+    assert behind(Recorder())(column(0.5, value, 0.75)).failures == {1: said}
+
+
+def test_a_regression_may_say_anything_finite():
+    scores = behind(Recorder(), task="regression")(column(-3.5, 1e30, np.inf))
+    assert scores.failures == {2: "model gave inf"}
+
+
+def test_a_probability_a_hair_above_one_is_rounding():
+    assert not behind(Recorder())(column(1 + 1e-6)).failures
+
+
+@pytest.mark.parametrize(
+    ("predict", "changes", "said"),
+    [
+        (lambda matrix: matrix[:5, 0], {}, r"an array of \(5, 1\), wanted \[16, 1 or 2\]"),
+        (lambda matrix: np.zeros((16, 3), np.float32), {}, r"an array of \(16, 3\)"),
+        (lambda matrix: matrix[:, 0], {"task": "multiclass", "outputs": Outputs(("a", "b", "c"))}, r"wanted \[16, 3\]"),
+        (lambda matrix: 1 / 0, {}, "ZeroDivisionError"),
+    ],
+)
+def test_a_model_that_fails_on_blank_rows_is_refused_at_load(predict, changes, said):
+    model = type("M", (), {"predict": staticmethod(predict)})
+    with pytest.raises(ArtefactError, match=said):
+        behind(model, **changes)
+
+
+def test_scores_can_be_cut():
+    scores = behind(Recorder())(column(0.5, np.nan, 0.75, np.nan))
+    assert scores[1:3].failures == {0: "model gave NaN"}
+    assert scores[3:].failures == {0: "model gave NaN"}

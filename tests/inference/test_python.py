@@ -1,0 +1,72 @@
+import textwrap
+
+import numpy as np
+import pytest
+
+from inference import ArtefactError, ModelPackage, Scorer, UntrustedCodeError
+from inference.artefacts import load_artefact
+from streams.schema import Feature
+
+PACKAGE = ModelPackage(
+    name="fare",
+    version="v1.2",
+    task="regression",
+    artefact="model.py:Fare",
+    inputs=(Feature("km"), Feature("city", "categorical", categories=("Rome", "Oslo"))),
+)
+
+FARE = """
+    class Fare:
+        def load(self, device):
+            self.base = {"Rome": 2.0, "Oslo": 4.0, "": 3.0, None: 1.0}
+            self.device = device
+
+        def predict(self, batch):
+            base = [self.base[level] for level in batch.levels("city")]
+            return batch.columns["km"] * 1.5 + base
+"""
+
+
+def written(folder, text):
+    (folder / "model.py").write_text(textwrap.dedent(text))
+    return folder
+
+
+def test_the_smallest_model(tmp_path):
+    model = load_artefact(PACKAGE, written(tmp_path, FARE), "cpu", trust_code=True)
+    matrix = np.array([[2, 0], [2, 1], [2, 2], [2, 3]], np.float32)  # Rome, Oslo, unknown, missing
+    assert Scorer(PACKAGE, model)(matrix).values[:, 0].tolist() == [5.0, 7.0, 6.0, 4.0]
+
+
+def test_code_that_nobody_vouched_for_does_not_run(tmp_path):
+    marker = tmp_path / "ran"
+    folder = written(tmp_path, f"open({str(marker)!r}, 'w').close()\n")
+    with pytest.raises(UntrustedCodeError, match="--trust-code"):
+        load_artefact(PACKAGE, folder, "cpu")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1", "it has no class 'Fare'"),
+        ("Fare = 1", "it has no class 'Fare'"),
+        ("class Fare:\n    def load(self, device): ...", "class Fare needs a method predict"),
+    ],
+)
+def test_a_file_without_the_class_is_refused(tmp_path, text, said):
+    with pytest.raises(ArtefactError, match=said):
+        load_artefact(PACKAGE, written(tmp_path, text), trust_code=True)
+
+
+@pytest.mark.parametrize("artefact", ["model.pkl", "model.py", "model.pt2:Class", "model.joblib"])
+def test_other_kinds_of_files_are_refused(tmp_path, artefact):
+    package = ModelPackage(name="m", version="v1", task="regression", artefact=artefact, inputs=(Feature("x"),))
+    (tmp_path / artefact.partition(":")[0]).write_bytes(b"")
+    with pytest.raises(ArtefactError, match=r"x\.pt2.*x\.py:X"):
+        load_artefact(package, tmp_path, trust_code=True)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ArtefactError, match=r"model\.py: no such file"):
+        load_artefact(PACKAGE, tmp_path, trust_code=True)

@@ -1,0 +1,160 @@
+import json
+import shutil
+import uuid
+
+import fsspec
+import pytest
+
+from inference import ArtefactError, ManifestError, PackageError, Registry, RegistryError, UntrustedCodeError
+
+TOML = """
+name = "fare"
+version = "{version}"
+task = "regression"
+artefact = "model.py:Fare"
+[[inputs]]
+name = "km"
+"""
+CODE = """
+class Fare:
+    def load(self, device): ...
+    def predict(self, batch):
+        return batch.columns["km"] * {rate}
+"""
+
+
+def package(folder, version="v1", rate=2):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.toml").write_text(TOML.format(version=version))
+    (folder / "model.py").write_text(CODE.format(rate=rate))
+    return folder
+
+
+@pytest.fixture(params=["disk", "object store"])
+def registry(request, tmp_path):
+    if request.param == "disk":
+        return Registry(tmp_path / "registry", cache=tmp_path / "cache")
+    return Registry(f"memory://{uuid.uuid4().hex}/models", cache=tmp_path / "cache")
+
+
+def test_what_is_added_is_listed_and_loaded(registry, tmp_path):
+    for version in ("v1", "v10", "v9"):
+        registry.add(package(tmp_path / version, version))
+    assert [(m.name, m.version) for m in registry.list()] == [("fare", "v1"), ("fare", "v9"), ("fare", "v10")]
+    assert [m.version for m in registry.list("fare")] == ["v1", "v9", "v10"]
+    assert registry.list("other") == []
+    assert registry.package("fare", "v9").version == "v9"
+    assert registry.load("fare", "v9", trust_code=True).package.artefact == "model.py:Fare"
+
+
+def test_other_files_come_along(registry, tmp_path):
+    folder = package(tmp_path / "p")
+    (folder / "notes").mkdir()
+    (folder / "notes" / "reference.arrow").write_bytes(b"\x00" * 9)
+    (folder / ".secret").write_text("no")
+    assert sorted(registry.add(folder).files) == ["model.py", "model.toml", "notes/reference.arrow"]
+    assert (registry.folder("fare", "v1") / "notes" / "reference.arrow").read_bytes() == b"\x00" * 9
+
+
+def test_a_version_never_changes(registry, tmp_path):
+    first = registry.add(package(tmp_path / "one"))
+    assert registry.add(package(tmp_path / "again")) == first
+    with pytest.raises(RegistryError, match=r"other contents \(model\.py\); a version never changes"):
+        registry.add(package(tmp_path / "two", rate=3))
+    assert registry.list() == [first]
+
+
+def test_an_unknown_version_is_named_with_the_nearest(registry, tmp_path):
+    with pytest.raises(RegistryError, match=r"fare v1 is not in .*; it is empty"):
+        registry.folder("fare", "v1")
+    registry.add(package(tmp_path / "p"))
+    with pytest.raises(RegistryError, match=r"fare v2 is not in .*; did you mean v1\?"):
+        registry.folder("fare", "v2")
+    with pytest.raises(RegistryError, match=r"fair v1 is not in .*; did you mean fare\?"):
+        registry.folder("fair", "v1")
+
+
+def test_code_from_an_object_store_needs_trust_and_from_this_disk_does_not(registry, tmp_path):
+    registry.add(package(tmp_path / "p"))
+    if registry.local:
+        assert registry.load("fare", "v1").package.name == "fare"
+    else:
+        with pytest.raises(UntrustedCodeError):
+            registry.load("fare", "v1")
+
+
+def test_a_package_that_could_not_be_loaded_is_not_added(registry, tmp_path):
+    folder = package(tmp_path / "p")
+    (folder / "model.py").unlink()
+    with pytest.raises(ArtefactError):
+        registry.add(folder)
+    (folder / "model.toml").write_text("")
+    with pytest.raises(PackageError):
+        registry.add(folder)
+    assert registry.list() == []
+
+
+def test_a_changed_file_is_found(tmp_path):
+    registry = Registry(tmp_path / "registry")
+    registry.add(package(tmp_path / "p"))
+    with (tmp_path / "registry" / "fare" / "v1" / "model.py").open("a") as file:
+        file.write("import os\n")
+    with pytest.raises(RegistryError, match=r"model\.py is not what fare v1 was added with"):
+        registry.load("fare", "v1")
+
+
+def test_half_an_upload_is_no_version(tmp_path):
+    registry = Registry(tmp_path / "registry")
+    registry.add(package(tmp_path / "p"))
+    (tmp_path / "registry" / "fare" / "v1" / "manifest.json").unlink()
+    assert registry.list() == []
+    registry.add(package(tmp_path / "q", rate=5))  # it may be taken up again, with anything
+    assert registry.load("fare", "v1").package.name == "fare"
+
+
+def test_a_changed_cache_is_fetched_anew(tmp_path):
+    registry = Registry(f"memory://{uuid.uuid4().hex}/models", cache=tmp_path / "cache")
+    registry.add(package(tmp_path / "p"))
+    file = registry.folder("fare", "v1") / "model.py"
+    file.write_text("evil")
+    assert registry.folder("fare", "v1") / "model.py" == file
+    assert file.read_text() == CODE.format(rate=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"digest": "../../x"}, "changed after it was written"),
+        ({"files": {"../../evil.py": "0" * 64}}, "changed after it was written"),
+        ({"version": "v2"}, "is that of fare v2"),
+        ({"format": 2}, "manifest format 2"),
+    ],
+)
+def test_a_forged_manifest_is_refused(tmp_path, change, said):
+    root = f"memory://{uuid.uuid4().hex}/models"
+    registry = Registry(root, cache=tmp_path / "cache")
+    registry.add(package(tmp_path / "p"))
+    file = f"{root}/fare/v1/manifest.json"
+    with fsspec.open(file, "rb") as opened:
+        manifest = json.load(opened)
+    with fsspec.open(file, "wb") as opened:
+        opened.write(json.dumps(manifest | change).encode())
+    with pytest.raises(ManifestError, match=said):
+        registry.folder("fare", "v1")
+
+
+def test_a_manifest_that_leads_out_of_its_folder_is_refused_though_its_hash_is_right():
+    from inference.manifest import _digest, read_manifest
+
+    files = {"../evil.py": "0" * 64}
+    forged = {"name": "fare", "version": "v1", "digest": _digest("fare", "v1", files), "files": files}
+    with pytest.raises(ManifestError, match="leads out of the version's folder"):
+        read_manifest(json.dumps(forged).encode(), "fare", "v1")
+
+
+def test_an_archive_goes_through_the_registry(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    registry = Registry(f"memory://{uuid.uuid4().hex}", cache=tmp_path / "cache")
+    registry.add(copy)
+    assert registry.load("churn", "v1", on="cpu").outputs == 1  # no trust needed: it holds no code
