@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drift.cells import Cells as Cells
+    from drift.comparison import compare as compare
     from drift.count import count_rows as count_rows
     from drift.reference import Reference as Reference
 
@@ -33,15 +34,17 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Cells": "drift.cells",
     "Reference": "drift.reference",
+    "compare": "drift.comparison",
     "count_rows": "drift.count",
 }
 
-__all__ = ["Cells", "Reference", "count_rows"]
+__all__ = ["Cells", "Reference", "compare", "count_rows"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
+        value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+        return value
     raise AttributeError(f"module 'drift' has no attribute {name!r}")
 
 

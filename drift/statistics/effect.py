@@ -5,8 +5,11 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from drift.statistics import ks, tvd
+from drift.statistics.ks import bias as ks_bias
+from drift.statistics.ks import gaps
 from drift.statistics.shares import Counts, shares
+from drift.statistics.tvd import bias as tvd_bias
+from drift.statistics.tvd import tvd
 
 #: Normal quantile of a two-sided 95 % interval.
 Z95 = 1.959964
@@ -49,11 +52,11 @@ def effect(kind: str, reference: Counts, current: Counts, design_effect: float =
         return Effect("ks" if kind == "numeric" else "tvd", nan, nan, nan, nan, nan)
     if kind == "numeric":
         raw, variance = _gap(reference, current)
-        bias = ks.bias(n, reference_n, design_effect)
+        bias = ks_bias(n, reference_n, design_effect)
         reach = Z95 * float(np.sqrt(design_effect * variance))
         low = _without(raw, bias) - reach
         return Effect("ks", raw, bias, _without(raw, bias), max(0.0, low), min(1.0, raw + reach))
-    raw, bias = tvd.tvd(reference, current), tvd.bias(reference, current, design_effect)
+    raw, bias = tvd(reference, current), tvd_bias(reference, current, design_effect)
     reach = Z95 * float(np.sqrt(design_effect * _signed_variance(reference, current)))
     # Many cells make a bias larger than the effect: the lower end is moved first, and then relieved of it.
     return Effect("tvd", raw, bias, _without(raw, bias), _without(max(0.0, raw - reach), bias), min(1.0, raw + reach))
@@ -65,7 +68,7 @@ def _without(raw: float, bias: float) -> float:
 
 def _gap(reference: Counts, current: Counts) -> tuple[float, float]:
     """Largest gap, and the variance of the two shares that it is the difference of."""
-    gap = ks.gaps(reference, current)[:-1]
+    gap = gaps(reference, current)[:-1]
     at = int(np.abs(gap).argmax())
     variance = sum(_share_variance(np.sum(counts[: at + 1]), np.sum(counts)) for counts in (reference, current))
     return float(abs(gap[at])), variance

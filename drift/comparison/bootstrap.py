@@ -1,0 +1,31 @@
+"""Bootstrap of a distance: what chance adds to it, and its interval."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from drift.comparison.result import NO_INTERVAL
+
+RESAMPLES = 200
+
+
+def debiased(
+    value: float, draw: Callable[[np.random.Generator], float], seed: int, most: float = np.inf
+) -> tuple[float, tuple[float, float]]:
+    """Effect and 95 % interval of a distance (the basic bootstrap).
+
+    A distance between samples is larger than the one between their sources; redrawing shows by how much, and it is
+    taken off. Ends are kept within [0, most].
+
+    Parameters
+    ----------
+    draw
+        The distance between two redrawn samples.
+    """
+    if not np.isfinite(value):
+        return value, NO_INTERVAL
+    rng = np.random.default_rng(seed)
+    draws = np.array([draw(rng) for _ in range(RESAMPLES)])
+    low, middle, high = 2 * value - np.quantile(draws, (0.975, 0.5, 0.025))
+    within = np.clip([low, middle, high], 0.0, most)
+    return float(within[1]), (float(within[0]), float(within[2]))
