@@ -1,15 +1,20 @@
-"""What the tests of every package share: a Kafka, names of their own in it, a container engine.
+"""What the tests of every package share: a Kafka, names of their own in it, a ClickHouse, a container engine.
 
-`DRIFTLINE_TEST_KAFKA=host:port` runs them against that broker instead of an embedded one;
+`DRIFTLINE_TEST_KAFKA=host:port` and `DRIFTLINE_TEST_CLICKHOUSE=clickhouse://user@host:port` (its password in
+`DRIFTLINE_TEST_CLICKHOUSE_PASSWORD`) run them against those servers instead of embedded ones;
 `--require-docker` turns what is skipped for want of a container engine into failures.
 """
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import msgspec
 import pytest
+
+if TYPE_CHECKING:
+    from drift.store import Store, StoreSettings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,3 +58,40 @@ def container_engine(request: pytest.FixtureRequest) -> Any:
             pytest.fail(reason)
         pytest.skip(reason)
     return engine
+
+
+@pytest.fixture(scope="session")
+def embedded_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator["StoreSettings"]:
+    """One embedded store for the session, in a process of its own."""
+    from drift.store import StoreSettings
+    from drift.store.front import StoreProcess
+
+    with StoreProcess(tmp_path_factory.mktemp("store")) as process:
+        yield StoreSettings(host=process.address[0], port=process.address[1], database="")
+
+
+@pytest.fixture(scope="session")
+def clickhouse(request: pytest.FixtureRequest) -> "StoreSettings":
+    """A ClickHouse: the one that DRIFTLINE_TEST_CLICKHOUSE names (clickhouse://user@host:port), else an embedded one.
+
+    Shared, and without a database: take `store`, or name your own.
+    """
+    from drift.store import StoreSettings
+
+    if url := os.environ.get("DRIFTLINE_TEST_CLICKHOUSE"):
+        password = os.environ.get("DRIFTLINE_TEST_CLICKHOUSE_PASSWORD", "")
+        return StoreSettings.from_url(url, password, database="")
+    return request.getfixturevalue("embedded_clickhouse")
+
+
+@pytest.fixture
+def store(clickhouse: "StoreSettings") -> Iterator["Store"]:
+    """A store with a database of its own and our schema in it."""
+    from drift.store import Store, migrate
+
+    settings = msgspec.structs.replace(clickhouse, database=f"test_{uuid4().hex[:12]}")
+    migrate(settings)
+    store = Store.connect(settings)
+    yield store
+    store.rows(f"DROP DATABASE `{settings.database}`")
+    store.close()

@@ -5,9 +5,7 @@ import json
 import os
 import sys
 
-from drift.store.front.process import serve
-
-PASSWORD = "DRIFTLINE_STORE_PASSWORD"  # noqa: S105  (the name of the variable)
+from drift.store.front.process import PASSWORD, serve
 
 
 def main() -> None:

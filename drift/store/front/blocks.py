@@ -1,5 +1,6 @@
 """Moving a block between the wire and the engine."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from drift.store.front.columns import Copier, column
@@ -26,10 +27,10 @@ def read_block(reader: Reader, revision: int, write: Sink) -> Head:
     return _copy(reader, revision, write, ENGINE_REVISION)
 
 
-def write_block(reader: Reader, write: Sink, revision: int) -> Head:
-    """Read the engine's next block and write it as the client reads it."""
+def write_block(reader: Reader, write: Sink, revision: int, types: Sequence[str] = ()) -> Head:
+    """Read the engine's next block and write it as the client reads it, with other names of its types if given."""
     write(_INFO)
-    return _copy(reader, ENGINE_REVISION, write, revision)
+    return _copy(reader, ENGINE_REVISION, write, revision, types)
 
 
 def header(columns: list[tuple[str, str]], revision: int) -> bytes:
@@ -43,7 +44,7 @@ def header(columns: list[tuple[str, str]], revision: int) -> bytes:
     return _INFO + varint(len(columns)) + varint(0) + named
 
 
-def _copy(reader: Reader, revision: int, write: Sink, to_revision: int) -> Head:
+def _copy(reader: Reader, revision: int, write: Sink, to_revision: int, types: Sequence[str] = ()) -> Head:
     count, rows = reader.varint(), reader.varint()
     if count > COLUMNS_MAX:
         raise ProtocolError(f"a block of {count} columns came, at most {COLUMNS_MAX} are read")
@@ -51,8 +52,10 @@ def _copy(reader: Reader, revision: int, write: Sink, to_revision: int) -> Head:
         write(varint(count) + varint(rows))
     columns = []
     copier = Copier(reader, write)
-    for _ in range(count):
+    for place in range(count):
         name, type_name = reader.text(), reader.text()
+        if types:
+            type_name = types[place]
         columns.append((name, type_name))
         if revision >= CUSTOM_SERIALIZATION and reader.byte():
             raise ProtocolError(f"column {name!r} is serialized in a custom way; send it plainly")

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from drift.store.front.__main__ import PASSWORD
+from drift.store.front.process import PASSWORD
 
 START_S_MAX = 60.0
 STOP_S_MAX = 20.0

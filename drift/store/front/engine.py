@@ -55,7 +55,7 @@ class Engine:
         for left_over in self.spool.iterdir():  # A crash came before these inserts; their clients know.
             left_over.unlink()
         self._numbers = count()
-        self._held = EngineConnection(self._open())
+        self._held = EngineConnection(self._open)
         self._killing = threading.Lock()
         self.version, self.timezone = self._held.lines("SELECT version(), timezone()")[0]
         self.settings = frozenset(name for (name,) in self._held.lines("SELECT name FROM system.settings"))
@@ -75,7 +75,7 @@ class Engine:
 
     def connect(self) -> "EngineConnection":
         """Open one more connection; cheap (0.2 ms)."""
-        return EngineConnection(self._connect(str(self._path)))
+        return EngineConnection(lambda: self._connect(str(self._path)))
 
     def number(self) -> int:
         """A number that nobody else has, for a statement's tag or a spool's name."""
@@ -94,10 +94,28 @@ class Engine:
 class EngineConnection:
     """One chdb connection, for one thread: it keeps USE, SET and temporary tables of its own."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._connection = connect()
+        self._database = "default"
         self._applied: dict[str, str] = {}
-        self.apply((), frozenset())
+        self._set(_BASE)
+
+    def aside(self) -> "EngineConnection":
+        """Open another connection with the same database and settings, to ask something while this one is at work."""
+        other = EngineConnection(self._connect)
+        other.use(self._database)
+        other._set(self._applied)
+        return other
+
+    def use(self, database: str) -> None:
+        """Make a database the current one."""
+        self.run(f"USE `{database.replace('`', '``')}`")
+        self._database = database
+
+    def note_database(self) -> None:
+        """See which database is current, after a client's own USE."""
+        self._database = self.lines("SELECT currentDatabase()")[0][0]
 
     def run(self, sql: str, parameters: Mapping[str, str] | None = None, form: str = "Native") -> bytes:
         """Run a statement to its end and return what it gave."""
@@ -136,13 +154,15 @@ class EngineConnection:
         """Make a query's settings hold, and those of the one before no longer."""
         if unknown := next((s.name for s in settings if s.important and s.name not in known), None):
             raise EngineError(_UNKNOWN_SETTING, f"Unknown setting {unknown!r}")
-        wanted = _BASE | {s.name: s.value for s in settings if s.name in known}
+        self._set(_BASE | {s.name: s.value for s in settings if s.name in known})
+
+    def _set(self, wanted: Mapping[str, str]) -> None:
         if wanted == self._applied:
             return
         changes = [f"{name}={quoted(value)}" for name, value in wanted.items() if self._applied.get(name) != value]
         changes += [f"{name}=DEFAULT" for name in self._applied if name not in wanted]
         self.run("SET " + ", ".join(changes))
-        self._applied = wanted
+        self._applied = dict(wanted)
 
     def close(self) -> None:
         """Close the connection; what it was doing must have ended."""

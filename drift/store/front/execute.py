@@ -1,11 +1,11 @@
 """Runs one statement for a client: results out block by block, or an insert's blocks in by way of a file."""
 
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from drift.store.front import packets
-from drift.store.front.blocks import write_block
+from drift.store.front.blocks import Head, write_block
 from drift.store.front.columns import UnsupportedType, column
 from drift.store.front.engine import Engine, EngineConnection, EngineError
 from drift.store.front.peer import Peer
@@ -28,25 +28,46 @@ class Execution:
     def run(self, statement: Statement, parameters: dict[str, str]) -> None:
         """Run any statement but an insert of blocks, and send what it gives."""
         sql = statement.without_format
+        select = sql if statement.streams else None
         rows = size = blocks = 0
+        types: list[str] = []
         with self._stoppable() as tag, closing(self._results(tag + sql, statement.streams, parameters)) as results:
             for result in results:
                 reader = Reader.over(result)
                 while not reader.at_end():
-                    pieces: list[bytes] = []
-                    head = write_block(reader, pieces.append, self._peer.revision)
+                    block, head = self._block(reader, types)
                     if not blocks:
-                        self._peer.send_header(head.columns)
-                    block = b"".join(pieces)
+                        columns = self._true_columns(head.columns, select, parameters)
+                        self._peer.send_header(columns)
+                        if columns != head.columns:
+                            types = [type_name for _, type_name in columns]
+                            reader = Reader.over(result)
+                            block, head = self._block(reader, types)
                     self._peer.send_block(block)
                     rows, size, blocks = rows + head.rows, size + len(block), blocks + 1
         if statement.streams and not blocks:  # No rows give no bytes, but clients want the names.
             self._peer.send_header(self._chdb.describe(sql, parameters))
+        if statement.first_word == "USE":
+            self._chdb.note_database()
         self._peer.send(
             packets.progress(self._peer.revision, read=(rows, size)),
             packets.profile_info(rows, blocks, size) if statement.streams else b"",
             packets.END_OF_STREAM,
         )
+
+    def _block(self, reader: Reader, types: list[str]) -> tuple[bytes, Head]:
+        pieces: list[bytes] = []
+        head = write_block(reader, pieces.append, self._peer.revision, types)
+        return b"".join(pieces), head
+
+    def _true_columns(
+        self, columns: list[tuple[str, str]], select: str | None, parameters: dict[str, str]
+    ) -> list[tuple[str, str]]:
+        """A SELECT's columns, with the time zone of a DateTime, which the engine's Native leaves out."""
+        if select is not None and any(type_name == "DateTime" for _, type_name in columns):
+            with closing(self._chdb.aside()) as other, suppress(EngineError):  # It sees no temporary tables.
+                return other.describe(select, parameters)
+        return columns
 
     def _results(self, sql: str, streams: bool, parameters: dict[str, str]) -> Generator[bytes, None, None]:
         if streams:
@@ -98,7 +119,7 @@ class Execution:
 
         try:
             with self._watch.over(self._peer.socket, stop):
-                yield tag
+                yield tag if not self._peer.cancels else "/* cancelled */ SELECT 1 WHERE 0 -- "
         except EngineError as error:
             if not (cancelled and error.code == _CANCELLED):
                 raise

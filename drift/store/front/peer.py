@@ -55,6 +55,11 @@ class Peer:
         self.socket.settimeout(self._packet_s_max)
         return None if gone else self._reader.varint()
 
+    @property
+    def cancels(self) -> bool:
+        """Whether a Cancel has come right after the query, before anybody watched for it."""
+        return self._reader.next_byte == FromClient.CANCEL
+
     def query(self) -> Query:
         """Read a query."""
         query = packets.read_query(self._reader, self.revision)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from drift.store.front.server import StoreServer
 
+#: Environment variable that ``python -m drift.store.front`` takes its password from.
+PASSWORD = "DRIFTLINE_STORE_PASSWORD"  # noqa: S105
 _LOOK_S = 0.25
 
 

@@ -58,7 +58,7 @@ class Session:
                 raise EngineError(_AUTHENTICATION_FAILED, f"{hello.user}: Authentication failed: wrong password")
             with closing(self._engine.connect()) as chdb:
                 if hello.database:
-                    chdb.run(f"USE `{hello.database.replace('`', '``')}`")
+                    chdb.use(hello.database)
                 self._peer.welcome(self._engine.version, self._engine.timezone)
                 while (packet := self._peer.next_packet()) is not None:
                     self._answer(chdb, packet)

@@ -43,6 +43,11 @@ class Reader:
         """Whether bytes wait here that the source has already given."""
         return self._at < len(self._chunk)
 
+    @property
+    def next_byte(self) -> int | None:
+        """The next byte, if it waits here; it is not taken."""
+        return self._chunk[self._at] if self.pending else None
+
     def at_end(self) -> bool:
         """Whether the source is exhausted; may wait for it."""
         if not self.pending:
