@@ -11,7 +11,7 @@ observations and dead letters out. `training` makes a small network for a table 
 """
 
 from inference.artefacts import ArtefactError, Model, UntrustedCodeError
-from inference.batching import ModelBroken, Patience, Scorer, Scores
+from inference.batching import Failure, ModelBroken, Patience, Scorer, Scores
 from inference.devices import DeviceError, device
 from inference.init import init_package
 from inference.manifest import Manifest, ManifestError
@@ -25,6 +25,7 @@ from inference.table import TableError, infer_features, matrix_of
 __all__ = [
     "ArtefactError",
     "DeviceError",
+    "Failure",
     "Limits",
     "Manifest",
     "ManifestError",

@@ -142,10 +142,10 @@ def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome:
     if scores.failures:
         passed = np.array([n for n in range(len(rows)) if n not in scores.failures], np.int64)
         if part.role != "shadow":
-            for n, why in scores.failures.items():
+            for n, failure in scores.failures.items():
                 at, row = int(rows.at[n]), int(rows.row[n])
                 field = f"$[{row}]" if rows.row.any() else "$"  # which row of a message of many
-                outcome.refuse(Refusal(at, "model_failed", field, why), scorer.attempts)
+                outcome.refuse(Refusal(at, "model_failed", field, failure.why), failure.attempts)
         rows, values = pick(rows, passed), values[passed]
     if not len(rows):
         return

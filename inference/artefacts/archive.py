@@ -19,12 +19,12 @@ import msgspec
 from inference.artefacts.errors import ArtefactError
 from inference.package import ModelPackage
 
-# Tensor operators, arithmetic of sizes, and the one wrapper that `with torch.no_grad()` leaves.
+# Tensor operators, arithmetic of sizes, and what `torch.cond` and `with torch.no_grad()` or autocast leave.
 _OPERATOR = re.compile(
     r"torch\.ops\.aten\.(?!(?:save|from_file)\.)\w+\.\w+"
     r"|_operator\.(?:add|sub|mul|floordiv|mod|neg|eq|ne|lt|le|gt|ge|and_|or_|not_|getitem)"
     r"|torch\.sym_(?:int|float|not|max|min|sqrt)"
-    r"|torch\.ops\.higher_order\.wrap_with_set_grad_enabled"
+    r"|torch\.ops\.higher_order\.(?:cond|wrap_with_set_grad_enabled|wrap_with_autocast)"
 )
 # Sizes as sympy spells them: symbols, sums, products, integers.
 _EXPRESSION = re.compile(

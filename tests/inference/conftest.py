@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from inference import Registry, Scorer, init_package
+from inference import Limits, Registry, Scorer, init_package
 
 CITIES = ("Rome", "Oslo", "Bari", "16", "17")
 
@@ -33,7 +33,6 @@ def table() -> pa.Table:
 @pytest.fixture(scope="session")
 def folder(table, tmp_path_factory):
     """A package with a trained network, exported for batches of 64 rows."""
-    from inference import Limits
     from inference.training import TrainingLimits, export, train
 
     folder = tmp_path_factory.mktemp("package") / "churn"

@@ -257,3 +257,34 @@ def test_a_program_of_another_shape_is_refused(good, inputs, rows, said):
     )
     with pytest.raises(ArtefactError, match=said):
         fit(package, read_program(good), good)
+
+
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 1)
+        self.lift, self.out = nn.Linear(3, 4), nn.Linear(4, 1)
+
+    def forward(self, matrix):
+        return torch.sigmoid(self.out(self.encoder(self.lift(matrix).unsqueeze(1)).mean(1)))
+
+
+class Modes(nn.Module):
+    def forward(self, matrix):
+        middle = torch.quantile(matrix, 0.5, dim=1).div(2, rounding_mode="floor")
+        return torch.einsum("bi,bj->bij", matrix, matrix).sum((1, 2)) + middle
+
+
+class Control(nn.Module):
+    def forward(self, matrix):
+        with torch.autocast("cpu", enabled=False):
+            shifted = matrix.masked_fill(matrix == 0, float("-inf")).softmax(1)
+        return torch.cond(matrix.sum() > 0, lambda m: m + 1, lambda m: m - 1, (shifted,))
+
+
+@pytest.mark.parametrize("module", [Transformer, Modes, Control])
+def test_ordinary_programs_pass(module, tmp_path):
+    file = exported(tmp_path / "model.pt2", module())
+    matrix = torch.rand(32, 3)
+    ours = torch.export.load(io.BytesIO(read_program(file).archive)).module()(matrix)
+    assert torch.equal(ours, torch.export.load(file).module()(matrix))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference import ArtefactError, Limits, ModelBroken, ModelPackage, Outputs, Patience, Scorer, matrix_of
+from inference import ArtefactError, Failure, Limits, ModelBroken, ModelPackage, Outputs, Patience, Scorer, matrix_of
 from streams.schema import Feature
 
 PACKAGE = ModelPackage(
@@ -74,7 +74,7 @@ def test_a_passing_failure_is_tried_again():
 
     scores = behind(Recorder(twice), sleeps)(column(0.1, 0.2))
     assert scores.values[:, 0].tolist() == column(0.1, 0.2)[:, 0].tolist() and not scores.failures
-    assert len(sleeps) == 2 and sleeps[0] < sleeps[1]
+    assert sleeps == [Patience().wait_s_first]  # at once, then after a pause
 
 
 @given(st.sets(st.integers(0, 39), min_size=1, max_size=39))
@@ -82,7 +82,7 @@ def test_the_rows_at_fault_are_found_and_the_others_scored(bad):
     values = np.full(40, 0.25, np.float32)
     values[sorted(bad)] = 0.75
     scores = behind(Recorder(lambda matrix: (matrix == 0.75).any()))(values[:, None])
-    assert scores.failures == dict.fromkeys(bad, "ValueError: no such customer")
+    assert scores.failures == dict.fromkeys(bad, Failure("ValueError: no such customer", 3))
     assert np.array_equal(np.isnan(scores.values[:, 0]), values == 0.75)
     assert (scores.values[values == 0.25] == 0.25).all()
 
@@ -97,7 +97,7 @@ def test_a_model_that_fails_on_blank_rows_too_is_broken_and_nobody_is_blamed():
 
 def test_a_single_row_at_fault_is_blamed_while_blank_rows_pass():
     scores = behind(Recorder(lambda matrix: matrix.any()))(column(0.5))
-    assert scores.failures == {0: "ValueError: no such customer"}
+    assert scores.failures == {0: Failure("ValueError: no such customer", 3)}
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_a_single_row_at_fault_is_blamed_while_blank_rows_pass():
     ],
 )
 def test_a_score_that_is_none_is_a_failure(value, said):
-    assert behind(Recorder())(column(0.5, value, 0.75)).failures == {1: said}
+    assert behind(Recorder())(column(0.5, value, 0.75)).failures == {1: Failure(said)}
 
 
 def test_a_regression_may_say_anything_finite():
     scores = behind(Recorder(), task="regression")(column(-3.5, 1e30, np.inf))
-    assert scores.failures == {2: "model gave inf"}
+    assert scores.failures == {2: Failure("model gave inf")}
 
 
 def test_a_probability_a_hair_above_one_is_rounding():
@@ -140,5 +140,5 @@ def test_a_model_that_fails_on_blank_rows_is_refused_at_load(predict, changes, s
 
 def test_scores_can_be_cut():
     scores = behind(Recorder())(column(0.5, np.nan, 0.75, np.nan))
-    assert scores[1:3].failures == {0: "model gave NaN"}
-    assert scores[3:].failures == {0: "model gave NaN"}
+    assert scores[1:3].failures == {0: Failure("model gave NaN")}
+    assert scores[3:].failures == {0: Failure("model gave NaN")}

@@ -6,6 +6,7 @@ import fsspec
 import pytest
 
 from inference import ArtefactError, ManifestError, PackageError, Registry, RegistryError, UntrustedCodeError
+from inference.manifest import _digest, read_manifest
 
 TOML = """
 name = "fare"
@@ -144,8 +145,6 @@ def test_a_forged_manifest_is_refused(tmp_path, change, said):
 
 
 def test_a_manifest_that_leads_out_of_its_folder_is_refused_though_its_hash_is_right():
-    from inference.manifest import _digest, read_manifest
-
     files = {"../evil.py": "0" * 64}
     forged = {"name": "fare", "version": "v1", "digest": _digest("fare", "v1", files), "files": files}
     with pytest.raises(ManifestError, match="leads out of the version's folder"):

@@ -178,7 +178,7 @@ def test_what_cannot_be_read_or_scored_is_a_dead_letter_with_its_place():
     }
     assert told["42"]["field"] == "$.x"
     assert told["43"]["detail"] == "ValueError: seven is not for us" and told["43"]["attempts"] == "3"
-    assert told["44"]["detail"] == "model gave NaN"
+    assert told["44"]["detail"] == "model gave NaN" and told["44"]["attempts"] == "1"
     assert all(letter["stage"] == "score" for letter in told.values())
     assert len(said(effects)) + len(told) == len(requests)
     assert {m.value for m in out(effects, "dead-letters")} == {requests.values[n] for n in (1, 2, 3, 4, 6)}

@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from inference import Limits, ModelPackage, Outputs, Registry, Scorer, TableError, init_package, matrix_of
+from inference import Limits, ModelPackage, Outputs, Registry, Scorer, TableError, init_package, matrix_of, read_package
 from inference.artefacts.pt2 import Pt2Model
 from inference.network import TabularNet
 from inference.training import TrainingLimits, auc, export, train
@@ -25,8 +25,6 @@ def test_auc_is_scikit_learns():
 
 
 def test_the_seed_says_all_and_torchs_own_state_is_left_alone(table, folder):
-    from inference import read_package
-
     package = read_package(folder)
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -37,9 +35,7 @@ def test_the_seed_says_all_and_torchs_own_state_is_left_alone(table, folder):
 
 
 def test_it_learns_what_there_is_to_learn(table, folder):
-    from inference import read_package
-
-    # The label's own probability has an AUC of .896 on the last fifth of this table; five in a hundred cells are hidden.
+    # The label's own probability has an AUC of .896 on the last fifth of this table; 5 % of the cells are null.
     trained = train(read_package(folder), table, "y", limits=TrainingLimits(epochs=20, batch_rows=128))
     assert trained.metric == "auc" and trained.value > 0.84
 
@@ -96,8 +92,6 @@ def oracle(net: TabularNet, schema: FeatureSchema, row: np.ndarray) -> float:
 
 
 def test_the_exported_network_is_the_one_described(table, folder, tmp_path):
-    from inference import read_package
-
     package = read_package(folder)
     trained = train(package, table, "y", limits=QUICK)
     file = export(trained, tmp_path / "model.pt2", 64)
@@ -114,8 +108,6 @@ def test_the_exported_network_is_the_one_described(table, folder, tmp_path):
     [("nope", "label 'nope' is not in the table"), ("city", "outputs.classes are")],
 )
 def test_a_label_that_does_not_fit_is_named(table, folder, label, said):
-    from inference import read_package
-
     with pytest.raises(TableError, match=said):
         train(read_package(folder), table, label, limits=QUICK)
 
