@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 Level = Literal["fleet", "model", "column", "incident", "pipeline"]
-Drawing = Literal["table", "map", "line", "band", "fan", "bars", "steps"]
+Drawing = Literal["table", "map", "lines", "evidence", "effect", "performance", "fan", "bars", "steps"]
 Unit = Literal["", "rows", "rows/s", "share", "evidence", "ratio", "effect", "score", "s", "ms"]
 
 
@@ -30,16 +30,15 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     todo
         What to do when it looks bad; shown beside the question.
     drawing
-        ``table``; ``map`` (columns x time, shaded); ``line`` (one line a series); ``band`` (value with interval and
-        tolerance); ``fan`` (quantiles over time); ``bars`` (reference against current); ``steps`` (stacked counts).
+        ``table``; ``map`` (columns x time, shaded); ``lines`` (one a series); ``steps`` (stacked counts); ``fan``
+        (quantiles over time); ``bars`` (reference against current); ``evidence`` (powers of ten, with the budget);
+        ``effect`` and ``performance`` (a value with its interval, and the line that it is held against).
     unit
         Of the values.
     columns
         Names of what the query returns, in order.
     threshold
         A fixed line, in the unit; None where the query returns it (``tolerance``, ``budget``) or there is none.
-    log
-        Values span powers of ten.
     height
         Of the drawing, in pixels; 0 for a table.
     """
@@ -53,8 +52,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     unit: Unit = ""
     threshold: float | None = None
-    log: bool = False
-    height: int = 220
+    height: int = 210
 
     @property
     def sql(self) -> str:
@@ -84,7 +82,7 @@ PANELS: tuple[Panel, ...] = (
         title="Traffic",
         question="Which models are being asked, and how much?",
         todo="A model that fell silent: look at its producer, then at the lag on the pipeline page.",
-        drawing="line",
+        drawing="lines",
         unit="rows",
         columns=("time", "model", "rows"),
     ),
@@ -106,9 +104,8 @@ PANELS: tuple[Panel, ...] = (
         title="Evidence against the budget",
         question="How sure is it that something changed? Above the line an incident opens.",
         todo="Below the line nothing is wrong. Above it, read the effect: evidence says whether, never how much.",
-        drawing="line",
+        drawing="evidence",
         unit="evidence",
-        log=True,
         columns=("time", "kind", "evidence"),
     ),
     Panel(
@@ -126,8 +123,8 @@ PANELS: tuple[Panel, ...] = (
         level="model",
         title="Performance",
         question="Does it hurt? Realised from the labels that came, estimated from the scores.",
-        todo="Realised below the reference, interval clear of it: retrain or roll back. Estimated alone: wait for labels.",
-        drawing="band",
+        todo="Realised below the reference, interval clear of it: retrain or roll back. Estimated alone: wait.",
+        drawing="performance",
         unit="score",
         columns=("time", "metric", "realised", *_BAND, "estimated", "reference", "coverage"),
     ),
@@ -140,7 +137,6 @@ PANELS: tuple[Panel, ...] = (
         drawing="steps",
         unit="rows",
         columns=("time", "version", "rows"),
-        height=160,
     ),
     Panel(
         name="incidents",
@@ -180,7 +176,7 @@ PANELS: tuple[Panel, ...] = (
         title="Effect",
         question="How far is the column from its reference, and is that more than we tolerate?",
         todo="The band above the dashed line is a move that matters. A band that straddles it needs more rows.",
-        drawing="band",
+        drawing="effect",
         unit="effect",
         columns=("time", "effect", *_BAND, "tolerance", "statistic", "n", "evidence"),
     ),
@@ -190,9 +186,18 @@ PANELS: tuple[Panel, ...] = (
         title="Quality",
         question="How many values are missing, never seen before, or out of their range?",
         todo="A rate that jumped belongs to the producer: open a ticket there before retraining here.",
-        drawing="line",
+        drawing="lines",
         unit="share",
         columns=("time", "rate", "share"),
+    ),
+    Panel(
+        name="examples",
+        level="column",
+        title="Example rows",
+        question="What do such requests look like now?",
+        todo="Follow one id to its producer.",
+        drawing="table",
+        columns=("time", "id", "version", "score", "prediction", "value"),
     ),
     Panel(
         name="incident",
@@ -251,7 +256,7 @@ PANELS: tuple[Panel, ...] = (
         title="Rows a minute",
         question="Does every station of the path keep up with the one before it?",
         todo="The first line that falls is where the trouble is; look at that role's log.",
-        drawing="line",
+        drawing="lines",
         unit="rows",
         columns=("time", "station", "rows"),
     ),

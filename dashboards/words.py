@@ -35,6 +35,15 @@ def figure(value: float | None, signed: bool = False) -> str:
     return sign + text
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """Both ends of an interval.
+
+    >>> interval(0.0649, 0.0847)
+    '[0.0649, 0.0847]'
+    """
+    return f"[{figure(low)}, {figure(high)}]"
+
+
 def share(value: float | None, signed: bool = False) -> str:
     """A share of rows in per cent.
 
@@ -49,6 +58,15 @@ def share(value: float | None, signed: bool = False) -> str:
     return f"{sign}{text} %"
 
 
+def points(value: float | None) -> str:
+    """A difference of two shares, in percentage points.
+
+    >>> points(-0.0394)
+    '−3.94'
+    """
+    return figure(None if value is None else value * 100, signed=True)
+
+
 def evidence(value: float | None) -> str:
     """An e-value: small ones as they are, large ones as a power of ten.
 
@@ -58,11 +76,20 @@ def evidence(value: float | None) -> str:
     if value is None or math.isnan(value):
         return NOTHING
     if math.isinf(value):
-        return "> 10" + "308".translate(_SUPERSCRIPT)
+        return f"> {power_of_ten(308)}"
     if abs(value) < 1e6:
         return figure(value)
     digits, power = f"{value:.0e}".split("e")
-    return f"{digits} × 10{str(int(power)).translate(_SUPERSCRIPT)}"
+    return ("" if digits == "1" else f"{digits} × ") + power_of_ten(int(power))
+
+
+def power_of_ten(exponent: int) -> str:
+    """Ten to a whole number.
+
+    >>> power_of_ten(19), power_of_ten(-2)
+    ('10¹⁹', '10⁻²')
+    """
+    return "10" + str(exponent).translate(_SUPERSCRIPT)
 
 
 def span(milliseconds: float | None) -> str:

@@ -1,6 +1,6 @@
 """The page's addresses: they hold everything that is shown, so that a link opens what its sender saw."""
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
 import msgspec
@@ -36,7 +36,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         ('employment-7', 'nowhere')
         """
         asked = {key: values[-1] for key, values in parse_qs(search.removeprefix("?")).items()}
-        time = {
+        time: dict[str, Any] = {
             "last": asked["last"] if asked.get("last") in STRETCHES else "",
             "start_ms": _whole(asked.get("from")),
             "end_ms": _whole(asked.get("to")),

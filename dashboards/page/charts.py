@@ -3,247 +3,158 @@
 Times in the frames are UTC instants; charts show them in the reader's zone.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import tzinfo
+import math
+from collections.abc import Callable
 
-import msgspec
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboards import words
-from dashboards.page import look
-from dashboards.panels import Panel, Unit
+from dashboards.page import driftmap, look, marks
+from dashboards.page.canvas import Canvas
+from dashboards.panels import Drawing, Panel, Unit
 
-#: Rows of a drift map, and bars of a comparison, that a reader still takes in.
-MAP_ROWS_MAX = 24
+#: Pairs of bars that a reader still takes in.
 BARS_MAX = 14
-_EVIDENCE_MIN = 0.1
-_STEP_PX = 26
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """An incident on a chart: what it names, since when, until when (None while open)."""
-
-    incident: str
-    columns: tuple[str, ...]
-    start: pd.Timestamp
-    end: pd.Timestamp | None
-    severity: str
-
-
-class Canvas(msgspec.Struct, frozen=True):
-    """What charts of one page share: the reader's zone, the range, the incidents, and where columns lead."""
-
-    zone: tzinfo
-    start: pd.Timestamp
-    end: pd.Timestamp
-    marks: tuple[Mark, ...] = ()
-    link: Callable[[str], str] = str
-
-    def local(self, times: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
-        """Instants as the wall clock of the reader's zone."""
-        return pd.to_datetime(times, utc=True).dt.tz_convert(self.zone).dt.tz_localize(None)
-
-    def moment(self, time: pd.Timestamp) -> pd.Timestamp:
-        """One instant as the reader's wall clock."""
-        return time.tz_convert(self.zone).tz_localize(None)
+_BAR_PX = 40
+#: Evidence is drawn from .1 to this often the budget; beyond, it runs along the edge and its hover tells it.
+_ABOVE_BUDGET = 1e5
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def draw(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
     """Draw a panel."""
-    frame = frame.copy()
     if "time" in frame:
-        frame["time"] = canvas.local(frame["time"])
-    figure: go.Figure = _DRAW[panel.drawing](panel, frame, canvas)
-    figure.update_layout(template=look.TEMPLATE, height=panel.height or figure.layout.height, uirevision=panel.name)
-    if "time" in frame and panel.drawing != "map":
-        figure.update_xaxes(range=[canvas.moment(canvas.start), canvas.moment(canvas.end)])
-        _mark(figure, canvas.marks, canvas)
+        frame = frame.assign(time=canvas.local(frame["time"]))
+    figure = driftmap.draw(frame, canvas) if panel.drawing == "map" else _DRAW[panel.drawing](panel, frame)
+    figure.update_layout(template=look.TEMPLATE, uirevision=panel.name)
+    if panel.height:
+        figure.update_layout(height=panel.height)
+    if "time" in frame:
+        marks.time_axis(figure, canvas)
+        if panel.drawing != "map":
+            marks.stretch(figure, canvas)
     return figure
 
 
-def _map(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
-    """Columns x time. Grey below the tolerance, orange to vermilion where a column has drifted."""
-    worst = frame.assign(seen=frame["ratio"].where(frame["drifted"].astype(bool), frame["ratio"] / 1000))
-    order = worst.groupby("column")["seen"].max().sort_values(ascending=False).index[:MAP_ROWS_MAX]
-    shown = frame[frame["column"].isin(order)]
-    shade = shown["ratio"].where(shown["drifted"].astype(bool), shown["ratio"].clip(upper=0.99))
-    grid = shown.assign(shade=shade).pivot_table(index="column", columns="time", values="shade").reindex(order[::-1])
-    texts = shown.assign(text=[_map_text(row) for row in shown.to_dict("records")])
-    text = texts.pivot_table(index="column", columns="time", values="text", aggfunc="first").reindex(order[::-1])
-    figure = go.Figure(
-        go.Heatmap(
-            x=grid.columns,
-            y=list(grid.index),
-            z=grid.to_numpy(),
-            text=text.to_numpy(),
-            hoverinfo="text",
-            zmin=0,
-            zmax=3,
-            xgap=1,
-            ygap=3,
-            showscale=False,
-            hoverongaps=False,
-            colorscale=_SHADES,
-        )
-    )
-    figure.update_layout(height=_STEP_PX * len(order) + 34, hovermode="closest", meta={"columns": list(grid.index)})
-    names = list(grid.index)
-    figure.update_yaxes(
-        showgrid=False,
-        tickmode="array",
-        tickvals=names,
-        ticktext=[f'<a href="{canvas.link(name)}" target="_self">{_short(name)}</a>' for name in names],
-    )
-    half = (grid.columns[1] - grid.columns[0]) / 2 if len(grid.columns) > 1 else pd.Timedelta(30, "s")
-    for mark in canvas.marks:
-        rows = [names.index(name) for name in mark.columns if name in names]
-        end = canvas.moment(mark.end or canvas.end)
-        for row in rows:
-            figure.add_shape(
-                type="rect",
-                x0=canvas.moment(mark.start) - half,
-                x1=end + half,
-                y0=row - 0.5,
-                y1=row + 0.5,
-                line={"color": look.SEVERITIES.get(mark.severity, look.WATCH), "width": 2},
-                fillcolor="rgba(0,0,0,0)",
-            )
-    return figure
-
-
-_SHADES = [
-    [0.0, look.washed(look.FINE, 0.10)],
-    [0.33, look.washed(look.FINE, 0.38)],
-    [0.3301, look.washed(look.CURRENT, 0.55)],
-    [0.66, look.washed(look.CURRENT, 1.0)],
-    [1.0, look.washed(look.CRITICAL, 1.0)],
-]
-
-
-def _map_text(row: dict[str, object]) -> str:
-    size = f"{str(row['statistic']).upper()} {words.figure(row['effect'])}"  # type: ignore[arg-type]
-    ratio = f"{words.figure(row['ratio'])} of the tolerance {words.figure(row['tolerance'])}"  # type: ignore[arg-type]
-    verdict = "<b>drifted</b>" if row["drifted"] else "not drifted"
-    return f"<b>{row['column']}</b>  {row['time']:%b %-d, %H:%M}<br>{size}, {ratio}<br>{verdict}, n {row['n']:,}"
-
-
-def _short(name: str, most: int = 18) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def _line(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:  # noqa: ARG001
-    time, series, value = panel.columns[:3]
+def _lines(panel: Panel, frame: pd.DataFrame) -> go.Figure:
+    wide = _wide(panel, frame)
     figure = go.Figure()
-    wide = frame.pivot_table(index=time, columns=series, values=value, aggfunc="max").sort_index()
-    budget = wide.pop("budget") if "budget" in wide else None
-    for name, colour in zip(_by_size(wide), _cycle(len(wide.columns)), strict=True):
-        values = wide[name].clip(lower=_EVIDENCE_MIN) if panel.log else wide[name]
+    for name, colour, dash in zip(wide.columns, _cycle(look.SERIES, wide), _cycle(_DASHES, wide), strict=True):
         figure.add_scatter(
             x=wide.index,
-            y=values,
+            y=wide[name] * (100 if panel.unit == "share" else 1),
             name=str(name),
-            mode="lines",
-            line={"color": colour, "width": 2},
+            customdata=[said(panel.unit, value) for value in wide[name]],
             hovertemplate="%{customdata}",
-            customdata=[said(panel.unit, v) for v in wide[name]],
+            **marks.line(colour, dash),
         )
-    if budget is not None and len(budget.dropna()):
-        _limit(figure, float(budget.dropna().iloc[-1]), "budget")
-    if panel.log:
-        top = max(filter(pd.notna, [*wide.max(), budget.max() if budget is not None else 1.0]), default=10.0)
-        figure.update_yaxes(type="log", range=[-1, len(f"{top:.0f}") + 0.3], tickformat="", exponentformat="power")
-    else:
-        figure.update_yaxes(rangemode="tozero", tickformat=".2~%" if panel.unit == "share" else "~s")
+    percent = panel.unit == "share"
+    top = float(wide.max().max() if wide.size else 0.0) * (100 if percent else 1)
+    figure.update_yaxes(range=[0, max(top * 1.12, 1.0 if percent else 10.0)])
+    figure.update_yaxes(tickformat="~g" if percent else "~s", ticksuffix=" %" if percent else "")
     figure.update_layout(showlegend=len(wide.columns) > 1)
     return figure
 
 
-def _band(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
-    return _performance(panel, frame) if "realised" in frame else _effect(panel, frame, canvas)
-
-
-def _effect(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:  # noqa: ARG001
+def _evidence(panel: Panel, frame: pd.DataFrame) -> go.Figure:
+    """Powers of ten around the budget: the line that matters stays in the middle of the picture."""
+    wide = _wide(panel, frame)
+    budget = wide.pop("budget") if "budget" in wide else pd.Series(dtype=float)
+    edge = float(budget.max() if len(budget) else 1e4) * _ABOVE_BUDGET
     figure = go.Figure()
-    _wash(figure, frame["time"], frame["low"], frame["high"], look.CURRENT)
+    for name, colour, dash in zip(wide.columns, _cycle(look.SERIES, wide), _cycle(_DASHES, wide), strict=True):
+        figure.add_scatter(
+            x=wide.index,
+            y=wide[name].clip(0.1, edge),
+            name=str(name),
+            customdata=[words.evidence(value) for value in wide[name]],
+            hovertemplate="%{customdata}",
+            **marks.line(colour, dash),
+        )
+    marks.limit(figure, budget, f"budget {words.figure(budget.max() if len(budget) else None)}", log=True)
+    powers = range(0, int(math.log10(edge)) + 1, 2)
+    figure.update_yaxes(
+        type="log",
+        range=[-1, math.log10(edge) + 0.2],
+        tickvals=[10**power for power in powers],
+        ticktext=[words.power_of_ten(power) if power else "1" for power in powers],
+    )
+    return figure
+
+
+def _effect(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
+    figure = go.Figure()
+    marks.wash(figure, frame["time"], frame["low"], frame["high"], look.CURRENT)
     figure.add_scatter(
         x=frame["time"],
         y=frame["effect"],
-        name="effect",
-        mode="lines",
-        line={"color": look.CURRENT, "width": 2},
         customdata=[
-            f"{row.statistic.upper()} {words.figure(row.effect)} [{words.figure(row.low)}, {words.figure(row.high)}], "
-            f"n {row.n:,}, evidence {words.evidence(row.evidence)}"
-            for row in frame.itertuples()
+            f"{row['statistic'].upper()} {words.figure(row['effect'])} {words.interval(row['low'], row['high'])}, "
+            f"n {row['n']:,}, evidence {words.evidence(row['evidence'])}"
+            for row in frame.to_dict("records")
         ],
         hovertemplate="%{customdata}<extra></extra>",
+        **marks.line(look.CURRENT),
     )
-    tolerance = frame["tolerance"].dropna()
-    if len(tolerance):
-        _limit(figure, float(tolerance.iloc[-1]), "tolerance")
+    marks.limit(figure, frame["tolerance"], "tolerance")
     figure.update_layout(showlegend=False)
-    figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(range=[0, float(frame[["high", "tolerance"]].max().max()) * 1.12])
     return figure
 
 
 def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     figure = go.Figure()
     known = frame.dropna(subset=["realised"])
-    _wash(figure, known["time"], known["low"], known["high"], look.CURRENT)
-    figure.add_scatter(
-        x=frame["time"],
-        y=frame["estimated"],
-        name="estimated",
-        mode="lines",
-        line={"color": look.FINE, "width": 2, "dash": "dot"},
-        hovertemplate="%{y:.3f}",
-    )
+    marks.wash(figure, known["time"], known["low"], known["high"], look.CURRENT)
     figure.add_scatter(
         x=known["time"],
         y=known["realised"],
         name="realised",
-        mode="lines",
-        line={"color": look.CURRENT, "width": 2},
         customdata=[
-            f"{words.figure(row.realised)} [{words.figure(row.low)}, {words.figure(row.high)}], "
-            f"labels cover {words.share(row.coverage)}"
-            for row in known.itertuples()
+            f"{words.figure(row['realised'])} {words.interval(row['low'], row['high'])}, "
+            f"labels cover {words.share(row['coverage'])}"
+            for row in known.to_dict("records")
         ],
         hovertemplate="%{customdata}",
+        **marks.line(look.CURRENT),
     )
-    reference = frame["reference"].dropna()
-    if len(reference):
-        _limit(figure, float(reference.iloc[-1]), "reference", look.REFERENCE)
+    figure.add_scatter(
+        x=frame["time"],
+        y=frame["estimated"],
+        name="estimated",
+        hovertemplate="%{y:.3f}",
+        **marks.line(look.FINE, "dot"),
+    )
+    marks.limit(figure, frame["reference"], "in training", look.REFERENCE)
     figure.update_yaxes(tickformat=".3~f")
     return figure
 
 
-def _fan(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:  # noqa: ARG001
+def _fan(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     figure = go.Figure()
-    _wash(figure, frame["time"], frame["p05"], frame["p95"], look.CURRENT, 0.14)
-    _wash(figure, frame["time"], frame["p25"], frame["p75"], look.CURRENT, 0.26)
+    marks.wash(figure, frame["time"], frame["p05"], frame["p95"], look.CURRENT, 0.13)
+    marks.wash(figure, frame["time"], frame["p25"], frame["p75"], look.CURRENT, 0.24)
     figure.add_scatter(
         x=frame["time"],
         y=frame["p50"],
-        name="median",
-        mode="lines",
-        line={"color": look.CURRENT, "width": 2},
         customdata=[
-            f"median {words.figure(row.p50)}, half within {words.figure(row.p25)} to {words.figure(row.p75)}, "
-            f"nine in ten within {words.figure(row.p05)} to {words.figure(row.p95)}"
-            for row in frame.itertuples()
+            f"median {words.figure(row['p50'])}<br>half within {words.interval(row['p25'], row['p75'])}<br>"
+            f"nine in ten within {words.interval(row['p05'], row['p95'])}"
+            for row in frame.to_dict("records")
         ],
         hovertemplate="%{customdata}<extra></extra>",
+        **marks.line(look.CURRENT),
     )
     figure.update_layout(showlegend=False)
     return figure
 
 
-def _bars(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:  # noqa: ARG001
-    """Two bars a cell, largest difference on top."""
-    shown = frame.reindex(frame["difference"].abs().sort_values(ascending=False).index)[:BARS_MAX][::-1]
-    cells = [_short(str(cell)) for cell in shown["cell"]]
+def _bars(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
+    """Two bars a cell, the largest difference on top."""
+    lived = frame[(frame["reference"] > 0) | (frame["current"] > 0)]
+    shown = lived.reindex(lived["difference"].abs().sort_values(ascending=False).index)[:BARS_MAX][::-1]
+    cells = [driftmap.short(str(cell)) for cell in shown["cell"]]
     figure = go.Figure()
     for name, colour in (("current", look.CURRENT), ("reference", look.REFERENCE)):
         figure.add_bar(
@@ -254,28 +165,28 @@ def _bars(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:  # no
             marker={"color": colour, "cornerradius": 3},
             text=[words.share(value) for value in shown[name]],
             textposition="outside",
+            textfont={"size": 11},
             cliponaxis=False,
             hovertemplate="%{text}",
         )
     figure.update_layout(
         barmode="group",
-        bargap=0.34,
-        bargroupgap=0.08,
-        height=44 * len(cells) + 40,
+        bargap=0.3,
+        bargroupgap=0.06,
+        height=_BAR_PX * len(cells) + 40,
         hovermode="y unified",
         legend={"traceorder": "reversed"},
     )
-    top = float(shown[["reference", "current"]].max().max() or 1.0) if len(shown) else 1.0
-    figure.update_xaxes(showgrid=False, showticklabels=False, range=[0, top * 1.18])
-    figure.update_yaxes(showgrid=False, type="category")
+    top = float(shown[["reference", "current"]].max().max()) if len(shown) else 1.0
+    figure.update_xaxes(showgrid=False, showticklabels=False, range=[0, top * 1.2])
+    figure.update_yaxes(showgrid=False, type="category", tickmode="linear", dtick=1)
     return figure
 
 
-def _steps(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:  # noqa: ARG001
-    time, series, value = panel.columns[:3]
-    wide = frame.pivot_table(index=time, columns=series, values=value, aggfunc="sum").fillna(0).sort_index()
+def _steps(panel: Panel, frame: pd.DataFrame) -> go.Figure:
+    wide = _wide(panel, frame).fillna(0)
     figure = go.Figure()
-    for name, colour in zip(_by_size(wide), _cycle(len(wide.columns)), strict=True):
+    for name, colour in zip(wide.columns, _cycle(look.SERIES, wide), strict=True):
         figure.add_scatter(
             x=wide.index,
             y=wide[name],
@@ -283,7 +194,7 @@ def _steps(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:  # n
             stackgroup="all",
             mode="lines",
             line={"color": colour, "width": 1.5, "shape": "hv"},
-            fillcolor=look.washed(colour, 0.25),
+            fillcolor=look.washed(colour, 0.22),
             hovertemplate="%{y:,} " + panel.unit,
         )
     figure.update_yaxes(rangemode="tozero", tickformat="~s")
@@ -291,43 +202,15 @@ def _steps(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:  # n
     return figure
 
 
-def _wash(
-    figure: go.Figure,
-    time: "pd.Series[pd.Timestamp]",
-    low: "pd.Series[float]",
-    high: "pd.Series[float]",
-    colour: str,
-    alpha: float = 0.2,
-) -> None:
-    """Fill between two lines."""
-    quiet = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-    figure.add_scatter(x=time, y=low, **quiet)
-    figure.add_scatter(x=time, y=high, fill="tonexty", fillcolor=look.washed(colour, alpha), **quiet)
+def _wide(panel: Panel, frame: pd.DataFrame) -> pd.DataFrame:
+    """Long rows (time, series, value) as a column a series, in the query's order."""
+    time, series, value = panel.columns[:3]
+    order = list(dict.fromkeys(frame[series]))
+    return frame.pivot_table(index=time, columns=series, values=value, aggfunc="max").sort_index()[order]
 
 
-def _limit(figure: go.Figure, value: float, name: str, colour: str = look.CRITICAL) -> None:
-    """Draw a line that means something, and name it."""
-    figure.add_hline(
-        y=value,
-        line={"color": colour, "width": 1.5, "dash": "dash"},
-        annotation={"text": name, "font": {"color": colour, "size": 11}, "xanchor": "left", "x": 0, "yshift": 1},
-        annotation_position="top left",
-    )
-
-
-def _mark(figure: go.Figure, marks: Sequence[Mark], canvas: Canvas) -> None:
-    for mark in marks:
-        if canvas.start <= mark.start <= canvas.end:
-            colour = look.SEVERITIES.get(mark.severity, look.WATCH)
-            figure.add_vline(x=canvas.moment(mark.start), line={"color": colour, "width": 1.5, "dash": "dot"})
-
-
-def _by_size(wide: pd.DataFrame) -> list[str]:
-    return list(wide.sum().sort_values(ascending=False).index)
-
-
-def _cycle(count: int) -> list[str]:
-    return [look.SERIES[i % len(look.SERIES)] for i in range(count)]
+def _cycle(values: tuple[str, ...], wide: pd.DataFrame) -> list[str]:
+    return [values[place % len(values)] for place in range(len(wide.columns))]
 
 
 def said(unit: Unit, value: float | None) -> str:
@@ -345,10 +228,11 @@ def said(unit: Unit, value: float | None) -> str:
     return words.figure(value)
 
 
-_DRAW: dict[str, Callable[[Panel, pd.DataFrame, Canvas], go.Figure]] = {
-    "map": _map,
-    "line": _line,
-    "band": _band,
+_DRAW: dict[Drawing, Callable[[Panel, pd.DataFrame], go.Figure]] = {
+    "lines": _lines,
+    "evidence": _evidence,
+    "effect": _effect,
+    "performance": _performance,
     "fan": _fan,
     "bars": _bars,
     "steps": _steps,

@@ -70,9 +70,10 @@ class Desk:
 
     def range(self, address: Address) -> Range:
         """The stretch that an address shows: pinned, counted back from the newest data, or at most its last day."""
-        sql = resources.files("dashboards").joinpath("queries", f"{_RANGE_SQL}.sql").read_text()
+        text = resources.files("dashboards").joinpath("queries", f"{_RANGE_SQL}.sql").read_text()
         columns = ("oldest_ms", "newest_ms", "window_ms")
-        known = self._ask(_RANGE_SQL, (_RANGE_SQL, address.model), sql, {"model": address.model}, columns).frame
+        sql, parameters = expand(text, Range(0, 0), {"model": address.model})
+        known = self._ask(_RANGE_SQL, (_RANGE_SQL, address.model), sql, parameters, columns).frame
         oldest, newest, window = (int(known[name].iloc[0]) if len(known) else 0 for name in columns)
         end = address.end_ms or newest or self.clock()
         start = address.start_ms

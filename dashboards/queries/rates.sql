@@ -19,4 +19,4 @@ FROM
     FROM dead_letters WHERE $__timeFilter_ms(ts) GROUP BY time
 )
 GROUP BY time, station
-ORDER BY time, station
+ORDER BY time, indexOf(['predicted', 'counted', 'judged', 'labelled', 'refused'], station)

@@ -8,10 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import scene as the_scene  # noqa: E402
+import scene as the_scene
 
-from drift.store import Store, StoreSettings, migrate  # noqa: E402
-from drift.store.front import StoreProcess  # noqa: E402
+from drift.store import Store, StoreSettings, migrate
+from drift.store.front import StoreProcess
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.cells import Cells
-from drift.store import Store, ensure_observations
-from drift.store import report_rows, rows
+from drift.store import Store, ensure_observations, report_rows, rows
 from streams.observation import OWN, Head
 from streams.records import (
     Alert,
@@ -183,7 +182,7 @@ class Scene:
             realised=auc,
             low=auc - 0.031,
             high=auc + 0.031,
-            reference=0.868,
+            reference=0.845,
             coverage=0.6,
             estimated=0.845 - 0.006 * (since > 0) + float(self._rng.normal(0, 0.003)),
         )

@@ -1,0 +1,172 @@
+"""The Dash application: one callback draws whatever the address asks for, again at every tick.
+
+Everything comes from this host: Dash serves its own scripts, the stylesheet lies in ``assets``, and a
+Content-Security-Policy holds the browser to it. Nothing can be changed through the page.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import dash
+import flask
+from dash import Input, Output, State, dcc, html, no_update
+from dash.exceptions import PreventUpdate
+
+from dashboards import words
+from dashboards.page import probes
+from dashboards.page.address import Address
+from dashboards.page.desk import Desk, Query, Status
+from dashboards.page.sheet import Sheet, gather
+from dashboards.page.twin import twin
+from dashboards.page.view import render, title
+
+#: How often an open page asks again.
+TICK_MS = 4_000
+
+_ZONE_JS = "function () { return Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'; }"
+_TITLE_JS = "function (title) { document.title = title || 'Driftline'; return window.dash_clientside.no_update; }"
+_CLICK_JS = """function (click) {
+    if (!click || !location.pathname.startsWith('/m/')) { return window.dash_clientside.no_update; }
+    return location.pathname.replace(/\\/$/, '') + '/c/' + encodeURIComponent(click.points[0].y) + location.search;
+}"""
+
+
+def make_app(
+    query: Query, status: Status, *, host: str = "127.0.0.1", clock: Callable[[], int] | None = None
+) -> flask.Flask:
+    """Make the page as a WSGI application.
+
+    Parameters
+    ----------
+    query
+        Runs SQL with server-bound parameters (``{name:Type}``) and returns a pandas frame; read-only is enough.
+    status
+        The roles' live state: see `dashboards.page.live`.
+    host
+        Where it will listen; on loopback, requests that name another host are refused (DNS rebinding).
+    clock
+        Milliseconds UTC, for tests.
+    """
+    desk = Desk(query, status, clock)
+    server = flask.Flask("dashboards.page")
+    probes.add(server, desk, host)
+    _twins(server, desk)
+    app = dash.Dash(
+        "dashboards.page",
+        server=server,
+        assets_folder=str(Path(str(resources.files("dashboards.page"))) / "assets"),
+        serve_locally=True,
+        suppress_callback_exceptions=True,
+        update_title=None,
+        title="Driftline",
+        add_log_handler=False,
+        index_string=_INDEX,
+    )
+    app.layout = _layout()
+    app.clientside_callback(_ZONE_JS, Output("zone", "data"), Input("shell", "id"))
+    app.clientside_callback(_TITLE_JS, Output("title", "id"), Input("title", "data"))
+    app.clientside_callback(
+        _CLICK_JS, Output("url", "href"), Input("chart-drift_map", "clickData"), prevent_initial_call=True
+    )
+    app.callback(
+        Output("view", "children"),
+        Output("live", "children"),
+        Output("live", "className"),
+        Output("title", "data"),
+        Output("seen", "data"),
+        Input("url", "pathname"),
+        Input("url", "search"),
+        Input("tick", "n_intervals"),
+        Input("zone", "data"),
+        State("seen", "data"),
+    )(lambda path, search, _, zone, seen: _show(desk, path, search, zone, seen))
+    return server
+
+
+def _show(desk: Desk, path: str | None, search: str | None, zone_name: str | None, seen: str | None) -> tuple[Any, ...]:
+    if path is None or zone_name is None:
+        raise PreventUpdate
+    zone = words.zone(zone_name)
+    sheet = gather(desk, Address.read(path, search or ""))
+    clock = f"{words.at(sheet.now_ms, zone):%H:%M:%S}"
+    state = [html.Span(className="dot"), html.Span(f"{'stale' if sheet.trouble else 'live'} {clock}")]
+    look = "live live--stale" if sheet.trouble else "live"
+    digest = _digest(sheet, zone_name)
+    if digest == seen:
+        # The same facts: the picture stays, and whatever the reader points at stays under the pointer.
+        return no_update, state, look, no_update, no_update
+    view, verdict = render(sheet, zone)
+    return view, state, look, title(sheet, verdict), digest
+
+
+def _digest(sheet: Sheet, zone: str) -> str:
+    answers = {name: (sheet.rows(name), answer.trouble) for name, answer in sheet.answers.items()}
+    facts = json.dumps([sheet.address.href, zone, answers, sheet.live], default=str)
+    return hashlib.blake2b(facts.encode(), digest_size=12).hexdigest()
+
+
+def _twins(server: flask.Flask, desk: Desk) -> None:
+    """JSON of every page, under ``/api``."""
+
+    def answer(rest: str = "") -> flask.Response:
+        sheet = gather(desk, Address.read(f"/{rest}", flask.request.query_string.decode()))
+        found = sheet.address.page != "nowhere"
+        body = json.dumps(twin(sheet), allow_nan=False, default=str)
+        return flask.Response(body + "\n", 200 if found else 404, mimetype="application/json")
+
+    server.add_url_rule("/api", "api", answer)
+    server.add_url_rule("/api/<path:rest>", "api_of", answer)
+
+
+def _layout() -> html.Div:
+    return html.Div(
+        [
+            dcc.Location(id="url", refresh="callback-nav"),
+            dcc.Interval(id="tick", interval=TICK_MS),
+            dcc.Store(id="zone"),
+            dcc.Store(id="seen"),
+            dcc.Store(id="title"),
+            html.A("Skip to the content", href="#view", className="skip"),
+            html.Div(
+                [
+                    dcc.Link([html.Span(className="mark"), "driftline"], href="/", className="brand"),
+                    html.Nav(
+                        [dcc.Link("Fleet", href="/"), dcc.Link("Pipeline", href="/pipeline")],
+                        **{"aria-label": "Pages"},
+                    ),
+                    html.Div(id="live", className="live", role="status"),
+                ],
+                className="top",
+                role="banner",
+            ),
+            html.Main(html.P("Asking the store …", className="first"), id="view", tabIndex="-1"),
+        ],
+        id="shell",
+    )
+
+
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M1 11h5l4-7h5' "
+    "fill='none' stroke='%23E69F00' stroke-width='2.5' stroke-linejoin='round' stroke-linecap='round'/%3E%3C/svg%3E"
+)
+_INDEX = f"""<!DOCTYPE html>
+<html lang="en">
+  <head>
+    {{%metas%}}
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <title>{{%title%}}</title>
+    <link rel="icon" href="{_ICON}">
+    {{%css%}}
+  </head>
+  <body>
+    <noscript>The page draws with JavaScript; the same facts are JSON under <a href="/api">/api</a>.</noscript>
+    {{%app_entry%}}
+    <footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
+  </body>
+</html>
+"""

@@ -1,0 +1,128 @@
+"""The panels of a page and what stands above them."""
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboards import words
+from dashboards.page import look, parts
+from dashboards.page.address import STRETCHES, Address
+from dashboards.page.canvas import Canvas
+from dashboards.page.charts import draw
+from dashboards.page.desk import Answer
+from dashboards.page.parts import Child
+from dashboards.page.sentence import Verdict
+from dashboards.page.sheet import Sheet
+from dashboards.panels import Panel, named
+
+
+def opening(crumbs: Sequence[tuple[str, str]], verdict: Verdict, in_utc: Verdict) -> Component:
+    """Where we are, and the sentence; its hover says the same in UTC."""
+    trail: list[Child] = []
+    for name, href in crumbs:
+        trail += [dcc.Link(name, href=href) if href else html.Span(name), html.Span("/", className="slash")]
+    return html.Header(
+        [
+            html.Nav(trail[:-1], className="crumbs", **{"aria-label": "Where you are"}),
+            html.H1(
+                [parts.chip(verdict.severity), html.Span(parts.firm(verdict.text))],
+                className="sentence",
+                title=in_utc.text,
+                **{"aria-live": "polite"},
+            ),
+        ],
+        className="opening",
+    )
+
+
+def stretches(address: Address) -> Component:
+    """Links to the same page over another stretch of time."""
+    offered = {"": "newest", **{last: f"{last[:-1]} {last[-1]}" for last in STRETCHES}}
+    here = address.go(last="", start_ms=None, end_ms=None)
+    links = [
+        dcc.Link(
+            text,
+            href=here.go(last=last).href,
+            className="here" if last == address.last and address.start_ms is None else "",
+        )
+        for last, text in offered.items()
+    ]
+    return html.Nav(links, className="stretches", **{"aria-label": "Stretch of time"})
+
+
+def card(panel: Panel, answer: Answer, body: Child | list[Child], *, wide: bool = False, note: str = "") -> Component:
+    """A panel: its title asks the question on hover, its stale picture says since when."""
+    stale = words.utc(answer.asked_ms) if answer.trouble else ""
+    return html.Section(
+        [
+            html.Div(
+                [
+                    html.H2(panel.title, title=panel.question),
+                    html.Span(note, className="note") if note else None,
+                    html.Details(
+                        [html.Summary("?", title=panel.question), html.P([html.B(panel.question), " ", panel.todo])],
+                        className="why",
+                    ),
+                ],
+                className="head",
+            ),
+            html.P(f"Not refreshed since {stale}: {answer.trouble}", className="stale", role="alert")
+            if stale
+            else None,
+            *(body if isinstance(body, list) else [body]),
+        ],
+        className="panel panel--wide" if wide else "panel",
+        id=f"panel-{panel.name}",
+        **{"aria-label": panel.title},
+    )
+
+
+def plate(title: str, body: Child | list[Child], question: str = "", *, wide: bool = False) -> Component:
+    """A panel that asks the store nothing of its own."""
+    return html.Section(
+        [
+            html.Div(html.H2(title, title=question or title), className="head"),
+            *(body if isinstance(body, list) else [body]),
+        ],
+        className="panel panel--wide" if wide else "panel",
+        **{"aria-label": title},
+    )
+
+
+def chart(
+    name: str, answer: Answer, canvas: Canvas, *, wide: bool = False, note: str = "", empty: str = "", key: Child = None
+) -> Component:
+    """A panel with its drawing, or with what to do while there is nothing to draw."""
+    panel = named(name)
+    if answer.frame.empty:
+        return card(panel, answer, parts.blank(empty or "Nothing in this stretch of time."), wide=wide)
+    drawing = draw(panel, answer.frame, canvas)
+    graph = dcc.Graph(
+        id=f"chart-{name}",
+        figure=drawing,
+        config=look.CONFIG,
+        className="chart",
+        responsive=True,
+        style={"height": f"{drawing.layout.height}px"},
+    )
+    figure = html.Div(graph, role="figure", **{"aria-label": f"{panel.title}. {panel.question}"})
+    return card(panel, answer, [figure, key], wide=wide, note=note)
+
+
+def examples(sheet: Sheet, column: str, zone: tzinfo) -> Component:
+    """The newest rows, with one column's value."""
+    lines = [
+        [
+            parts.moment(row["time"], zone, sheet.over.end_ms),
+            html.Code(row["id"]),
+            row["value"],
+            words.figure(row["score"]),
+            row["prediction"],
+        ]
+        for row in sheet.rows("examples")
+    ]
+    if not lines:
+        return parts.blank("No row is kept from this stretch of time.")
+    return parts.table(("time", "id", column, "score", "prediction"), lines, numbers=(3,))

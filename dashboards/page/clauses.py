@@ -1,0 +1,89 @@
+"""Clauses that sentences are made of: how a column moved, what it did to performance."""
+
+import json
+from typing import Any
+
+from dashboards import words
+
+#: Changes of at least this share of the largest one are told with it.
+_ALIKE = 0.25
+_METRICS = ("auc", "accuracy", "mae", "rmse", "brier")
+
+
+def moved(columns: list[dict[str, Any]]) -> str:
+    """What moved and how, from the columns that an incident names.
+
+    >>> moved([{"column": "RELP", "levels": '[{"level": "16", "reference": 0.038, "current": 0}]'}])
+    'RELP has moved: level 16 fell from 3.8 % to 0 %.'
+    """
+    if not columns:
+        return ""
+    names = words.listed([row["column"] for row in columns])
+    how = shifted_text(columns[0]["levels"])
+    verb = "has moved" if len(columns) == 1 else "have moved"
+    first = f"{columns[0]['column']}'s " if len(columns) > 1 and how else ""
+    return f"{names} {verb}{': ' + first + how if how else ''}."
+
+
+def shifted(levels: list[dict[str, Any]]) -> str:
+    """The levels that lead a move, in one clause: the largest change and those like it.
+
+    Shares sum to one, so as much falls as rises; the direction with the largest single change is the one to tell.
+
+    >>> shifted([{"level": level, "reference": then, "current": now}
+    ...     for level, then, now in (("0", 0.41, 0.443), ("16", 0.038, 0), ("17", 0.035, 0), ("1", 0.19, 0.205))])
+    'levels 16 and 17 fell from 7.3 % to 0 %'
+    """
+    if not levels:
+        return ""
+    gap = {row["level"]: row["current"] - row["reference"] for row in levels}
+    largest = max(gap.values(), key=abs)
+    alike = [row for row in levels if gap[row["level"]] / (largest or 1.0) > _ALIKE]
+    led = sorted(alike, key=lambda row: -abs(gap[row["level"]]))[:3]
+    then, now = (sum(row[key] for row in led) for key in ("reference", "current"))
+    verb = "fell" if largest < 0 else "rose"
+    return f"{_levels([row['level'] for row in led])} {verb} from {words.share(then)} to {words.share(now)}"
+
+
+def shifted_text(levels: str) -> str:
+    """`shifted`, from the JSON that an alert carries."""
+    return shifted(json.loads(levels or "[]"))
+
+
+def _levels(names: list[str]) -> str:
+    if any(name[:1] in "[<>" for name in names):
+        return f"values in {words.listed(sorted(names))}"
+    if names in (["null"], ["unseen"], ["other"]):
+        return f"{names[0]} values"
+    return f"{'level' if len(names) == 1 else 'levels'} {words.listed(sorted(names))}"
+
+
+def performance(rows: list[dict[str, Any]]) -> str:
+    """The first metric's newest figure against training, in one sentence.
+
+    >>> performance([{"metric": "auc", "time": 1, "realised": 0.877, "low": 0.846, "high": 0.908, "estimated": 0.84,
+    ...     "reference": 0.845, "coverage": 0.6}])
+    'AUC 0.877 [0.846, 0.908], 0.845 in training; labels cover 60 %.'
+    """
+    if not rows:
+        return ""
+    metric = primary([row["metric"] for row in rows])
+    mine = sorted((row for row in rows if row["metric"] == metric), key=lambda row: row["time"])
+    realised = [row for row in mine if row["realised"] is not None]
+    if realised:
+        last = realised[-1]
+        span = f" {words.interval(last['low'], last['high'])}" if last["low"] is not None else ""
+        trained = f", {words.figure(last['reference'])} in training" if last["reference"] is not None else ""
+        labels = f"labels cover {words.share(last['coverage'])}"
+        return f"{metric.upper()} {words.figure(last['realised'])}{span}{trained}; {labels}."
+    last = mine[-1]
+    if last["estimated"] is None or last["reference"] is None:
+        return ""
+    return (
+        f"Estimated {metric.upper()} {words.figure(last['estimated'] - last['reference'], signed=True)}; no labels yet."
+    )
+
+
+def primary(metrics: list[str]) -> str:
+    """The metric that speaks for a model."""
+    return min(set(metrics), key=lambda name: (_METRICS.index(name) if name in _METRICS else len(_METRICS), name))

@@ -1,0 +1,90 @@
+"""The fleet: which model needs me? A row a model, worst first."""
+
+from datetime import tzinfo
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboards import words
+from dashboards.page import cards, live, parts
+from dashboards.page.address import Address
+from dashboards.page.sheet import Sheet
+from dashboards.panels import named
+
+START = "driftline model init NAME --data train.parquet --model model.pt2 --label y --score p"
+
+
+def draw(sheet: Sheet, zone: tzinfo) -> list[Component | None]:
+    """The page beneath its sentence."""
+    models = sheet.rows("fleet")
+    panel, answer = named("fleet"), sheet.answers["fleet"]
+    if not models:
+        body = parts.blank("Package a model, put it on a topic, and send a request; it appears here by itself.", START)
+        return [cards.card(panel, answer, body, wide=True)]
+    traffic = sheet.frame("fleet_traffic")
+    lines = [_line(row, sheet, zone, _traffic(traffic, row["model"])) for row in models]
+    return [cards.card(panel, answer, html.Ol(lines, className="models"), wide=True, note="worst first")]
+
+
+def _traffic(traffic: Any, model: str) -> list[float]:
+    return [float(value) for value in traffic.loc[traffic["model"] == model, "rows"]]
+
+
+def _line(row: dict[str, Any], sheet: Sheet, zone: tzinfo, rates: list[float]) -> Component:
+    severity = row["severity"] if row["open_incidents"] else "quiet"
+    link = Address(page="model", model=row["model"], last=sheet.address.last).href
+    return html.Li(
+        [
+            html.Div(
+                [
+                    html.Div([dcc.Link(row["model"], href=link, className="name"), parts.chip(severity)]),
+                    html.P(_verdict(row, sheet, zone)),
+                ],
+                className="who",
+            ),
+            parts.spark(rates, f"traffic of {row['model']}"),
+            parts.figures(
+                [
+                    ("moved", f"{row['moved']} of {row['watched']}", "columns"),
+                    _performance(row),
+                    ("answered", words.figure(row["rows"]), _p99(sheet, row["model"])),
+                    ("behind", words.span(live.lag_ms(sheet.live, row["model"])), f"serving {row['versions']}"),
+                ]
+            ),
+        ],
+        className=f"model model--{severity}",
+    )
+
+
+def _p99(sheet: Sheet, model: str) -> str:
+    p99 = live.p99_ms(sheet.live, model)
+    return f"p99 {words.span(p99)}" if p99 is not None else "rows"
+
+
+def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component | str]:
+    if row["open_incidents"]:
+        link = Address(page="incident", incident=row["incident"]).href
+        return [
+            "Since ",
+            parts.moment(row["since"], zone, sheet.over.end_ms),
+            ": ",
+            dcc.Link(row["text"], href=link),
+        ]
+    if row["incident"]:
+        link = Address(page="incident", incident=row["incident"]).href
+        return ["Nothing has moved. Last incident: ", dcc.Link(row["incident"], href=link), "."]
+    return ["Nothing has moved."]
+
+
+def _performance(row: dict[str, Any]) -> tuple[str, str, str]:
+    if not row["metric"]:
+        return ("performance", words.NOTHING, "no labels yet")
+    if row["realised"] is not None and row["coverage"]:
+        beneath = f"{words.figure(row['reference'])} in training, labels {words.share(row['coverage'])}"
+        return (row["metric"].upper(), words.figure(row["realised"]), beneath)
+    return (
+        f"{row['metric'].upper()} estimated",
+        words.figure(row["estimated"]),
+        f"{words.figure(row['reference'])} in training",
+    )

@@ -1,0 +1,126 @@
+"""One incident: what do I do now?"""
+
+from datetime import tzinfo
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboards import words
+from dashboards.page import cards, parts
+from dashboards.page.address import Address
+from dashboards.page.canvas import Canvas
+from dashboards.page.clauses import shifted_text
+from dashboards.page.sheet import Sheet
+from dashboards.panels import named
+
+
+def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:  # noqa: ARG001
+    """The page beneath its sentence."""
+    events = sheet.rows("incident")
+    if not events:
+        body = parts.blank("It may have been mistyped, or belong to another deployment.", "driftline incidents list")
+        return [cards.card(named("incident"), sheet.answers["incident"], body, wide=True)]
+    return [
+        _facts(events[-1]),
+        _time_line(sheet, events, zone),
+        _commands(sheet, events),
+        _columns(sheet, zone),
+        _cost(sheet),
+        _examples(sheet, zone),
+    ]
+
+
+def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Component:
+    last, end = events[-1], sheet.over.end_ms
+    low, high = (words.clock(last[key], zone, end) for key in ("change_point_low", "change_point_high"))
+    between = f"between {low} and {high}"
+    steps = [(last["change_point"], "change point", between)]
+    paged = False
+    for event in events:
+        what = {"open": "opened", "close": "closed"}.get(event["event"], "updated")
+        if event["page"] and not paged:
+            what, paged = "paged", True
+        steps.append((event["time"], what, f"evidence {words.evidence(event['evidence'])}"))
+    steps += [(o["time"], "retraining ordered", f"{o['order']}: {o['reason']}") for o in sheet.rows("incident_orders")]
+    lines = [
+        html.Li([parts.moment(ms, zone, end), html.B(what), html.Span(beside)], className=what.replace(" ", "-"))
+        for ms, what, beside in sorted(steps, key=lambda step: step[0])
+    ]
+    return cards.card(named("incident"), sheet.answers["incident"], html.Ol(lines, className="timeline"))
+
+
+def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:
+    last = events[-1]
+    incident, model = sheet.address.incident, last["model"]
+    commands = [
+        ("See it in full, offline", f"driftline report --incident {incident}"),
+        ("Run it again through another version", f"driftline replay --from {_stamp(last['change_point'])} --model v2"),
+        ("Say what you found", f'driftline incidents annotate {incident} "..."'),
+        ("Silence it while you work", f"driftline incidents silence {incident}"),
+        ("Go back to the version before", f"driftline model rollback {model}"),
+    ]
+    body = [html.Div([html.P(why), parts.copyable(command)], className="todo") for why, command in commands]
+    return cards.plate("What to do", body, "What do I do now?")
+
+
+def _stamp(ms: int) -> str:
+    return f"{words.at(ms):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _columns(sheet: Sheet, zone: tzinfo) -> Component:
+    model, end = sheet.address.model, sheet.over.end_ms
+    lines = [
+        [
+            dcc.Link(row["column"], href=Address(page="column", model=model, column=row["column"]).href),
+            shifted_text(row["levels"]),
+            f"{row['statistic'].upper()} {words.figure(row['effect'])}",
+            words.interval(row["low"], row["high"]),
+            words.figure(row["tolerance"]),
+            words.evidence(row["evidence"]),
+            words.figure(row["n"]),
+            parts.moment(row["change_point"], zone, end),
+        ]
+        for row in sheet.rows("incident_columns")
+    ]
+    headings = ("column", "how", "effect", "interval", "tolerated", "evidence", "n", "since")
+    body = parts.table(headings, lines, numbers=(2, 3, 4, 5, 6)) if lines else parts.blank("It names no column.")
+    return cards.card(named("incident_columns"), sheet.answers["incident_columns"], body, wide=True)
+
+
+def _cost(sheet: Sheet) -> Component:
+    lines = [
+        [
+            row["metric"].upper(),
+            words.figure(row["reference"]),
+            words.figure(row["realised_before"]),
+            words.figure(row["realised_after"]),
+            words.figure(row["estimated_before"]),
+            words.figure(row["estimated_after"]),
+            words.share(row["coverage"]),
+        ]
+        for row in sheet.rows("incident_cost")
+    ]
+    headings = ("metric", "in training", "before", "since", "estimated before", "estimated since", "labels since")
+    empty = parts.blank("No performance is known around this incident: labels have not come, and nothing is estimated.")
+    body = parts.table(headings, lines, numbers=range(1, 7)) if lines else empty
+    return cards.card(named("incident_cost"), sheet.answers["incident_cost"], body, wide=True)
+
+
+def _facts(last: dict[str, Any]) -> Component:
+    return parts.figures(
+        [
+            ("model", last["model"], f"version {last['version']}"),
+            ("kind", last["kind"], f"segment {last['segment'] or 'all'}"),
+            ("evidence", words.evidence(last["evidence"]), f"of {words.figure(last['budget'])}"),
+            ("reference", last["reference"], ""),
+        ]
+    )
+
+
+def _examples(sheet: Sheet, zone: tzinfo) -> Component | None:
+    moved = sheet.rows("incident_columns")
+    if not moved:
+        return None
+    body = cards.examples(sheet, moved[0]["column"], zone)
+    return cards.card(named("examples"), sheet.answers["examples"], body, wide=True)

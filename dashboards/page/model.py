@@ -1,0 +1,140 @@
+"""One model: what moved, since when, does it hurt?"""
+
+from datetime import tzinfo
+
+import msgspec
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from dashboards import words
+from dashboards.page import cards, driftmap, live, parts
+from dashboards.page.address import Address
+from dashboards.page.canvas import Canvas
+from dashboards.page.clauses import primary
+from dashboards.page.sheet import Sheet
+from dashboards.panels import named
+
+_NOTHING = "No model of this name has answered in this stretch of time. Try a longer one, or look at the names."
+_NO_LABELS = "No labels yet: send them to the feedback topic as {id, label}, and they meet their predictions."
+
+
+def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+    """The page beneath its sentence."""
+    answers = sheet.answers
+    if all(answer.frame.empty for answer in answers.values()):
+        return [cards.plate("Nothing here", parts.blank(_NOTHING, "driftline model list"), wide=True)]
+    shown = answers["performance"].frame
+    metric = primary([str(name) for name in shown["metric"]]) if len(shown) else ""
+    measured = msgspec.structs.replace(answers["performance"], frame=shown[shown["metric"] == metric])
+    return [
+        _figures(sheet, metric),
+        cards.chart(
+            "drift_map",
+            answers["drift_map"],
+            canvas,
+            wide=True,
+            note=_left_out(sheet),
+            empty="No window has closed; the first one does a minute after it ends.",
+            key=_key(),
+        ),
+        cards.chart("evidence", answers["evidence"], canvas),
+        cards.chart(
+            "performance",
+            measured,
+            canvas,
+            note=f"{metric.upper()}, {_coverage(sheet, metric)}" if metric else "",
+            empty=_NO_LABELS,
+        ),
+        cards.chart("score", answers["score"], canvas, note="median, middle half, nine in ten"),
+        cards.chart("traffic", answers["traffic"], canvas, note="rows a drawing interval"),
+        _incidents(sheet, zone),
+        _versions(sheet, zone),
+    ]
+
+
+def _key() -> Component:
+    entries = (("", "within the tolerance, darker is more"), ("drifted", "drifted"), ("incident", "open incident"))
+    return html.P([html.Span([html.I(className=look), text]) for look, text in entries], className="key")
+
+
+def _coverage(sheet: Sheet, metric: str) -> str:
+    covered = [row["coverage"] for row in sheet.rows("performance") if row["metric"] == metric]
+    return f"labels cover {words.share(covered[-1])}" if covered and covered[-1] else "no labels yet"
+
+
+def _left_out(sheet: Sheet) -> str:
+    frame = sheet.frame("drift_map")
+    count = frame["column"].nunique()
+    if count > driftmap.ROWS_MAX:
+        return f"the {driftmap.ROWS_MAX} most moved of {count} columns"
+    return "effect ÷ tolerance"
+
+
+def _figures(sheet: Sheet, metric: str) -> Component:
+    map_rows = sheet.rows("drift_map")
+    newest = max((row["time"] for row in map_rows), default=0)
+    last = [row for row in map_rows if row["time"] == newest]
+    answered = sum(row["rows"] for row in sheet.rows("traffic"))
+    evidence = {row["kind"]: row["evidence"] for row in sheet.rows("evidence")}
+    figures = [row for row in sheet.rows("performance") if row["metric"] == metric]
+    now = figures[-1] if figures else {"realised": None, "reference": None, "coverage": None}
+    return parts.figures(
+        [
+            ("columns moved", f"{sum(row['drifted'] for row in last)} of {len(last)}", ""),
+            ("evidence", words.evidence(evidence.get("all")), f"of {words.figure(evidence.get('budget'))}"),
+            (
+                metric.upper() or "performance",
+                words.figure(now["realised"]),
+                f"{words.figure(now['reference'])} in training",
+            ),
+            ("labels", words.share(now["coverage"]), "of predictions"),
+            ("answered", words.figure(answered), "rows shown"),
+            *_latency(sheet),
+        ]
+    )
+
+
+def _latency(sheet: Sheet) -> list[tuple[str, str, str]]:
+    p99, lag = (ask(sheet.live, sheet.address.model) for ask in (live.p99_ms, live.lag_ms))
+    shown = [("p99", words.span(p99), "of the last requests")] if p99 is not None else []
+    return [*shown, ("behind", words.span(lag), "the newest request")] if lag is not None else shown
+
+
+def _incidents(sheet: Sheet, zone: tzinfo) -> Component:
+    end = sheet.over.end_ms
+    lines = [
+        [
+            dcc.Link(row["incident"], href=Address(page="incident", incident=row["incident"]).href),
+            parts.chip(
+                row["severity"] if row["closed"] is None else "quiet", "" if row["closed"] is None else "closed"
+            ),
+            words.listed(row["columns"]),
+            parts.moment(row["change_point"], zone, end),
+            parts.moment(row["opened"], zone, end),
+            "yes" if row["page"] else "no",
+            words.evidence(row["evidence"]),
+        ]
+        for row in sheet.rows("incidents")
+    ]
+    headings = ("incident", "severity", "columns", "since", "opened", "paged", "evidence")
+    body = parts.table(headings, lines, numbers=(6,)) if lines else parts.blank("No incident in this stretch of time.")
+    return cards.card(named("incidents"), sheet.answers["incidents"], body, wide=True)
+
+
+def _versions(sheet: Sheet, zone: tzinfo) -> Component:
+    end = sheet.over.end_ms
+    lines = [
+        [
+            row["version"],
+            row["route"],
+            words.figure(row["rows"]),
+            words.share(row["share"]),
+            words.figure(row["mean_score"]),
+            parts.moment(row["first_row"], zone, end),
+            parts.moment(row["last_row"], zone, end),
+        ]
+        for row in sheet.rows("versions")
+    ]
+    headings = ("version", "route", "rows", "share", "mean score", "first row", "last row")
+    body = parts.table(headings, lines, numbers=(2, 3, 4)) if lines else parts.blank("Nothing was answered.")
+    return cards.card(named("versions"), sheet.answers["versions"], body, wide=True)

@@ -1,0 +1,103 @@
+"""The pipeline: is the machine well?"""
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import Any
+
+from dash import html
+from dash.development.base_component import Component
+
+from dashboards import words
+from dashboards.page import cards, live, parts
+from dashboards.page.canvas import Canvas
+from dashboards.page.sheet import Sheet
+from dashboards.panels import named
+
+#: The path of a record: what comes in, the step, what goes out.
+PATH = (
+    ("requests", "score", "predictions, observations"),
+    ("observations", "count", "counts"),
+    ("feedback", "join", "outcomes, label sums"),
+    ("counts", "judge", "reports, alerts, orders"),
+    ("everything", "sink", "ClickHouse"),
+)
+
+
+def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+    """The page beneath its sentence."""
+    return [
+        _path(sheet),
+        cards.chart("rates", sheet.answers["rates"], canvas, wide=True, note="by event time"),
+        _delays(sheet, zone),
+        _dead_letters(sheet, zone),
+        _roles(sheet),
+    ]
+
+
+def _path(sheet: Sheet) -> Component:
+    boxes = [_box(sheet.live, came, step, leaves) for came, step, leaves in PATH]
+    return cards.plate("The path of a record", html.Ol(boxes, className="path"), "Is the machine well?", wide=True)
+
+
+def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
+    running = [state for _, state in live.steps(now, step)]
+    trouble = next((state["trouble"] for state in running if state.get("trouble")), "")
+    rate, lag = live.total(now, step, "rows_per_s"), live.most(now, step, "lag_ms")
+    small: Sequence[tuple[str, str]] = (
+        ("compute", words.span(live.most(now, step, "fold_ms"))),
+        ("settle", words.span(live.most(now, step, "settle_ms"))),
+        ("waiting", words.figure(live.total(now, step, "lag_rows"))),
+    )
+    state = "unknown" if not running else "troubled" if trouble else "well"
+    return html.Li(
+        [
+            html.Span(came, className="came"),
+            html.B(step),
+            html.Span([words.figure(rate), html.Small(" rows/s")], className="rate"),
+            html.Span(f"{words.span(lag)} behind", className="lag"),
+            html.Dl([html.Div([html.Dt(name), html.Dd(value)]) for name, value in small]),
+            html.Span(trouble or f"→ {leaves}", className="leaves"),
+        ],
+        className=f"box box--{state}",
+    )
+
+
+def _delays(sheet: Sheet, zone: tzinfo) -> Component:
+    lines = [
+        [row["station"], parts.moment(row["newest"], zone, sheet.over.end_ms), words.span(row["behind_s"] * 1000)]
+        for row in sheet.rows("delays")
+    ]
+    empty = parts.blank("The store holds nothing in this stretch of time.", "driftline doctor")
+    body = parts.table(("station", "newest row", "behind"), lines, numbers=(2,)) if lines else empty
+    return cards.card(named("delays"), sheet.answers["delays"], body, note="in the store, by event time")
+
+
+def _dead_letters(sheet: Sheet, zone: tzinfo) -> Component:
+    lines: list[list[Any]] = [
+        [
+            row["reason"].replace("_", " "),
+            row["stage"],
+            words.figure(row["rows"]),
+            parts.moment(row["last"], zone, sheet.over.end_ms),
+            html.Code(row["example"]),
+        ]
+        for row in sheet.rows("dead_letters")
+    ]
+    headings = ("reason", "stage", "rows", "last", "example")
+    body = parts.table(headings, lines, numbers=(2,)) if lines else parts.blank("Nothing was refused.")
+    return cards.card(named("dead_letters"), sheet.answers["dead_letters"], body)
+
+
+def _roles(sheet: Sheet) -> Component | None:
+    roles = sheet.live.get("roles", {})
+    if not roles:
+        return None
+    pairs: list[tuple[str, Component | str | None, str]] = [
+        (name, state.get("state", "up"), f"pid {state.get('pid', words.NOTHING)}, {_restarts(state)}")
+        for name, state in roles.items()
+    ]
+    return cards.plate("Processes", parts.figures(pairs), "Which roles run?", wide=True)
+
+
+def _restarts(state: dict[str, Any]) -> str:
+    return words.plural(state.get("restarts", 0), "restart")

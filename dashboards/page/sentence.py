@@ -1,0 +1,169 @@
+"""The sentence that opens every page: the answer, in words that can be read aloud at 3 a.m."""
+
+from datetime import UTC, tzinfo
+from typing import Any, Literal
+
+import msgspec
+
+from dashboards import words
+from dashboards.page import clauses
+from dashboards.page.sheet import Sheet
+
+Severity = Literal["quiet", "watch", "warning", "critical", "empty"]
+
+#: A station further behind than this does not keep up.
+BEHIND_MS_MAX = 60_000
+_LIVE_STEPS = ("score", "count", "join", "sink")
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """How bad it is, and the sentence."""
+
+    severity: Severity
+    text: str
+
+
+def say(sheet: Sheet, zone: tzinfo = UTC) -> Verdict:
+    """The sentence of a page, its times in the reader's zone."""
+    return _SAY[sheet.address.page](sheet, zone)
+
+
+def _fleet(sheet: Sheet, zone: tzinfo) -> Verdict:
+    models = sheet.rows("fleet")
+    if not models:
+        return Verdict("empty", "No model has answered a request yet.")
+    moved = [row for row in models if row["open_incidents"]]
+    if not moved:
+        return Verdict("quiet", f"{_all_models(len(models))} quiet: nothing has moved beyond its tolerance.")
+    worst, rest = moved[0], len(models) - len(moved)
+    told = f"{worst['model']}: since {_clock(worst['since'], sheet, zone)}, {_small(worst['text'])}"
+    others = f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} moved." if len(moved) > 1 else ""
+    quiet = f" {words.plural(rest, 'other model is quiet', 'other models are quiet')}." if rest else ""
+    return Verdict(_severity(worst["severity"]), f"{told.rstrip('.')}.{others}{quiet}")
+
+
+def _all_models(count: int) -> str:
+    return "The model is" if count == 1 else f"All {count} models are"
+
+
+def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
+    map_rows, incidents = sheet.rows("drift_map"), sheet.rows("incidents")
+    if not map_rows and not sheet.rows("traffic"):
+        return Verdict("empty", f"Nothing is known of {sheet.address.model} in this stretch of time.")
+    cost = clauses.performance(sheet.rows("performance"))
+    open_ones = [row for row in incidents if row["closed"] is None]
+    if not open_ones:
+        return Verdict("quiet", f"Nothing has moved. {_largest(map_rows)} {cost}".strip())
+    incident = open_ones[0]
+    columns = sheet.rows("incident_columns")
+    text = f"Since {_clock(incident['change_point'], sheet, zone)} {clauses.moved(columns) or _small(incident['text'])}"
+    return Verdict(_severity(incident["severity"]), f"{text} {_predictions(map_rows)} {cost}".strip())
+
+
+def _largest(map_rows: list[dict[str, Any]]) -> str:
+    if not map_rows:
+        return "No window has closed yet."
+    newest = max(row["time"] for row in map_rows)
+    last = [row for row in map_rows if row["time"] == newest]
+    worst = max(last, key=lambda row: row["ratio"])
+    return (
+        f"{words.plural(len(last), 'column')} watched; the largest effect is {worst['column']} "
+        f"at {words.share(worst['ratio'])} of its tolerance."
+    )
+
+
+def _predictions(map_rows: list[dict[str, Any]]) -> str:
+    newest = max((row["time"] for row in map_rows), default=0)
+    last = [row for row in map_rows if row["time"] == newest and row["role"] == "prediction"]
+    if not last:
+        return ""
+    return "Predictions moved, too." if any(row["drifted"] for row in last) else "Predictions unchanged."
+
+
+def _column(sheet: Sheet, zone: tzinfo) -> Verdict:
+    name, effects = sheet.address.column, sheet.rows("column_effect")
+    if not effects:
+        return Verdict("empty", f"No window of {name} has closed in this stretch of time.")
+    last = effects[-1]
+    size = (
+        f"{last['statistic'].upper()} {words.figure(last['effect'])} "
+        f"{words.interval(last['low'], last['high'])}, tolerated {words.figure(last['tolerance'])}."
+    )
+    naming = [row for row in sheet.rows("incidents") if name in row["columns"] and row["closed"] is None]
+    if not naming:
+        return Verdict("quiet", f"{name} has not moved: {size}")
+    cells = [{**row, "level": row["cell"]} for row in sheet.rows("column_cells")]
+    how = clauses.shifted([row for row in cells if abs(row["difference"]) >= 0.005])
+    since = _clock(naming[0]["change_point"], sheet, zone)
+    return Verdict(
+        _severity(naming[0]["severity"]), f"{name} has moved since {since}{': ' + how if how else ''}. {size}"
+    )
+
+
+def _incident(sheet: Sheet, zone: tzinfo) -> Verdict:
+    events = sheet.rows("incident")
+    if not events:
+        return Verdict("empty", f"No incident is called {sheet.address.incident}.")
+    last, columns = events[-1], sheet.rows("incident_columns")
+    between = [_clock(last[key], sheet, zone) for key in ("change_point_low", "change_point_high")]
+    since = f"Since {_clock(last['change_point'], sheet, zone)} (between {between[0]} and {between[1]})"
+    text = f"{since} {clauses.moved(columns) or _small(last['text'])}"
+    paged = next((row for row in events if row["page"]), None)
+    orders = sheet.rows("incident_orders")
+    then = [f"Paged at {_clock(paged['time'], sheet, zone)}." if paged else "No one was paged."]
+    then += [f"Retraining ordered at {_clock(orders[0]['time'], sheet, zone)}."] if orders else []
+    closed = last["event"] == "close"
+    then += [f"Closed at {_clock(last['time'], sheet, zone)}." if closed else "Still open."]
+    return Verdict("quiet" if closed else _severity(last["severity"]), " ".join([text, *then]))
+
+
+def _pipeline(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
+    roles = sheet.live.get("roles", {})
+    steps = [step for role in roles.values() for step in role.get("steps", [])]
+    letters = sum(row["rows"] for row in sheet.rows("dead_letters"))
+    refused = f" {words.plural(letters, 'request was', 'requests were')} refused." if letters else ""
+    down = [name for name, role in roles.items() if role.get("state", "up") != "up"]
+    if down:
+        return Verdict("critical", f"{words.listed(down)} {'is' if len(down) == 1 else 'are'} not running.{refused}")
+    troubled = [step for step in steps if step.get("trouble")]
+    if troubled:
+        return Verdict("warning", f"{troubled[0]['step']} makes no progress: {troubled[0]['trouble']}.{refused}")
+    late = [step for step in steps if step["step"] in _LIVE_STEPS and (step.get("lag_ms") or 0) > BEHIND_MS_MAX]
+    if late:
+        names = words.listed([f"{step['step']} ({words.span(step['lag_ms'])})" for step in late])
+        return Verdict("warning", f"Falling behind: {names}.{refused}")
+    scoring = next((step for step in steps if step["step"] == "score"), None)
+    if scoring is None:
+        known = (
+            "No role tells how it is." if not sheet.rows("rates") else "No role tells how it is; the store has rows."
+        )
+        return Verdict("empty", known + refused)
+    rate = f"{words.figure(scoring['rows_per_s'])} rows/s answered, {words.span(scoring.get('lag_ms'))} behind"
+    return Verdict("watch" if letters else "quiet", f"Everything keeps up: {rate}.{refused}")
+
+
+def _nowhere(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
+    return Verdict("empty", "There is no such page.")
+
+
+_SAY = {
+    "fleet": _fleet,
+    "model": _model,
+    "column": _column,
+    "incident": _incident,
+    "pipeline": _pipeline,
+    "nowhere": _nowhere,
+}
+
+
+def _severity(name: str) -> Severity:
+    return name if name in ("watch", "warning", "critical") else "watch"  # type: ignore[return-value]
+
+
+def _clock(ms: int | None, sheet: Sheet, zone: tzinfo) -> str:
+    return words.clock(ms, zone, beside=sheet.over.end_ms)
+
+
+def _small(text: str) -> str:
+    """A sentence as the continuation of another; a name in front keeps its capitals."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text

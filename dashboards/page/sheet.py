@@ -1,0 +1,85 @@
+"""A sheet: everything one page says, gathered before a pixel is drawn. Its JSON twin is the same sheet."""
+
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from dashboards.macros import Range
+from dashboards.page.address import Address
+from dashboards.page.desk import Answer, Desk
+from dashboards.panels import Level, at_level, named
+
+#: Panels that a page takes from another level: for its sentence, or to mark incidents.
+_ALSO: dict[Level, tuple[str, ...]] = {"column": ("incidents",), "fleet": ("fleet_traffic",)}
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """What a page shows: its address, the stretch of time, an answer a panel, the roles' state."""
+
+    address: Address
+    over: Range
+    answers: dict[str, Answer]
+    live: dict[str, Any]
+    now_ms: int
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """The answer of a panel."""
+        return self.answers[name].frame if name in self.answers else pd.DataFrame(columns=list(named(name).columns))
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The answer of a panel as plain values: times in ms, no NaN."""
+        return plain(self.frame(name))
+
+    @property
+    def trouble(self) -> str:
+        """Why some panel shows an old picture, or an empty text."""
+        return next((answer.trouble for answer in self.answers.values() if answer.trouble), "")
+
+
+def gather(desk: Desk, address: Address) -> Sheet:
+    """Ask all that a page needs."""
+    answers: dict[str, Answer] = {}
+    if address.page == "incident":
+        answers["incident"] = desk.ask(named("incident"), Range(0, 0), {"incident": address.incident})
+        events = plain(answers["incident"].frame)
+        address = address.go(model=events[0]["model"] if events else "")
+    over = desk.range(address)
+    if address.page != "nowhere":
+        level: Level = address.page
+        for panel in (*at_level(level), *map(named, _ALSO.get(level, ()))):
+            if panel.name not in answers:
+                answers[panel.name] = desk.ask(panel, over, _variables(address))
+    if address.page == "incident" and (moved := plain(answers["incident_columns"].frame)):
+        answers["examples"] = desk.ask(named("examples"), over, _variables(address.go(column=moved[0]["column"])))
+    if address.page == "model" and (incident := _open(plain(answers["incidents"].frame))):
+        answers["incident_columns"] = desk.ask(named("incident_columns"), over, {"incident": incident})
+    return Sheet(address, over, answers, desk.live(), desk.clock())
+
+
+def _variables(address: Address) -> dict[str, str]:
+    return {"model": address.model, "column": address.column, "incident": address.incident}
+
+
+def _open(incidents: list[dict[str, Any]]) -> str | None:
+    return next((row["incident"] for row in incidents if row["closed"] is None), None)
+
+
+def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame as JSON's own types: instants become ms UTC, NaN and NaT become None.
+
+    >>> plain(pd.DataFrame({"time": [pd.Timestamp(1000, unit="ms", tz="UTC")], "x": [float("nan")]}))
+    [{'time': 1000, 'x': None}]
+    """
+    columns = {name: [_plain(value) for value in frame[name]] for name in frame.columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp):
+        return int(value.timestamp() * 1000)
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if value is pd.NaT or value is None or value != value else value  # NaN is not itself.
