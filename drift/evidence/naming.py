@@ -1,0 +1,52 @@
+"""Naming: how the budget of false alarms is shared, and which columns an alarm names."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from drift.cells import Cells
+
+
+def shares(columns: Sequence[Cells], budget: Mapping[str, float]) -> np.ndarray:
+    """Share of the budget of each column, float64 [columns], summing to 1.
+
+    The budget's shares by kind, over the kinds that there are; inside a kind all columns alike.
+
+    >>> two = [Cells(name="age"), Cells(name="income"), Cells(name="score", role="prediction")]
+    >>> shares(two, {"feature": 0.15, "prediction": 0.25}).round(4).tolist()
+    [0.1875, 0.1875, 0.625]
+    """
+    roles = [cells.role for cells in columns]
+    weight = np.array([budget.get(role, 0.0) / roles.count(role) for role in roles])
+    if not weight.sum():
+        return np.full(len(roles), 1 / len(roles))
+    return weight / weight.sum()
+
+
+def alarming(log_evidence: np.ndarray, log_share: np.ndarray, log_budget: float) -> bool:
+    """Whether the evidence of all columns together has spent the budget."""
+    return bool(np.logaddexp.reduce(log_evidence + log_share) >= log_budget)
+
+
+def named(weighted: np.ndarray, log_budget: float, known: Sequence[int], least: int = 0) -> list[int]:
+    """Columns that have changed, largest evidence first (e-BH: Wang and Ramdas, 2022).
+
+    The column of rank ``k`` among the new ones is named if its weighted evidence reaches the budget divided by ``k``
+    plus the number of columns that are named already; and with it those above it.
+
+    Parameters
+    ----------
+    weighted
+        Log of share times e-value of each column, [columns].
+    known
+        Columns that are named already.
+    least
+        Columns named in any case.
+
+    >>> named(np.log([900.0, 340.0, 10.0, 2000.0]), np.log(1000.0), known=[])
+    [3, 0, 1]
+    """
+    new = [int(column) for column in np.argsort(-weighted, kind="stable") if column not in known]
+    ranks = len(known) + 1 + np.arange(len(new))
+    passing = np.flatnonzero(weighted[new] >= log_budget - np.log(ranks))
+    return new[: max(least, int(passing[-1]) + 1 if len(passing) else 0)]
