@@ -19,7 +19,7 @@ ROWS_NOMINAL = 200
 NEGLIGIBLE = 40.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def log_evidence(
     sums: np.ndarray,
     mass: float,

@@ -20,7 +20,8 @@ def shares(columns: Sequence[Cells], budget: Mapping[str, float]) -> np.ndarray:
     weight = np.array([budget.get(role, 0.0) / roles.count(role) for role in roles])
     if not weight.sum():
         return np.full(len(roles), 1 / len(roles))
-    return weight / weight.sum()
+    share: np.ndarray = weight / weight.sum()
+    return share
 
 
 def alarming(log_evidence: np.ndarray, log_share: np.ndarray, log_budget: float) -> bool:

@@ -13,7 +13,7 @@ from numba import njit
 OTHER_ROWS_MIN = 10.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def r_star(scores: np.ndarray, pool: np.ndarray, window: np.ndarray) -> float:
     """Signed root of the cell multinomial, corrected for drawing without replacement; 0 where nothing can be said.
 
@@ -38,10 +38,11 @@ def r_star(scores: np.ndarray, pool: np.ndarray, window: np.ndarray) -> float:
     if variance < 1e-12:
         return 0.0
     seen = (scores * window).sum() / n
-    return _root(scores, shares, n, mean, variance, seen, low, high) / math.sqrt(rows_pool / (total - 1))
+    root = _root(scores, shares, n, mean, variance, seen, low, high)
+    return float(root / math.sqrt(rows_pool / (total - 1)))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _root(
     scores: np.ndarray, shares: np.ndarray, n: int, mean: float, variance: float, seen: float, low: float, high: float
 ) -> float:
@@ -55,12 +56,12 @@ def _root(
     w = math.copysign(math.sqrt(deviance), t)
     if abs(w) < 1e-3:
         # The limit of log(u / w) / w as both vanish.
-        return w + (shares * (scores - mean) ** 3).sum() / variance**1.5 / (6 * math.sqrt(n))
+        return float(w + (shares * (scores - mean) ** 3).sum() / variance**1.5 / (6 * math.sqrt(n)))
     u = t * math.sqrt(n * curvature)
     return w + math.log(u / w) / w
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _tilt(
     scores: np.ndarray, shares: np.ndarray, mean: float, variance: float, seen: float
 ) -> tuple[float, float, float]:

@@ -47,17 +47,19 @@ def uniforms(seeds: np.ndarray, start_ms: int) -> np.ndarray:
     time in, a thousand contrasts at once.
     """
     time = _mix(np.full(1, start_ms, np.int64).view(np.uint64))
-    return ((_mix(seeds ^ time) >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    found: np.ndarray = ((_mix(seeds ^ time) >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    return found
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _ask_all(
     scores: np.ndarray,
     place: np.ndarray,

@@ -12,7 +12,7 @@ from numba import njit
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def log_tail(k: int, n: int, successes: int, population: int, v: float) -> float:
     """Log of the shorter randomised tail: ``P(X < k) + v P(X = k)``, at or below the mean; above it, as a positive
     number, minus the log of ``P(X > k) + (1 - v) P(X = k)``. 0 where only one ``k`` is possible.
@@ -33,16 +33,16 @@ def log_tail(k: int, n: int, successes: int, population: int, v: float) -> float
             term *= (j / (successes - j + 1)) * ((failures_left + j) / (n - j + 1))
             tail += term
             j -= 1
-        return log_point + math.log(v + tail)
+        return float(log_point + math.log(v + tail))
     j = k
     while j < n and j < successes and term > 1e-17 * (tail + 1 - v):
         term *= ((successes - j) / (j + 1)) * ((n - j) / (failures_left + j + 1))
         tail += term
         j += 1
-    return -(log_point + math.log(1 - v + tail))
+    return -float(log_point + math.log(1 - v + tail))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def log_pmf(k: int, n: int, successes: int, population: int) -> float:
     """Log of the hypergeometric probability, as three binomial ones.
 
@@ -50,14 +50,11 @@ def log_pmf(k: int, n: int, successes: int, population: int) -> float:
     0.238095
     """
     p = n / population
-    return (
-        _log_binomial(k, successes, p)
-        + _log_binomial(n - k, population - successes, p)
-        - _log_binomial(n, population, p)
-    )
+    subset = _log_binomial(k, successes, p) + _log_binomial(n - k, population - successes, p)
+    return float(subset - _log_binomial(n, population, p))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _log_binomial(k: int, n: int, p: float) -> float:
     """Log of the binomial probability by Loader's saddle point (C. Loader, 2000)."""
     if k == 0:
@@ -66,10 +63,10 @@ def _log_binomial(k: int, n: int, p: float) -> float:
         return n * math.log(p)
     near = _stirling_error(n) - _stirling_error(k) - _stirling_error(n - k)
     far = _deviance(k, n * p) + _deviance(n - k, n * (1 - p))
-    return near - far - _HALF_LOG_TAU - 0.5 * (math.log(k) + math.log1p(-k / n))
+    return float(near - far - _HALF_LOG_TAU - 0.5 * (math.log(k) + math.log1p(-k / n)))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _stirling_error(n: float) -> float:
     """``log(n!)`` less Stirling's formula."""
     if n < 16:
@@ -78,7 +75,7 @@ def _stirling_error(n: float) -> float:
     return (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - m / 1188) * m) * m) * m) / n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _deviance(x: float, mean: float) -> float:
     """``x log(x / mean) + mean - x``, without cancellation where the two are close."""
     gap = x - mean
