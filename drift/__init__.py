@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from drift.backtests import backtest as backtest
     from drift.cells import Cells as Cells
     from drift.comparison import compare as compare
     from drift.count import count_rows as count_rows
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Cells": "drift.cells",
     "Reference": "drift.reference",
+    "backtest": "drift.backtests",
     "compare": "drift.comparison",
     "count_rows": "drift.count",
 }
 
-__all__ = ["Cells", "Reference", "compare", "count_rows"]
+__all__ = ["Cells", "Reference", "backtest", "compare", "count_rows"]
 
 
 def __getattr__(name: str) -> Any:

@@ -39,7 +39,7 @@ class Look(NamedTuple):
     by_column: np.ndarray
 
 
-class Detector(msgspec.Struct, kw_only=True):
+class Detector(msgspec.Struct, kw_only=True, eq=False):
     """All that the evidence of one stream of windows remembers.
 
     Parameters

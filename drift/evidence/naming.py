@@ -24,9 +24,9 @@ def shares(columns: Sequence[Cells], budget: Mapping[str, float]) -> np.ndarray:
     return share
 
 
-def alarming(log_evidence: np.ndarray, log_share: np.ndarray, log_budget: float) -> bool:
-    """Whether the evidence of all columns together has spent the budget."""
-    return bool(np.logaddexp.reduce(log_evidence + log_share) >= log_budget)
+def alarming(weighted: np.ndarray, log_budget: float) -> bool:
+    """Whether the evidence of some columns together has spent the budget; see `named` for ``weighted``."""
+    return bool(np.logaddexp.reduce(weighted) >= log_budget)
 
 
 def named(weighted: np.ndarray, log_budget: float, known: Sequence[int], least: int = 0) -> list[int]:

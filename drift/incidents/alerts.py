@@ -1,0 +1,100 @@
+"""An incident, and the alerts that tell of it."""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from drift.incidents import sentences
+from drift.incidents.levels import moved_levels
+from drift.incidents.moved import Moved
+from drift.incidents.scene import Scene, evidence_of
+from streams.records import Alert, IncidentEvent, MovedColumn, Severity
+
+
+class Incident(msgspec.Struct, kw_only=True, eq=False):
+    """What a person is told about: columns that moved at one time.
+
+    ``start`` is the number of the window that the first change began with; ``told`` counts the alerts so far, and
+    ``last`` is the latest; ``paged`` says that a person has been told to look, ``severity`` how urgently.
+    """
+
+    number: int
+    start: int
+    moved: list[Moved]
+    paged: bool = False
+    severity: Severity = "watch"
+    told: int = 0
+    last: Alert | None = None
+
+
+def alert(
+    scene: Scene, incident: Incident, event: IncidentEvent, page: bool, text: str, left: Sequence[Moved] = ()
+) -> Alert:
+    """Tell of an incident: one event of its life, with all that is needed to recompute it.
+
+    ``left`` are the columns that have just left an incident that is now empty.
+    """
+    incident.told += 1
+    several = sorted(incident.moved or left, key=lambda moved: -moved.log_evidence)
+    name = f"{scene.model}-{incident.number}"
+    incident.last = Alert(
+        id=f"{name}/{incident.told}",
+        incident=name,
+        event=event,
+        model=scene.model,
+        version=scene.version,
+        segment=scene.segment,
+        ts=scene.end,
+        window_start=scene.start,
+        window_end=scene.end,
+        kind=sentences.kind(scene, several),
+        severity=incident.severity,
+        page=page,
+        columns=[_column(scene, moved) for moved in several],
+        change_point=several[0].change_point,
+        change_point_low=several[0].low,
+        change_point_high=several[0].high,
+        evidence=evidence_of(_together(several)),
+        budget=scene.watch.false_alarm_every,
+        reference=scene.yard.reference.id,
+        epoch=scene.epoch,
+        text=text,
+    )
+    return incident.last
+
+
+def said(incident: Incident, text: str) -> bool:
+    """Whether an incident's latest alert said just that."""
+    return incident.last is not None and incident.last.text == text
+
+
+def farewell(incident: Incident, ts: int, text: str) -> Alert:
+    """Close an incident for a reason that is no window's, at event time ``ts``."""
+    assert incident.last is not None, incident
+    incident.told += 1
+    name = f"{incident.last.incident}/{incident.told}"
+    return msgspec.structs.replace(incident.last, id=name, event="close", page=False, ts=ts, text=text)
+
+
+def _together(several: Sequence[Moved]) -> float:
+    top = max(moved.log_evidence for moved in several)
+    return top + math.log(sum(math.exp(moved.log_evidence - top) for moved in several))
+
+
+def _column(scene: Scene, moved: Moved) -> MovedColumn:
+    cells, effect, stretch = scene.yard.reference.columns[moved.column], moved.effect(scene), moved.stretch(scene)
+    return MovedColumn(
+        name=cells.name,
+        role=cells.role,
+        statistic=effect.statistic,
+        effect=effect.value,
+        effect_low=effect.low,
+        effect_high=effect.high,
+        tolerance=scene.tolerance(moved.column),
+        evidence=evidence_of(moved.log_evidence),
+        n=int(stretch.sum()),
+        change_point=moved.change_point,
+        levels=moved_levels(scene, moved),
+        counts=stretch.tolist(),
+    )

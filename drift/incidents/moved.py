@@ -1,0 +1,160 @@
+"""A column that an incident names: since when, how far, and whether it has come back."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from drift.cells import Cells
+from drift.incidents.scene import Scene
+from drift.statistics import Effect
+from drift.statistics.effect import Z95
+from drift.tolerances import tolerance
+
+#: A move back towards the reference settles over so many rows before anything is said about it.
+SETTLE_ROWS = 3_000
+#: Whether a column is back is judged on pools of at least so many windows and rows, and so often in a row.
+POOL_WINDOWS, POOL_ROWS, POOLS_QUIET = 3, 3_000, 3
+
+
+class Moved(msgspec.Struct, kw_only=True, eq=False):
+    """What an incident remembers of a column.
+
+    Parameters
+    ----------
+    column
+        Its position in the reference.
+    start
+        Number of the window that its change began with.
+    change_point, low, high
+        The same as event time in ms, and an interval.
+    base
+        Counts of all windows before that one, int64 [cells of all columns].
+    mixed
+        Counts up to the next start that was kept, int64 [its cells]: the change lies before it.
+    before
+        Counts of what it was compared with: its regime before the change, int64 [its cells].
+    log_evidence
+        When it was named.
+    again
+        It has changed again since, and what that means is not settled.
+    pooled, pool_windows, pools_quiet
+        Its rows since the last pool was judged, int64 [its cells]; the windows in them; pools in a row that were back.
+    """
+
+    column: int
+    start: int
+    change_point: int
+    low: int
+    high: int
+    base: np.ndarray
+    mixed: np.ndarray
+    before: np.ndarray
+    log_evidence: float
+    again: bool = False
+    pooled: np.ndarray
+    pool_windows: int = 0
+    pools_quiet: int = 0
+
+    @classmethod
+    def named(cls, scene: Scene, column: int) -> "Moved":
+        """Name a column at its change point, and let its evidence begin anew."""
+        detector, cells = scene.detector, scene.yard.cells(column)
+        point = detector.change_point(scene.look, column)
+        base = detector.counts_before[point.at].copy()
+        stretch = detector.counts[cells] - base[cells]
+        moved = cls(
+            column=column,
+            start=int(detector.starts[point.at]),
+            change_point=int(detector.starts_ms[point.at]),
+            low=int(detector.starts_ms[point.low]),
+            high=int(detector.starts_ms[point.high]),
+            base=base,
+            mixed=detector.counts_before[min(point.at + 1, len(detector.starts) - 1), cells].copy(),
+            before=detector.pool[cells] - stretch,
+            log_evidence=float(scene.weighted[column]),
+            pooled=np.zeros_like(stretch),
+        )
+        detector.begin_anew(column, cells, point.at)
+        return moved
+
+    def anew(self, scene: Scene) -> "Moved":
+        """Date its latest change: what it was compared with since it was named is left behind."""
+        later = Moved.named(scene, self.column)
+        later.again, later.log_evidence = True, max(self.log_evidence, later.log_evidence)
+        return later
+
+    def stretch(self, scene: Scene) -> np.ndarray:
+        """Counts since the change point, int64 [its cells]."""
+        cells = scene.yard.cells(self.column)
+        found: np.ndarray = scene.detector.counts[cells] - self.base[cells]
+        return found
+
+    def present(self, scene: Scene) -> np.ndarray:
+        """Counts once the change was surely over, int64 [its cells]; of the whole stretch where that was just now."""
+        found: np.ndarray = scene.detector.counts[scene.yard.cells(self.column)] - self.mixed
+        return found if found.sum() < self.stretch(scene).sum() else self.stretch(scene)
+
+    def effect(self, scene: Scene) -> Effect:
+        """Effect since the change point, against the fixed reference."""
+        return scene.yard.effect(self.column, self.stretch(scene))
+
+    def drifted(self, scene: Scene) -> bool:
+        """Whether the effect, or the rate of a cell that should be empty, is above its tolerance as it stands."""
+        if self.effect(scene).value > scene.tolerance(self.column):
+            return True
+        return any(now > limit for now, _, limit in self._rates(scene))
+
+    def material(self, scene: Scene) -> bool:
+        """Whether it is above its tolerance for certain, and no way back: then a person is told."""
+        if self.returning(scene):
+            return False
+        if self.effect(scene).low > scene.tolerance(self.column):
+            return True
+        return any(low > limit for _, low, limit in self._rates(scene))
+
+    def _rates(self, scene: Scene) -> Iterator[tuple[float, float, float]]:
+        """Share, its lower bound, and the share that is too much, of null, unseen and infinite values."""
+        cells, now = scene.yard.reference.columns[self.column], self.stretch(scene)
+        was = scene.yard.reference.counts[scene.yard.cells(self.column)]
+        rows = int(now.sum())
+        for cell in amiss(cells):
+            share = (now[cell] + 1) / (rows + 2)
+            reach = Z95 * np.sqrt(scene.yard.design_effects[self.column] * share * (1 - share) / (rows + 2))
+            limit = was[cell] / was.sum() + tolerance(scene.watch, "rate")
+            yield float(now[cell] / rows), float(share - reach), float(limit)
+
+    def returning(self, scene: Scene) -> bool:
+        """Whether the change led from somewhere else nearer to the reference."""
+        before = scene.yard.effect(self.column, self.before).value
+        return before > scene.tolerance(self.column) / 2 and self.effect(scene).value < before
+
+    def settled(self, scene: Scene) -> bool:
+        """Whether enough rows have come since the change to speak of a return."""
+        return int(self.stretch(scene).sum()) >= SETTLE_ROWS
+
+    def back(self, scene: Scene) -> bool:
+        """Whether what came since the change is like the reference."""
+        return self.effect(scene).value < scene.tolerance(self.column) / 2
+
+    def elsewhere(self, scene: Scene) -> bool:
+        """Whether it is now materially far from its regime before, for certain."""
+        moved = scene.yard.effect(self.column, self.stretch(scene), self.before)
+        return moved.low > scene.tolerance(self.column)
+
+    def rest(self, scene: Scene) -> bool:
+        """Pool this window; whether pool after pool has been like the reference."""
+        self.pooled = self.pooled + scene.window[scene.yard.cells(self.column)]
+        self.pool_windows += 1
+        if self.pool_windows < POOL_WINDOWS or self.pooled.sum() < POOL_ROWS:
+            return False
+        quiet = scene.yard.effect(self.column, self.pooled).value < scene.tolerance(self.column) / 2
+        self.pools_quiet = self.pools_quiet + 1 if quiet else 0
+        self.pooled, self.pool_windows = np.zeros_like(self.pooled), 0
+        return self.pools_quiet >= POOLS_QUIET
+
+
+def amiss(cells: Cells) -> tuple[int, ...]:
+    """Cells of values that something went wrong with: null, unseen, infinite."""
+    found = (cells.null, cells.unseen, cells.minus_inf, cells.plus_inf)
+    return tuple(cell for cell in found if cell is not None)

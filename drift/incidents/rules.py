@@ -1,0 +1,151 @@
+"""The rules of an incident's life: named by evidence, paged by effect, closed when it is long back."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from drift.evidence import alarming, named
+from drift.incidents import sentences
+from drift.incidents.alerts import Incident, alert, farewell, said
+from drift.incidents.moved import Moved
+from drift.incidents.scene import Scene
+from streams.records import Alert, Severity
+
+#: Change points no further apart than so many windows share an incident; or than half their age.
+TOGETHER_WINDOWS = 2
+
+
+@dataclass(eq=False)
+class News:
+    """What one window changed in one incident."""
+
+    incident: Incident
+    opened: bool = False
+    page: bool = False
+    joined: list[Moved] = field(default_factory=list)
+    back: list[Moved] = field(default_factory=list)
+    onward: list[Moved] = field(default_factory=list)
+    still: list[Moved] = field(default_factory=list)
+
+
+class Incidents(msgspec.Struct, eq=False):
+    """The open incidents of a model version.
+
+    A window is taken in four steps, and every incident that they changed is told of once:
+
+    1. A named column that changes again is on its way back, or somewhere new (another incident), or still moving.
+    2. Other columns that have changed are named; they join an incident of the same time, or open one.
+    3. A column that has long been like the reference leaves; the last one closes the incident.
+    4. The first effect that is above its tolerance for certain pages.
+    """
+
+    open: list[Incident] = []
+
+    def take(self, scene: Scene, number: Callable[[], int]) -> list[Alert]:
+        """Take a window; returns what is to be told. ``number`` gives the next incident's number."""
+        news = {incident.number: News(incident) for incident in self.open}
+        known = [moved.column for moved in self._all()]
+        onward = self._change_again(scene, len(known), news)
+        self._place(scene, onward + _name(scene, known), news, number)
+        self._rest(scene, news)
+        for incident in self.open:
+            news[incident.number].page = _pages(scene, incident)
+        self.open = [incident for incident in self.open if incident.moved]
+        return [told for told_of in news.values() for told in _tell(scene, told_of)]
+
+    def moved(self, column: int) -> Moved | None:
+        """What is known of a column, if an open incident names it."""
+        return next((moved for moved in self._all() if moved.column == column), None)
+
+    def close_all(self, ts: int, why: str) -> list[Alert]:
+        """Close what is open, for a reason that is no window's."""
+        alerts = [farewell(incident, ts, why) for incident in self.open]
+        self.open = []
+        return alerts
+
+    def _all(self) -> list[Moved]:
+        return [moved for incident in self.open for moved in incident.moved]
+
+    def _change_again(self, scene: Scene, known: int, news: dict[int, News]) -> list[Moved]:
+        """Look again at the named columns; returns those that want an incident of their own."""
+        onward: list[Moved] = []
+        for incident in self.open:
+            of, kept = news[incident.number], []
+            for moved in incident.moved:
+                changed = scene.weighted[moved.column] >= scene.log_budget - math.log(known)
+                kept.append(moved.anew(scene) if changed else moved)
+            for moved in [moved for moved in kept if moved.again]:
+                if not _together(scene, incident, moved) and not moved.returning(scene) and moved.elsewhere(scene):
+                    of.onward.append(moved)
+                elif moved.settled(scene):
+                    (of.back if moved.back(scene) else of.still).append(moved)
+                moved.again = not (moved in of.onward or moved.settled(scene))
+            incident.moved = [moved for moved in kept if moved not in of.onward and moved not in of.back]
+            onward += of.onward
+        return onward
+
+    def _place(self, scene: Scene, found: list[Moved], news: dict[int, News], number: Callable[[], int]) -> None:
+        """Put each column into the incident of its time."""
+        for moved in found:
+            homes = (incident for incident in self.open if incident.moved and _together(scene, incident, moved))
+            home = next(homes, None)
+            if home is None:
+                home = Incident(number=number(), start=moved.start, moved=[])
+                self.open.append(home)
+                news[home.number] = News(home, opened=True)
+            home.moved.append(moved)
+            news[home.number].joined.append(moved)
+
+    def _rest(self, scene: Scene, news: dict[int, News]) -> None:
+        for incident in self.open:
+            of = news[incident.number]
+            back = [moved for moved in incident.moved if moved not in of.joined and moved.rest(scene)]
+            incident.moved = [moved for moved in incident.moved if moved not in back]
+            of.back += back
+
+
+def _name(scene: Scene, known: list[int]) -> list[Moved]:
+    """Name columns that have changed; those that were named before this window are no news."""
+    others = [column for column in range(len(scene.weighted)) if column not in known]
+    least = 1 if others and alarming(scene.weighted[others], scene.log_budget) else 0
+    if not least and not known:
+        return []
+    return [Moved.named(scene, column) for column in named(scene.weighted, scene.log_budget, known, least)]
+
+
+def _pages(scene: Scene, incident: Incident) -> bool:
+    """Whether a person is to be told now: when the first column is materially away, and if the harm grows."""
+    material = [moved for moved in incident.moved if moved.material(scene)]
+    if not material:
+        return False
+    severity: Severity = "warning" if sentences.kind(scene, material) == "prediction" else "watch"
+    if incident.paged and (severity == incident.severity or incident.severity == "warning"):
+        return False
+    incident.paged, incident.severity = True, severity
+    return True
+
+
+def _tell(scene: Scene, news: News) -> Iterator[Alert]:
+    """Tell of one incident what is new; what was said before is not said again."""
+    incident, left = news.incident, news.back + news.onward
+    if not incident.moved:
+        yield alert(scene, incident, "close", False, sentences.farewell(scene, news.back, news.onward), left)
+        return
+    text = sentences.headline(scene, incident.moved)
+    if news.opened:
+        yield alert(scene, incident, "open", False, text + sentences.immaterial(scene, incident.moved))
+    if news.page:
+        yield alert(scene, incident, "update", True, text)
+    elif (news.joined or news.still) and not news.opened and not said(incident, text):
+        yield alert(scene, incident, "update", False, text)
+    elif left:
+        text = sentences.farewell(scene, news.back, news.onward) + sentences.remaining(scene, incident.moved)
+        yield alert(scene, incident, "update", False, text)
+
+
+def _together(scene: Scene, incident: Incident, moved: Moved) -> bool:
+    """Whether a change is of an incident's time: change points within two windows, or half their age."""
+    age = scene.number - min(incident.start, moved.start)
+    return abs(incident.start - moved.start) <= max(TOGETHER_WINDOWS, age / 2)

@@ -1,0 +1,172 @@
+"""The judge: counts in; reports, alerts and retraining orders out. One judge decides all there is to decide of a model.
+
+It reads `counts` and nothing else, so the order of that one partition is the record of what was known when. It folds
+message by message: how they were cut into blocks changes nothing, and a snapshot taken anywhere goes on as if nothing
+had happened. What counts of different source partitions arrive in between each other changes no evidence, no alert,
+and no report's last revision.
+"""
+
+import itertools
+from collections.abc import Callable
+
+import msgspec
+
+from drift.catalogue import Catalogue, Unwatched
+from drift.freeze import freeze, thaw
+from drift.incidents import rfc3339
+from drift.watched import Told, Watched, Yards
+from drift.yardstick import Yardstick
+from streams.block import Block
+from streams.codec import Refusal
+from streams.dead_letters import dead_letter
+from streams.records import FORMAT, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
+from streams.stage import Effects, Publish
+
+SNAPSHOT_FORMAT = 1
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """The judge's whole memory: its models, by name."""
+
+    format: int = SNAPSHOT_FORMAT
+    models: dict[str, Watched] = {}
+
+
+class SnapshotFormatError(RuntimeError):
+    """A snapshot that this version cannot read, or whose reference is gone."""
+
+
+class Judge:
+    """Judges the models of one partition of `counts`.
+
+    Parameters
+    ----------
+    catalogue
+        Finds the reference of a model version.
+    say
+        Spells an event time in the texts of alerts.
+    """
+
+    def __init__(self, catalogue: Catalogue, say: Callable[[int], str] = rfc3339) -> None:
+        self._catalogue = catalogue
+        self._say = say
+        self._yards: dict[tuple[str, str], Yardstick] = {}
+        self.models: dict[str, Watched] = {}
+
+    def fold(self, block: Block) -> Effects:
+        """Judge a block of `counts`; a message that cannot be read or fits no reference is a dead letter."""
+        publish: list[Publish] = []
+        for at, value in enumerate(block.values):
+            try:
+                publish += map(_publication, self.take(msgspec.msgpack.decode(value or b"", type=CountsMessage)))
+            except (msgspec.MsgspecError, MisfitError) as error:
+                publish.append(dead_letter(block, Refusal(at, "undecodable", "$", str(error)), "judge"))
+        return Effects(publish)
+
+    def take(self, message: CountsMessage) -> list[Told]:
+        """Judge one message; returns what is to be told.
+
+        Raises
+        ------
+        MisfitError
+            It has another format number, or was counted over another reference.
+        """
+        if message.format != FORMAT:
+            raise MisfitError(f"counts format {message.format}, this version reads {FORMAT}; upgrade the monitor")
+        if isinstance(message, PartialCounts | LabelSums) and not self._fits(message):
+            return []
+        watched = self.models.get(message.model)
+        if watched is None:
+            watched = self.models[message.model] = Watched(model=message.model)
+        yards = self._yards_of(message.model)
+        match message:
+            case PartialCounts():
+                return watched.take_counts(message, yards, self._say)
+            case LabelSums():
+                return watched.take_labels(message, yards)
+            case Idle():
+                return watched.take_idle(message, yards, self._say)
+            case RouteCopy():
+                return watched.take_route(message)
+
+    def finish(self) -> list[Told]:
+        """Close every open window, at the end of a closed range; a live judge never does."""
+        several = (self.models[name].finish(self._yards_of(name), self._say) for name in sorted(self.models))
+        return list(itertools.chain.from_iterable(several))
+
+    def snapshot(self) -> bytes:
+        """All that is remembered, as bytes with a format number."""
+        return freeze(Snapshot(models=self.models))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go on from a snapshot.
+
+        Raises
+        ------
+        SnapshotFormatError
+            Another format number, or a version's reference is not the one that was judged by.
+        """
+        number = msgspec.msgpack.decode(snapshot, type=_Numbered).format
+        if number != SNAPSHOT_FORMAT:
+            raise SnapshotFormatError(
+                f"judge snapshot format {number}, this version reads {SNAPSHOT_FORMAT}; "
+                "start the version that wrote it, or the one that upgrades it"
+            )
+        models = thaw(snapshot, Snapshot).models
+        for name, watched in models.items():
+            for (version, _), lane in watched.lanes.items():
+                found = self._yard(name, version).reference.id
+                if found != lane.reference:
+                    raise SnapshotFormatError(
+                        f"{name} {version} was judged by reference {lane.reference}, the registry has {found}; "
+                        "put the old one back, or register the new one as a new version"
+                    )
+        self.models = models
+
+    def _fits(self, message: PartialCounts | LabelSums) -> bool:
+        """Whether a message's version is watched, by the reference that it was counted over."""
+        try:
+            reference = self._yard(message.model, message.version).reference
+        except Unwatched:
+            return False
+        if message.reference != reference.id:
+            raise MisfitError(
+                f"counts of {message.model} {message.version} over reference {message.reference}, "
+                f"it is judged by {reference.id}; register a new reference as a new version"
+            )
+        return True
+
+    def _yard(self, model: str, version: str) -> Yardstick:
+        if (model, version) not in self._yards:
+            self._yards[model, version] = Yardstick(self._catalogue(model, version))
+        return self._yards[model, version]
+
+    def _yards_of(self, model: str) -> Yards:
+        return lambda version: self._yard(model, version)
+
+
+class MisfitError(ValueError):
+    """A counts message that the judge cannot use."""
+
+
+class _Numbered(msgspec.Struct):
+    format: int
+
+
+def _publication(said: Told) -> Publish:
+    topic, kind, name = _address(said)
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", name.encode()),
+        ("ce_type", f"driftline.{kind}.v1".encode()),
+        ("ce_source", b"driftline/judge"),
+    ]
+    return Publish(topic, msgspec.json.encode(said), key=said.model.encode(), headers=headers)
+
+
+def _address(said: Told) -> tuple[str, str, str]:
+    """Topic, kind and id of what is told."""
+    if isinstance(said, Report):
+        place = f"{said.model}/{said.version}/{said.segment}/{said.window_start}/{said.revision}"
+        return "reports", "report", place
+    return ("alerts", "alert", said.id) if isinstance(said, Alert) else ("retraining", "order", said.id)

@@ -1,0 +1,112 @@
+"""A lane: the windows, the evidence and the incidents of one model version and segment."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from drift import window_report
+from drift.evidence import Detector
+from drift.incidents import Incidents, Scene, evidence_of
+from drift.window_report import Verdict
+from drift.windows import Closed, Span, Windows
+from drift.yardstick import Yardstick
+from streams.records import Alert, Report, Watch
+
+#: A closed window's report leaves again at once when so many rows in a hundred are new; else with the next window.
+RESTATE_PERCENT = 5
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds when a window closes: whose it is, how it is watched, and whether it may open incidents."""
+
+    model: str
+    version: str
+    segment: str
+    epoch: int
+    watch: Watch
+    opens: bool
+    say: Callable[[int], str]
+
+
+class Lane(msgspec.Struct, kw_only=True, eq=False):
+    """One model version and segment.
+
+    Evidence and incidents are those of all rows; a segment of them has reports with effects alone.
+    """
+
+    reference: str
+    windows: Windows
+    detector: Detector | None
+    incidents: Incidents
+
+    @classmethod
+    def begin(cls, yard: Yardstick, segment: str) -> "Lane":
+        """Begin with nothing but the reference."""
+        detector = None if segment else Detector.over(yard.asked, yard.reference.counts)
+        return cls(reference=yard.reference.id, windows=Windows(), detector=detector, incidents=Incidents())
+
+    def close(self, yard: Yardstick, rule: Rule, span: Span, number: Callable[[], int]) -> tuple[Report, list[Alert]]:
+        """Close the next window: evidence by its timely rows, the report by all."""
+        timely, late, labels = self.windows.take(span)
+        sums = timely if late is None else timely + late
+        alerts: list[Alert] = []
+        verdicts: dict[str, Verdict] = {}
+        total = 0.0
+        if self.detector is not None:
+            look = self.detector.take(yard.asked, yard.spread, timely.cells, timely.rows, span.start)
+            scene = Scene(
+                model=rule.model,
+                version=rule.version,
+                segment=rule.segment,
+                epoch=rule.epoch,
+                yard=yard,
+                watch=rule.watch,
+                detector=self.detector,
+                look=look,
+                start=span.start,
+                end=span.end,
+                window=timely.cells,
+                say=rule.say,
+            )
+            total = evidence_of(scene.log_total)
+            if rule.opens:
+                alerts = self.incidents.take(scene, number)
+            verdicts = self._verdicts(scene)
+        report = Report(
+            model=rule.model,
+            version=rule.version,
+            segment=rule.segment,
+            window_start=span.start,
+            window_end=span.end,
+            rows=sums.rows,
+            late_rows=0 if late is None else late.rows,
+            reference=self.reference,
+            evidence=total,
+            budget=rule.watch.false_alarm_every,
+            columns=window_report.columns(yard, rule.watch, sums, verdicts),
+            performance=window_report.performance(yard, sums, labels),
+        )
+        self.windows.closed.append(Closed(span=span, sums=sums, labels=labels, report=report))
+        return report, alerts
+
+    def _verdicts(self, scene: Scene) -> dict[str, Verdict]:
+        """Each column's evidence in this window: while an incident names it, at least what it was named for."""
+        found = {}
+        for column, cells in enumerate(scene.yard.reference.columns):
+            log_evidence, moved = float(scene.weighted[column]), self.incidents.moved(column)
+            if moved is None:
+                found[cells.name] = Verdict(evidence_of(log_evidence), False)
+            else:
+                highest = max(log_evidence, moved.log_evidence)
+                found[cells.name] = Verdict(evidence_of(highest), moved.drifted(scene))
+        return found
+
+    def restate(self, yard: Yardstick, watch: Watch, window: Closed | None = None) -> list[Report]:
+        """Reports to tell again: of one window if it has changed by much, or of all that have changed at all."""
+        if window is not None:
+            due = [window] if window.untold * 100 >= window.sums.rows * RESTATE_PERCENT else []
+        else:
+            due = [window for window in self.windows.closed if window.untold]
+        for changed in due:
+            window_report.restate(yard, watch, changed)
+        return [changed.report for changed in due]

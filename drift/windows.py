@@ -1,0 +1,191 @@
+"""Windows of event time: which minutes make one, when it closes, and where a straggler belongs.
+
+Minutes are the atoms. When the watermark has passed a window's end and the allowed lateness, its minutes close as
+one; a window with too few rows takes the next one in. Rows and labels that come for a closed window restate its
+report. Nothing here depends on the order in which different partitions' counts arrive.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from drift.sums import Sums
+from streams.records import Report, Watch
+
+#: A closed window may be restated until the watermark is this many label waits past its end.
+RESTATE_WAITS = 2
+
+
+class Span(NamedTuple):
+    """An interval of event time in ms, end excluded."""
+
+    start: int
+    end: int
+
+
+class Source(msgspec.Struct):
+    """What is known of one source topic: how far each partition's event time has come, and which are idle."""
+
+    partitions: int
+    reached: dict[int, int] = {}
+    idle: set[int] = set()
+
+    def hear(self, partition: int, partitions: int, watermark_ms: int | None) -> None:
+        """A partition speaks; its watermark only grows."""
+        self.partitions = max(self.partitions, partitions)
+        self.idle.discard(partition)
+        if watermark_ms is not None:
+            self.reached[partition] = max(watermark_ms, self.reached.get(partition, watermark_ms))
+
+    def fall_silent(self, partition: int, partitions: int) -> None:
+        """A partition leaves the watermark's minimum until it speaks again."""
+        self.partitions = max(self.partitions, partitions)
+        self.idle.add(partition)
+
+
+def watermark(sources: Iterable[Source]) -> int | None:
+    """Event time that all partitions have passed, or None before all have spoken.
+
+    Idle partitions wait for nobody; where all are idle, the furthest one counts.
+
+    >>> watermark([Source(3, {0: 50, 1: 70}, {2})]), watermark([Source(3, {0: 50, 1: 70})])
+    (50, None)
+    """
+    reached: list[int | None] = []
+    furthest: list[int] = []
+    for source in sources:
+        reached += [source.reached.get(p) for p in range(source.partitions) if p not in source.idle]
+        furthest += source.reached.values()
+    if not reached:
+        return max(furthest, default=None)
+    known = [time for time in reached if time is not None]
+    return min(known) if len(known) == len(reached) else None
+
+
+class Closed(msgspec.Struct, kw_only=True, eq=False):
+    """A closed window: all that restating its report needs.
+
+    ``sums`` includes late rows; ``labels`` are its label sums so far; ``untold`` counts the late rows and labels that
+    came since the report last left, and ``rows_changed`` says that its columns must be computed again.
+    """
+
+    span: Span
+    sums: Sums
+    labels: np.ndarray | None
+    report: Report
+    untold: int = 0
+    rows_changed: bool = False
+
+
+class Windows(msgspec.Struct, kw_only=True, eq=False):
+    """The windows of one model version and segment.
+
+    Parameters
+    ----------
+    minutes
+        Open minutes' timely rows, by the minute's start.
+    late, labels
+        Late rows' sums and label sums that wait for their window to close, by minute.
+    closed
+        Closed windows that may still be restated, oldest first.
+    edge
+        End of the last closed window.
+    forgotten
+        End of the last window that may no more be restated; what comes for it is counted in ``rows_too_late``.
+    """
+
+    minutes: dict[int, Sums] = {}
+    late: dict[int, Sums] = {}
+    labels: dict[int, np.ndarray] = {}
+    closed: list[Closed] = []
+    edge: int | None = None
+    forgotten: int | None = None
+    rows_too_late: int = 0
+
+    def add_rows(self, minute: int, sums: Sums, late: bool) -> Closed | None:
+        """Add a minute's rows; returns the closed window that they restate, if any.
+
+        Late rows stay apart from timely ones even while their window is open: whether it is depends on other
+        partitions, and no decision may.
+        """
+        if not late and (self.edge is None or minute >= self.edge):
+            held = self.minutes.get(minute)
+            self.minutes[minute] = sums if held is None else held + sums
+            return None
+        if self.edge is None or minute >= self.edge:
+            held = self.late.get(minute)
+            self.late[minute] = sums if held is None else held + sums
+            return None
+        window = self._covering(minute)
+        if window is None:
+            self.rows_too_late += sums.rows
+            return None
+        window.sums = window.sums + sums
+        window.report = msgspec.structs.replace(window.report, late_rows=window.report.late_rows + sums.rows)
+        window.untold += sums.rows
+        window.rows_changed = True
+        return window
+
+    def add_labels(self, minute: int, cells: np.ndarray) -> Closed | None:
+        """Add label sums, int64 [score cells, 4]; returns the closed window that they restate, if any."""
+        if self.edge is None or minute >= self.edge:
+            held = self.labels.get(minute)
+            self.labels[minute] = cells if held is None else held + cells
+            return None
+        window = self._covering(minute)
+        changed = max(1, int(np.abs(cells[:, 0]).sum()))
+        if window is None:
+            self.rows_too_late += changed
+            return None
+        window.labels = cells if window.labels is None else window.labels + cells
+        window.untold += changed
+        return window
+
+    def _covering(self, minute: int) -> Closed | None:
+        """The closed window that holds a minute, or the next one if it lies between two."""
+        if self.forgotten is not None and minute < self.forgotten:
+            return None
+        return next((window for window in self.closed if window.span.end > minute), None)
+
+    def ready(self, watch: Watch, watermark_ms: int | None) -> Span | None:
+        """The next window to close, if the watermark lets it; None asks for the last one, whatever it holds."""
+        if not self.minutes:
+            return None
+        ordered = sorted(self.minutes)
+        start = ordered[0] // watch.window_ms * watch.window_ms
+        if self.edge is not None:
+            start = max(start, self.edge)
+        end, rows = start, 0
+        for minute in ordered:
+            if minute >= end:
+                if rows >= watch.window_rows_min and end > start:
+                    break
+                end = (minute // watch.window_ms + 1) * watch.window_ms
+                if watermark_ms is not None and end + watch.lateness_ms_max > watermark_ms:
+                    return None
+            rows += self.minutes[minute].rows
+        starved = rows < watch.window_rows_min
+        return None if starved and watermark_ms is not None else Span(start, end)
+
+    def take(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
+        """Remove a window's timely rows, late rows and label sums, and move the edge to its end."""
+        self.edge = span.end
+        timely, late, labels = (_drain(held, span.end) for held in (self.minutes, self.late, self.labels))
+        assert timely is not None, span
+        return timely, late, labels
+
+    def forget(self, watch: Watch, watermark_ms: int) -> None:
+        """Drop closed windows that are too old to be restated."""
+        until = watermark_ms - watch.lateness_ms_max - RESTATE_WAITS * watch.label_wait_ms_max
+        while self.closed and self.closed[0].span.end <= until:
+            self.forgotten = self.closed.pop(0).span.end
+
+
+def _drain(held: dict[int, Any], end: int) -> Any:
+    total = None
+    for minute in sorted(minute for minute in held if minute < end):
+        part = held.pop(minute)
+        total = part if total is None else total + part
+    return total

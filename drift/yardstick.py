@@ -1,0 +1,57 @@
+"""The yardstick: what a reference is measured with, laid out once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from drift.contrasts import Contrasts, contrasts
+from drift.reference import Reference
+from drift.statistics import Effect, effect
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """A reference with its contrasts and design effects."""
+
+    reference: Reference
+
+    @cached_property
+    def asked(self) -> Contrasts:
+        """The contrasts of all columns."""
+        return contrasts(self.reference.columns, self.reference.counts)
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """Root of each contrast's design effect, float64 [contrasts]."""
+        root: np.ndarray = np.sqrt(self._design_effects)
+        return root
+
+    @cached_property
+    def design_effects(self) -> np.ndarray:
+        """Design effect of each column's effect, [columns]: its indicators', weighted by their variances."""
+        rows = self.reference.counts
+        found = np.ones(len(self.reference.columns))
+        for column in range(len(found)):
+            span = slice(self.asked.span[column], self.asked.span[column + 1])
+            indicator = self.asked.indicator[span]
+            shares = self.asked.matrix(column)[indicator] @ rows[self.cells(column)] / max(1, self.reference.rows)
+            weight = shares * (1 - shares)
+            if weight.sum() > 0:
+                found[column] = np.average(self._design_effects[span][indicator], weights=weight)
+        return found
+
+    @cached_property
+    def _design_effects(self) -> np.ndarray:
+        held = self.reference.design_effects
+        assert len(held) in (0, len(self.asked)), (len(held), len(self.asked))
+        return held if len(held) else np.ones(len(self.asked))
+
+    def cells(self, column: int) -> slice:
+        """Where a column's cells lie in a flat count array."""
+        return slice(int(self.reference.offsets[column]), int(self.reference.offsets[column + 1]))
+
+    def effect(self, column: int, current: np.ndarray, base: np.ndarray | None = None) -> Effect:
+        """Effect of a column's counts against the reference, or against other counts of the same cells."""
+        was = self.reference.counts[self.cells(column)] if base is None else base
+        return effect(self.reference.columns[column].kind, was, current, float(self.design_effects[column]))
