@@ -176,6 +176,7 @@ def _bars(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
         height=_BAR_PX * len(cells) + 40,
         hovermode="y unified",
         legend={"traceorder": "reversed"},
+        margin={"b": 0},
     )
     top = float(shown[["reference", "current"]].max().max()) if len(shown) else 1.0
     figure.update_xaxes(showgrid=False, showticklabels=False, range=[0, top * 1.2])

@@ -21,7 +21,7 @@ WITH
         SELECT sumForEachMerge(cells) AS seen
         FROM counts_by_minute
         WHERE model = ${model:singlequote} AND segment = '' AND $__timeFilter_ms(minute)
-            AND reference = (SELECT reference FROM profile)
+            AND reference IN (SELECT reference FROM profile)
             AND minute >= (SELECT if(count() = 0, $__fromTime_ms, toStartOfMinute(max(since))) FROM moved)
     )
 SELECT

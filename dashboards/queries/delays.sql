@@ -1,17 +1,20 @@
 -- Newest event time that each station has put into the store, against the newest prediction.
 WITH stations AS
 (
-    SELECT 1 AS place, 'predicted' AS station, max(ts) AS newest FROM predictions WHERE $__timeFilter_ms(ts)
+    SELECT 1 AS place, 'predicted' AS station, max(ts) AS newest
+    FROM predictions WHERE $__timeFilter_ms(ts) HAVING count() > 0
     UNION ALL
-    SELECT 2, 'counted', max(minute) + INTERVAL 1 MINUTE FROM counts_by_minute WHERE $__timeFilter_ms(minute)
+    SELECT 2, 'counted', max(minute) + INTERVAL 1 MINUTE
+    FROM counts_by_minute WHERE $__timeFilter_ms(minute) HAVING count() > 0
     UNION ALL
-    SELECT 3, 'judged', max(window_end) FROM report_rows WHERE $__timeFilter_ms(window_end)
+    SELECT 3, 'judged', max(window_end)
+    FROM report_rows WHERE $__timeFilter_ms(window_end) HAVING count() > 0
     UNION ALL
-    SELECT 4, 'labelled', max(ts) FROM outcomes WHERE $__timeFilter_ms(ts)
+    SELECT 4, 'labelled', max(ts)
+    FROM outcomes WHERE $__timeFilter_ms(ts) HAVING count() > 0
 )
 SELECT
     station, newest,
-    greatest(0, dateDiff('millisecond', newest, (SELECT newest FROM stations WHERE place = 1))) / 1000 AS behind_s
+    greatest(0, dateDiff('millisecond', newest, (SELECT max(newest) FROM stations WHERE place <= 2))) / 1000 AS behind_s
 FROM stations
-WHERE newest > toDateTime64(0, 3, 'UTC')
 ORDER BY place

@@ -50,8 +50,8 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, css)
 
     def text(self, css: str) -> str:
-        """Text of the first such element."""
-        return str(self.find(css)[0].text)
+        """Text of the first such element; empty where there is none."""
+        return str(self.driver.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", css))
 
     def until(self, true: Callable[[], Any], what: str, seconds: float = 20.0) -> None:
         """Wait for a condition."""

@@ -1,4 +1,4 @@
-"""An embedded store with the scene in it, once for all tests of this folder."""
+"""An embedded store with the scene in it, and a page on it, once for all tests of this folder."""
 
 import sys
 from collections.abc import Iterator
@@ -8,20 +8,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import scene as the_scene
+import playing
 
-from drift.store import Store, StoreSettings, migrate
-from drift.store.front import StoreProcess
+from drift.store import Store
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A client of a running store that holds the scene."""
-    with StoreProcess(tmp_path_factory.mktemp("store")) as process:
-        host, port = process.address
-        settings = StoreSettings(host=host, port=port)
-        migrate(settings)
-        client = Store.connect(settings)
-        the_scene.fill(client)
+    with playing.stored(tmp_path_factory.mktemp("store")) as client:
         yield client
-        client.close()
+
+
+@pytest.fixture(scope="session")
+def page(store: Store) -> Iterator[str]:
+    """The address of the page."""
+    with playing.served(store) as url:
+        yield url

@@ -1,0 +1,73 @@
+"""The scene, stored and served: for the tests, and for a picture of the page.
+
+python tests/dashboards/playing.py docs/page.png            # the model page, light, 1280 px
+python tests/dashboards/playing.py docs/fleet.png / --dark --width 380
+"""
+
+import argparse
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import browser
+import scene
+
+from dashboards.page import make_server
+from drift.store import Store, StoreSettings, migrate
+from drift.store.front import StoreProcess
+
+
+@contextmanager
+def stored(folder: Path) -> Iterator[Store]:
+    """A running embedded store that holds the scene."""
+    with StoreProcess(folder) as process:
+        host, port = process.address
+        settings = StoreSettings(host=host, port=port)
+        migrate(settings)
+        client = Store.connect(settings)
+        scene.fill(client)
+        yield client
+        client.close()
+
+
+@contextmanager
+def served(store: Store) -> Iterator[str]:
+    """The address of a page on that store, twenty seconds after the scene's end."""
+    with running(make_server(store.query, scene.status, clock=lambda: scene.END_MS + 20_000)) as url:
+        yield url
+
+
+@contextmanager
+def running(server: Any) -> Iterator[str]:
+    """The address of a page's server while it runs in a thread, which ends with the process: browsers keep
+    connections open, and waitress waits for them.
+    """
+    threading.Thread(target=server.run, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        server.close()
+
+
+def picture(path: Path, page: str = "/m/employment", *, width: int = 1280, dark: bool = False) -> None:
+    """Write a picture of a page of the scene."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        stored(Path(folder)) as store,
+        served(store) as url,
+        browser.chromium() as window,
+    ):
+        window.open(url + page, width=width, dark=dark)
+        window.shoot(path)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("page", nargs="?", default="/m/employment")
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--dark", action="store_true")
+    picture(**vars(parser.parse_args()))

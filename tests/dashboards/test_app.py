@@ -1,0 +1,166 @@
+"""The page over HTTP: JSON twins, probes, what it refuses, and how it behaves while the store is away."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import flask.testing
+import pandas as pd
+import pytest
+import scene
+
+from dashboards.page import make_app
+from dashboards.page.address import Address
+from dashboards.page.desk import ANSWERS_MAX, Desk
+from dashboards.page.sheet import gather
+from dashboards.panels import at_level, named
+from drift.store import Store
+
+
+@pytest.fixture(scope="module")
+def client(store: Store) -> flask.testing.FlaskClient:
+    return make_app(store.query, scene.status, clock=lambda: scene.END_MS + 20_000).test_client()
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/api", "fleet"),
+        ("/api/m/employment", "model"),
+        ("/api/m/employment/c/RELP", "column"),
+        ("/api/i/employment-1", "incident"),
+        ("/api/pipeline", "pipeline"),
+    ],
+)
+def test_every_page_has_a_twin(client: flask.testing.FlaskClient, path: str, page: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    said = json.loads(answer.data, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert said["page"] == page
+    assert said["sentence"].endswith(".")
+    assert (said["from_ms"], said["to_ms"]) == (scene.START_MS, scene.END_MS)
+    assert {panel.name for panel in at_level(page)} <= set(said["panels"])
+    for name, panel in said["panels"].items():
+        assert panel["question"] == named(name).question
+        assert panel["rows"], name
+
+
+def test_the_twin_says_what_the_page_says(client: flask.testing.FlaskClient) -> None:
+    said = client.get("/api/m/employment").json
+    assert said["severity"] == "watch"
+    assert said["sentence"].startswith(
+        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. Predictions unchanged. AUC "
+    )
+    assert said["sentence"].endswith("labels cover 60 %.")
+    assert client.get("/api/m/churn").json["sentence"].startswith("Nothing has moved. 17 columns watched")
+
+
+def test_addresses_pin_a_range(client: flask.testing.FlaskClient) -> None:
+    start, end = scene.START_MS + 600_000, scene.START_MS + 1_200_000
+    said = client.get(f"/api/m/employment?from={start}&to={end}").json
+    times = {row["time"] for row in said["panels"]["drift_map"]["rows"]}
+    assert (min(times), max(times)) == (start, end)
+    last_hour = client.get("/api/m/employment?last=1h").json
+    assert last_hour["to_ms"] - last_hour["from_ms"] == 3_600_000
+
+
+def test_nowhere_is_404(client: flask.testing.FlaskClient) -> None:
+    assert client.get("/api/x/y").status_code == 404
+    assert client.get("/api/m/nobody").json["severity"] == "empty"
+
+
+def test_probes_and_metrics(client: flask.testing.FlaskClient) -> None:
+    for path in ("/livez", "/readyz", "/startupz"):
+        assert (client.get(path).status_code, client.get(path).data) == (200, b"ok\n")
+    client.get("/api")
+    metrics = client.get("/metrics").data.decode()
+    assert 'driftline_page_query_seconds_count{query="fleet"}' in metrics
+
+
+def test_read_only_and_on_this_host_alone(client: flask.testing.FlaskClient) -> None:
+    assert client.post("/api").status_code == 405
+    assert client.delete("/m/employment").status_code == 405
+    assert client.get("/api", headers={"Host": "evil.example"}).status_code == 403
+    assert client.get("/api", headers={"Host": "localhost:38080"}).status_code == 200
+    assert client.get("/api", headers={"Host": "[::1]:38080"}).status_code == 200
+    policy = client.get("/").headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+
+
+def test_the_shell_names_no_other_host(client: flask.testing.FlaskClient) -> None:
+    page = client.get("/").data.decode().replace("http://www.w3.org/2000/svg", "")
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+class Flaky:
+    """A store that can be switched off."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.up = True
+        self.asked = 0
+
+    def query(self, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+        self.asked += 1
+        if not self.up:
+            raise ConnectionError("connection refused")
+        return self.store.query(sql, parameters)
+
+
+@pytest.fixture
+def flaky(store: Store) -> Iterator[tuple[Flaky, Desk, list[int]]]:
+    now = [scene.END_MS]
+    source = Flaky(store)
+    yield source, Desk(source.query, scene.status, lambda: now[0]), now
+
+
+def test_a_stale_panel_keeps_its_picture(flaky: tuple[Flaky, Desk, list[int]]) -> None:
+    source, desk, now = flaky
+    address = Address(page="model", model="employment")
+    before = gather(desk, address)
+    source.up = False
+    now[0] += 60_000
+    after = gather(desk, address)
+    assert after.trouble == "connection refused"
+    for name, answer in before.answers.items():
+        pd.testing.assert_frame_equal(after.answers[name].frame, answer.frame)
+        assert after.answers[name].asked_ms == scene.END_MS
+    source.up = True
+    now[0] += 60_000
+    assert gather(desk, address).trouble == ""
+
+
+def test_without_a_store_the_page_still_answers() -> None:
+    def away(sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+        raise ConnectionError("connection refused")
+
+    def silent() -> dict[str, Any]:
+        raise ConnectionError("no role answers")
+
+    client = make_app(away, silent, clock=lambda: scene.END_MS).test_client()
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 503
+    assert b"connection refused" in client.get("/readyz").data
+    for path in ("/api", "/api/m/x", "/api/m/x/c/y", "/api/i/z", "/api/pipeline"):
+        said = client.get(path).json
+        assert said["severity"] == "empty", path
+        assert all(panel["trouble"] for panel in said["panels"].values())
+
+
+def test_readers_share_answers_for_a_moment(flaky: tuple[Flaky, Desk, list[int]]) -> None:
+    source, desk, now = flaky
+    gather(desk, Address())
+    once = source.asked
+    gather(desk, Address())
+    assert source.asked == once
+    now[0] += 2_000
+    gather(desk, Address())
+    assert source.asked == 2 * once
+
+
+def test_answers_kept_are_bounded(flaky: tuple[Flaky, Desk, list[int]]) -> None:
+    _, desk, _ = flaky
+    for number in range(ANSWERS_MAX + 50):
+        desk.range(Address(page="model", model=f"m{number}"))
+    assert len(desk._answers) == ANSWERS_MAX

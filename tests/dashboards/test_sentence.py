@@ -1,0 +1,171 @@
+"""The sentence of every page, in the situations that people meet at night."""
+
+from datetime import UTC
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dashboards.macros import Range
+from dashboards.page.address import Address
+from dashboards.page.desk import Answer
+from dashboards.page.sentence import say
+from dashboards.page.sheet import Sheet
+from dashboards.panels import named
+from dashboards.words import zone
+
+END = 1_795_231_680_000  # 2026-11-21 03:28 UTC
+MINUTE = 60_000
+
+
+def sheet(page: str, live: dict[str, Any] | None = None, **rows: list[dict[str, Any]]) -> Sheet:
+    """A sheet of these rows; what a row leaves out is missing."""
+    answers = {}
+    for name, given in rows.items():
+        columns = named(name).columns
+        frame = pd.DataFrame([{column: row.get(column) for column in columns} for row in given], columns=list(columns))
+        answers[name] = Answer(frame, END)
+    address = Address(page=page, model="m", column="RELP", incident="m-1")
+    return Sheet(address, Range(END - 3_600_000, END), answers, live or {}, END)
+
+
+def model_row(**changes: Any) -> dict[str, Any]:
+    return {"model": "m", "moved": 0, "watched": 3, "open_incidents": 0, "severity": "", "page": False} | changes
+
+
+def map_row(column: str, ratio: float, drifted: bool = False, role: str = "feature") -> dict[str, Any]:
+    return {"time": END, "column": column, "role": role, "ratio": ratio, "drifted": drifted}
+
+
+def metric(**changes: Any) -> dict[str, Any]:
+    return {"time": END, "metric": "auc", "reference": 0.84, "coverage": 0.0} | changes
+
+
+INCIDENT = {
+    "incident": "m-1",
+    "severity": "warning",
+    "page": True,
+    "change_point": END - 16 * MINUTE,
+    "opened": END - 13 * MINUTE,
+    "columns": ["RELP"],
+    "text": "RELP moved.",
+}
+LEVELS = '[{"level": "16", "reference": 0.038, "current": 0.0}, {"level": "17", "reference": 0.035, "current": 0.0}]'
+
+
+def test_fleet_without_models() -> None:
+    verdict = say(sheet("fleet", fleet=[]))
+    assert (verdict.severity, verdict.text) == ("empty", "No model has answered a request yet.")
+
+
+def test_fleet_at_rest() -> None:
+    one, two = model_row(), model_row(model="n")
+    assert say(sheet("fleet", fleet=[one])).text == "The model is quiet: nothing has moved beyond its tolerance."
+    verdict = say(sheet("fleet", fleet=[one, two]))
+    assert (verdict.severity, verdict.text[:23]) == ("quiet", "All 2 models are quiet:")
+
+
+def test_fleet_with_trouble_counts_the_others() -> None:
+    moved = model_row(open_incidents=1, severity="critical", since=END - 5 * MINUTE, text="The schema broke.")
+    verdict = say(sheet("fleet", fleet=[moved, model_row(open_incidents=1, severity="watch"), model_row()]))
+    assert verdict.severity == "critical"
+    assert verdict.text == "m: since 03:23, the schema broke. 1 more model has moved. 1 other model is quiet."
+
+
+def test_model_at_rest_names_the_largest_effect() -> None:
+    rows = [map_row("ANC", 0.6), map_row("AGEP", 0.2)]
+    verdict = say(sheet("model", drift_map=rows, incidents=[], performance=[metric(estimated=0.836)]))
+    assert verdict.severity == "quiet"
+    assert verdict.text == (
+        "Nothing has moved. 2 columns watched; the largest effect is ANC at 60 % of its tolerance. "
+        "Estimated AUC −0.004; no labels yet."  # noqa: RUF001
+    )
+
+
+def test_model_that_moved() -> None:
+    moved = sheet(
+        "model",
+        drift_map=[map_row("RELP", 1.5, True), map_row("score", 0.4, role="prediction")],
+        incidents=[INCIDENT],
+        incident_columns=[{"column": "RELP", "levels": LEVELS}],
+        performance=[metric(realised=0.82, low=0.8, high=0.84, coverage=0.12)],
+    )
+    verdict = say(moved)
+    assert verdict.severity == "warning"
+    assert verdict.text == (
+        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. Predictions unchanged. "
+        "AUC 0.82 [0.8, 0.84], 0.84 in training; labels cover 12 %."
+    )
+    assert say(moved, zone("Asia/Tokyo")).text.startswith("Since 12:12 RELP")
+    assert say(moved, zone("America/New_York")).text.startswith("Since 22:12 RELP")
+
+
+def test_a_change_on_another_day_carries_its_date() -> None:
+    old = {**INCIDENT, "change_point": END - 86_400_000}
+    verdict = say(sheet("model", drift_map=[map_row("RELP", 2, True)], incidents=[old], performance=[]), UTC)
+    assert verdict.text.startswith("Since Nov 20, 03:28 RELP moved.")
+
+
+def test_model_that_nobody_knows() -> None:
+    assert say(sheet("model", drift_map=[], incidents=[], performance=[])).severity == "empty"
+
+
+def test_column_quiet_and_moved() -> None:
+    effect = {"time": END, "effect": 0.0748, "low": 0.065, "high": 0.085, "tolerance": 0.05, "statistic": "tvd"}
+    quiet = say(sheet("column", column_effect=[effect], incidents=[]))
+    assert quiet.text == "RELP has not moved: TVD 0.0748 [0.065, 0.085], tolerated 0.05."
+    cells = [{"cell": "16", "reference": 0.04, "current": 0.0, "difference": -0.04}]
+    moved = say(sheet("column", column_effect=[effect], incidents=[INCIDENT], column_cells=cells))
+    assert moved.text == (
+        "RELP has moved since 03:12: level 16 fell from 4 % to 0 %. TVD 0.0748 [0.065, 0.085], tolerated 0.05."
+    )
+
+
+def incident_event(event: str, minutes: int, page: bool) -> dict[str, Any]:
+    change = dict.fromkeys(("change_point", "change_point_low", "change_point_high"), END - 16 * MINUTE)
+    return {"time": END - minutes * MINUTE, "event": event, "severity": "watch", "page": page, "text": "x", **change}
+
+
+def test_incident_from_change_to_close() -> None:
+    events = [incident_event("open", 13, False), incident_event("update", 11, True), incident_event("close", 1, False)]
+    order = {"time": END - 11 * MINUTE, "columns": ["RELP"]}
+    columns = [{"column": "RELP", "levels": LEVELS}]
+    open_still = say(sheet("incident", incident=events[:2], incident_columns=columns, incident_orders=[order]))
+    assert open_still.text == (
+        "Since 03:12 (between 03:12 and 03:12) RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. "
+        "Paged at 03:17. Retraining ordered at 03:17. Still open."
+    )
+    closed = say(sheet("incident", incident=events, incident_columns=columns, incident_orders=[]))
+    assert (closed.severity, closed.text[-16:]) == ("quiet", "Closed at 03:27.")
+    unpaged = say(sheet("incident", incident=events[:1], incident_columns=columns, incident_orders=[]))
+    assert "No one was paged." in unpaged.text
+
+
+def roles(**steps: dict[str, Any]) -> dict[str, Any]:
+    listed = [{"step": name, "rows_per_s": 100.0, "lag_ms": 40, "trouble": None} | step for name, step in steps.items()]
+    return {"roles": {"worker-0": {"state": "up", "steps": listed}}}
+
+
+@pytest.mark.parametrize(
+    ("live", "severity", "text"),
+    [
+        (roles(score={}), "quiet", "Everything keeps up: 100 rows/s answered, 40 ms behind."),
+        (roles(score={"lag_ms": 120_000}), "warning", "Falling behind: score (2 min)."),
+        (roles(score={"trouble": "no broker"}), "warning", "score makes no progress: no broker."),
+        ({"roles": {"store": {"state": "restarting"}}}, "critical", "store is not running."),
+        ({}, "empty", "No role tells how it is."),
+    ],
+)
+def test_pipeline(live: dict[str, Any], severity: str, text: str) -> None:
+    verdict = say(sheet("pipeline", live, rates=[], dead_letters=[]))
+    assert (verdict.severity, verdict.text) == (severity, text)
+
+
+def test_pipeline_that_refused_something() -> None:
+    verdict = say(sheet("pipeline", roles(score={}), rates=[], dead_letters=[{"stage": "score", "rows": 4}]))
+    assert verdict.severity == "watch"
+    assert verdict.text.endswith("4 requests were refused.")
+
+
+def test_every_page_has_a_sentence() -> None:
+    assert say(sheet("nowhere")).text == "There is no such page."
