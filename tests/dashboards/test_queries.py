@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scene
+from clickhouse_driver import Client
+from clickhouse_driver.errors import ServerException
 from pandas.api import types
 
 from dashboards.grafana import alerts
@@ -197,3 +199,19 @@ def test_unknown_macro_and_variable_are_refused() -> None:
 @pytest.mark.parametrize("level", ["fleet", "model", "column", "incident", "pipeline"])
 def test_at_most_nine_panels_a_page(level: Any) -> None:
     assert 1 <= len(at_level(level)) <= 9
+
+
+def test_every_query_is_allowed_to_a_reader(store: Store) -> None:
+    """Grafana's user and the page may run with ``readonly = 1``, where even some table functions are refused."""
+    settings = store.settings
+    reader = Client(
+        settings.host, port=settings.port, database=settings.database, settings={"server_side_params": True}
+    )
+    reader.execute("SET readonly = 1")
+    with pytest.raises(ServerException, match="readonly"):
+        reader.execute("CREATE TABLE t (x Int8) ENGINE = Memory")
+    for panel in PANELS:
+        reader.execute(*expand(panel.sql, OVER, CHOSEN))
+    for rule in RULES:
+        reader.execute(*expand(rule.sql, OVER, CHOSEN))
+    reader.disconnect()
