@@ -1,0 +1,337 @@
+"""The judge: a pure fold of `counts`, whatever the cuts, the restarts, and the order among partitions."""
+
+import itertools
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drift import Reference
+from drift.catalogue import Unwatched
+from drift.count import Count
+from drift.judge import Judge, SnapshotFormatError
+from drift.performance import label_sums
+from streams import observation
+from streams.block import Block
+from streams.records import Alert, CountsMessage, Idle, LabelSums, Order, Report, Route, RouteCopy, Watch
+
+MINUTE = 60_000
+WATCH = Watch(false_alarm_every=200.0, window_rows_min=60, label_wait_ms_max=60 * MINUTE)
+
+
+def table(rows: int, seed: int, moved: bool = False) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(1.0 if moved else 0.0, 1, rows).astype(np.float32)
+    city = rng.choice(["Rome", "Oslo", "Bern"], rows, p=[0.1, 0.1, 0.8] if moved else [0.5, 0.3, 0.2])
+    p = (1 / (1 + np.exp(-x))).astype(np.float32)
+    y = (rng.random(rows) < p).astype(int).astype(str)
+    return pd.DataFrame({"x": x, "city": city, "p": p, "hat": (p >= 0.5).astype(int).astype(str), "y": y})
+
+
+REFERENCE = Reference.fit(
+    table(3000, seed=0), task="binary", score="p", prediction="hat", label="y", features=["x", "city"]
+)
+
+
+def catalogue(model: str, version: str) -> Reference:
+    if version == "unwatched":
+        raise Unwatched(f"{model} {version}")
+    return REFERENCE
+
+
+def observed(frame: pd.DataFrame, times: np.ndarray) -> pa.RecordBatch:
+    n = len(frame)
+    own = [
+        pa.array([str(i) for i in range(n)]),
+        pa.array(times, pa.int64()),
+        pa.array(range(n), pa.int64()),
+        pa.array([0] * n, pa.int32()),
+        pa.array(frame["p"], pa.float32()),
+        pa.array(frame["hat"]).dictionary_encode(),
+        pa.array(["champion"] * n).dictionary_encode(),
+    ]
+    features = [pa.array(frame["x"], pa.float32()), pa.array(frame["city"]).dictionary_encode()]
+    return pa.RecordBatch.from_arrays([*own, *features], schema=observation.arrow_schema(REFERENCE.schema))
+
+
+def counted(
+    partition: int, seed: int, *, model: str = "m", version: str = "v1", minutes: int = 14, partitions: int = 3
+) -> list[bytes]:
+    """What one source partition puts on `counts`: 40 rows a minute in blocks of 50, some out of order, some late; from
+    minute 7 on they have moved.
+    """
+    rng = np.random.default_rng(seed)
+    rows = 40 * minutes
+    times = np.arange(rows) * (MINUTE // 40) + rng.integers(0, MINUTE // 2, rows)
+    stragglers = rng.random(rows) < 0.03
+    times[stragglers] = np.maximum(0, times[stragglers] - 3 * MINUTE)
+    frame = table(rows, seed)
+    moved = table(rows, seed + 1, moved=True)
+    frame[times >= 7 * MINUTE] = moved[times >= 7 * MINUTE]
+    batch = observed(frame, times)
+    stage = Count(catalogue, lambda _: WATCH, partitions)
+    values = []
+    for first in range(0, rows, 50):
+        head = observation.Head(
+            model=model, version=version, topic="requests", partition=partition, first=first, last=first + 49
+        )
+        values.append(observation.encode(head, batch.slice(first, 50)))
+    effects = stage.fold(Block.of("observations", partition, values))
+    return [publish.value for publish in effects.publish]
+
+
+def labelled(minute: int, rows: int, seed: int, sign: int = 1, version: str = "v1") -> bytes:
+    frame = table(rows, seed)
+    return encoded(
+        LabelSums(
+            model="m",
+            version=version,
+            reference=REFERENCE.id,
+            segment="",
+            minute_ms=minute * MINUTE,
+            cells=label_sums(REFERENCE, frame["p"], frame["hat"], frame["y"], sign).astype("<i8").tobytes(),
+            topic="feedback",
+            partition=0,
+            first=0,
+            last=0,
+        )
+    )
+
+
+def routed(epoch: int, champion: str = "v1", watch: Watch = WATCH) -> bytes:
+    return encoded(RouteCopy(model="m", route=Route(model="m", epoch=epoch, ts=epoch, champion=champion, watch=watch)))
+
+
+def idle(partition: int, partitions: int = 3) -> bytes:
+    return encoded(Idle(model="m", topic="requests", partition=partition, partitions=partitions))
+
+
+def encoded(message: CountsMessage) -> bytes:
+    return msgspec.msgpack.encode(message)
+
+
+def shuffled(parts: list[list[bytes]], seed: int) -> list[bytes]:
+    """Mix several sequences at random, each in its own order."""
+    rng = np.random.default_rng(seed)
+    turns = rng.permutation(np.repeat(np.arange(len(parts)), [len(part) for part in parts]))
+    left = [iter(part) for part in parts]
+    return [next(left[turn]) for turn in turns]
+
+
+def fold(judge: Judge, values: list[bytes]) -> list[bytes]:
+    return [publish.value for publish in judge.fold(Block.of("counts", 0, values)).publish]
+
+
+def judged(values: list[bytes]) -> tuple[list[Report], list[Alert], list[Order]]:
+    judge = Judge(catalogue)
+    told = [said for value in values for said in judge.take(msgspec.msgpack.decode(value, type=CountsMessage))]
+    told += judge.finish()
+    return tuple([said for said in told if isinstance(said, kind)] for kind in (Report, Alert, Order))
+
+
+def final(reports: list[Report]) -> dict[tuple, Report]:
+    """The highest revision of each window, without its number."""
+    latest = {}
+    for report in reports:
+        key = (report.model, report.version, report.window_start)
+        assert key not in latest or report.revision > latest[key].revision
+        latest[key] = report
+    return {key: msgspec.structs.replace(report, revision=0) for key, report in latest.items()}
+
+
+PARTS = [counted(partition, seed=10 * partition + 1) for partition in range(3)]
+LABELS = [labelled(minute, 30, seed=minute) for minute in range(14)] + [labelled(3, 30, seed=3, sign=-1)]
+
+
+# --- the laws ---------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_order_among_partitions_changes_nothing_that_holds(seed):
+    expected_reports, expected_alerts, expected_orders = judged([routed(1), *itertools.chain(*PARTS), *LABELS])
+    assert any(alert.page for alert in expected_alerts)
+    reports, alerts, orders = judged([routed(1), *shuffled([*PARTS, LABELS], seed)])
+    assert final(reports) == final(expected_reports)
+    assert (alerts, orders) == (expected_alerts, expected_orders)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 10_000))
+def test_restored_at_every_cut_it_goes_on_as_if_it_had_never_stopped(seed):
+    other = [counted(0, seed=77, version="v2"), counted(0, seed=78, model="n", partitions=1)]
+    asides = [routed(2, watch=WATCH), idle(1), routed(3, champion="v2"), idle(2), b"nonsense"]
+    values = [routed(1), *shuffled([*PARTS, LABELS, *other, asides], seed)]
+    straight, stopped = Judge(catalogue), Judge(catalogue)
+    for value in values:
+        # By induction: what is restored is equal, and tells the same of the next message.
+        snapshot = stopped.snapshot()
+        stopped = Judge(catalogue)
+        stopped.restore(snapshot)
+        assert stopped.snapshot() == snapshot
+        assert fold(stopped, [value]) == fold(straight, [value])
+    assert stopped.snapshot() == straight.snapshot()
+    assert stopped.finish() == straight.finish()
+
+
+def test_the_cut_into_blocks_changes_nothing():
+    values = [routed(1), *shuffled([*PARTS, LABELS], 5)]
+    whole, one_by_one = Judge(catalogue), Judge(catalogue)
+    assert fold(whole, values) == [said for value in values for said in fold(one_by_one, [value])]
+    assert whole.snapshot() == one_by_one.snapshot()
+
+
+def test_models_of_one_partition_do_not_know_each_other():
+    other = counted(0, seed=78, model="n", partitions=1)
+    both = judged([routed(1), *shuffled([*PARTS, other], 3)])
+    alone = judged([routed(1), *shuffled(PARTS, 4)])
+    assert {k: v for k, v in final(both[0]).items() if k[0] == "m"} == final(alone[0])
+    assert [alert for alert in both[1] if alert.model == "m"] == alone[1]
+    assert {alert.incident.split("-")[0] for alert in both[1]} == {"m", "n"}
+
+
+# --- what it says -----------------------------------------------------------------------------------
+
+
+def test_a_shift_opens_pages_and_orders_once():
+    reports, alerts, orders = judged([routed(1), *shuffled(PARTS, 1)])
+    assert [alert.event for alert in alerts[:2]] == ["open", "update"]
+    assert [alert.page for alert in alerts].count(True) == 1 and alerts[1].page
+    first = alerts[0]
+    assert first.window_start in (6 * MINUTE, 7 * MINUTE) and first.change_point in (6 * MINUTE, 7 * MINUTE)
+    assert first.incident == "m-1" and first.epoch == 1 and first.reference == REFERENCE.id
+    assert first.evidence >= first.budget / 4 and first.budget == 200
+    city = next(column for column in first.columns if column.name == "city")
+    assert sum(city.counts) == city.n and city.effect > city.tolerance
+    assert [order.incident for order in orders] == ["m-1"]
+    assert orders[0].since == alerts[1].change_point and "city" in orders[0].columns
+    drifted = {(report.window_start, column.name) for report in reports for column in report.columns if column.drifted}
+    assert not [start for start, _ in drifted if start < 6 * MINUTE]
+    assert (10 * MINUTE, "city") in drifted and (10 * MINUTE, "x") in drifted
+
+
+def test_reports_hold_what_was_counted_once_each():
+    reports, _, _ = judged([routed(1), *shuffled(PARTS, 1)])
+    latest = final(reports)
+    assert sum(report.rows for report in latest.values()) == 3 * 14 * 40
+    assert any(report.late_rows for report in latest.values())
+    for report in latest.values():
+        assert [column.name for column in report.columns] == ["x", "city", "score", "prediction"]
+        assert all(column.n == report.rows for column in report.columns)
+
+
+def test_late_rows_and_labels_restate_reports_and_are_no_evidence():
+    values = [routed(1), *itertools.chain(*PARTS)]
+    reports, alerts, _ = judged(values)
+    restated, same_alerts, _ = judged([*values, *LABELS])
+    assert same_alerts == alerts
+    before, after = final(reports), final(restated)
+    assert [report.evidence for report in after.values()] == [report.evidence for report in before.values()]
+    key = ("m", "v1", 5 * MINUTE)
+    assert {m.metric for m in before[key].performance} == {"accuracy", "auc", "brier", "ece", "f1"}
+    assert all(m.realised is None and m.estimated is not None for m in before[key].performance)
+    assert all(m.realised is not None for m in after[key].performance)
+    rows = after[key].rows
+    assert after[key].performance[0].coverage == pytest.approx(30 / rows)
+
+
+def test_a_correction_takes_a_label_back():
+    key = ("m", "v1", 3 * MINUTE)
+    reports, _, _ = judged([routed(1), *itertools.chain(*PARTS), LABELS[3], labelled(3, 30, seed=3, sign=-1)])
+    assert all(metric.realised is None for metric in final(reports)[key].performance)
+
+
+def test_without_a_route_the_defaults_hold():
+    reports, _, _ = judged([*itertools.chain(*PARTS)])
+    assert {report.budget for report in reports} == {43_200.0}
+    # Three partitions make 120 rows a minute: below 200, so two minutes make a window, but for the remainder.
+    assert {report.window_end - report.window_start for report in reports[:-1]} == {2 * MINUTE}
+
+
+def test_a_later_epoch_changes_the_settings_and_an_older_one_does_not():
+    loud = msgspec.structs.replace(WATCH, false_alarm_every=7.0)
+    values = [routed(3), routed(2, watch=loud), *itertools.chain(*PARTS)]
+    reports, _, _ = judged(values)
+    assert {report.budget for report in reports} == {200.0}
+
+
+def test_shadows_are_reported_and_open_no_incident():
+    reports, alerts, orders = judged([routed(1, champion="v0"), *shuffled(PARTS, 1)])
+    assert sum(report.rows for report in final(reports).values()) == 3 * 14 * 40
+    assert not alerts and not orders
+    assert max(report.evidence for report in reports) > 200
+
+
+def test_a_new_champion_closes_the_old_one_s_incidents():
+    _, alerts, _ = judged([routed(1), *itertools.chain(*PARTS), routed(2, champion="v2")])
+    assert alerts[-1].event == "close" and "v2" in alerts[-1].text and not alerts[-1].page
+    assert alerts[-1].incident == alerts[0].incident and alerts[-1].id != alerts[0].id
+    assert len({alert.id for alert in alerts}) == len(alerts)
+
+
+def test_a_silent_partition_is_waited_for_until_it_is_idle():
+    judge = Judge(catalogue)
+    assert not fold(judge, [routed(1), *PARTS[0], *PARTS[1]])
+    told = judge.take(msgspec.msgpack.decode(idle(2), type=CountsMessage))
+    assert len([said for said in told if isinstance(said, Report)]) >= 10
+    # It speaks again, from behind: what it brings for closed windows restates them.
+    assert fold(judge, PARTS[2])
+    last = final([said for said in judge.finish() if isinstance(said, Report)])
+    assert last
+
+
+def test_messages_leave_keyed_with_cloud_events_headers():
+    judge = Judge(catalogue)
+    effects = judge.fold(Block.of("counts", 0, [routed(1), *itertools.chain(*PARTS)]))
+    assert {publish.topic for publish in effects.publish} == {"reports", "alerts", "retraining"}
+    for publish in effects.publish:
+        headers = dict(publish.headers)
+        assert publish.key == b"m" and headers["ce_specversion"] == b"1.0"
+        kind = {"reports": "report", "alerts": "alert", "retraining": "order"}[publish.topic]
+        assert headers["ce_type"] == f"driftline.{kind}.v1".encode()
+    ids = [(publish.topic, dict(publish.headers)["ce_id"]) for publish in effects.publish]
+    assert len(set(ids)) == len(ids)
+
+
+# --- what it refuses --------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_judged_is_a_dead_letter_and_the_rest_goes_on():
+    counts = msgspec.msgpack.decode(PARTS[0][0], type=CountsMessage)
+    bad = [
+        b"",
+        encoded(msgspec.structs.replace(counts, format=99)),
+        encoded(msgspec.structs.replace(counts, reference="another")),
+    ]
+    judge = Judge(catalogue)
+    effects = judge.fold(Block.of("counts", 4, [*bad, *PARTS[0]], first=100))
+    assert [publish.topic for publish in effects.publish] == ["dead-letters"] * 3
+    said = [dict(publish.headers) for publish in effects.publish]
+    assert [headers["driftline-offset"] for headers in said] == [b"100", b"101", b"102"]
+    assert b"upgrade" in said[1]["driftline-detail"] and b"new version" in said[2]["driftline-detail"]
+    clean = Judge(catalogue)
+    clean.fold(Block.of("counts", 4, PARTS[0]))
+    assert judge.snapshot() == clean.snapshot()
+
+
+def test_a_version_that_nobody_watches_is_passed_over():
+    counts = msgspec.msgpack.decode(PARTS[0][0], type=CountsMessage)
+    judge = Judge(catalogue)
+    assert not judge.take(msgspec.structs.replace(counts, version="unwatched"))
+    assert not judge.models
+
+
+def test_a_snapshot_of_another_format_or_another_reference_is_refused():
+    judge = Judge(catalogue)
+    judge.fold(Block.of("counts", 0, PARTS[0]))
+    snapshot = judge.snapshot()
+    other = msgspec.msgpack.decode(snapshot)
+    other["format"] = 99
+    with pytest.raises(SnapshotFormatError, match="format 99"):
+        Judge(catalogue).restore(msgspec.msgpack.encode(other))
+    with pytest.raises(SnapshotFormatError, match="new version"):
+        Judge(lambda model, version: Reference.fit(table(500, seed=9), features=["x", "city"])).restore(snapshot)

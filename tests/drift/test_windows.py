@@ -1,0 +1,196 @@
+"""Windows: the watermark over partitions, which minutes make a window, where stragglers and labels go."""
+
+import numpy as np
+import pytest
+
+from drift.sums import Sums
+from drift.windows import Closed, Source, Span, Windows, watermark
+from streams.records import Report, Watch
+
+MINUTE = 60_000
+WATCH = Watch(window_rows_min=200)
+
+
+def rows(n: int) -> Sums:
+    return Sums(n, np.array([n]), np.zeros((1, 2), np.int64), np.full((1, 2), np.nan, np.float32))
+
+
+def minutes(*counts: int, first: int = 0) -> Windows:
+    windows = Windows()
+    for number, n in enumerate(counts):
+        if n:
+            windows.add_rows((first + number) * MINUTE, rows(n), False)
+    return windows
+
+
+def close(windows: Windows, span: Span) -> Closed:
+    timely, late, labels = windows.take(span)
+    report = Report(
+        model="m",
+        version="v",
+        window_start=span.start,
+        window_end=span.end,
+        rows=timely.rows,
+        reference="r",
+        evidence=0,
+        budget=1,
+        columns=[],
+    )
+    closed = Closed(span=span, sums=timely if late is None else timely + late, labels=labels, report=report)
+    windows.closed.append(closed)
+    return closed
+
+
+def span(first: int, last: int) -> Span:
+    return Span(first * MINUTE, last * MINUTE)
+
+
+# --- watermark --------------------------------------------------------------------------------------
+
+
+def test_a_partition_never_heard_of_holds_the_watermark_back_unless_it_is_idle():
+    source = Source(2)
+    source.hear(0, 2, 500)
+    assert watermark([source]) is None
+    source.fall_silent(1, 2)
+    assert watermark([source]) == 500
+
+
+def test_it_is_the_slowest_partition_s_over_all_topics():
+    one, two = Source(2), Source(1)
+    one.hear(0, 2, 500)
+    one.hear(1, 2, 300)
+    two.hear(0, 1, 400)
+    assert watermark([one, two]) == 300
+
+
+def test_an_idle_partition_counts_again_when_it_speaks():
+    source = Source(2)
+    source.hear(0, 2, 500)
+    source.fall_silent(1, 2)
+    source.hear(1, 2, 100)
+    assert watermark([source]) == 100
+
+
+def test_when_all_are_idle_the_furthest_counts_and_nothing_more():
+    source = Source(2)
+    source.hear(0, 2, 500)
+    source.hear(1, 2, 300)
+    source.fall_silent(0, 2)
+    source.fall_silent(1, 2)
+    assert watermark([source]) == 500
+    assert watermark([]) is None
+
+
+def test_a_topic_that_grows_waits_for_its_new_partitions():
+    source = Source(1)
+    source.hear(0, 1, 500)
+    source.hear(0, 3, 600)
+    assert watermark([source]) is None
+
+
+# --- spans ------------------------------------------------------------------------------------------
+
+
+def test_a_window_closes_when_end_and_lateness_have_passed():
+    windows = minutes(300)
+    assert windows.ready(WATCH, 2 * MINUTE - 1) is None
+    assert windows.ready(WATCH, 2 * MINUTE) == span(0, 1)
+
+
+def test_a_starved_window_merges_with_the_next():
+    windows = minutes(150, 30, 40, 300)
+    assert windows.ready(WATCH, 3 * MINUTE) is None  # 180 rows are not enough yet.
+    assert windows.ready(WATCH, 4 * MINUTE) == span(0, 3)
+    close(windows, span(0, 3))
+    assert windows.ready(WATCH, 5 * MINUTE) == span(3, 4)
+
+
+def test_the_last_remainder_is_judged_alone():
+    windows = minutes(300, 20)
+    assert windows.ready(WATCH, None) == span(0, 1)
+    close(windows, span(0, 1))
+    assert windows.ready(WATCH, 100 * MINUTE) is None
+    assert windows.ready(WATCH, None) == span(1, 2)
+
+
+def test_empty_minutes_make_no_window():
+    windows = minutes(300, 0, 0, 300)
+    close(windows, span(0, 1))
+    assert windows.ready(WATCH, 5 * MINUTE) == span(3, 4)
+
+
+def test_longer_windows_lie_on_their_own_grid_and_follow_a_change_of_settings():
+    windows = minutes(*[100] * 10, first=2)
+    five = Watch(window_ms=5 * MINUTE)
+    assert windows.ready(five, 6 * MINUTE) == span(0, 5)
+    close(windows, windows.ready(five, 6 * MINUTE))
+    two = Watch(window_ms=2 * MINUTE)
+    assert windows.ready(two, 9 * MINUTE) == span(5, 8)  # 5-6 is half a window: starved, and merged.
+
+
+# --- stragglers -------------------------------------------------------------------------------------
+
+
+def test_late_rows_stay_apart_until_their_window_closes():
+    windows = minutes(300)
+    assert windows.add_rows(0, rows(7), True) is None
+    timely, late, _ = windows.take(span(0, 1))
+    assert (timely.rows, late.rows) == (300, 7)
+
+
+def test_rows_for_a_closed_window_restate_it_flagged_late_or_not():
+    windows = minutes(300, 300)
+    closed = close(windows, span(0, 1))
+    assert windows.add_rows(0, rows(7), True) is closed
+    assert windows.add_rows(0, rows(5), False) is closed
+    assert (closed.sums.rows, closed.report.late_rows, closed.untold) == (312, 12, 12)
+
+
+def test_rows_between_two_windows_belong_to_the_later_one():
+    windows = minutes(300, 0, 0, 300, 300)
+    close(windows, span(0, 1))
+    assert windows.add_rows(MINUTE, rows(3), True) is None  # Its window is not closed yet: it waits.
+    later = close(windows, span(3, 4))
+    assert later.sums.rows == 303
+    assert windows.add_rows(2 * MINUTE, rows(4), True) is later
+
+
+def test_labels_wait_for_their_window_or_restate_it():
+    windows = minutes(300, 300)
+    windows.add_labels(0, np.array([[2, 4096, 0, 1]]))
+    windows.add_labels(0, np.array([[1, 0, 0, 1]]))
+    closed = close(windows, span(0, 1))
+    assert closed.labels.tolist() == [[3, 4096, 0, 2]]
+    assert windows.add_labels(0, np.array([[-1, 0, 0, -1]])) is closed
+    assert closed.labels.tolist() == [[2, 4096, 0, 1]]
+    assert closed.untold == 1
+
+
+def test_a_correction_that_sums_to_nothing_is_still_news():
+    windows = minutes(300)
+    closed = close(windows, span(0, 1))
+    windows.add_labels(0, np.array([[0, 4096, 0, 1]]))
+    assert closed.untold == 1
+
+
+def test_what_comes_for_a_forgotten_window_is_counted():
+    windows = minutes(300, 300)
+    close(windows, span(0, 1))
+    close(windows, span(1, 2))
+    watch = Watch(label_wait_ms_max=10 * MINUTE)
+    windows.forget(watch, 22 * MINUTE)  # 1 + lateness 1 + two waits of 10.
+    assert [window.span for window in windows.closed] == [span(1, 2)]
+    assert windows.add_rows(0, rows(7), True) is None
+    assert windows.add_labels(0, np.array([[2, 0, 0, 0]])) is None
+    assert windows.rows_too_late == 9
+
+
+@pytest.mark.parametrize("least", [0, 1, 500])
+def test_every_row_is_in_exactly_one_window(least):
+    counts = np.random.default_rng(1).integers(0, 200, 50)
+    windows, found, end = minutes(*counts), 0, 0
+    while (ready := windows.ready(Watch(window_rows_min=least), None)) is not None:
+        assert ready.start >= end
+        end, found = ready.end, found + close(windows, ready).sums.rows
+    assert found == counts.sum()
