@@ -1,0 +1,223 @@
+"""Incidents: opened by evidence, paged by effect, dated, named, and closed; each rule on a stream made for it."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import drift
+from drift import Reference
+from drift.incidents.sentences import percent
+from drift.orders import COOL_DOWN_MS, order
+from streams.records import Alert, MovedColumn, Watch
+
+CITIES = ["Rome", "Oslo", "Bern", "Ulm"]
+USUAL = (0.4, 0.3, 0.2, 0.1)
+
+
+def rows(n, seed, city=USUAL, x=0.0, scale=1.0, null=0.0, other=0.0):
+    """Rows of three independent columns; ``city`` are the levels' shares, ``x`` shifts, ``null`` empties y."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(other, 1, n)
+    y[rng.random(n) < null] = np.nan
+    return pd.DataFrame({"city": rng.choice(CITIES, n, p=city), "x": rng.normal(x, scale, n), "y": y})
+
+
+def stream(*stretches):
+    return pd.concat([rows(n, seed, **how) for seed, (n, how) in enumerate(stretches, start=1)], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return Reference.fit(rows(20_000, seed=0))
+
+
+def alerts(reference, *stretches, **settings):
+    return drift.backtest(reference, stream(*stretches), false_alarm_every=10_000, **settings).alerts
+
+
+GONE = {"city": (0.45, 0.33, 0.22, 0.0)}
+
+
+def test_nothing_is_said_while_nothing_changes(reference):
+    assert alerts(reference, (100_000, {})).empty
+
+
+def test_a_vanished_level_opens_then_pages_and_says_which(reference):
+    found = alerts(reference, (10_000, {}), (5_000, GONE))
+    assert found.event.tolist()[:2] == ["open", "update"] and found.page.tolist()[:2] == [False, True]
+    first = found.iloc[0]
+    assert first.first_row in (10_000, 10_500) and first.change_point == 10_000
+    assert first["columns"] == ["city"]
+    was = percent(reference.of("city")[reference.columns[0].labels.index("Ulm")] / 20_000)
+    assert found.iloc[1].text == f"city moved: level Ulm fell from {was} to 0 % since row 10,000"
+    assert found.page.sum() == 1
+
+
+def test_a_small_shift_opens_and_never_pages(reference):
+    # .1 sd is D = .04, below the tolerance of .05 (STATISTICS 3.7).
+    found = alerts(reference, (10_000, {}), (60_000, {"x": 0.1}))
+    assert found.event.iloc[0] == "open" and found["columns"].iloc[0] == ["x"]
+    assert "below the tolerance of 0.05" in found.text.iloc[0]
+    assert not found.page.any()
+
+
+def test_an_opened_incident_pages_when_its_effect_has_grown(reference):
+    found = alerts(reference, (10_000, {}), (10_000, {"x": 0.1}), (60_000, {"x": 0.5}))
+    paged = found[found.page]
+    assert found.event.iloc[0] == "open" and found.first_row.iloc[0] < 20_000
+    assert len(paged) == 1 and 20_000 <= paged.first_row.iloc[0] <= 21_000
+
+
+def test_a_numeric_column_is_told_by_the_edge_that_was_crossed(reference):
+    found = alerts(reference, (10_000, {}), (5_000, {"x": 1.0}))
+    text = found[found.page].text.iloc[0]
+    said = re.fullmatch(r"x moved: values from (\S+) up rose from (\S+) % to (\S+) % since row 10,000", text)
+    # The gap of two normals one apart is widest half way, at .5: .309 are above it before and .691 after.
+    edge, was, now = map(float, said.groups())
+    assert edge == pytest.approx(0.5, abs=0.15)
+    assert was == pytest.approx(100 * stats.norm.sf(edge), abs=1.5)
+    assert now == pytest.approx(100 * stats.norm.sf(edge - 1), abs=5)
+
+
+def test_a_wider_spread_is_seen_without_a_shift(reference):
+    found = alerts(reference, (10_000, {}), (20_000, {"scale": 1.6}))
+    assert found["columns"].iloc[0] == ["x"] and found.first_row.iloc[0] <= 10_500
+
+
+def test_nulls_are_a_matter_of_quality_and_of_one_point(reference):
+    found = alerts(reference, (10_000, {}), (10_000, {"null": 0.03}))
+    paged = found[found.page].iloc[0]
+    assert paged.kind == "quality" and paged["columns"] == ["y"]
+    assert paged.text.startswith("y moved: null values rose from 0 % to ")
+
+
+def test_columns_that_move_together_share_an_incident(reference):
+    found = alerts(reference, (10_000, {}), (10_000, {"x": 0.5, "other": 0.5, **GONE}))
+    assert set(found.incident) == {"backtest-1"} and found.page.sum() == 1
+    assert sorted(found["columns"].iloc[-1]) == ["city", "x", "y"]
+
+
+def test_columns_that_move_far_apart_in_time_do_not(reference):
+    found = alerts(reference, (10_000, {}), (10_000, {"x": 0.5}), (10_000, {"x": 0.5, **GONE}))
+    paged = found[found.page]
+    assert paged.incident.tolist() == ["backtest-1", "backtest-2"]
+    assert [columns[0] for columns in paged["columns"]] == ["x", "city"]
+
+
+def test_a_return_settles_closes_and_pages_nobody(reference):
+    found = alerts(reference, (10_000, {}), (10_000, GONE), (30_000, {}))
+    assert found.event.tolist() == ["open", "update", "close"]
+    assert found.page.tolist() == [False, True, False]
+    # It settles over 3,000 rows before anything is said.
+    assert 22_500 <= found.first_row.iloc[-1] <= 24_500
+    assert found.text.iloc[-1] == "city is back, within half the tolerance"
+
+
+def test_after_a_return_the_same_change_is_news_again(reference):
+    found = alerts(reference, (10_000, {}), (10_000, GONE), (20_000, {}), (10_000, GONE))
+    paged = found[found.page]
+    assert paged.incident.tolist() == ["backtest-1", "backtest-2"]
+    assert paged.change_point.tolist() == [10_000, 40_000]
+
+
+def test_a_move_to_somewhere_else_is_another_incident(reference):
+    turned = {"city": (0.1, 0.2, 0.3, 0.4)}
+    found = alerts(reference, (10_000, {}), (10_000, GONE), (10_000, turned))
+    assert found.event.tolist() == ["open", "update", "close", "open", "update"]
+    assert found.incident.tolist() == ["backtest-1"] * 3 + ["backtest-2"] * 2
+    assert "another incident" in found.text.iloc[2]
+
+
+def test_half_way_back_is_the_same_incident_and_no_page(reference):
+    half = {"city": (0.43, 0.32, 0.2, 0.05)}
+    found = alerts(reference, (10_000, {}), (10_000, {"city": (0.45, 0.35, 0.2, 0.0)}), (15_000, half))
+    assert set(found.incident) == {"backtest-1"} and found.page.sum() == 1
+    assert found.event.iloc[-1] == "update" and "to 5" in found.text.iloc[-1]
+
+
+def test_a_moved_prediction_is_a_warning(reference):
+    scored = Reference.fit(rows(20_000, seed=0), task="regression", score="x")
+    found = alerts(scored, (10_000, {}), (5_000, {"x": 0.5}))
+    paged = found[found.page].iloc[0]
+    assert (paged.kind, paged.severity) == ("prediction", "warning")
+
+
+def test_a_worse_harm_pages_again_and_the_same_harm_does_not(reference):
+    scored = Reference.fit(rows(20_000, seed=0), task="regression", score="x")
+    found = alerts(scored, (10_000, {}), (500, GONE), (10_000, {"x": 0.3, **GONE}))
+    assert found[found.page].severity.tolist() == ["watch", "warning"]
+    assert set(found.incident) == {"backtest-1"}
+
+
+def test_the_score_is_told_beside_a_moved_feature(reference):
+    scored = Reference.fit(rows(20_000, seed=0), task="regression", score="x")
+    found = alerts(scored, (10_000, {}), (5_000, GONE))
+    assert found[found.page].text.iloc[0].split("; ")[1].startswith("score unchanged (D 0")
+
+
+def test_tolerances_are_the_user_s(reference):
+    stretches = (10_000, {}), (60_000, {"x": 0.1})
+    assert alerts(reference, *stretches, watch=Watch(tolerances={"ks": 0.01})).page.any()
+    assert not alerts(reference, (10_000, {}), (5_000, GONE), watch=Watch(tolerances={"tvd": 0.5})).page.any()
+
+
+def test_one_percent_is_never_spelled_as_a_tenth_or_a_thousand():
+    assert [percent(share) for share in (0.01, 0.9996, 1.0, 0.00999)] == ["1 %", "100 %", "100 %", "1 %"]
+
+
+# --- orders -----------------------------------------------------------------------------------------
+
+
+def told(ts=5_000_000, page=True, kind="feature"):
+    column = MovedColumn(
+        name="city",
+        role="feature",
+        statistic="tvd",
+        effect=0.1,
+        effect_low=0.08,
+        effect_high=0.12,
+        tolerance=0.05,
+        evidence=1e6,
+        n=1000,
+        change_point=1_000,
+    )
+    return Alert(
+        id="m-1/2",
+        incident="m-1",
+        event="update",
+        model="m",
+        version="v1",
+        ts=ts,
+        window_start=ts - 60_000,
+        window_end=ts,
+        kind=kind,
+        severity="watch",
+        page=page,
+        columns=[column],
+        change_point=1_000,
+        change_point_low=0,
+        change_point_high=2_000,
+        evidence=1e6,
+        budget=43_200,
+        reference="r",
+        epoch=1,
+        text="city moved",
+    )
+
+
+def test_a_page_orders_a_new_version_on_the_rows_since_the_change():
+    found = order(told(), None)
+    assert (found.since, found.until, found.columns, found.incident) == (1_000, 5_000_000, ["city"], "m-1")
+
+
+@pytest.mark.parametrize("alert", [told(page=False), told(kind="quality")])
+def test_what_pages_nobody_or_is_bad_input_orders_nothing(alert):
+    assert order(alert, None) is None
+
+
+def test_orders_cool_down():
+    assert order(told(), 5_000_000 - COOL_DOWN_MS + 1) is None
+    assert order(told(), 5_000_000 - COOL_DOWN_MS) is not None
