@@ -150,6 +150,11 @@ class EngineConnection:
         """Names and types of a SELECT's columns."""
         return [(row[0], row[1]) for row in self.lines(f"DESCRIBE ({select}\n)", parameters)]
 
+    def meta(self, sql: str, parameters: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+        """Names and types of what any statement gives, by running it."""
+        given = json.loads(self.run(sql, parameters, "JSONCompact"))
+        return [(column["name"], column["type"]) for column in given["meta"]]
+
     def apply(self, settings: Sequence[Setting], known: frozenset[str]) -> None:
         """Make a query's settings hold, and those of the one before no longer."""
         if unknown := next((s.name for s in settings if s.important and s.name not in known), None):

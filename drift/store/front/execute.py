@@ -5,13 +5,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from drift.store.front import packets
-from drift.store.front.blocks import Head, write_block
 from drift.store.front.columns import UnsupportedType, column
 from drift.store.front.engine import Engine, EngineConnection, EngineError
 from drift.store.front.peer import Peer
+from drift.store.front.results import Columns, Results
 from drift.store.front.statements import Insert, Statement
 from drift.store.front.watch import Watch
-from drift.store.front.wire import ProtocolError, Reader
+from drift.store.front.wire import ProtocolError
 
 _CANCELLED = 394
 
@@ -28,48 +28,28 @@ class Execution:
     def run(self, statement: Statement, parameters: dict[str, str]) -> None:
         """Run any statement but an insert of blocks, and send what it gives."""
         sql = statement.without_format
-        select = sql if statement.streams else None
-        rows = size = blocks = 0
-        types: list[str] = []
-        with self._stoppable() as tag, closing(self._results(tag + sql, statement.streams, parameters)) as results:
-            for result in results:
-                reader = Reader.over(result)
-                while not reader.at_end():
-                    block, head = self._block(reader, types)
-                    if not blocks:
-                        columns = self._true_columns(head.columns, select, parameters)
-                        self._peer.send_header(columns)
-                        if columns != head.columns:
-                            types = [type_name for _, type_name in columns]
-                            reader = Reader.over(result)
-                            block, head = self._block(reader, types)
-                    self._peer.send_block(block)
-                    rows, size, blocks = rows + head.rows, size + len(block), blocks + 1
-        if statement.streams and not blocks:  # No rows give no bytes, but clients want the names.
-            self._peer.send_header(self._chdb.describe(sql, parameters))
+        results = Results(self._peer, lambda columns: self._full_types(columns, statement, parameters))
+        with self._stoppable() as tag, closing(self._engine_results(tag + sql, statement.streams, parameters)) as given:
+            for piece in given:
+                results.send(piece)
+        if statement.gives_rows and not results.blocks:  # No rows give no bytes, but clients want the names.
+            columns_of = self._chdb.describe if statement.streams else self._chdb.meta
+            self._peer.send_header(columns_of(sql, parameters))
         if statement.first_word == "USE":
             self._chdb.note_database()
         self._peer.send(
-            packets.progress(self._peer.revision, read=(rows, size)),
-            packets.profile_info(rows, blocks, size) if statement.streams else b"",
+            packets.progress(self._peer.revision, read=(results.rows, results.bytes)),
+            packets.profile_info(results.rows, results.blocks, results.bytes) if statement.gives_rows else b"",
             packets.END_OF_STREAM,
         )
 
-    def _block(self, reader: Reader, types: list[str]) -> tuple[bytes, Head]:
-        pieces: list[bytes] = []
-        head = write_block(reader, pieces.append, self._peer.revision, types)
-        return b"".join(pieces), head
-
-    def _true_columns(
-        self, columns: list[tuple[str, str]], select: str | None, parameters: dict[str, str]
-    ) -> list[tuple[str, str]]:
-        """A SELECT's columns, with the time zone of a DateTime, which the engine's Native leaves out."""
-        if select is not None and any(type_name == "DateTime" for _, type_name in columns):
+    def _full_types(self, columns: Columns, statement: Statement, parameters: dict[str, str]) -> Columns:
+        if statement.streams and any(type_name == "DateTime" for _, type_name in columns):
             with closing(self._chdb.aside()) as other, suppress(EngineError):  # It sees no temporary tables.
-                return other.describe(select, parameters)
+                return other.describe(statement.without_format, parameters)
         return columns
 
-    def _results(self, sql: str, streams: bool, parameters: dict[str, str]) -> Generator[bytes, None, None]:
+    def _engine_results(self, sql: str, streams: bool, parameters: dict[str, str]) -> Generator[bytes, None, None]:
         if streams:
             yield from self._chdb.stream(sql, parameters)
         else:

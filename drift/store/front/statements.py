@@ -77,6 +77,11 @@ class Statement:
         return self.first_word in ("SELECT", "WITH", "FROM")
 
     @property
+    def gives_rows(self) -> bool:
+        """Whether a client expects columns, even of no rows."""
+        return self.streams or self.first_word in ("SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK")
+
+    @property
     def without_format(self) -> str:
         """The text less its FORMAT: over this protocol everything is Native.
 

@@ -65,6 +65,18 @@ def test_a_select_without_rows_has_its_columns(client: Client) -> None:
     assert columns == [("a", "UInt8"), ("b", "String")]
 
 
+def test_a_show_without_rows_has_its_columns(client: Client) -> None:
+    rows, columns = client.execute("SHOW TABLES LIKE 'nothing like this'", with_column_types=True)
+    assert (rows, columns) == ([], [("name", "String")])
+
+
+def test_a_time_zone_stays_with_its_column(client: Client) -> None:
+    sql = "SELECT toDateTime('2026-11-21 12:00:00', 'Asia/Tokyo') AS t, number FROM numbers(150000)"
+    rows, columns = client.execute(sql, with_column_types=True)
+    assert columns[0] == ("t", "DateTime('Asia/Tokyo')")
+    assert {t.utcoffset() for t, _ in rows} == {dt.timedelta(hours=9)}
+
+
 def test_statements_that_give_nothing(client: Client) -> None:
     assert client.execute("CREATE TABLE IF NOT EXISTS nothing (a Int8) ENGINE = Memory") == []
     assert client.execute("INSERT INTO nothing SELECT 1") == []
@@ -253,6 +265,30 @@ def test_a_retried_insert_is_taken_once_through_the_views(client: Client) -> Non
         client.execute("INSERT INTO raw VALUES", [(1, n) for n in range(10)], settings=settings)
     assert client.execute("SELECT count() FROM raw") == [(10,)]
     assert client.execute("SELECT countMerge(n) FROM rolled") == [(10,)]
+
+
+def test_a_retry_completes_an_insert_that_a_view_refused(client: Client) -> None:
+    window = "SETTINGS non_replicated_deduplication_window = 1000"
+    for table in ("first", "second"):
+        client.execute(f"CREATE OR REPLACE TABLE {table} (n Int64) ENGINE = MergeTree ORDER BY n {window}")
+    client.execute("CREATE OR REPLACE TABLE closed (n Int64) ENGINE = Memory")
+    client.execute("INSERT INTO closed VALUES", [(1,)])
+    client.execute(
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS on_its_way TO second AS"
+        " SELECT n + throwIf(n IN (SELECT n FROM closed), 'closed') AS n FROM first"
+    )
+    settings = {
+        "async_insert": 0,
+        "insert_deduplication_token": "t/0/1-10",
+        "deduplicate_blocks_in_dependent_materialized_views": 1,
+    }
+    rows = [(n,) for n in range(10)]
+    with pytest.raises(ServerException, match="closed"):
+        client.execute("INSERT INTO first VALUES", rows, settings=settings)
+    client.execute("TRUNCATE TABLE closed")
+    for _ in range(2):
+        client.execute("INSERT INTO first VALUES", rows, settings=settings)
+    assert client.execute("SELECT (SELECT count() FROM first), (SELECT count() FROM second)") == [(10, 10)]
 
 
 def client_for(server: StoreSettings, **options: object) -> Client:
