@@ -48,8 +48,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
                 return cls(page="pipeline", **time)
             case ["m", model]:
                 return cls(page="model", model=model, **time)
-            case ["m", model, "c", column]:
-                return cls(page="column", model=model, column=column, **time)
+            case ["m", model, "c", *column] if column:
+                return cls(page="column", model=model, column="/".join(column), **time)
             case ["i", incident]:
                 return cls(page="incident", incident=incident, **time)
         return cls(page="nowhere")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dash
 import flask
@@ -52,7 +53,7 @@ def make_app(
         Milliseconds UTC, for tests.
     """
     desk = Desk(query, status, clock)
-    server = flask.Flask("dashboards.page")
+    server = flask.Flask("dashboards.page", static_folder=None)
     probes.add(server, desk, host)
     _twins(server, desk)
     app = dash.Dash(
@@ -64,6 +65,7 @@ def make_app(
         update_title=None,
         title="Driftline",
         add_log_handler=False,
+        enable_mcp=False,
         index_string=_INDEX,
     )
     app.layout = _layout()
@@ -113,7 +115,8 @@ def _twins(server: flask.Flask, desk: Desk) -> None:
     """JSON of every page, under ``/api``."""
 
     def answer(rest: str = "") -> flask.Response:
-        sheet = gather(desk, Address.read(f"/{rest}", flask.request.query_string.decode()))
+        # Flask hands the path over decoded; an address is read encoded.
+        sheet = gather(desk, Address.read("/" + quote(rest), flask.request.query_string.decode()))
         found = sheet.address.page != "nowhere"
         body = json.dumps(twin(sheet), allow_nan=False, default=str)
         return flask.Response(body + "\n", 200 if found else 404, mimetype="application/json")

@@ -15,6 +15,6 @@ WITH stations AS
 )
 SELECT
     station, newest,
-    greatest(0, dateDiff('millisecond', newest, (SELECT max(newest) FROM stations WHERE place <= 2))) / 1000 AS behind_s
+    greatest(0, dateDiff('millisecond', newest, (SELECT argMin(newest, place) FROM stations))) / 1000 AS behind_s
 FROM stations
 ORDER BY place

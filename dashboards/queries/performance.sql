@@ -15,6 +15,7 @@ WHERE model = ${model:singlequote} AND segment = '' AND role = 'performance' AND
         SELECT argMax(version, value), window_start
         FROM report_rows
         WHERE model = ${model:singlequote} AND segment = '' AND role = 'window' AND statistic = 'rows'
+            AND $__timeFilter_ms(window_start)
         GROUP BY window_start
     )
 GROUP BY time, metric

@@ -64,6 +64,14 @@ def test_addresses_pin_a_range(client: flask.testing.FlaskClient) -> None:
     assert last_hour["to_ms"] - last_hour["from_ms"] == 3_600_000
 
 
+def test_any_name_has_an_address(client: flask.testing.FlaskClient) -> None:
+    for column in ("debt/income", "share %", "a?b#c", "Größe", "a%2Fb", "../x"):
+        address = Address(page="column", model="m", column=column, last="6h")
+        path, _, search = address.href.partition("?")
+        assert Address.read(path, search) == address
+        assert client.get("/api" + address.href).json["address"] == address.href
+
+
 def test_nowhere_is_404(client: flask.testing.FlaskClient) -> None:
     assert client.get("/api/x/y").status_code == 404
     assert client.get("/api/m/nobody").json["severity"] == "empty"
