@@ -45,11 +45,7 @@ class StoreUnavailable(Exception):
 
 
 class Store:
-    """A client of ClickHouse that any number of threads may use: each has a connection of its own.
-
-    >>> StoreSettings(port=9000).host  # Store.connect(StoreSettings(...)) asks the server once
-    '127.0.0.1'
-    """
+    """A client of ClickHouse that any number of threads may use: each has a connection of its own."""
 
     def __init__(self, settings: StoreSettings) -> None:
         self.settings = settings

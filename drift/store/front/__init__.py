@@ -1,11 +1,11 @@
 """The embedded ClickHouse: chdb behind the native protocol, so that drivers need not know it is embedded.
 
 One process owns the directory, and `clickhouse-driver`, Grafana's plugin or any native client talks to it on
-loopback as to a server. Read along a query's way: `wire` has bytes and varints, `frames` compression,
-`packets` the conversation, `columns` and `blocks` how rows lie; `peer` is a client, `session` its visit,
-`statements` what it may ask, `execute` how that is done, `results` what comes of it, `watch` how it is called
-off; `engine` is chdb with its traps fenced in, `server` the listener, `process` the body of ``driftline store``,
-`child` that as a child.
+loopback as to a server. Read along a query's way: `wire` has bytes and varints, `frames` compression, `packets`
+and `answers` the conversation, `layouts`, `columns` and `blocks` how rows lie; `peer` is a client, `session` its
+visit, `statements` what it may ask, `execute` how that is done, `results` what comes of it, `watch` how it is
+called off; `engine` is chdb with its traps fenced in, `server` the listener, `process` the body of
+``driftline store``, `child` that as a child.
 
 Nothing here imports chdb until a server starts.
 """

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from drift.store.front.columns import Copier, column
+from drift.store.front.columns import column
+from drift.store.front.layouts import Copier
 from drift.store.front.wire import ProtocolError, Reader, Sink, text, varint
 
 #: From this revision on, one byte after each column's type says how its values are serialized (0: plainly).

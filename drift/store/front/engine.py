@@ -52,10 +52,10 @@ class Engine:
         self._path = folder / "engine"
         self.spool = folder / "spool"
         self.spool.mkdir(parents=True, exist_ok=True)
-        for left_over in self.spool.iterdir():  # A crash came before these inserts; their clients know.
-            left_over.unlink()
         self._numbers = count()
         self._held = EngineConnection(self._open)
+        for left_over in self.spool.iterdir():  # A crash came before these inserts; their clients know.
+            left_over.unlink()
         self._killing = threading.Lock()
         self.version, self.timezone = self._held.lines("SELECT version(), timezone()")[0]
         self.settings = frozenset(name for (name,) in self._held.lines("SELECT name FROM system.settings"))

@@ -4,9 +4,10 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from drift.store.front import packets
-from drift.store.front.columns import UnsupportedType, column
+from drift.store.front import answers
+from drift.store.front.columns import column
 from drift.store.front.engine import Engine, EngineConnection, EngineError
+from drift.store.front.layouts import UnsupportedType
 from drift.store.front.peer import Peer
 from drift.store.front.results import Columns, Results
 from drift.store.front.statements import Insert, Statement
@@ -38,9 +39,9 @@ class Execution:
         if statement.first_word == "USE":
             self._chdb.note_database()
         self._peer.send(
-            packets.progress(self._peer.revision, read=(results.rows, results.bytes)),
-            packets.profile_info(results.rows, results.blocks, results.bytes) if statement.gives_rows else b"",
-            packets.END_OF_STREAM,
+            answers.progress(self._peer.revision, read=(results.rows, results.bytes)),
+            answers.profile_info(results.rows, results.blocks, results.bytes) if statement.gives_rows else b"",
+            answers.END_OF_STREAM,
         )
 
     def _full_types(self, columns: Columns, statement: Statement, parameters: dict[str, str]) -> Columns:
@@ -69,7 +70,7 @@ class Execution:
                     self._chdb.run(tag + insert.from_file(spool))
         finally:
             spool.unlink(missing_ok=True)
-        self._peer.send(packets.progress(self._peer.revision, written=(rows, size)), packets.END_OF_STREAM)
+        self._peer.send(answers.progress(self._peer.revision, written=(rows, size)), answers.END_OF_STREAM)
 
     def _gather(self, spool: Path, bytes_max: int) -> tuple[int, int]:
         rows = 0

@@ -1,16 +1,15 @@
-"""What clients say and what we answer, in the order of the conversation: hello, query, results.
+"""What clients say, in the order of the conversation: hello, query.
 
 Fields come and go with the revision, the smaller of the client's and ours; the names of the thresholds are
 ClickHouse's own.
 """
 
 import re
-import struct
 from enum import IntEnum
 
 import msgspec
 
-from drift.store.front.wire import ProtocolError, Reader, text, u64, varint
+from drift.store.front.wire import ProtocolError, Reader
 
 REVISION = 54468
 REVISION_MIN = 54429  # Settings as text.
@@ -19,13 +18,8 @@ _OPENTELEMETRY = 54442
 _DISTRIBUTED_DEPTH = 54448
 _QUERY_START_TIME = 54449
 _PARALLEL_REPLICAS = 54453
-PROFILE_EVENTS_IN_INSERT = 54456
 _ADDENDUM = 54458
 _PARAMETERS = 54459
-_ELAPSED_IN_PROGRESS = 54460
-_PASSWORD_RULES = 54461
-_NONCE = 54462
-_TOTAL_BYTES_IN_PROGRESS = 54463
 
 SETTINGS_MAX = 10_000
 _IMPORTANT = 1
@@ -39,19 +33,6 @@ class FromClient(IntEnum):
     DATA = 2
     CANCEL = 3
     PING = 4
-
-
-class FromServer(IntEnum):
-    """Packets that we send."""
-
-    HELLO = 0
-    DATA = 1
-    EXCEPTION = 2
-    PROGRESS = 3
-    PONG = 4
-    END_OF_STREAM = 5
-    PROFILE_INFO = 6
-    PROFILE_EVENTS = 14
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -167,54 +148,3 @@ def _unquoted(dump: str) -> str:
     if len(dump) < 2 or dump[0] != "'" or dump[-1] != "'":
         return dump
     return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), dump[1:-1])
-
-
-# --- answers --------------------------------------------------------------------------------------
-
-
-def hello(revision: int, version: tuple[int, int, int], timezone: str) -> bytes:
-    """Say who we are."""
-    major, minor, patch = version
-    out = [varint(FromServer.HELLO), text("Driftline store"), varint(major), varint(minor), varint(REVISION)]
-    out += [text(timezone), text("Driftline store"), varint(patch)]
-    if revision >= _PASSWORD_RULES:
-        out.append(varint(0))
-    if revision >= _NONCE:
-        out.append(u64(0))
-    return b"".join(out)
-
-
-def data(block: bytes) -> bytes:
-    """Send a block, in a frame or not."""
-    return varint(FromServer.DATA) + text("") + block
-
-
-def exception(code: int, message: str) -> bytes:
-    """Send an error with its ClickHouse code."""
-    named = text("DB::Exception") + text(message) + text("")
-    return varint(FromServer.EXCEPTION) + struct.pack("<i", code) + named + b"\0"
-
-
-def progress(revision: int, *, read: tuple[int, int] = (0, 0), written: tuple[int, int] = (0, 0)) -> bytes:
-    """Say how far a query came, as (rows, bytes)."""
-    out = [varint(FromServer.PROGRESS), varint(read[0]), varint(read[1]), varint(0)]
-    if revision >= _TOTAL_BYTES_IN_PROGRESS:
-        out.append(varint(0))
-    out += [varint(written[0]), varint(written[1])]
-    if revision >= _ELAPSED_IN_PROGRESS:
-        out.append(varint(0))
-    return b"".join(out)
-
-
-def profile_info(rows: int, blocks: int, size: int) -> bytes:
-    """Say what a SELECT gave."""
-    return varint(FromServer.PROFILE_INFO) + varint(rows) + varint(blocks) + varint(size) + b"\0" + varint(0) + b"\0"
-
-
-def profile_events(empty_block: bytes) -> bytes:
-    """Answer one block of an insert."""
-    return varint(FromServer.PROFILE_EVENTS) + text("") + empty_block
-
-
-PONG = varint(FromServer.PONG)
-END_OF_STREAM = varint(FromServer.END_OF_STREAM)

@@ -2,7 +2,7 @@
 
 import socket
 
-from drift.store.front import packets
+from drift.store.front import answers, packets
 from drift.store.front.blocks import Head, header, read_block
 from drift.store.front.frames import LZ4, ZSTD, frame, read_frame
 from drift.store.front.packets import FromClient, Hello, Query
@@ -27,7 +27,7 @@ class Peer:
 
     def send_block(self, block: bytes) -> None:
         """Send a block as a Data packet."""
-        self.send(packets.data(frame(block, self._frames) if self._frames else block))
+        self.send(answers.data(frame(block, self._frames) if self._frames else block))
 
     def send_header(self, columns: list[tuple[str, str]]) -> None:
         """Say which columns come, or are wanted."""
@@ -42,7 +42,7 @@ class Peer:
     def welcome(self, version: str, timezone: str) -> None:
         """Say who we are, and hear the rest."""
         major, minor, patch = (int(part) for part in version.split(".")[:3])
-        self.send(packets.hello(self.revision, (major, minor, patch), timezone))
+        self.send(answers.hello(self.revision, (major, minor, patch), timezone))
         packets.read_addendum(self._reader, self.revision)
 
     def next_packet(self) -> int | None:
@@ -85,5 +85,5 @@ class Peer:
 
     def acknowledge_block(self) -> None:
         """Answer a block of an insert where the revision wants it: the driver waits for this."""
-        if self.revision >= packets.PROFILE_EVENTS_IN_INSERT:
-            self.send(packets.profile_events(header([], self.revision)))
+        if self.revision >= answers.PROFILE_EVENTS_IN_INSERT:
+            self.send(answers.profile_events(header([], self.revision)))

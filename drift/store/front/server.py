@@ -7,13 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from drift.store.front import packets
+from drift.store.front import answers
 from drift.store.front.engine import Engine
 from drift.store.front.session import Limits, Session
 from drift.store.front.watch import Watch
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 STOP_S_MAX = 10.0
+_ACCEPT_AGAIN_S = 0.1
 _TOO_MANY_CONNECTIONS = 202
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class StoreServer:
         self._limits = limits or Limits()
         self._threads: dict[threading.Thread, socket.socket] = {}
         self._lock = threading.Lock()
-        self._stopping = False
+        self._stopping = threading.Event()
 
     def start(self) -> "StoreServer":
         """Open the directory and begin to accept clients."""
@@ -80,10 +81,10 @@ class StoreServer:
 
     def stop(self) -> None:
         """Close all connections, stop what they were doing, and close the directory."""
-        self._stopping = True
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._accepting.join()
+        self._stopping.set()
+        _shut(self._listener)
         self._listener.close()
+        self._accepting.join()
         with self._lock:
             sessions = dict(self._threads)
         for connection in sessions.values():
@@ -102,11 +103,11 @@ class StoreServer:
         self.stop()
 
     def _accept(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 connection, _ = self._listener.accept()
             except OSError as error:
-                if not self._stopping:
+                if not self._stopping.wait(_ACCEPT_AGAIN_S):
                     _log.warning("a client could not be accepted: %s", error)
                 continue
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -137,7 +138,7 @@ class StoreServer:
 def _refuse(connection: socket.socket, connections_max: int) -> None:
     message = f"{connections_max} clients are connected, the most that are served; close some, or pool them"
     with connection, suppress(OSError):
-        connection.sendall(packets.exception(_TOO_MANY_CONNECTIONS, message))
+        connection.sendall(answers.exception(_TOO_MANY_CONNECTIONS, message))
         connection.shutdown(socket.SHUT_RDWR)
 
 

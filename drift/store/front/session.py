@@ -7,10 +7,10 @@ from contextlib import closing
 
 import msgspec
 
-from drift.store.front import packets
-from drift.store.front.columns import UnsupportedType
+from drift.store.front import answers
 from drift.store.front.engine import Engine, EngineConnection, EngineError
 from drift.store.front.execute import Execution
+from drift.store.front.layouts import UnsupportedType
 from drift.store.front.packets import FromClient
 from drift.store.front.peer import Peer
 from drift.store.front.statements import Statement
@@ -64,11 +64,11 @@ class Session:
                     self._answer(chdb, packet)
         except (ProtocolError, EngineError) as error:
             _log.warning("a store session was refused: %s", error)
-            self._peer.send(packets.exception(getattr(error, "code", _UNEXPECTED_PACKET), str(error)))
+            self._peer.send(answers.exception(getattr(error, "code", _UNEXPECTED_PACKET), str(error)))
 
     def _answer(self, chdb: EngineConnection, packet: int) -> None:
         if packet == FromClient.PING:
-            self._peer.send(packets.PONG)
+            self._peer.send(answers.PONG)
         elif packet == FromClient.QUERY:
             self._query(chdb)
         elif packet != FromClient.CANCEL:  # That one came after the end of what it meant.
@@ -88,9 +88,9 @@ class Session:
             else:
                 execution.run(statement, query.parameters)
         except EngineError as error:
-            self._peer.send(packets.exception(error.code, str(error)))
+            self._peer.send(answers.exception(error.code, str(error)))
         except UnsupportedType as error:
-            self._peer.send(packets.exception(_NOT_IMPLEMENTED, str(error)))
+            self._peer.send(answers.exception(_NOT_IMPLEMENTED, str(error)))
 
     def _refuse_external_tables(self) -> None:
         """Read the tables that come with every query, up to the empty one that ends them."""

@@ -286,6 +286,8 @@ def test_kill_at_any_moment_leaves_whole_inserts_and_a_retry_completes_them(tmp_
 
 
 def test_one_directory_has_one_owner(folder: Path, address: tuple[str, int]) -> None:
+    on_its_way = folder / "spool" / "owner's"
+    on_its_way.touch()
     code = (
         "import sys, drift.store.front.engine as e; e.OPEN_WAIT_S_MAX = 0.5\n"
         "from pathlib import Path\n"
@@ -294,6 +296,7 @@ def test_one_directory_has_one_owner(folder: Path, address: tuple[str, int]) -> 
     )
     said = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, timeout=60, check=True)
     assert "is another store using the directory?" in said.stdout
+    on_its_way.unlink()  # The one that was refused has left it alone.
     with connect(address) as client:
         assert client.execute("SELECT 1") == [(1,)]
 
