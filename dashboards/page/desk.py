@@ -19,9 +19,13 @@ from dashboards.panels import Panel
 
 Query = Callable[[str, dict[str, Any]], pd.DataFrame]
 Status = Callable[[], dict[str, Any]]
+#: What an address says of time: counted back, or from and to.
+Stretch = tuple[str, int | None, int | None]
 
-#: How long an answer serves every reader.
-ANSWER_MS_MAX = 1_500
+#: How long an answer serves every reader: this long, and this many times as long as it took, so that no panel keeps
+#: the store busy for more than a twentieth of the time, however many readers and rows there are.
+ANSWER_MS_MIN = 1_500
+ANSWER_TIMES_TAKEN = 20
 #: Answers that are kept, at most; the oldest leave.
 ANSWERS_MAX = 512
 _DAY_MS = 86_400_000
@@ -34,6 +38,12 @@ class Answer(msgspec.Struct, frozen=True):
     frame: pd.DataFrame
     asked_ms: int
     trouble: str = ""
+    took_ms: float = 0.0
+
+    def serves(self, now_ms: int) -> bool:
+        """Whether it is young enough to be given again."""
+        age_ms = now_ms - self.asked_ms
+        return not self.trouble and age_ms < max(ANSWER_MS_MIN, ANSWER_TIMES_TAKEN * self.took_ms)
 
 
 class Desk:
@@ -61,11 +71,11 @@ class Desk:
             "driftline_page_query_failures", "Queries that failed.", ["query"], registry=self.registry
         )
 
-    def ask(self, panel: Panel, over: Range, variables: Mapping[str, str]) -> Answer:
+    def ask(self, panel: Panel, over: Range, variables: Mapping[str, str], stretch: Stretch) -> Answer:
         """Answer a panel's question; an empty frame where there has never been an answer."""
         sql, parameters = expand(panel.sql, over, dict(variables))
-        # A live range moves with every window: what is kept is known by its length.
-        known_by = (panel.name, over.end_ms - over.start_ms, *sorted(parameters.items()))
+        # A live range moves with every window: what is kept is known by the stretch that was asked for.
+        known_by = (panel.name, stretch, *sorted(parameters.items()))
         return self._ask(panel.name, known_by, sql, parameters, panel.columns)
 
     def range(self, address: Address) -> Range:
@@ -103,11 +113,14 @@ class Desk:
         with self._one_at_a_time:
             now = self.clock()
             kept = self._answers.get(known_by)
-            if kept and not kept.trouble and now - kept.asked_ms < ANSWER_MS_MAX:
+            if kept and kept.serves(now):
                 return kept
+            started = time.perf_counter()
             try:
-                with self._took.labels(name).time():
-                    answer = Answer(self._query(sql, parameters), now)
+                frame = self._query(sql, parameters)
+                took_s = time.perf_counter() - started
+                self._took.labels(name).observe(took_s)
+                answer = Answer(frame, now, took_ms=took_s * 1000)
             except Exception as error:
                 self._failed.labels(name).inc()
                 before = kept or Answer(pd.DataFrame(columns=list(columns)), now)

@@ -40,20 +40,26 @@ class Sheet(msgspec.Struct, frozen=True):
 def gather(desk: Desk, address: Address) -> Sheet:
     """Ask all that a page needs."""
     answers: dict[str, Answer] = {}
+    stretch = (address.last, address.start_ms, address.end_ms)
     if address.page == "incident":
-        answers["incident"] = desk.ask(named("incident"), Range(0, 0), {"incident": address.incident})
+        whole = Range(0, 0)
+        answers["incident"] = desk.ask(named("incident"), whole, {"incident": address.incident}, stretch)
         events = plain(answers["incident"].frame)
         address = address.go(model=events[0]["model"] if events else "")
     over = desk.range(address)
+
+    def ask(name: str, at: Address = address) -> None:
+        answers[name] = desk.ask(named(name), over, _variables(at), stretch)
+
     if address.page != "nowhere":
         level: Level = address.page
-        for panel in (*at_level(level), *map(named, _ALSO.get(level, ()))):
-            if panel.name not in answers:
-                answers[panel.name] = desk.ask(panel, over, _variables(address))
+        for name in (*(panel.name for panel in at_level(level)), *_ALSO.get(level, ())):
+            if name not in answers:
+                ask(name)
     if address.page == "incident" and (moved := plain(answers["incident_columns"].frame)):
-        answers["examples"] = desk.ask(named("examples"), over, _variables(address.go(column=moved[0]["column"])))
+        ask("examples", address.go(column=moved[0]["column"]))
     if address.page == "model" and (incident := _open(plain(answers["incidents"].frame))):
-        answers["incident_columns"] = desk.ask(named("incident_columns"), over, {"incident": incident})
+        ask("incident_columns", address.go(incident=incident))
     return Sheet(address, over, answers, desk.live(), desk.clock())
 
 

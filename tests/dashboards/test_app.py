@@ -11,7 +11,7 @@ import scene
 
 from dashboards.page import make_app
 from dashboards.page.address import Address
-from dashboards.page.desk import ANSWERS_MAX, Desk
+from dashboards.page.desk import ANSWERS_MAX, Answer, Desk
 from dashboards.page.sheet import gather
 from dashboards.panels import at_level, named
 from drift.store import Store
@@ -60,6 +60,8 @@ def test_addresses_pin_a_range(client: flask.testing.FlaskClient) -> None:
     said = client.get(f"/api/m/employment?from={start}&to={end}").json
     times = {row["time"] for row in said["panels"]["drift_map"]["rows"]}
     assert (min(times), max(times)) == (start, end)
+    later = client.get(f"/api/m/employment?from={start + 600_000}&to={end + 600_000}").json
+    assert min(row["time"] for row in later["panels"]["drift_map"]["rows"]) == start + 600_000
     last_hour = client.get("/api/m/employment?last=1h").json
     assert last_hour["to_ms"] - last_hour["from_ms"] == 3_600_000
 
@@ -162,9 +164,16 @@ def test_readers_share_answers_for_a_moment(flaky: tuple[Flaky, Desk, list[int]]
     once = source.asked
     gather(desk, Address())
     assert source.asked == once
-    now[0] += 2_000
+    now[0] += 60_000
     gather(desk, Address())
     assert source.asked == 2 * once
+
+
+def test_a_slow_answer_serves_for_longer() -> None:
+    quick, slow = (Answer(pd.DataFrame(), 0, took_ms=took) for took in (10, 1_000))
+    assert (quick.serves(1_499), quick.serves(1_500)) == (True, False)
+    assert (slow.serves(19_999), slow.serves(20_000)) == (True, False)
+    assert not Answer(pd.DataFrame(), 0, "away").serves(0)
 
 
 def test_answers_kept_are_bounded(flaky: tuple[Flaky, Desk, list[int]]) -> None:
