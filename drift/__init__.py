@@ -18,7 +18,7 @@ It is a notebook library, too: nothing here needs Kafka or ClickHouse, and nothi
 >>> import pandas as pd, drift
 >>> ref = drift.Reference.fit(pd.DataFrame({"age": [31.5, 45.2, 18.0, 64.8]}))
 >>> drift.count_rows(ref, ref.align(pd.DataFrame({"age": [19.0, None]}))).tolist()
-[0, 0, 1, 0, 0, 0, 0, 0, 1]
+[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]
 """
 
 from importlib import import_module

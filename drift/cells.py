@@ -15,6 +15,7 @@ So a running sum over a numeric column's counts is its distribution function.
 """
 
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -166,13 +167,27 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 def _intervals(edges: tuple[float, ...]) -> tuple[str, ...]:
+    """Texts of the intervals of the real line between the edges.
+
+    The float just above a short number is spelled by that number: ``[90.00001, ...`` is ``(90, ...``.
+    """
     if not edges:
         return ("any",)
-    texts = [f"{edge:.4g}" for edge in edges]
-    if len(set(texts)) < len(texts):
-        texts = [str(np.float32(edge)) for edge in edges]
-    inner = []
-    for low, high, below, above in zip(edges, edges[1:], texts, texts[1:], strict=False):
-        point = np.nextafter(np.float32(low), np.float32(np.inf)) == np.float32(high)
-        inner.append(below if point else f"[{below}, {above})")
-    return (f"< {texts[0]}", *inner, f">= {texts[-1]}")
+    exact = [_spelled(edge, edges) for edge in edges]
+    short = [(f"{float(text):.4g}", shut) for text, shut in exact]
+    ends = short if len(set(short)) == len(edges) else exact
+    (first, shut), (last, included) = ends[0], ends[-1]
+    inner = (
+        low if (low, low_shut, high_shut) == (high, True, False) else
+        f"{'[' if low_shut else '('}{low}, {high}{')' if high_shut else ']'}"
+        for (low, low_shut), (high, high_shut) in pairwise(ends)
+    )  # fmt: skip
+    return (f"{'<' if shut else '<='} {first}", *inner, f"{'>=' if included else '>'} {last}")
+
+
+def _spelled(edge: float, edges: tuple[float, ...]) -> tuple[str, bool]:
+    """Shortest text of an edge, and whether the number it spells belongs above it."""
+    here, under = np.float32(edge), np.nextafter(np.float32(edge), np.float32(-np.inf))
+    if float(under) in edges or (np.isfinite(under) and len(str(under)) + 3 < len(str(here))):
+        return str(under).removesuffix(".0"), False
+    return str(here).removesuffix(".0"), True

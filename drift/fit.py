@@ -7,14 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from drift import columns, cut, frames, infer
+from drift import columns, cut, frames, halves, infer
 from drift.cells import PREDICTION, SCORE, Cells
+from drift.dependence import design_effects
 from drift.frames import FrameError
 from drift.performance import classes
 from drift.performance.figures import realised
 from drift.performance.label_sums import label_sums
 from drift.reference import Reference, Task
-from drift.sums import sum_rows
+from drift.sums import indices, sum_rows
 from streams.schema import Feature, FeatureSchema, Kind
 
 #: So many cells make a counts message of 900 kB.
@@ -170,8 +171,17 @@ def _fixed_point(column: pa.ChunkedArray, cells: Cells) -> tuple[float, float, f
 
 
 def _counted(reference: Reference, aligned: pa.Table) -> Reference:
+    """Count the rows, find out how much neighbours have in common, and check the halves against each other."""
     sums = sum_rows(reference, aligned)
-    return replace(reference, counts=sums.cells, moments=sums.moments, extremes=sums.extremes)
+    placed = indices(reference.columns, aligned)
+    counted = replace(
+        reference,
+        counts=sums.cells,
+        moments=sums.moments,
+        extremes=sums.extremes,
+        design_effects=design_effects(reference.columns, placed),
+    )
+    return replace(counted, checks=halves.failed(counted, placed))
 
 
 def _labelled(reference: Reference, table: pa.Table, parts: Parts) -> Reference:

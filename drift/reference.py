@@ -130,7 +130,7 @@ class Reference:
         >>> import pandas as pd
         >>> ref = Reference.fit(pd.DataFrame({"age": [31.5, 45.2, 18.0], "city": ["Rome", "Oslo", None]}))
         >>> [(c.name, c.kind, c.size) for c in ref.columns], ref.rows
-        ([('age', 'numeric', 8), ('city', 'categorical', 4)], 3)
+        ([('age', 'numeric', 10), ('city', 'categorical', 4)], 3)
         """
         from drift import fit
 

@@ -26,6 +26,6 @@ def debiased(
         return value, NO_INTERVAL
     rng = np.random.default_rng(seed)
     draws = np.array([draw(rng) for _ in range(RESAMPLES)])
-    low, middle, high = 2 * value - np.quantile(draws, (0.975, 0.5, 0.025))
+    low, middle, high = 2 * value - np.quantile(draws, (0.975, 0.5, 0.025), method="inverted_cdf")
     within = np.clip([low, middle, high], 0.0, most)
     return float(within[1]), (float(within[0]), float(within[2]))

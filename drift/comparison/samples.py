@@ -8,7 +8,7 @@ from scipy import stats
 from drift.comparison.bootstrap import debiased
 from drift.comparison.result import NO_INTERVAL, Comparison
 from drift.performance.auc import auc
-from drift.performance.intervals import normal
+from drift.performance.intervals import logit
 from drift.statistics.effect import Effect, effect
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -45,8 +45,7 @@ def mann_whitney(pair: Pair, exact: bool | None = None) -> Comparison:
     found = stats.mannwhitneyu(*pair, alternative="two-sided", method=method)
     counts = _counts(pair)
     value, variance = auc(positives=counts[1], negatives=counts[0])
-    low, high = normal(value, variance)
-    return _said("mann_whitney", pair, found.statistic, found.pvalue, value, (max(0.0, low), min(1.0, high)))
+    return _said("mann_whitney", pair, found.statistic, found.pvalue, value, logit(value, variance))
 
 
 def welch_t(pair: Pair) -> Comparison:

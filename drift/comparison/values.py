@@ -77,5 +77,5 @@ def _levels(reference: Any, current: Any) -> Pair:
 
 def two_levels(reference: Any, current: Any) -> Pair:
     """Counts of the levels of both sides, null set aside, in order: 0 before 1, false before true, no before yes."""
-    was, now = (side[:-1] for side in _levels(reference, current))
+    was, now = (side[:-2] for side in _levels(reference, current))  # All but unseen and null.
     return was, now

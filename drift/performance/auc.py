@@ -23,5 +23,6 @@ def auc(positives: Counts, negatives: Counts) -> tuple[float, float]:
     beaten = (np.cumsum(down) - down / 2) / downs  # Share of negatives that a positive of this cell beats.
     beating = 1 - (np.cumsum(up) - up / 2) / ups
     value = float(up @ beaten / ups)
-    variance = up @ (beaten - value) ** 2 / ups**2 + down @ (beating - value) ** 2 / downs**2
+    spread_up, spread_down = up @ (beaten - value) ** 2, down @ (beating - value) ** 2
+    variance = spread_up / (ups * max(ups - 1, 1)) + spread_down / (downs * max(downs - 1, 1))
     return value, float(variance)

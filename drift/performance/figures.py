@@ -5,7 +5,7 @@ import numpy as np
 
 from drift.kernel import FIXED_ONE
 from drift.performance.auc import auc
-from drift.performance.intervals import normal, wilson
+from drift.performance.intervals import logit, normal, wilson
 from drift.performance.label_sums import ERRORS, LABELLED, LABELS, RIGHT, SCORES, SIZES, SQUARES
 from drift.reference import Reference
 
@@ -40,8 +40,7 @@ def realised(reference: Reference, sums: np.ndarray) -> dict[str, Figure]:
         positives = sums[:, LABELS] / FIXED_ONE
         value, variance = auc(positives, sums[:, LABELLED] - positives)
         if np.isfinite(value):
-            low, high = normal(value, variance)
-            found["auc"] = Figure(value, max(0.0, low), min(1.0, high))
+            found["auc"] = Figure(value, *logit(value, variance))
     return found
 
 

@@ -1,4 +1,4 @@
-"""95 % intervals of shares and means."""
+"""95 % intervals of shares, means, and figures between 0 and 1."""
 
 import numpy as np
 
@@ -27,3 +27,17 @@ def normal(mean: float, variance_of_mean: float) -> tuple[float, float]:
     """
     reach = Z95 * float(np.sqrt(max(0.0, variance_of_mean)))
     return mean - reach, mean + reach
+
+
+def logit(value: float, variance: float) -> tuple[float, float]:
+    """Interval of a figure between 0 and 1, normal on the logit scale, so that its ends stay inside.
+
+    >>> [round(end, 3) for end in logit(0.9, 0.0004)]
+    [0.853, 0.933]
+    """
+    if not 0 < value < 1:
+        return value, value
+    middle = np.log(value / (1 - value))
+    reach = Z95 * np.sqrt(variance) / (value * (1 - value))
+    low, high = 1 / (1 + np.exp(reach - middle)), 1 / (1 + np.exp(-reach - middle))
+    return float(low), float(high)

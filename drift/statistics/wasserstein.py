@@ -6,6 +6,8 @@ from drift.statistics.shares import Counts
 
 #: Corners of the polygon that stands for an outer cell's tail.
 TAIL_KNOTS = 16
+#: An outer cell with a larger share has filled up and is no tail any more.
+TAIL_SHARE_MAX = 0.02
 
 
 def wasserstein(
@@ -13,9 +15,9 @@ def wasserstein(
 ) -> float:
     """Area between two distribution functions, in the column's unit.
 
-    Within a cell mass is taken as spread evenly, in the two outer cells as thinning out towards the smallest and the
-    largest value, as fast as that many rows would exponentially. With the tail edges of `drift.cut` the error is a
-    few per cent on smooth, skewed and lumpy columns; where the mean hardly exists (Cauchy) read it as a warning.
+    Within a cell mass is taken as spread evenly; in an outer cell that is still a tail, as thinning out towards the
+    smallest or largest value, as fast as so many exponential rows would. With the tail edges of `drift.cut` the error
+    is a few per cent on smooth, skewed and lumpy columns; where the mean hardly exists (Cauchy) read it as a warning.
 
     Parameters
     ----------
@@ -51,19 +53,21 @@ def _distribution(edges: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> tu
     if not len(inner):  # One cell holds everything; a single value is a step.
         return np.array([np.nextafter(low, -np.inf), high]), np.array([0.0, 1.0])
     # Towards the low end the tail is the high end's, mirrored.
-    left_x, left_y = _tail(inner[0] - low, round(below[0] * n))
-    right_x, right_y = _tail(high - inner[-1], round((1 - below[-1]) * n))
+    left_x, left_y = _tail(inner[0] - low, below[0], n)
+    right_x, right_y = _tail(high - inner[-1], 1 - below[-1], n)
     return (
         np.concatenate([inner[0] - left_x[::-1], inner, inner[-1] + right_x]),
         np.concatenate([below[0] * left_y[::-1], below, 1 - (1 - below[-1]) * right_y]),
     )
 
 
-def _tail(reach: float, rows: int) -> tuple[np.ndarray, np.ndarray]:
+def _tail(reach: float, share: float, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Distances beyond the outer edge, and the share of the outer cell's mass that lies farther out."""
     at = np.arange(1, TAIL_KNOTS + 1) / TAIL_KNOTS
+    if share > TAIL_SHARE_MAX:
+        return at * reach, 1 - at
     # The largest of k exponential values lies near ln(k) scales.
-    rate = np.log(rows + 1.0) or 1.0
+    rate = np.log(share * n + 1.0) or 1.0
     return at * reach, (np.exp(-rate * at) - np.exp(-rate)) / (1 - np.exp(-rate))
 
 
