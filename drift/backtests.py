@@ -213,7 +213,7 @@ def _messages(
                 first=int(first),
                 last=int(last) - 1,
                 partitions=1,
-                watermark_ms=None,
+                watermark_ms=int(times[0]),
                 minutes=part,
             )
         if said is not None:

@@ -118,9 +118,9 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         kept = starts % 2 ** np.ceil(np.log2(lag / RECENT)).astype(np.int64) == 0
         self.starts = starts[kept]
         self.starts_ms = np.append(self.starts_ms, start_ms)[kept]
-        self.sums_before = np.vstack([self.sums_before, self.sums])[kept]
         self.mass_before = np.append(self.mass_before, self.mass)[kept]
-        self.counts_before = np.vstack([self.counts_before, self.counts])[kept]
+        self.sums_before = _append(self.sums_before, kept[:-1], self.sums)
+        self.counts_before = _append(self.counts_before, kept[:-1], self.counts)
 
     def _look(self, asked: Contrasts) -> Look:
         by_start = log_evidence(
@@ -148,3 +148,11 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         """Let a column's pool be what came since a kept start, and its evidence begin with the next window."""
         self.pool[cells] = self.counts[cells] - self.counts_before[start, cells]
         self.anew[column] = self.windows
+
+
+def _append(rows: np.ndarray, kept: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The kept rows and one more, in one copy: they are megabytes."""
+    found = np.empty((int(kept.sum()) + 1, rows.shape[1]), rows.dtype)
+    np.compress(kept, rows, axis=0, out=found[:-1])
+    found[-1] = last
+    return found

@@ -48,19 +48,23 @@ def log_evidence(
     >>> round(float(np.exp(log_evidence(one + 3, 1.0, none, one, one, np.array([0, 1]), np.array([0])))[0, 0]), 1)
     8.7
     """
-    starts, columns = len(before), len(span) - 1
+    starts, columns, taus = len(before), len(span) - 1, len(TAUS)
     found = np.full((starts, columns), -np.inf)
+    log_factor, slope = np.empty(taus), np.empty(taus)
     for s in range(starts):
         m = mass - mass_before[s]
+        for t in range(taus):
+            grown = 1.0 + m * TAUS[t] ** 2
+            log_factor[t] = -0.5 * math.log(grown) - math.log(taus)
+            slope[t] = 0.5 * TAUS[t] ** 2 / grown
         for column in range(columns):
             if s < open_from[column]:
                 continue
             top, total = -np.inf, 0.0
             for i in range(span[column], span[column + 1]):
                 square = (sums[i] - before[s, i]) ** 2
-                for tau in TAUS:
-                    grown = 1.0 + m * tau * tau
-                    x = log_weight[i] - 0.5 * math.log(grown) + 0.5 * tau * tau * square / grown
+                for t in range(taus):
+                    x = log_weight[i] + log_factor[t] + slope[t] * square
                     # Exponentials are summed relative to the largest so far: evidence passes 1e308 in a day.
                     if x <= top - NEGLIGIBLE:
                         continue
@@ -69,5 +73,5 @@ def log_evidence(
                     else:
                         total = total * math.exp(top - x) + 1.0
                         top = x
-            found[s, column] = top + math.log(total / len(TAUS))
+            found[s, column] = top + math.log(total)
     return found

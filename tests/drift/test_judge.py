@@ -297,6 +297,32 @@ def test_messages_leave_keyed_with_cloud_events_headers():
     assert len(set(ids)) == len(ids)
 
 
+def test_segments_have_reports_of_their_own_and_no_evidence():
+    split = Reference.fit(
+        table(3000, seed=0),
+        task="binary",
+        score="p",
+        prediction="hat",
+        label="y",
+        features=["x", "city"],
+        segments=["city"],
+    )
+    stage = Count(lambda model, version: split, lambda _: WATCH, 1)
+    judge, rows = Judge(lambda model, version: split), 2000
+    batch = observed(table(rows, seed=5, moved=True), np.arange(rows) * 300)
+    head = observation.Head(model="m", version="v1", topic="requests", partition=0, first=0, last=rows - 1)
+    counts = stage.fold(Block.of("observations", 0, [observation.encode(head, batch)])).publish
+    told = [said for value in counts for said in judge.take(msgspec.msgpack.decode(value.value, type=CountsMessage))]
+    reports = [said for said in told + judge.finish() if isinstance(said, Report)]
+    rows_of = {}
+    for report in reports:
+        rows_of[report.segment] = rows_of.get(report.segment, 0) + report.rows
+        assert (report.evidence > 0) == (report.segment == "")
+    assert sum(n for segment, n in rows_of.items() if segment) == rows_of[""] == rows
+    assert {"city=Rome", "city=Oslo", "city=Bern"} < set(rows_of)
+    assert {alert.segment for alert in told if isinstance(alert, Alert)} == {""}
+
+
 # --- what it refuses --------------------------------------------------------------------------------
 
 
@@ -306,13 +332,15 @@ def test_what_cannot_be_judged_is_a_dead_letter_and_the_rest_goes_on():
         b"",
         encoded(msgspec.structs.replace(counts, format=99)),
         encoded(msgspec.structs.replace(counts, reference="another")),
+        routed(1, watch=Watch(window_ms=90_000)),
     ]
     judge = Judge(catalogue)
     effects = judge.fold(Block.of("counts", 4, [*bad, *PARTS[0]], first=100))
-    assert [publish.topic for publish in effects.publish] == ["dead-letters"] * 3
+    assert [publish.topic for publish in effects.publish] == ["dead-letters"] * 4
     said = [dict(publish.headers) for publish in effects.publish]
-    assert [headers["driftline-offset"] for headers in said] == [b"100", b"101", b"102"]
+    assert [headers["driftline-offset"] for headers in said] == [b"100", b"101", b"102", b"103"]
     assert b"upgrade" in said[1]["driftline-detail"] and b"new version" in said[2]["driftline-detail"]
+    assert b"90000" in said[3]["driftline-detail"]
     clean = Judge(catalogue)
     clean.fold(Block.of("counts", 4, PARTS[0]))
     assert judge.snapshot() == clean.snapshot()
