@@ -10,7 +10,7 @@ RESAMPLES = 200
 
 
 def debiased(
-    value: float, draw: Callable[[np.random.Generator], float], seed: int, most: float = np.inf
+    value: float, draw: Callable[[np.random.Generator], float], seed: int, most: float = np.inf, power: int = 2
 ) -> tuple[float, tuple[float, float]]:
     """Effect and 95 % interval of a distance (the basic bootstrap).
 
@@ -21,11 +21,13 @@ def debiased(
     ----------
     draw
         The distance between two redrawn samples.
+    power
+        What chance adds to: the square of a distance, but a divergence (psi, kl) as it is.
     """
     if not np.isfinite(value):
         return value, NO_INTERVAL
     rng = np.random.default_rng(seed)
-    draws = np.array([draw(rng) for _ in range(RESAMPLES)])
-    low, middle, high = 2 * value - np.quantile(draws, (0.975, 0.5, 0.025), method="inverted_cdf")
-    within = np.clip([low, middle, high], 0.0, most)
-    return float(within[1]), (float(within[0]), float(within[2]))
+    draws = np.array([draw(rng) for _ in range(RESAMPLES)]) ** power
+    ends = 2 * value**power - np.quantile(draws, (0.975, 0.5, 0.025), method="inverted_cdf")
+    low, middle, high = np.clip(np.maximum(ends, 0.0) ** (1 / power), 0.0, most)
+    return float(middle), (float(low), float(high))

@@ -24,6 +24,7 @@ DISTANCES: dict[str, tuple[Callable[..., float], float]] = {
     "l_infinity": (lambda was, now: l_infinity(was, now)[0], 1.0),
     "cramers_v": (cramers_v, 1.0),
 }
+DIVERGENCES = ("psi", "kl")
 
 
 def distance(method: str, pair: Pair, seed: int = 0, **options: float) -> Comparison:
@@ -34,7 +35,8 @@ def distance(method: str, pair: Pair, seed: int = 0, **options: float) -> Compar
     measure, most = DISTANCES[method]
     measured = partial(measure, **options)
     value = measured(*pair)
-    size, interval = debiased(value, lambda rng: measured(*_redrawn(pair, rng)), seed, most)
+    power = 1 if method in DIVERGENCES else 2
+    size, interval = debiased(value, lambda rng: measured(*_redrawn(pair, rng)), seed, most, power)
     return _said(method, pair, value, None, size, interval)
 
 
