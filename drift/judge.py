@@ -2,8 +2,9 @@
 
 It reads `counts` and nothing else, so the order of that one partition is the record of what was known when. It folds
 message by message: how they were cut into blocks changes nothing, and a snapshot taken anywhere goes on as if nothing
-had happened. What counts of different source partitions arrive in between each other changes no evidence, no alert,
-and no report's last revision.
+had happened. Nor does it matter how the counts of different source partitions lie between one another: evidence,
+alerts and the last revision of each report are the same. (Where an idle flag or a route lies does matter: they are
+decisions, and records of them.)
 """
 
 import itertools
