@@ -14,7 +14,10 @@ from numba import njit
 #: Fixed point of the moments: 2^12 steps a scale, clipped at 2^20 (256 scales from the centre).
 FIXED_ONE = float(1 << 12)
 FIXED_MAX = float(1 << 20)
-SLOTS_MAX = 1024
+SLOTS = 1024
+_LARGEST = np.finfo(np.float32).max
+#: One edge in so many, on each side, is left to the outer slots, so that a long tail does not stretch all others.
+TRIMMED = 8
 
 
 class Grid(NamedTuple):
@@ -28,22 +31,19 @@ class Grid(NamedTuple):
     @classmethod
     def over(cls, bounds: np.ndarray) -> "Grid":
         """Lay the grid over ``bounds`` (float32, ascending, from the lowest float to infinity)."""
-        edges = bounds[1:-1].astype(np.float64)
-        width = edges[-1] - edges[0] if len(edges) else 0.0
-        slots_per_unit = SLOTS_MAX / width if width > 0 else 0.0
-        low = edges[0] if len(edges) else 0.0
-        slots = np.array([_slot(bound, low, slots_per_unit) for bound in bounds])
-        return cls(bounds, np.searchsorted(slots, np.arange(SLOTS_MAX + 1)).astype(np.int32), low, slots_per_unit)
+        trimmed = (len(bounds) - 2) // TRIMMED
+        edges = bounds[1 + trimmed : len(bounds) - 1 - trimmed].astype(np.float64)
+        low, high = (edges[0], edges[-1]) if len(edges) else (0.0, 0.0)
+        slots_per_unit = SLOTS / (high - low) if high > low else 0.0
+        slots = np.array([_slot(bound, low, slots_per_unit) for bound in np.minimum(bounds, _LARGEST)])
+        # One infinity more: the kernel looks one bound ahead.
+        ahead = np.append(bounds, np.float32(np.inf))
+        return cls(ahead, np.searchsorted(slots, np.arange(SLOTS)).astype(np.int32), low, slots_per_unit)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _slot(value, low, slots_per_unit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    at = (np.float64(value) - low) * slots_per_unit
-    if not at > 0.0:
-        return 0
-    if at >= SLOTS_MAX - 1:
-        return SLOTS_MAX - 1
-    return int(at)
+    return np.int64(min(max((np.float64(value) - low) * slots_per_unit, 0.0), SLOTS - 1.0))
 
 
 @njit(cache=True, nogil=True)
@@ -63,29 +63,28 @@ def count_numbers(values, groups, grid, centre, fixed, first, cells, moments, ex
     cells, moments, extremes
         int64 [groups, all cells], int64 [groups, 2], float32 [groups, 2]: added to in place.
     """
-    null = first + len(grid.bounds) + 1
+    bounds, starts = grid.bounds, grid.starts
+    # Unsigned indices spare the test whether they count from the end: a fifth of the time.
+    start, null, zero, one = np.uint64(first), np.uint64(first + len(bounds)), np.uint64(0), np.uint64(1)
     for row in range(len(values)):
-        value = values[row]
-        group = groups[row]
-        if np.isnan(value):
-            cells[group, null] += 1
+        value, group = values[row], np.uint64(groups[row])
+        if not np.abs(value) < np.inf:
+            cells[group, null if np.isnan(value) else null - one if value > 0 else start] += 1
             continue
-        slot = _slot(value, grid.low, grid.slots_per_unit)
-        place = grid.starts[slot]
-        end = grid.starts[slot + 1]
-        while place < end and value >= grid.bounds[place]:
-            place += 1
-        cells[group, first + place] += 1
-        if np.isinf(value):
-            continue
+        place = np.uint64(starts[np.uint64(_slot(value, grid.low, grid.slots_per_unit))])
+        # Two steps without a branch cost less than one wrong guess; more are rare. No value passes the infinity.
+        place += np.uint64(value >= bounds[place]) + np.uint64(value >= bounds[place + one])
+        while value >= bounds[place]:
+            place += one
+        cells[group, start + place] += 1
         step = min(max(np.rint((np.float64(value) - centre) * fixed), -FIXED_MAX), FIXED_MAX)
         fixed_point = np.int64(step)
-        moments[group, 0] += fixed_point
-        moments[group, 1] += fixed_point * fixed_point
-        if not value >= extremes[group, 0]:  # True of NaN, too: there is no extreme yet.
-            extremes[group, 0] = value
-        if not value <= extremes[group, 1]:
-            extremes[group, 1] = value
+        moments[group, zero] += fixed_point
+        moments[group, one] += fixed_point * fixed_point
+        if not value >= extremes[group, zero]:  # True of NaN, too: there is no extreme yet.
+            extremes[group, zero] = value
+        if not value <= extremes[group, one]:
+            extremes[group, one] = value
 
 
 @njit(cache=True, nogil=True)
