@@ -188,6 +188,7 @@ def test_the_turn_is_another_incident_and_the_return_pages_nobody(watched):
     assert not (paged.first_row >= RETURNED - 500).any()
 
 
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 def test_a_score_is_told_of_and_its_performance_estimated(employment):
     training, stream, labels = (frame.copy() for frame in employment)
     features = [name for name in training.columns if name not in NOT_FEATURES]
