@@ -27,7 +27,7 @@ FILE = "driftline.toml"
 PREFIX = "DRIFTLINE_"
 
 #: Variables that are no settings.
-_OTHER = {"DRIFTLINE_SETTINGS", "DRIFTLINE_CACHE_DIR"}
+_OTHER = {"DRIFTLINE_SETTINGS", "DRIFTLINE_CACHE_DIR", "DRIFTLINE_MAVEN_URL", "DRIFTLINE_PARENT"}
 
 
 class SettingsError(ValueError):
@@ -132,7 +132,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        **_: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what `load` hands over."""
         return (init_settings,)

@@ -55,9 +55,9 @@ class Child:
     def _spawn(self, out: IO[bytes], environ: dict[str, str]) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "driftline", *self._args]
         # A session of its own: Ctrl-C reaches the tree alone, which then stops the roles in order.
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603
             command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environ, start_new_session=True
-        )  # noqa: S603
+        )
 
     def look(self) -> None:
         """Start it again if it has ended, after a pause that grows while it keeps ending early."""

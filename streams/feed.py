@@ -5,10 +5,15 @@ settled; the next is cut when one of them is done, so blocks grow with the backl
 and cheap at high load.
 
 The stages change hands (assignment, rewind) only while no turn is in flight, in this thread.
+
+The consumer is touched by this thread alone. confluent-kafka lets one call at a time into a consumer, and a second
+caller starves behind a polling loop; so each turn carries its group metadata, and commits are handed in.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Any
 
 import confluent_kafka as ck
@@ -23,7 +28,9 @@ from streams.stage import Step
 
 log = structlog.get_logger("streams.feed")
 
-_WAIT_S = 0.1
+_WAIT_S = 0.05
+_COMMIT_S = 30.0
+_LAG_EVERY_MS = 1_000
 
 
 class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +58,15 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """Blocks that were waiting, and partitions that have just fallen silent. A turn of an older epoch is dropped."""
+    """Blocks that were waiting, and partitions that have just fallen silent. A turn of an older epoch is dropped.
+
+    ``membership`` is the group metadata that a transaction sends with the turn's offsets.
+    """
 
     blocks: list[Block]
     idle: list[tuple[str, int]]
     epoch: int
+    membership: Any
 
 
 class Feed:
@@ -93,6 +104,7 @@ class Feed:
         self.cluster = cluster
         self.group = group
         self.epoch = 0
+        self.lag_rows: int | None = None
         self.limits = limits or FeedLimits()
         self._topics = [cluster.topic(name) for name in topics]
         self._step = step
@@ -100,9 +112,11 @@ class Feed:
         self._crash = crash
         self._starts = starts or Starts()
         self._stray: list[ck.Message] = []
+        self._commits: deque[tuple[list[ck.TopicPartition], Future[None]]] = deque()
         self._consumer = cluster.consumer(group, **(consumer_options or {}))
         self._in_flight = 0
         self._handed_ms = ticks_ms()
+        self._lag_at_ms = 0.0
         self._changed = threading.Condition()
         self._stopping = False
         self._rewind = False
@@ -138,31 +152,17 @@ class Feed:
             self._rewind = True
             self._changed.notify_all()
 
-    def membership(self) -> Any:
-        """The group metadata that a transaction sends with its offsets."""
-        return self._consumer.consumer_group_metadata()
-
     def commit(self, offsets: list[ck.TopicPartition]) -> None:
-        """Commit outside a transaction, for those who settle by intents."""
-        self._consumer.commit(offsets=offsets, asynchronous=False)
+        """Commit outside a transaction, for those who settle by intents; returns when the broker has it."""
+        done: Future[None] = Future()
+        with self._changed:
+            self._commits.append((offsets, done))
+            self._changed.notify_all()
+        done.result(_COMMIT_S)
 
     def partitions(self) -> list[tuple[str, int]]:
         """Partitions held now, by logical topic."""
         return sorted(self._held)
-
-    def lag_rows(self) -> int | None:
-        """Offsets between the position and the end, over the partitions held; None before anything is known."""
-        total = None
-        for name, partition in list(self._held):
-            where = ck.TopicPartition(self.cluster.topic(name), partition)
-            try:
-                _, high = self._consumer.get_watermark_offsets(where, cached=True)
-                at = self._consumer.position([where])[0].offset
-            except (ck.KafkaException, RuntimeError):
-                continue
-            if high >= 0 and at >= 0:
-                total = (total or 0) + max(0, high - at)
-        return total
 
     # The thread.
 
@@ -176,6 +176,7 @@ class Feed:
                     self._seek_back()
                 elif self._wait_for_room():
                     self._read()
+                    self._measure_lag()
                 else:
                     self._keep_membership()
         except BaseException as error:
@@ -191,8 +192,7 @@ class Feed:
         def room() -> bool:
             return self._in_flight < self.limits.turns_in_flight_max or self._stopping or self._rewind
 
-        with self._changed:
-            return self._changed.wait_for(room, wait_s) and not (self._rewind or self._stopping)
+        return self._wait(room, wait_s) and not (self._rewind or self._stopping)
 
     def _keep_membership(self) -> None:
         """Poll with everything paused: a slow model must not cost the membership."""
@@ -216,7 +216,7 @@ class Feed:
             self._handed_ms = ticks_ms()
             with self._changed:
                 self._in_flight += 1
-            self._hand_over(Turn(blocks, idle, epoch))
+            self._hand_over(Turn(blocks, idle, epoch, self._consumer.consumer_group_metadata()))
 
     def _blocks(self, messages: list[ck.Message]) -> list[Block]:
         gathered: dict[tuple[str, int], list[ck.Message]] = {}
@@ -265,6 +265,18 @@ class Feed:
         ]
         self._spoke.update(dict.fromkeys(silent))
         return silent
+
+    def _measure_lag(self) -> None:
+        """Offsets between the position and the end, over the partitions held."""
+        if ticks_ms() - self._lag_at_ms < _LAG_EVERY_MS:
+            return
+        self._lag_at_ms = ticks_ms()
+        total = 0
+        for where in self._consumer.position(self._consumer.assignment()):
+            _, high = self._consumer.get_watermark_offsets(where, cached=True)
+            if high >= 0 and where.offset >= 0:
+                total += max(0, high - where.offset)
+        self.lag_rows = total
 
     def _at_end(self, topic: str, partition: int) -> bool:
         where = ck.TopicPartition(self.cluster.topic(topic), partition)
@@ -323,6 +335,29 @@ class Feed:
 
     def _drain(self, wait_ms: float | None) -> bool:
         """Wait until no turn is in flight."""
-        with self._changed:
-            wait_s = None if wait_ms is None else wait_ms / 1000
-            return self._changed.wait_for(lambda: self._in_flight == 0 or self._stopping, wait_s)
+        return self._wait(lambda: self._in_flight == 0 or self._stopping, None if wait_ms is None else wait_ms / 1000)
+
+    def _wait(self, until: Callable[[], bool], wait_s: float | None) -> bool:
+        """Wait for a condition, and meanwhile do the commits that are handed in: what we wait for may need them."""
+        deadline = None if wait_s is None else ticks_ms() + wait_s * 1000
+        while True:
+            left = None if deadline is None else max(0.0, deadline - ticks_ms()) / 1000
+            with self._changed:
+                self._changed.wait_for(lambda: until() or bool(self._commits), left)
+                waiting = list(self._commits)
+                self._commits.clear()
+            for offsets, done in waiting:
+                self._commit(offsets, done)
+            if until():
+                return True
+            if deadline is not None and ticks_ms() >= deadline:
+                return False
+
+    def _commit(self, offsets: list[ck.TopicPartition], done: "Future[None]") -> None:
+        try:
+            for p in self._consumer.commit(offsets=offsets, asynchronous=False):
+                if p.error:
+                    raise ck.KafkaException(p.error)
+            done.set_result(None)
+        except ck.KafkaException as error:
+            done.set_exception(error)

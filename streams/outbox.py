@@ -40,17 +40,17 @@ class Outbox:
         self._names: dict[str, str] = {}
         self._producer.init_transactions(_BEGIN_S)
 
-    def settle(self, settled: Sequence[tuple[Block, Effects]], group: Any, extra: Sequence[Publish] = ()) -> None:
+    def settle(self, settled: Sequence[tuple[Block, Effects]], extra: Sequence[Publish], group: Any) -> None:
         """Publish the effects and commit their blocks' offsets in one transaction.
 
         Parameters
         ----------
         settled
             Blocks with what they led to; later blocks of a partition stand later.
-        group
-            ``consumer.consumer_group_metadata()`` of the reader of those blocks.
         extra
             Messages that belong to no block (idle flags).
+        group
+            ``consumer.consumer_group_metadata()`` of the reader of those blocks; unused where there are none.
 
         Raises
         ------

@@ -25,7 +25,7 @@ Kind = Literal["numeric", "categorical", "boolean"]
 RESERVED = frozenset(
     """
     id ts model version score prediction route segment label minute
-    offset row batch_rows source_topic source_partition source_offset
+    offset row batch_rows stored_at source_topic source_partition source_offset
     """.split()  # noqa: SIM905
 )
 

@@ -28,12 +28,15 @@ log = structlog.get_logger("streams.shell")
 
 _PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 
-Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish]], object]
+#: Settles blocks with their effects, messages that belong to no block, as the member that read them.
+Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish], Any], object]
 
 
 class TurnChannel(faust.Channel):  # type: ignore[misc]
     """A channel that keeps its turns when Faust's own consumer rebalances; the stock one clears its queue then, and a
     turn that vanished would never be settled."""
+
+    _queue: Any
 
     @property
     def queue(self) -> Any:
@@ -109,12 +112,11 @@ class Shell:
         return {
             **self.gauges.status(now_ms()),
             "partitions": self._feed.partitions(),
-            "lag_rows": self._feed.lag_rows(),
+            "lag_rows": self._feed.lag_rows,
         }
 
-    def _transactions(self, feed: Feed) -> Settle:
-        outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
-        return lambda settled, extra: outbox.settle(settled, feed.membership(), extra)
+    def _transactions(self, feed: Feed) -> Settle:  # noqa: ARG002
+        return Outbox(self._cluster, f"{self.name}-{self._slot}").settle
 
     # The agent.
 
@@ -152,7 +154,7 @@ class Shell:
         assert self._settle is not None
         started = ticks_ms()
         try:
-            await self._in_thread("settle", self._settle, settled, extra)
+            await self._in_thread("settle", self._settle, settled, extra, turn.membership)
         except Fenced as error:
             self._crash(error)
         except Exception as error:
