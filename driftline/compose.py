@@ -1,11 +1,16 @@
 """What the roles are made of: the parts that the settings name, put together here and nowhere else."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
 
+from drift.catalogue import Catalogue, Unwatched
+from drift.reference import Reference
+from drift.store import StoreSettings
 from driftline.settings import Settings, SettingsError
-from streams.cluster import Cluster
+from inference import Registry
+from streams.cluster import Cluster, open_reference
 from streams.provision import Layout
 from streams.records import Watch
 
@@ -41,3 +46,27 @@ def watch(settings: Settings, **more: Any) -> Watch:
         return msgspec.convert({**settings.watch, **more}, Watch)
     except msgspec.ValidationError as error:
         raise SettingsError(f"watch: {error}; see streams.records.Watch for its keys") from None
+
+
+def store_settings(settings: Settings) -> StoreSettings:
+    """Where the statistics are kept."""
+    clickhouse = settings.clickhouse
+    if settings.embedded_store:
+        return StoreSettings(port=clickhouse.port, database=clickhouse.database, flavour="embedded")
+    password = open_reference(clickhouse.password)
+    given = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}
+    return StoreSettings.from_url(clickhouse.url, password, **given)
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """Find references in the registry, beside their models."""
+    registry = Registry(settings.registry)
+
+    @cache
+    def find(model: str, version: str) -> Reference:
+        path = registry.folder(model, version) / "reference.arrow"
+        if not path.exists():
+            raise Unwatched(f"{model} {version} has no reference.arrow; make one with `driftline reference build`")
+        return Reference.from_bytes(path.read_bytes())
+
+    return find

@@ -8,7 +8,7 @@ import struct
 
 import lz4.block
 import zstd
-from clickhouse_cityhash.cityhash import CityHash128  # type: ignore[import-untyped]
+from clickhouse_cityhash.cityhash import CityHash128
 
 from drift.store.front.wire import ProtocolError, Reader
 

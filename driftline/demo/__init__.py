@@ -1,0 +1,1 @@
+"""The demo: the whole system on real data, in about a minute, with a summary that is read back and not remembered."""

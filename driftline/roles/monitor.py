@@ -1,0 +1,49 @@
+"""The monitor: observations become counts, counts become reports, alerts and orders."""
+
+from drift.count import Count, idle
+from drift.judge import Judge
+from driftline import compose
+from driftline.settings import Settings
+from streams.app import Role
+from streams.feed import FeedLimits
+from streams.offsets import Starts
+from streams.provision import partition_counts
+from streams.records import Watch
+from streams.routes import read_book
+from streams.snapshots import Restored
+from streams.stage import PerPartition
+
+
+def run(settings: Settings, slot: str, port: int) -> None:
+    """Run one monitor."""
+    cluster = compose.cluster(settings)
+    catalogue = compose.catalogue(settings)
+    book = read_book(cluster)
+    partitions = partition_counts(cluster)["observations"]
+    default = compose.watch(settings)
+
+    def watch(model: str) -> Watch:
+        return book[model].watch if model in book.routes else default
+
+    role = Role(cluster, "monitor", slot, port, settings.roles.host)
+    role.follow_models(book, lambda route: None)
+    starts = Starts(accept_gap=settings.kafka.accept_gap)
+    role.shell(
+        "count",
+        cluster,
+        ["observations"],
+        PerPartition(
+            lambda topic, partition, memory: Count(catalogue, watch, partitions, memory),
+            lambda topic, partition: idle(list(book.routes), "requests", partition, partitions),
+        ),
+        limits=FeedLimits(rows_max=500, idle_after_ms=settings.monitor.idle_after_ms),
+        starts=starts,
+    )
+    role.shell(
+        "judge",
+        cluster,
+        ["counts"],
+        Restored(cluster, lambda topic, partition: Judge(catalogue), settings.monitor.snapshot_interval_ms_max),
+        starts=starts,
+    )
+    role.run()

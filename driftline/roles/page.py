@@ -1,0 +1,33 @@
+"""The page: what the store holds and what the roles say, for people."""
+
+from typing import Any
+
+import msgspec
+from urllib3 import PoolManager
+from urllib3.exceptions import HTTPError
+
+from dashboards.page import serve
+from drift.store import Store
+from driftline import compose
+from driftline.settings import Settings
+
+_ASK_S = 0.5
+
+
+def run(settings: Settings) -> None:
+    """Serve the page."""
+    store = Store.connect(compose.store_settings(settings))
+    http = PoolManager(timeout=_ASK_S, retries=False)
+
+    def status() -> dict[str, Any]:
+        return {"roles": {name: said for url in settings.page.status_urls for name, said in _ask(http, url)}}
+
+    serve(store.query, status, settings.page.host, settings.page.port)
+
+
+def _ask(http: PoolManager, url: str) -> list[tuple[str, dict[str, Any]]]:
+    try:
+        said = msgspec.json.decode(http.request("GET", url).data, type=dict[str, Any])
+    except (HTTPError, msgspec.MsgspecError):
+        return [(url, {"pid": None, "state": "no answer", "restarts": 0, "steps": []})]
+    return [(said["role"], {"state": "up", "restarts": 0, **said})]

@@ -1,0 +1,39 @@
+"""The store: the embedded engine where no ClickHouse is named, and the sink that writes to either."""
+
+from contextlib import nullcontext
+
+from drift.sink import Sink
+
+from drift.store import Store, migrate
+from drift.store.front import StoreServer
+from driftline import compose
+from driftline.settings import Settings
+from streams.app import Role
+from streams.feed import FeedLimits
+from streams.intents import CutLimits, IntentStep
+from streams.offsets import Starts
+
+
+def run(settings: Settings, slot: str, port: int) -> None:
+    """Run the store."""
+    cluster = compose.cluster(settings)
+    where = compose.store_settings(settings)
+    folder = settings.data_dir / "store"
+    engine = StoreServer(folder, where.host, where.port) if settings.embedded_store else nullcontext()
+    with engine:
+        migrate(where)
+        sink = Sink(Store.connect(where))
+        step = IntentStep(
+            cluster, sink.write, CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
+        )
+        role = Role(cluster, "store", slot, port, settings.roles.host)
+        role.shell(
+            "sink",
+            cluster,
+            sink.topics,
+            step,
+            limits=FeedLimits(quiet_turn_ms=settings.sink.wait_ms_max),
+            starts=Starts(accept_gap=settings.kafka.accept_gap),
+            settle=lambda feed: lambda settled, extra, group: step.settle(feed.commit),
+        )
+        role.run()

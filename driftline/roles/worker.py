@@ -1,0 +1,48 @@
+"""The worker: requests in, predictions out."""
+
+import structlog
+
+from driftline import compose
+from driftline.settings import Settings
+from inference import Registry, Score, Serving
+from streams.app import Role
+from streams.clock import now_ms
+from streams.feed import FeedLimits
+from streams.offsets import Starts
+from streams.records import Route
+from streams.routes import read_book
+
+log = structlog.get_logger("driftline.worker")
+
+
+def run(settings: Settings, slot: str, port: int) -> None:
+    """Run one worker. Slots are stable over restarts: a restarted slot aborts what its predecessor left open."""
+    cluster = compose.cluster(settings)
+    registry = Registry(settings.registry)
+    score = settings.score
+    serving = Serving(
+        lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code or registry.local)
+    )
+    book = read_book(cluster)
+    role = Role(cluster, "worker", slot, port, settings.roles.host)
+
+    def follow(route: Route) -> None:
+        try:
+            serving.follow(route)
+            role.notes.pop(f"route {route.model}", None)
+        except Exception as error:  # the old route goes on; what is wrong with the new one stands on the status page
+            role.notes[f"route {route.model}"] = str(error)
+            log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=str(error))
+
+    for route in book.routes.values():
+        follow(route)
+    role.follow_models(book, follow)
+    role.shell(
+        "score",
+        cluster,
+        ["requests"],
+        Score(serving, clock=now_ms),
+        limits=FeedLimits(rows_max=score.turn_rows_max),
+        starts=Starts(accept_gap=settings.kafka.accept_gap),
+    )
+    role.run()

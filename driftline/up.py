@@ -1,0 +1,157 @@
+"""The whole system in one process tree: broker, store, page, workers, monitor; started in order, stopped in reverse."""
+
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from urllib3 import PoolManager
+from urllib3.exceptions import HTTPError
+
+from driftline import compose
+from driftline.broker.ports import free_port, is_free
+from driftline.settings import Settings
+from driftline.tree import Child, Tree
+from streams import provision
+
+RUN_FILE = "run.json"
+
+
+class System:
+    """Everything that the settings do not find elsewhere, as child processes.
+
+    Parameters
+    ----------
+    settings
+        Ports of embedded parts that are taken are replaced by free ones if ``any_port``.
+    """
+
+    def __init__(self, settings: Settings, any_port: bool = False) -> None:
+        self._http = PoolManager(timeout=1.0, retries=False)
+        self._any_port = any_port
+        self.settings = settings
+        self.kafka_port = self._port(settings.kafka.port)
+        self.store_port = self._port(settings.clickhouse.port)
+        self.page_port = self._port(settings.page.port)
+        self._next_port = settings.roles.port
+        self.status_urls: dict[str, str] = {}
+        self.tree = Tree(settings.data_dir / "logs")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a role is told of the others' addresses."""
+        told = {
+            "DRIFTLINE_DATA_DIR": str(self.settings.data_dir.absolute()),
+            "DRIFTLINE_REGISTRY": self.settings.registry,
+            "DRIFTLINE_KAFKA__PORT": str(self.kafka_port),
+            "DRIFTLINE_CLICKHOUSE__PORT": str(self.store_port),
+            "DRIFTLINE_PAGE__PORT": str(self.page_port),
+        }
+        return told
+
+    def resolved(self) -> Settings:
+        """The settings with the ports that were found."""
+        kafka = self.settings.kafka.model_copy(update={"port": self.kafka_port})
+        clickhouse = self.settings.clickhouse.model_copy(update={"port": self.store_port})
+        page = self.settings.page.model_copy(update={"port": self.page_port})
+        return self.settings.model_copy(update={"kafka": kafka, "clickhouse": clickhouse, "page": page})
+
+    def start_log(self) -> float:
+        """Start the broker, where it is ours, and see to the topics; returns the seconds it took."""
+        began = time.perf_counter()
+        if self.settings.embedded_kafka:
+            child = self.tree.start("broker", ["broker"], self.environ)
+            self.tree.wait(child, lambda: _listens(self.kafka_port))
+        settings = self.resolved()
+        cluster = compose.cluster(settings)
+        provision.create(cluster, compose.layout(settings))
+        wrong = provision.check(cluster)
+        if wrong:
+            raise provision.TopicError("; ".join(wrong))
+        return time.perf_counter() - began
+
+    def start_store(self) -> None:
+        """Start the store and its sink; `wait_ready` tells when it answers."""
+        self._role("store")
+
+    def start_rest(self) -> None:
+        """Start workers, monitor and page."""
+        for slot in range(self.settings.roles.workers):
+            self._role("worker", str(slot))
+        self._role("monitor")
+        urls = msgspec.json.encode(list(self.status_urls.values())).decode()
+        self.tree.start("page", ["page"], {**self.environ, "DRIFTLINE_PAGE__STATUS_URLS": urls})
+
+    def wait_ready(self, deadline_s: float = 60.0) -> None:
+        """Wait until every role says that it is ready and has its partitions."""
+        for name, child in list(self.tree.children.items()):
+            if name in self.status_urls:
+                self.tree.wait(child, lambda name=name: self._has_partitions(name), deadline_s)  # type: ignore[misc]
+        self.tree.wait(self.tree.children["page"], lambda: _listens(self.page_port), deadline_s)
+
+    def status(self) -> dict[str, Any]:
+        """Addresses, and the state of every role."""
+        return {
+            "kafka": self.settings.kafka.bootstrap or f"127.0.0.1:{self.kafka_port}",
+            "clickhouse": self.settings.clickhouse.url or f"127.0.0.1:{self.store_port}",
+            "page": f"http://{self.settings.page.host}:{self.page_port}",
+            "roles": self.tree.states(),
+            "urls": self.status_urls,
+        }
+
+    def write_run_file(self, pid: int) -> None:
+        """Leave word for `status` and `down`."""
+        (self.settings.data_dir / RUN_FILE).write_bytes(msgspec.json.encode({"pid": pid, **self.status()}))
+
+    def stop(self) -> None:
+        """Stop everything that was started."""
+        self.tree.stop()
+        with suppress(FileNotFoundError):
+            (self.settings.data_dir / RUN_FILE).unlink()
+
+    def _role(self, role: str, slot: str = "0") -> Child:
+        self._next_port = self._port(self._next_port)
+        name = f"{role}-{slot}" if role == "worker" else role
+        args = [role, "--slot", slot, "--port", str(self._next_port)]
+        child = self.tree.start(name, args, self.environ)
+        self.status_urls[name] = f"http://{self.settings.roles.host}:{self._next_port}/status"
+        self._next_port += 1
+        return child
+
+    def _port(self, wanted: int) -> int:
+        return wanted if not self._any_port or is_free(wanted) else free_port()
+
+    def _has_partitions(self, name: str) -> bool:
+        said = self.ask(name)
+        return said is not None and all(step["partitions"] for step in said["steps"])
+
+    def ask(self, name: str) -> dict[str, Any] | None:
+        """What a role says of itself, None while it does not answer."""
+        try:
+            answer = self._http.request("GET", self.status_urls[name])
+        except HTTPError:
+            return None
+        return msgspec.json.decode(answer.data) if answer.status == 200 else None
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def read_run_file(data_dir: Path) -> dict[str, Any] | None:
+    """What `up` left word of, None where nothing runs."""
+    path = data_dir / RUN_FILE
+    return msgspec.json.decode(path.read_bytes()) if path.exists() else None
