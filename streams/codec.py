@@ -124,12 +124,16 @@ class JsonDecoder:
         if len(value) > REQUEST_BYTES_MAX:
             raise _Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
         named = _model_header(block.headers[at])
-        found = self._find(named)
-        request, features = _decode(value, found[1])
-        if named is None and request.model is not None and request.model != found[0]:
-            found = self._find(request.model)
-            request, features = _decode(value, found[1])
-        return *found, request, features
+        if named is None and (default := self._schemas(None)) is not None:
+            try:
+                request, features = _decode(value, default[1])
+                if request.model in (None, default[0]):
+                    return *default, request, features
+            except _Refused:
+                if _model_field(value) in (None, default[0]):
+                    raise  # else it is another model's request, and fails by that one's schema
+        found = self._find(_model_field(value) if named is None else named)
+        return *found, *_decode(value, found[1])
 
     def _find(self, model: str | None) -> tuple[str, FeatureSchema]:
         found = self._schemas(model)
@@ -145,12 +149,25 @@ def _model_header(headers: list[tuple[str, bytes]] | None) -> str | None:
     return None
 
 
+class _Named(msgspec.Struct):
+    model: str | None = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def _model_field(value: bytes) -> str | None:
+    """Read the model's name alone: which schema holds is not known before it."""
+    named: _Named = _said(_NAMED, value)
+    return named.model
+
+
 @lru_cache(maxsize=256)
 def _decoder(schema: FeatureSchema) -> msgspec.json.Decoder[Any]:
     """Build one Struct that takes both forms: features in an object of their own, or at the top level."""
     fields = [(f"f{j}", *_field(feature)) for j, feature in enumerate(schema.features)]
     rename = {f"f{j}": feature.name for j, feature in enumerate(schema.features)}
-    nested = msgspec.defstruct("Features", fields, rename=rename)
+    nested = msgspec.defstruct("Features", fields, rename=rename, kw_only=True)
     flat = [(name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind, *_ in fields]
     own = [
         ("id", str | int | None, None),
@@ -170,9 +187,9 @@ _AT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"missing required field `(?P<name>.*)`", re.DOTALL)
 
 
-def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
+def _said(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
     try:
-        request = _decoder(schema).decode(value)
+        return decoder.decode(value)
     except msgspec.ValidationError as error:
         said = _AT.match(str(error))
         what, path = (said["what"], said["path"] or "$") if said else (str(error), "$")
@@ -182,6 +199,10 @@ def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
         raise _Refused("wrong_type", path, what) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _Refused("undecodable", "$", str(error)) from None
+
+
+def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
+    request = _said(_decoder(schema), value)
     if request.features is not msgspec.UNSET:
         return request, msgspec.structs.astuple(request.features)
     features = msgspec.structs.astuple(request)[4:]

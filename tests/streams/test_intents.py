@@ -1,0 +1,123 @@
+"""The store's settlement, killed at every step: every record is written once under its token."""
+
+import confluent_kafka as ck
+import pytest
+
+from streams.block import Block
+from streams.cluster import Cluster
+from streams.intents import CutLimits, IntentStep
+
+CLUSTER = Cluster(bootstrap="nowhere:9092", prefix="p.")  # names topics; never connected
+OFFSETS = [0, 1, 2, 5, 6, 7, 8, 11, 12, 13]  # with the gaps that commit markers leave
+AT_ONCE = CutLimits(rows_max=4, wait_ms_max=0)
+CUTS = {"p.counts/0/0-5": [0, 1, 2, 5], "p.counts/0/6-11": [6, 7, 8, 11], "p.counts/0/12-13": [12, 13]}
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+class World:
+    """What outlives a process: the group's committed offset, and a store that takes a token once."""
+
+    def __init__(self) -> None:
+        self.commits: list[tuple[int, str]] = [(0, "")]
+        self.store: dict[str, list[int]] = {}
+        self.effects = 0
+        self.dies: tuple[int, str] | None = None
+
+    def _happen(self, effect) -> None:
+        mine = self.effects
+        self.effects += 1
+        if self.dies == (mine, "before"):
+            raise Killed
+        effect()
+        if self.dies == (mine, "after"):
+            raise Killed
+
+    def commit(self, offsets: list[ck.TopicPartition]) -> None:
+        (at,) = offsets
+        assert (at.topic, at.partition) == ("p.counts", 0)
+        self._happen(lambda: self.commits.append((at.offset, at.metadata or "")))
+
+    def write(self, block: Block, token: str) -> None:
+        def insert() -> None:
+            assert self.store.setdefault(token, list(block.offsets)) == list(block.offsets)
+
+        self._happen(insert)
+
+    def run(self, split: int, limits: CutLimits = AT_ONCE) -> IntentStep:
+        """One process: from what is committed to the end of the log, in blocks of ``split`` records."""
+        position, memory = self.commits[-1]
+        step = IntentStep(CLUSTER, self.write, limits)
+        step.assign("counts", 0, position, memory)
+        left = [offset for offset in OFFSETS if offset >= position]
+        for i in range(0, len(left), split):
+            step.fold([block(left[i : i + split])])
+        step.settle(self.commit)
+        return step
+
+
+def block(offsets: list[int]) -> Block:
+    n = len(offsets)
+    return Block("counts", 0, offsets, [0] * n, [None] * n, [b"%d" % o for o in offsets], [None] * n)
+
+
+def test_without_a_fault_every_cut_is_intended_done_and_said():
+    world = World()
+    world.run(split=3)
+    assert world.store == CUTS
+    said = [(at, bool(memory)) for at, memory in world.commits[1:]]
+    assert said == [(0, True), (6, False), (6, True), (12, False), (12, True), (14, False)]
+
+
+@pytest.mark.parametrize("split", [1, 3, 10])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", range(3 * len(CUTS)))
+def test_killed_at_any_line_each_record_is_written_once_under_its_token(step, when, split):
+    world = World()
+    world.dies = (step, when)
+    with pytest.raises(Killed):
+        world.run(split=10)
+    world.run(split=split)
+    assert world.store == CUTS
+    assert world.commits[-1] == (14, "")
+
+
+def test_an_intent_outlives_other_limits():
+    world = World()
+    world.dies = (1, "after")  # written, not said
+    with pytest.raises(Killed):
+        world.run(split=10)
+    world.run(split=10, limits=CutLimits(rows_max=100, wait_ms_max=0))
+    assert world.store == {"p.counts/0/0-5": [0, 1, 2, 5], "p.counts/0/6-13": [6, 7, 8, 11, 12, 13]}
+
+
+def test_a_planned_block_waits_until_it_is_read_whole():
+    world = World()
+    world.commits.append((0, '{"until": 5, "messages": 4}'))
+    step = IntentStep(CLUSTER, world.write, AT_ONCE)
+    step.assign("counts", 0, *world.commits[-1])
+    step.fold([block([0, 1, 2])])
+    assert step.settle(world.commit) == 0
+    step.fold([block([5])])
+    assert step.settle(world.commit) == 4
+    assert world.store == {"p.counts/0/0-5": [0, 1, 2, 5]}
+
+
+def test_a_log_that_is_not_the_intended_one_is_refused():
+    world = World()
+    world.commits.append((0, '{"until": 4, "messages": 4}'))
+    with pytest.raises(ValueError, match="truncated or recreated"):
+        world.run(split=10)
+    assert world.store == {}
+
+
+def test_few_and_young_records_wait_and_revoked_ones_are_forgotten():
+    world = World()
+    step = world.run(split=10, limits=CutLimits(rows_max=100, wait_ms_max=3_600_000))
+    assert world.store == {}
+    step.revoke("counts", 0)
+    assert step.settle(world.commit) == 0
+    world.run(split=10)
+    assert world.store == CUTS
