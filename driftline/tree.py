@@ -44,6 +44,11 @@ class Child:
         """Process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
+    @property
+    def code(self) -> int | None:
+        """What it ended with; negative for a signal."""
+        return self._process.poll() if self._process else None
+
     def start(self) -> None:
         """Start the process. Call from the main thread: on Linux the death signal is tied to the thread that forks."""
         environ = {**os.environ, **self._environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
@@ -121,7 +126,9 @@ class Tree:
         until = time.monotonic() + deadline_s
         while not ready():
             if child.pid is None:
-                raise RoleError(f"{child.name} ended at its start; the end of {child.log_path}:\n{child.tail()}")
+                raise RoleError(
+                    f"{child.name} ended at its start ({child.code}); the end of {child.log_path}:\n{child.tail()}"
+                )
             if time.monotonic() > until:
                 raise RoleError(
                     f"{child.name} was not ready after {deadline_s:.0f} s; the end of {child.log_path}:\n{child.tail()}"

@@ -51,14 +51,13 @@ class System:
     @property
     def environ(self) -> dict[str, str]:
         """What a role is told of the others' addresses."""
-        told = {
+        return {
             "DRIFTLINE_DATA_DIR": str(self.settings.data_dir.absolute()),
             "DRIFTLINE_REGISTRY": self.settings.registry,
             "DRIFTLINE_KAFKA__PORT": str(self.kafka_port),
             "DRIFTLINE_CLICKHOUSE__PORT": str(self.store_port),
             "DRIFTLINE_PAGE__PORT": str(self.page_port),
         }
-        return told
 
     def resolved(self) -> Settings:
         """The settings with the ports that were found."""

@@ -1,5 +1,6 @@
 """The Faust app of one role: it supervises the agents, follows `models`, and answers over HTTP on loopback."""
 
+import logging
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -73,6 +74,7 @@ class Role:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
         worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
 

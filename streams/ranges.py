@@ -18,7 +18,7 @@ class RangeError(RuntimeError):
 
 
 def bounds(cluster: Cluster, topic: str) -> dict[int, tuple[int, int]]:
-    """First offset and end (last + 1, markers included) of every partition of a topic."""
+    """First offset and end of every partition of a topic: last + 1, markers included, or where a transaction is open."""
     reader = cluster.reader()
     try:
         found = reader.list_topics(cluster.topic(topic), timeout=_WAIT_S).topics[cluster.topic(topic)]
@@ -52,7 +52,7 @@ def read(
     Raises
     ------
     RangeError
-        Nothing came for 15 s before the end was reached.
+        Nothing came for 15 s before the end was reached: no broker, or a transaction that stays open.
     """
     if start >= end:
         return
@@ -65,11 +65,13 @@ def read(
             messages = reader.consume(rows_max, 0.1) or reader.consume(1, _WAIT_S)
             if not messages:
                 raise RangeError(
-                    f"{name}/{partition}: nothing for {_WAIT_S:.0f} s before offset {end}; is a broker away?"
+                    f"{name}/{partition}: nothing for {_WAIT_S:.0f} s before offset {end}; "
+                    "is a broker away, or a transaction open?"
                 )
             for message in messages:
                 _refuse(message)
-            ended = any(m.error() is not None or m.offset() >= end - 1 for m in messages)
+            # The end of a partition is where its open transactions begin: short of our end it is a reason to wait.
+            ended = any(m.offset() >= (end if m.error() else end - 1) for m in messages)
             kept = [m for m in messages if m.error() is None and m.offset() < end]
             if kept:
                 yield _block(topic, partition, kept)

@@ -11,7 +11,7 @@ from inference.answers import answers
 from inference.artefacts import load_artefact
 from inference.batching import Scorer
 from inference.devices import device
-from inference.table import matrix_of
+from inference.table import as_table, matrix_of
 
 NAME = "employment"
 LABEL = "employed"
@@ -38,7 +38,7 @@ def profile(folder: Path, table: pd.DataFrame) -> Reference:
     """Profile a table with the scores of the very archive that will serve."""
     package = read_package(folder)
     scorer = Scorer(package, load_artefact(package, folder, device("cpu")))
-    said = answers(package, scorer(matrix_of(table, package.schema)).values)
+    said = answers(package, scorer(matrix_of(as_table(table), package.schema)).values)
     scored = table.drop(columns=["prediction"], errors="ignore").assign(score=said.score, prediction=said.texts())
     return Reference.fit(
         scored, task="binary", score="score", prediction="prediction", label=LABEL, features=package.schema

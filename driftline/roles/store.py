@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 
 from drift.sink import Sink
-
 from drift.store import Store, migrate
 from drift.store.front import StoreServer
 from driftline import compose
@@ -12,6 +11,7 @@ from streams.app import Role
 from streams.feed import FeedLimits
 from streams.intents import CutLimits, IntentStep
 from streams.offsets import Starts
+from streams.routes import RouteBook
 
 
 def run(settings: Settings, slot: str, port: int) -> None:
@@ -27,6 +27,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
             cluster, sink.write, CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
         )
         role = Role(cluster, "store", slot, port, settings.roles.host)
+        role.follow_models(RouteBook(), lambda route: None)
         role.shell(
             "sink",
             cluster,
