@@ -18,7 +18,7 @@ class RangeError(RuntimeError):
 
 
 def bounds(cluster: Cluster, topic: str) -> dict[int, tuple[int, int]]:
-    """First offset and end of every partition of a topic: last + 1, markers included, or where a transaction is open."""
+    """First offset and end of every partition: last + 1, markers included, or where a transaction stands open."""
     reader = cluster.reader()
     try:
         found = reader.list_topics(cluster.topic(topic), timeout=_WAIT_S).topics[cluster.topic(topic)]

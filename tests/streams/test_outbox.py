@@ -1,0 +1,88 @@
+"""Settlement on a real broker: together, or not at all."""
+
+import confluent_kafka as ck
+import pytest
+
+from streams import ranges
+from streams.block import Block
+from streams.cluster import Cluster
+from streams.outbox import Aborted, Fenced, Outbox
+from streams.stage import Effects, Publish
+
+REQUESTS = Block.of("requests", 0, [b"one", b"two"], first=40)
+
+
+def committed(cluster: Cluster, group: str = "scores") -> tuple[int, str]:
+    """Offset and metadata that a group holds on requests/0."""
+    reader = cluster.consumer(group)
+    (at,) = reader.committed([ck.TopicPartition(cluster.topic("requests"), 0)], timeout=15)
+    reader.close()
+    return at.offset, at.metadata or ""
+
+
+def values(cluster: Cluster, topic: str) -> list[bytes | None]:
+    return [value for block in ranges.read_all(cluster, topic) for value in block.values]
+
+
+@pytest.fixture
+def group(cluster):
+    reader = cluster.consumer("scores")
+    yield reader.consumer_group_metadata()
+    reader.close()
+
+
+@pytest.fixture
+def outbox(cluster):
+    outbox = Outbox(cluster, "worker-0")
+    yield outbox
+    outbox.close()
+
+
+def test_effects_and_offsets_are_settled_together(cluster, outbox, group, eventually):
+    effects = Effects([Publish("predictions", b"answer", key=b"k", partition=1, headers=[("h", b"v")])], "what I knew")
+    outbox.settle([(REQUESTS, effects)], [Publish("alerts", b"extra")], group)
+    eventually(lambda: values(cluster, "predictions"), [b"answer"])
+    (answer,) = ranges.read_all(cluster, "predictions")
+    assert (answer.partition, answer.keys, answer.values, answer.headers) == (1, [b"k"], [b"answer"], [[("h", b"v")]])
+    eventually(lambda: values(cluster, "alerts"), [b"extra"])
+    eventually(lambda: committed(cluster), (42, "what I knew"))
+
+
+def test_the_last_block_of_a_partition_decides_its_offset(cluster, outbox, group, eventually):
+    later = Block.of("requests", 0, [b"three"], first=50)
+    outbox.settle([(REQUESTS, Effects(memory="old")), (later, Effects(memory="new"))], [], group)
+    eventually(lambda: committed(cluster), (51, "new"))
+
+
+def test_an_abort_shows_nothing_and_the_outbox_goes_on(cluster, outbox, group, eventually):
+    effects = [Publish("predictions", b"lost", partition=0), Publish("predictions", b"nowhere", partition=99)]
+    with pytest.raises(Aborted):
+        outbox.settle([(REQUESTS, Effects(effects))], [], group)
+    assert values(cluster, "predictions") == []
+    assert committed(cluster)[0] == ck.OFFSET_INVALID
+
+    outbox.settle([(REQUESTS, Effects([Publish("predictions", b"again", partition=0)]))], [], group)
+    eventually(lambda: values(cluster, "predictions"), [b"again"])
+    eventually(lambda: committed(cluster)[0], 42)
+
+
+def test_a_younger_outbox_of_the_same_slot_fences_the_older(cluster, outbox, group, eventually):
+    younger = Outbox(cluster, "worker-0")
+    with pytest.raises(Fenced):
+        outbox.settle([(REQUESTS, Effects([Publish("predictions", b"zombie")]))], [], group)
+    younger.settle([(REQUESTS, Effects([Publish("predictions", b"alive")]))], [], group)
+    younger.close()
+    eventually(lambda: values(cluster, "predictions"), [b"alive"])
+
+
+def test_an_effect_too_large_for_kafka_becomes_a_dead_letter(cluster, outbox, group, eventually):
+    effects = Effects([Publish("predictions", b"x" * 1_100_000), Publish("predictions", b"small")])
+    outbox.settle([(REQUESTS, effects)], [], group)
+    eventually(lambda: values(cluster, "predictions"), [b"small"])
+    eventually(lambda: values(cluster, "dead-letters"), [b"one"])
+    (letter,) = ranges.read_all(cluster, "dead-letters")
+    said = dict(letter.headers[0])
+    assert (said["driftline-reason"], said["driftline-stage"]) == (b"oversize", b"predictions")
+    assert (said["driftline-topic"], said["driftline-offset"]) == (b"requests", b"40")
+    assert b"1100000 bytes" in said["driftline-detail"]
+    eventually(lambda: committed(cluster)[0], 42)

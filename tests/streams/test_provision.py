@@ -1,0 +1,52 @@
+"""Topics on a real broker: made from the table, checked in sentences, never changed."""
+
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from streams.cluster import Cluster
+from streams.provision import Layout, TopicError, check, create, partition_counts
+from streams.topics import NAMES
+
+
+@pytest.fixture
+def bare(kafka: str, topic_prefix: str) -> Cluster:
+    return Cluster(bootstrap=kafka, prefix=topic_prefix)
+
+
+def make(cluster: Cluster, name: str, partitions: int = 1) -> None:
+    admin = cluster.admin()  # it must outlive its futures
+    for future in admin.create_topics([NewTopic(cluster.topic(name), num_partitions=partitions)]).values():
+        future.result(15)
+
+
+def test_every_missing_topic_is_named_with_the_remedy(bare):
+    wrong = check(bare)
+    assert len(wrong) == len(NAMES)
+    assert f"topic {bare.prefix}requests is missing; run `driftline topics create`" in wrong
+
+
+def test_topics_are_made_once_and_are_then_right(bare):
+    made = create(bare, Layout(requests=3, model=2))
+    assert set(made) == {bare.topic(name) for name in NAMES}
+    assert check(bare) == []
+    counts = partition_counts(bare)
+    assert (counts["requests"], counts["observations"], counts["counts"], counts["models"]) == (3, 3, 2, 1)
+    assert create(bare, Layout(requests=9)) == []
+    assert partition_counts(bare) == counts
+
+
+def test_what_stands_differently_is_told_and_left_alone(bare):
+    make(bare, "predictions", 5)
+    make(bare, "counts", 7)
+    make(bare, "snapshots")
+    create(bare, Layout(requests=2))
+    wrong = "\n".join(check(bare))
+    assert "predictions has 5 partitions and requests has 2" in wrong
+    assert "model-keyed topics differ in partitions" in wrong
+    assert "snapshots has cleanup.policy=delete" in wrong
+    assert partition_counts(bare)["predictions"] == 5
+
+
+def test_a_kafka_that_is_away_is_named():
+    with pytest.raises(TopicError, match=r"no Kafka at 127\.0\.0\.1:1: .*kafka\.bootstrap"):
+        partition_counts(Cluster(bootstrap="127.0.0.1:1"), timeout_s=1.0)

@@ -1,0 +1,84 @@
+"""Closed ranges of a real topic, with transactions' markers and aborted records inside."""
+
+from threading import Timer
+
+import pytest
+
+from streams import ranges
+from streams.outbox import Aborted, Outbox
+from streams.stage import Publish
+
+
+@pytest.fixture
+def written(cluster, eventually):
+    """Offsets of requests/0: 0-2 and a marker at 3, 4 aborted and its marker at 5, 6-7 and a marker at 8."""
+    outbox = Outbox(cluster, "writer")
+    outbox.settle([], [Publish("requests", b"%d" % n, partition=0) for n in (0, 1, 2)], None)
+    transaction = outbox._producer
+    transaction.begin_transaction()
+    transaction.produce(cluster.topic("requests"), b"aborted", partition=0)
+    transaction.flush(15)
+    transaction.abort_transaction(15)
+    outbox.settle([], [Publish("requests", b"%d" % n, partition=0) for n in (6, 7)], None)
+    outbox.close()
+    eventually(lambda: ranges.bounds(cluster, "requests")[0], (0, 9))
+    return cluster
+
+
+def records(cluster, start, end, **more):
+    blocks = ranges.read(cluster, "requests", 0, start, end, **more)
+    return [(offset, value) for block in blocks for offset, value in zip(block.offsets, block.values, strict=True)]
+
+
+ALL = [(0, b"0"), (1, b"1"), (2, b"2"), (6, b"6"), (7, b"7")]
+
+
+def test_bounds_count_the_markers(written):
+    assert ranges.bounds(written, "requests") == {0: (0, 9), 1: (0, 0)}
+
+
+@pytest.mark.parametrize("rows_max", [1, 2, 5_000])
+@pytest.mark.parametrize(("start", "end"), [(0, 9), (0, 3), (1, 7), (2, 6), (3, 6), (4, 5), (6, 8), (7, 9), (5, 5)])
+def test_a_range_holds_the_committed_records_within_it(written, start, end, rows_max):
+    assert records(written, start, end, rows_max=rows_max) == [r for r in ALL if start <= r[0] < end]
+
+
+def test_read_all_reads_every_partition(written, eventually):
+    outbox = Outbox(written, "writer")
+    outbox.settle([], [Publish("requests", b"other", partition=1)], None)
+    outbox.close()
+    eventually(lambda: ranges.bounds(written, "requests")[1], (0, 2))
+    found = [(block.partition, v) for block in ranges.read_all(written, "requests") for v in block.values]
+    assert found == [(0, value) for _, value in ALL] + [(1, b"other")]
+
+
+def test_a_time_is_an_offset_and_beyond_the_last_is_the_end(written):
+    times = [time for block in ranges.read(written, "requests", 0, 0, 9) for time in block.times]
+    assert ranges.at_time(written, "requests", times[0]) == {0: 0, 1: 0}
+    assert ranges.at_time(written, "requests", times[-1] + 60_000) == {0: 9, 1: 0}
+
+
+def test_an_open_transaction_within_the_range_is_waited_for(cluster):
+    producer = cluster.producer("slow")
+    producer.init_transactions(15)
+    producer.begin_transaction()
+    producer.produce(cluster.topic("requests"), b"late", partition=0)
+    producer.flush(15)
+    assert ranges.bounds(cluster, "requests")[0] == (0, 0)
+    commit = Timer(0.5, producer.commit_transaction, [15])
+    commit.start()
+    assert records(cluster, 0, 1) == [(0, b"late")]
+    commit.join()
+
+
+def test_a_topic_that_is_not_there_is_named(cluster):
+    with pytest.raises(ranges.RangeError, match=r"\.nowhere"):
+        ranges.bounds(cluster, "nowhere")
+
+
+def test_an_abort_leaves_an_empty_range(cluster):
+    outbox = Outbox(cluster, "writer")
+    with pytest.raises(Aborted):
+        outbox.settle([], [Publish("requests", b"lost", partition=0), Publish("requests", b"x", partition=99)], None)
+    outbox.close()
+    assert list(ranges.read_all(cluster, "requests")) == []

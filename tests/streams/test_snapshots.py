@@ -1,0 +1,104 @@
+"""Snapshots: whole or not there; a restored stage is the one that was."""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from streams import ranges
+from streams.block import Block
+from streams.outbox import Outbox
+from streams.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, newest, write
+from streams.stage import Effects, Publish
+
+BIG = b"a" * CHUNK_BYTES_MAX + b"b" * CHUNK_BYTES_MAX + b"c"
+
+
+def log(messages: Sequence[Publish]) -> list[Block]:
+    n = len(messages)
+    columns = ([m.key for m in messages], [m.value for m in messages], [m.headers for m in messages])
+    return [Block("snapshots", 0, range(n), [0] * n, *columns)]
+
+
+@pytest.mark.parametrize("state", [b"", b"small", BIG])
+def test_what_is_written_is_read(state):
+    messages = write("counts", 0, 17, state)
+    assert all(len(m.value) <= CHUNK_BYTES_MAX for m in messages)
+    assert newest(log(messages), "counts", 0, 17) == (17, state)
+
+
+def test_the_newest_that_the_position_covers_holds():
+    messages = [*write("counts", 0, 10, b"ten"), *write("counts", 0, 20, b"twenty")]
+    found = [newest(log(messages), "counts", 0, position) for position in (9, 10, 19, 20, 99)]
+    assert found == [None, (10, b"ten"), (10, b"ten"), (20, b"twenty"), (20, b"twenty")]
+
+
+def test_partitions_are_kept_apart():
+    messages = [*write("counts", 1, 10, b"one"), *write("counts", 11, 10, b"eleven")]
+    assert newest(log(messages), "counts", 1, 10) == (10, b"one")
+    assert newest(log(messages), "counts", 11, 10) == (10, b"eleven")
+    assert newest(log(messages), "counts", 0, 10) is None
+
+
+@pytest.mark.parametrize("lost", range(3))
+def test_a_torn_snapshot_is_passed_over(lost):
+    torn = write("counts", 0, 20, BIG)
+    del torn[lost]
+    assert newest(log([*write("counts", 0, 10, b"ten"), *torn]), "counts", 0, 20) == (10, b"ten")
+
+
+def test_a_chunk_that_is_not_what_was_written_is_passed_over():
+    wrong = write("counts", 0, 20, b"twenty")
+    wrong[0] = msgspec.structs.replace(wrong[0], value=b"tWenty")
+    assert newest(log([*write("counts", 0, 10, b"ten"), *wrong]), "counts", 0, 20) == (10, b"ten")
+
+
+def test_a_format_of_the_future_is_refused_with_the_remedy():
+    *chunks, manifest = write("counts", 0, 20, b"twenty")
+    future = {**msgspec.json.decode(manifest.value), "format": 99}
+    manifest = msgspec.structs.replace(manifest, value=msgspec.json.encode(future))
+    with pytest.raises(SnapshotError, match="format 99, this version reads 1"):
+        newest(log([*chunks, manifest]), "counts", 0, 20)
+
+
+class Sum:
+    """Adds numbers up."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.folded: list[int] = []
+
+    def fold(self, block: Block) -> Effects:
+        self.folded += block.offsets
+        self.total += sum(int(v) for v in block.values if v is not None)
+        return Effects([Publish("reports", b"%d" % self.total)])
+
+    def snapshot(self) -> bytes:
+        return b"%d" % self.total
+
+    def restore(self, snapshot: bytes) -> None:
+        self.total = int(snapshot)
+
+
+def test_a_stage_is_restored_by_its_snapshot_and_a_refold_of_what_came_after(cluster, eventually):
+    outbox = Outbox(cluster, "judge-0")
+    outbox.settle([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
+    step = Restored(cluster, lambda topic, partition: Sum(), interval_ms_max=0)
+    step.assign("counts", 0, 0, "")
+    (effects,) = step.fold([Block.of("counts", 0, [b"%d" % n for n in range(6)])])
+    assert [m.topic for m in effects.publish] == ["reports", "snapshots", "snapshots"]
+    outbox.settle([], effects.publish, None)
+    outbox.close()
+    eventually(lambda: ranges.bounds(cluster, "snapshots")[0], (0, 3))
+
+    again = Restored(cluster, lambda topic, partition: Sum())
+    again.assign("counts", 0, 8, "")
+    stage = again.stages["counts", 0]
+    assert stage.total == sum(range(8))
+    assert stage.folded == [6, 7]
+
+    before = Restored(cluster, lambda topic, partition: Sum())
+    before.assign("counts", 0, 3, "")  # older than the snapshot: refolded from the start
+    assert before.stages["counts", 0].folded == [0, 1, 2]
+    before.revoke("counts", 0)
+    assert before.stages == {}
