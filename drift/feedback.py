@@ -7,6 +7,8 @@ from streams.codec import Refusal, event_time_ms
 from streams.records import Label
 from streams.schema import level_text
 
+#: Where labels wait; its headers are ours, those of `feedback` are anybody's.
+WAITING = "feedback-waiting"
 #: A label that waited comes with Kafka's time of its first arrival.
 ARRIVED = "label-arrived"
 
@@ -58,4 +60,13 @@ def _read(block: Block, at: int) -> Said | Refusal:
 
 
 def _arrived(block: Block, at: int) -> int:
-    return int(dict(block.headers[at] or ()).get(ARRIVED, block.times[at]))
+    return int(waited(block, at).get(ARRIVED, block.times[at]))
+
+
+def waited(block: Block, at: int) -> dict[str, bytes]:
+    """What we wrote beside a label that waits; nothing for one that comes for the first time.
+
+    >>> waited(Block("feedback", 0, [0], [7], [None], [b""], [[("waiting-since", b"never")]]), 0)
+    {}
+    """
+    return dict(block.headers[at] or ()) if block.topic == WAITING else {}

@@ -1,0 +1,233 @@
+"""The join stage: a label meets its prediction.
+
+Labels come late, early, twice and corrected. A prediction's label is the one with the latest time; a correction takes
+the old outcome back and adds the new one, so sums with the sign as weight are right at any time. A label whose
+prediction is not there yet moves to `feedback-waiting`, where it blocks nobody, and is joined from there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import msgspec
+import numpy as np
+
+from drift.catalogue import Catalogue, Unwatched
+from drift.count import publication
+from drift.feedback import ARRIVED, WAITING, Said, read_labels, waited
+from drift.performance import label_sums
+from drift.reference import Reference
+from streams.block import Block
+from streams.codec import Refusal
+from streams.dead_letters import dead_letter
+from streams.records import MINUTE_MS, LabelSums, Outcome
+from streams.stage import Effects, Publish
+
+#: Header of a label that waits: since when, in ms.
+SINCE = "waiting-since"
+#: Labels joined most recently, which the store may not have yet.
+RECENT_MAX = 200_000
+
+_JUDGED = ("binary", "multiclass", "regression")
+
+
+class PredictionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One prediction as the store knows it, with the label that it has already, if any.
+
+    ``segments`` are the segments that the row belongs to, named ``feature=level``.
+    """
+
+    id: str
+    model: str
+    version: str
+    ts: int
+    score: float
+    prediction: str
+    segments: tuple[str, ...] = ()
+    label: str | None = None
+    label_ts: int = 0
+
+
+#: Finds predictions by id, in bulk; an id that has none is left out.
+LookUp = Callable[[list[str]], Mapping[str, list[PredictionRow]]]
+
+_Key = tuple[str, str, str, int]
+
+
+class Recent:
+    """The labels joined last, by prediction: what the store will say once the sink has written it."""
+
+    def __init__(self, rows_max: int = RECENT_MAX) -> None:
+        self._rows_max = rows_max
+        self._labels: dict[_Key, tuple[str, int]] = {}
+
+    def former(self, row: PredictionRow) -> tuple[str, int] | None:
+        """Label and its time that a prediction has so far."""
+        stored = None if row.label is None else (row.label, row.label_ts)
+        return self._labels.get(_key(row), stored)
+
+    def take(self, row: PredictionRow, label: str, ts: int) -> None:
+        """Remember a label; the oldest is forgotten where there are too many."""
+        self._labels.pop(_key(row), None)
+        self._labels[_key(row)] = (label, ts)
+        if len(self._labels) > self._rows_max:
+            del self._labels[next(iter(self._labels))]
+
+
+class Join:
+    """Joins the labels of one partition of `feedback` or `feedback-waiting`.
+
+    Parameters
+    ----------
+    look_up
+        Finds predictions by id.
+    catalogue
+        Finds the reference over whose score cells labels are summed; an unwatched version has outcomes alone.
+    now_ms
+        Kafka's time now.
+    prediction_wait_ms_max
+        How long a label waits for its prediction before it is a dead letter.
+    recent
+        Shared by the stages of a partition's two topics, so that a correction finds its elder in either.
+    """
+
+    def __init__(
+        self,
+        look_up: LookUp,
+        catalogue: Catalogue,
+        now_ms: Callable[[], int],
+        prediction_wait_ms_max: int,
+        recent: Recent | None = None,
+    ) -> None:
+        self._look_up = look_up
+        self._catalogue = catalogue
+        self._now_ms = now_ms
+        self._wait_ms_max = prediction_wait_ms_max
+        self._recent = Recent() if recent is None else recent
+
+    def fold(self, block: Block) -> Effects:
+        """Join each label; what cannot be read, or has waited too long, is a dead letter."""
+        labels, refused = read_labels(block)
+        found = self._look_up(list(dict.fromkeys(said.id for said in labels))) if labels else {}
+        publish: list[Publish] = []
+        joined: list[tuple[PredictionRow, Outcome]] = []
+        for said in labels:
+            rows = _meant(found.get(said.id, ()), said.ts)
+            if not rows:
+                publish.append(self._wait(block, said))
+            elif any(self._unfit(row, said.label) for row in rows):
+                detail = f"the model is a regression, and {said.label[:100]!r} is no number"
+                refused.append(Refusal(said.at, "wrong_type", "$.label", detail))
+            else:
+                joined += [(row, outcome) for row in rows for outcome in self._outcomes(row, said)]
+        outcomes = [Publish("outcomes", msgspec.json.encode(o), key=o.model.encode()) for _, o in joined]
+        letters = [dead_letter(block, refusal, "join") for refusal in refused]
+        return Effects([*outcomes, *self._sums(block, joined), *publish, *letters])
+
+    def _outcomes(self, row: PredictionRow, said: Said) -> Iterator[Outcome]:
+        """What a label changes: nothing where it is older than the one that holds, or the same."""
+        former = self._recent.former(row)
+        if former is not None and (said.ts < former[1] or former == (said.label, said.ts)):
+            return
+        if former is not None:
+            yield _outcome(row, *former, sign=-1)
+        yield _outcome(row, said.label, said.ts)
+        self._recent.take(row, said.label, said.ts)
+
+    def _sums(self, block: Block, joined: Iterable[tuple[PredictionRow, Outcome]]) -> Iterator[Publish]:
+        groups: dict[tuple[str, str, str, int], list[Outcome]] = {}
+        for row, outcome in joined:
+            for segment in ("", *row.segments):
+                minute = row.ts // MINUTE_MS * MINUTE_MS
+                groups.setdefault((row.model, row.version, segment, minute), []).append(outcome)
+        for (model, version, segment, minute), outcomes in groups.items():
+            reference = self._reference(model, version)
+            if reference is None:
+                continue
+            cells = _add_up(reference, outcomes)
+            if not cells.any():
+                continue
+            yield publication(
+                LabelSums(
+                    model=model,
+                    version=version,
+                    reference=reference.id,
+                    segment=segment,
+                    minute_ms=minute,
+                    cells=cells.astype("<i8").tobytes(),
+                    topic=block.topic,
+                    partition=block.partition,
+                    first=block.first,
+                    last=block.last,
+                )
+            )
+
+    def _wait(self, block: Block, said: Said) -> Publish:
+        """Move a label to those that wait, or give it up."""
+        before = waited(block, said.at)
+        now = self._now_ms()
+        since = int(before.get(SINCE, now))
+        if now - since > self._wait_ms_max:
+            detail = f"no prediction with id {said.id[:200]!r} came in {self._wait_ms_max} ms"
+            return dead_letter(block, Refusal(said.at, "unknown_prediction", "$.id", detail), "join")
+        ours = {SINCE: str(since).encode(), ARRIVED: before.get(ARRIVED, str(block.times[said.at]).encode())}
+        headers = [(name, value) for name, value in block.headers[said.at] or () if name not in ours]
+        return Publish(WAITING, block.values[said.at], key=said.id.encode(), headers=[*headers, *ours.items()])
+
+    def _reference(self, model: str, version: str) -> Reference | None:
+        """The reference of a version whose labels can be summed."""
+        try:
+            reference = self._catalogue(model, version)
+        except Unwatched:
+            return None
+        return reference if reference.score is not None and reference.task in _JUDGED else None
+
+    def _unfit(self, row: PredictionRow, label: str) -> bool:
+        reference = self._reference(row.model, row.version)
+        return reference is not None and reference.task == "regression" and _number(label) is None
+
+
+def _meant(rows: Iterable[PredictionRow], label_ts: int) -> list[PredictionRow]:
+    """Of each model version the latest prediction before the label; the first where clocks say that all came after."""
+    meant: dict[tuple[str, str], PredictionRow] = {}
+    for row in sorted(rows, key=lambda row: (row.model, row.version, row.ts)):
+        if row.ts <= label_ts:
+            meant[row.model, row.version] = row
+        else:
+            meant.setdefault((row.model, row.version), row)
+    return list(meant.values())
+
+
+def _outcome(row: PredictionRow, label: str, label_ts: int, sign: int = 1) -> Outcome:
+    return Outcome(
+        id=row.id,
+        model=row.model,
+        version=row.version,
+        segment=row.segments[0] if row.segments else "",
+        ts=row.ts,
+        score=row.score,
+        prediction=row.prediction,
+        label=label,
+        label_ts=label_ts,
+        sign=1 if sign > 0 else -1,
+    )
+
+
+def _add_up(reference: Reference, outcomes: list[Outcome]) -> np.ndarray:
+    labels = [outcome.label for outcome in outcomes]
+    return label_sums(
+        reference,
+        np.array([outcome.score for outcome in outcomes]),
+        [outcome.prediction for outcome in outcomes],
+        np.array([_number(label) for label in labels]) if reference.task == "regression" else labels,
+        np.array([outcome.sign for outcome in outcomes]),
+    )
+
+
+def _number(label: str) -> float | None:
+    try:
+        return float(label)
+    except ValueError:
+        return None
+
+
+def _key(row: PredictionRow) -> _Key:
+    return row.id, row.model, row.version, row.ts

@@ -1,0 +1,199 @@
+"""Labels meet predictions: by lists, and once on a real store."""
+
+from functools import partial
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from drift import Reference
+from drift.catalogue import Unwatched
+from drift.feedback import ARRIVED
+from drift.join import SINCE, Join, PredictionRow, Recent
+from drift.join_lookup import look_up
+from drift.performance import label_sums
+from drift.sink import Sink
+from drift.store import ensure_observations
+from streams.block import Block
+from streams.records import CountsMessage, LabelSums, Outcome
+
+TS = 1_780_000_000_000
+MINUTE = TS // 60_000 * 60_000
+WAIT_MS_MAX = 600_000
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    rng = np.random.default_rng(7)
+    score = rng.random(400)
+    frame = pd.DataFrame({"age": rng.normal(size=400), "score": score, "said": (score > 0.5) * 1})
+    frame["truth"] = (rng.random(400) < score) * 1
+    return Reference.fit(frame, task="binary", score="score", prediction="said", label="truth", positive="1")
+
+
+@pytest.fixture(scope="module")
+def prices() -> Reference:
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame({"age": rng.normal(size=400), "score": rng.random(400), "truth": rng.random(400)})
+    return Reference.fit(frame, task="regression", score="score", label="truth")
+
+
+def row(id_: str, ts: int = TS, version: str = "v1", **more) -> PredictionRow:
+    return PredictionRow(id=id_, model="m", version=version, ts=ts, score=0.75, prediction="1", **more)
+
+
+def joining(reference: Reference, rows: list[PredictionRow], now: int = TS, **more) -> Join:
+    def found(ids: list[str]) -> dict[str, list[PredictionRow]]:
+        return {id_: mine for id_ in ids if (mine := [one for one in rows if one.id == id_])}
+
+    def catalogue(model: str, version: str) -> Reference:
+        if version == "unwatched":
+            raise Unwatched(model, version)
+        return reference
+
+    return Join(found, catalogue, lambda: now, WAIT_MS_MAX, **more)
+
+
+def feedback(*labels: object, first: int = 0, topic: str = "feedback") -> Block:
+    return Block.of(topic, 3, [msgspec.json.encode(label) for label in labels], first=first, time=TS + 5)
+
+
+def said(id_: str, label: object, ts: int | str | None = None) -> dict[str, object]:
+    return {"id": id_, "label": label} if ts is None else {"id": id_, "label": label, "ts": ts}
+
+
+def outcomes(effects) -> list[Outcome]:
+    return [msgspec.json.decode(p.value, type=Outcome) for p in effects.publish if p.topic == "outcomes"]
+
+
+def sums(effects) -> list[LabelSums]:
+    return [msgspec.msgpack.decode(p.value, type=CountsMessage) for p in effects.publish if p.topic == "counts"]
+
+
+def total(messages: list[LabelSums]) -> np.ndarray:
+    return sum(np.frombuffer(m.cells, "<i8") for m in messages)
+
+
+def signed(effects) -> list[tuple[int, str, int]]:
+    return [(o.sign, o.label, o.label_ts) for o in outcomes(effects)]
+
+
+def test_every_version_of_a_prediction_has_an_outcome(reference):
+    effects = joining(reference, [row("a"), row("a", version="v2")]).fold(feedback(said("a", 1)))
+    assert [(o.version, o.label, o.label_ts, o.sign) for o in outcomes(effects)] == [
+        ("v1", "1", TS + 5, 1),
+        ("v2", "1", TS + 5, 1),
+    ]
+    assert {p.key for p in effects.publish} == {b"m"}
+    for message in sums(effects):
+        assert (message.minute_ms, message.segment, message.reference) == (MINUTE, "", reference.id)
+        # One row, its label 1 and its score .75 in fixed point 2^12, and the prediction was right.
+        assert np.frombuffer(message.cells, "<i8").reshape(-1, 4).sum(0).tolist() == [1, 4096, 3072, 1]
+
+
+def test_sums_are_apart_by_minute_and_segment_and_add_up_to_the_same_over_any_split(reference):
+    rows = [row(str(i), ts=TS + i * 30_000, segments=(f"city={i % 2}",)) for i in range(6)]
+    labels = [said(str(i), i % 3 == 0) for i in range(6)]
+    whole = sums(joining(reference, rows).fold(feedback(*labels)))
+    pieces = joining(reference, rows)
+    split = [m for i, label in enumerate(labels) for m in sums(pieces.fold(feedback(label, first=i)))]
+    for segment in ("", "city=0", "city=1"):
+        mine, theirs = ([m for m in part if m.segment == segment] for part in (whole, split))
+        assert {m.minute_ms for m in mine} == {m.minute_ms for m in theirs}
+        assert (total(mine) == total(theirs)).all()
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_correction_takes_the_old_outcome_back(reference, together):
+    join, labels = joining(reference, [row("a")]), [said("a", 0, TS + 1), said("a", 1, TS + 2)]
+    blocks = [feedback(*labels)] if together else [feedback(labels[0]), feedback(labels[1], first=1)]
+    effects = [join.fold(block) for block in blocks]
+    assert [o for e in effects for o in signed(e)] == [(1, "0", TS + 1), (-1, "0", TS + 1), (1, "1", TS + 2)]
+    alone = label_sums(reference, [0.75], ["1"], ["1"]).ravel()
+    assert (total([m for e in effects for m in sums(e)]) == alone).all()
+
+
+def test_a_correction_of_what_the_store_remembers(reference):
+    join = joining(reference, [row("a", label="0", label_ts=TS + 1)])
+    assert signed(join.fold(feedback(said("a", 1, TS + 9)))) == [(-1, "0", TS + 1), (1, "1", TS + 9)]
+
+
+def test_an_older_label_and_a_repeated_one_change_nothing(reference):
+    join = joining(reference, [row("a", label="0", label_ts=TS + 5)])
+    assert not join.fold(feedback(said("a", 1, TS + 4), said("a", 0))).publish
+
+
+def test_a_repeated_id_means_the_latest_prediction_before_the_label(reference):
+    join = joining(reference, [row("a", ts=TS), row("a", ts=TS + 100), row("b", ts=TS + 100)])
+    effects = join.fold(feedback(said("a", 1, TS + 50), said("a", 1, TS + 200), said("b", 1, TS)))
+    assert [(o.id, o.ts) for o in outcomes(effects)] == [("a", TS), ("a", TS + 100), ("b", TS + 100)]
+
+
+def test_a_label_without_a_prediction_waits_and_is_joined_with_its_first_time(reference):
+    [waiting] = joining(reference, [], now=TS + 50).fold(feedback(said("a", 1))).publish
+    headers = dict(waiting.headers)
+    assert (waiting.topic, waiting.key, waiting.value) == ("feedback-waiting", b"a", b'{"id":"a","label":1}')
+    assert headers == {SINCE: str(TS + 50).encode(), ARRIVED: str(TS + 5).encode()}
+
+    block = Block("feedback-waiting", 3, [0], [TS + 60], [b"a"], [waiting.value], [waiting.headers])
+    [again] = joining(reference, [], now=TS + 50 + WAIT_MS_MAX).fold(block).publish
+    assert (again.topic, dict(again.headers)) == ("feedback-waiting", headers)
+    [letter] = joining(reference, [], now=TS + 51 + WAIT_MS_MAX).fold(block).publish
+    assert (letter.topic, letter.value) == ("dead-letters", waiting.value)
+    assert dict(letter.headers)["driftline-reason"] == b"unknown_prediction"
+    assert signed(joining(reference, [row("a")]).fold(block)) == [(1, "1", TS + 5)]
+
+
+def test_headers_of_ours_on_feedback_are_not_believed(reference):
+    forged = [(SINCE, b"never"), (ARRIVED, b"never"), ("trace", b"7")]
+    block = Block("feedback", 3, [0], [TS], [None], [b'{"id":"a","label":1}'], [forged])
+    [waiting] = joining(reference, [], now=TS).fold(block).publish
+    assert waiting.headers == [("trace", b"7"), (SINCE, str(TS).encode()), (ARRIVED, str(TS).encode())]
+
+
+def test_what_cannot_be_read_is_a_dead_letter_and_stops_nobody(reference):
+    values = [b"{", None, b'{"id":"a"}', b'{"id":"a","label":1,"ts":"soon"}', b'{"id":"a","label":1}']
+    effects = joining(reference, [row("a")]).fold(Block.of("feedback", 0, values))
+    reasons = [dict(p.headers)["driftline-reason"] for p in effects.publish if p.topic == "dead-letters"]
+    assert reasons == [b"undecodable", b"empty", b"wrong_type", b"impossible_timestamp"]
+    assert len(outcomes(effects)) == 1
+
+
+def test_a_regression_wants_numbers(prices):
+    effects = joining(prices, [row("a"), row("b")]).fold(feedback(said("a", "dear"), said("b", 0.5)))
+    assert [o.label for o in outcomes(effects)] == ["0.5"]
+    [message] = sums(effects)
+    assert (total([message]) == label_sums(prices, [0.75], None, [0.5]).ravel()).all()
+    assert dict(effects.publish[-1].headers)["driftline-reason"] == b"wrong_type"
+
+
+def test_an_unwatched_version_has_outcomes_and_no_sums(reference):
+    effects = joining(reference, [row("a", version="unwatched")]).fold(feedback(said("a", 1)))
+    assert [p.topic for p in effects.publish] == ["outcomes"]
+
+
+def test_recent_labels_are_bounded():
+    recent = Recent(rows_max=1)
+    recent.take(row("a"), "1", TS)
+    recent.take(row("b"), "0", TS)
+    assert (recent.former(row("a")), recent.former(row("b"))) == (None, ("0", TS))
+
+
+def test_the_store_finds_predictions_with_the_labels_that_hold(store, reference):
+    ensure_observations(store, "m", [])
+    n = 3
+    place = {"source_topic": ["requests"] * n, "source_partition": [0] * n, "source_offset": range(n), "row": [0] * n}
+    columns = {"id": ["a", "a", "b"], "ts": [TS] * n, "model": ["m"] * n, "version": ["v1", "v2", "v1"]}
+    columns |= {"score": [0.75] * n, "prediction": ["1"] * n, "route": ["champion"] * n, "batch_rows": [n] * n}
+    store.insert("observations_m", columns | place)
+    find = partial(look_up, store)
+    assert find(["a", "b", "strange"]) == {"a": [row("a"), row("a", version="v2")], "b": [row("b")]}
+
+    for offset, label in enumerate((0, 1)):
+        join = Join(find, lambda model, version: reference, lambda: TS, WAIT_MS_MAX)
+        effects = join.fold(feedback(said("b", label, TS + offset)))
+        values = [p.value for p in effects.publish if p.topic == "outcomes"]
+        Sink(store).write(Block.of("outcomes", 0, values, first=offset * 10), f"t/outcomes/{offset}")
+    assert find(["b"]) == {"b": [row("b", label="1", label_ts=TS + 1)]}
+    assert store.rows("SELECT sum(sign), count() FROM outcomes") == [(1, 3)]
