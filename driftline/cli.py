@@ -164,10 +164,14 @@ def dashboards_push(
 def demo(
     rate: Annotated[int, typer.Option(help="Requests a second.", min=1)] = 5_000,
     rows: Annotated[int | None, typer.Option(help="Stop after so many requests.", min=1)] = None,
+    broken_every: Annotated[int, typer.Option(help="Break one request in so many; 0 breaks none.", min=0)] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running until Ctrl-C.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the whole system on real data, in about a minute, and sum up."""
     from driftline.demo.run import run
 
-    summary = run(_load(), rows_per_s=rate, rows=rows, keep=keep)
-    raise typer.Exit(0 if summary["lost"] == summary["doubled"] == 0 else 1)
+    summary = run(_load(), rows_per_s=rate, rows=rows, broken_every=broken_every, keep=keep)
+    if as_json:
+        typer.echo(msgspec.json.encode(summary))
+    raise typer.Exit(0 if summary["complete"] else 1)

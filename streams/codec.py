@@ -252,7 +252,8 @@ def event_time_ms(value: float | str) -> int | None:
             return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=dt.UTC)
-        return int(moment.timestamp() * 1000)
+        ms = int(moment.timestamp() * 1000)
+        return ms if ms >= 0 else None
     if not _SECONDS_BELOW_MS <= value < 2**53 or value != int(value):
         return None
     return int(value)

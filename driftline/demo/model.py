@@ -4,9 +4,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
+from msgspec.structs import replace
 
 from drift.reference import Reference
-from inference import init_package, read_package
+from inference import init_package, read_package, write_package
 from inference.answers import answers
 from inference.artefacts import load_artefact
 from inference.batching import Scorer
@@ -28,6 +29,8 @@ def build(folder: Path) -> tuple[float, int]:
     package = init_package(
         folder, table, name=NAME, artefact="model.pt2", label=LABEL, exclude=NOT_FEATURES, task="binary"
     )
+    package = replace(package, inputs=tuple(replace(i, required=i.name == "AGEP") for i in package.inputs))
+    write_package(package, folder)
     trained = train(package, table, LABEL)
     export(trained, folder / "model.pt2", package.limits.batch_rows)
     (folder / "reference.arrow").write_bytes(profile(folder, table).to_bytes())

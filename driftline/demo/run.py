@@ -3,6 +3,7 @@
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from inference import Registry
 from streams import ranges
 from streams.clock import now_ms
 from streams.cluster import Cluster
+from streams.dead_letters import PREFIX
 from streams.records import Alert, Order, Report, Route
 from streams.routes import announce
 
@@ -71,8 +73,10 @@ class Watcher(threading.Thread):
         self._stop_asked.set()
 
 
-def run(settings: Settings, *, rows_per_s: int = 5_000, rows: int | None = None, keep: bool = False) -> dict[str, Any]:
-    """Run the demo; returns its summary."""
+def run(
+    settings: Settings, *, rows_per_s: int = 5_000, rows: int | None = None, broken_every: int = 0, keep: bool = False
+) -> dict[str, Any]:
+    """Run the demo; returns its summary, in which ``complete`` says that nothing is lost, doubled or disturbed."""
     say = typer.echo
     say("driftline demo    employment: 2015 reference, 2016-2018 stream")
     with tempfile.TemporaryDirectory(prefix="driftline-demo-") as folder:
@@ -96,7 +100,7 @@ def run(settings: Settings, *, rows_per_s: int = 5_000, rows: int | None = None,
             system.wait_ready()
             say(f"  store    ClickHouse engine       {system.status()['clickhouse']}")
             say(f"  page     {system.status()['page']}")
-            summary = _stream(system, cluster, rows_per_s, rows)
+            summary = _stream(system, cluster, Sender(cluster, rows_per_s, rows, broken_every))
             if keep:
                 say("\nrunning until Ctrl-C ...")
                 _keep(system)
@@ -112,8 +116,7 @@ def _keep(system: System) -> None:
         typer.echo("stopping ...")
 
 
-def _stream(system: System, cluster: Cluster, rows_per_s: int, rows: int | None) -> dict[str, Any]:
-    sender = Sender(cluster, rows_per_s, rows)
+def _stream(system: System, cluster: Cluster, sender: Sender) -> dict[str, Any]:
     reader, watcher = Reader(cluster, sender), Watcher(cluster)
     threads = (reader, watcher, sender)
     for thread in threads:
@@ -131,7 +134,7 @@ def _stream(system: System, cluster: Cluster, rows_per_s: int, rows: int | None)
 def _follow(system: System, sender: Sender, reader: Reader, watcher: Watcher) -> None:
     """A line a second until every prediction is read and the judge has nothing more to say."""
     before, moved = 0, time.monotonic()
-    while len(reader.ids) < sender.total or _lag(system):
+    while len(reader.ids) < sender.good or _lag(system):
         time.sleep(1.0)
         system.tree.look()
         done = len(reader.ids)
@@ -154,6 +157,18 @@ def _lag(system: System) -> int:
     return sum(step["lag_rows"] or 0 for one in said if one for step in one["steps"])
 
 
+def _stored(system: System, wanted: int) -> int:
+    """Rows in ClickHouse, when all have come or none has come for a while."""
+    store = Store.connect(compose.store_settings(system.resolved()))
+    found, since = 0, time.monotonic()
+    while True:
+        before, found = found, int(store.rows("SELECT count() FROM predictions")[0][0])
+        since = time.monotonic() if found > before else since
+        if found >= wanted or time.monotonic() - since > _QUIET_S:
+            return found
+        time.sleep(0.2)
+
+
 def _worst(watcher: Watcher) -> str:
     if watcher.worst is None:
         return ""
@@ -162,25 +177,37 @@ def _worst(watcher: Watcher) -> str:
 
 
 def _summary(system: System, cluster: Cluster, sender: Sender, reader: Reader, watcher: Watcher) -> dict[str, Any]:
-    letters = sum(len(block) for block in ranges.read_all(cluster, "dead-letters"))
-    lost = sender.total - len(reader.ids)
-    doubled = sum(reader.ids.values()) - len(reader.ids)
-    stored = Store.connect(compose.store_settings(system.resolved())).rows("SELECT count() FROM predictions")[0][0]
-    pages = [alert for alert in watcher.alerts if alert.page]
-    first = min(pages, key=lambda alert: alert.ts, default=None)
+    letters = _reasons(cluster)
+    predictions = sum(reader.ids.values())
+    lost, doubled = sender.good - len(reader.ids), predictions - len(reader.ids)
+    stored = _stored(system, sender.good)
+    first = min((alert for alert in watcher.alerts if alert.page), key=lambda alert: alert.ts, default=None)
     typer.echo(
-        f"  {sender.total:,} requests, {sum(reader.ids.values()):,} predictions, {stored:,} rows in ClickHouse, "
-        f"{letters} dead letters, {lost} lost, {doubled} doubled"
+        f"  {sender.total:,} requests, {predictions:,} predictions, {stored:,} rows in ClickHouse, "
+        f"{letters.total():,} dead letters, {lost:,} lost, {doubled:,} doubled (read back from Kafka and ClickHouse)"
     )
+    for reason, count in sorted(letters.items()):
+        typer.echo(f"    {count:>6,} {reason}")
     if first:
         typer.echo(f"  first page: {first.text}")
     return {
         "requests": sender.total,
-        "predictions": sum(reader.ids.values()),
+        "predictions": predictions,
         "stored": stored,
-        "dead_letters": letters,
+        "dead_letters": dict(letters),
+        "broken": dict(sender.broken),
         "lost": lost,
         "doubled": doubled,
-        "first_page": first.text if first else None,
+        "first_page": [column.name for column in first.columns] if first else [],
         "orders": len(watcher.orders),
+        "complete": lost == doubled == 0 and stored == sender.good and letters == sender.broken,
     }
+
+
+def _reasons(cluster: Cluster) -> Counter[str]:
+    """Dead letters by reason, read whole."""
+    return Counter(
+        dict(headers or [])[PREFIX + "reason"].decode()
+        for block in ranges.read_all(cluster, "dead-letters")
+        for headers in block.headers
+    )

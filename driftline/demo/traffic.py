@@ -2,11 +2,13 @@
 
 import threading
 from collections import Counter
+from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
 
+from driftline.demo.broken import WAYS
 from driftline.demo.model import DATA, LABEL, NOT_FEATURES
 from streams.clock import now_ms, ticks_ms
 from streams.cluster import Cluster
@@ -25,18 +27,22 @@ class Sender(threading.Thread):
         Requests a second.
     rows
         How many persons of the file; None for all.
+    broken_every
+        One request in so many is broken, in the ways of `broken` by turns; 0 breaks none.
     """
 
-    def __init__(self, cluster: Cluster, rows_per_s: int, rows: int | None = None) -> None:
+    def __init__(self, cluster: Cluster, rows_per_s: int, rows: int | None = None, broken_every: int = 0) -> None:
         super().__init__(name="demo-sender", daemon=True)
         stream = pd.read_parquet(DATA / "employment_stream.parquet")[:rows]
         labels = pd.read_parquet(DATA / "employment_labels.parquet").set_index("id")[LABEL]
         self.total = len(stream)
+        self.broken = Counter(WAYS[n % len(WAYS)][0] for n in range(self.total // broken_every if broken_every else 0))
         self.sent = 0
         self.sent_ms = np.zeros(self.total)
         self.labels = labels.loc[stream["id"]].to_numpy()
         self._cluster = cluster
         self._rows_per_s = rows_per_s
+        self._broken_every = broken_every
         self._stop_asked = threading.Event()
         features = stream.drop(columns=[c for c in (*NOT_FEATURES, LABEL) if c in stream.columns])
         self._columns = list(features.columns)
@@ -45,11 +51,15 @@ class Sender(threading.Thread):
         first = now_ms() - step * self.total
         self.event_ms = (first + step * np.arange(self.total)).astype(np.int64)
 
+    @property
+    def good(self) -> int:
+        """Requests that must be answered."""
+        return self.total - self.broken.total()
+
     def run(self) -> None:
         """Send."""
         producer = self._cluster.producer()
         topic = self._cluster.topic("requests")
-        encode = msgspec.json.Encoder().encode
         began = ticks_ms()
         while self.sent < self.total and not self._stop_asked.is_set():
             due = min(self.total, int((ticks_ms() - began) / 1000 * self._rows_per_s))
@@ -59,12 +69,18 @@ class Sender(threading.Thread):
                     "ts": int(self.event_ms[i]),
                     "features": dict(zip(self._columns, self._rows[i], strict=True)),
                 }
-                producer.produce(topic, encode(request), partition=i % 4)
+                producer.produce(topic, self._encoded(i, request), partition=i % 4)
             self.sent_ms[self.sent : due] = now_ms()
             self.sent = due
             producer.poll(0)
             self._stop_asked.wait(_SLICE_S)
         producer.flush(30)
+
+    def _encoded(self, i: int, request: dict[str, Any]) -> bytes:
+        every = self._broken_every
+        if every and i % every == every - 1:
+            return WAYS[i // every % len(WAYS)][1](request)
+        return msgspec.json.encode(request)
 
     def stop(self) -> None:
         """Stop early."""
