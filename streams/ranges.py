@@ -5,6 +5,7 @@ topic whole.
 from collections.abc import Iterator
 
 import confluent_kafka as ck
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from streams.block import Block
 from streams.cluster import Cluster
@@ -13,10 +14,24 @@ _WAIT_S = 15.0
 _ROWS_MAX = 5_000
 
 
+#: What a broker answers while a topic is new or a leader is changing.
+_FOR_A_MOMENT = (ck.KafkaError.NOT_LEADER_FOR_PARTITION, ck.KafkaError.LEADER_NOT_AVAILABLE)
+
+
 class RangeError(RuntimeError):
     """A range cannot be read to its end."""
 
 
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, ck.KafkaException) and error.args[0].code() in _FOR_A_MOMENT
+
+
+_patiently = retry(
+    retry=retry_if_exception(_passes), stop=stop_after_delay(_WAIT_S), wait=wait_fixed(0.05), reraise=True
+)
+
+
+@_patiently
 def bounds(cluster: Cluster, topic: str) -> dict[int, tuple[int, int]]:
     """First offset and end of every partition: last + 1, markers included, or where a transaction stands open."""
     reader = cluster.reader()
@@ -32,6 +47,7 @@ def bounds(cluster: Cluster, topic: str) -> dict[int, tuple[int, int]]:
         reader.close()
 
 
+@_patiently
 def at_time(cluster: Cluster, topic: str, time_ms: int) -> dict[int, int]:
     """Per partition the offset of the first record of Kafka time ``time_ms`` or later; the end where there is none."""
     ends = bounds(cluster, topic)
