@@ -175,3 +175,37 @@ def demo(
     if as_json:
         typer.echo(msgspec.json.encode(summary))
     raise typer.Exit(0 if summary["complete"] else 1)
+
+
+@app.command()
+def up(file: File = None) -> None:
+    """Run all roles in one process tree until Ctrl-C; what ends is started again."""
+    from driftline.up import run
+
+    run(_load(file))
+
+
+@app.command()
+def down(file: File = None) -> None:
+    """Stop what `up` runs, and wait until it is gone."""
+    from driftline.up import stop
+
+    typer.echo("stopped" if stop(_load(file).data_dir) else "nothing runs here")
+
+
+@app.command()
+def status(file: File = None, as_json: AsJson = False) -> None:
+    """Say what `up` runs: addresses, roles, pids; exit code 1 if nothing runs."""
+    from driftline.up import read_run_file
+
+    found = read_run_file(_load(file).data_dir)
+    if as_json:
+        typer.echo(msgspec.json.encode(found))
+    elif found:
+        for name in ("kafka", "clickhouse", "page"):
+            typer.echo(f"{name:<12} {found[name]}")
+        for name, role in found["roles"].items():
+            typer.echo(f"{name:<12} {role['state']:<12} pid {role['pid']}, {role['restarts']} restarts")
+    else:
+        typer.echo("nothing runs here; `driftline up` starts it")
+    raise typer.Exit(0 if found else 1)

@@ -1,6 +1,9 @@
 """The whole system in one process tree: broker, store, page, workers, monitor; started in order, stopped in reverse."""
 
+import os
+import signal
 import socket
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -8,16 +11,20 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+import psutil
+import typer
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
 from driftline import compose
 from driftline.broker.ports import free_port, is_free
 from driftline.settings import Settings
-from driftline.tree import Child, Tree
+from driftline.tree import Child, RoleError, Tree
 from streams import provision
 
 RUN_FILE = "run.json"
+_LOOK_S = 0.2
+_STOP_S = 60.0
 
 
 class System:
@@ -150,7 +157,48 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def run(settings: Settings) -> None:
+    """Run the system in the foreground until SIGINT or SIGTERM.
+
+    Raises
+    ------
+    RoleError
+        A role does not come up, or a tree over the same data directory runs already.
+    """
+    if found := read_run_file(settings.data_dir):
+        raise RoleError(f"process {found['pid']} runs over {settings.data_dir} already; stop it with `driftline down`")
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    with System(settings) as system:
+        system.start_log()
+        system.start_store()
+        system.start_rest()
+        system.wait_ready()
+        typer.echo(f"ready: {system.status()['page']}    Ctrl-C stops it")
+        before = None
+        while not told.wait(_LOOK_S):
+            system.tree.look()
+            if (now := system.tree.states()) != before:
+                before = now
+                system.write_run_file(os.getpid())
+
+
+def stop(data_dir: Path) -> bool:
+    """Stop what runs over a data directory and wait until it is gone; False where nothing does."""
+    found = read_run_file(data_dir)
+    if not found:
+        return False
+    process = psutil.Process(found["pid"])
+    process.terminate()
+    process.wait(_STOP_S)
+    return True
+
+
 def read_run_file(data_dir: Path) -> dict[str, Any] | None:
     """What `up` left word of, None where nothing runs."""
     path = data_dir / RUN_FILE
-    return msgspec.json.decode(path.read_bytes()) if path.exists() else None
+    if not path.exists():
+        return None
+    found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    return found if psutil.pid_exists(found["pid"]) else None
