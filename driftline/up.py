@@ -191,7 +191,11 @@ def stop(data_dir: Path) -> bool:
         return False
     process = psutil.Process(found["pid"])
     process.terminate()
-    process.wait(_STOP_S)
+    until = time.monotonic() + _STOP_S
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > until:
+            raise RoleError(f"process {process.pid} has not ended after {_STOP_S:.0f} s; see {data_dir}/logs")
+        time.sleep(_LOOK_S)
     return True
 
 
