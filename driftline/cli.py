@@ -168,7 +168,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the whole system on real data, in about a minute, and sum up."""
+    """Run the whole system on real data, in about a minute and a half, and sum up."""
     from driftline.demo.run import run
 
     summary = run(_load(), rows_per_s=rate, rows=rows, broken_every=broken_every, keep=keep)

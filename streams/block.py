@@ -1,6 +1,7 @@
 """A block: consecutive records of one partition, as parallel columns."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,19 @@ class Block(msgspec.Struct, frozen=True):
         """
         n = len(values)
         return cls(topic, partition, range(first, first + n), [time] * n, [None] * n, values, [None] * n)
+
+    @classmethod
+    def of_messages(cls, topic: str, partition: int, messages: Sequence[Any]) -> "Block":
+        """Make a block of what a consumer gave for one partition; ``topic`` is the logical name."""
+        return cls(
+            topic,
+            partition,
+            [m.offset() for m in messages],
+            [m.timestamp()[1] for m in messages],
+            [m.key() for m in messages],
+            [m.value() for m in messages],
+            [m.headers() for m in messages],
+        )
 
     def __len__(self) -> int:
         return len(self.offsets)

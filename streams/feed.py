@@ -227,16 +227,7 @@ class Feed:
                 continue
             gathered.setdefault((message.topic(), message.partition()), []).append(message)
         return [
-            Block(
-                self.cluster.logical(topic),
-                partition,
-                [m.offset() for m in ms],
-                [m.timestamp()[1] for m in ms],
-                [m.key() for m in ms],
-                [m.value() for m in ms],
-                [m.headers() for m in ms],
-            )
-            for (topic, partition), ms in gathered.items()
+            Block.of_messages(self.cluster.logical(topic), partition, ms) for (topic, partition), ms in gathered.items()
         ]
 
     def _refuse(self, error: ck.KafkaError, message: ck.Message) -> None:

@@ -90,7 +90,7 @@ def read(
             ended = any(m.offset() >= (end if m.error() else end - 1) for m in messages)
             kept = [m for m in messages if m.error() is None and m.offset() < end]
             if kept:
-                yield _block(topic, partition, kept)
+                yield Block.of_messages(topic, partition, kept)
             ended = ended or reader.position([ck.TopicPartition(name, partition)])[0].offset >= end
     finally:
         reader.close()
@@ -100,18 +100,6 @@ def _refuse(message: ck.Message) -> None:
     error = message.error()
     if error is not None and error.code() != ck.KafkaError._PARTITION_EOF:
         raise RangeError(f"{message.topic()}/{message.partition()}: {error.str()}")
-
-
-def _block(topic: str, partition: int, messages: list[ck.Message]) -> Block:
-    return Block(
-        topic,
-        partition,
-        [m.offset() for m in messages],
-        [m.timestamp()[1] for m in messages],
-        [m.key() for m in messages],
-        [m.value() for m in messages],
-        [m.headers() for m in messages],
-    )
 
 
 def read_all(cluster: Cluster, topic: str) -> Iterator[Block]:
