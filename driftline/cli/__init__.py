@@ -1,0 +1,58 @@
+"""The command line. Results go to stdout, progress and errors to stderr; exit codes: 0 ok, 1 failed, 2 usage.
+
+A file a group of commands; what a command needs is imported when it runs, so that `--help` is quick and a container
+needs only its role's packages.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+from driftline.cli import dashboards, roles, settings, topics, tree
+from driftline.lifeline import die_with_parent
+from driftline.settings import SettingsError
+
+_OURS = ("driftline", "streams", "inference", "drift", "dashboards")
+
+app = typer.Typer(
+    name="driftline",
+    help="Put a model on a Kafka topic, and know when to stop trusting it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# The order of `driftline --help`: a heading, then what stands below it.
+_PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Start here": {"demo": tree.demo},
+    "The system": {"up": tree.up, "down": tree.down, "status": tree.status},
+    "Settings and set-up": {"settings": settings.app, "topics": topics.app, "dashboards": dashboards.app},
+    "One role in the foreground": {
+        "worker": roles.worker,
+        "monitor": roles.monitor,
+        "store": roles.store,
+        "broker": roles.broker,
+        "page": roles.page,
+    },
+}
+for _panel, _entries in _PANELS.items():
+    for _name, _entry in _entries.items():
+        if isinstance(_entry, typer.Typer):
+            app.add_typer(_entry, name=_name, rich_help_panel=_panel)
+        else:
+            app.command(_name, rich_help_panel=_panel)(_entry)
+
+
+def main() -> None:
+    """Run the command line; a refusal of ours is one line, not a trace."""
+    if parent := os.environ.get("DRIFTLINE_PARENT"):
+        die_with_parent(int(parent))
+    try:
+        app()
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in _OURS:
+            raise
+        typer.echo(f"driftline: {error}", err=True)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)

@@ -1,0 +1,54 @@
+"""The whole system in one process tree: the demo, and the same for the user's own settings."""
+
+from typing import Annotated
+
+import typer
+
+from driftline.cli.options import AsJson, File, echo_json, load
+
+
+def demo(
+    rate: Annotated[int, typer.Option(help="Requests a second.", min=1)] = 5_000,
+    rows: Annotated[int | None, typer.Option(help="Stop after so many requests.", min=1)] = None,
+    broken_every: Annotated[int, typer.Option(help="Break one request in so many; 0 breaks none.", min=0)] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole system on real data and sum up."""
+    from driftline.demo.run import run
+
+    summary = run(load(), rows_per_s=rate, rows=rows, broken_every=broken_every, keep=keep)
+    if as_json:
+        echo_json(summary)
+    raise typer.Exit(0 if summary["complete"] else 1)
+
+
+def up(file: File = None) -> None:
+    """Run all roles until Ctrl-C; what ends is started again."""
+    from driftline.up import run
+
+    run(load(file))
+
+
+def down(file: File = None) -> None:
+    """Stop what `up` runs, and wait until it is gone."""
+    from driftline.up import stop
+
+    typer.echo("stopped" if stop(load(file).data_dir) else "nothing runs here")
+
+
+def status(file: File = None, as_json: AsJson = False) -> None:
+    """Say what `up` runs; exit code 1 if nothing does."""
+    from driftline.up import read_run_file
+
+    found = read_run_file(load(file).data_dir)
+    if as_json:
+        echo_json(found)
+    elif found:
+        for name in ("kafka", "clickhouse", "page"):
+            typer.echo(f"{name:<12} {found[name]}")
+        for name, role in found["roles"].items():
+            typer.echo(f"{name:<12} {role['state']:<12} pid {role['pid']}, {role['restarts']} restarts")
+    else:
+        typer.echo("nothing runs here; `driftline up` starts it")
+    raise typer.Exit(0 if found else 1)
