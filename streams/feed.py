@@ -29,6 +29,7 @@ from streams.stage import Step
 log = structlog.get_logger("streams.feed")
 
 _WAIT_S = 0.05
+_POLL_S = 0.2
 _COMMIT_S = 30.0
 _LAG_EVERY_MS = 1_000
 
@@ -48,6 +49,9 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
         When a partition with nothing more to read counts as idle; None never asks.
     quiet_turn_ms
         After this long without a turn an empty one is handed over, for those who settle by time; None never.
+    turn_every_ms
+        At most one turn in so long, for topics that are read again and again: what a turn sends back to its own topic
+        would else be its next turn at once. None reads as fast as it can.
     """
 
     rows_max: int = 5_000
@@ -55,6 +59,7 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     revoke_wait_ms_max: int = 5_000
     idle_after_ms: int | None = None
     quiet_turn_ms: int | None = None
+    turn_every_ms: int | None = None
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -174,7 +179,7 @@ class Feed:
             while not self._stopping:
                 if self._rewind:
                     self._seek_back()
-                elif self._wait_for_room():
+                elif self._wait_for_turn():
                     self._read()
                     self._measure_lag()
                 else:
@@ -188,16 +193,21 @@ class Feed:
             except (RuntimeError, ck.KafkaException) as error:
                 log.warning("feed.close", group=self.group, why=str(error))
 
-    def _wait_for_room(self, wait_s: float = 1.0) -> bool:
-        def room() -> bool:
-            return self._in_flight < self.limits.turns_in_flight_max or self._stopping or self._rewind
+    def _wait_for_turn(self, wait_s: float = 1.0) -> bool:
+        """Wait until the next turn may be read; False where that takes long, or there is something else to do."""
+        not_before = self._handed_ms + (self.limits.turn_every_ms or 0)
 
-        return self._wait(room, wait_s) and not (self._rewind or self._stopping)
+        def may() -> bool:
+            room = self._in_flight < self.limits.turns_in_flight_max and ticks_ms() >= not_before
+            return room or self._stopping or self._rewind
+
+        left_s = (not_before - ticks_ms()) / 1000 + 0.001
+        return self._wait(may, min(wait_s, left_s) if left_s > 0 else wait_s) and not (self._rewind or self._stopping)
 
     def _keep_membership(self) -> None:
         """Poll with everything paused: a slow model must not cost the membership."""
         self._consumer.pause(self._consumer.assignment())
-        while not (self._wait_for_room(0.2) or self._rewind or self._stopping):
+        while not (self._wait_for_turn(_POLL_S) or self._rewind or self._stopping):
             spoken = self._consumer.poll(0)
             if spoken is not None:  # a partition assigned by this very poll was not paused yet
                 self._stray.append(spoken)
@@ -208,7 +218,8 @@ class Feed:
         stray, self._stray = self._stray, []
         first = stray or self._consumer.consume(1, _WAIT_S)
         epoch = self.epoch
-        messages = first + (self._consumer.consume(self.limits.rows_max - 1, 0) if first else [])
+        more_s = 0 if self.limits.turn_every_ms is None else _WAIT_S  # a turn that comes seldom is a whole one
+        messages = first + (self._consumer.consume(self.limits.rows_max - 1, more_s) if first else [])
         blocks = self._blocks(messages)
         idle = self._fallen_silent(blocks)
         quiet = self.limits.quiet_turn_ms
