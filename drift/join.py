@@ -73,7 +73,7 @@ class Recent:
 
 
 class Join:
-    """Joins the labels of one partition of `feedback` or `feedback-waiting`.
+    """Joins labels of `feedback` and `feedback-waiting`; `drift.joining` makes a step of it.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Join:
     prediction_wait_ms_max
         How long a label waits for its prediction before it is a dead letter.
     recent
-        Shared by the stages of a partition's two topics, so that a correction finds its elder in either.
+        What was joined lately, so that a correction finds its elder before the store has it.
     """
 
     def __init__(

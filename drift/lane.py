@@ -1,6 +1,6 @@
 """A lane: the windows, the evidence and the incidents of one model version and segment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -12,8 +12,8 @@ from drift.windows import Closed, Span, Windows
 from drift.yardstick import Yardstick
 from streams.records import Alert, Report, Watch
 
-#: A closed window's report leaves again at once when so many rows in a hundred are new; else with the next window.
-RESTATE_PERCENT = 5
+#: A closed window's report leaves again at once when so many rows or labels in a hundred are new; else when it is due.
+RESTATE_PERCENT = 20
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,12 +101,14 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
                 found[cells.name] = Verdict(evidence_of(highest), moved.drifted(scene))
         return found
 
-    def restate(self, yard: Yardstick, watch: Watch, window: Closed | None = None) -> list[Report]:
-        """Reports to tell again: of one window if it has changed by much, or of all that have changed at all."""
-        if window is not None:
-            due = [window] if window.untold * 100 >= window.sums.rows * RESTATE_PERCENT else []
-        else:
-            due = [window for window in self.windows.closed if window.untold]
+    def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
+        """Tell these windows again, as far as they have changed."""
+        due = [window for window in windows if window.untold]
         for changed in due:
             window_report.restate(yard, watch, changed)
         return [changed.report for changed in due]
+
+
+def much(window: Closed | None) -> list[Closed]:
+    """The window that late rows or labels have changed, if it was by much."""
+    return [window] if window is not None and window.untold * 100 >= window.sums.rows * RESTATE_PERCENT else []

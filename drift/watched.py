@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import numpy as np
 
-from drift.lane import Lane, Rule
+from drift.lane import Lane, Rule, much
 from drift.minutes import unpack
 from drift.orders import order
 from drift.windows import Source, Span, watermark
@@ -52,8 +52,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         for minute in message.minutes:
             lane = self._lane(message.version, minute.segment, yards)
             window = lane.windows.add_rows(minute.minute_ms, unpack(minute), minute.late)
-            if window is not None:
-                told += lane.restate(yards(message.version), self.watch, window)
+            told += lane.restate(yards(message.version), self.watch, much(window))
         self._source(message.topic, message.partitions).hear(
             message.partition, message.partitions, message.watermark_ms
         )
@@ -64,7 +63,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         lane = self._lane(message.version, message.segment, yards)
         cells = np.frombuffer(message.cells, "<i8").astype(np.int64).reshape(-1, 4)
         window = lane.windows.add_labels(message.minute_ms, cells)
-        return [] if window is None else list(lane.restate(yards(message.version), self.watch, window))
+        return list(lane.restate(yards(message.version), self.watch, much(window)))
 
     def take_idle(self, message: Idle, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """A partition holds the watermark back no more."""
@@ -103,7 +102,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             return []
         self.reached = reached
         told = list(self._close(reached, yards, say))
-        for lane in self.lanes.values():
+        for (version, _), lane in sorted(self.lanes.items()):
+            told += lane.restate(yards(version), self.watch, lane.windows.due(self.watch, reached))
             lane.windows.forget(self.watch, reached)
         return told
 
@@ -115,7 +115,6 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
                 return
             span, (version, segment) = min(ready, key=lambda found: (found[0].end, found[1]))
             lane, yard = self.lanes[version, segment], yards(version)
-            yield from lane.restate(yard, self.watch)
             rule = Rule(
                 model=self.model,
                 version=version,
@@ -138,7 +137,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         return [
             report
             for (version, _), lane in sorted(self.lanes.items())
-            for report in lane.restate(yards(version), self.watch)
+            for report in lane.restate(yards(version), self.watch, lane.windows.closed)
         ]
 
     def _next_incident(self) -> int:

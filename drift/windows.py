@@ -68,7 +68,8 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     """A closed window: all that restating its report needs.
 
     ``sums`` includes late rows; ``labels`` are its label sums so far; ``untold`` counts the late rows and labels that
-    came since the report last left, and ``rows_changed`` says that its columns must be computed again.
+    came since the report last left, ``rows_changed`` says that its columns must be computed again, and ``waited`` that
+    its labels have had the time that is theirs.
     """
 
     span: Span
@@ -77,6 +78,7 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     report: Report
     untold: int = 0
     rows_changed: bool = False
+    waited: bool = False
 
 
 class Windows(msgspec.Struct, kw_only=True, eq=False):
@@ -175,6 +177,20 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         timely, late, labels = (_drain(held, span.end) for held in (self.minutes, self.late, self.labels))
         assert timely is not None, span
         return timely, late, labels
+
+    def due(self, watch: Watch, watermark_ms: int) -> list[Closed]:
+        """Closed windows to be told again as time goes on: late rows came, or their labels have had their time.
+
+        Labels come one by one for hours; a report for each of them would drown the windows that close.
+        """
+        found = []
+        for window in self.closed:
+            waits = (watermark_ms - window.span.end - watch.lateness_ms_max) / max(watch.label_wait_ms_max, 1)
+            ended = (waits >= 1 and not window.waited) or waits >= RESTATE_WAITS
+            window.waited |= waits >= 1
+            if window.untold and (window.rows_changed or ended):
+                found.append(window)
+        return found
 
     def forget(self, watch: Watch, watermark_ms: int) -> None:
         """Drop closed windows that are too old to be restated."""

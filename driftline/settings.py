@@ -97,6 +97,7 @@ class Monitor(_Section):
 
     idle_after_ms: int = Field(10_000, ge=100, description="a silent partition leaves the watermark after this long")
     snapshot_interval_ms_max: int = Field(60_000, ge=1_000, description="how often the judge's state is written")
+    join_rows_max: int = Field(10_000, ge=1, description="labels joined in one settlement at the most")
     prediction_wait_ms_max: int = Field(600_000, ge=0, description="how long a label waits for its prediction")
     notify: list[str] = Field([], description="Apprise addresses (or env:/file: references) that pages are sent to")
 

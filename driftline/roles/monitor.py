@@ -1,10 +1,18 @@
-"""The monitor: observations become counts, counts become reports, alerts and orders."""
+"""The monitor: observations become counts, labels meet predictions, counts become reports, alerts and orders."""
+
+from functools import partial
 
 from drift.count import Count, idle
+from drift.join import Join
+from drift.join_lookup import look_up
+from drift.joining import Joining
 from drift.judge import Judge
+from drift.store import Store
 from driftline import compose
 from driftline.settings import Settings
+from streams import progress
 from streams.app import Role
+from streams.clock import now_ms
 from streams.feed import FeedLimits
 from streams.offsets import Starts
 from streams.provision import partition_counts
@@ -37,6 +45,20 @@ def run(settings: Settings, slot: str, port: int) -> None:
             lambda topic, partition: idle(list(book.routes), "requests", partition, partitions),
         ),
         limits=FeedLimits(rows_max=500, idle_after_ms=settings.monitor.idle_after_ms),
+        starts=starts,
+    )
+    store = Store(compose.store_settings(settings))  # asked when labels come: drift goes on without it
+    role.shell(
+        "join",
+        cluster,
+        ["feedback", "feedback-waiting"],
+        Joining(
+            lambda recent: Join(
+                partial(look_up, store), catalogue, now_ms, settings.monitor.prediction_wait_ms_max, recent
+            ),
+            lambda: progress.unread(cluster, "sink", "outcomes"),
+        ),
+        limits=FeedLimits(rows_max=settings.monitor.join_rows_max),
         starts=starts,
     )
     role.shell(

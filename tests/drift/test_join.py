@@ -12,6 +12,7 @@ from drift.catalogue import Unwatched
 from drift.feedback import ARRIVED
 from drift.join import SINCE, Join, PredictionRow, Recent
 from drift.join_lookup import look_up
+from drift.joining import Joining
 from drift.performance import label_sums
 from drift.sink import Sink
 from drift.store import ensure_observations
@@ -197,3 +198,36 @@ def test_the_store_finds_predictions_with_the_labels_that_hold(store, reference)
         Sink(store).write(Block.of("outcomes", 0, values, first=offset * 10), f"t/outcomes/{offset}")
     assert find(["b"]) == {"b": [row("b", label="1", label_ts=TS + 1)]}
     assert store.rows("SELECT sum(sign), count() FROM outcomes") == [(1, 3)]
+
+
+def stepping(reference: Reference, outcomes: list[Outcome]) -> Joining:
+    def unstored() -> list[Block]:
+        return [Block.of("outcomes", 0, [msgspec.json.encode(one) for one in outcomes])]
+
+    return Joining(lambda recent: joining(reference, [row("a")], recent=recent), unstored)
+
+
+def joined(step: Joining, *labels: object) -> list[Outcome]:
+    effects = step.fold([feedback(*labels)])
+    return [
+        msgspec.json.decode(said.value, type=Outcome)
+        for one in effects
+        for said in one.publish
+        if said.topic == "outcomes"
+    ]
+
+
+def test_a_correction_finds_what_a_predecessor_joined_and_the_store_has_not(reference):
+    before = joined(stepping(reference, []), {"id": "a", "label": "1", "ts": TS + 1})
+    step = stepping(reference, before)
+    step.assign("feedback", 3, 0, "")
+    corrected = joined(step, {"id": "a", "label": "0", "ts": TS + 2})
+    assert [(one.label, one.sign) for one in corrected] == [("1", -1), ("0", 1)]
+
+
+def test_what_was_never_settled_is_forgotten_with_the_assignment(reference):
+    step = stepping(reference, [])
+    first = joined(step, {"id": "a", "label": "1", "ts": TS + 1})
+    assert joined(step, {"id": "a", "label": "1", "ts": TS + 1}) == []  # known: the label came again
+    step.assign("feedback", 3, 0, "")  # the settlement was aborted: the feed reads again
+    assert joined(step, {"id": "a", "label": "1", "ts": TS + 1}) == first
