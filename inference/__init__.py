@@ -13,7 +13,7 @@ observations and dead letters out. `training` makes a small network for a table 
 from inference.artefacts import ArtefactError, Model, UntrustedCodeError
 from inference.batching import Failure, ModelBroken, Patience, Scorer, Scores
 from inference.devices import DeviceError, device
-from inference.init import init_package
+from inference.init import Draft, draft_package, init_package
 from inference.manifest import Manifest, ManifestError
 from inference.package import Limits, ModelPackage, Outputs, PackageError, read_package, write_package
 from inference.registry import Registry, RegistryError
@@ -25,6 +25,7 @@ from inference.table import TableError, infer_features, matrix_of
 __all__ = [
     "ArtefactError",
     "DeviceError",
+    "Draft",
     "Failure",
     "Limits",
     "Manifest",
@@ -45,6 +46,7 @@ __all__ = [
     "TableError",
     "UntrustedCodeError",
     "device",
+    "draft_package",
     "infer_features",
     "init_package",
     "matrix_of",

@@ -3,33 +3,27 @@
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from inference.package import Limits, ModelPackage, Outputs, Task, write_package
+from inference.package import Limits, ModelPackage, Outputs, Task, nearest, write_package
 from inference.table import TableError, as_table, infer_features, levels_of, natural
+from inference.unfit import unfit
+
+#: A label of integers with more distinct values is a quantity.
+CLASSES_MAX = 20
 
 
-def init_package(
-    folder: str | Path,
-    table: Any,
-    *,
-    name: str,
-    artefact: str,
-    version: str = "v1",
-    label: str | None = None,
-    score: str | None = None,
-    prediction: str | None = None,
-    features: Collection[str] | None = None,
-    exclude: Collection[str] = (),
-    task: Task | None = None,
-    positive: str = "",
-    threshold: float = 0.5,
-    segments: Collection[str] = (),
-    limits: Limits | None = None,
-    owner: str = "",
-) -> ModelPackage:
+class Draft(NamedTuple):
+    """A package as inferred from a table, and what was inferred, a sentence each."""
+
+    package: ModelPackage
+    notes: tuple[str, ...]
+
+
+def init_package(folder: str | Path, table: Any, *, artefact: str, **known: Any) -> ModelPackage:
     """Write the `model.toml` of a model from the table that it was trained on.
 
     Parameters
@@ -40,47 +34,122 @@ def init_package(
         Arrow table, pandas frame or Parquet path.
     artefact
         The model file. One that lies elsewhere is copied into the folder; one that is not there yet may come later.
+    known
+        See `draft_package`.
+    """
+    folder = Path(folder)
+    package = draft_package(table, artefact=brought(artefact, folder), **known).package
+    write_package(package, folder)
+    return package
+
+
+def draft_package(
+    table: Any,
+    *,
+    name: str,
+    artefact: str,
+    version: str = "v1",
+    label: str | None = None,
+    score: str | None = None,
+    prediction: str | None = None,
+    features: Collection[str] | None = None,
+    exclude: Collection[str] = (),
+    categorical: Collection[str] = (),
+    task: Task | None = None,
+    positive: str = "",
+    threshold: float = 0.5,
+    segments: Collection[str] = (),
+    limits: Limits | None = None,
+    owner: str = "",
+) -> Draft:
+    """Infer what a model takes and answers from the table that it was trained on.
+
+    Parameters
+    ----------
+    table
+        Arrow table, pandas frame or Parquet path.
     label, score, prediction
         Columns that are no features. The label, else the prediction, gives the task and the classes.
     features, exclude
-        The columns that are features, in order, or those that are not; see `infer_features`.
+        The columns that are features, in order, or those that are not. Where no features are named, identifiers,
+        times and free text are left out, with a note.
+    categorical
+        Columns of numbers that are names: codes of a branch, a district.
     task, positive, threshold
-        What the scores mean, where the label does not say: a text, boolean or two-valued label means classes, any other
-        number a regression; the last class in order is the positive one.
-    """
-    table, folder = as_table(table), Path(folder)
+        What the scores mean, where the label does not say: text, truth values, and integers of at most `CLASSES_MAX`
+        distinct values mean classes, other numbers a regression; the last class in order is the positive one.
+
+    Raises
+    ------
+    TableError
+        The table lacks a column, or one that was named cannot be a feature.
+    PackageError
+        The parts contradict each other.
+
+    >>> table = pa.table({"age": [41.0, 7.5, 30.0], "when": pa.array([1, 2, 3], pa.timestamp("s")), "y": ["a", "b", "a"]})
+    >>> draft_package(table, name="m", artefact="model.pt2", label="y").notes
+    ("'when' is left out: a date or time is no feature; derive a number or a category from it",)
+    """  # noqa: E501
+    table = as_table(table)
     own = [column for column in (label, score, prediction) if column]
+    for column in (*own, *exclude, *categorical, *(features or ())):
+        if column not in table.column_names:
+            raise TableError(f"column {column!r} is not in the table{nearest(column, tuple(table.column_names))}")
+    table = _named_by_number(table, categorical)
+    notes: list[str] = []
+    if features is None:
+        left = unfit(table, [name for name in table.column_names if name not in (*own, *exclude)])
+        notes += [f"{column!r} is left out: {why}" for column, why in left.items()]
+        features = [name for name in table.column_names if name not in (*own, *exclude, *left)]
+        if not features:
+            raise TableError("no column is left as a feature; " + "; ".join(notes or ["name some that are"]))
     truth = label or prediction
-    if truth and truth not in table.column_names:
-        raise TableError(f"column {truth!r} is not in the table; its columns: {', '.join(table.column_names)}")
-    task = task or (_task(table[truth]) if truth else "binary")
     classes: tuple[str, ...] = ()
+    if task is None and truth:
+        task = _task(table[truth], truth, notes)
+    if task is None:
+        task = "binary"
+        notes.append("neither label nor prediction is named: taken as binary with the classes 0 and 1")
     if task != "regression" and truth:
         classes = tuple(sorted(levels_of(table[truth]), key=natural))
     package = ModelPackage(
         name=name,
         version=version,
         task=task,
-        artefact=_brought(artefact, folder),
-        inputs=infer_features(table, features, exclude=(*exclude, *own)),
+        artefact=artefact,
+        inputs=infer_features(table, features),
         outputs=Outputs(classes, positive, threshold),
         segments=tuple(segments),
         limits=limits or Limits(),
         owner=owner,
     )
-    write_package(package, folder)
-    return package
+    return Draft(package, tuple(notes))
 
 
-def _task(column: pa.ChunkedArray) -> Task:
+def _named_by_number(table: pa.Table, categorical: Collection[str]) -> pa.Table:
+    for column in categorical:
+        place = table.column_names.index(column)
+        if not pa.types.is_dictionary(table[column].type):
+            table = table.set_column(place, column, pc.dictionary_encode(table[column]))
+    return table
+
+
+def _task(column: pa.ChunkedArray, name: str, notes: list[str]) -> Task:
     levels = len(levels_of(column))
+    if levels < 2:
+        raise TableError(f"label {name!r} holds {levels} distinct values; a model needs two classes or a quantity")
     if levels == 2:
         return "binary"
-    number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    return "regression" if number else "multiclass"
+    if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
+        return "regression"
+    if pa.types.is_integer(column.type) and levels > CLASSES_MAX:
+        return "regression"
+    if pa.types.is_integer(column.type):
+        notes.append(f"{name!r} holds {levels} different integers, taken as classes; a quantity is --task regression")
+    return "multiclass"
 
 
-def _brought(artefact: str, folder: Path) -> str:
+def brought(artefact: str, folder: Path) -> str:
     """Copy a model file that lies outside of the folder into it; returns its name there."""
     path, colon, inside = artefact.partition(":")
     file = Path(path)

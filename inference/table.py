@@ -18,9 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from inference.package import nearest
+from inference.unfit import LEVELS_MAX
 from streams.schema import RESERVED, Feature, FeatureSchema, level_text
-
-LEVELS_MAX = 1_000
 
 # A plausible range is the training data's with this share of its width added at both ends, never across zero.
 _RANGE_MARGIN = 0.1

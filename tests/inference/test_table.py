@@ -103,6 +103,7 @@ def test_a_column_that_is_no_feature_is_named(column, more, said):
         (pa.array(["yes", "no", "no", "yes"]), "binary", ("no", "yes")),
         (pa.array([True, False, True, True]), "binary", ("false", "true")),
         (pa.array(["b", "a", "c", "a"]), "multiclass", ("a", "b", "c")),
+        (pa.array([2, 0, 1, 0]), "multiclass", ("0", "1", "2")),
         (pa.array([1.5, 2.5, 3.5, 4.5]), "regression", ()),
     ],
 )
@@ -122,5 +123,5 @@ def test_a_model_file_from_elsewhere_is_brought_along(tmp_path):
 
 
 def test_an_unknown_label_is_named(tmp_path):
-    with pytest.raises(TableError, match="column 'z' is not in the table; its columns: x"):
+    with pytest.raises(TableError, match="column 'z' is not in the table; known: x"):
         init_package(tmp_path, pa.table({"x": [1.0]}), name="m", artefact="model.pt2", label="z")

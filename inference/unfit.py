@@ -1,0 +1,62 @@
+"""Columns that are no features: identifiers, times, free text, and what holds no single number or level.
+
+>>> table = pa.table({"id": range(60), "customer": range(60), "age": [41.5, 7.0] * 30, "name": [f"n{i}" for i in range(60)]})
+>>> unfit(table, table.column_names)["customer"]
+'counts up row by row: an identifier'
+>>> list(unfit(table, table.column_names))
+['id', 'customer', 'name']
+"""  # noqa: E501
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from streams.schema import RESERVED
+
+#: A text column with more levels is an identifier or free text.
+LEVELS_MAX = 1_000
+#: Below so many rows, values that differ from each other say little.
+_ROWS_MIN = 50
+_IDENTIFIER = re.compile(r"(?i)(^|.*[_. -])(id|ids|uid|uuid|guid|key|index|idx|no|nr|serial)$")
+
+
+def unfit(table: pa.Table, names: Iterable[str]) -> dict[str, str]:
+    """Say which columns should not be features, and why."""
+    found = {name: _why(name, table[name]) for name in names}
+    return {name: why for name, why in found.items() if why}
+
+
+def _why(name: str, column: pa.ChunkedArray) -> str:
+    kind = column.type.value_type if pt.is_dictionary(column.type) else column.type
+    if name in RESERVED:
+        return "the name is Driftline's own"
+    if pt.is_temporal(kind):
+        return "a date or time is no feature; derive a number or a category from it"
+    if pt.is_nested(kind) or pt.is_binary(kind) or pt.is_large_binary(kind):
+        return f"{kind} holds no single number or level"
+    if column.null_count == len(column):
+        return "it holds nothing but nulls"
+    if pt.is_string(kind) or pt.is_large_string(kind):
+        return _text(column)
+    if pt.is_integer(column.type) and len(column) >= _ROWS_MIN and not column.null_count:
+        return _integer(name, column)
+    return ""
+
+
+def _text(column: pa.ChunkedArray) -> str:
+    rows, levels = len(column), pc.count_distinct(column).as_py()
+    many = levels > LEVELS_MAX or (rows >= _ROWS_MIN and levels > rows / 2)
+    return f"{levels:,} different texts in {rows:,} rows: an identifier or free text" if many else ""
+
+
+def _integer(name: str, column: pa.ChunkedArray) -> str:
+    steps = np.diff(column.to_numpy().astype(np.float64))
+    if (steps > 0).all() or (steps < 0).all():
+        return "counts up row by row: an identifier" if steps[0] > 0 else "counts down row by row: an identifier"
+    if _IDENTIFIER.match(name) and pc.count_distinct(column).as_py() == len(column):
+        return "a different integer in every row: an identifier"
+    return ""
