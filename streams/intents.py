@@ -11,6 +11,7 @@ store takes for nothing. A zombie can only repeat an intended block.
 """
 
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import confluent_kafka as ck
@@ -41,11 +42,22 @@ class CutLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Waiting(msgspec.Struct):
-    """Records of one partition that are not in the store yet."""
+    """Records of one partition that are not in the store yet.
+
+    One turn is folded while another settles, in two threads: the fold adds to ``came`` and touches nothing else.
+    """
 
     since_ms: int
     intent: Intent | None = None
+    came: deque[Block] = msgspec.field(default_factory=deque)
     blocks: list[Block] = []
+
+    def gather(self) -> None:
+        """Take what has come to what waits."""
+        if self.came and not self.blocks:
+            self.since_ms = now_ms()
+        while self.came:
+            self.blocks.append(self.came.popleft())
 
     @property
     def rows(self) -> int:
@@ -81,10 +93,7 @@ class IntentStep:
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Gather."""
         for block in blocks:
-            waiting = self._waiting[block.topic, block.partition]
-            if not waiting.blocks:
-                waiting.since_ms = now_ms()
-            waiting.blocks.append(block)
+            self._waiting[block.topic, block.partition].came.append(block)
         return [Effects() for _ in blocks]
 
     def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
@@ -99,6 +108,7 @@ class IntentStep:
         """
         inserted = 0
         for place, waiting in list(self._waiting.items()):
+            waiting.gather()
             while (cut := self._due(waiting)) is not None:
                 self._insert(place, cut, commit, planned=waiting.intent is not None)
                 waiting.intent = None

@@ -16,7 +16,7 @@ from streams.clock import ticks_ms
 log = structlog.get_logger("streams.offsets")
 
 _ASK_S = 2.0
-_WATERMARKS_S = 10.0
+_WATERMARKS_S = 5.0
 UNSTABLE_MS_MAX = 60_000
 
 
@@ -58,7 +58,7 @@ class Starts:
                 committed = consumer.committed(partitions, _ASK_S)
                 if not any(p.error for p in committed):
                     return [self._start(consumer, p) for p in committed]
-            except ck.KafkaException as error:
+            except ck.KafkaException as error:  # unstable, or the broker is away: ask again
                 log.info("offsets.unstable", why=error.args[0].str())
             if stopping() or ticks_ms() - asked > UNSTABLE_MS_MAX:
                 raise TimeoutError(f"no stable offsets for {UNSTABLE_MS_MAX} ms; is a broker away?")

@@ -18,11 +18,12 @@ import structlog
 from streams.block import Block
 from streams.clock import now_ms, ticks_ms
 from streams.cluster import Cluster
-from streams.feed import Feed, FeedLimits, Turn
+from streams.feed import Feed, FeedLimits
 from streams.offsets import Starts
 from streams.outbox import Aborted, Fenced, Outbox
 from streams.stage import Effects, Publish, Step
 from streams.telemetry import Gauges
+from streams.turns import Turn
 
 log = structlog.get_logger("streams.shell")
 

@@ -4,13 +4,17 @@ import itertools
 import queue
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from unittest.mock import Mock
 
+import confluent_kafka as ck
+import msgspec
 import pytest
 
 from streams.cluster import Cluster
-from streams.feed import Feed, FeedLimits, Turn
+from streams.feed import Feed, FeedLimits
 from streams.stage import PerPartition
+from streams.turns import Dropped, Turn
 
 DEADLINE_S = 20.0
 
@@ -18,16 +22,35 @@ DEADLINE_S = 20.0
 class Reading:
     """A feed whose turns are queued with the time at which they came."""
 
-    def __init__(self, cluster: Cluster, group: str, limits: FeedLimits) -> None:
+    def __init__(self, cluster: Cluster, limits: FeedLimits, options: dict[str, int]) -> None:
         self.turns: queue.Queue[tuple[float, Turn]] = queue.Queue()
         self.crashed: list[BaseException] = []
         step = PerPartition(lambda topic, partition, memory: None)
         self.feed = Feed(
-            cluster, group, ["feedback"], step, hand_over=self._take, crash=self.crashed.append, limits=limits
+            cluster,
+            "readers",
+            ["feedback"],
+            step,
+            hand_over=self._take,
+            crash=self.crashed.append,
+            limits=limits,
+            consumer_options=options,
         )
 
     def _take(self, turn: Turn) -> None:
         self.turns.put((time.monotonic(), turn))
+
+    def settle_next(self, deadline_s: float = DEADLINE_S) -> list[bytes]:
+        """What a shell does: a turn of an older epoch is dropped, else its offsets are committed."""
+        _, turn = self.turns.get(timeout=deadline_s)
+        try:
+            if turn.epoch != self.feed.epoch:
+                return []
+            topic = self.feed.cluster.topic
+            self.feed.commit([ck.TopicPartition(topic(b.topic), b.partition, b.last + 1) for b in turn.blocks])
+            return [value for block in turn.blocks for value in block.values]
+        finally:
+            self.feed.done()
 
     def next(self, deadline_s: float = DEADLINE_S) -> tuple[float, Turn]:
         """The next turn, settled at once."""
@@ -37,14 +60,21 @@ class Reading:
 
 
 @contextmanager
-def reading(cluster: Cluster, group: str = "readers", **limits: int) -> Iterator[Reading]:
-    reading = Reading(cluster, group, FeedLimits(**limits))
+def reading(cluster: Cluster, options: dict[str, int] | None = None, **limits: int) -> Iterator[Reading]:
+    reading = Reading(cluster, FeedLimits(**limits), options or {})
     reading.feed.start()
     try:
         yield reading
     finally:
         reading.feed.stop()
         assert reading.crashed == []
+
+
+def until(true, deadline_s: float = DEADLINE_S) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def send(cluster: Cluster, values: list[bytes], partition: int = 0) -> None:
@@ -54,8 +84,8 @@ def send(cluster: Cluster, values: list[bytes], partition: int = 0) -> None:
     assert producer.flush(DEADLINE_S) == 0
 
 
-def members(cluster: Cluster, group: str = "readers") -> int:
-    name = cluster.prefix + group
+def members(cluster: Cluster) -> int:
+    name = cluster.prefix + "readers"
     admin = cluster.admin()  # it must outlive its futures
     return len(admin.describe_consumer_groups([name])[name].result(DEADLINE_S).members)
 
@@ -92,3 +122,79 @@ def test_a_feed_that_waits_for_its_time_stops_at_once(cluster):
         began = time.monotonic()
         one.feed.stop()
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_turn_dropped_for_a_partition_that_leaves_is_read_again_for_those_that_stay(cluster, protocol):
+    """A model too slow for the revoke's bound: the turn is dropped, and held records of the partition that is kept."""
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    sent = [b"%d" % n for n in range(40)]
+    send(cluster, sent[:20], partition=0)
+    send(cluster, sent[20:], partition=1)
+    with reading(cluster, revoke_wait_ms_max=300, turns_in_flight_max=1) as slow:
+        until(lambda: len(slow.feed.partitions()) == 2 and not slow.turns.empty())
+        with reading(cluster) as other:
+            until(lambda: len(slow.feed.partitions()) == 1)  # it could not wait for the turn
+            assert slow.settle_next() == []  # too late
+            until(lambda: len(other.feed.partitions()) == 1)
+            settled = []
+            deadline = time.monotonic() + DEADLINE_S
+            while len(settled) < len(sent) and time.monotonic() < deadline:
+                for one in (slow, other):
+                    with suppress(queue.Empty):
+                        settled += one.settle_next(0.2)
+    assert sorted(settled, key=int) == sent
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_slow_model_does_not_cost_the_membership(cluster, protocol):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol, session_timeout_ms=2_000)
+    options = {"max.poll.interval.ms": 2_000, **({"heartbeat.interval.ms": 300} if protocol == "classic" else {})}
+    with reading(cluster, options) as slow:
+        send(cluster, [b"one"])
+        until(lambda: not slow.turns.empty())
+        send(cluster, [b"two"])
+        until(lambda: slow.turns.qsize() == 2)
+        send(cluster, [b"three"])
+        slow_until = time.monotonic() + 4.0
+        until(lambda: time.monotonic() > slow_until)
+        assert [slow.settle_next() for _ in range(3)] == [[b"one"], [b"two"], [b"three"]]
+        assert slow.feed.epoch == 0  # nothing was lost on the way
+
+
+def test_what_was_read_before_a_rebalance_is_not_handed_over_after_it(cluster):
+    """A rebalance served between the two reads of a turn: the record in hand may be another member's by now."""
+    partition = ck.TopicPartition(cluster.topic("feedback"), 0)
+    said = {"topic": partition.topic, "partition": 0, "offset": 7, "timestamp": (1, 0), "error": None, "headers": None}
+    message = Mock(**{f"{name}.return_value": value for name, value in said.items()})
+    script = Mock(**{"assignment.return_value": [], "position.return_value": []})
+
+    def consume(n, timeout):
+        reads = script.consume.call_count
+        if reads == 2:
+            script.subscribe.call_args.kwargs["on_revoke"](script, [partition])
+        time.sleep(0.01)
+        return [message] if reads == 1 else []
+
+    class Scripts(Cluster, frozen=True):
+        def consumer(self, group, **more):
+            return script
+
+    script.consume.side_effect = consume
+    with reading(Scripts(bootstrap=cluster.bootstrap, prefix=cluster.prefix)) as one:
+        until(lambda: script.consume.call_count > 5)
+        assert one.turns.empty()
+        assert one.feed.epoch == 1
+
+
+def test_a_commit_of_a_dropped_turn_is_refused(cluster):
+    send(cluster, [b"one"])
+    with reading(cluster) as one:
+        until(lambda: not one.turns.empty())
+        one.feed.rewind()
+        with pytest.raises(Dropped):
+            one.feed.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
+        assert one.settle_next() == []
+        assert one.settle_next() == [b"one"]
+    with pytest.raises(Dropped):
+        one.feed.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])

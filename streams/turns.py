@@ -1,0 +1,148 @@
+"""Turns: what a feed reads at once, and what its thread and the shell say to each other while turns are in flight."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import confluent_kafka as ck
+import msgspec
+
+from streams.block import Block
+from streams.clock import ticks_ms
+
+_COMMIT_S = 30.0
+
+
+class Dropped(RuntimeError):
+    """A commit came too late: its turn has been dropped, or the feed has stopped. It is read again."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Blocks that were waiting, and partitions that have just fallen silent. A turn of an older epoch is dropped.
+
+    ``membership`` is the group metadata that a transaction sends with the turn's offsets.
+    """
+
+    blocks: list[Block]
+    idle: list[tuple[str, int]]
+    epoch: int
+    membership: Any
+
+
+class Turns:
+    """The turns in flight, under one lock. The shell asks; the feed's thread, whose consumer it is, does.
+
+    Parameters
+    ----------
+    commit
+        Commits offsets; called in the feed's thread alone, while it waits.
+    """
+
+    def __init__(self, commit: Callable[[list[ck.TopicPartition]], None]) -> None:
+        self.epoch = 0
+        self.stopping = False
+        self.rewinding = False
+        self._commit = commit
+        self._asked: deque[tuple[list[ck.TopicPartition], Future[None]]] = deque()
+        self._in_flight = 0
+        self._changed = threading.Condition()
+
+    # The shell's side.
+
+    def done(self) -> None:
+        """One turn has left the shell, settled or dropped."""
+        with self._changed:
+            self._in_flight -= 1
+            assert self._in_flight >= 0, self._in_flight
+            self._changed.notify_all()
+
+    def rewind(self) -> None:
+        """Drop every turn in flight; the feed then reads again from what is committed."""
+        with self._changed:
+            self.epoch += 1
+            self.rewinding = True
+            self._changed.notify_all()
+
+    def commit(self, offsets: list[ck.TopicPartition]) -> None:
+        """Commit outside a transaction; returns when the broker has it.
+
+        Raises
+        ------
+        Dropped
+            The turns in flight have been dropped: their partitions may be another's by now.
+        """
+        done: Future[None] = Future()
+        with self._changed:
+            if self.stopping:
+                raise Dropped("the feed has stopped")
+            self._asked.append((offsets, done))
+            self._changed.notify_all()
+        done.result(_COMMIT_S)
+
+    def stop(self) -> None:
+        """End every wait."""
+        with self._changed:
+            self.stopping = True
+            self._changed.notify_all()
+
+    # The feed's side.
+
+    def began(self) -> None:
+        """One turn is about to be handed over."""
+        with self._changed:
+            self._in_flight += 1
+
+    def rewound(self) -> None:
+        """The feed has gone back."""
+        with self._changed:
+            self.rewinding = False
+
+    def wait_for_room(self, turns_max: int, not_before_ms: float, wait_s: float) -> bool:
+        """Wait until another turn may be read; False where that takes longer, or there is something else to do."""
+
+        def may() -> bool:
+            return self._in_flight < turns_max and ticks_ms() >= not_before_ms
+
+        left_s = (not_before_ms - ticks_ms()) / 1000 + 0.001
+        self._wait(lambda: may() or self.rewinding or self.stopping, min(wait_s, left_s) if left_s > 0 else wait_s)
+        return may() and not (self.rewinding or self.stopping)
+
+    def drain(self, wait_ms: float | None = None) -> bool:
+        """Wait until no turn is in flight."""
+        return self._wait(lambda: self._in_flight == 0 or self.stopping, None if wait_ms is None else wait_ms / 1000)
+
+    def _wait(self, until: Callable[[], bool], wait_s: float | None) -> bool:
+        """Wait for a condition, and meanwhile do the commits that are asked for: what we wait for may need them."""
+        deadline = None if wait_s is None else ticks_ms() + wait_s * 1000
+        while True:
+            left = None if deadline is None else max(0.0, deadline - ticks_ms()) / 1000
+            with self._changed:
+                self._changed.wait_for(lambda: until() or bool(self._asked), left)
+                asked = list(self._asked)
+                self._asked.clear()
+            for offsets, done in asked:
+                self._answer(offsets, done)
+            if until():
+                return True
+            if deadline is not None and ticks_ms() >= deadline:
+                return False
+
+    def _answer(self, offsets: list[ck.TopicPartition], done: "Future[None]") -> None:
+        try:
+            if self.rewinding:
+                raise Dropped("the turn was dropped")
+            self._commit(offsets)
+        except Exception as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    def close(self) -> None:
+        """Nobody will commit any more: say so to those who wait for it."""
+        self.stop()
+        with self._changed:
+            for _, done in self._asked:
+                done.set_exception(Dropped("the feed has stopped"))
+            self._asked.clear()
