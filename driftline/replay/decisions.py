@@ -1,0 +1,53 @@
+"""Which route each block was served by.
+
+A worker follows `models` a moment after it is written, and that moment is no record. But every observation names its
+version, so the route of a block is the epoch that explains who answered: the one that held before it if that does,
+else the next one that does.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from driftline.replay.served import Observed
+from inference.routing import lanes
+from streams.records import Route
+
+Routes = Mapping[str, Route]
+
+
+def decide(history: Sequence[Route], blocks: Sequence[Sequence[Observed]]) -> list[Routes]:
+    """The routes of all models under which each live block of one partition was served.
+
+    Parameters
+    ----------
+    history
+        Every route in the order in which it was announced.
+    """
+    by_model: dict[str, list[Route]] = {}
+    for route in history:
+        by_model.setdefault(route.model, []).append(route)
+    held = dict.fromkeys(by_model, 0)
+    decided: list[Routes] = []
+    for block in blocks:
+        for model in {one.head.model for one in block} & set(by_model):
+            own = [one for one in block if one.head.model == model]
+            held[model] = _next(by_model[model], own, held[model])
+        decided.append({model: routes[held[model]] for model, routes in by_model.items()})
+    return decided
+
+
+def _next(routes: Sequence[Route], block: Sequence[Observed], held: int) -> int:
+    order = (held, *range(held + 1, len(routes)), *range(held))
+    return next((n for n in order if explains(routes[n], block)), held)
+
+
+def explains(route: Route, block: Sequence[Observed]) -> bool:
+    """Whether a route would have sent these rows where they went."""
+    shadows = {one.head.version for one in block if not one.answers}
+    return shadows == set(route.shadows) and all(_sends(route, one) for one in block if one.answers)
+
+
+def _sends(route: Route, one: Observed) -> bool:
+    if not route.canary:
+        return (one.head.version, one.role) == (route.champion, "champion")
+    wanted = (one.head.version, one.role, len(one.ids))
+    return any((lane.version, lane.role, len(lane.rows)) == wanted for lane in lanes(route, one.ids.to_pylist()))

@@ -1,0 +1,122 @@
+"""Requests scored again: the live score stage, under the routes that were decided then, or under another's."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+
+import msgspec
+
+from driftline.replay.decisions import Routes, decide
+from driftline.replay.served import Observed, Place, answered, live_blocks
+from inference import ModelPackage, Score, Scorer, Serving
+from streams import ranges
+from streams.block import Block
+from streams.cluster import Cluster
+from streams.records import Route
+from streams.replay import recut
+
+#: Records that meet the models in one go.
+_ROWS_AT_ONCE = 20_000
+
+
+class Again(msgspec.Struct, frozen=True):
+    """What some blocks led to when scored again: observations as messages, and predictions by place.
+
+    A request that has none is a dead letter. ``times`` are the first and last of the requests' Kafka times.
+    """
+
+    offsets: list[int]
+    times: tuple[int, int]
+    observations: list[tuple[Observed, bytes]]
+    predictions: dict[Place, bytes]
+
+
+class Scoring:
+    """Scores blocks of requests again.
+
+    Parameters
+    ----------
+    load
+        Loads a version of a model, as `Registry.load` does.
+    history
+        Every route that was announced, in order.
+    instead
+        Versions that answer everything of their models, whatever the routes say.
+    """
+
+    def __init__(
+        self, load: Callable[[str, str], Scorer], history: Sequence[Route], instead: Mapping[str, str]
+    ) -> None:
+        self._load = cache(load)
+        self._history = [_instead(route, instead) for route in history]
+        self._recorded = history
+        self._steps: dict[tuple[tuple[str, int], ...], Score] = {}
+
+    def package(self, model: str, version: str) -> ModelPackage:
+        """What a version takes and answers."""
+        return self._load(model, version).package
+
+    def again(
+        self, cluster: Cluster, partition: int, start: int, end: int, messages: Sequence[Observed]
+    ) -> Iterator[Again]:
+        """Score the requests ``start <= offset < end``, cut into blocks as they were when ``messages`` were made."""
+        live = live_blocks(messages)
+        routes = decide(self._recorded, live) or decide(self._recorded, [[]])
+        cuts = [block[0].head.first for block in live]
+        blocks = recut(ranges.read(cluster, "requests", partition, start, end), cuts[1:])
+        steps = [self._step(held) for held in routes]
+        for step, gathered in _gather(blocks, cuts, steps):
+            yield _fold(step, gathered)
+
+    def _step(self, routes: Routes) -> Score:
+        """The score stage under these routes."""
+        key = tuple(sorted((model, route.epoch) for model, route in routes.items()))
+        if key not in self._steps:
+            serving = Serving(self._load)
+            changed = {(route.model, route.epoch): route for route in self._history}
+            for place in key:
+                serving.follow(changed[place])
+            self._steps[key] = Score(serving)
+        return self._steps[key]
+
+
+def _instead(route: Route, instead: Mapping[str, str]) -> Route:
+    if route.model not in instead:
+        return route
+    return msgspec.structs.replace(route, champion=instead[route.model], canary={}, shadows=())
+
+
+def _gather(
+    blocks: Iterable[Block], cuts: Sequence[int], steps: Sequence[Score]
+) -> Iterator[tuple[Score, list[Block]]]:
+    """Blocks of one step, as many as meet the models in one go."""
+    at, held, gathered, rows = 0, steps[0], list[Block](), 0
+    for block in blocks:
+        while at + 1 < len(cuts) and cuts[at + 1] <= block.first:
+            at += 1
+        if gathered and (steps[at] is not held or rows > _ROWS_AT_ONCE):
+            yield held, gathered
+            gathered, rows = [], 0
+        held, rows = steps[at], rows + len(block)
+        gathered.append(block)
+    if gathered:
+        yield held, gathered
+
+
+def _fold(step: Score, blocks: list[Block]) -> Again:
+    observations: list[tuple[Observed, bytes]] = []
+    answers: list[bytes] = []
+    for effects in step.fold(blocks):
+        for message in effects.publish:
+            value = message.value or b""
+            if message.topic == "predictions":
+                answers.append(value)
+            elif message.topic == "observations":
+                observations.append((Observed.read(value), value))
+    places = [place for place, _, _ in answered(one for one, _ in observations)]
+    times = [time for block in blocks for time in block.times]
+    return Again(
+        [offset for block in blocks for offset in block.offsets],
+        (min(times), max(times)),
+        observations,
+        dict(zip(places, answers, strict=True)),
+    )

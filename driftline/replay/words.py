@@ -1,0 +1,118 @@
+"""A replay said aloud: the answer first, then what stands behind it."""
+
+from collections.abc import Iterator
+
+from drift.incidents import rfc3339
+from driftline.replay.result import Incident, Metric, Pair, Predictions, Replay, same
+
+
+def answer(result: Replay) -> str:
+    """One sentence that answers the question.
+
+    >>> answer(Replay(stretch={0: (0, 3)}, predictions=Predictions(compared=3, equal=3)))
+    '3 of 3 predictions equal, bit for bit.'
+    """
+    said = result.predictions
+    if not said.compared:
+        return "Nothing to compare: no prediction of this stretch was served, or none is left on the topics."
+    if said.equal == said.compared:
+        sentence = f"{said.equal:,} of {said.compared:,} predictions equal, bit for bit"
+    else:
+        sentence = (
+            f"{said.compared - said.equal:,} of {said.compared:,} predictions differ, "
+            f"{said.changed:,} ({said.changed / said.compared:.1%}) in what they say"
+        )
+    if result.as_served:
+        return f"{sentence}{_same_word(result)}."
+    return f"{sentence}; {_pages(result)}."
+
+
+def _same_word(result: Replay) -> str:
+    windows = result.drift.windows
+    if not windows.replayed:
+        return ""
+    if windows.served == windows.replayed == windows.equal:
+        return f"; so are all {windows.equal:,} reports of the judge"
+    return f"; {windows.equal:,} of {max(windows.served, windows.replayed):,} reports of the judge are equal"
+
+
+def _pages(result: Replay) -> str:
+    def count(side: str) -> int:
+        told = (getattr(pair, side) for pair in result.drift.incidents)
+        return sum(1 for one in told if one is not None and one.paged is not None)
+
+    served, replayed = count("served"), count("replayed")
+    return f"pages: {served} served, {replayed} replayed"
+
+
+def lines(result: Replay) -> Iterator[str]:
+    """Everything, in lines of a terminal."""
+    yield answer(result)
+    yield ""
+    stretch = "  ".join(f"{partition}:{first}-{end}" for partition, (first, end) in result.stretch.items())
+    when = "" if result.since is None else f"   {rfc3339(result.since)} to {rfc3339(result.until or 0)}"
+    yield f"requests     {stretch}{when}"
+    if not result.as_served:
+        changed = [f"answered by {result.model}"] if result.model else []
+        changed += [f"watched by {result.settings}"] if result.settings else []
+        yield f"replayed     {', '.join(changed)}"
+    yield from _predictions(result.predictions)
+    yield from _drift(result)
+    yield from (_metric(n, one) for n, one in enumerate(result.performance))
+    yield from (f"note         {note}" for note in result.notes)
+    yield f"took         {result.seconds:.1f} s"
+
+
+def _predictions(said: Predictions) -> Iterator[str]:
+    yield (
+        f"predictions  {said.compared:,} compared, {said.equal:,} equal, {said.missing:,} missing, {said.extra:,} extra, "
+        f"{said.refused:,} dead letters"
+    )
+    if said.unread:
+        yield f"             {said.unread:,} were served, and are no more on `predictions`"
+    if said.equal < said.compared:
+        yield f"             score: {said.mean:.3g} away on average, {said.most:.3g} at the most"
+    for one in said.examples:
+        yield (
+            f"             {one.id:<12} {one.place:<20} {one.served} ({one.served_score:.4f})"
+            f" -> {one.replayed} ({one.replayed_score:.4f})"
+        )
+
+
+def _drift(result: Replay) -> Iterator[str]:
+    drift = result.drift
+    if drift.counts is not None and drift.counts.minutes:
+        yield f"counts       {drift.counts.equal:,} of {drift.counts.minutes:,} minutes recounted to the same sums"
+    for begins in drift.begins:
+        yield f"judge        from {begins}"
+    windows = drift.windows
+    what = "equal byte for byte" if result.as_served else "with the same columns drifted"
+    if windows.served or windows.replayed:
+        yield f"reports      {windows.served:,} served, {windows.replayed:,} replayed, {windows.equal:,} {what}"
+    if drift.incidents:
+        yield f"incidents    {'served':<52}replayed"
+    for pair in drift.incidents:
+        yield from _pair(pair)
+
+
+def _pair(pair: Pair) -> Iterator[str]:
+    left, right = ([] if one is None else list(_incident(one)) for one in (pair.served, pair.replayed))
+    if same(pair):
+        right = ["the same"]
+    for n in range(max(len(left), len(right))):
+        one, other = (side[n] if n < len(side) else "-" if n == 0 else "" for side in (left, right))
+        yield f"             {one:<52}{other}".rstrip()
+
+
+def _incident(one: Incident) -> Iterator[str]:
+    columns = ", ".join(one.columns[:4]) + (f" and {len(one.columns) - 4} more" if len(one.columns) > 4 else "")
+    yield f"{one.id}  {one.severity} {one.kind}: {columns}"
+    yield f"  since {rfc3339(one.change_point)}, told {rfc3339(one.opened)}"
+    yield f"  paged {rfc3339(one.paged)}" if one.paged is not None else "  not paged"
+
+
+def _metric(number: int, one: Metric) -> str:
+    head = "performance" if number == 0 else ""
+    interval = f"{one.difference:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
+    gap = "the same" if one.difference == one.low == one.high == 0 else interval
+    return f"{head:<13}{one.metric:<9} {one.served:.4f} served, {one.replayed:.4f} replayed: {gap}, {one.rows:,} labels"
