@@ -1,0 +1,77 @@
+"""Rows of a file as requests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftline.cli.options import AsJson, File, echo_json, load
+
+if TYPE_CHECKING:
+    from driftline.produce import Told
+
+
+def produce(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Parquet, CSV or JSON lines.")],
+    model: Annotated[str, typer.Option(help="Model that answers; needed where several serve.")] = "",
+    rate: Annotated[float | None, typer.Option(help="Messages a second at the most.", min=0.1)] = None,
+    rows: Annotated[int | None, typer.Option(help="Stop after so many rows.", min=1)] = None,
+    id_column: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Ids of the requests.")] = None,
+    time_column: Annotated[
+        str | None, typer.Option("--time", metavar="COLUMN", help="Event times: timestamps, or milliseconds.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Keys of the messages: one key, one partition, in order.")
+    ] = None,
+    exclude: Annotated[str, typer.Option(metavar="A,B", help="Columns that are not sent.")] = "",
+    labels: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="True answers, sent as feedback afterwards; needs --id.")
+    ] = None,
+    feedback: Annotated[bool, typer.Option("--feedback", help="Send the labels alone.")] = False,
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the rows of a file as requests."""
+    from driftline import compose
+    from driftline import produce as work
+
+    plan = work.Plan(
+        path=path,
+        model=model,
+        rate=rate,
+        rows=rows,
+        id=id_column,
+        time=time_column,
+        key=key,
+        exclude=tuple(name.strip() for name in exclude.split(",") if name.strip()),
+        labels=labels,
+        feedback=feedback,
+    )
+    cluster = compose.cluster(load(file))
+    for warning in work.warnings(cluster, plan):
+        typer.echo(f"driftline: {warning}", err=True)
+    with _progress() as told:
+        sent = work.produce(cluster, plan, told)
+    echo_json(sent) if as_json else typer.echo(work.summary(sent))
+    raise typer.Exit(1 if sent.failed or sent.interrupted else 0)
+
+
+@contextmanager
+def _progress() -> Iterator["Told"]:
+    """Bars on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        tasks = {}
+
+        def told(what: str, sent: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=sent)
+
+        yield told

@@ -1,0 +1,236 @@
+"""A file's rows as requests, and its labels as feedback: the way to try a model, and to fill in the past.
+
+The file is read a batch at a time and the sender waits for the broker, so memory is bounded whatever the file's size.
+Nothing here is transactional: to run it twice is to send everything twice.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from driftline.rowfile import Row, RowFile, RowFileError
+from streams.clock import ticks_ms
+from streams.cluster import Cluster
+from streams.codec import ID_CHARACTERS_MAX, event_time_ms
+from streams.provision import TopicError, partition_counts
+from streams.routes import read_book
+from streams.sender import Sender
+
+_SLICE_S = 0.02
+
+#: Told of progress: what is being sent, how many have been, how many there are (None where nobody knows).
+Told = Callable[[str, int, int | None], None]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to send of a file.
+
+    Parameters
+    ----------
+    path
+        Parquet, CSV or JSON lines.
+    model
+        Name that every request carries; empty leaves it to the only model.
+    rate
+        Messages a second at the most; None as fast as the broker takes them.
+    rows
+        How many rows of the file, from its beginning; None for all.
+    id, time
+        Columns with the requests' ids and event times; they are no features.
+    key
+        Column whose text is the message's key: one key, one partition, in order. It stays a feature.
+    exclude
+        Columns that are not sent.
+    labels
+        Column with the true answers, sent as feedback under the same ids once all requests are out; no feature.
+    feedback
+        Send the labels alone.
+    """
+
+    path: Path
+    model: str = ""
+    rate: float | None = None
+    rows: int | None = None
+    id: str | None = None
+    time: str | None = None
+    key: str | None = None
+    exclude: tuple[str, ...] = ()
+    labels: str | None = None
+    feedback: bool = False
+
+
+class Sent(msgspec.Struct, kw_only=True):
+    """What came of it; ``requests`` and ``labels`` are what the broker has taken."""
+
+    requests: int = 0
+    labels: int = 0
+    failed: int = 0
+    why: str = ""
+    seconds: float = 0.0
+    rate: float = 0.0
+    interrupted: bool = False
+
+
+class PlanError(ValueError):
+    """A plan that cannot be carried out; the text names the option."""
+
+
+def warnings(cluster: Cluster, plan: Plan) -> list[str]:
+    """What is likely to be regretted, in sentences: no model serves what is about to be sent.
+
+    Raises
+    ------
+    TopicError
+        There is no broker, or the topics are missing.
+    """
+    topic = "feedback" if plan.feedback else "requests"
+    if topic not in partition_counts(cluster):
+        raise TopicError(f"topic {cluster.topic(topic)} is missing; run `driftline topics create`")
+    if plan.feedback:
+        return []
+    known = sorted(read_book(cluster).routes)
+    if not known:
+        return ["no model serves: until one does, workers make dead letters of these requests"]
+    if plan.model and plan.model not in known:
+        return [f"no model {plan.model!r} serves: these requests become dead letters; {', '.join(known)} serves"]
+    if not plan.model and len(known) > 1:
+        return [f"{len(known)} models serve and none is named: add --model, one of {', '.join(known)}"]
+    return []
+
+
+def produce(cluster: Cluster, plan: Plan, told: Told = lambda what, sent, total: None) -> Sent:
+    """Send the file.
+
+    Raises
+    ------
+    RowFileError
+        The file cannot be read to its end; what went before is sent.
+    PlanError
+        Labels without ids, or ids and times of a kind that no request has.
+    """
+    if (plan.labels or plan.feedback) and not (plan.id and plan.labels):
+        raise PlanError("labels need the ids that they belong to; give --labels COLUMN and --id COLUMN")
+    sent, began = Sent(), ticks_ms()
+    for what in [*([] if plan.feedback else ["requests"]), *(["labels"] if plan.labels else [])]:
+        sender = Sender(cluster)
+        try:
+            for topic, value, key in _paced(_messages(plan, what, told), plan.rate):
+                sender.send(topic, value, key)
+        except KeyboardInterrupt:
+            sent.interrupted = True
+        except (RowFileError, PlanError) as error:
+            sender.finish()
+            if not sender.arrived:
+                raise
+            raise type(error)(f"{error} ({sender.arrived:,} {what} before it are sent)") from None
+        finally:
+            sender.finish()  # labels must come after the requests
+        setattr(sent, what, sender.arrived)
+        sent.failed += sender.failed
+        sent.why = sent.why or sender.why
+        if sent.interrupted:
+            break
+    sent.seconds = (ticks_ms() - began) / 1000
+    sent.rate = (sent.requests + sent.labels) / sent.seconds
+    return sent
+
+
+def summary(sent: Sent) -> str:
+    """Say what came of it, and what to do next.
+
+    >>> print(summary(Sent(requests=2_000, labels=10, seconds=0.5, rate=4_020.0)))
+    2,000 requests and 10 labels sent in 0.5 s, 4,020 a second
+    next: `driftline status`; `driftline dead-letters list` says what was refused
+    """
+    counts = [f"{n:,} {what}" for n, what in ((sent.requests, "requests"), (sent.labels, "labels")) if n]
+    lines = [f"{' and '.join(counts) or 'nothing'} sent in {sent.seconds:.1f} s, {sent.rate:,.0f} a second"]
+    if sent.failed:
+        lines.append(f"{sent.failed:,} failed: {sent.why}")
+    if sent.interrupted:
+        lines.append("interrupted: the rest of the file was not sent")
+    lines.append("next: `driftline status`; `driftline dead-letters list` says what was refused")
+    return "\n".join(lines)
+
+
+_Message = tuple[str, bytes, bytes | None]
+
+
+def _messages(plan: Plan, what: str, told: Told) -> Iterator[_Message]:
+    """Topic, value and key of every message, a row each; a row without id or without label has no label to send."""
+    if what == "requests":
+        file = RowFile(plan.path, leave={*plan.exclude, *([plan.labels] if plan.labels else [])})
+        for name in (plan.id, plan.time, plan.key):
+            if name and name not in file.columns:
+                raise PlanError(f"{plan.path} has no column {name!r} to take; it has {', '.join(file.columns)}")
+        of_row: Callable[[Plan, Row], _Message | None] = _request
+    else:
+        file = RowFile(plan.path, take=[name for name in (plan.id, plan.labels) if name])
+        of_row = _label
+    total = file.total if plan.rows is None else min(plan.rows, file.total or plan.rows)
+    sent = 0
+    for batch in file.batches():
+        for row in batch:
+            if sent == plan.rows:
+                return
+            if message := of_row(plan, row):
+                yield message
+            sent += 1
+        told(what, sent, total)
+
+
+def _request(plan: Plan, row: Row) -> _Message:
+    key = row.get(plan.key) if plan.key else None
+    request: dict[str, Any] = {}
+    if plan.id:
+        request["id"] = _id(plan, row.pop(plan.id, None))
+    if plan.time:
+        request["ts"] = _time(plan, row.pop(plan.time, None))
+    if plan.model:
+        request["model"] = plan.model
+    request["features"] = row
+    return "requests", msgspec.json.encode(request), None if key is None else _text(key).encode()
+
+
+def _label(plan: Plan, row: Row) -> _Message | None:
+    assert plan.id and plan.labels
+    id_, label = _id(plan, row[plan.id]), row[plan.labels]
+    if id_ is None or label is None:
+        return None
+    id_ = str(id_)
+    return "feedback", msgspec.json.encode({"id": id_, "label": label}), id_.encode()
+
+
+def _id(plan: Plan, value: Any) -> str | int | None:
+    if value is None or (isinstance(value, str | int) and 0 < len(str(value)) <= ID_CHARACTERS_MAX):
+        return value
+    raise PlanError(
+        f"{plan.path}: column {plan.id!r} holds {value!r:.80}; an id is an integer, or text of 1 to "
+        f"{ID_CHARACTERS_MAX} characters"
+    )
+
+
+def _time(plan: Plan, value: Any) -> Any:
+    if value is None or (isinstance(value, str | int | float) and event_time_ms(value) is not None):
+        return value
+    raise PlanError(
+        f"{plan.path}: column {plan.time!r} holds {value!r:.80}; a time is a timestamp, RFC 3339 text, or milliseconds "
+        "since 1970"
+    )
+
+
+def _text(key: Any) -> str:
+    return key if isinstance(key, str) else msgspec.json.encode(key).decode()
+
+
+def _paced(messages: Iterator[_Message], rate: float | None) -> Iterator[_Message]:
+    """Let messages pass at a steady rate, a few at a time."""
+    began, due = ticks_ms(), 0
+    for passed, message in enumerate(messages):
+        while rate is not None and passed >= due:
+            due = int((ticks_ms() - began) / 1000 * rate) + 1
+            if passed >= due:
+                time.sleep(_SLICE_S)
+        yield message

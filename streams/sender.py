@@ -1,0 +1,57 @@
+"""A plain sender for tools: no transaction, but nothing is dropped in silence."""
+
+import confluent_kafka as ck
+
+from streams.cluster import Cluster
+
+#: What waits in memory for the broker at the most; beyond it, `Sender.send` waits.
+BUFFER_BYTES_MAX = 33_554_432
+#: After this long without the broker's word a message counts as failed.
+DELIVERY_MS_MAX = 30_000
+
+
+class Sender:
+    """Sends single messages, counts what has arrived, and keeps the first reason why one has not.
+
+    Attributes
+    ----------
+    arrived, failed
+        Messages that the broker has taken, and that it has not.
+    why
+        The first failure in words.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.arrived = 0
+        self.failed = 0
+        self.why = ""
+        limits = {"queue.buffering.max.kbytes": BUFFER_BYTES_MAX // 1024, "message.timeout.ms": DELIVERY_MS_MAX}
+        self._cluster = cluster
+        self._producer = cluster.producer(None, **limits)
+
+    def send(self, topic: str, value: bytes, key: bytes | None = None) -> None:
+        """Hand one message over; waits where the buffer is full. The key, or else chance, decides its partition."""
+        while True:
+            try:
+                self._producer.produce(self._cluster.topic(topic), value, key, on_delivery=self._told)
+                self._producer.poll(0)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+            except ck.KafkaException as error:  # too large to be tried
+                self._fail(error.args[0])
+                return
+
+    def finish(self) -> None:
+        """Wait until the broker has said yes or no to everything."""
+        self._producer.flush()
+
+    def _told(self, error: ck.KafkaError | None, _: ck.Message) -> None:
+        if error is None:
+            self.arrived += 1
+        else:
+            self._fail(error)
+
+    def _fail(self, error: ck.KafkaError) -> None:
+        self.failed += 1
+        self.why = self.why or str(error.str())

@@ -1,0 +1,189 @@
+"""Files against a real broker: what stands on `requests` and `feedback` is what the file said, as JSON says it."""
+
+import datetime as dt
+import json
+import time
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from driftline.produce import Plan, PlanError, produce, warnings
+from driftline.rowfile import RowFile, RowFileError
+from streams import ranges
+from streams.cluster import Cluster
+from streams.codec import JsonDecoder
+from streams.provision import Layout, TopicError, create, partition_counts
+from streams.records import Route
+from streams.routes import announce
+from streams.schema import Feature, FeatureSchema
+from streams.topics import TOPICS
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+
+TABLE = pa.table(
+    {
+        "who": pa.array(["a", "b", "c"]),
+        "at": pa.array([NOON] * 3, pa.timestamp("us", "Europe/Rome")),
+        "age": pa.array([41, None, 7], pa.int64()),
+        "income": pa.array([1.5, float("nan"), None]),
+        "city": pa.array(["Rome", None, "Oslo"]).dictionary_encode(),
+        "vip": pa.array([True, False, None]),
+        "born": pa.array([dt.date(1985, 1, 2), None, None]),
+        "paid": pa.array([1, 0, None], pa.int8()),
+    }
+)
+
+
+@pytest.fixture
+def cluster(kafka: str, topic_prefix: str) -> Cluster:
+    cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
+    create(cluster, Layout(requests=2))
+    deadline = time.monotonic() + 15  # a topic that was created is known to all of a broker a moment later
+    while len(partition_counts(cluster)) < len(TOPICS) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return cluster
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    pq.write_table(TABLE, tmp_path / "people.parquet")
+    return tmp_path / "people.parquet"
+
+
+def messages(cluster, topic):
+    """Values and keys of a topic, in the order of their ids."""
+    found = [
+        (json.loads(value), key, block.partition)
+        for block in ranges.read_all(cluster, topic)
+        for value, key in zip(block.values, block.keys, strict=True)
+    ]
+    return sorted(found, key=lambda message: str(message[0].get("id")))
+
+
+def test_parquet_rows_are_requests_and_labels_follow(cluster, parquet):
+    plan = Plan(path=parquet, model="churn", id="who", time="at", key="city", exclude=("born",), labels="paid")
+    sent = produce(cluster, plan)
+    assert (sent.requests, sent.labels, sent.failed) == (3, 2, 0)
+    common = {"ts": "2026-03-01T12:00:00.000Z", "model": "churn"}
+    requests = messages(cluster, "requests")
+    assert [value for value, _, _ in requests] == [
+        {"id": "a", **common, "features": {"age": 41, "income": 1.5, "city": "Rome", "vip": True}},
+        {"id": "b", **common, "features": {"age": None, "income": None, "city": None, "vip": False}},
+        {"id": "c", **common, "features": {"age": 7, "income": None, "city": "Oslo", "vip": None}},
+    ]
+    assert [key for _, key, _ in requests] == [b"Rome", None, b"Oslo"]
+    assert type(requests[0][0]["features"]["age"]) is int
+    labels = [(value, key) for value, key, _ in messages(cluster, "feedback")]
+    assert labels == [({"id": "a", "label": 1}, b"a"), ({"id": "b", "label": 0}, b"b")]
+
+
+def test_what_is_sent_is_what_the_codec_reads(cluster, parquet):
+    schema = FeatureSchema((Feature("age"), Feature("city", "categorical", categories=("Rome",))))
+    produce(cluster, Plan(path=parquet, id="who", time="at"))
+    decode = JsonDecoder(lambda model: ("churn", schema))
+    for block in ranges.read_all(cluster, "requests"):
+        rows, refused = decode(block)
+        assert refused == []
+        assert set(rows["churn"].ts.tolist()) == {int(NOON.timestamp() * 1000)}
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_csv_and_json_lines_say_the_same(cluster, tmp_path, ending):
+    path = tmp_path / f"rows.{ending}"
+    if ending == "csv":
+        pacsv.write_csv(pa.table({"id": [1, 2], "x": [0.5, None], "n": [3, 4], "t": ["a", "b,c"]}), path)
+    else:
+        path.write_text('{"id":1,"x":0.5,"n":3,"t":"a"}\n\n{"id":2,"x":null,"n":4,"t":"b,c"}\n')
+    produce(cluster, Plan(path=path, id="id"))
+    assert [value for value, _, _ in messages(cluster, "requests")] == [
+        {"id": 1, "features": {"x": 0.5, "n": 3, "t": "a"}},
+        {"id": 2, "features": {"x": None, "n": 4, "t": "b,c"}},
+    ]
+
+
+def test_labels_alone_and_rows_bounded(cluster, parquet):
+    sent = produce(cluster, Plan(path=parquet, id="who", labels="paid", feedback=True, rows=1))
+    assert (sent.requests, sent.labels) == (0, 1)
+    assert messages(cluster, "requests") == []
+
+
+def test_the_rate_is_kept(cluster, tmp_path):
+    pq.write_table(pa.table({"x": list(range(60))}), tmp_path / "x.parquet")
+    began = time.monotonic()
+    assert produce(cluster, Plan(path=tmp_path / "x.parquet", rate=100)).requests == 60
+    assert time.monotonic() - began > 0.55
+
+
+def test_a_message_too_large_is_counted_and_the_rest_is_sent(cluster, tmp_path):
+    pq.write_table(pa.table({"text": ["x" * 1_100_000, "small"]}), tmp_path / "x.parquet")
+    sent = produce(cluster, Plan(path=tmp_path / "x.parquet"))
+    assert (sent.requests, sent.failed) == (1, 1)
+    assert "large" in sent.why
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([[1], [2]]), "'bad' is list<"),
+        (pa.array([b"1", b"2"]), "'bad' is binary"),
+        (pa.array([dt.timedelta(1), None]), "'bad' is duration"),
+        (pa.array([1.0, float("inf")]), "row 1: column 'bad' is infinite"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_by_name(tmp_path, column, said):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"good": [1, 2], "bad": column}), path)
+    with pytest.raises(RowFileError, match="--exclude bad") as error:
+        list(RowFile(path).batches())
+    assert said in str(error.value)
+    assert list(RowFile(path, leave=["bad"]).batches()) == [[{"good": 1}, {"good": 2}]]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"x": 1}\n{"x": [1]}\n', "line 2: column 'x' is a list"),
+        ('{"x": 1}\n[1]\n', "line 2: Expected `object`"),
+    ],
+)
+def test_broken_lines_are_named(tmp_path, text, said):
+    path = tmp_path / "x.jsonl"
+    path.write_text(text)
+    with pytest.raises(RowFileError) as error:
+        list(RowFile(path).batches())
+    assert said in str(error.value)
+
+
+def test_a_csv_that_changes_its_mind_names_the_row(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("x\n" + "1\n" * 1_000_000 + "one\n")
+    with pytest.raises(RowFileError, match="save the file as Parquet"):
+        list(RowFile(path).batches())
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"labels": "paid"}, "give --labels COLUMN and --id COLUMN"),
+        ({"id": "nobody"}, "no column 'nobody'"),
+        ({"id": "income"}, "column 'income' holds 1.5; an id is"),
+        ({"time": "age"}, "column 'age' holds 41; a time is"),
+    ],
+)
+def test_plans_that_cannot_be_carried_out(cluster, parquet, plan, said):
+    with pytest.raises(PlanError) as error:
+        produce(cluster, Plan(path=parquet, **plan))
+    assert said in str(error.value)
+
+
+def test_what_will_be_regretted_is_said_before(cluster, kafka, parquet):
+    (none,) = warnings(cluster, Plan(path=parquet))
+    assert "no model serves" in none
+    announce(cluster, lambda book: Route(model="churn", epoch=0, ts=0, champion="v1"))
+    assert warnings(cluster, Plan(path=parquet)) == warnings(cluster, Plan(path=parquet, model="churn")) == []
+    (other,) = warnings(cluster, Plan(path=parquet, model="chrun"))
+    assert "churn serves" in other
+    with pytest.raises(TopicError, match="topics create"):
+        warnings(Cluster(bootstrap=kafka, prefix="nobody."), Plan(path=parquet))
