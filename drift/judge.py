@@ -20,7 +20,7 @@ from drift.yardstick import Yardstick
 from streams.block import Block
 from streams.codec import Refusal
 from streams.dead_letters import dead_letter
-from streams.records import FORMAT, MINUTE_MS, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
+from streams.records import FORMAT, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
 from streams.stage import Effects, Publish
 
 SNAPSHOT_FORMAT = 1
@@ -74,8 +74,6 @@ class Judge:
         """
         if message.format != FORMAT:
             raise MisfitError(f"counts format {message.format}, this version reads {FORMAT}; upgrade the monitor")
-        if isinstance(message, RouteCopy):
-            _check(message)
         if isinstance(message, PartialCounts | LabelSums) and not self._fits(message):
             return []
         watched = self.models.get(message.model)
@@ -150,14 +148,6 @@ class Judge:
 
 class MisfitError(ValueError):
     """A counts message that the judge cannot use."""
-
-
-def _check(message: RouteCopy) -> None:
-    window_ms = message.route.watch.window_ms
-    if window_ms < MINUTE_MS or window_ms % MINUTE_MS:
-        raise MisfitError(
-            f"{message.model}: window_ms {window_ms} is no multiple of {MINUTE_MS}; announce another route"
-        )
 
 
 class _Numbered(msgspec.Struct):

@@ -41,11 +41,21 @@ def layout(settings: Settings) -> Layout:
 
 
 def watch(settings: Settings, **more: Any) -> Watch:
-    """Defaults for watching a model, from the section ``watch`` of the settings."""
+    """Defaults for watching a model, from the section ``watch`` of the settings.
+
+    Raises
+    ------
+    SettingsError
+        A key or a value that `streams.records.Watch` refuses.
+    """
     try:
-        return msgspec.convert({**settings.watch, **more}, Watch)
+        # Not strict: what stands in the environment is text.
+        return msgspec.convert({**settings.watch, **more}, Watch, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"watch: {error}; see streams.records.Watch for its keys") from None
+        known = ", ".join(Watch.__struct_fields__)
+        raise SettingsError(
+            f"[watch] {error}" + (f"; its keys are {known}" if "unknown" in str(error) else "")
+        ) from None
 
 
 def store_settings(settings: Settings) -> StoreSettings:

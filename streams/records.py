@@ -6,12 +6,16 @@ arrays. `observations` are Arrow blocks: see `streams.observation`. Times are in
 reader refuses a format number it does not know.
 """
 
+import math
 from typing import Literal
 
 import msgspec
 
 FORMAT = 1
 MINUTE_MS = 60_000
+#: What a share of the false-alarm budget, and what a tolerance, can be given for.
+BUDGET_KINDS = ("performance", "prediction", "feature", "quality")
+TOLERANCES = ("ks", "w1", "tvd", "rate", "performance")
 
 Severity = Literal["watch", "warning", "critical"]
 IncidentKind = Literal["feature", "prediction", "performance", "quality"]
@@ -74,8 +78,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Parameters
     ----------
     false_alarm_every
-        Expected windows between false incidents, over everything watched of the model. 43,200 one-minute
-        windows is a month.
+        Expected windows between false incidents, over everything watched of the model; above 1. 43,200
+        one-minute windows is a month.
     window_ms
         Length of a window; a multiple of a minute.
     window_rows_min
@@ -86,9 +90,19 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         How long after its end a window's performance waits for labels, in event time.
     tolerances
         Material effect by statistic: ``ks``, ``w1``, ``tvd``, ``rate`` (points), ``performance`` (share of
-        the reference loss).
+        the reference loss); above 0. One that is left out has its default.
     budget
-        Share of the false-alarm budget by kind; sums to 1.
+        Share of the false-alarm budget by kind, summing to 1; a kind that is left out has none.
+
+    Raises
+    ------
+    ValueError
+        A value that cannot hold, on the way in from whatever side; what decodes a route raises
+        ``msgspec.ValidationError`` with the same text.
+
+    >>> Watch(window_ms=90_000)
+    Traceback (most recent call last):
+    ValueError: window_ms is 90000; make it a multiple of 60000 (windows are whole minutes)
     """
 
     false_alarm_every: float = 43_200.0
@@ -102,6 +116,34 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     budget: dict[str, float] = msgspec.field(
         default_factory=lambda: {"performance": 0.5, "prediction": 0.25, "feature": 0.15, "quality": 0.1}
     )
+
+    def __post_init__(self) -> None:
+        every, length = self.false_alarm_every, self.window_ms
+        _require(1 < every < math.inf, "false_alarm_every", every, "make it more than 1 window, and finite")
+        _require(
+            length >= MINUTE_MS and length % MINUTE_MS == 0,
+            "window_ms",
+            length,
+            f"make it a multiple of {MINUTE_MS} (windows are whole minutes)",
+        )
+        _require(self.window_rows_min >= 0, "window_rows_min", self.window_rows_min, "make it 0 or more")
+        for name in ("lateness_ms_max", "label_wait_ms_max"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "make it 0 or more")
+        for name, value in self.tolerances.items():
+            _require(name in TOLERANCES, f"tolerances.{name}", value, f"tolerances are {', '.join(TOLERANCES)}")
+            _require(0 < value < math.inf, f"tolerances.{name}", value, "make it more than 0, and finite")
+        for name, value in self.budget.items():
+            _require(name in BUDGET_KINDS, f"budget.{name}", value, f"budget kinds are {', '.join(BUDGET_KINDS)}")
+            _require(value >= 0, f"budget.{name}", value, "make it 0 or more")
+        total = math.fsum(self.budget.values())
+        _require(
+            math.isclose(total, 1, abs_tol=1e-6), "budget", self.budget, f"make its shares sum to 1, not {total:g}"
+        )
+
+
+def _require(holds: bool, key: str, value: object, remedy: str) -> None:
+    if not holds:
+        raise ValueError(f"{key} is {value}; {remedy}")
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,8 +208,19 @@ class PartialCounts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
 class LabelSums(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
     """Joined labels of one (model, version, segment, minute of the prediction), per score cell of its reference.
 
-    ``cells`` is int64 [score cells, 4]: labelled rows, sum of labels (fixed point 2^12; 0 or 4096 for a
-    binary one), sum of scores (2^12), rows whose prediction was right. Corrections subtract.
+    ``cells`` is little-endian int64 [score cells, 4]; a corrected label subtracts its old row.
+
+    ==========  =========================  ==========================  ===================================
+    column      binary                     multiclass                  regression (error = score - label)
+    ==========  =========================  ==========================  ===================================
+    0           labelled rows              labelled rows               labelled rows
+    1           positive labels, x 4096    right predictions, x 4096   sizes of the errors, fixed point
+    2           scores, x 4096             top scores, x 4096          squared errors, fixed point squared
+    3           right predictions          right predictions           errors, fixed point
+    ==========  =========================  ==========================  ===================================
+
+    The fixed point of an error is ``rint(error / scale * 4096)`` in the score column's own scale (its
+    reference's), clipped at 2^20.
     """
 
     model: str

@@ -7,7 +7,7 @@ from drift.store.rows import Rows
 from streams.records import ColumnReport, MetricReport, Report
 
 _OF_COLUMN = ("ks", "w1", "psi", "psi_bias", "tvd", "mean", "null_rate", "unseen_rate", "out_of_range_rate", "evidence")
-_OF_METRIC = ("estimated", "reference", "coverage")
+_OF_METRIC = ("estimated", "coverage", "reference")
 _OF_WINDOW = ("rows", "late_rows", "evidence", "budget")
 _BLANK: dict[str, Any] = {
     "low": None,
@@ -32,7 +32,8 @@ def of_reports(reports: Sequence[Report]) -> Rows:
     window        (empty)                rows, late_rows, evidence, budget
     ============  =====================  =============================================================
 
-    A statistic that a column does not have has no row. ``unit`` of an effect is the statistic that it is measured in
+    A statistic that a column does not have has no row. ``n`` is the rows that a value is from: of a realised figure
+    those with a label, of a reference's figure 0, for they are not the window's. ``unit`` of an effect is the statistic that it is measured in
     (ks or tvd), else empty.
     """
     rows = [row for report in reports for row in _rows(report)]
@@ -50,7 +51,8 @@ def _rows(report: Report) -> Iterator[dict[str, Any]]:
         "revision": report.revision,
         "reference": report.reference,
     }
-    parts = (_window(report), *map(_column, report.columns), *map(_metric, report.performance))
+    metrics = (_metric(metric, report.rows) for metric in report.performance)
+    parts = (_window(report), *map(_column, report.columns), *metrics)
     for part in parts:
         for row in part:
             yield window | _BLANK | row
@@ -82,10 +84,12 @@ def _column(column: ColumnReport) -> Iterator[dict[str, Any]]:
             yield same | {"statistic": name, "value": value}
 
 
-def _metric(metric: MetricReport) -> Iterator[dict[str, Any]]:
-    same = {"role": "performance", "column": metric.metric}
+def _metric(metric: MetricReport, rows: int) -> Iterator[dict[str, Any]]:
+    same = {"role": "performance", "column": metric.metric, "n": rows}
     if metric.realised is not None:
-        yield same | {"statistic": "realised", "value": metric.realised, "low": metric.low, "high": metric.high}
+        ends = {"low": metric.low, "high": metric.high}
+        labelled = round(metric.coverage * rows)
+        yield same | ends | {"statistic": "realised", "value": metric.realised, "n": labelled}
     for name in _OF_METRIC:
         if (value := getattr(metric, name)) is not None:
-            yield same | {"statistic": name, "value": value}
+            yield same | {"statistic": name, "value": value} | ({"n": 0} if name == "reference" else {})

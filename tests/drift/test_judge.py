@@ -328,11 +328,13 @@ def test_segments_have_reports_of_their_own_and_no_evidence():
 
 def test_what_cannot_be_judged_is_a_dead_letter_and_the_rest_goes_on():
     counts = msgspec.msgpack.decode(PARTS[0][0], type=CountsMessage)
+    no_minute = msgspec.msgpack.decode(routed(1))  # As someone else might write it: ours refuses to be made.
+    no_minute["route"]["watch"]["window_ms"] = 90_000
     bad = [
         b"",
         encoded(msgspec.structs.replace(counts, format=99)),
         encoded(msgspec.structs.replace(counts, reference="another")),
-        routed(1, watch=Watch(window_ms=90_000)),
+        msgspec.msgpack.encode(no_minute),
     ]
     judge = Judge(catalogue)
     effects = judge.fold(Block.of("counts", 4, [*bad, *PARTS[0]], first=100))

@@ -319,13 +319,13 @@ def test_reports_are_long_and_the_last_revision_holds(store: Store) -> None:
     effect = "SELECT value, low, high, unit, tolerance, n, drifted, revision FROM reports WHERE statistic = 'effect'"
     assert store.rows(effect) == [(0.25, 0.24, 0.26, "ks", 0.05, 500, True, 1)]
     metrics = (
-        "SELECT statistic, value, low FROM reports WHERE role = 'performance' AND column = 'auc' ORDER BY statistic"
+        "SELECT statistic, value, low, n FROM reports WHERE role = 'performance' AND column = 'auc' ORDER BY statistic"
     )
     assert store.rows(metrics) == [
-        ("coverage", 0.4, None),
-        ("estimated", 0.79, None),
-        ("realised", 0.8, 0.75),
-        ("reference", 0.9, None),
+        ("coverage", 0.4, None, 500),
+        ("estimated", 0.79, None, 500),
+        ("realised", 0.8, 0.75, 200),
+        ("reference", 0.9, None, 0),
     ]
     assert store.rows("SELECT value FROM reports WHERE role = 'window' AND statistic = 'rows'") == [(500.0,)]
     assert store.rows("SELECT count() FROM reports WHERE statistic IN ('psi', 'tvd')") == [(0,)]
