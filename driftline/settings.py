@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -97,7 +98,8 @@ class Monitor(_Section):
 
     idle_after_ms: int = Field(10_000, ge=100, description="a silent partition leaves the watermark after this long")
     snapshot_interval_ms_max: int = Field(60_000, ge=1_000, description="how often the judge's state is written")
-    join_rows_max: int = Field(10_000, ge=1, description="labels joined in one settlement at the most")
+    join_every_ms: int = Field(500, ge=0, description="how often labels are joined")
+    join_rows_max: int = Field(20_000, ge=1, description="labels joined at a time, at the most")
     prediction_wait_ms_max: int = Field(600_000, ge=0, description="how long a label waits for its prediction")
     notify: list[str] = Field([], description="Apprise addresses (or env:/file: references) that pages are sent to")
 
@@ -205,6 +207,18 @@ def origins(flags: Mapping[str, Any] | None = None, file: Path | None = None) ->
     settings = load(flags, file)
     came = {key: origin for origin, layer in layers(flags, file) for key in layer}
     return [(key, value, came.get(key, "default")) for key, value in _leaves(settings)]
+
+
+def dump(settings: Settings) -> str:
+    """Write settings as TOML; secrets are references and stay so."""
+    said = settings.model_dump(mode="json", exclude_none=True)
+    return tomlkit.dumps(said | {"data_dir": str(settings.data_dir.absolute())})
+
+
+def environ(file: Path) -> dict[str, str]:
+    """Environment for a child process that reads its settings from a file, and from nowhere else."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) or name in _OTHER}
+    return kept | {"DRIFTLINE_SETTINGS": str(file)}
 
 
 def describe() -> Iterator[tuple[str, str]]:

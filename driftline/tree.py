@@ -51,7 +51,7 @@ class Child:
 
     def start(self) -> None:
         """Start the process. Call from the main thread: on Linux the death signal is tied to the thread that forks."""
-        environ = {**os.environ, **self._environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+        environ = {**self._environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
         with self.log_path.open("ab") as out:
             self._process = self._spawn(out, environ)
         self._started = time.monotonic()
@@ -102,16 +102,23 @@ class Child:
 
 
 class Tree:
-    """Roles in starting order; stops them in reverse."""
+    """Roles in starting order; stops them in reverse.
 
-    def __init__(self, log_dir: Path) -> None:
+    Parameters
+    ----------
+    environ
+        Environment of every role.
+    """
+
+    def __init__(self, log_dir: Path, environ: Mapping[str, str]) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         self.children: dict[str, Child] = {}
         self._log_dir = log_dir
+        self._environ = dict(environ)
 
-    def start(self, name: str, args: list[str], environ: Mapping[str, str]) -> Child:
-        """Add and start a role."""
-        child = self.children[name] = Child(name, args, environ, self._log_dir)
+    def start(self, name: str, args: list[str], more: Mapping[str, str] | None = None) -> Child:
+        """Add and start a role; ``more`` are variables for it alone."""
+        child = self.children[name] = Child(name, args, {**self._environ, **(more or {})}, self._log_dir)
         child.start()
         return child
 

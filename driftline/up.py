@@ -17,12 +17,14 @@ from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
 from driftline import compose
+from driftline import settings as reading
 from driftline.broker.ports import free_port, is_free
 from driftline.settings import Settings
 from driftline.tree import Child, RoleError, Tree
 from streams import provision
 
 RUN_FILE = "run.json"
+SETTINGS_FILE = "settings.toml"
 _LOOK_S = 0.2
 _STOP_S = 60.0
 
@@ -45,7 +47,8 @@ class System:
         self.page_port = self._port(settings.page.port)
         self._next_port = settings.roles.port
         self.status_urls: dict[str, str] = {}
-        self.tree = Tree(settings.data_dir / "logs")
+        self.tree = Tree(settings.data_dir / "logs", reading.environ(self.settings_file))
+        self.settings_file.write_text(reading.dump(self.resolved()))
 
     def __enter__(self) -> Self:
         return self
@@ -56,15 +59,9 @@ class System:
         self.stop()
 
     @property
-    def environ(self) -> dict[str, str]:
-        """What a role is told of the others' addresses."""
-        return {
-            "DRIFTLINE_DATA_DIR": str(self.settings.data_dir.absolute()),
-            "DRIFTLINE_REGISTRY": self.settings.registry,
-            "DRIFTLINE_KAFKA__PORT": str(self.kafka_port),
-            "DRIFTLINE_CLICKHOUSE__PORT": str(self.store_port),
-            "DRIFTLINE_PAGE__PORT": str(self.page_port),
-        }
+    def settings_file(self) -> Path:
+        """What the roles read: the settings as they were resolved, and nothing else."""
+        return self.settings.data_dir.absolute() / SETTINGS_FILE
 
     def resolved(self) -> Settings:
         """The settings with the ports that were found."""
@@ -77,7 +74,7 @@ class System:
         """Start the broker, where it is ours, and see to the topics; returns the seconds it took."""
         began = time.perf_counter()
         if self.settings.embedded_kafka:
-            child = self.tree.start("broker", ["broker"], self.environ)
+            child = self.tree.start("broker", ["broker"])
             self.tree.wait(child, lambda: _listens(self.kafka_port))
         settings = self.resolved()
         cluster = compose.cluster(settings)
@@ -87,17 +84,14 @@ class System:
             raise provision.TopicError("; ".join(wrong))
         return time.perf_counter() - began
 
-    def start_store(self) -> None:
-        """Start the store and its sink; `wait_ready` tells when it answers."""
+    def start_roles(self) -> None:
+        """Start store, workers, monitor and page; `wait_ready` tells when they answer."""
         self._role("store")
-
-    def start_rest(self) -> None:
-        """Start workers, monitor and page."""
         for slot in range(self.settings.roles.workers):
             self._role("worker", str(slot))
         self._role("monitor")
         urls = msgspec.json.encode(list(self.status_urls.values())).decode()
-        self.tree.start("page", ["page"], {**self.environ, "DRIFTLINE_PAGE__STATUS_URLS": urls})
+        self.tree.start("page", ["page"], {"DRIFTLINE_PAGE__STATUS_URLS": urls})
 
     def wait_ready(self, deadline_s: float = 60.0) -> None:
         """Wait until every role says that it is ready and has its partitions."""
@@ -105,6 +99,12 @@ class System:
             if name in self.status_urls:
                 self.tree.wait(child, lambda name=name: self._has_partitions(name), deadline_s)  # type: ignore[misc]
         self.tree.wait(self.tree.children["page"], lambda: _listens(self.page_port), deadline_s)
+
+    def wait_serving(self, model: str, deadline_s: float = 60.0) -> None:
+        """Wait until every worker serves a model: a request that came before would be refused."""
+        for name, child in list(self.tree.children.items()):
+            if name.startswith("worker"):
+                self.tree.wait(child, lambda name=name: model in (self.ask(name) or {}).get("serving", {}), deadline_s)  # type: ignore[misc]
 
     def status(self) -> dict[str, Any]:
         """Addresses, and the state of every role."""
@@ -130,7 +130,7 @@ class System:
         self._next_port = self._port(self._next_port)
         name = f"{role}-{slot}" if role == "worker" else role
         args = [role, "--slot", slot, "--port", str(self._next_port)]
-        child = self.tree.start(name, args, self.environ)
+        child = self.tree.start(name, args)
         self.status_urls[name] = f"http://{self.settings.roles.host}:{self._next_port}/status"
         self._next_port += 1
         return child
@@ -172,8 +172,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: told.set())
     with System(settings) as system:
         system.start_log()
-        system.start_store()
-        system.start_rest()
+        system.start_roles()
         system.wait_ready()
         typer.echo(f"ready: {system.status()['page']}    Ctrl-C stops it")
         before = None

@@ -20,11 +20,17 @@ from inference.table import TableError, as_table, matrix_of, texts_of
 
 
 class TrainingLimits(msgspec.Struct, frozen=True):
-    """How long and how hard to train."""
+    """How long and how hard to train.
 
-    epochs: int = 8
-    batch_rows: int = 512
-    learning_rate: float = 4e-3
+    A batch is a 32nd of the rows, within its bounds; a small table is gone through more often than ``epochs_min``, until
+    there were ``steps_min`` steps.
+    """
+
+    epochs_min: int = 8
+    steps_min: int = 200
+    batch_rows_min: int = 32
+    batch_rows_max: int = 2048
+    learning_rate: float = 1e-2
     weight_decay: float = 1e-4
     hidden: int = 64
     embedding: int = 4
@@ -135,10 +141,12 @@ def _fit(net: TabularNet, package: ModelPackage, inputs: Tensor, targets: Tensor
         centre, scale, loss_of = targets.mean(), targets.std().clamp(min=1e-12), nn.HuberLoss()
         targets = (targets - centre) / scale
     optimiser = torch.optim.AdamW(net.parameters(), lr=limits.learning_rate, weight_decay=limits.weight_decay)
-    steps = limits.epochs * -(-len(inputs) // limits.batch_rows)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, limits.learning_rate, total_steps=steps)
-    for _ in range(limits.epochs):
-        for rows in torch.split(torch.randperm(len(inputs)), limits.batch_rows):
+    batch_rows = min(max(len(inputs) // 32, limits.batch_rows_min), limits.batch_rows_max)
+    steps = -(-len(inputs) // batch_rows)
+    epochs = max(limits.epochs_min, -(-limits.steps_min // steps))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, limits.learning_rate, total_steps=epochs * steps)
+    for _ in range(epochs):
+        for rows in torch.split(torch.randperm(len(inputs)), batch_rows):
             batch = inputs[rows]
             batch = torch.where(torch.rand_like(batch) < limits.hidden_cells, missing, batch)
             out = net.raw(batch)

@@ -48,15 +48,18 @@ def _why(name: str, column: pa.ChunkedArray) -> str:
 
 
 def _text(column: pa.ChunkedArray) -> str:
-    rows, levels = len(column), pc.count_distinct(column).as_py()
+    rows, levels = len(column), len(column.unique())
     many = levels > LEVELS_MAX or (rows >= _ROWS_MIN and levels > rows / 2)
     return f"{levels:,} different texts in {rows:,} rows: an identifier or free text" if many else ""
 
 
 def _integer(name: str, column: pa.ChunkedArray) -> str:
-    steps = np.diff(column.to_numpy().astype(np.float64))
+    values = column.to_numpy().astype(np.float64)
+    steps = np.diff(values)
     if (steps > 0).all() or (steps < 0).all():
-        return "counts up row by row: an identifier" if steps[0] > 0 else "counts down row by row: an identifier"
-    if _IDENTIFIER.match(name) and pc.count_distinct(column).as_py() == len(column):
-        return "a different integer in every row: an identifier"
-    return ""
+        return f"counts {'up' if steps[0] > 0 else 'down'} row by row: an identifier"
+    if pc.count_distinct(column).as_py() < len(column):
+        return ""
+    if values.max() - values.min() == len(column) - 1:
+        return "every integer of a range stands once: an identifier"
+    return "a different integer in every row: an identifier" if _IDENTIFIER.match(name) else ""

@@ -36,7 +36,7 @@ class Role:
         self.name = name
         self.slot = slot
         self.shells: list[Shell] = []
-        self.notes: dict[str, str] = {}
+        self.serving: dict[str, dict[str, Any]] = {}
         self.app = faust.App(
             cluster.topic(f"{name}-{slot}"),
             broker=[f"kafka://{address.strip()}" for address in cluster.bootstrap.split(",")],
@@ -80,7 +80,8 @@ class Role:
 
     def status(self) -> dict[str, Any]:
         """What the pipeline page shows of this process."""
-        return {"role": f"{self.name}-{self.slot}", "steps": [shell.status() for shell in self.shells], **self.notes}
+        steps = [shell.status() for shell in self.shells]
+        return {"role": f"{self.name}-{self.slot}", "steps": steps, "serving": self.serving}
 
     def trouble(self) -> list[str]:
         """Why this process is not ready."""

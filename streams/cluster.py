@@ -27,6 +27,7 @@ _READ = {
     "allow.auto.create.topics": False,
 }
 _WRITE = {
+    "log_level": 3,  # a coordinator that is still loading is no news
     "acks": "all",
     "enable.idempotence": True,
     "partitioner": "murmur2_random",

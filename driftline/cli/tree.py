@@ -17,10 +17,10 @@ def demo(
     """Run the whole system on real data and sum up."""
     from driftline.demo.run import run
 
-    summary = run(load(), rows_per_s=rate, rows=rows, broken_every=broken_every, keep=keep)
+    summary = run(rows_per_s=rate, rows=rows, broken_every=broken_every, keep=keep)
     if as_json:
         echo_json(summary)
-    raise typer.Exit(0 if summary["complete"] else 1)
+    raise typer.Exit(0 if summary.complete else 1)
 
 
 def up(file: File = None) -> None:

@@ -1,9 +1,9 @@
-"""The demo's traffic: three years of persons as requests, their labels late, and a plain client that reads back."""
+"""The demo's traffic: three years of persons as requests, in file order, and most of their labels, late."""
 
 import threading
 from collections import Counter
-from typing import Any
 
+import confluent_kafka as ck
 import msgspec
 import numpy as np
 import pandas as pd
@@ -12,119 +12,135 @@ from driftline.demo.broken import WAYS
 from driftline.demo.model import DATA, LABEL, NOT_FEATURES
 from streams.clock import now_ms, ticks_ms
 from streams.cluster import Cluster
-from streams.records import MINUTE_MS
+from streams.records import MINUTE_MS, Label
 
 ROWS_PER_MINUTE = 500
+#: Share of persons whose label ever comes.
+LABELLED = 0.8
+#: How late labels are, in rows sent meanwhile: at least, on average beyond that, at most.
+LATE_ROWS_MIN, LATE_ROWS_MEAN, LATE_ROWS_MAX = 2_500, 5_000, 20_000
+
 _SLICE_S = 0.02
 
 
-class Sender(threading.Thread):
-    """Sends every person as a request at a steady rate; event times end now.
+class People:
+    """What is sent, and when.
 
     Parameters
     ----------
-    rows_per_s
-        Requests a second.
     rows
         How many persons of the file; None for all.
     broken_every
         One request in so many is broken, in the ways of `broken` by turns; 0 breaks none.
+
+    Attributes
+    ----------
+    event_ms
+        Event time of each request, int64 [persons]; the last one is now.
+    labelled
+        Persons whose label comes, in the order in which it does; ``due`` is the row before which it is sent.
     """
 
-    def __init__(self, cluster: Cluster, rows_per_s: int, rows: int | None = None, broken_every: int = 0) -> None:
-        super().__init__(name="demo-sender", daemon=True)
+    def __init__(self, rows: int | None, broken_every: int) -> None:
         stream = pd.read_parquet(DATA / "employment_stream.parquet")[:rows]
-        labels = pd.read_parquet(DATA / "employment_labels.parquet").set_index("id")[LABEL]
+        truth = pd.read_parquet(DATA / "employment_labels.parquet").set_index("id")[LABEL]
         self.total = len(stream)
+        self._every = broken_every
         self.broken = Counter(WAYS[n % len(WAYS)][0] for n in range(self.total // broken_every if broken_every else 0))
-        self.sent = 0
-        self.sent_ms = np.zeros(self.total)
-        self.labels = labels.loc[stream["id"]].to_numpy()
-        self._cluster = cluster
-        self._rows_per_s = rows_per_s
-        self._broken_every = broken_every
-        self._stop_asked = threading.Event()
         features = stream.drop(columns=[c for c in (*NOT_FEATURES, LABEL) if c in stream.columns])
-        self._columns = list(features.columns)
-        self._rows = list(zip(*(_plain(features[c]) for c in self._columns), strict=True))
+        self._names = list(features.columns)
+        self._rows = list(zip(*(_plain(features[name]) for name in self._names), strict=True))
+        self._labels = truth.loc[stream["id"]].to_numpy()
         step = MINUTE_MS / ROWS_PER_MINUTE
-        first = now_ms() - step * self.total
-        self.event_ms = (first + step * np.arange(self.total)).astype(np.int64)
+        self._first_ms = now_ms() - step * self.total
+        self.event_ms = (self._first_ms + step * np.arange(self.total)).astype(np.int64)
+        rng = np.random.default_rng(0)
+        comes = rng.random(self.total) < LABELLED
+        late = np.minimum(LATE_ROWS_MIN + rng.exponential(LATE_ROWS_MEAN, self.total), LATE_ROWS_MAX)
+        due = np.arange(self.total) + late
+        who = np.array([i for i in range(self.total) if comes[i] and not self._breaks(i)], np.int64)
+        self.labelled = who[np.argsort(due[who], kind="stable")]
+        self.due = due[self.labelled]
 
     @property
     def good(self) -> int:
         """Requests that must be answered."""
         return self.total - self.broken.total()
 
+    def request(self, i: int) -> bytes:
+        """One person's request, broken where it is its turn."""
+        features = dict(zip(self._names, self._rows[i], strict=True))
+        request = {"id": str(i), "ts": int(self.event_ms[i]), "features": features}
+        if self._breaks(i):
+            return WAYS[i // self._every % len(WAYS)][1](request)
+        return msgspec.json.encode(request)
+
+    def label(self, i: int) -> bytes:
+        """One person's label."""
+        return msgspec.json.encode(Label(id=str(i), label=int(self._labels[i])))
+
+    def row_at(self, ms: int) -> int:
+        """The first row at or after an event time."""
+        return int(np.searchsorted(self.event_ms, ms))
+
+    def _breaks(self, i: int) -> bool:
+        return bool(self._every) and i % self._every == self._every - 1
+
+
+class Sender(threading.Thread):
+    """Sends requests at a steady rate, and labels when they are due.
+
+    Parameters
+    ----------
+    partitions
+        Of `requests`; persons go to them by turns.
+    """
+
+    def __init__(self, cluster: Cluster, people: People, rows_per_s: int, partitions: int) -> None:
+        super().__init__(name="demo-sender", daemon=True)
+        self.sent = 0
+        self.labels_sent = 0
+        self.sent_ms = np.zeros(people.total)
+        self._people = people
+        self._partitions = partitions
+        self._requests, self._feedback = cluster.topic("requests"), cluster.topic("feedback")
+        self._producer = cluster.producer()
+        self._rows_per_s = rows_per_s
+        self._stop_asked = threading.Event()
+
     def run(self) -> None:
         """Send."""
-        producer = self._cluster.producer()
-        topic = self._cluster.topic("requests")
+        people = self._people
         began = ticks_ms()
-        while self.sent < self.total and not self._stop_asked.is_set():
-            due = min(self.total, int((ticks_ms() - began) / 1000 * self._rows_per_s))
-            for i in range(self.sent, due):
-                request = {
-                    "id": str(i),
-                    "ts": int(self.event_ms[i]),
-                    "features": dict(zip(self._columns, self._rows[i], strict=True)),
-                }
-                producer.produce(topic, self._encoded(i, request), partition=i % 4)
-            self.sent_ms[self.sent : due] = now_ms()
-            self.sent = due
-            producer.poll(0)
-            self._stop_asked.wait(_SLICE_S)
-        producer.flush(30)
+        while self.sent < people.total or self.labels_sent < len(people.labelled):
+            if self._stop_asked.wait(_SLICE_S):
+                break
+            row = (ticks_ms() - began) / 1000 * self._rows_per_s
+            self._send_requests(min(people.total, int(row)))
+            self._send_labels(int(np.searchsorted(people.due, row)))
+            self._producer.poll(0)
+        self._producer.flush(30)
 
-    def _encoded(self, i: int, request: dict[str, Any]) -> bytes:
-        every = self._broken_every
-        if every and i % every == every - 1:
-            return WAYS[i // every % len(WAYS)][1](request)
-        return msgspec.json.encode(request)
+    def _send_requests(self, until: int) -> None:
+        for i in range(self.sent, until):
+            _produce(self._producer, self._requests, self._people.request(i), partition=i % self._partitions)
+        self.sent_ms[self.sent : until] = now_ms()
+        self.sent = until
+
+    def _send_labels(self, until: int) -> None:
+        for i in self._people.labelled[self.labels_sent : until]:
+            _produce(self._producer, self._feedback, self._people.label(i), key=str(i))
+        self.labels_sent = until
 
     def stop(self) -> None:
         """Stop early."""
         self._stop_asked.set()
 
 
+def _produce(producer: ck.Producer, topic: str, value: bytes, **more: object) -> None:
+    producer.produce(topic, value, **more)
+
+
 def _plain(column: pd.Series) -> list[object]:
     values = column.astype(object)
     return [None if pd.isna(v) else v for v in values]
-
-
-class Reader(threading.Thread):
-    """A plain client of `predictions`: what it has read, how often, how late."""
-
-    def __init__(self, cluster: Cluster, sender: Sender) -> None:
-        super().__init__(name="demo-reader", daemon=True)
-        self.ids: Counter[str] = Counter()
-        self.recent_ms: list[float] = []
-        self._cluster = cluster
-        self._sender = sender
-        self._stop_asked = threading.Event()
-
-    def run(self) -> None:
-        """Read until told to stop."""
-        consumer = self._cluster.consumer("demo-reader", **{"auto.offset.reset": "earliest"})
-        consumer.subscribe([self._cluster.topic("predictions")])
-        decode = msgspec.json.Decoder(_Id).decode
-        while not self._stop_asked.is_set():
-            for message in consumer.consume(2_000, 0.05):
-                if message.error() is None:
-                    id_ = decode(message.value()).id
-                    self.ids[id_] += 1
-                    self.recent_ms.append(now_ms() - self._sender.sent_ms[int(id_)])
-        consumer.close()
-
-    def p99_ms(self) -> float:
-        """Request sent to prediction read, since the last call."""
-        recent, self.recent_ms = self.recent_ms, []
-        return float(np.percentile(recent, 99)) if recent else 0.0
-
-    def stop(self) -> None:
-        """Stop."""
-        self._stop_asked.set()
-
-
-class _Id(msgspec.Struct):
-    id: str

@@ -58,7 +58,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
             ),
             lambda: progress.unread(cluster, "sink", "outcomes"),
         ),
-        limits=FeedLimits(rows_max=settings.monitor.join_rows_max),
+        # In turns: a look-up of many costs little more than one, and labels that wait come round again and again.
+        limits=FeedLimits(rows_max=settings.monitor.join_rows_max, turn_every_ms=settings.monitor.join_every_ms),
         starts=starts,
     )
     role.shell(

@@ -16,7 +16,7 @@ _ASK_S = 0.5
 
 def run(settings: Settings) -> None:
     """Serve the page."""
-    store = Store.connect(compose.store_settings(settings))
+    store = Store(compose.store_settings(settings))  # asked when somebody looks
     http = PoolManager(timeout=_ASK_S, retries=False)
 
     def status() -> dict[str, Any]:

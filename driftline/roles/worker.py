@@ -1,5 +1,8 @@
 """The worker: requests in, predictions out."""
 
+import threading
+from importlib import import_module
+
 import structlog
 
 from driftline import compose
@@ -29,13 +32,15 @@ def run(settings: Settings, slot: str, port: int) -> None:
     def follow(route: Route) -> None:
         try:
             serving.follow(route)
-            role.notes.pop(f"route {route.model}", None)
+            role.serving[route.model] = {"version": route.champion, "epoch": route.epoch}
         except Exception as error:  # the old route goes on; what is wrong with the new one stands on the status page
-            role.notes[f"route {route.model}"] = str(error)
+            role.serving.setdefault(route.model, {})["refused"] = str(error)
             log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=str(error))
 
     for route in book.routes.values():
         follow(route)
+    # torch takes seconds to import, and the first route may come at any moment.
+    threading.Thread(target=import_module, args=("inference.artefacts.pt2",), daemon=True).start()
     role.follow_models(book, follow)
     role.shell(
         "score",

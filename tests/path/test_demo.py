@@ -52,7 +52,7 @@ def _left_behind() -> list[str]:
     left = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            folder = process.environ().get("DRIFTLINE_DATA_DIR", "")
-            if Path(folder).name.startswith("driftline-demo-"):
+            file = process.environ().get("DRIFTLINE_SETTINGS", "")
+            if Path(file).parent.name.startswith("driftline-demo-"):
                 left.append(" ".join(process.cmdline()))
     return left
