@@ -18,7 +18,7 @@ def replay(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Version that answers everything: v2, or NAME@v2.")] = None,
     watch: Annotated[
-        Path | None, typer.Option("--settings", help="File whose section "watch" holds instead, key by key.")
+        Path | None, typer.Option("--settings", help="File whose section 'watch' holds instead, key by key.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report as HTML.")] = None,
     fail: Annotated[bool, typer.Option("--fail-on-difference", help="Exit code 1 if anything differs.")] = False,

@@ -29,8 +29,8 @@ _decode = msgspec.msgpack.Decoder(CountsMessage).decode
 class Retold(msgspec.Struct):
     """What the judge of one partition of `counts` says of a stretch.
 
-    ``since`` is Kafka's time of the first message judged, ``told`` what it led to, and the two sums are what was counted
-    then and now (as it was served only).
+    ``since`` is Kafka's time of the first message judged, ``told`` what it led to, and the two sums are what was
+    counted then and now (as it was served only).
     """
 
     partition: int

@@ -38,8 +38,8 @@ def known(several: Iterable[tuple[int, Outcome]]) -> dict[tuple[str, str, str, i
 class Relabelled:
     """Label sums for a model that did not answer then.
 
-    Outcomes leave just before the sums that are made of them. So each recorded message of sums stands for all outcomes up
-    to its own Kafka time that no earlier one stood for, and is replaced by the sums of these with the replayed scores.
+    Outcomes leave just before the sums that are made of them. So each recorded message of sums stands for all outcomes
+    up to its own Kafka time that no earlier one stood for, and is replaced by their sums with the replayed scores.
 
     Parameters
     ----------

@@ -65,8 +65,8 @@ def lines(result: Replay) -> Iterator[str]:
 
 def _predictions(said: Predictions) -> Iterator[str]:
     yield (
-        f"predictions  {said.compared:,} compared, {said.equal:,} equal, {said.missing:,} missing, {said.extra:,} extra, "
-        f"{said.refused:,} dead letters"
+        f"predictions  {said.compared:,} compared, {said.equal:,} equal, "
+        f"{said.missing:,} missing, {said.extra:,} extra, {said.refused:,} dead letters"
     )
     if said.unread:
         yield f"             {said.unread:,} were served, and are no more on `predictions`"
