@@ -21,6 +21,8 @@ from streams.schema import RESERVED
 LEVELS_MAX = 1_000
 #: Below so many rows, values that differ from each other say little.
 _ROWS_MIN = 50
+#: What pandas calls an index that it writes beside the columns.
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 _IDENTIFIER = re.compile(r"(?i)(^|.*[_. -])(id|ids|uid|uuid|guid|key|index|idx|no|nr|serial)$")
 
 
@@ -34,6 +36,8 @@ def _why(name: str, column: pa.ChunkedArray) -> str:
     kind = column.type.value_type if pt.is_dictionary(column.type) else column.type
     if name in RESERVED:
         return "the name is Driftline's own"
+    if _INDEX.fullmatch(name):
+        return "an index that pandas wrote"
     if pt.is_temporal(kind):
         return "a date or time is no feature; derive a number or a category from it"
     if pt.is_nested(kind) or pt.is_binary(kind) or pt.is_large_binary(kind):

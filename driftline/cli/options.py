@@ -1,5 +1,6 @@
 """What the commands' options have in common."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,3 +27,18 @@ def echo_json(said: Any) -> None:
 def group(about: str) -> typer.Typer:
     """Make a group of commands."""
     return typer.Typer(help=about, no_args_is_help=True)
+
+
+def names(listed: str) -> list[str]:
+    """Split names that commas part.
+
+    >>> names("age, city,")
+    ['age', 'city']
+    """
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def progress(what: str) -> None:
+    """Say on a terminal what is being done; elsewhere nothing."""
+    if sys.stderr.isatty():
+        typer.echo(f"  {what} ...", err=True)

@@ -4,15 +4,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from msgspec.structs import replace
 
-from drift.reference import Reference
-from inference import init_package, read_package, write_package
-from inference.answers import answers
-from inference.artefacts import load_artefact
-from inference.batching import Scorer
-from inference.devices import device
-from inference.table import as_table, matrix_of
+from driftline.models.profile import load, profile
+from inference import init_package, write_package
 
 NAME = "employment"
 LABEL = "employed"
@@ -33,16 +29,5 @@ def build(folder: Path) -> tuple[float, int]:
     write_package(package, folder)
     trained = train(package, table, LABEL)
     export(trained, folder / "model.pt2", package.limits.batch_rows)
-    (folder / "reference.arrow").write_bytes(profile(folder, table).to_bytes())
+    (folder / "reference.arrow").write_bytes(profile(load(folder), pa.Table.from_pandas(table), label=LABEL).to_bytes())
     return trained.value, len(table)
-
-
-def profile(folder: Path, table: pd.DataFrame) -> Reference:
-    """Profile a table with the scores of the very archive that will serve."""
-    package = read_package(folder)
-    scorer = Scorer(package, load_artefact(package, folder, device("cpu")))
-    said = answers(package, scorer(matrix_of(as_table(table), package.schema)).values)
-    scored = table.drop(columns=["prediction"], errors="ignore").assign(score=said.score, prediction=said.texts())
-    return Reference.fit(
-        scored, task="binary", score="score", prediction="prediction", label=LABEL, features=package.schema
-    )

@@ -1,0 +1,229 @@
+"""Models: packages made from tables, versions in the registry, routes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from driftline.cli.options import AsJson, File, echo_json, group, load, names, progress
+
+if TYPE_CHECKING:
+    from driftline.models.init import Made
+    from driftline.models.routes import Desk, Entry
+    from streams.records import Route
+
+app = group("Bring a model: package, add, route, promote, roll back.")
+
+Name = Annotated[str, typer.Argument(help="Name of the model.")]
+Task = Literal["binary", "multiclass", "regression"]
+Reason = Annotated[str, typer.Option(help="Why; it is kept with the route.")]
+
+
+@app.command()
+def init(
+    name: Name,
+    data: Annotated[Path, typer.Option(help="Table that the model was trained on, Parquet or CSV.")],
+    model: Annotated[str | None, typer.Option(help="model.pt2, or model.py:Class.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="No model yet: train a small network on the label.")] = False,
+    label: Annotated[str | None, typer.Option(help="Column with the truth.")] = None,
+    score: Annotated[str | None, typer.Option(help="Column with scores; without it the model is asked.")] = None,
+    prediction: Annotated[str | None, typer.Option(help="Column with predicted classes.")] = None,
+    features: Annotated[str, typer.Option(metavar="A,B,...", help="Features in the model's order; else all.")] = "",
+    exclude: Annotated[str, typer.Option(metavar="A,B,...", help="Columns that are no features.")] = "",
+    categorical: Annotated[str, typer.Option(metavar="A,B,...", help="Columns of numbers that are names.")] = "",
+    task: Annotated[Task | None, typer.Option(help="What the label says, where it misleads.")] = None,
+    positive: Annotated[str, typer.Option(help="Class that a binary score is the probability of.")] = "",
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Least score of the positive class.")] = 0.5,
+    segments: Annotated[str, typer.Option(metavar="A,B,...", help="Features whose levels are watched apart.")] = "",
+    version: Annotated[str, typer.Option(help="Version.")] = "v1",
+    out: Annotated[Path | None, typer.Option(help="Folder of the package; default packages/NAME.")] = None,
+    companions: Annotated[list[Path] | None, typer.Option("--with", help="File that model.py reads.")] = None,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Mix the rows first: the table is sorted.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a package that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a package and its reference from a table."""
+    from driftline.models.init import init as make
+
+    if (model is None) == (not train):
+        raise typer.BadParameter("name the model, --model model.pt2 or --model model.py:Class; or --train a network")
+    made = make(
+        data,
+        out or Path("packages") / name,
+        model=model,
+        companions=companions or (),
+        shuffle=shuffle,
+        force=force,
+        say=progress,
+        name=name,
+        version=version,
+        label=label,
+        score=score,
+        prediction=prediction,
+        features=names(features) or None,
+        exclude=names(exclude),
+        categorical=names(categorical),
+        task=task,
+        positive=positive,
+        threshold=threshold,
+        segments=names(segments),
+    )
+    if as_json:
+        echo_json(
+            {
+                "folder": made.folder,
+                "model": made.package,
+                "reference": made.reference.id,
+                "rows": made.reference.rows,
+                "performance": made.reference.performance,
+                "checks": made.reference.checks,
+                "notes": made.notes,
+                "trained": made.trained,
+            }
+        )
+    else:
+        _say_made(made, label)
+
+
+def _say_made(made: "Made", label: str | None) -> None:
+    from driftline.references import content
+
+    package, reference = made.package, made.reference
+    outputs = f": {', '.join(package.outputs.classes[:8])}" if package.outputs.classes else ""
+    if package.outputs.positive:
+        outputs += f"; the score is the probability of {package.outputs.positive!r}"
+    typer.echo(f"{package.name} {package.version}   {package.task}{outputs}")
+    for feature in package.inputs:
+        typer.echo(f"  {feature.name:<24} {feature.kind:<12} {content(reference, feature.name)}")
+    if label:
+        typer.echo(f"  {label:<24} label")
+    if made.trained:
+        typer.echo(f"trained: {made.trained}")
+    if reference.performance:
+        figures = ", ".join(f"{metric} {value:.3g}" for metric, value in reference.performance.items())
+        typer.echo(f"on the table's own {reference.rows:,} rows: {figures}")
+    for note in made.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"written: {made.folder}/model.toml, {package.artefact.partition(':')[0]}, reference.arrow")
+    typer.echo(f"next:    driftline model add {made.folder}")
+
+
+@app.command()
+def add(
+    folder: Annotated[Path, typer.Argument(help="Folder with a model.toml.")],
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a package to the registry."""
+    from inference import Registry
+
+    registry = Registry(load(file).registry)
+    manifest = registry.add(folder)
+    others = [known.version for known in registry.list(manifest.name) if known.version != manifest.version]
+    canary = " --canary 5%" if others else ""
+    step = f"driftline model route {manifest.name} {manifest.version}{canary}"
+    watched = "reference.arrow" in manifest.files
+    if as_json:
+        echo_json({"model": manifest.name, "version": manifest.version, "digest": manifest.digest, "watched": watched})
+        return
+    typer.echo(f"{manifest.name} {manifest.version} is in {registry.root} ({len(manifest.files)} files)")
+    if not watched:
+        typer.echo("note: it has no reference.arrow, so it will serve unwatched; `driftline reference build` makes one")
+    typer.echo(f"next:    {step}")
+
+
+@app.command()
+def route(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="Version that answers, or the canary's.")] = None,
+    canary: Annotated[list[str] | None, typer.Option(help="5%, or v2=5%; may be repeated.")] = None,
+    shadow: Annotated[list[str] | None, typer.Option(help="Version that scores and does not answer.")] = None,
+    renew_watch: Annotated[bool, typer.Option("--renew-watch", help="Watch by the settings as they are now.")] = False,
+    reason: Reason = "",
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which versions answer requests.
+
+    `route m v1` makes v1 the champion. `route m v2 --canary 5%` lets v2 answer 5 % beside the champion. What is not
+    said ends: `route m v1` also ends canaries and shadows.
+    """
+    if version is None and not (canary or shadow or renew_watch):
+        raise typer.BadParameter("name a version, --canary v2=5%, or --shadow v3")
+    made = _desk(file).route(name, version, canary or (), shadow or (), renew=renew_watch, reason=reason)
+    _say_route(made, as_json)
+
+
+@app.command()
+def promote(
+    name: Name,
+    version: Annotated[str, typer.Argument()],
+    reason: Reason = "",
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version the champion; canaries end."""
+    _say_route(_desk(file).promote(name, version, reason=reason), as_json)
+
+
+@app.command()
+def rollback(name: Name, reason: Reason = "", file: File = None, as_json: AsJson = False) -> None:
+    """Go back to the champion before."""
+    _say_route(_desk(file).roll_back(name, reason=reason), as_json)
+
+
+@app.command("list")
+def list_versions(
+    name: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """List versions and what serves."""
+    from driftline.models.routes import listing
+    from inference import Registry
+    from streams.provision import TopicError
+    from streams.routes import RouteBook
+
+    settings = load(file)
+    try:
+        book = _desk(file).book()
+    except TopicError as error:
+        book = RouteBook()
+        typer.echo(f"driftline: {error}; what serves is not known", err=True)
+    found = listing(Registry(settings.registry), book, name)
+    if as_json:
+        echo_json(found)
+    elif found:
+        _say_listing(found)
+    else:
+        typer.echo(f"no model in {settings.registry}; `driftline model init` makes one", err=True)
+
+
+def _say_listing(found: "list[Entry]") -> None:
+    wide = max(5, *(len(entry.model) for entry in found))
+    typer.echo(f"{'model':<{wide}}  {'version':<12} {'task':<20} {'serves':<14} {'epoch':>5}  reference")
+    for entry in found:
+        epoch = entry.epoch if entry.serves else ""
+        typer.echo(
+            f"{entry.model:<{wide}}  {entry.version:<12} {entry.task:<20} {entry.serves or '-':<14} {epoch!s:>5}  "
+            f"{'yes' if entry.reference else 'no'}"
+        )
+
+
+def _desk(file: Path | None) -> "Desk":
+    from driftline import compose
+    from driftline.models.routes import Desk
+    from inference import Registry
+
+    settings = load(file)
+    return Desk(compose.cluster(settings), Registry(settings.registry), compose.watch(settings))
+
+
+def _say_route(made: "Route", as_json: bool) -> None:
+    if as_json:
+        echo_json(made)
+        return
+    parts = [f"champion {made.champion}"]
+    parts += [f"canary {version} {100 * amount:.4g} %" for version, amount in sorted(made.canary.items())]
+    parts += [f"shadow {version}" for version in made.shadows]
+    typer.echo(f"{made.model}: {', '.join(parts)} (epoch {made.epoch})")

@@ -1,0 +1,92 @@
+"""References: built from a table, shown, checked."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from driftline.cli.options import AsJson, echo_json, group, names
+
+app = group("References: what windows are compared with.")
+
+Built = Annotated[Path, typer.Argument(help="reference.arrow, or a package's folder.")]
+
+
+@app.command()
+def build(
+    data: Annotated[Path, typer.Option(help="Training table, Parquet or CSV.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("reference.arrow"),
+    task: Annotated[
+        Literal["binary", "multiclass", "regression"] | None, typer.Option(help="What the model does.")
+    ] = None,
+    score: Annotated[str | None, typer.Option(help="Column with scores.")] = None,
+    prediction: Annotated[str | None, typer.Option(help="Column with predicted classes.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column with the truth.")] = None,
+    positive: Annotated[str | None, typer.Option(help="Label that the score is the probability of.")] = None,
+    features: Annotated[str, typer.Option(metavar="A,B,...", help="Features; else all that can be.")] = "",
+    exclude: Annotated[str, typer.Option(metavar="A,B,...", help="Columns to leave out.")] = "",
+    segments: Annotated[str, typer.Option(metavar="A,B,...", help="Features whose levels are watched apart.")] = "",
+    anyway: Annotated[bool, typer.Option("--anyway", help="Write it though its own halves differ.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Profile a table; refuse one whose own halves differ."""
+    from driftline import references
+
+    reference = references.build(
+        data,
+        out,
+        anyway=anyway,
+        task=task,
+        score=score,
+        prediction=prediction,
+        label=label,
+        positive=positive,
+        features=names(features) or None,
+        exclude=names(exclude),
+        segments=names(segments),
+    )
+    if as_json:
+        echo_json({"file": out, "id": reference.id, "rows": reference.rows, "notes": reference.notes})
+        return
+    for note in reference.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"written: {out}   {reference.id}   {reference.rows:,} rows, {len(reference.columns)} columns")
+
+
+@app.command()
+def show(file: Built, as_json: AsJson = False) -> None:
+    """Say what a reference holds."""
+    from driftline import references
+
+    reference = references.read(file)
+    found = references.columns(reference)
+    if as_json:
+        facts = {"id": reference.id, "rows": reference.rows, "task": reference.task, "label": reference.label}
+        more = {"performance": reference.performance, "checks": reference.checks, "notes": reference.notes}
+        echo_json({**facts, "columns": found, **more})
+        return
+    typer.echo(f"reference {reference.id}   {reference.rows:,} rows   {reference.task or 'columns only'}")
+    wide = max(len(column.name) for column in found)
+    typer.echo(f"{'column':<{wide}}  {'kind':<11} {'cells':>5} {'null':>7}  range, or levels by frequency")
+    for column in found:
+        null = f"{100 * column.null_rate:.3g} %"
+        typer.echo(f"{column.name:<{wide}}  {column.kind:<11} {column.cells:>5} {null:>7}  {column.content}")
+    if reference.performance:
+        typer.echo("on its own rows: " + ", ".join(f"{k} {v:.3g}" for k, v in reference.performance.items()))
+    for note in (*reference.notes, *filter(None, [references.doubt(reference)])):
+        typer.echo(f"note: {note}")
+
+
+@app.command()
+def check(file: Built, as_json: AsJson = False) -> None:
+    """Exit 1 if a reference's own halves differ."""
+    from driftline import references
+
+    reference = references.read(file)
+    if as_json:
+        echo_json({"id": reference.id, "columns": reference.checks})
+    elif doubt := references.doubt(reference):
+        typer.echo(f"{file}: {doubt}")
+    else:
+        typer.echo(f"{file}: its halves are alike in all {len(reference.columns)} columns")
+    raise typer.Exit(1 if reference.checks else 0)

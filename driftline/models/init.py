@@ -1,0 +1,171 @@
+"""Make a package from a table and a model file; where there is no model, train one."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from drift import frames
+from drift.reference import Reference
+from driftline import references
+from driftline.models import profile
+from inference import Limits, ModelPackage, draft_package, write_package
+from inference.artefacts import ArtefactError
+from inference.artefacts.archive import read_program
+from inference.init import brought
+from inference.package import FILE
+
+REFERENCE = "reference.arrow"
+_PICKLES = (".pkl", ".pickle", ".joblib", ".pth", ".pt", ".sav")
+
+
+class InitError(ValueError):
+    """A package that cannot be made as asked; the text says what to do."""
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A package that was made. ``trained`` says how well a network that was trained for it does."""
+
+    folder: Path
+    package: ModelPackage
+    reference: Reference
+    notes: tuple[str, ...]
+    trained: str = ""
+
+
+def init(
+    data: Path,
+    folder: Path,
+    *,
+    model: str | None,
+    companions: Collection[Path] = (),
+    shuffle: bool = False,
+    force: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    **known: Any,
+) -> Made:
+    """Make a package: `model.toml`, the model file, and the reference.
+
+    Parameters
+    ----------
+    data
+        The training table, Parquet or CSV.
+    folder
+        Where to; it is written only when all has gone well.
+    model
+        A torch.export archive, or ``model.py:Class``; None trains a small network on the label.
+    companions
+        Files that the model reads from its own folder.
+    shuffle
+        Mix the rows first: for a table that is sorted.
+    force
+        Write over a package that is there.
+    say
+        Told what is being done.
+    known
+        See `inference.draft_package`.
+    """
+    if (folder / FILE).exists() and not force:
+        raise InitError(f"{folder / FILE} is there already; --force writes over it, --out names another folder")
+    file = None if model is None else _found(model)
+    say(f"reading {data}")
+    table = frames.read(data)
+    if shuffle:
+        table = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".init-", dir=folder.parent) as beside:
+        draft = Path(beside)
+        if file is not None and file.resolve().parent == folder.resolve():
+            shutil.copytree(folder, draft, dirs_exist_ok=True)  # A class may read what lies beside it.
+        for companion in companions:
+            shutil.copyfile(companion, draft / companion.name)
+        artefact = "model.pt2" if model is None else brought(model, draft)
+        limits = _limits(draft / artefact) if artefact.endswith(".pt2") and model is not None else None
+        package, notes = draft_package(table, artefact=artefact, limits=limits, **known)
+        write_package(package, draft)
+        trained = _trained(package, table, known.get("label"), draft, say) if model is None else ""
+        reference, doubts = _profiled(draft, table, known, say)
+        (draft / REFERENCE).write_bytes(reference.to_bytes())
+        shutil.copytree(draft, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return Made(folder=folder, package=package, reference=reference, notes=(*notes, *doubts), trained=trained)
+
+
+def _found(model: str) -> Path:
+    """Find the model file, or say what was probably meant."""
+    name, _, inside = model.partition(":")
+    file = Path(name)
+    if file.suffix in _PICKLES:
+        raise InitError(
+            f"{file}: a pickle can run anything when it is loaded, so none is; export a network with torch.export "
+            "(model.pt2), or write a class with load(device) and predict(batch) that reads the file, and give "
+            f"--model model.py:Class --with {file}"
+        )
+    if (file.suffix, bool(inside)) not in ((".pt2", False), (".py", True)):
+        raise InitError(f"--model {model}: give a torch.export archive (model.pt2) or a class (model.py:Class)")
+    if not file.is_file():
+        there = sorted(path.name for path in file.parent.glob("*")) if file.parent.is_dir() else []
+        near = get_close_matches(file.name, there, 1)
+        raise InitError(f"--model {model}: no such file" + (f"; did you mean {file.parent / near[0]}?" if near else ""))
+    return file
+
+
+def _limits(file: Path) -> Limits | None:
+    """Batches as an archive was exported for."""
+    rows = read_program(file).rows
+    if rows is None:
+        return None
+    try:
+        return msgspec.convert({"batch_rows": rows}, Limits)
+    except msgspec.ValidationError:
+        raise ArtefactError(
+            f"{file.name}: exported for batches of {rows} rows; export it with an example of 512 rows (or another "
+            "multiple of 16), or with torch.export.Dim for the rows"
+        ) from None
+
+
+def _trained(
+    package: ModelPackage, table: pa.Table, label: str | None, folder: Path, say: Callable[[str], None]
+) -> str:
+    """Train the built-in network; returns how well it does."""
+    if label is None:
+        raise InitError(f"--train needs --label, one of: {', '.join(table.column_names)}")
+    say("training a small network")
+    from inference.training import TrainingLimits, export, train  # torch: seconds
+
+    kept = table.slice(0, int(table.num_rows * (1 - TrainingLimits().holdout)))[label].unique()
+    never = (
+        []
+        if package.task == "regression"
+        else sorted(set(table[label].unique().to_pylist()) - set(kept.to_pylist()), key=str)
+    )
+    if [value for value in never if value is not None]:
+        raise InitError(
+            f"label {label!r}: {never} stands in the last fifth of the rows only, on which the network is tested; "
+            "the table is sorted: --shuffle mixes it"
+        )
+    trained = train(package, table, label)
+    export(trained, folder / package.artefact, package.limits.batch_rows)
+    return f"{trained.metric} {trained.value:.3f} on the last fifth of {trained.rows:,} rows, which it has not seen"
+
+
+def _profiled(
+    folder: Path, table: pa.Table, known: dict[str, Any], say: Callable[[str], None]
+) -> tuple[Reference, list[str]]:
+    """Make the reference, and say what looks wrong with it."""
+    say("loading the model")
+    scorer = profile.load(folder)
+    label, score, prediction = (known.get(name) for name in ("label", "score", "prediction"))
+    say("profiling the table")
+    reference = profile.profile(scorer, table, label=label, score=score, prediction=prediction)
+    doubts = list(reference.notes)
+    if score is not None and (doubt := profile.contradiction(scorer, table, score)):
+        doubts.append(doubt)
+    if reference.checks:
+        doubts.append(f"the table: {references.doubt(reference)} (--shuffle mixes them)")
+    return reference, doubts

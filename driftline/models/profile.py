@@ -1,0 +1,110 @@
+"""References of packages: the training table, scored by the very file that will serve."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from drift.reference import Reference
+from inference import ModelPackage, Scorer, matrix_of, read_package
+from inference.answers import answers
+from inference.artefacts import load_artefact
+from inference.devices import device
+
+#: Rows on which a column of scores is compared with what the model says.
+_COMPARED_ROWS = 1_000
+_COMPARED_WITHIN = 1e-3
+
+
+class ProfileError(ValueError):
+    """A table that the model cannot score; the text names the row and the reason."""
+
+
+def load(folder: Path) -> Scorer:
+    """Load a package of this machine's own, ready to score on the processor."""
+    package = read_package(folder)
+    return Scorer(package, load_artefact(package, folder, device("cpu"), trust_code=True))
+
+
+def scored(scorer: Scorer, table: pa.Table, names: tuple[str, str] = ("score", "prediction")) -> pa.Table:
+    """Add two columns, the score and the prediction, as the model gives them; older ones of those names make way.
+
+    Raises
+    ------
+    ProfileError
+        The model gives no score for a row.
+    """
+    package = scorer.package
+    found = scorer(matrix_of(table, package.schema))
+    if found.failures:
+        row, failure = min(found.failures.items())
+        raise ProfileError(
+            f"{package.name} {package.version} gives no score for {len(found.failures):,} of {table.num_rows:,} rows; "
+            f"row {row}: {failure.why}"
+        )
+    said = answers(package, found.values)
+    table = _without(table, *names)
+    return table.append_column(names[0], pa.array(said.score)).append_column(names[1], pa.array(said.texts()))
+
+
+def profile(
+    scorer: Scorer,
+    table: pa.Table,
+    *,
+    label: str | None = None,
+    score: str | None = None,
+    prediction: str | None = None,
+) -> Reference:
+    """Profile a package's training table.
+
+    Parameters
+    ----------
+    score, prediction
+        Columns with what the model said; where no score is named, the model is asked. A binary model's predictions
+        follow from its scores.
+    """
+    package = scorer.package
+    if score is None:
+        score, prediction = (f"model_{name}" if name == label else name for name in ("score", "prediction"))
+        table = scored(scorer, table, (score, prediction))
+    elif prediction is None and package.task == "binary":
+        table, prediction = _decided(package, table, score), "prediction"
+    return Reference.fit(
+        table,
+        task=package.task,
+        score=score,
+        prediction=prediction if package.task != "regression" else None,
+        label=label,
+        features=package.schema,
+        segments=package.segments,
+        positive=package.outputs.positive or None,
+    )
+
+
+def contradiction(scorer: Scorer, table: pa.Table, score: str) -> str:
+    """Say how a column of scores differs from what the model says on the first rows; empty where it does not."""
+    head = table.slice(0, _COMPARED_ROWS)
+    said = answers(scorer.package, scorer(matrix_of(head, scorer.package.schema)).values).score
+    column = head[score].cast(pa.float64()).to_numpy()
+    apart = ~np.isclose(column, said, rtol=_COMPARED_WITHIN, atol=_COMPARED_WITHIN)
+    if not apart.any():
+        return ""
+    row = int(apart.argmax())
+    return (
+        f"on {int(apart.sum()):,} of the first {len(said):,} rows the model does not say what column {score!r} says "
+        f"(row {row}: {said[row]:.4g}, and {column[row]:.4g} there); do the order of the features (--features) and the "
+        "codes of the levels match the training? Without --score the reference takes what the model says"
+    )
+
+
+def _decided(package: ModelPackage, table: pa.Table, score: str) -> pa.Table:
+    """Add a binary model's predicted classes as they follow from its scores."""
+    positive = package.outputs.positive
+    negative = next(name for name in package.outputs.classes if name != positive)
+    scores = table[score].cast(pa.float32()).to_numpy()
+    texts = np.where(scores >= np.float32(package.outputs.threshold), positive, negative)
+    return _without(table, "prediction").append_column("prediction", pa.array(texts))
+
+
+def _without(table: pa.Table, *names: str) -> pa.Table:
+    return table.drop_columns([name for name in names if name in table.column_names])

@@ -1,0 +1,240 @@
+"""Which version serves: changes of a model's route, checked against the registry before they are announced."""
+
+from collections.abc import Callable, Collection, Mapping
+
+import msgspec
+
+from inference import Registry, RouteError
+from inference.routing import check, versions
+from streams import provision
+from streams.clock import now_ms
+from streams.cluster import Cluster
+from streams.records import Route, Watch
+from streams.routes import RouteBook, announce, read_book
+
+#: How long a broker may take to answer the first question.
+_ANSWER_S = 5.0
+
+
+def share(text: str) -> tuple[str | None, float]:
+    """Read a canary as people write it: a share, or a version and its share.
+
+    Raises
+    ------
+    RouteError
+        It is no share between 0 and 1.
+
+    >>> share("5%"), share("v2=0.05"), share("v2=12.5 %")
+    ((None, 0.05), ('v2', 0.05), ('v2', 0.125))
+    """
+    version, equals, amount = text.rpartition("=")
+    number = amount.strip()
+    try:
+        value = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+    except ValueError:
+        raise RouteError(
+            f"--canary {text}: write a share, as in 5%, or a version with its share, as in v2=5%"
+        ) from None
+    if not 0 < value <= 1:
+        raise RouteError(f"--canary {text}: a share lies between 0 and 100 %; 5 is 500 %, write 5%")
+    return (version if equals else None), round(value, 12)
+
+
+class Desk:
+    """Where routes are changed.
+
+    Parameters
+    ----------
+    watch
+        How a model is watched from its first route on, and whenever ``renew`` is asked for.
+    """
+
+    def __init__(self, cluster: Cluster, registry: Registry, watch: Watch) -> None:
+        self._cluster = cluster
+        self._registry = registry
+        self._watch = watch
+
+    def book(self) -> RouteBook:
+        """The routes as they stand.
+
+        Raises
+        ------
+        TopicError
+            No broker answers.
+        """
+        if "models" not in provision.partition_counts(self._cluster, _ANSWER_S):
+            return RouteBook()
+        return read_book(self._cluster)
+
+    def route(
+        self,
+        name: str,
+        version: str | None = None,
+        canary: Collection[str] = (),
+        shadows: Collection[str] = (),
+        *,
+        renew: bool = False,
+        reason: str = "",
+    ) -> Route:
+        """Say which versions answer: all that is not said ends, but for the champion.
+
+        Parameters
+        ----------
+        version
+            The champion; with a bare share (``5%``) the canary, beside the champion that serves. None keeps the
+            champion.
+        canary, shadows
+            Shares as `share` reads them; versions that score every request and answer none.
+        """
+        shares, champion = _shares(version, canary)
+
+        def change(book: RouteBook) -> Route:
+            known = book.routes.get(name)
+            serving = champion or (known.champion if known else None)
+            if serving is None:
+                raise RouteError(
+                    f"{name} serves no version yet; `driftline model route {name} VERSION` names the first"
+                )
+            return self._next(known, name, serving, shares, tuple(shadows), renew, reason)
+
+        return self._announce(change)
+
+    def promote(self, name: str, version: str, *, reason: str = "") -> Route:
+        """Make a version the champion; canaries end, other shadows go on."""
+
+        def change(book: RouteBook) -> Route:
+            return self._crowned(book.routes.get(name), name, version, reason)
+
+        return self._announce(change)
+
+    def roll_back(self, name: str, *, reason: str = "") -> Route:
+        """Make the champion before this one the champion again; canaries end, other shadows go on.
+
+        Raises
+        ------
+        RouteError
+            There was none.
+        """
+
+        def change(book: RouteBook) -> Route:
+            known = book.routes.get(name)
+            if known is None:
+                raise RouteError(f"{name} serves no version yet; `driftline model list` shows what there is")
+            before = [r.champion for r in book.history if r.model == name and r.champion != known.champion]
+            if not before:
+                raise RouteError(f"{name} has had no champion but {known.champion}; there is nothing to go back to")
+            return self._crowned(known, name, before[-1], reason or f"rolled back from {known.champion}")
+
+        return self._announce(change)
+
+    def _crowned(self, known: Route | None, name: str, version: str, reason: str) -> Route:
+        shadows = tuple(shadow for shadow in known.shadows if shadow != version) if known else ()
+        return self._next(known, name, version, {}, shadows, False, reason)
+
+    def _next(
+        self,
+        known: Route | None,
+        name: str,
+        champion: str,
+        canary: Mapping[str, float],
+        shadows: tuple[str, ...],
+        renew: bool,
+        reason: str,
+    ) -> Route:
+        route = Route(
+            model=name,
+            epoch=0,
+            ts=now_ms(),
+            champion=champion,
+            canary=dict(canary),
+            shadows=shadows,
+            watch=self._watch if known is None or renew else known.watch,
+            reason=reason,
+        )
+        self._refuse_strangers(check(route), known)
+        return route
+
+    def _refuse_strangers(self, route: Route, known: Route | None) -> None:
+        """Refuse versions that the registry lacks, and those that do another task than what serves."""
+        packages = {version: self._registry.package(route.model, version) for version in versions(route)}
+        tasks = {version: package.task for version, package in packages.items()}
+        if known is not None and known.champion not in tasks:
+            listed = {manifest.version for manifest in self._registry.list(route.model)}
+            if known.champion in listed:
+                tasks = {known.champion: self._registry.package(route.model, known.champion).task, **tasks}
+        (first, task), *others = tasks.items()
+        for version, other in others:
+            if other != task:
+                raise RouteError(
+                    f"{route.model} {version} is {other}, and {first}, beside or after which it would serve, is "
+                    f"{task}: another task is another model: give it a name of its own"
+                )
+
+    def _announce(self, change: Callable[[RouteBook], Route]) -> Route:
+        if "models" not in provision.partition_counts(self._cluster, _ANSWER_S):
+            raise RouteError(
+                f"the topics are not there yet on {self._cluster.bootstrap}; run `driftline topics create`"
+            )
+        return announce(self._cluster, change)
+
+
+def _shares(version: str | None, canary: Collection[str]) -> tuple[dict[str, float], str | None]:
+    """Canary shares by version, and the champion if it was named."""
+    read = [share(text) for text in canary]
+    bare = [amount for name, amount in read if name is None]
+    shares = {name: amount for name, amount in read if name is not None}
+    if len(bare) > 1:
+        raise RouteError("--canary was given two shares without a version; write --canary v2=5% --canary v3=5%")
+    if bare and version is None:
+        raise RouteError("--canary was given a share without a version; write it first, or --canary v2=5%")
+    if bare:
+        assert version is not None
+        return {**shares, version: bare[0]}, None
+    return shares, version
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A version as `model list` shows it. ``serves`` is champion, canary 5 %, shadow or nothing."""
+
+    model: str
+    version: str
+    task: str
+    serves: str
+    epoch: int | None
+    since_ms: int | None
+    reference: bool
+
+
+def listing(registry: Registry, book: RouteBook, name: str | None = None) -> list[Entry]:
+    """Every version in the registry, and every version that a route names though the registry lacks it."""
+    found = []
+    for manifest in registry.list(name):
+        route = book.routes.get(manifest.name)
+        task = registry.package(manifest.name, manifest.version).task
+        found.append(_entry(manifest.name, manifest.version, task, route, "reference.arrow" in manifest.files))
+    there = {(entry.model, entry.version) for entry in found}
+    for model, route in sorted(book.routes.items()):
+        if name in (None, model):
+            lost = [version for version in versions(route) if (model, version) not in there]
+            found += [_entry(model, version, "not in the registry", route, False) for version in lost]
+    return found
+
+
+def _entry(model: str, version: str, task: str, route: Route | None, reference: bool) -> Entry:
+    serves = role(route, version) if route else ""
+    epoch, since = (route.epoch, route.ts) if route else (None, None)
+    return Entry(model, version, task, serves, epoch, since, reference)
+
+
+def role(route: Route, version: str) -> str:
+    """Say what a version does under a route; empty for nothing.
+
+    >>> route = Route(model="m", epoch=1, ts=0, champion="v1", canary={"v2": 0.05}, shadows=("v3",))
+    >>> [role(route, version) for version in ("v1", "v2", "v3", "v4")]
+    ['champion', 'canary 5 %', 'shadow', '']
+    """
+    if version == route.champion:
+        return "champion"
+    if version in route.canary:
+        return f"canary {100 * route.canary[version]:.4g} %"
+    return "shadow" if version in route.shadows else ""

@@ -1,0 +1,106 @@
+"""References as files: built, shown, checked."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from drift.reference import Reference
+
+#: Levels that a line still shows.
+_LEVELS_SHOWN = 6
+
+
+class NoReference(ValueError):
+    """A file that is no reference, or a table that makes none; the text says what to do."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a reference as people read it. ``null_rate`` is a share of the rows."""
+
+    name: str
+    kind: str
+    cells: int
+    null_rate: float
+    content: str
+
+
+def read(path: Path) -> Reference:
+    """Read a reference file.
+
+    Raises
+    ------
+    NoReference
+        There is none, or it is none.
+    """
+    if path.is_dir():
+        path = path / "reference.arrow"
+    if not path.is_file():
+        raise NoReference(f"{path}: no such file; `driftline reference build` or `driftline model init` makes one")
+    try:
+        return Reference.from_bytes(path.read_bytes())
+    except (ValueError, KeyError, pa.ArrowInvalid) as error:
+        raise NoReference(f"{path}: no reference ({error}); is it a file that Driftline wrote?") from error
+
+
+def build(data: Path, out: Path, *, anyway: bool = False, **known: Any) -> Reference:
+    """Profile a table into a file.
+
+    Parameters
+    ----------
+    anyway
+        Write it although the table's own halves differ.
+    known
+        See `drift.Reference.fit`.
+
+    Raises
+    ------
+    NoReference
+        The halves differ: nothing is written.
+    """
+    reference = Reference.fit(data, **known)
+    if reference.checks and not anyway:
+        raise NoReference(f"{data}: {doubt(reference)}; nothing is written (--anyway writes it)")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(reference.to_bytes())
+    return reference
+
+
+def doubt(reference: Reference) -> str:
+    """Say which columns differ between the halves of the training table; empty where none does."""
+    if not reference.checks:
+        return ""
+    named = ", ".join(reference.checks)
+    return (
+        f"its first and its second half differ in {named}, and windows would be told apart from it for ever: "
+        "mix the rows if they are sorted, else take rows of one period, or exclude the column"
+    )
+
+
+def columns(reference: Reference) -> list[Column]:
+    """Every column of a reference, features first."""
+    return [
+        Column(
+            name=cells.name,
+            kind=cells.kind,
+            cells=cells.size,
+            null_rate=float(reference.of(cells.name)[cells.null]) / max(1, reference.rows),
+            content=content(reference, cells.name),
+        )
+        for cells in reference.columns
+    ]
+
+
+def content(reference: Reference, name: str) -> str:
+    """Say what a column held: its range, or its levels with the most frequent first."""
+    place = reference.place(name)
+    cells = reference.columns[place]
+    if cells.kind == "numeric":
+        low, high = (float(end) for end in reference.extremes[place])
+        return "no finite value" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
+    counts = reference.of(name)[: len(cells.levels)]
+    shares = [f"{cells.levels[k]} {counts[k] / max(1, reference.rows):.0%}" for k in np.argsort(-counts, kind="stable")]
+    more = len(shares) + len(cells.others) - _LEVELS_SHOWN
+    return ", ".join(shares[:_LEVELS_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,246 @@
+"""A stranger's model, by the commands alone: three tasks, three kinds of model, and routes on a real broker."""
+
+import json
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from sklearn import datasets
+from sklearn.linear_model import LinearRegression
+from typer.testing import CliRunner
+
+from drift.reference import Reference
+from driftline.cli import app
+from inference import read_package
+from streams.cluster import Cluster
+from streams.provision import Layout, create
+from streams.routes import read_book
+
+
+def run(*words, code=0):
+    """Run a command; returns stdout, or the refusal's text where one is expected."""
+    found = CliRunner().invoke(app, [str(word) for word in words])
+    if found.exception is not None and not isinstance(found.exception, SystemExit):
+        assert code == 1, found.exception
+        return str(found.exception)  # `driftline.cli.main` makes one line and exit code 1 of it.
+    assert found.exit_code == code, found.output
+    return found.stdout if code == 0 else found.output
+
+
+def table(name, folder, suffix="parquet"):
+    """One of scikit-learn's own tables, shuffled: they are sorted by their label."""
+    frame = getattr(datasets, f"load_{name}")(as_frame=True).frame.sample(frac=1, random_state=0, ignore_index=True)
+    frame.columns = [column.replace(" (cm)", "").replace(" ", "_") for column in frame.columns]
+    file = folder / f"{name}.{suffix}"
+    frame.to_parquet(file) if suffix == "parquet" else frame.to_csv(file, index=False)
+    return frame, file
+
+
+LINEAR = """
+    import json
+    from pathlib import Path
+
+    import numpy as np
+
+    class Linear:
+        def load(self, device):
+            known = json.loads((Path(__file__).parent / "weights.json").read_text())
+            self.weights, self.bias = np.array(known["weights"], np.float32), known["bias"]
+
+        def predict(self, batch):
+            return np.nan_to_num(batch.matrix) @ self.weights + self.bias
+"""
+
+
+def linear(folder, frame):
+    """A regression as a Python class beside its weights."""
+    fitted = LinearRegression().fit(frame.drop(columns="target"), frame.target)
+    (folder / "model.py").write_text(textwrap.dedent(LINEAR))
+    (folder / "weights.json").write_text(json.dumps({"weights": fitted.coef_.tolist(), "bias": fitted.intercept_}))
+    return fitted
+
+
+def export(folder, net, rows, features, dynamic=False):
+    shapes = ({0: torch.export.Dim("rows", min=2)},) if dynamic else None
+    program = torch.export.export(net.eval(), (torch.zeros(rows, features),), dynamic_shapes=shapes)
+    torch.export.save(program, folder / "model.pt2")
+    return folder / "model.pt2"
+
+
+def softmax(features, classes, seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Linear(features, classes), torch.nn.Softmax(1))
+
+
+def test_a_python_class_with_its_weights_is_profiled_by_its_own_scores(tmp_path):
+    frame, file = table("diabetes", tmp_path)
+    fitted = linear(tmp_path, frame)
+    out = tmp_path / "p"
+    words = ("--data", file, "--model", f"{tmp_path}/model.py:Linear", "--with", tmp_path / "weights.json")
+    said = json.loads(run("model", "init", "sugar", *words, "--label", "target", "--out", out, "--json"))
+    assert read_package(out).task == "regression"
+    reference = Reference.from_bytes((out / "reference.arrow").read_bytes())
+    assert said["reference"] == reference.id and reference.rows == len(frame)
+    truth = np.abs(fitted.predict(frame.drop(columns="target")) - frame.target).mean()
+    assert said["performance"]["mae"] == pytest.approx(truth, rel=1e-3)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_an_archive_says_its_own_batch(tmp_path, dynamic):
+    _, file = table("iris", tmp_path, "csv")
+    archive = export(tmp_path, softmax(4, 3), 32, 4, dynamic)
+    out = tmp_path / "p"
+    said = run("model", "init", "iris", "--data", file, "--model", archive, "--label", "target", "--out", out)
+    package = read_package(out)
+    assert (package.task, package.outputs.classes) == ("multiclass", ("0", "1", "2"))
+    assert package.limits.batch_rows == (512 if dynamic else 32)
+    assert "3 different integers, taken as classes" in said
+    assert f"next:    driftline model add {out}" in said
+
+
+def test_a_table_alone_gets_a_model(tmp_path):
+    frame, file = table("breast_cancer", tmp_path)
+    out = tmp_path / "p"
+    words = ("--data", file, "--train", "--label", "target", "--positive", "0", "--out", out, "--json")
+    said = json.loads(run("model", "init", "tumour", *words))
+    assert said["trained"].startswith("auc ") and float(said["trained"].split()[1]) > 0.9
+    assert said["checks"] == []
+    assert read_package(out).outputs.positive == "0"
+    # The score is the probability of class 0: its share of the rows, on average.
+    reference = Reference.from_bytes((out / "reference.arrow").read_bytes())
+    counts = reference.of("prediction")[:2] / len(frame)
+    assert counts[reference.prediction.levels.index("0")] == pytest.approx((frame.target == 0).mean(), abs=0.05)
+
+
+def test_scores_in_the_table_are_held_against_the_model(tmp_path):
+    frame, file = table("diabetes", tmp_path)
+    fitted = linear(tmp_path, frame)
+    frame["p"] = fitted.predict(frame.drop(columns="target")).astype(np.float32)
+    frame.to_parquet(file)
+    words = ("--data", file, "--model", f"{tmp_path}/model.py:Linear", "--with", tmp_path / "weights.json")
+    words = (*words, "--label", "target", "--score", "p", "--json", "--force", "--out", tmp_path / "p")
+    assert json.loads(run("model", "init", "sugar", *words))["notes"] == []
+    turned = ",".join(reversed(frame.columns[:10]))
+    (note,) = json.loads(run("model", "init", "sugar", *words, "--features", turned))["notes"]
+    assert "the model does not say what column 'p' says" in note and "--features" in note
+
+
+def test_refusals_say_what_to_do_and_leave_nothing(tmp_path):
+    _, file = table("iris", tmp_path)
+    out = tmp_path / "p"
+    init = ("model", "init", "iris", "--data", file, "--out", out)
+    (tmp_path / "model.pkl").write_bytes(b"")
+    (tmp_path / "model.py").write_text("class Other: pass")
+    bad = export(tmp_path, softmax(4, 3), 10, 4)
+    for words, said, code in (
+        ((), "or --train a network", 2),
+        (("--train",), "--train needs --label, one of: sepal_length", 1),
+        (("--train", "--label", "targit"), "did you mean target?", 1),
+        (("--model", tmp_path / "model.pkl"), "a pickle can run anything", 1),
+        (("--model", tmp_path / "modle.py:Flower"), f"did you mean {tmp_path}/model.py?", 1),
+        (("--model", f"{tmp_path}/model.py:Flower"), "it has no class 'Flower'", 1),
+        (("--model", bad, "--label", "target"), "export it with an example of 512 rows", 1),
+    ):
+        assert said in " ".join(run(*init, *words, code=code).split())
+        assert not out.exists()
+    run(*init, "--train", "--label", "target")
+    assert "--force writes over it" in run(*init, "--train", "--label", "target", code=1)
+
+
+def test_a_sorted_table_is_named(tmp_path):
+    frame, file = table("iris", tmp_path)
+    frame.sort_values("target").iloc[:120].to_parquet(file)  # with an index, as pandas does it
+    words = ("model", "init", "iris", "--data", file, "--train", "--label", "target", "--out", tmp_path / "p")
+    assert "--shuffle" in run(*words, code=1)
+    said = run(*words, "--shuffle")
+    assert "trained: accuracy" in said and "'__index_level_0__' is left out: an index that pandas wrote" in said
+
+
+@pytest.fixture
+def deployment(tmp_path, kafka, topic_prefix, monkeypatch):
+    """Settings of a deployment of its own, through the environment."""
+    monkeypatch.chdir(tmp_path)
+    for key, value in {
+        "KAFKA__BOOTSTRAP": kafka,
+        "KAFKA__PREFIX": topic_prefix,
+        "REGISTRY": tmp_path / "models",
+    }.items():
+        monkeypatch.setenv(f"DRIFTLINE_{key}", str(value))
+    return Cluster(bootstrap=kafka, prefix=topic_prefix)
+
+
+def package(folder, version, task="regression"):
+    """A package without a reference, by hand: routes ask for no more."""
+    made = folder / version
+    made.mkdir()
+    classes = "" if task == "regression" else '\n[outputs]\nclasses = ["a", "b", "c"]'
+    (made / "model.py").write_text("class M:\n def load(self, d): ...\n def predict(self, b): ...\n")
+    (made / "model.toml").write_text(
+        f'name = "fare"\nversion = "{version}"\ntask = "{task}"\nartefact = "model.py:M"{classes}\n'
+        '[[inputs]]\nname = "km"\n'
+    )
+    return made
+
+
+def test_routes_on_a_broker(deployment, tmp_path):
+    assert "next:    driftline model route fare v1\n" in run("model", "add", package(tmp_path, "v1"))
+    assert "driftline model route fare v2 --canary 5%" in run("model", "add", package(tmp_path, "v2"))
+    run("model", "add", package(tmp_path, "v3"))
+    run("model", "add", package(tmp_path, "c1", "multiclass"))
+    assert "run `driftline topics create`" in run("model", "route", "fare", "v1", code=1)
+    create(deployment, Layout())
+
+    assert run("model", "route", "fare", "v1") == "fare: champion v1 (epoch 1)\n"
+    assert run("model", "route", "fare", "v2", "--canary", "5%", "--shadow", "v3").startswith(
+        "fare: champion v1, canary v2 5 %, shadow v3 (epoch 2)"
+    )
+    rows = {row["version"]: row for row in json.loads(run("model", "list", "--json"))}
+    assert {v: row["serves"] for v, row in rows.items()} == {
+        "v1": "champion",
+        "v2": "canary 5 %",
+        "v3": "shadow",
+        "c1": "",
+    }
+    assert {row["reference"] for row in rows.values()} == {False}
+
+    assert run("model", "promote", "fare", "v2") == "fare: champion v2, shadow v3 (epoch 3)\n"
+    assert run("model", "rollback", "fare").startswith("fare: champion v1, shadow v3 (epoch 4)")
+    assert "canary v2 25 %" in run("model", "route", "fare", "v1", "--canary", "v2=25%")
+    book = read_book(deployment)
+    assert [route.champion for route in book.history] == ["v1", "v1", "v2", "v1", "v1"]
+    assert book.history[3].reason == "rolled back from v2"
+
+
+def test_refused_routes(deployment, tmp_path):
+    create(deployment, Layout())
+    for version, task in (("v1", "regression"), ("v10", "regression"), ("c1", "multiclass")):
+        run("model", "add", package(tmp_path, version, task))
+    assert "did you mean v10?" in run("model", "route", "fare", "v100", code=1)
+    assert "did you mean fare?" in run("model", "route", "faer", "v1", code=1)
+    assert "serves no version yet" in run("model", "route", "fare", "v1", "--canary", "5%", code=1)
+    assert "serves no version yet" in run("model", "rollback", "fare", code=1)
+    run("model", "promote", "fare", "v1")
+    assert "another task is another model" in run("model", "route", "fare", "c1", code=1)
+    assert "write 5%" in run("model", "route", "fare", "v10", "--canary", "5", code=1)
+    assert "no champion but v1" in run("model", "rollback", "fare", code=1)
+    assert read_book(deployment)["fare"].epoch == 1
+
+
+def test_the_settings_seed_how_a_model_is_watched(deployment, tmp_path, monkeypatch):
+    create(deployment, Layout())
+    run("model", "add", package(tmp_path, "v1"))
+    monkeypatch.setenv("DRIFTLINE_WATCH", '{"false_alarm_every": 1000}')
+    run("model", "route", "fare", "v1")
+    monkeypatch.setenv("DRIFTLINE_WATCH", '{"false_alarm_every": 2000}')
+    run("model", "route", "fare", "v1")
+    assert read_book(deployment)["fare"].watch.false_alarm_every == 1000
+    run("model", "route", "fare", "--renew-watch")
+    assert read_book(deployment)["fare"].watch.false_alarm_every == 2000
+
+
+def test_without_a_broker_the_registry_is_still_listed(deployment, tmp_path, monkeypatch):
+    run("model", "add", package(tmp_path, "v1"))
+    monkeypatch.setenv("DRIFTLINE_KAFKA__BOOTSTRAP", "127.0.0.1:1")
+    assert "v1" in run("model", "list")
+    assert "no Kafka at 127.0.0.1:1" in run("model", "route", "fare", "v1", code=1)
