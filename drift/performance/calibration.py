@@ -1,7 +1,6 @@
 """Calibration: how often a score of each cell comes true."""
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from drift.kernel import FIXED_ONE
 from drift.performance.label_sums import LABELLED, LABELS
@@ -22,6 +21,8 @@ def calibrate(sums: np.ndarray) -> np.ndarray:
     >>> calibrate(sums)
     array([0.1  , 0.175, 0.25 , 0.25 ])
     """
+    from scipy.optimize import isotonic_regression  # A third of a second to load.
+
     labelled = np.flatnonzero(sums[:, LABELLED])
     if not len(labelled):
         return np.full(len(sums), np.nan)

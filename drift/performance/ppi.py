@@ -2,7 +2,7 @@
 
 import msgspec
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 
 class Ppi(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ def ppi(
     corrections = labels - trust * predictions
     value = trust * unlabelled.mean() + corrections.mean()
     error = np.sqrt(trust**2 * unlabelled.var() / rest + corrections.var() / n)
-    reach = float(norm.ppf(0.5 + confidence / 2) * error)
+    reach = float(ndtri(0.5 + confidence / 2) * error)
     return Ppi(float(value), float(value) - reach, float(value) + reach, float(trust))
 
 

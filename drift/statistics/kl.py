@@ -1,9 +1,9 @@
 """Kullback-Leibler divergence."""
 
 import numpy as np
-from scipy.stats import entropy
+from scipy.special import rel_entr
 
-from drift.statistics.shares import Counts
+from drift.statistics.shares import Counts, shares
 
 
 def kl(reference: Counts, current: Counts, smoothing: float = 0.0) -> float:
@@ -12,4 +12,5 @@ def kl(reference: Counts, current: Counts, smoothing: float = 0.0) -> float:
     >>> round(kl([50, 50], [90, 10]), 4)
     0.3681
     """
-    return float(entropy(np.asarray(current, float) + smoothing, np.asarray(reference, float) + smoothing))
+    q, p = (shares(np.asarray(counts, np.float64) + smoothing) for counts in (current, reference))
+    return float(rel_entr(q, p).sum())

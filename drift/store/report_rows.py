@@ -33,8 +33,8 @@ def of_reports(reports: Sequence[Report]) -> Rows:
     ============  =====================  =============================================================
 
     A statistic that a column does not have has no row. ``n`` is the rows that a value is from: of a realised figure
-    those with a label, of a reference's figure 0, for they are not the window's. ``unit`` of an effect is the statistic that it is measured in
-    (ks or tvd), else empty.
+    those with a label, of a reference's figure 0, for they are not the window's. ``unit`` of an effect is the
+    statistic that it is measured in (ks or tvd), else empty.
     """
     rows = [row for report in reports for row in _rows(report)]
     names = rows[0] if rows else ()
