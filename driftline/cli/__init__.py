@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from driftline.cli import dashboards, model, produce, reference, replay, roles, settings, topics, tree
+from driftline.cli import backtest, dashboards, model, produce, reference, replay, roles, settings, topics, tree
 from driftline.lifeline import die_with_parent
 from driftline.settings import SettingsError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
 # The order of `driftline --help`: a heading, then what stands below it.
 _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Start here": {"demo": tree.demo},
-    "Your model": {"model": model.app, "reference": reference.app},
+    "Your model": {"model": model.app, "reference": reference.app, "backtest": backtest.backtest},
     "The system": {"up": tree.up, "down": tree.down, "status": tree.status},
     "What goes in, what was refused": {"produce": produce.produce},
     "The past": {"replay": replay.replay},

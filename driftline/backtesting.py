@@ -1,0 +1,115 @@
+"""A backtest over files: what is read, run, and written down."""
+
+import hashlib
+import shlex
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+import pyarrow as pa
+
+from drift import backtest, frames
+from drift.backtests import Backtest
+from drift.reference import Reference
+from drift.reports import tables
+from driftline import references
+from streams.records import Watch
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
+    """A backtest that was run. ``stream`` holds the rows in the order in which they were taken."""
+
+    reference: Reference
+    result: Backtest
+    stream: pa.Table
+    watch: Watch
+    facts: dict[str, str]
+
+    @property
+    def incidents(self) -> pd.DataFrame:
+        """See `drift.reports.tables.incidents`."""
+        return tables.incidents(self.result.alerts)
+
+    @property
+    def columns(self) -> pd.DataFrame:
+        """See `drift.reports.tables.columns`."""
+        return tables.columns(tables.ratios(self.reference, self.watch, self.result.reports))
+
+
+def run(
+    reference: Path,
+    stream: Path,
+    *,
+    labels: Path | None = None,
+    rows_per_window: int = 500,
+    window: str | None = None,
+    time: str | None = None,
+    watch: Watch,
+) -> Ran:
+    """Run a backtest over files.
+
+    Parameters
+    ----------
+    reference
+        A reference file or a package's folder. A package scores a stream that has no scores.
+    stream, labels, rows_per_window, window, time
+        See `drift.backtest`.
+    watch
+        Tolerances, budget, false alarms.
+    """
+    read = references.read(reference)
+    table = _scored(reference, read, frames.read(stream))
+    if time is not None:
+        frames.require(table, (time,), "the stream")
+        table = table.sort_by(time)  # So that the rows of a window lie together.
+    result = backtest(
+        read,
+        table,
+        labels=labels,
+        rows_per_window=rows_per_window,
+        false_alarm_every=watch.false_alarm_every,
+        window=window,
+        time=time,
+        watch=watch,
+    )
+    cut = {"window": window or "1min", "time": time} if time else {"rows per window": f"{rows_per_window:,}"}
+    facts = {
+        "reference": f"{reference}   {read.id}",
+        "stream": f"{stream}   sha256 {_sha256(stream)}",
+        **({"labels": f"{labels}   sha256 {_sha256(labels)}"} if labels else {}),
+        **cut,
+        "false alarm every": f"{watch.false_alarm_every:,.0f} windows",
+        "tolerances": ", ".join(f"{name} {value:g}" for name, value in watch.tolerances.items()),
+        "budget": ", ".join(f"{name} {value:g}" for name, value in watch.budget.items()),
+        "driftline": version("driftline"),
+        "command": _command(reference, stream, labels, cut, watch),
+    }
+    return Ran(reference=read, result=result, stream=table, watch=watch, facts=facts)
+
+
+def _scored(place: Path, reference: Reference, table: pa.Table) -> pa.Table:
+    """Let a package's model score rows that have no scores."""
+    said = [source for source in reference.sources[len(reference.schema) :] if source not in table.column_names]
+    if not said or not place.is_dir():
+        return table
+    from driftline.models import profile
+
+    names = reference.sources[len(reference.schema) :]
+    return profile.scored(profile.load(place), table, (names[0], names[1] if len(names) > 1 else "prediction"))
+
+
+def _command(reference: Path, stream: Path, labels: Path | None, cut: dict[str, Any], watch: Watch) -> str:
+    words = ["driftline", "backtest", "--reference", str(reference), "--stream", str(stream)]
+    words += ["--labels", str(labels)] if labels else []
+    if "time" in cut:
+        words += ["--window", cut["window"], "--time", cut["time"]]
+    else:
+        words += ["--rows-per-window", cut["rows per window"].replace(",", "")]
+    return shlex.join([*words, "--false-alarm-every", f"{watch.false_alarm_every:g}"])
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

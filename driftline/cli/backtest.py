@@ -1,0 +1,92 @@
+"""Backtests over files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from driftline.cli.options import AsJson, File, echo_json, load, progress
+
+if TYPE_CHECKING:
+    from driftline.backtesting import Ran
+
+_COLUMNS_SHOWN = 8
+
+
+def backtest(
+    reference: Annotated[Path, typer.Option(help="reference.arrow; or a package's folder, which scores the rows.")],
+    stream: Annotated[Path, typer.Option(help="Rows in the order in which they came, Parquet or CSV.")],
+    labels: Annotated[Path | None, typer.Option(help="Labels, with one column to join by.")] = None,
+    rows_per_window: Annotated[int, typer.Option(min=1, help="Rows of a window.")] = 500,
+    window: Annotated[str | None, typer.Option(help="Or its length, as in 1min or 1h; needs --time.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of event times.")] = None,
+    false_alarm_every: Annotated[float | None, typer.Option(min=1, help="Windows between false incidents.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write an HTML summary.")] = None,
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a table would have set off, had it been live."""
+    from driftline import compose
+    from driftline.backtesting import run
+
+    settings = load(file)
+    asked = {} if false_alarm_every is None else {"false_alarm_every": false_alarm_every}
+    progress(f"running {stream} against {reference}")
+    ran = run(
+        reference,
+        stream,
+        labels=labels,
+        rows_per_window=rows_per_window,
+        window=window,
+        time=time,
+        watch=compose.watch(settings, **asked),
+    )
+    if out is not None:
+        from drift.reports.summary import summary
+
+        title = f"Backtest of {stream.name} against {reference}"
+        said = summary(ran.reference, ran.result, ran.stream, watch=ran.watch, title=title, facts=ran.facts)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(said, "utf-8")
+    echo_json(_plain(ran)) if as_json else _say(ran)
+    if out is not None:
+        typer.echo(f"written: {out}", err=as_json)
+
+
+def _plain(ran: "Ran") -> dict[str, Any]:
+    def rows(frame: Any) -> list[dict[str, Any]]:
+        return [{k: None if v != v else v for k, v in row.items()} for row in frame.to_dict("records")]
+
+    return {
+        "rows": ran.stream.num_rows,
+        "windows": ran.result.reports["window"].nunique(),
+        "incidents": rows(ran.incidents),
+        "columns": rows(ran.columns),
+        "facts": ran.facts,
+    }
+
+
+def _say(ran: "Ran") -> None:
+    from drift.reports import tables
+
+    incidents, columns = ran.incidents, ran.columns
+    typer.echo(tables.sentence(ran.result, incidents, ran.stream.num_rows))
+    for row in incidents.to_dict("records"):
+        paged = "recorded" if row["paged"] is None else "paged"
+        state = "open" if row["closed"] is None else f"closed at {row['closed']}"
+        typer.echo(f"\n  {row['incident']}   {row['severity']}, {paged}, from window {row['opened']}, {state}")
+        typer.echo(f"    {row['text']}")
+    wide = max([6, *(len(name) for name in columns["column"])])
+    typer.echo(f"\n  {'column':<{wide}}  {'worst effect':>13} {'tolerance':>9} {'window':>20} {'drifted in':>11}")
+    for row in columns.head(_COLUMNS_SHOWN).to_dict("records"):
+        effect = f"{row['statistic'].upper()} {row['effect']:.3f}"
+        drifted = f"{row['windows_drifted']:,}"
+        typer.echo(
+            f"  {row['column']:<{wide}}  {effect:>13} {row['tolerance']:>9g} {row['window']!s:>20} {drifted:>11}"
+        )
+    if len(columns) > _COLUMNS_SHOWN:
+        typer.echo(f"  and {len(columns) - _COLUMNS_SHOWN} more columns")
+    figures = tables.performance(ran.result.performance, ran.reference.performance)
+    for row in figures.to_dict("records"):
+        said = ", ".join(f"{k} {row[k]:.3g}" for k in ("reference", "estimated", "realised") if row[k] == row[k])
+        typer.echo(f"  {row['metric']}: {said} (mean of the windows)")
