@@ -1,0 +1,100 @@
+"""A worker of ours, small: feed, offsets and outbox without Faust around them, for faults that need many processes.
+
+``python small_worker.py BOOTSTRAP PREFIX SLOT PROTOCOL [HANG_AT]`` copies requests to predictions, one for one,
+and logs its partitions. With HANG_AT it hangs within a settlement, before its commit, once it has copied so many.
+"""
+
+import queue
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from streams.block import Block
+from streams.cluster import Cluster
+from streams.feed import Feed, FeedLimits
+from streams.outbox import Aborted, Outbox
+from streams.stage import Effects, Publish
+from streams.turns import Turn
+
+
+class Copy:
+    """Each request is its own prediction; holds nothing."""
+
+    def __init__(self) -> None:
+        self.copied = 0
+
+    def fold(self, blocks: Sequence[Block]) -> list[Effects]:
+        self.copied += sum(len(block) for block in blocks)
+        return [Effects([Publish("predictions", v, partition=b.partition) for v in b.values]) for b in blocks]
+
+    def assign(self, *_: Any) -> None: ...
+    def revoke(self, *_: Any) -> None: ...
+    def idle(self, *_: Any) -> Effects: ...
+
+
+class Hanging(Outbox):
+    """Hangs where everything is sent and nothing committed."""
+
+    hang = False
+
+    def settle(self, *args: Any) -> None:
+        if self.hang:
+            real = self._producer
+
+            class Producer:
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(real, name)
+
+                def commit_transaction(self, *_: Any) -> None:
+                    real.flush()
+                    sys.stdout.write("open\n")
+                    sys.stdout.flush()
+                    time.sleep(600)
+
+            self._producer = Producer()
+        super().settle(*args)
+
+
+def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | None) -> None:
+    cluster = Cluster(
+        bootstrap=bootstrap,
+        prefix=prefix,
+        group_protocol=protocol,
+        session_timeout_ms=3_000,
+        transaction_timeout_ms=6_000 if hang_at else 2_000,
+    )
+    told: queue.Queue[Turn | None] = queue.Queue()
+    crashed: list[BaseException] = []
+
+    def crash(error: BaseException) -> None:
+        crashed.append(error)
+        told.put(None)
+
+    signal.signal(signal.SIGTERM, lambda *_: told.put(None))
+    step, outbox = Copy(), Hanging(cluster, f"score-{slot}")
+    limits = FeedLimits(rows_max=40)
+    options = {"heartbeat.interval.ms": 500} if protocol == "classic" else {}
+    feed = Feed(
+        cluster, "score", ["requests"], step, hand_over=told.put, crash=crash, limits=limits, consumer_options=options
+    )
+    feed.start()
+    while (turn := told.get()) is not None:
+        try:
+            if turn.epoch == feed.epoch:
+                effects = step.fold(turn.blocks)
+                outbox.hang = hang_at is not None and step.copied >= hang_at
+                outbox.settle(list(zip(turn.blocks, effects, strict=True)), [], turn.membership)
+        except Aborted:
+            feed.rewind()
+        finally:
+            feed.done()
+    feed.stop()
+    if crashed:
+        raise crashed[0]
+
+
+if __name__ == "__main__":
+    boot, before, number, kind, *more = sys.argv[1:]
+    main(boot, before, number, kind, int(more[0]) if more else None)
