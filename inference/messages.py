@@ -1,5 +1,7 @@
 """Scored rows as messages: one prediction a request, one or more observation blocks a batch."""
 
+from bisect import bisect_left
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -46,7 +48,7 @@ def predictions(scored: Scored, block: Block, now_ms: int | None) -> list[Publis
         scores = None if chances is None else dict(zip(said.classes, chances[n], strict=True))
         answer = Prediction(id_, scored.model, scored.version, ts, score, text, scored.role, scores)
         headers = headers_of(block.headers[at], block.times[at])
-        out.append(Publish("predictions", encoder.encode(answer), block.keys[at], block.partition, headers))
+        out.append(Publish("predictions", encoder.encode(answer), block.keys[at], block.partition, headers, at))
     return out
 
 
@@ -104,6 +106,7 @@ def _split(batch: pa.RecordBatch, scored: Scored, block: Block) -> list[Publish]
     )
     value = encode(head, batch)
     if len(value) <= MESSAGE_BYTES_MAX or batch.num_rows == 1:
-        return [Publish("observations", value, partition=block.partition)]
+        at = bisect_left(block.offsets, head.first)
+        return [Publish("observations", value, partition=block.partition, at=at)]
     half = batch.num_rows // 2
     return _split(batch.slice(0, half), scored, block) + _split(batch.slice(half), scored, block)

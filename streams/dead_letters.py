@@ -1,16 +1,48 @@
-"""Dead letters: a refused record is a record. It keeps its bytes, its key, its headers, its place and the reason."""
+"""Dead letters: a refused record is a record. It keeps its bytes, its key, its headers, its place and the reason.
+
+The letter of one row of a message of many keeps the whole message; ``field`` says which row it was. To redrive it is
+to send all rows again.
+
+Beside the letters their topic carries marks: a record without a value, on the letter's own partition, that says that
+the letter was sent again (`streams.redrive`). Whoever reads the topic passes over what `is_mark` calls one.
+"""
 
 import hashlib
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from streams.block import Block
-from streams.codec import Refusal
+from streams.codec import Reason, Refusal
 from streams.stage import Headers, Publish
+
+DEAD_LETTERS = "dead-letters"
+PREFIX = "driftline-"
 
 #: An oversize value is kept up to here, with the sha256 of the whole.
 KEPT_BYTES_MAX = 65_536
 KEPT_WHOLE_BYTES_MAX = 900_000
 
-PREFIX = "driftline-"
+#: Headers of a record that was sent again: the letter that it was, and how often it has been sent again by now.
+REDRIVEN_FROM = f"{PREFIX}redriven-from"
+REDRIVES = f"{PREFIX}redrives"
+_HISTORY = (REDRIVEN_FROM, REDRIVES)
+
+_MARK = f"{PREFIX}redriven"
+
+#: What each reason means to whoever sent the record, and what to do.
+IN_WORDS: dict[Reason, str] = {
+    "empty": "the record has no value; send a JSON object",
+    "oversize": "the record, or its answer, is larger than what travels; send less in one record",
+    "undecodable": "the bytes are no JSON; mend the producer's encoding",
+    "wrong_type": "a field has another type than the schema says; mend the producer, or the schema in model.toml",
+    "missing_field": "a required field is missing; send it, or make it optional in model.toml",
+    "unknown_model": "no route for the model that the record names; `driftline model list` shows what serves",
+    "impossible_timestamp": "the time is no time, or lies ahead of its arrival; mend the producer's clock or format",
+    "impossible_id": "the id is empty or too long; send another, or none",
+    "model_failed": "the model failed on this row and on no other; see the detail, mend the model, then redrive",
+    "unknown_prediction": "a label came for which there is no prediction; compare the ids of both sides",
+}
 
 
 def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -> Publish:
@@ -35,9 +67,157 @@ def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -
         "detail": refusal.detail[:2000],
         "attempts": attempts,
     }
-    if value is not None and len(value) > KEPT_WHOLE_BYTES_MAX:
-        said |= {"bytes": len(value), "sha256": hashlib.sha256(value).hexdigest()}
-        value = value[:KEPT_BYTES_MAX]
-    kept = [(name, v) for name, v in block.headers[refusal.at] or () if not name.startswith(PREFIX)]
+    own = block.headers[refusal.at] or ()
+    kept = [header for header in own if not _is_ours(header)]
+    kept += [(name, value[:200]) for name, value in own if name in _HISTORY]
     ours: Headers = [(PREFIX + name, str(v).encode()) for name, v in said.items()]
-    return Publish("dead-letters", value, key=block.keys[refusal.at], headers=[*kept, *ours])
+    letter = Publish(DEAD_LETTERS, value, key=block.keys[refusal.at], headers=[*kept, *ours])
+    return letter if value is None or len(value) <= KEPT_WHOLE_BYTES_MAX else _shortened(letter)
+
+
+def cut(letter: Publish) -> Publish:
+    """Make a dead letter that Kafka takes of one that it does not: the value's beginning, and no headers but ours.
+
+    >>> headers = [("big", b"y" * 1_000_000), ("driftline-stage", b"score")]
+    >>> short = cut(Publish("dead-letters", b"x" * 70_000, headers=headers))
+    >>> len(short.value), [name for name, _ in short.headers]
+    (65536, ['driftline-stage', 'driftline-bytes', 'driftline-sha256'])
+    """
+    ours = [header for header in letter.headers or () if _is_ours(header)]
+    key = None if letter.key is None else letter.key[:KEPT_BYTES_MAX]
+    return _shortened(msgspec.structs.replace(letter, headers=ours, key=key))
+
+
+def _shortened(letter: Publish) -> Publish:
+    """Keep the value's beginning, and say how long it was; once is enough."""
+    value = letter.value or b""
+    size: Headers = [
+        (f"{PREFIX}bytes", str(len(value)).encode()),
+        (f"{PREFIX}sha256", hashlib.sha256(value).hexdigest().encode()),
+    ]
+    known = {name for name, _ in letter.headers or ()}
+    more = [header for header in size if header[0] not in known]
+    return msgspec.structs.replace(letter, value=value[:KEPT_BYTES_MAX], headers=[*(letter.headers or ()), *more])
+
+
+def _is_ours(header: tuple[str, bytes]) -> bool:
+    return header[0].startswith(PREFIX)
+
+
+# --- read back --------------------------------------------------------------------------------------
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter as it lies on its topic.
+
+    Attributes
+    ----------
+    partition, offset, time_ms
+        Its own place, and when it was written.
+    topic, source_partition, source_offset
+        Where the record stood.
+    stage, reason, field, detail, attempts
+        Who refused it, why, and after how many tries.
+    redrives
+        How often the record had been sent again before this refusal.
+    size
+        Bytes of the record's value.
+    sha256
+        Of the whole value, where only its beginning was kept; else empty.
+    key, value, headers
+        The record's own.
+    """
+
+    partition: int
+    offset: int
+    time_ms: int
+    topic: str
+    source_partition: int
+    source_offset: int
+    stage: str
+    reason: str
+    field: str
+    detail: str
+    attempts: int
+    redrives: int
+    size: int
+    sha256: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def place(self) -> str:
+        """Where it lies: topic/partition/offset."""
+        return f"{DEAD_LETTERS}/{self.partition}/{self.offset}"
+
+    @property
+    def source(self) -> str:
+        """Where its record stood: topic/partition/offset."""
+        return f"{self.topic}/{self.source_partition}/{self.source_offset}"
+
+
+def letters(block: Block) -> Iterator[Letter]:
+    """Read the letters of a block; marks, and records that are none of ours, are passed over.
+
+    >>> block = Block.of("requests", 3, [b"{"], first=1041)
+    >>> sent = dead_letter(block, Refusal(0, "undecodable", "$", "cut"), "score")
+    >>> read = Block("dead-letters", 0, [17], [5], [sent.key], [sent.value], [sent.headers])
+    >>> [(letter.place, letter.source, letter.reason) for letter in letters(read)]
+    [('dead-letters/0/17', 'requests/3/1041', 'undecodable')]
+    """
+    for at, headers in enumerate(block.headers):
+        ours = {
+            name.removeprefix(PREFIX): value.decode("utf-8", "replace")
+            for name, value in filter(_is_ours, headers or ())
+        }
+        if "topic" not in ours:
+            continue
+        value = block.values[at]
+        yield Letter(
+            partition=block.partition,
+            offset=block.offsets[at],
+            time_ms=block.times[at],
+            topic=ours["topic"],
+            source_partition=int(ours["partition"]),
+            source_offset=int(ours["offset"]),
+            stage=ours.get("stage", ""),
+            reason=ours.get("reason", ""),
+            field=ours.get("field", ""),
+            detail=ours.get("detail", ""),
+            attempts=int(ours.get("attempts", 1)),
+            redrives=_redrives(ours.get("redrives", "")),
+            size=int(ours.get("bytes", len(value or b""))),
+            sha256=ours.get("sha256", ""),
+            key=block.keys[at],
+            value=value,
+            headers=[header for header in headers or () if not _is_ours(header)],
+        )
+
+
+def _redrives(text: str) -> int:
+    return int(text) if text.isdecimal() else 0  # it came with the record, and anybody may have written it
+
+
+# --- marks ------------------------------------------------------------------------------------------
+
+
+def mark(letter: Letter) -> Publish:
+    """Say beside a letter that it was sent again."""
+    return Publish(DEAD_LETTERS, None, partition=letter.partition, headers=[(_MARK, str(letter.offset).encode())])
+
+
+def is_mark(headers: Headers | None) -> bool:
+    """Whether a record of the letters' topic is a mark and no letter."""
+    return any(name == _MARK for name, _ in headers or ())
+
+
+def marked(blocks: Sequence[Block] | Iterator[Block]) -> set[tuple[int, int]]:
+    """Partition and offset of every letter that was sent again."""
+    return {
+        (block.partition, int(value))
+        for block in blocks
+        for headers in block.headers
+        for name, value in headers or ()
+        if name == _MARK
+    }

@@ -9,7 +9,7 @@ import confluent_kafka as ck
 from streams.block import Block
 from streams.cluster import Cluster
 from streams.codec import Refusal
-from streams.dead_letters import dead_letter
+from streams.dead_letters import DEAD_LETTERS, cut, dead_letter
 from streams.stage import Effects, Publish
 
 _BEGIN_S = 30.0
@@ -95,12 +95,9 @@ class Outbox:
             except ck.KafkaException as error:
                 if error.args[0].code() != ck.KafkaError.MSG_SIZE_TOO_LARGE or source is None:
                     raise
-                # It must not abort the settlement for ever: the message itself becomes a dead letter.
-                refusal = Refusal(0, "oversize", "$", f"an effect for {message.topic} of {_size(message)} bytes")
-                cut = Publish(message.topic, None, key=message.key, headers=message.headers)
-                letter = dead_letter(source[0:1], refusal, stage=message.topic)
-                message, source = (letter if message.topic != "dead-letters" else cut), None
-                name, more = self._cluster.topic("dead-letters"), {}
+                # It must not abort the settlement for ever: what it answers is a dead letter instead.
+                message, source = _too_large(message, source), None if message.topic == DEAD_LETTERS else source
+                name, more = self._cluster.topic(DEAD_LETTERS), {}
 
     def _roll_back(self, error: ck.KafkaException) -> None:
         why: ck.KafkaError = error.args[0]
@@ -116,5 +113,10 @@ class Outbox:
             self._producer.abort_transaction(2.0)
 
 
-def _size(message: Publish) -> int:
-    return len(message.value or b"") + len(message.key or b"")
+def _too_large(message: Publish, source: Block) -> Publish:
+    """What is published instead: the dead letter of the record, and of a dead letter its beginning."""
+    if message.topic == DEAD_LETTERS:
+        return cut(message)
+    size = len(message.value or b"") + len(message.key or b"")
+    refusal = Refusal(message.at or 0, "oversize", "$", f"an effect for {message.topic} of {size} bytes")
+    return dead_letter(source, refusal, stage=message.topic)

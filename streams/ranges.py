@@ -32,9 +32,12 @@ _patiently = retry(
 
 
 @_patiently
-def bounds(cluster: Cluster, topic: str) -> dict[int, tuple[int, int]]:
-    """First offset and end of every partition: last + 1, markers included, or where a transaction stands open."""
-    reader = cluster.reader()
+def bounds(cluster: Cluster, topic: str, settled: bool = True) -> dict[int, tuple[int, int]]:
+    """First offset and end of every partition: last + 1, markers included, or where a transaction stands open.
+
+    With ``settled`` false the end lies behind open transactions; `read` waits for them to close.
+    """
+    reader = cluster.reader(**{} if settled else {"isolation.level": "read_uncommitted"})
     try:
         found = reader.list_topics(cluster.topic(topic), timeout=_WAIT_S).topics[cluster.topic(topic)]
         if found.error:

@@ -18,7 +18,8 @@ class Publish(msgspec.Struct, frozen=True):
     """One message that should leave.
 
     ``topic`` is a name of `streams.topics` (no prefix). ``partition`` is set where the design wants the
-    source's number; else the key decides.
+    source's number; else the key decides. ``at`` is the record of the block that it answers, by its place in the
+    block, where it answers one: if the message is too large for Kafka, that record is the dead letter.
     """
 
     topic: str
@@ -26,6 +27,7 @@ class Publish(msgspec.Struct, frozen=True):
     key: bytes | None = None
     partition: int | None = None
     headers: Headers | None = None
+    at: int | None = None
 
 
 class Effects(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from drift.store.migrate import observations_table
 from streams.block import Block
-from streams.dead_letters import PREFIX
+from streams.dead_letters import PREFIX, is_mark
 from streams.observation import OWN, Head
 from streams.records import Alert, LabelSums, Order, Outcome, PartialCounts
 from streams.schema import Kind
@@ -117,20 +117,21 @@ def of_orders(orders: Sequence[Order]) -> Rows:
 
 
 def of_dead_letters(block: Block) -> Rows:
-    """A block of the dead letters' topic."""
-    said = [{name: value.decode("utf-8", "replace") for name, value in headers or ()} for headers in block.headers]
+    """A block of the dead letters' topic; marks of what was sent again are no letters."""
+    kept = [at for at, headers in enumerate(block.headers) if not is_mark(headers)]
+    said = [{name: value.decode("utf-8", "replace") for name, value in block.headers[at] or ()} for at in kept]
     words = ("topic", "stage", "reason", "field", "detail")
     numbers = ("partition", "offset", "attempts")
     columns: dict[str, Any] = {name: [letter.get(PREFIX + name, "") for letter in said] for name in words}
     columns |= {name: [int(letter.get(PREFIX + name) or -1) for letter in said] for name in numbers}
     for name in ("topic", "partition", "offset"):
         columns[f"source_{name}"] = columns.pop(name)
-    columns["ts"] = list(block.times)
+    columns["ts"] = [block.times[at] for at in kept]
     columns["bytes"] = [
-        int(letter.get(PREFIX + "bytes") or len(value or b"")) for letter, value in zip(said, block.values, strict=True)
+        int(letter.get(PREFIX + "bytes") or len(block.values[at] or b"")) for at, letter in zip(kept, said, strict=True)
     ]
-    columns["letter_partition"] = [block.partition] * len(block)
-    columns["letter_offset"] = list(block.offsets)
+    columns["letter_partition"] = [block.partition] * len(kept)
+    columns["letter_offset"] = [block.offsets[at] for at in kept]
     return Rows("dead_letters", columns)
 
 

@@ -6,6 +6,8 @@ import pytest
 from streams import ranges
 from streams.block import Block
 from streams.cluster import Cluster
+from streams.codec import Refusal
+from streams.dead_letters import KEPT_BYTES_MAX, dead_letter, letters
 from streams.outbox import Aborted, Fenced, Outbox
 from streams.stage import Effects, Publish
 
@@ -75,14 +77,32 @@ def test_a_younger_outbox_of_the_same_slot_fences_the_older(cluster, outbox, gro
     eventually(lambda: values(cluster, "predictions"), [b"alive"])
 
 
-def test_an_effect_too_large_for_kafka_becomes_a_dead_letter(cluster, outbox, group, eventually):
-    effects = Effects([Publish("predictions", b"x" * 1_100_000), Publish("predictions", b"small")])
+@pytest.mark.parametrize(("at", "value", "offset"), [(None, b"one", b"40"), (1, b"two", b"41")])
+def test_an_effect_too_large_for_kafka_becomes_the_dead_letter_of_what_it_answers(
+    cluster, outbox, group, eventually, at, value, offset
+):
+    effects = Effects([Publish("predictions", b"x" * 1_100_000, partition=1, at=at), Publish("predictions", b"small")])
     outbox.settle([(REQUESTS, effects)], [], group)
     eventually(lambda: values(cluster, "predictions"), [b"small"])
-    eventually(lambda: values(cluster, "dead-letters"), [b"one"])
+    eventually(lambda: values(cluster, "dead-letters"), [value])
     (letter,) = ranges.read_all(cluster, "dead-letters")
     said = dict(letter.headers[0])
     assert (said["driftline-reason"], said["driftline-stage"]) == (b"oversize", b"predictions")
-    assert (said["driftline-topic"], said["driftline-offset"]) == (b"requests", b"40")
+    assert (said["driftline-topic"], said["driftline-offset"]) == (b"requests", offset)
     assert b"1100000 bytes" in said["driftline-detail"]
     eventually(lambda: committed(cluster)[0], 42)
+
+
+def test_a_dead_letter_too_large_for_kafka_is_cut_and_settles(cluster, outbox, group, eventually):
+    headers = [("big", b"h" * 200_000)]
+    large = Block("requests", 0, [40], [7], [None], [b"x" * 900_000], [headers])
+    refused = dead_letter(large, Refusal(0, "wrong_type", "$", ""), "score")
+    answer = Publish("predictions", b"x" * 1_100_000, at=0)  # its letter is too large as well
+    outbox.settle([(large, Effects([refused, answer]))], [], group)
+    eventually(lambda: [len(value) for value in values(cluster, "dead-letters")], [KEPT_BYTES_MAX] * 2)
+    found = [letter for block in ranges.read_all(cluster, "dead-letters") for letter in letters(block)]
+    assert [(letter.source, letter.reason, letter.size) for letter in found] == [
+        ("requests/0/40", "wrong_type", 900_000),
+        ("requests/0/40", "oversize", 900_000),
+    ]
+    eventually(lambda: committed(cluster)[0], 41)

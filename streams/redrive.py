@@ -1,0 +1,168 @@
+"""Redrive: dead letters go back where they came from, each once, whatever is killed in between.
+
+A letter's bytes go to the partition where its record stood, with its key and headers, and in the same transaction a
+mark that names the letter goes to the letters' own partition. Why a letter is never sent twice:
+
+1. Whoever redrives opens the transactional id ``redrive`` first. That ends the predecessor's open transaction, and no
+   later one of its can commit: from here on nobody else writes marks.
+2. Then the marks are read, up to the partition's very end: not to where somebody's transaction stands open, but past
+   it, waiting until it closes. So every mark that was ever committed is seen.
+3. A letter without a mark is sent, and its mark with it, or neither is.
+4. Marks lie behind their letters on the same partition, and retention takes a partition's oldest records first: as
+   long as a letter is there, so is its mark. A topic of their own could not promise that.
+
+What is sent again is a new request: without an id of its own it has a new one, and without a time it is of now.
+"""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from streams import ranges
+from streams.cluster import Cluster
+from streams.dead_letters import DEAD_LETTERS, REDRIVEN_FROM, REDRIVES, Letter, letters, mark, marked
+from streams.outbox import Aborted, Fenced, Outbox
+from streams.replay import Stretch, stretch
+from streams.stage import Publish
+
+#: What one transaction sends at the most; it must end well before its time-out.
+LETTERS_MAX = 500
+BYTES_MAX = 4_000_000
+
+
+class RedriveError(RuntimeError):
+    """Letters could not be sent; the text says what was, and that running it again is safe."""
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters are meant: those for which all holds that is given.
+
+    ``topic`` is the one that their records came from; ``start`` and ``end`` are Kafka times or offsets of the letters
+    as `streams.replay.moment` reads them, the end excluded.
+    """
+
+    reason: str | None = None
+    topic: str | None = None
+    stage: str | None = None
+    start: str | None = None
+    end: str | None = None
+
+    def __call__(self, letter: Letter) -> bool:
+        """Whether a letter's reason, topic and stage are those that are meant."""
+        wanted = ((self.reason, letter.reason), (self.topic, letter.topic), (self.stage, letter.stage))
+        return all(asked is None or asked == said for asked, said in wanted)
+
+
+class Found:
+    """The letters that a filter means, as they lie now, and which of them were sent again.
+
+    Parameters
+    ----------
+    cluster
+        Where they lie.
+    which
+        The filter.
+    now_ms
+        What its relative times count from.
+    """
+
+    def __init__(self, cluster: Cluster, which: Filter, now_ms: int) -> None:
+        whole = ranges.bounds(cluster, DEAD_LETTERS, settled=False)
+        self._cluster = cluster
+        self._which = which
+        self._stretch = stretch(cluster, DEAD_LETTERS, whole, which.start, which.end, now_ms)
+        behind: Stretch = {p: (start, whole[p][1]) for p, (start, _) in self._stretch.items()}
+        self._marked = marked(
+            block for p, (start, end) in behind.items() for block in ranges.read(cluster, DEAD_LETTERS, p, start, end)
+        )
+
+    def __iter__(self) -> Iterator[Letter]:
+        for partition, (start, end) in self._stretch.items():
+            for block in ranges.read(self._cluster, DEAD_LETTERS, partition, start, end):
+                yield from filter(self._which, letters(block))
+
+    def sent_again(self, letter: Letter) -> bool:
+        """Whether a letter was redriven before."""
+        return (letter.partition, letter.offset) in self._marked
+
+
+class Redriven(msgspec.Struct, kw_only=True):
+    """What a redrive did: letters sent, those that had been sent before, and the places of those that cannot be,
+    because only their beginning was kept.
+    """
+
+    sent: int = 0
+    before: int = 0
+    cut: list[str] = []
+
+
+def redrive(
+    cluster: Cluster,
+    which: Filter,
+    now_ms: int,
+    dry_run: bool = False,
+    told: Callable[[int], None] = lambda sent: None,
+    letters_max: int = LETTERS_MAX,
+) -> Redriven:
+    """Send the letters that a filter means back to where they came from, each once.
+
+    Parameters
+    ----------
+    dry_run
+        Send nothing; say what would be.
+    told
+        Told after every transaction how many letters have been sent.
+    letters_max
+        Letters of one transaction at the most.
+
+    Raises
+    ------
+    RedriveError
+        The broker refused, or another redrive has begun meanwhile.
+    """
+    done = Redriven()
+    outbox = None if dry_run else Outbox(cluster, "redrive")  # before the marks are read: see the module's proof
+    try:
+        found = Found(cluster, which, now_ms)
+        for batch in _batches(_due(found, done), letters_max):
+            if outbox is not None:
+                outbox.settle([], [message for letter in batch for message in (_again(letter), mark(letter))], None)
+            done.sent += len(batch)
+            told(done.sent)
+    except (Aborted, Fenced) as error:
+        raise RedriveError(
+            f"{error}; {done.sent} letters were sent: run the same again, none of them is sent twice"
+        ) from error
+    finally:
+        if outbox is not None:
+            outbox.close()
+    return done
+
+
+def _due(found: Found, done: Redriven) -> Iterator[Letter]:
+    for letter in found:
+        if found.sent_again(letter):
+            done.before += 1
+        elif letter.sha256:
+            done.cut.append(letter.place)
+        else:
+            yield letter
+
+
+def _again(letter: Letter) -> Publish:
+    """The record as it was, with word of where it has been."""
+    history = [(REDRIVEN_FROM, letter.place.encode()), (REDRIVES, str(letter.redrives + 1).encode())]
+    return Publish(letter.topic, letter.value, letter.key, letter.source_partition, [*letter.headers, *history])
+
+
+def _batches(due: Iterator[Letter], letters_max: int) -> Iterator[list[Letter]]:
+    batch: list[Letter] = []
+    size = 0
+    for letter in due:
+        batch.append(letter)
+        size += letter.size
+        if len(batch) >= letters_max or size >= BYTES_MAX:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
