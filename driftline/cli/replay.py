@@ -1,9 +1,12 @@
 """The time machine on the command line."""
 
+import logging
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from driftline.cli.options import AsJson, echo_json, load
@@ -31,6 +34,7 @@ def replay(
     from driftline.replay.change import Change, watch_of
     from inference import Registry
 
+    _be_quiet()
     settings = load()
     change = Change(model, watch_of(watch) if watch else {}, str(watch) if watch else None)
     registry, score = Registry(settings.registry), settings.score
@@ -49,6 +53,14 @@ def replay(
     else:
         typer.echo("\n".join(words.lines(result)))
     raise typer.Exit(1 if fail and result.differs else 0)
+
+
+def _be_quiet() -> None:
+    """What the stages say of their day is no result: warnings alone, and on stderr."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _bar() -> Any:

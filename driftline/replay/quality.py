@@ -7,7 +7,6 @@ side by side.
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 from drift.performance.intervals import normal
 from driftline.replay.comparing import Row
@@ -67,6 +66,8 @@ def _auc(model: str, scores: np.ndarray, positive: np.ndarray) -> Metric:
 
     DeLong, DeLong and Clarke-Pearson (1988), by midranks as Sun and Xu (2014) compute it.
     """
+    from scipy.stats import rankdata  # a second to import, and often there is no label
+
     ups, downs = int(positive.sum()), int((~positive).sum())
     whole = rankdata(scores, axis=1)
     beaten = (whole[:, positive] - rankdata(scores[:, positive], axis=1)) / downs  # by each positive

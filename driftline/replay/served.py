@@ -61,13 +61,10 @@ def observed(cluster: Cluster, partition: int, start: int, end: int) -> list[Obs
         begin = max(low, first_where(cluster, "observations", partition, lambda v: _head(v).last >= start) - _BESIDE)
     found, beyond = [], 0
     for block in ranges.read(cluster, "observations", partition, begin, high, rows_max=500):
-        for value, time in zip(block.values, block.times, strict=True):
-            head = _head(value)
-            if head.topic != "requests":
-                continue
-            beyond += head.first >= end
-            if head.first < end and head.last >= start:
-                found.append(Observed.read(value or b"", time))
+        for one in map(Observed.read, (value or b"" for value in block.values), block.times):
+            if one.head.topic == "requests":
+                beyond += one.head.first >= end
+                found += [one] if one.head.first < end and one.head.last >= start else []
         if beyond > _BESIDE:
             break
     return found

@@ -90,7 +90,7 @@ def _drift(result: Replay) -> Iterator[str]:
     if windows.served or windows.replayed:
         yield f"reports      {windows.served:,} served, {windows.replayed:,} replayed, {windows.equal:,} {what}"
     if drift.incidents:
-        yield f"incidents    {'served':<52}replayed"
+        yield f"incidents    {'served':<56}replayed"
     for pair in drift.incidents:
         yield from _pair(pair)
 
@@ -101,11 +101,11 @@ def _pair(pair: Pair) -> Iterator[str]:
         right = ["the same"]
     for n in range(max(len(left), len(right))):
         one, other = (side[n] if n < len(side) else "-" if n == 0 else "" for side in (left, right))
-        yield f"             {one:<52}{other}".rstrip()
+        yield f"             {one:<56}{other}".rstrip()
 
 
 def _incident(one: Incident) -> Iterator[str]:
-    columns = ", ".join(one.columns[:4]) + (f" and {len(one.columns) - 4} more" if len(one.columns) > 4 else "")
+    columns = ", ".join(one.columns[:3]) + (f", {len(one.columns) - 3} more" if len(one.columns) > 3 else "")
     yield f"{one.id}  {one.severity} {one.kind}: {columns}"
     yield f"  since {rfc3339(one.change_point)}, told {rfc3339(one.opened)}"
     yield f"  paged {rfc3339(one.paged)}" if one.paged is not None else "  not paged"
