@@ -162,20 +162,29 @@ def _model_field(value: bytes) -> str | None:
     return named.model
 
 
+class _Decoders(msgspec.Struct, frozen=True):
+    """``either`` takes both forms, features in an object of their own or at the top level, in one pass; ``nested`` the
+    first alone, and leaves the top level alone.
+    """
+
+    either: msgspec.json.Decoder[Any]
+    nested: msgspec.json.Decoder[Any]
+
+
 @lru_cache(maxsize=256)
-def _decoder(schema: FeatureSchema) -> msgspec.json.Decoder[Any]:
-    """Build one Struct that takes both forms: features in an object of their own, or at the top level."""
+def _decoders(schema: FeatureSchema) -> _Decoders:
     fields = [(f"f{j}", *_field(feature)) for j, feature in enumerate(schema.features)]
     rename = {f"f{j}": feature.name for j, feature in enumerate(schema.features)}
-    nested = msgspec.defstruct("Features", fields, rename=rename, kw_only=True)
+    features = msgspec.defstruct("Features", fields, rename=rename, kw_only=True)
     flat = [(name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind, *_ in fields]
     own = [
         ("id", str | int | None, None),
         ("ts", int | float | str | None, None),
         ("model", str | None, None),
-        ("features", nested | msgspec.UnsetType, msgspec.UNSET),
+        ("features", features | msgspec.UnsetType, msgspec.UNSET),
     ]
-    return msgspec.json.Decoder(msgspec.defstruct("Request", [*own, *flat], rename=rename))
+    either = msgspec.defstruct("Request", [*own, *flat], rename=rename)
+    return _Decoders(msgspec.json.Decoder(either), msgspec.json.Decoder(msgspec.defstruct("Nested", own)))
 
 
 def _field(feature: Feature) -> tuple[Any, ...]:
@@ -201,8 +210,23 @@ def _said(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
         raise _Refused("undecodable", "$", str(error)) from None
 
 
+class _Form(msgspec.Struct):
+    features: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_FORM = msgspec.json.Decoder(_Form)
+
+
 def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
-    request = _said(_decoder(schema), value)
+    decoders = _decoders(schema)
+    try:
+        request = _said(decoders.either, value)
+    except _Refused:
+        # What stands at the top level is nobody's business where features lie in their own object; asked only of
+        # what fails, because one pass for both forms is what makes reading quick.
+        if _said(_FORM, value).features is msgspec.UNSET:
+            raise
+        request = _said(decoders.nested, value)
     if request.features is not msgspec.UNSET:
         return request, msgspec.structs.astuple(request.features)
     features = msgspec.structs.astuple(request)[4:]

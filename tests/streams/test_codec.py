@@ -99,6 +99,16 @@ def test_nested_and_flat_are_the_same_request():
     assert nested.ts.tolist() == flat.ts.tolist() == [ARRIVED_MS]
 
 
+@pytest.mark.parametrize("stray", [b'"x"', b"null", b"[1]", b'{"age": "x"}'])
+def test_beside_an_object_of_features_the_top_level_is_left_alone(stray):
+    rows = one_row(b'{"id": "a", "age": %s, "features": {"age": 41}}' % stray)
+    assert (rows.ids, rows.matrix[0, 1]) == (["a"], 41.0)
+    _, refused = decode(b'{"age": %s, "features": {"age": "y"}}' % stray)
+    assert [(r.reason, r.field) for r in refused] == [("wrong_type", "$.features.age")]
+    _, refused = decode(b'{"age": %s, "features": {"age": 41}, "ts": []}' % stray)
+    assert [(r.reason, r.field) for r in refused] == [("wrong_type", "$.ts")]
+
+
 @pytest.mark.parametrize("value", [b'{"age": 41}', b'{"age": 41, "tenure": null, "city": null, "member": null}'])
 def test_absent_and_null_are_missing(value):
     tenure, age, city, member = one_row(value).matrix[0].tolist()
