@@ -10,7 +10,19 @@ from collections.abc import Callable
 
 import typer
 
-from driftline.cli import backtest, dashboards, model, produce, reference, replay, roles, settings, topics, tree
+from driftline.cli import (
+    backtest,
+    dashboards,
+    dead_letters,
+    model,
+    produce,
+    reference,
+    replay,
+    roles,
+    settings,
+    topics,
+    tree,
+)
 from driftline.lifeline import die_with_parent
 from driftline.settings import SettingsError
 
@@ -29,7 +41,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Start here": {"demo": tree.demo},
     "Your model": {"model": model.app, "reference": reference.app, "backtest": backtest.backtest},
     "The system": {"up": tree.up, "down": tree.down, "status": tree.status},
-    "What goes in, what was refused": {"produce": produce.produce},
+    "What goes in, what was refused": {"produce": produce.produce, "dead-letters": dead_letters.app},
     "The past": {"replay": replay.replay},
     "Settings and set-up": {"settings": settings.app, "topics": topics.app, "dashboards": dashboards.app},
     "One role in the foreground": {

@@ -1,0 +1,60 @@
+"""The dead letters' commands over a real broker."""
+
+import pytest
+
+from driftline.dead_letters import LetterError, find, full, listing, table
+from streams.block import Block
+from streams.cluster import Cluster
+from streams.codec import Refusal
+from streams.dead_letters import dead_letter
+from streams.outbox import Outbox
+from streams.provision import Layout, create
+from streams.redrive import Filter, Found, redrive
+
+RECORDS = [b'{"age": "n/a"}', b"age\xff=41", b'{"age": "?"}', b"x" * 1_000_000]
+REASONS = ["wrong_type", "undecodable", "wrong_type", "oversize"]
+
+
+@pytest.fixture
+def cluster(kafka: str, topic_prefix: str) -> Cluster:
+    cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
+    create(cluster, Layout(requests=2))
+    block = Block.of("requests", 1, RECORDS, first=1041)
+    outbox = Outbox(cluster, "refuser")
+    refusals = [Refusal(at, reason, "$.age", "why") for at, reason in enumerate(REASONS)]
+    outbox.settle([], [dead_letter(block, refusal, "score") for refusal in refusals], None)
+    outbox.close()
+    return cluster
+
+
+def test_a_listing_counts_by_reason_and_keeps_the_newest(cluster):
+    redrive(cluster, Filter(start="0:2", reason="wrong_type"), 0)
+    found = listing(Found(cluster, Filter(), 0), limit=2)
+    assert [(g.reason, g.letters, g.again) for g in found.groups] == [
+        ("wrong_type", 2, 1),
+        ("undecodable", 1, 0),
+        ("oversize", 1, 0),
+    ]
+    assert [(one.source, one.again) for one in found.letters] == [("requests/1/1043", True), ("requests/1/1044", False)]
+    said = "\n".join(table(found))
+    assert "dead-letters/0/3" in said and "redrive --reason oversize" in said
+
+
+@pytest.mark.parametrize("place", ["dead-letters/0/1", "0/1", "requests/1/1042"])
+def test_a_letter_is_found_by_its_place_and_by_its_records(cluster, place):
+    for spelled in (place, cluster.prefix + place if place.count("/") == 2 else place):
+        letter, again = find(cluster, spelled, 0)
+        assert (letter.place, again) == ("dead-letters/0/1", False)
+        said = "\n".join(full(letter, again))
+        assert "no JSON" in said and "61 67 65 ff" in said
+
+
+@pytest.mark.parametrize("place", ["0/99", "7/0", "requests/1/1", "requests", "a/b/c/0/1", "0/x"])
+def test_a_place_without_a_letter_is_refused(cluster, place):
+    with pytest.raises(LetterError, match="no dead letter at|is no place"):
+        find(cluster, place, 0)
+
+
+def test_what_was_cut_says_so(cluster):
+    letter, _ = find(cluster, "0/3", 0)
+    assert "cannot be redriven" in "\n".join(full(letter, False))
