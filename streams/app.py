@@ -1,8 +1,8 @@
 """The Faust app of one role: it supervises the agents, follows `models`, and answers over HTTP on loopback."""
 
 import logging
-import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -29,9 +29,13 @@ class Role:
         ``worker`` and ``0``, say: what names this process in groups and logs.
     port
         For ``/livez``, ``/readyz``, ``/startupz``, ``/metrics`` and ``/status``, on ``host``.
+    folder
+        Where Faust may keep files; it keeps none that matter.
     """
 
-    def __init__(self, cluster: Cluster, name: str, slot: str, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, cluster: Cluster, name: str, slot: str, port: int, host: str = "127.0.0.1", *, folder: Path
+    ) -> None:
         self.cluster = cluster
         self.name = name
         self.slot = slot
@@ -46,7 +50,7 @@ class Role:
             consumer_auto_offset_reset="earliest",
             topic_disable_leader=True,
             store="memory://",
-            datadir=tempfile.mkdtemp(prefix="driftline-"),
+            datadir=folder,
             web_bind=host,
             web_host=host,
             web_port=port,

@@ -23,6 +23,7 @@ from streams.records import Route
 from streams.routes import announce
 
 _QUIET_S = 20.0
+_REPLAY = "driftline replay --from {}"
 _HEAD = "      rows    rate       p99   worst column           evidence   labels"
 
 
@@ -38,6 +39,10 @@ def run(*, rows_per_s: int = 5_000, rows: int | None = None, broken_every: int =
             summary = _stream(system, people, rows_per_s)
             if keep:
                 _keep(system)
+            else:
+                typer.echo(
+                    f"  next:  driftline demo --keep    leaves it running: then {_REPLAY.format('-1m')}, or the page"
+                )
     return summary
 
 
@@ -127,7 +132,13 @@ def _lag(system: System) -> int:
 
 def _keep(system: System) -> None:
     """Leave it running; other commands find it by its settings file."""
-    typer.echo(f"running until Ctrl-C; in another terminal:  export DRIFTLINE_SETTINGS={system.settings_file}")
+    typer.echo(
+        f"  next:  {system.status()['page']}\n"
+        f"         export DRIFTLINE_SETTINGS={system.settings_file}    then, in that terminal:\n"
+        f"         {_REPLAY.format('-1m')}    runs the last minute again: what would differ?\n"
+        "         driftline incidents list    model list    status\n"
+        "running until Ctrl-C ..."
+    )
     with suppress(KeyboardInterrupt):
         while True:
             system.tree.look()

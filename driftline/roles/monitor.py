@@ -33,7 +33,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     def watch(model: str) -> Watch:
         return book[model].watch if model in book.routes else default
 
-    role = Role(cluster, "monitor", slot, port, settings.roles.host)
+    role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
     role.follow_models(book, lambda route: None)
     starts = Starts(accept_gap=settings.kafka.accept_gap)
     role.shell(

@@ -26,7 +26,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         step = IntentStep(
             cluster, sink.write, CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
         )
-        role = Role(cluster, "store", slot, port, settings.roles.host)
+        role = Role(cluster, "store", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
         role.follow_models(RouteBook(), lambda route: None)
         role.shell(
             "sink",

@@ -27,7 +27,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code or registry.local)
     )
     book = read_book(cluster)
-    role = Role(cluster, "worker", slot, port, settings.roles.host)
+    role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
 
     def follow(route: Route) -> None:
         try:

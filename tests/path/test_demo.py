@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,28 +33,57 @@ def test_every_request_has_one_outcome_though_the_worker_is_killed(demo: "subpro
     """kill -9 of the worker in the middle: it is started again, nothing is lost or doubled, nothing left behind."""
     assert demo.stdout is not None
     lines: list[str] = []
-    killed: list[int] = []
+    home: Path | None = None
     for line in demo.stdout:
         lines.append(line)
-        if PROGRESS.match(line) and not killed:
-            (worker,) = [p for p in psutil.Process(demo.pid).children() if "worker" in p.cmdline()]
-            worker.kill()
-            killed.append(worker.pid)
+        if PROGRESS.match(line) and not home:
+            home = _home(demo)
+            _roles(demo)["worker"].kill()
     assert demo.wait(30) == 0, "".join(lines)
-    assert killed, "the stream was over before the worker could be killed"
+    assert home, "the stream was over before the worker could be killed"
     summary = json.loads(lines[-1])
     assert summary["lost"] == summary["doubled"] == 0
     assert summary["predictions"] == summary["stored"] == 12_000 - 120
     assert sum(summary["broken"].values()) == 120
     assert summary["dead_letters"] == summary["broken"]
-    assert _left_behind() == []
+    assert summary["labels"] == summary["outcomes"] > 9_000
+    assert _left_behind(home) == []
 
 
-def _left_behind() -> list[str]:
-    left = []
+def test_ctrl_c_leaves_nothing_behind(demo: "subprocess.Popen[str]") -> None:
+    """SIGINT in the middle of the stream: no process, no folder, no port stays."""
+    assert demo.stdout is not None
+    ports: list[int] = []
+    for line in demo.stdout:
+        ports += [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
+        if PROGRESS.match(line):
+            home = _home(demo)
+            demo.send_signal(signal.SIGINT)
+            break
+    demo.stdout.read()
+    assert demo.wait(60) != 0
+    assert len(ports) == 3  # broker, store, page
+    assert _left_behind(home) == []
+    assert all(_is_free(port) for port in ports)
+
+
+def _roles(demo: "subprocess.Popen[str]") -> dict[str, psutil.Process]:
+    return {p.cmdline()[3]: p for p in psutil.Process(demo.pid).children() if "driftline" in p.cmdline()}
+
+
+def _home(demo: "subprocess.Popen[str]") -> Path:
+    return Path(_roles(demo)["worker"].environ()["DRIFTLINE_SETTINGS"]).parent
+
+
+def _left_behind(home: Path) -> list[str]:
+    left = [str(home)] if home.exists() else []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            file = process.environ().get("DRIFTLINE_SETTINGS", "")
-            if Path(file).parent.name.startswith("driftline-demo-"):
+            if process.environ().get("DRIFTLINE_SETTINGS", "").startswith(str(home)):
                 left.append(" ".join(process.cmdline()))
     return left
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
