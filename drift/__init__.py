@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from drift.cells import Cells as Cells
     from drift.comparison import compare as compare
     from drift.count import count_rows as count_rows
+    from drift.loading import load as load
     from drift.reference import Reference as Reference
 
 #: Public names and where they live; each is loaded when it is first asked for.
@@ -38,9 +39,10 @@ _PUBLIC = {
     "backtest": "drift.backtests",
     "compare": "drift.comparison",
     "count_rows": "drift.count",
+    "load": "drift.loading",
 }
 
-__all__ = ["Cells", "Reference", "backtest", "compare", "count_rows"]
+__all__ = ["Cells", "Reference", "backtest", "compare", "count_rows", "load"]
 
 
 def __getattr__(name: str) -> Any:

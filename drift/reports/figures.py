@@ -42,6 +42,8 @@ def drift_map(reports: pd.DataFrame, order: list[str], incidents: pd.DataFrame) 
             "ticktext": ["0", "1", "2", "3+"],
         },
     )
+    if pd.api.types.is_integer_dtype(grid.columns.dtype):
+        figure.update_xaxes(title={"text": "window", "standoff": 4})
     for row in incidents.to_dict("records"):
         colour = CRITICAL if row["severity"] == "critical" else WATCH
         figure.add_vline(x=row["opened"], line={"color": colour, "width": 1.5, "dash": "dot"})
@@ -83,7 +85,7 @@ def metric_over_time(figures: pd.DataFrame, metric: str, reference: float | None
     rows = figures[figures["metric"] == metric].astype(
         {"estimated": float, "realised": float, "low": float, "high": float}
     )
-    figure = _figure(190)
+    figure = _figure(170)
     if rows["low"].notna().any():
         band = rows[rows["low"].notna()]
         figure.add_scatter(x=band["window"], y=band["high"], mode="lines", line={"width": 0}, showlegend=False)
@@ -94,8 +96,9 @@ def metric_over_time(figures: pd.DataFrame, metric: str, reference: float | None
             line = {"color": colour, "width": 2, "dash": dash}
             figure.add_scatter(x=rows["window"], y=rows[what], name=what, mode="lines", line=line)
     if reference is not None:
-        figure.add_hline(y=reference, line={"color": REFERENCE, "width": 1.5})
-    return figure
+        line = {"color": REFERENCE, "width": 1.5}
+        figure.add_scatter(x=rows["window"], y=[reference] * len(rows), name="reference", mode="lines", line=line)
+    return figure.update_layout(showlegend=True)
 
 
 def html(figure: go.Figure, *, first: bool) -> str:

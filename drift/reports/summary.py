@@ -28,12 +28,13 @@ h3 { font-size: 13px; font-weight: 600; margin: 0; }
 table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; }
 th { text-align: left; color: #57606A; font-weight: 500; } td { vertical-align: top; }
 th, td { padding: 4px 10px 4px 0; border-bottom: 1px solid #E8EAED; }
-td.n, th.n { text-align: right; } td code { font-size: 11px; overflow-wrap: anywhere; }
+td.n, th.n { text-align: right; }
+td:not(:last-child) { white-space: nowrap; } td code { font-size: 11px; overflow-wrap: anywhere; }
 .three { display: flex; flex-wrap: wrap; gap: 11px; } .three figure { width: 226px; } figure { margin: 0; }
 .page { color: #D55E00; font-weight: 600; }
 section { break-inside: avoid; }
 @page { size: A4; margin: 14mm 12mm; }
-@media print { body { margin: 0 auto; padding: 0; } .turn { break-before: page; } }
+@media print { body { margin: 0 auto; padding: 0; zoom: 0.86; } .turn { break-before: page; } }
 """
 
 
@@ -71,14 +72,14 @@ def summary(
         _section(
             "What moved, and when",
             figures.html(figures.drift_map(reports, list(moved["column"]), found), first=True),
-            "Effect in tolerances by window, the most moved column on top. Grey: within the tolerance, or too few rows to "
-            "say. Dotted: an incident opens.",
+            "Effect in tolerances by window, the most moved column on top. Grey: within the tolerance, or too few rows "
+            "to say. Dotted: an incident opens.",
         ),
         _section("Incidents", _incidents(found)),
         _section(
             f"The {_DRAWN} columns that moved most",
-            f'<div class="three">{"".join(_drawn(reference, reports, row, stream) for row in _worst(moved))}</div>',
-            "Blue: the reference. Orange: the stream, in the windows that have drifted, else all of it.",
+            f'<div class="three">{"".join(_drawn(reference, row, stream) for row in _worst(moved))}</div>',
+            "Blue: the reference. Orange: the stream, in the window in which the column was furthest off.",
             turn=True,
         ),
     ]
@@ -101,14 +102,14 @@ def _section(title: str, body: str, caption: str = "", *, turn: bool = False) ->
 def _incidents(found: pd.DataFrame) -> str:
     if found.empty:
         return '<p class="small">None.</p>'
-    head = "<tr><th>incident<th>opened<th>changed<th>paged<th>closed<th>columns and what was said</tr>"
+    head = "<tr><th>incident<th>opened<th>changed at<th>paged<th>closed<th>columns and what was said</tr>"
     rows = []
     for row in found.head(_LISTED_MAX).to_dict("records"):
         paged = f'<span class="page">{_when(row["paged"])}</span>' if _there(row["paged"]) else "no"
         said = f"<b>{escape(', '.join(row['columns'][:8]))}</b><br>{escape(row['text'])}"
         closed = _when(row["closed"]) if _there(row["closed"]) else "open"
         rows.append(
-            f"<tr><td>{escape(row['incident'])}<br>{row['severity']}<td>{_when(row['opened'])}<td>{_when(row['changed'])}"
+            f"<tr><td>{escape(row['incident'])}<br>{row['severity']}<td>{_when(row['opened'])}<td>{_place(row['changed'])}"
             f"<td>{paged}<td>{closed}<td>{said}</tr>"
         )
     left = len(found) - _LISTED_MAX
@@ -120,25 +121,16 @@ def _worst(moved: pd.DataFrame) -> list[dict[Any, Any]]:
     return moved.head(_DRAWN).to_dict("records")
 
 
-def _drawn(reference: Reference, reports: pd.DataFrame, row: dict[Any, Any], stream: pa.Table) -> str:
+def _drawn(reference: Reference, row: dict[Any, Any], stream: pa.Table) -> str:
     from drift.reports import figures
 
     name = row["column"]
-    counts = reference.of(name, count_rows(reference, reference.align(_rows(reports, name, stream))))
+    rows = stream.slice(row["first_row"], row["last_row"] - row["first_row"] + 1)
+    counts = reference.of(name, count_rows(reference, reference.align(rows)))
     figure = figures.html(figures.before_and_now(reference, name, counts), first=False)
-    size = f"{row['statistic'].upper()} {row['effect']:.3f} at its worst, tolerance {row['tolerance']:g}"
+    size = f"{row['statistic'].upper()} {row['effect']:.3f}, tolerance {row['tolerance']:g}"
     when = f"window {_when(row['window'])}; drifted in {row['windows_drifted']:,} windows"
     return f"<figure><h3>{escape(name)}</h3>{figure}<figcaption>{size}<br>{when}</figcaption></figure>"
-
-
-def _rows(reports: pd.DataFrame, name: str, stream: pa.Table) -> pa.Table:
-    """Rows of the windows in which a column has drifted; all rows where it has in none."""
-    own = reports[(reports["column"] == name) & reports["drifted"].astype(bool)]
-    if own.empty:
-        return stream
-    return pa.concat_tables(
-        [stream.slice(a, b - a + 1) for a, b in zip(own["first_row"], own["last_row"], strict=True)]
-    )
 
 
 def _performance(reference: Reference, told: pd.DataFrame) -> str:
@@ -172,6 +164,10 @@ def _when(value: Any) -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M}"
     return f"{int(value):,}"
+
+
+def _place(value: Any) -> str:
+    return _when(value) if isinstance(value, pd.Timestamp) else f"row {_when(value)}"
 
 
 def _number(value: float) -> str:

@@ -13,7 +13,19 @@ from streams.records import Watch
 
 _SEVERITIES = ("watch", "warning", "critical")
 INCIDENTS = ["incident", "kind", "severity", "opened", "changed", "paged", "closed", "columns", "text"]
-COLUMNS = ["column", "statistic", "effect", "tolerance", "ratio", "window", "first_row", "windows_drifted", "psi", "w1"]
+COLUMNS = [
+    "column",
+    "statistic",
+    "effect",
+    "tolerance",
+    "ratio",
+    "window",
+    "first_row",
+    "last_row",
+    "windows_drifted",
+    "psi",
+    "w1",
+]
 
 
 def ratios(reference: Reference, watch: Watch, reports: pd.DataFrame) -> pd.DataFrame:
@@ -27,8 +39,8 @@ def ratios(reference: Reference, watch: Watch, reports: pd.DataFrame) -> pd.Data
 def incidents(alerts: pd.DataFrame) -> pd.DataFrame:
     """A row per incident, in the order in which they opened.
 
-    ``opened``, ``paged`` and ``closed`` are windows (None where it did not come to that), ``changed`` the change point
-    as it was seen last, ``text`` what was said when it paged, else when it opened.
+    ``opened``, ``paged`` and ``closed`` are windows, None where it did not come to that; ``changed`` (the change point)
+    and ``text`` are as said when it paged, else when it opened.
     """
     rows = [_incident(str(name), events) for name, events in alerts.groupby("incident", sort=False)]
     return pd.DataFrame(rows, columns=INCIDENTS, dtype=object)  # None stays None: windows are no floats
@@ -37,14 +49,13 @@ def incidents(alerts: pd.DataFrame) -> pd.DataFrame:
 def _incident(name: str, events: pd.DataFrame) -> dict[str, Any]:
     first, pages = events.iloc[0], events[events["page"].astype(bool)]
     closes = events[events["event"] == "close"]
-    standing = events[events["event"] != "close"]
     told = first if pages.empty else pages.iloc[0]
     return {
         "incident": name,
         "kind": first["kind"],
         "severity": max(events["severity"], key=_SEVERITIES.index),
         "opened": first["window"],
-        "changed": standing.iloc[-1]["change_point"],
+        "changed": told["change_point"],
         "paged": None if pages.empty else told["window"],
         "closed": None if closes.empty else closes.iloc[0]["window"],
         "columns": list(dict.fromkeys(column for names in events["columns"] for column in names)),

@@ -14,10 +14,12 @@ from driftline.cli import (
     backtest,
     dashboards,
     dead_letters,
+    doctor,
     model,
     produce,
     reference,
     replay,
+    report,
     roles,
     settings,
     topics,
@@ -39,11 +41,16 @@ app = typer.Typer(
 # The order of `driftline --help`: a heading, then what stands below it.
 _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Start here": {"demo": tree.demo},
-    "Your model": {"model": model.app, "reference": reference.app, "backtest": backtest.backtest},
+    "Your model": {
+        "model": model.app,
+        "reference": reference.app,
+        "backtest": backtest.backtest,
+        "report": report.report,
+    },
     "The system": {"up": tree.up, "down": tree.down, "status": tree.status},
     "What goes in, what was refused": {"produce": produce.produce, "dead-letters": dead_letters.app},
     "The past": {"replay": replay.replay},
-    "Settings and set-up": {"settings": settings.app, "topics": topics.app, "dashboards": dashboards.app},
+    "Settings and set-up": {"doctor": doctor.doctor, "settings": settings.app, "topics": topics.app, "dashboards": dashboards.app},
     "One role in the foreground": {
         "worker": roles.worker,
         "monitor": roles.monitor,

@@ -1,0 +1,168 @@
+"""Rows out of the store, into a notebook."""
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from drift.store import Store, StoreSettings
+
+#: Tables and views by the name that people ask for, and their column of event time.
+TABLES = {
+    "predictions": "ts",
+    "outcomes": "ts",
+    "feedback": "ts",
+    "alerts": "ts",
+    "retraining": "ts",
+    "reports": "window_start",
+}
+
+Moment = str | datetime | pd.Timestamp | int
+
+
+class LoadError(ValueError):
+    """A table or a stretch of time that cannot be loaded; the text says what can."""
+
+
+def load(
+    table: str,
+    *,
+    last: str | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    model: str | None = None,
+    version: str | None = None,
+    url: str | None = None,
+    rows_max: int = 1_000_000,
+) -> pa.Table:
+    """Load rows from the store as an Arrow table, in the order of event time.
+
+    Parameters
+    ----------
+    table
+        ``predictions``, ``observations`` (with the features; needs ``model``), ``outcomes``, ``feedback``, ``alerts``,
+        ``retraining`` or ``reports``.
+    last
+        How far back from now, as pandas spells it: ``"1d"``, ``"90min"``.
+    start, end
+        The stretch itself, end excluded: text, a datetime (naive ones are UTC) or milliseconds.
+    model, version
+        Only theirs.
+    url
+        ``clickhouse://user@host:port/database``. By default what the environment says, ``DRIFTLINE_CLICKHOUSE__URL``
+        and its ``__PASSWORD``, else the embedded store of this machine.
+    rows_max
+        More rows than this are refused: name a shorter stretch.
+
+    Raises
+    ------
+    LoadError
+        No such table or stretch, or more rows than ``rows_max``.
+    drift.store.StoreUnavailable
+        Nobody answers there.
+
+    Examples
+    --------
+    >>> drift.load("predictions", last="1d", model="churn").to_pandas()  # doctest: +SKIP
+    """
+    from drift.store import Store
+
+    first, until = _stretch(last, start, end)
+    store = Store.connect(_settings(url))
+    try:
+        return rows(store, table, first, until, model=model, version=version, rows_max=rows_max)
+    finally:
+        store.close()
+
+
+def rows(
+    store: "Store",
+    table: str,
+    first: int,
+    until: int,
+    *,
+    model: str | None = None,
+    version: str | None = None,
+    rows_max: int = 1_000_000,
+) -> pa.Table:
+    """Load rows of a stretch, ms, from an open store; see `load`."""
+    from drift.store.client import quote
+
+    name, time = _table(table, model)
+    conditions = [f"{time} >= {{first:DateTime64(3, 'UTC')}}", f"{time} < {{until:DateTime64(3, 'UTC')}}"]
+    bound: dict[str, Any] = {"first": first, "until": until, "most": rows_max + 1}
+    for column, value in (("model", model), ("version", version)):
+        if value is not None and table != "feedback":  # A label knows its prediction's id and no more.
+            conditions.append(f"{column} = {{{column}:String}}")
+            bound[column] = value
+    # Names are of our own list, or quoted; values are bound.
+    sql = f"SELECT * FROM {quote(name)} WHERE {' AND '.join(conditions)} ORDER BY {time} LIMIT {{most:UInt64}}"  # noqa: S608
+    found = store.arrow(sql, bound)
+    if found.num_rows > rows_max:
+        raise LoadError(f"{table} holds more than {rows_max:,} rows in that stretch; shorten it, or raise rows_max")
+    return found
+
+
+def _table(table: str, model: str | None) -> tuple[str, str]:
+    if table == "observations":
+        if model is None:
+            raise LoadError("observations are kept model by model; name one: drift.load('observations', model='churn')")
+        return f"observations_{model}", "ts"
+    if table not in TABLES:
+        raise LoadError(f"no table {table!r}; there are observations, {', '.join(TABLES)}")
+    return table, TABLES[table]
+
+
+def _stretch(last: str | None, start: Moment | None, end: Moment | None) -> tuple[int, int]:
+    """First and end of a stretch, ms.
+
+    >>> _stretch(None, "2026-11-21", "2026-11-21T00:01:00+01:00")
+    Traceback (most recent call last):
+    drift.loading.LoadError: the stretch from 2026-11-21 to 2026-11-21T00:01:00+01:00 is empty; swap the ends
+    >>> _stretch("1min", None, 60_000)
+    (0, 60000)
+    """
+    if (last is None) == (start is None):
+        raise LoadError("say how far back, last='1d', or since when, start='2026-11-01'; one of them")
+    until = _ms(datetime.now(UTC) if end is None else end)
+    if last is None:
+        assert start is not None
+        first = _ms(start)
+    else:
+        try:
+            first = until - pd.Timedelta(last) // pd.Timedelta(1, "ms")
+        except ValueError as error:
+            raise LoadError(f"last={last!r}: {error}; write 1d, 6h or 90min") from None
+    if first >= until:
+        raise LoadError(f"the stretch from {last or start} to {end or 'now'} is empty; swap the ends")
+    return first, until
+
+
+def _ms(moment: Moment) -> int:
+    if isinstance(moment, int):
+        return moment
+    try:
+        stamp = pd.Timestamp(moment)
+    except ValueError as error:
+        raise LoadError(f"{moment!r} is no time: {error}; write 2026-11-21T09:30:00Z") from None
+    utc = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
+    return int(utc.timestamp() * 1000)
+
+
+def _settings(url: str | None) -> "StoreSettings":
+    """Where the store is; the variables are those of the settings."""
+    from drift.store import StoreSettings
+
+    own = {key: os.environ.get(f"DRIFTLINE_CLICKHOUSE__{key}", "") for key in ("URL", "PASSWORD", "PORT", "DATABASE")}
+    if url or own["URL"]:
+        return StoreSettings.from_url(url or own["URL"], _secret(own["PASSWORD"]))
+    return StoreSettings(port=int(own["PORT"] or 39_000), database=own["DATABASE"] or "driftline")
+
+
+def _secret(reference: str) -> str:
+    from streams.cluster import open_reference
+
+    return open_reference(reference)

@@ -1,0 +1,121 @@
+"""Evidently's report of a stretch of live rows, or of an incident, against the training table."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from drift import frames
+from drift.columns import floats, levels
+from drift.loading import rows
+from drift.reference import Reference
+from drift.reports import evidently_html
+from drift.store import Store
+from driftline import compose
+from driftline.models import profile
+from driftline.settings import Settings
+from inference import Registry
+from streams.schema import Kind
+
+
+class ReportRefused(ValueError):
+    """A report that cannot be made as asked; the text says what is missing."""
+
+
+class Stretch(NamedTuple):
+    """Rows to report on: a model's version, from a time, until another (ms)."""
+
+    model: str
+    version: str
+    first: int
+    until: int
+
+
+def of_incident(store: Store, incident: str) -> Stretch:
+    """The stretch of an incident: from its change point to its latest event.
+
+    Raises
+    ------
+    ReportRefused
+        The store knows no such incident.
+    """
+    found = store.rows(
+        "SELECT model, version, min(change_point), max(window_end) FROM alerts WHERE incident = {incident:String} "
+        "GROUP BY model, version",
+        {"incident": incident},
+    )
+    if not found:
+        known = store.rows("SELECT incident FROM alerts GROUP BY incident ORDER BY max(ts) DESC LIMIT 5")
+        raise ReportRefused(f"no incident {incident!r}; the latest are: {', '.join(r[0] for r in known) or 'none'}")
+    model, version, changed, until = found[0]
+    return Stretch(model, version, _ms(changed), _ms(until))
+
+
+def of_model(store: Store, model: str, start: str, end: str | None, version: str | None) -> Stretch:
+    """The stretch that was named; the version is the one that answered most in it.
+
+    Raises
+    ------
+    ReportRefused
+        The times cannot be read, or the model answered nothing in between.
+    """
+    try:
+        first = _ms(pd.Timestamp(start).to_pydatetime())
+        until = _ms(pd.Timestamp(end).to_pydatetime() if end else datetime.now(UTC))
+    except ValueError as error:
+        raise ReportRefused(f"--from {start} --to {end}: {error}; write 2026-11-21T09:30:00Z") from None
+    found = store.rows(
+        "SELECT version FROM predictions WHERE model = {model:String} AND ts >= {first:DateTime64(3, 'UTC')} "
+        "AND ts < {until:DateTime64(3, 'UTC')} GROUP BY version ORDER BY count() DESC LIMIT 1",
+        {"model": model, "first": first, "until": until},
+    )
+    if not found:
+        raise ReportRefused(f"{model} answered nothing from {start} to {end or 'now'}; see `driftline model list`")
+    return Stretch(model, version or found[0][0], first, until)
+
+
+def write(settings: Settings, store: Store, stretch: Stretch, training: Path, out: Path) -> Path:
+    """Write the report.
+
+    Parameters
+    ----------
+    training
+        The training table: Evidently compares rows with rows. The registry's model scores it where it has no scores.
+    """
+    reference = compose.catalogue(settings)(stretch.model, stretch.version)
+    folder = Registry(settings.registry).folder(stretch.model, stretch.version)
+    then = reference.align(_scored(folder, reference, frames.read(training)))
+    model, version, first, until = stretch
+    now = rows(store, "observations", first, until, model=model, version=version)
+    if not now.num_rows:
+        raise ReportRefused(f"{model} {version} has no rows in the store from {first} to {until} (ms UTC)")
+    kinds = {cells.name: cells.kind for cells in reference.columns}
+    return evidently_html.write(_plain(now, kinds), _plain(then, kinds), out)
+
+
+def _scored(folder: Path, reference: Reference, table: pa.Table) -> pa.Table:
+    names = reference.sources[len(reference.schema) :]
+    if all(name in table.column_names for name in names):
+        return table
+    return profile.scored(profile.load(folder), table, (names[0], names[1] if len(names) > 1 else "prediction"))
+
+
+def _plain(table: pa.Table, kinds: dict[str, Kind]) -> pa.Table:
+    """A table's columns in one order and of one type each: numbers, and texts for all that has levels."""
+    found = {}
+    for name, kind in kinds.items():
+        column = table.column(name)
+        if kind == "numeric":
+            found[name] = pa.array(floats(column, name))
+            continue
+        codes, texts = levels(column.cast(pa.bool_()) if kind == "boolean" else column)
+        found[name] = pa.array(np.array([*texts, None], object)[codes], pa.string())
+    return pa.table(found)
+
+
+def _ms(moment: datetime) -> int:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1000)
