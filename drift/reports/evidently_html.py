@@ -1,7 +1,7 @@
 """Evidently's report of a window against its reference, written by a process of its own.
 
 Evidently needs seconds and hundreds of megabytes to be imported, and rows on both sides: a `drift.Reference`
-keeps none. Run as a program, this module is that process: ``python -m drift.reports.evidently_html CURRENT REFERENCE OUT``.
+keeps none. This module is that process: ``python -m drift.reports.evidently_html CURRENT REFERENCE OUT``.
 """
 
 import os
