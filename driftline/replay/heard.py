@@ -77,15 +77,15 @@ def closed(heard: Heard) -> dict[str, _Span]:
 
 def compare_reports(served: Heard, replayed: Heard, strictly: bool) -> Windows:
     """Compare windows: every revision byte for byte, or the last word on which columns have drifted."""
+    said = {_window(report): _drifted(report) for report, _ in replayed.reports}
+    was = {_window(report): _drifted(report) for report, _ in served.reports}
+    agreed = sum(was.get(name) == verdict for name, verdict in said.items())
     if strictly:
         said = {_name(report): value for report, value in replayed.reports}
         was = {_name(r): value for r, value in served.reports if _name(r) in said or r.revision == 0}
-    else:
-        said = {_window(report): _drifted(report) for report, _ in replayed.reports}
-        was = {_window(report): _drifted(report) for report, _ in served.reports}
     other = [name for name in sorted(said.keys() | was.keys()) if said.get(name) != was.get(name)]
     equal = len(said.keys() | was.keys()) - len(other)
-    return Windows(served=len(was), replayed=len(said), equal=equal, different=other[:NAMED])
+    return Windows(served=len(was), replayed=len(said), equal=equal, agreed=agreed, different=other[:NAMED])
 
 
 def _name(report: Report) -> str:

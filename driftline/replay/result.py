@@ -56,15 +56,16 @@ class Recounted(msgspec.Struct, frozen=True):
 
 
 class Windows(msgspec.Struct, kw_only=True):
-    """Windows that closed in the stretch.
+    """Reports of the windows that closed in the stretch.
 
-    As it was served, ``equal`` reports are so byte for byte; else they name the same columns as drifted.
-    ``different`` holds the first few others.
+    As it was served, ``equal`` reports are so byte for byte; else they name the same columns as drifted. ``agreed``
+    counts the windows that do the latter in any case, and ``different`` names the first few that are not equal.
     """
 
     served: int = 0
     replayed: int = 0
     equal: int = 0
+    agreed: int = 0
     different: list[str] = []
 
 

@@ -100,7 +100,7 @@ class _Run:
         result.performance = quality.metrics(comparing.rows, known(joined), self._scoring.package)
         if seen:
             labels = Relabelled(self._catalogue, joined, comparing.rows)
-            to_end = all(asked[partition][1] >= settled[partition][1] for partition in settled)
+            to_end = all(asked.get(partition, (0, 0))[1] >= end for partition, (_, end) in settled.items())
             result.drift = self._judge(result.as_served, whole, to_end, seen, messages, labels)
         return result
 

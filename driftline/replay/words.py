@@ -91,6 +91,8 @@ def _drift(result: Replay) -> Iterator[str]:
         yield f"reports      {windows.served:,} served, {windows.replayed:,} replayed, {windows.equal:,} {what}"
     if drift.incidents:
         yield f"incidents    {'served':<56}replayed"
+    if result.as_served and windows.equal < windows.replayed:
+        yield f"             {windows.agreed:,} windows name the same columns; did another Driftline judge then?"
     for pair in drift.incidents:
         yield from _pair(pair)
 
