@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from drift.reference import Reference
 
-#: Levels that a line still shows.
-_LEVELS_SHOWN = 6
+#: Levels, or columns, that a line still shows.
+_SHOWN_MAX = 6
 
 
 class NoReference(ValueError):
@@ -72,7 +72,8 @@ def doubt(reference: Reference) -> str:
     """Say which columns differ between the halves of the training table; empty where none does."""
     if not reference.checks:
         return ""
-    named = ", ".join(reference.checks)
+    more = len(reference.checks) - _SHOWN_MAX
+    named = ", ".join(reference.checks[:_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
     return (
         f"its first and its second half differ in {named}, and windows would be told apart from it for ever: "
         "mix the rows if they are sorted, else take rows of one period, or exclude the column"
@@ -102,5 +103,5 @@ def content(reference: Reference, name: str) -> str:
         return "no finite value" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
     counts = reference.of(name)[: len(cells.levels)]
     shares = [f"{cells.levels[k]} {counts[k] / max(1, reference.rows):.0%}" for k in np.argsort(-counts, kind="stable")]
-    more = len(shares) + len(cells.others) - _LEVELS_SHOWN
-    return ", ".join(shares[:_LEVELS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(shares) + len(cells.others) - _SHOWN_MAX
+    return ", ".join(shares[:_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")

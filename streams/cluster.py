@@ -107,9 +107,9 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
             }
         return ck.Producer({**self._common(), **_WRITE, **transaction} | more)
 
-    def admin(self) -> AdminClient:
+    def admin(self, **more: Any) -> AdminClient:
         """Make an admin client."""
-        return AdminClient(self._common())
+        return AdminClient(self._common() | more)
 
 
 def open_reference(value: str) -> str:

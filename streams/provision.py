@@ -71,7 +71,8 @@ def partition_counts(cluster: Cluster, timeout_s: float = _WAIT_S) -> dict[str, 
         The broker does not answer.
     """
     try:
-        found = cluster.admin().list_topics(timeout=timeout_s).topics
+        # A broker that is not there is said once, below, and not at every attempt.
+        found = cluster.admin(log_level=2).list_topics(timeout=timeout_s).topics
     except ck.KafkaException as error:
         raise TopicError(
             f"no Kafka at {cluster.bootstrap}: {error.args[0].str()}; start one or set kafka.bootstrap"
