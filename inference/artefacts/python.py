@@ -9,15 +9,14 @@ A `model.py` beside its `model.toml` holds a class, named in `artefact = "model.
             self.rate = 1.5
 
         def predict(self, batch):          # float32 [rows] or [rows, outputs]
-            return batch.columns["km"] * self.rate
+            return batch["km"] * self.rate
 """
 
 import importlib.util
 import sys
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,34 +24,48 @@ from inference.artefacts.errors import ArtefactError, UntrustedCodeError
 from inference.package import ModelPackage
 from streams.schema import FeatureSchema
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class Batch:
-    """Rows as a Python class sees them.
+    """Rows as a Python class sees them: a column by name, or all of them as a pandas frame.
 
     >>> from streams.schema import Feature
     >>> schema = FeatureSchema((Feature("km"), Feature("city", "categorical", categories=("Rome", "Oslo"))))
     >>> batch = Batch(np.array([[2, 1], [5, 2], [7, 3]], np.float32), schema)
-    >>> batch.columns["km"].tolist(), batch.levels("city").tolist()
+    >>> batch["km"].tolist(), batch["city"].tolist()
     ([2.0, 5.0, 7.0], ['Oslo', '', None])
+    >>> list(batch), len(batch), batch.frame().shape
+    (['km', 'city'], 3, (3, 2))
     """
 
     def __init__(self, matrix: np.ndarray, schema: FeatureSchema) -> None:
-        #: float32 [rows, features]; see `streams.schema`.
+        #: float32 [rows, features] in the order of `model.toml`, levels as codes; see `streams.schema`.
         self.matrix = matrix
         self._schema = schema
 
-    @cached_property
-    def columns(self) -> Mapping[str, np.ndarray]:
-        """Each feature's column of the matrix, by name: float32 [rows]."""
-        return {name: self.matrix[:, j] for j, name in enumerate(self._schema.names)}
+    def __getitem__(self, name: str) -> np.ndarray:
+        """A column: float32 [rows], NaN where missing (booleans are 0 and 1); a categorical one as text, object
+        [rows], None where missing and empty where the level is unknown."""
+        column: np.ndarray = self.matrix[:, self._schema.names.index(name)]
+        if self._schema[name].kind != "categorical":
+            return column
+        return np.array([*self._schema[name].categories, "", None], object)[column.astype(np.int64)]
 
-    def levels(self, name: str) -> np.ndarray:
-        """A categorical column as text: object [rows], None where missing, empty where the level is unknown."""
-        texts = np.array([*self._schema[name].categories, "", None], object)
-        return texts[self.columns[name].astype(np.int64)]
+    def __iter__(self) -> Iterator[str]:
+        """Names of the columns, in order."""
+        return iter(self._schema.names)
 
     def __len__(self) -> int:
+        """Rows."""
         return len(self.matrix)
+
+    def frame(self) -> "pd.DataFrame":
+        """All columns, for pipelines that were fitted on a frame."""
+        import pandas as pd
+
+        return pd.DataFrame({name: self[name] for name in self})
 
 
 class PythonModel:

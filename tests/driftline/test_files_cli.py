@@ -137,7 +137,7 @@ def test_evidently_compares_a_stretch_of_the_store(files, store, tmp_path, monke
         "import numpy as np\n\n\nclass Age:\n"
         "    def load(self, device): ...\n"
         "    def predict(self, batch):\n"
-        "        return 1 / (1 + np.exp(-(np.nan_to_num(batch.columns['age']) - 40) / 10))\n"
+        "        return 1 / (1 + np.exp(-(np.nan_to_num(batch['age']) - 40) / 10))\n"
     )
     train = files / "train.parquet"
     words = ("--label", "y", "--exclude", "p,said", "--model", tmp_path / "model.py:Age")

@@ -20,7 +20,7 @@ CODE = """
 class Fare:
     def load(self, device): ...
     def predict(self, batch):
-        return batch.columns["km"] * {rate}
+        return batch["km"] * {rate}
 """
 
 
