@@ -1,0 +1,105 @@
+"""The log: reachable, willing, large enough, and with the topics that we need."""
+
+from collections.abc import Iterator
+
+from driftline import compose
+from driftline.doctor.finding import Finding, State, failing
+from driftline.doctor.reach import unreachable
+from driftline.settings import Settings
+from streams import provision
+from streams.cluster import Cluster
+from streams.probe import Found, ProbeError, probe
+
+#: A message of ours may be as large as this.
+MESSAGE_BYTES_MAX = 1_000_000
+
+
+def cluster(settings: Settings) -> Iterator[Finding]:
+    """Everything about the cluster; an embedded broker that does not run is a note."""
+    log = compose.cluster(settings)
+    tried = [address.strip() for address in log.bootstrap.split(",")]
+    away = {address: why for address in tried if (why := unreachable(address))}
+    if away and settings.embedded_kafka:
+        yield Finding("kafka", "note", f"the embedded broker does not run on {log.bootstrap}", "driftline up")
+        return
+    rest = ",".join(address for address in tried if address not in away)
+    for address, why in away.items():
+        state: State = "warn" if rest else "fail"
+        yield Finding("kafka", state, f"{address} {why}", f'kafka.bootstrap = "{rest or "host:9092"}"')
+    if not rest:
+        return
+    try:
+        found = probe(log)
+    except (ProbeError, ValueError) as error:
+        fix = "[kafka.options] security.protocol, sasl.mechanism, ssl.ca.location: as your cluster says"
+        yield failing("kafka", f"{log.bootstrap}: {error}", fix)
+        return
+    yield Finding("kafka", "ok", f"{log.bootstrap}, {found.brokers} brokers")
+    yield from limits(log, found)
+    yield from _groups(settings, found)
+    yield from _topics(log, found)
+
+
+def limits(log: Cluster, found: Found) -> Iterator[Finding]:
+    """Message sizes and transactions, from the broker's own settings."""
+    config = found.config
+    if not config:
+        said = "the broker does not show its settings: sizes and transactions are not checked"
+        yield Finding("broker", "warn", said, "allow DescribeConfigs on the cluster to this user")
+        return
+    wrong = []
+    if int(config["message.max.bytes"]) < MESSAGE_BYTES_MAX and not found.message_bytes_max:
+        said = f"message.max.bytes is {config['message.max.bytes']}; our messages reach {MESSAGE_BYTES_MAX}"
+        wrong.append(failing("broker", said, "message.max.bytes=1048588 in the broker's server.properties"))
+    for name in ("transaction.state.log", "offsets.topic"):
+        copies = int(config[f"{name}.replication.factor"])
+        if copies > found.brokers:
+            said = (
+                f"{name}.replication.factor is {copies} and there are {found.brokers} brokers: nothing can be settled"
+            )
+            fix = f"{name}.replication.factor={found.brokers} in the broker's server.properties"
+            wrong.append(failing("broker", said, fix))
+    if int(config["transaction.state.log.min.isr"]) > found.brokers:
+        said = f"transaction.state.log.min.isr is more than the {found.brokers} brokers: no transaction can begin"
+        fix = f"transaction.state.log.min.isr={found.brokers} in the broker's server.properties"
+        wrong.append(failing("broker", said, fix))
+    if int(config["transaction.max.timeout.ms"]) < log.transaction_timeout_ms:
+        most = config["transaction.max.timeout.ms"]
+        said = f"transactions may last {most} ms, ours ask for {log.transaction_timeout_ms}"
+        wrong.append(failing("broker", said, f"kafka.transaction_timeout_ms = {most}"))
+    yield from wrong or [Finding("broker", "ok", f"messages to {config['message.max.bytes']} bytes, transactions")]
+
+
+def _groups(settings: Settings, found: Found) -> Iterator[Finding]:
+    offered = "consumer" in found.config.get("group.coordinator.rebalance.protocols", "")
+    wanted = compose.cluster(settings).group_protocol
+    if wanted == "consumer" and found.config and not offered:
+        said = "the broker has no group protocol `consumer` (Kafka 4.0 and later have it)"
+        yield failing("groups", said, 'kafka.group_protocol = "classic"')
+    elif wanted == "classic" and offered:
+        said = "classic; the broker has `consumer` too, with which a restarted worker is back in 1.5 s, not 10"
+        yield Finding("groups", "note", said, 'kafka.group_protocol = "consumer"')
+    else:
+        yield Finding("groups", "ok", wanted)
+
+
+def _topics(log: Cluster, found: Found) -> Iterator[Finding]:
+    wrong = [failing("topics", said, _mended(said)) for said in provision.check(log)]
+    for name, size in found.message_bytes_max.items():
+        if size < MESSAGE_BYTES_MAX:
+            said = f"{name} takes messages to {size} bytes; ours reach {MESSAGE_BYTES_MAX}"
+            fix = f"kafka-configs.sh --alter --topic {name} --add-config max.message.bytes=1048588"
+            wrong.append(failing("topics", said, fix))
+    for name, missing in found.closed.items():
+        operations = " ".join(f"--operation {word}" for word in missing)
+        fix = f"kafka-acls.sh --add --topic {name} --allow-principal User:... {operations}"
+        wrong.append(failing("topics", f"{name}: this user may not {' or '.join(missing)}", fix))
+    yield from wrong or [Finding("topics", "ok", f"all there, as they should be, prefix {log.prefix!r}")]
+
+
+def _mended(said: str) -> str:
+    if "is missing" in said:
+        return "driftline topics create"
+    if "cleanup.policy" in said:
+        return f"kafka-configs.sh --alter --topic {said.split()[1]} --add-config cleanup.policy=compact"
+    return "kafka-topics.sh --alter --topic NAME --partitions N, with the larger N"

@@ -1,0 +1,65 @@
+"""Models: packages in the registry are whole, and routes lead to versions that are there."""
+
+from collections.abc import Iterator
+
+from driftline import compose
+from driftline.doctor.finding import Finding, failing
+from driftline.doctor.reach import unreachable
+from driftline.settings import Settings
+
+_REFERENCE = "reference.arrow"
+
+
+def registry(settings: Settings) -> Iterator[Finding]:
+    """Every version is what it was added as, and has its reference. A remote registry's files are not fetched."""
+    from inference import ManifestError, Registry, RegistryError
+
+    models = Registry(settings.registry)
+    try:
+        versions = models.list()
+    except (ManifestError, OSError, ImportError) as error:
+        yield failing("registry", f"{settings.registry}: {error}", 'registry = "a/folder" or "s3://bucket/models"')
+        return
+    wrong = []
+    for one in versions:
+        name = f"{one.name} {one.version}"
+        try:
+            if models.local:
+                models.folder(one.name, one.version)
+        except RegistryError as error:
+            wrong.append(failing("registry", str(error), "driftline model add FOLDER, under a new version"))
+        if _REFERENCE not in one.files:
+            said = f"{name} has no {_REFERENCE}: it serves and is not watched"
+            wrong.append(Finding("registry", "warn", said, "driftline model init, then add it as a new version"))
+    yield from wrong
+    if not versions:
+        yield Finding("registry", "note", f"{settings.registry} holds no model", "driftline model add FOLDER")
+    elif not wrong:
+        yield Finding("registry", "ok", f"{settings.registry}, {len(versions)} versions, all whole and with reference")
+
+
+def routes(settings: Settings) -> Iterator[Finding]:
+    """What `models` says serves is in the registry. Says nothing where Kafka or the topic is away: others do."""
+    from inference import Registry
+    from inference.routing import versions
+    from streams.provision import partition_counts
+    from streams.routes import read_book
+
+    log = compose.cluster(settings)
+    if all(unreachable(address) for address in log.bootstrap.split(",")):
+        return
+    if "models" not in partition_counts(log, timeout_s=3.0):
+        return
+    models, book, wrong = Registry(settings.registry), read_book(log), []
+    for route in book.routes.values():
+        known = {one.version for one in models.list(route.model)}
+        for version in versions(route):
+            if version not in known:
+                said = f"{route.model} is routed to {version}, which is not in {settings.registry}"
+                fix = f"driftline model add FOLDER, or driftline model rollback {route.model}"
+                wrong.append(failing("routes", said, fix))
+    yield from wrong
+    if not book.routes:
+        yield Finding("routes", "note", "no model serves", "driftline model add FOLDER")
+    elif not wrong:
+        yield Finding("routes", "ok", ", ".join(f"{r.model} {r.champion}" for r in book.routes.values()))
