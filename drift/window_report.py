@@ -6,8 +6,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from drift.cells import Cells
 from drift.performance import report as performance_report
-from drift.statistics import describe
+from drift.statistics import ColumnStatistics
 from drift.sums import Sums
 from drift.tolerances import tolerance
 from drift.windows import Closed
@@ -31,14 +32,12 @@ def columns(
     """Describe every column of a window; ``verdicts`` by column name."""
     verdicts = verdicts or {}
     return [
-        _column(yard, watch, sums, place, verdicts.get(cells.name, NO_VERDICT))
-        for place, cells in enumerate(yard.reference.columns)
+        _column(watch, cells, found, verdicts.get(cells.name, NO_VERDICT))
+        for cells, found in zip(yard.reference.columns, yard.panel.describe(sums), strict=True)
     ]
 
 
-def _column(yard: Yardstick, watch: Watch, sums: Sums, place: int, verdict: Verdict) -> ColumnReport:
-    cells = yard.reference.columns[place]
-    found = describe(yard.reference, place, sums, float(yard.design_effects[place]))
+def _column(watch: Watch, cells: Cells, found: ColumnStatistics, verdict: Verdict) -> ColumnReport:
     effect = found.effect
     return ColumnReport(
         name=cells.name,

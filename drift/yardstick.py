@@ -7,7 +7,7 @@ import numpy as np
 
 from drift.contrasts import Contrasts, contrasts
 from drift.reference import Reference
-from drift.statistics import Effect, effect
+from drift.statistics import Effect, Panel, effect
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +20,11 @@ class Yardstick:
     def asked(self) -> Contrasts:
         """The contrasts of all columns."""
         return contrasts(self.reference.columns, self.reference.counts)
+
+    @cached_property
+    def panel(self) -> Panel:
+        """The reference laid out to describe windows by."""
+        return Panel(self.reference, self.design_effects)
 
     @cached_property
     def spread(self) -> np.ndarray:

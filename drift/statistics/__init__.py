@@ -2,7 +2,8 @@
 
 Every function here takes a reference's counts and a window's counts over the same cells, and gives one number. They
 are sizes, in units that do not grow with the number of rows; none of them is a decision. What chance alone would
-make of them (their bias) is beside them, and `effect` takes it off and adds a 95 % interval.
+make of them (their bias) is beside them, and `effect` takes it off and adds a 95 % interval. A `Panel` gives all the
+numbers of all columns of a window at once.
 
 ============================  ===============================  =======================================
 size                          range                            reads as
@@ -20,12 +21,12 @@ size                          range                            reads as
 """
 
 from drift.statistics.chi2 import cramers_v
-from drift.statistics.column import ColumnStatistics, describe
 from drift.statistics.effect import Effect, effect
 from drift.statistics.hellinger import hellinger
 from drift.statistics.js import js
 from drift.statistics.kl import kl
 from drift.statistics.ks import ks
+from drift.statistics.panel import ColumnStatistics, Panel
 from drift.statistics.psi import psi, psi_bias
 from drift.statistics.tvd import l_infinity, tvd
 from drift.statistics.wasserstein import wasserstein
@@ -33,8 +34,8 @@ from drift.statistics.wasserstein import wasserstein
 __all__ = [
     "ColumnStatistics",
     "Effect",
+    "Panel",
     "cramers_v",
-    "describe",
     "effect",
     "hellinger",
     "js",

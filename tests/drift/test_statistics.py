@@ -10,8 +10,8 @@ from scipy import stats
 
 from drift import Cells, Reference, cut
 from drift.statistics import (
+    Panel,
     cramers_v,
-    describe,
     effect,
     hellinger,
     js,
@@ -193,7 +193,7 @@ def test_describe_on_a_window_by_hand():
     reference = Reference.fit(frame)
     window = pd.DataFrame({"x": [*rng.normal(11, 2, 380), *[None] * 20], "y": ["a"] * 300 + ["new"] * 40 + [None] * 60})
     sums = sum_rows(reference, reference.align(window))
-    x, y = (describe(reference, place, sums) for place in (0, 1))
+    x, y = Panel(reference, np.ones(2)).describe(sums)
     assert (x.n, x.null_rate, x.unseen_rate, x.tvd) == (400, 0.05, 0.0, None)
     assert x.mean == pytest.approx(window["x"].mean(), abs=1e-3)
     assert x.w1 == pytest.approx(
@@ -208,5 +208,5 @@ def test_describe_on_a_window_by_hand():
 def test_describe_a_window_of_nulls():
     reference = Reference.fit(pd.DataFrame({"x": np.linspace(0, 1, 200)}))
     sums = sum_rows(reference, reference.align(pd.DataFrame({"x": [np.nan] * 50})))
-    found = describe(reference, 0, sums)
+    (found,) = Panel(reference, np.ones(1)).describe(sums)
     assert (found.null_rate, found.w1, found.mean, found.ks) == (1.0, None, None, pytest.approx(1.0))
