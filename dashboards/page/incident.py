@@ -56,8 +56,7 @@ def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:
     commands = [
         ("See it in full, offline", f"driftline report --incident {incident}"),
         ("Run it again through another version", f"driftline replay --from {_stamp(last['change_point'])} --model v2"),
-        ("Say what you found", f'driftline incidents annotate {incident} "..."'),
-        ("Silence it while you work", f"driftline incidents silence {incident}"),
+        ("Read it in a terminal", f"driftline incidents show {incident}"),
         ("Go back to the version before", f"driftline model rollback {model}"),
     ]
     body = [html.Div([html.P(why), parts.copyable(command)], className="todo") for why, command in commands]

@@ -15,6 +15,7 @@ from driftline.cli import (
     dashboards,
     dead_letters,
     doctor,
+    incidents,
     model,
     produce,
     reference,
@@ -49,8 +50,14 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     },
     "The system": {"up": tree.up, "down": tree.down, "status": tree.status},
     "What goes in, what was refused": {"produce": produce.produce, "dead-letters": dead_letters.app},
+    "What was found": {"incidents": incidents.app},
     "The past": {"replay": replay.replay},
-    "Settings and set-up": {"doctor": doctor.doctor, "settings": settings.app, "topics": topics.app, "dashboards": dashboards.app},
+    "Settings and set-up": {
+        "doctor": doctor.doctor,
+        "settings": settings.app,
+        "topics": topics.app,
+        "dashboards": dashboards.app,
+    },
     "One role in the foreground": {
         "worker": roles.worker,
         "monitor": roles.monitor,

@@ -227,11 +227,10 @@ def test_topics_that_are_missing(here, kafka, topic_prefix):
 def test_topics_that_are_wrong(here, topics):
     log = cluster_of(here(**topics))
     name = log.topic("requests")
-    grown = log.admin().create_partitions([NewPartitions(name, 3)])[name]
-    grown.result(15)
+    admin = log.admin()  # it must outlive its futures
+    admin.create_partitions([NewPartitions(name, 3)])[name].result(15)
     small = ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)
     changed = ConfigResource("topic", log.topic("counts"), incremental_configs=[small])
-    admin = log.admin()
     admin.incremental_alter_configs([changed])[changed].result(15)
     deadline = time.monotonic() + 15
     while partition_counts(log)["requests"] < 3 and time.monotonic() < deadline:

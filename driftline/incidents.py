@@ -1,0 +1,232 @@
+"""Incidents as the store knows them: which there are, and the life of one."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from drift.store import Store
+from driftline.words import aligned, instant
+from streams.records import MovedColumn
+
+_EVENTS = """
+SELECT
+    incident, event, model, version, segment, kind, severity, page, toUnixTimestamp64Milli(ts),
+    toUnixTimestamp64Milli(change_point), toUnixTimestamp64Milli(change_point_low),
+    toUnixTimestamp64Milli(change_point_high), evidence, budget, columns, text
+FROM alerts
+"""
+_ORDERS = """
+SELECT id, toUnixTimestamp64Milli(ts), reason FROM retraining WHERE incident = {incident:String} ORDER BY ts, id
+"""
+# The newest incidents, by their last word: an incident is a handful of events.
+_NEWEST = """
+WHERE incident IN
+(
+    SELECT incident FROM alerts WHERE {model:String} IN ('', model) GROUP BY incident
+    HAVING {closed:UInt8} OR argMax(event, (ts, window_end)) != 'close'
+    ORDER BY max(ts) DESC, incident LIMIT {limit:UInt32}
+)
+ORDER BY ts, window_end, event
+"""
+_HEADINGS = ("incident", "model", "state", "severity", "kind", "since", "columns", "text")
+
+
+class IncidentError(ValueError):
+    """There is no such incident."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One row of the table of alerts, times in ms; ``columns`` as it was written, JSON."""
+
+    incident: str
+    event: Literal["open", "update", "close"]
+    model: str
+    version: str
+    segment: str
+    kind: str
+    severity: str
+    page: bool
+    ts: int
+    change_point: int
+    change_point_low: int
+    change_point_high: int
+    evidence: float
+    budget: float
+    columns: str
+    text: str
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A retraining order that the incident led to."""
+
+    order: str
+    ts: int
+    reason: str
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident as it stands.
+
+    Attributes
+    ----------
+    paged
+        Whether a person was told.
+    since_ms, since_low_ms, since_high_ms
+        When what it names began, with its interval, in event time.
+    evidence, budget
+        The most there was, and what it takes to open.
+    columns
+        As the last event that names any says.
+    """
+
+    incident: str
+    model: str
+    version: str
+    segment: str
+    state: Literal["open", "closed"]
+    kind: str
+    severity: str
+    paged: bool
+    opened_ms: int
+    updated_ms: int
+    since_ms: int
+    since_low_ms: int
+    since_high_ms: int
+    evidence: float
+    budget: float
+    columns: list[MovedColumn]
+    text: str
+
+
+class Story(msgspec.Struct, frozen=True):
+    """An incident with its events, oldest first, and the orders that followed."""
+
+    incident: Incident
+    events: list[Event]
+    orders: list[Order]
+
+
+def incidents(store: Store, model: str = "", closed: bool = True, limit: int = 20) -> list[Incident]:
+    """The newest incidents, the newest last.
+
+    Parameters
+    ----------
+    model
+        Only this model's; empty for all.
+    closed
+        Closed ones too.
+    """
+    given = {"model": model, "closed": int(closed), "limit": limit}
+    by_name: dict[str, list[Event]] = {}
+    for event in _events(store, _NEWEST, given):
+        by_name.setdefault(event.incident, []).append(event)
+    return sorted((_standing(events) for events in by_name.values()), key=lambda one: one.updated_ms)
+
+
+def story(store: Store, incident: str) -> Story:
+    """Everything about one incident.
+
+    Raises
+    ------
+    IncidentError
+        The store knows none of that name.
+    """
+    events = _events(store, "WHERE incident = {incident:String} ORDER BY ts, window_end, event", {"incident": incident})
+    if not events:
+        raise IncidentError(f"no incident {incident!r}; `driftline incidents list` names those there are")
+    orders = [Order(*row) for row in store.rows(_ORDERS, {"incident": incident})]
+    return Story(_standing(events), events, orders)
+
+
+def _events(store: Store, which: str, given: dict[str, Any]) -> list[Event]:
+    return [Event(*row) for row in store.rows(_EVENTS + which, given)]
+
+
+def _standing(events: list[Event]) -> Incident:
+    last = events[-1]
+    speaking = [event for event in events if event.event != "close"] or events  # a close says that it is over
+    naming = [event for event in events if event.columns not in ("", "[]")] or events
+    return Incident(
+        incident=last.incident,
+        model=last.model,
+        version=last.version,
+        segment=last.segment,
+        state="closed" if last.event == "close" else "open",
+        kind=last.kind,
+        severity=last.severity,
+        paged=any(event.page for event in events),
+        opened_ms=events[0].ts,
+        updated_ms=last.ts,
+        since_ms=last.change_point,
+        since_low_ms=last.change_point_low,
+        since_high_ms=last.change_point_high,
+        evidence=max(event.evidence for event in events),
+        budget=last.budget,
+        columns=msgspec.json.decode(naming[-1].columns or "[]", type=list[MovedColumn]),
+        text=speaking[-1].text,
+    )
+
+
+def table(found: list[Incident]) -> Iterator[str]:
+    """Say incidents in lines."""
+    if not found:
+        yield "no incidents"
+        return
+    rows = [
+        (
+            one.incident,
+            one.model,
+            one.state,
+            one.severity,
+            one.kind,
+            instant(one.since_ms),
+            ", ".join(column.name for column in one.columns),
+            one.text,
+        )
+        for one in found
+    ]
+    yield from aligned([_HEADINGS, *rows], wide=90)
+    yield ""
+    yield f"next: `driftline incidents show {found[-1].incident}`"
+
+
+def full(told: Story) -> Iterator[str]:
+    """Say one incident in full, and what can be done."""
+    one = told.incident
+    where = f"{one.model} {one.version}" + (f", segment {one.segment}" if one.segment else "")
+    yield f"{one.incident}: {one.severity}, {one.kind}, {one.state}; {where}"
+    yield f"  {one.text}"
+    yield f"  since {instant(one.since_ms)}, between {instant(one.since_low_ms)} and {instant(one.since_high_ms)}"
+    yield f"  evidence {one.evidence:,.3g}, opens at {one.budget:,.3g}"
+    steps = [
+        (
+            event.ts,
+            "paged" if event.page else {"open": "opened", "close": "closed"}.get(event.event, "updated"),
+            event.text,
+        )
+        for event in told.events
+    ]
+    steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in told.orders]
+    yield ""
+    yield from aligned([(f"  {instant(ms)}", what, text) for ms, what, text in sorted(steps)], wide=120)
+    if one.columns:
+        yield ""
+        headings = ("  column", "statistic", "effect", "interval", "tolerated", "evidence", "n")
+        yield from aligned([headings, *map(_column, one.columns)], numbers=(2, 4, 5, 6))
+    yield ""
+    yield f"see it in full, offline    driftline report --incident {one.incident}"
+    yield f"through another version    driftline replay --from {instant(one.since_ms)} --model v2"
+    yield f"the version before         driftline model rollback {one.model}"
+
+
+def _column(column: MovedColumn) -> tuple[str, ...]:
+    return (
+        f"  {column.name}",
+        column.statistic,
+        f"{column.effect:.3g}",
+        f"{column.effect_low:.3g} to {column.effect_high:.3g}",
+        f"{column.tolerance:.3g}",
+        f"{column.evidence:,.3g}",
+        f"{column.n:,}",
+    )

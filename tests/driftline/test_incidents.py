@@ -1,0 +1,124 @@
+"""Incidents read back from a store, as alerts were written into it."""
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from drift.store.rows import of_alerts, of_orders
+from driftline.cli import app
+from driftline.incidents import IncidentError, full, incidents, story, table
+from streams.records import Alert, MovedColumn, MovedLevel, Order
+
+BASE_MS = 1_700_000_000_000
+MOVED = MovedColumn(
+    name="RELP",
+    role="feature",
+    statistic="tvd",
+    effect=0.12,
+    effect_low=0.1,
+    effect_high=0.14,
+    tolerance=0.05,
+    evidence=90_000.0,
+    n=500,
+    change_point=BASE_MS - 60_000,
+    levels=[MovedLevel("16", 0.05, 0.0)],
+)
+
+
+def alert(incident: str, event: str, minute: int, evidence: float, page: bool = False, columns=()) -> Alert:
+    ts = BASE_MS + 60_000 * minute
+    return Alert(
+        id=f"{incident}/{event}/{minute}",
+        incident=incident,
+        event=event,
+        model=incident.rpartition("-")[0],
+        version="v1",
+        ts=ts,
+        window_start=ts - 60_000,
+        window_end=ts,
+        kind="feature",
+        severity="warning",
+        page=page,
+        columns=list(columns),
+        change_point=BASE_MS - 60_000,
+        change_point_low=BASE_MS - 120_000,
+        change_point_high=BASE_MS,
+        evidence=evidence,
+        budget=43_200.0,
+        reference="r1",
+        epoch=1,
+        text=f"{incident} {event} at {minute}",
+    )
+
+
+ALERTS = [
+    alert("churn-1", "open", 0, 50_000, columns=[MOVED]),
+    alert("churn-1", "update", 5, 90_000, page=True, columns=[MOVED]),
+    alert("churn-1", "close", 9, 1.0),
+    alert("churn-2", "open", 20, 60_000, columns=[MOVED]),
+    alert("fraud-1", "open", 10, 44_000),
+]
+ORDER = Order(
+    id="churn-1/order",
+    model="churn",
+    version="v1",
+    incident="churn-1",
+    ts=BASE_MS + 360_000,
+    columns=["RELP"],
+    since=BASE_MS,
+    until=BASE_MS + 1,
+    reason="it paged",
+)
+
+
+@pytest.fixture
+def filled(store):
+    for part in (of_alerts(ALERTS), of_orders([ORDER])):
+        store.insert(part.table, part.columns, token=part.table)
+    return store
+
+
+def test_each_incident_is_listed_as_it_stands(filled):
+    found = incidents(filled)
+    assert [(one.incident, one.state) for one in found] == [
+        ("churn-1", "closed"),
+        ("fraud-1", "open"),
+        ("churn-2", "open"),
+    ]
+    first = found[0]
+    assert (first.opened_ms, first.updated_ms) == (BASE_MS, BASE_MS + 540_000)
+    assert (first.paged, first.evidence, first.columns) == (True, 90_000, [MOVED])
+    assert first.text == "churn-1 update at 5"  # a close only says that it is over
+    assert "churn-1" in "\n".join(table(found))
+
+
+def test_a_list_is_narrowed(filled):
+    assert [one.incident for one in incidents(filled, closed=False)] == ["fraud-1", "churn-2"]
+    assert [one.incident for one in incidents(filled, model="churn", limit=1)] == ["churn-2"]
+    assert list(table(incidents(filled, model="nobody"))) == ["no incidents"]
+
+
+def test_a_story_has_every_step_in_order(filled):
+    told = story(filled, "churn-1")
+    assert [event.event for event in told.events] == ["open", "update", "close"]
+    assert [order.order for order in told.orders] == ["churn-1/order"]
+    said = "\n".join(full(told))
+    steps = [said.index(word) for word in ("opened", "paged", "retraining ordered", "closed  ")]
+    assert steps == sorted(steps)
+    assert "0.1 to 0.14" in said
+    assert "--from 2023-11-14T22:12:20Z" in said
+
+
+def test_an_incident_that_is_not_there(filled):
+    with pytest.raises(IncidentError, match="incidents list"):
+        story(filled, "churn-9'; DROP TABLE alerts")
+
+
+def test_the_commands_read_the_settings_store(filled, monkeypatch):
+    where = filled.settings
+    url = f"clickhouse://{where.user}@{where.host}:{where.port}/{where.database}"
+    monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__URL", url)
+    listed = CliRunner().invoke(app, ["incidents", "list", "--open", "--json"])
+    assert [one["incident"] for one in msgspec.json.decode(listed.stdout)] == ["fraud-1", "churn-2"]
+    shown = CliRunner().invoke(app, ["incidents", "show", "churn-1"])
+    assert (shown.exit_code, "model rollback churn" in shown.stdout) == (0, True)
