@@ -18,7 +18,7 @@ import confluent_kafka as ck
 import msgspec
 
 from streams.block import Block
-from streams.clock import now_ms
+from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.stage import Effects
 
@@ -47,7 +47,7 @@ class _Waiting(msgspec.Struct):
     One turn is folded while another settles, in two threads: the fold adds to ``came`` and touches nothing else.
     """
 
-    since_ms: int
+    since_ms: float
     intent: Intent | None = None
     came: deque[Block] = msgspec.field(default_factory=deque)
     blocks: list[Block] = []
@@ -55,7 +55,7 @@ class _Waiting(msgspec.Struct):
     def gather(self) -> None:
         """Take what has come to what waits."""
         if self.came and not self.blocks:
-            self.since_ms = now_ms()
+            self.since_ms = ticks_ms()
         while self.came:
             self.blocks.append(self.came.popleft())
 
@@ -84,7 +84,7 @@ class IntentStep:
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
         """Begin a partition; an intent in its metadata is kept for the first cut."""
         intent = msgspec.json.decode(memory, type=Intent) if memory else None
-        self._waiting[topic, partition] = _Waiting(now_ms(), intent)
+        self._waiting[topic, partition] = _Waiting(ticks_ms(), intent)
 
     def revoke(self, topic: str, partition: int) -> None:
         """Forget what waits: it is not committed, and whoever comes next reads it again."""
@@ -121,7 +121,7 @@ class IntentStep:
             return None
         if waiting.intent is not None:
             return self._planned(waiting, waiting.intent)
-        old = now_ms() - waiting.since_ms >= self._limits.wait_ms_max
+        old = ticks_ms() - waiting.since_ms >= self._limits.wait_ms_max
         if not old and waiting.rows < self._limits.rows_max:
             return None
         return _joined(waiting.blocks)[0 : self._limits.rows_max]
@@ -158,4 +158,4 @@ def _joined(blocks: list[Block]) -> Block:
 def _drop(waiting: _Waiting, rows: int) -> None:
     rest = _joined(waiting.blocks)[rows:]
     waiting.blocks = [rest] if len(rest) else []
-    waiting.since_ms = now_ms()
+    waiting.since_ms = ticks_ms()

@@ -20,7 +20,7 @@ class Aborted(RuntimeError):
 
 
 class Fenced(RuntimeError):
-    """Another process holds this slot's transactional id; this one must end."""
+    """This process can settle no more and must end; most often because another one holds its transactional id."""
 
 
 class Outbox:
@@ -103,8 +103,11 @@ class Outbox:
         why: ck.KafkaError = error.args[0]
         if why.fatal() or why.code() in (ck.KafkaError._FENCED, ck.KafkaError.INVALID_PRODUCER_EPOCH):
             raise Fenced(f"{why.str()}; another process holds this slot") from error
-        with suppress(ck.KafkaException):  # an abort that fails leaves it to the transaction time-out
+        try:
             self._producer.abort_transaction(_BEGIN_S)
+        except ck.KafkaException as second:
+            if not second.args[0].retriable():  # a commit without an answer bars every other call for good
+                raise Fenced(f"{why.str()}, and then {second.args[0].str()}; only a new process can go on") from error
         raise Aborted(why.str()) from error
 
     def close(self) -> None:

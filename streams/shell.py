@@ -8,6 +8,7 @@ forgotten, and the feed reads again from what is committed, after a growing paus
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,6 +29,7 @@ from streams.turns import Turn
 log = structlog.get_logger("streams.shell")
 
 _PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
+_STUCK_S = 10.0
 
 #: Settles blocks with their effects, messages that belong to no block, as the member that read them.
 Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish], Any], object]
@@ -199,8 +201,11 @@ class Shell:
         self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._app.crash(error)))
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
-        if self._settling:
-            await self._settling
+        if self._settling and not (await asyncio.wait({self._settling}, timeout=_STUCK_S))[0]:
+            # A thread that does not return from librdkafka cannot be joined, and the process would never end. Nothing
+            # is lost by an end between two lines.
+            log.error(f"{self.name}.stuck", after_s=_STUCK_S)
+            os._exit(1)
         await asyncio.get_running_loop().run_in_executor(None, self._feed.stop)
         for pool in self._threads.values():
             pool.shutdown(wait=False, cancel_futures=True)

@@ -12,7 +12,7 @@ import structlog
 
 from streams import ranges
 from streams.block import Block
-from streams.clock import now_ms
+from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.records import FORMAT
 from streams.stage import Effects, Publish, Stateful
@@ -115,7 +115,7 @@ class Restored:
         self._make = make
         self._interval_ms = interval_ms_max
         self.stages: dict[tuple[str, int], Stateful] = {}
-        self._taken_ms: dict[tuple[str, int], int] = {}
+        self._taken_ms: dict[tuple[str, int], float] = {}
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
         """Restore the newest snapshot and fold up to ``position``; those effects were committed and are dropped."""
@@ -130,7 +130,7 @@ class Restored:
             stage.fold(block)
         log.info("snapshots.restored", topic=topic, partition=partition, refolded=position - start)
         self.stages[topic, partition] = stage
-        self._taken_ms[topic, partition] = now_ms()
+        self._taken_ms[topic, partition] = ticks_ms()
 
     def revoke(self, topic: str, partition: int) -> None:
         """Forget a partition."""
@@ -144,9 +144,9 @@ class Restored:
         place = (block.topic, block.partition)
         stage = self.stages[place]
         effects = stage.fold(block)
-        if now_ms() - self._taken_ms[place] < self._interval_ms:
+        if ticks_ms() - self._taken_ms[place] < self._interval_ms:
             return effects
-        self._taken_ms[place] = now_ms()
+        self._taken_ms[place] = ticks_ms()
         return Effects([*effects.publish, *write(*place, block.last + 1, stage.snapshot())], effects.memory)
 
     def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002

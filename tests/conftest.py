@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-docker", action="store_true", help="fail, instead of skip, without a container engine")
+    parser.addoption("--faults-runs", type=int, default=20, help="faults that tests/faults inflicts on the system")
+    parser.addoption("--faults-seed", type=int, default=1, help="decides which faults, when, and on what requests")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@
 and logs its partitions. With HANG_AT it hangs within a settlement, before its commit, once it has copied so many.
 """
 
+import faulthandler
 import queue
 import signal
 import sys
@@ -72,6 +73,7 @@ def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | N
         crashed.append(error)
         told.put(None)
 
+    faulthandler.register(signal.SIGUSR1)  # where is it? kill -USR1 tells
     signal.signal(signal.SIGTERM, lambda *_: told.put(None))
     step, outbox = Copy(), Hanging(cluster, f"score-{slot}")
     limits = FeedLimits(rows_max=40)

@@ -1,0 +1,124 @@
+"""The faults, one a function: each is done to a patient, lasts a while, and is over when the function returns."""
+
+import random
+import resource
+import signal
+from collections.abc import Callable
+
+import psutil
+from patient import Patient
+
+Fault = Callable[[Patient, random.Random], None]
+
+
+def kill_a_worker(patient: Patient, rng: random.Random) -> None:
+    _kill(patient, rng.choice(["worker-0", "worker-1"]))
+
+
+def kill_both_workers(patient: Patient, rng: random.Random) -> None:
+    for name in ("worker-0", "worker-1"):
+        _kill(patient, name)
+
+
+def kill_the_monitor(patient: Patient, rng: random.Random) -> None:
+    """Snapshots are taken once a second; a random moment is often one of them."""
+    _kill(patient, "monitor")
+
+
+def kill_the_store(patient: Patient, rng: random.Random) -> None:
+    _kill(patient, "store")
+
+
+def kill_the_broker(patient: Patient, rng: random.Random) -> None:
+    patient.java().kill()
+
+
+def kill_two_roles(patient: Patient, rng: random.Random) -> None:
+    for name in rng.sample(["worker-0", "worker-1", "monitor", "store"], 2):
+        _kill(patient, name)
+
+
+def stop_a_worker_in_order(patient: Patient, rng: random.Random) -> None:
+    patient.child(rng.choice(["worker-0", "worker-1"])).stop()
+
+
+def pause_the_broker(patient: Patient, rng: random.Random) -> None:
+    _pause(patient, patient.java(), rng.uniform(0.5, 3))
+
+
+def pause_a_worker(patient: Patient, rng: random.Random) -> None:
+    """Past its session: another takes its partitions, and a zombie wakes up."""
+    _pause(patient, _process(patient, rng.choice(["worker-0", "worker-1"])), rng.uniform(3.5, 5))
+
+
+def pause_the_monitor(patient: Patient, rng: random.Random) -> None:
+    _pause(patient, _process(patient, "monitor"), rng.uniform(1, 4.5))
+
+
+def pause_the_store(patient: Patient, rng: random.Random) -> None:
+    """ClickHouse is away, and its clients wait for an answer."""
+    _pause(patient, _process(patient, "store"), rng.uniform(1, 4.5))
+
+
+def fill_the_disk(patient: Patient, rng: random.Random) -> None:
+    """The store can write no file beyond a few kB: every insert fails as on a full disk."""
+    store = _process(patient, "store")
+    store.rlimit(resource.RLIMIT_FSIZE, (rng.choice([512, 4_096]), resource.RLIM_INFINITY))
+    try:
+        patient.wait(rng.uniform(1, 3), patient.look)
+    finally:
+        if store.is_running():
+            store.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def sicken_the_model(patient: Patient, rng: random.Random) -> None:
+    patient.sick.touch()
+    try:
+        patient.wait(rng.uniform(0.5, 2), patient.look)
+    finally:
+        patient.sick.unlink()
+
+
+def step_the_clock(patient: Patient, rng: random.Random) -> None:
+    """The wall clock of every role jumps an hour or a week, and back."""
+    patient.clock.write_text(str(rng.choice([-1, 1]) * rng.choice([3_600, 600_000])))
+    patient.wait(rng.uniform(0.5, 2), patient.look)
+    patient.clock.write_text("0")
+
+
+FAULTS: tuple[Fault, ...] = (
+    kill_a_worker,
+    kill_both_workers,
+    kill_the_monitor,
+    kill_the_store,
+    kill_the_broker,
+    kill_two_roles,
+    stop_a_worker_in_order,
+    pause_the_broker,
+    pause_a_worker,
+    pause_the_monitor,
+    pause_the_store,
+    fill_the_disk,
+    sicken_the_model,
+    step_the_clock,
+)
+
+
+def _process(patient: Patient, name: str) -> psutil.Process:
+    pid = patient.child(name).pid
+    assert pid is not None, f"{name} is down before its fault"
+    return psutil.Process(pid)
+
+
+def _kill(patient: Patient, name: str) -> None:
+    process = _process(patient, name)
+    process.kill()
+
+
+def _pause(patient: Patient, process: psutil.Process, seconds: float) -> None:
+    process.send_signal(signal.SIGSTOP)
+    try:
+        patient.wait(seconds, patient.look)
+    finally:
+        if process.is_running():
+            process.send_signal(signal.SIGCONT)

@@ -1,0 +1,184 @@
+"""The patient: the whole system as one process tree around a small model, and the traffic that it is under."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from drift.judge import Judge
+from drift.store import Store
+from driftline import compose
+from driftline.models.profile import load, profile
+from driftline.settings import Settings
+from driftline.tree import Child
+from driftline.up import System
+from inference import Registry, init_package
+from streams.clock import now_ms
+from streams.cluster import Cluster
+from streams.records import MINUTE_MS, Route
+from streams.routes import announce
+
+MODEL = "small"
+#: A feature value that the model cannot bear.
+UNBEARABLE = 666.0
+
+_CODE = """
+from pathlib import Path
+
+import numpy as np
+
+
+class Small:
+    def load(self, device):
+        self.sick = Path({sick!r})
+
+    def predict(self, batch):
+        if self.sick.exists():
+            raise RuntimeError("the model is sick")
+        if (batch.columns["x"] == {unbearable}).any():
+            raise ValueError("x is unbearable")
+        return 1 / (1 + np.exp(-batch.columns["x"]))
+"""
+
+_HOUR_MS = 3_600_000
+_STEP_MS = 400  # of event time between two requests
+
+
+class Patient:
+    """The system, running.
+
+    Parameters
+    ----------
+    folder
+        For everything it writes.
+    rng
+        Decides what the requests are.
+    """
+
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self.sick = folder / "sick"
+        self.clock = folder / "clock"
+        self.sent = 0
+        self._rng = rng
+        self._ts = now_ms() - 200 * _HOUR_MS
+        self._repeatable: list[bytes] = []
+        self.settings = Settings(
+            data_dir=folder / "system",
+            registry=str(folder / "models"),
+            roles={"workers": 2},
+            monitor={"idle_after_ms": 1_500, "snapshot_interval_ms_max": 1_000, "join_every_ms": 200},
+            sink={"wait_ms_max": 200},
+            watch={"window_rows_min": 100, "lateness_ms_max": MINUTE_MS},
+        )
+        self.settings.data_dir.mkdir()
+        self._package(folder / "package")
+        self.system = System(self.settings, any_port=True)
+
+    def _package(self, folder: Path) -> None:
+        draw = np.random.default_rng(7)
+        x = draw.normal(size=1_000)
+        city = draw.choice(["Rome", "Oslo"], 1_000)
+        label = draw.random(1_000) < 1 / (1 + np.exp(-x))
+        table = pa.table({"x": x, "city": city, "y": label.astype(int)})
+        folder.mkdir()
+        (folder / "model.py").write_text(_CODE.format(sick=str(self.sick), unbearable=UNBEARABLE))
+        init_package(folder, table, name=MODEL, artefact="model.py:Small", label="y", task="binary")
+        (folder / "reference.arrow").write_bytes(profile(load(folder), table, label="y").to_bytes())
+        Registry(self.settings.registry).add(folder)
+
+    def start(self) -> None:
+        """Bring everything up."""
+        self.system.start_log()
+        watch = compose.watch(self.settings)
+        announce(self.cluster, lambda book: Route(model=MODEL, epoch=0, ts=now_ms(), champion="v1", watch=watch))
+        self.system.start_roles()
+        self.system.wait_ready()
+        self._producer = self.cluster.producer()
+
+    @property
+    def cluster(self) -> Cluster:
+        """The log."""
+        return compose.cluster(self.system.resolved())
+
+    def store(self) -> Store:
+        """The store."""
+        return Store.connect(compose.store_settings(self.system.resolved()))
+
+    def judge(self) -> Judge:
+        """A judge who has heard nothing yet."""
+        return Judge(compose.catalogue(self.settings))
+
+    def child(self, name: str) -> Child:
+        """A role's process."""
+        return self.system.tree.children[name]
+
+    def java(self) -> psutil.Process:
+        """The broker itself, which its role has started."""
+        pid = self.child("broker").pid
+        assert pid is not None
+        return next(p for p in psutil.Process(pid).children(recursive=True) if "java" in p.name())
+
+    def look(self) -> None:
+        """Start again at once what has ended."""
+        for child in self.system.tree.children.values():
+            if child.pid is None:
+                child.restarts += 1
+                child.start()
+
+    def tails(self) -> str:
+        """The end of every role's log."""
+        return "\n".join(f"--- {name}\n{child.tail(12)}" for name, child in self.system.tree.children.items())
+
+    # The traffic.
+
+    def send(self, n: int) -> None:
+        """Send requests: most good, some broken, some repeated, some late, a few as large as may be."""
+        topic = self.cluster.topic("requests")
+        for _ in range(n):
+            self._producer.produce(topic, self._request(), partition=self._rng.randrange(4))
+            self.sent += 1
+        self._producer.poll(0)
+
+    def _request(self) -> bytes:
+        draw = self._rng.random()
+        self._ts += _STEP_MS
+        if draw < 0.01:
+            return b"x" * self._rng.choice([10, 70_000, 900_000, 999_000])
+        if draw < 0.03 and self._repeatable:
+            return self._rng.choice(self._repeatable)  # redelivered
+        late_ms = self._rng.choice([0] * 20 + [MINUTE_MS, 3 * MINUTE_MS, 10 * MINUTE_MS])
+        x = UNBEARABLE if draw < 0.04 else self._rng.gauss(0, 1)
+        features = {"x": x if draw > 0.05 else "x", "city": self._rng.choice(["Rome", "Oslo", "Bari"])}
+        said = msgspec.json.encode({"id": f"r{self.sent}", "ts": self._ts - late_ms, "features": features})
+        self._repeatable = [*self._repeatable[-50:], said]
+        return said
+
+    def label(self, ids: list[str]) -> None:
+        """Send the labels of these predictions."""
+        for id_ in ids:
+            value = msgspec.json.encode({"id": id_, "label": self._rng.randrange(2), "ts": now_ms()})
+            self._producer.produce(self.cluster.topic("feedback"), value, key=id_.encode())
+
+    def flush(self, deadline_s: float = 60.0) -> None:
+        """Wait until the log has all that was sent."""
+        end = time.monotonic() + deadline_s
+        while self._producer.flush(0.2):
+            self.look()
+            assert time.monotonic() < end, self.tails()
+
+    def stop(self) -> None:
+        """Take everything down."""
+        self.system.stop()
+
+    def wait(self, seconds: float, meanwhile: Callable[[], Any]) -> None:
+        """Let a fault last."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            meanwhile()
+            time.sleep(min(0.05, max(0.0, end - time.monotonic())))
