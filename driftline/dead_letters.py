@@ -133,7 +133,7 @@ def table(listing: Listing) -> Iterator[str]:
     last = listing.letters[-1]
     yield ""
     yield f"next: `driftline dead-letters show {last.place}`; once the cause is mended,"
-    yield f"      `driftline dead-letters redrive --reason {last.reason}`"
+    yield f"      `driftline dead-letters redrive --reason {listing.groups[0].reason}`"
 
 
 def full(letter: Letter, again: bool) -> Iterator[str]:

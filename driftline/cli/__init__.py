@@ -50,8 +50,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     },
     "The system": {"up": tree.up, "down": tree.down, "status": tree.status},
     "What goes in, what was refused": {"produce": produce.produce, "dead-letters": dead_letters.app},
-    "What was found": {"incidents": incidents.app},
-    "The past": {"replay": replay.replay},
+    "The past": {"incidents": incidents.app, "replay": replay.replay},
     "Settings and set-up": {
         "doctor": doctor.doctor,
         "settings": settings.app,

@@ -37,7 +37,7 @@ def test_a_listing_counts_by_reason_and_keeps_the_newest(cluster):
     ]
     assert [(one.source, one.again) for one in found.letters] == [("requests/1/1043", True), ("requests/1/1044", False)]
     said = "\n".join(table(found))
-    assert "dead-letters/0/3" in said and "redrive --reason oversize" in said
+    assert "dead-letters/0/3" in said and "redrive --reason wrong_type" in said
 
 
 @pytest.mark.parametrize("place", ["dead-letters/0/1", "0/1", "requests/1/1042"])
