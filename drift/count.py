@@ -134,13 +134,15 @@ class Count:
         return memory
 
 
-def idle(models: Iterable[str], topic: str, partition: int, partitions: int) -> Effects:
-    """Say that a source partition has fallen silent, to the judge of each model.
+def idle(models: Iterable[str], topic: str, partition: int, partitions: int, asleep: bool = False) -> Effects:
+    """Say that a source partition has fallen silent, or is ``asleep``, to the judge of each model.
 
     >>> idle(["churn"], "requests", 3, 8).publish[0].key
     b'churn'
     """
-    flags = [Idle(model=model, topic=topic, partition=partition, partitions=partitions) for model in models]
+    flags = [
+        Idle(model=model, topic=topic, partition=partition, partitions=partitions, asleep=asleep) for model in models
+    ]
     return Effects([publication(flag) for flag in flags])
 
 

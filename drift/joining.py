@@ -51,7 +51,7 @@ class Joining:
             self._join = self._make(_recent(self._unstored()))
         return [self._join.fold(block) for block in blocks]
 
-    def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
         """A silent partition asks for nothing."""
         return Effects()
 

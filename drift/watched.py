@@ -67,7 +67,9 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
 
     def take_idle(self, message: Idle, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """A partition holds the watermark back no more."""
-        self._source(message.topic, message.partitions).fall_silent(message.partition, message.partitions)
+        self._source(message.topic, message.partitions).fall_silent(
+            message.partition, message.partitions, message.asleep
+        )
         return self._advance(yards, say) + self._restate_all(yards)
 
     def take_route(self, message: RouteCopy) -> list[Told]:
@@ -97,7 +99,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         return self.sources.setdefault(topic, Source(partitions))
 
     def _advance(self, yards: Yards, say: Callable[[int], str]) -> list[Told]:
-        reached = watermark(self.sources.values())
+        reached = watermark(self.sources.values(), self.watch)
         if reached is None or (self.reached is not None and reached <= self.reached):
             return []
         self.reached = reached

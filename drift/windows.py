@@ -31,35 +31,45 @@ class Source(msgspec.Struct):
     partitions: int
     reached: dict[int, int] = {}
     idle: set[int] = set()
+    asleep: set[int] = set()
 
     def hear(self, partition: int, partitions: int, watermark_ms: int | None) -> None:
         """A partition speaks; its watermark only grows."""
         self.partitions = max(self.partitions, partitions)
         self.idle.discard(partition)
+        self.asleep.discard(partition)
         if watermark_ms is not None:
             self.reached[partition] = max(watermark_ms, self.reached.get(partition, watermark_ms))
 
-    def fall_silent(self, partition: int, partitions: int) -> None:
+    def fall_silent(self, partition: int, partitions: int, asleep: bool = False) -> None:
         """A partition leaves the watermark's minimum until it speaks again."""
         self.partitions = max(self.partitions, partitions)
         self.idle.add(partition)
+        if asleep:
+            self.asleep.add(partition)
 
 
-def watermark(sources: Iterable[Source]) -> int | None:
+def watermark(sources: Iterable[Source], watch: Watch | None = None) -> int | None:
     """Event time that all partitions have passed, or None before all have spoken.
 
-    Idle partitions wait for nobody; where all are idle, the furthest one counts.
+    Idle partitions wait for nobody; where all are idle, the furthest one counts. Where all are asleep, its window is
+    over, and so is the time that ``watch`` allows for stragglers.
 
     >>> watermark([Source(3, {0: 50, 1: 70}, {2})]), watermark([Source(3, {0: 50, 1: 70})])
     (50, None)
     """
     reached: list[int | None] = []
     furthest: list[int] = []
+    asleep = True
     for source in sources:
+        asleep = asleep and len(source.asleep) == source.partitions
         reached += [source.reached.get(p) for p in range(source.partitions) if p not in source.idle]
         furthest += source.reached.values()
     if not reached:
-        return max(furthest, default=None)
+        last = max(furthest, default=None)
+        if last is None or watch is None or not asleep:
+            return last
+        return (last // watch.window_ms + 1) * watch.window_ms + watch.lateness_ms_max
     known = [time for time in reached if time is not None]
     return min(known) if len(known) == len(reached) else None
 

@@ -97,6 +97,9 @@ class Monitor(_Section):
     """The monitor."""
 
     idle_after_ms: int = Field(10_000, ge=100, description="a silent partition leaves the watermark after this long")
+    asleep_after_ms: int = Field(
+        50_000, ge=100, description="when all partitions stay idle for so long, windows that are open close"
+    )
     snapshot_interval_ms_max: int = Field(60_000, ge=1_000, description="how often the judge's state is written")
     join_every_ms: int = Field(500, ge=0, description="how often labels are joined")
     join_rows_max: int = Field(20_000, ge=1, description="labels joined at a time, at the most")

@@ -84,7 +84,7 @@ class Score:
     def revoke(self, topic: str, partition: int) -> None:
         """Nothing to forget."""
 
-    def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
         """A silent partition asks for nothing."""
         return Effects()
 

@@ -45,7 +45,7 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     revoke_wait_ms_max
         How long a partition that is taken away waits for its turn to settle; then the turn is dropped and redone there.
     idle_after_ms
-        When a partition with nothing more to read counts as idle; None never asks.
+        Lengths of silence, ascending, of which the step is told: when a partition with nothing more to read is idle.
     quiet_turn_ms
         After this long without a turn an empty one is handed over, for those who settle by time; None never.
     turn_every_ms
@@ -56,7 +56,7 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     rows_max: int = 5_000
     turns_in_flight_max: int = 2
     revoke_wait_ms_max: int = 5_000
-    idle_after_ms: int | None = None
+    idle_after_ms: tuple[int, ...] = ()
     quiet_turn_ms: int | None = None
     turn_every_ms: int | None = None
 
@@ -179,8 +179,8 @@ class Feed:
         if changes != self._holdings.changes:  # between the two: what is in hand may be another's by now
             self.rewind()
             return
-        after, quiet = self.limits.idle_after_ms, self.limits.quiet_turn_ms
-        idle = [] if after is None else self._holdings.fallen_silent(self._consumer, blocks, after)
+        quiet = self.limits.quiet_turn_ms
+        idle = self._holdings.fallen_silent(self._consumer, blocks, self.limits.idle_after_ms)
         if blocks or idle or (quiet is not None and ticks_ms() - self._handed_ms > quiet):
             self._handed_ms = ticks_ms()
             self._turns.began()

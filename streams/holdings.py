@@ -5,7 +5,7 @@ taken away waits a bounded time for its turn. A turn that is dropped for it held
 stay ours: so whatever is dropped, everything is read again from what is committed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import confluent_kafka as ck
 import structlog
@@ -15,7 +15,7 @@ from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.offsets import Starts
 from streams.stage import Step
-from streams.turns import Turns
+from streams.turns import Silence, Turns
 
 log = structlog.get_logger("streams.holdings")
 
@@ -49,7 +49,8 @@ class Holdings:
         self._starts = starts
         self._turns = turns
         self._revoke_wait_ms_max = revoke_wait_ms_max
-        self._spoke: dict[tuple[str, int], float | None] = {}  # by partition held; None once it was called silent
+        # By partition held: when it spoke last, and how many lengths of its silence were told.
+        self._spoke: dict[tuple[str, int], tuple[float, int]] = {}
 
     def places(self) -> list[tuple[str, int]]:
         """Partitions held, by logical topic; may be asked from any thread."""
@@ -91,7 +92,7 @@ class Holdings:
         for p in starts:
             place = self._place(p)
             self._step.assign(*place, p.offset, p.metadata or "")
-            self._spoke[place] = ticks_ms()
+            self._spoke[place] = (ticks_ms(), 0)
 
     def _forget(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self.changes += 1
@@ -105,16 +106,15 @@ class Holdings:
 
     # Silence and lag.
 
-    def fallen_silent(self, consumer: ck.Consumer, blocks: Iterable[Block], after_ms: int) -> list[tuple[str, int]]:
-        """Partitions that spoke last ``after_ms`` ago and are read to their end; each silence is told once."""
+    def fallen_silent(self, consumer: ck.Consumer, blocks: Iterable[Block], after_ms: Sequence[int]) -> list[Silence]:
+        """Partitions that are read to their end and spoke last so long ago; a silence is told once for each length."""
         now = ticks_ms()
-        self._spoke.update({(block.topic, block.partition): now for block in blocks})
-        silent = [
-            place
-            for place, spoke in self._spoke.items()
-            if spoke is not None and now - spoke > after_ms and self._at_end(consumer, *place)
-        ]
-        self._spoke.update(dict.fromkeys(silent))
+        self._spoke.update({(block.topic, block.partition): (now, 0) for block in blocks})
+        silent = []
+        for place, (spoke, told) in self._spoke.items():
+            if told < len(after_ms) and now - spoke > after_ms[told] and self._at_end(consumer, *place):
+                silent.append(Silence(*place, after_ms[told]))
+                self._spoke[place] = (spoke, told + 1)
         return silent
 
     def _at_end(self, consumer: ck.Consumer, topic: str, partition: int) -> bool:

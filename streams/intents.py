@@ -96,7 +96,7 @@ class IntentStep:
             self._waiting[block.topic, block.partition].came.append(block)
         return [Effects() for _ in blocks]
 
-    def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
         """Nobody asks."""
         return Effects()
 

@@ -237,12 +237,17 @@ class LabelSums(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
 
 
 class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
-    """A source partition has fallen silent and leaves the watermark's minimum until it speaks again."""
+    """A source partition has fallen silent and leaves the watermark's minimum until it speaks again.
+
+    It is ``asleep`` when it has been silent for long: when all of them are, nothing more is waited for, and the windows
+    that are open close.
+    """
 
     model: str
     topic: str
     partition: int
     partitions: int
+    asleep: bool = False
     format: int = FORMAT
 
 

@@ -149,6 +149,6 @@ class Restored:
         self._taken_ms[place] = ticks_ms()
         return Effects([*effects.publish, *write(*place, block.last + 1, stage.snapshot())], effects.memory)
 
-    def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
         """Nobody asks."""
         return Effects()

@@ -56,8 +56,9 @@ class Stateful(Stage, Protocol):
 class Step(Protocol):
     """What a shell runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`.
 
-    ``position`` is the offset of the next record; ``memory`` what the last commit left. `idle` is asked once when a
-    partition falls silent, and its effects are settled like any others.
+    ``position`` is the offset of the next record; ``memory`` what the last commit left. `idle` is asked when a
+    partition has been silent for so long, once for each length in the feed's limits; its effects are settled like any
+    others.
     """
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None: ...
@@ -66,7 +67,7 @@ class Step(Protocol):
 
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]: ...
 
-    def idle(self, topic: str, partition: int) -> Effects: ...
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects: ...
 
 
 class StageFactory(Protocol):
@@ -87,7 +88,7 @@ class PerPartition:
     [b'2']
     """
 
-    def __init__(self, factory: StageFactory, idle: Callable[[str, int], Effects] | None = None) -> None:
+    def __init__(self, factory: StageFactory, idle: Callable[[str, int, int], Effects] | None = None) -> None:
         self._factory = factory
         self._idle = idle
         self.stages: dict[tuple[str, int], Stage] = {}
@@ -104,6 +105,6 @@ class PerPartition:
         """Fold each block by its partition's stage."""
         return [self.stages[block.topic, block.partition].fold(block) for block in blocks]
 
-    def idle(self, topic: str, partition: int) -> Effects:
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:
         """Say that a partition is silent, where anyone wants to know."""
-        return self._idle(topic, partition) if self._idle else Effects()
+        return self._idle(topic, partition, after_ms) if self._idle else Effects()

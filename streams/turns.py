@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import confluent_kafka as ck
 import msgspec
@@ -19,14 +19,22 @@ class Dropped(RuntimeError):
     """A commit came too late: its turn has been dropped, or the feed has stopped. It is read again."""
 
 
+class Silence(NamedTuple):
+    """A partition that has said nothing for so long, and has nothing more to read."""
+
+    topic: str
+    partition: int
+    after_ms: int
+
+
 class Turn(msgspec.Struct, frozen=True):
-    """Blocks that were waiting, and partitions that have just fallen silent. A turn of an older epoch is dropped.
+    """Blocks that were waiting, and partitions that have fallen silent. A turn of an older epoch is dropped.
 
     ``membership`` is the group metadata that a transaction sends with the turn's offsets.
     """
 
     blocks: list[Block]
-    idle: list[tuple[str, int]]
+    idle: list[Silence]
     epoch: int
     membership: Any
 

@@ -35,6 +35,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
 
     role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
     role.follow_models(book, lambda route: None)
+    asleep_after_ms = settings.monitor.idle_after_ms + settings.monitor.asleep_after_ms
     starts = Starts(accept_gap=settings.kafka.accept_gap)
     role.shell(
         "count",
@@ -42,9 +43,11 @@ def run(settings: Settings, slot: str, port: int) -> None:
         ["observations"],
         PerPartition(
             lambda topic, partition, memory: Count(catalogue, watch, partitions, memory),
-            lambda topic, partition: idle(list(book.routes), "requests", partition, partitions),
+            lambda topic, partition, after_ms: idle(
+                list(book.routes), "requests", partition, partitions, asleep=after_ms == asleep_after_ms
+            ),
         ),
-        limits=FeedLimits(rows_max=500, idle_after_ms=settings.monitor.idle_after_ms),
+        limits=FeedLimits(rows_max=500, idle_after_ms=(settings.monitor.idle_after_ms, asleep_after_ms)),
         starts=starts,
     )
     store = Store(compose.store_settings(settings))  # asked when labels come: drift goes on without it

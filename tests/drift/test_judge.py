@@ -106,8 +106,8 @@ def routed(epoch: int, champion: str = "v1", watch: Watch = WATCH) -> bytes:
     return encoded(RouteCopy(model="m", route=Route(model="m", epoch=epoch, ts=epoch, champion=champion, watch=watch)))
 
 
-def idle(partition: int, partitions: int = 3) -> bytes:
-    return encoded(Idle(model="m", topic="requests", partition=partition, partitions=partitions))
+def idle(partition: int, partitions: int = 3, asleep: bool = False) -> bytes:
+    return encoded(Idle(model="m", topic="requests", partition=partition, partitions=partitions, asleep=asleep))
 
 
 def encoded(message: CountsMessage) -> bytes:
@@ -282,6 +282,16 @@ def test_a_silent_partition_is_waited_for_until_it_is_idle():
     assert fold(judge, PARTS[2])
     last = final([said for said in judge.finish() if isinstance(said, Report)])
     assert last
+
+
+def test_when_all_partitions_are_asleep_every_window_is_reported():
+    """Somebody sends a file and stops: its last minute gets a report as well."""
+    judge = Judge(catalogue)
+    fold(judge, [routed(1), *itertools.chain(*PARTS)])
+    flags = [msgspec.msgpack.decode(idle(n, asleep=True), type=CountsMessage) for n in range(3)]
+    assert not judge.take(flags[0]) and not judge.take(flags[1])
+    assert [said for said in judge.take(flags[2]) if isinstance(said, Report)]
+    assert all(said.rows < WATCH.window_rows_min for said in judge.finish())  # starved: it waits for more
 
 
 def test_messages_leave_keyed_with_cloud_events_headers():

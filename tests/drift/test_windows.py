@@ -82,6 +82,18 @@ def test_when_all_are_idle_the_furthest_counts_and_nothing_more():
     assert watermark([]) is None
 
 
+def test_when_all_are_asleep_the_last_window_and_its_stragglers_time_are_over():
+    source = Source(2)
+    source.hear(0, 2, 5 * MINUTE + 1)
+    source.fall_silent(0, 2, asleep=True)
+    source.fall_silent(1, 2)
+    assert watermark([source], WATCH) == 5 * MINUTE + 1  # one of them only dozes
+    source.fall_silent(1, 2, asleep=True)
+    assert watermark([source], WATCH) == 6 * MINUTE + WATCH.lateness_ms_max
+    source.hear(1, 2, 5 * MINUTE + 2)
+    assert watermark([source], WATCH) == 5 * MINUTE + 2
+
+
 def test_a_topic_that_grows_waits_for_its_new_partitions():
     source = Source(1)
     source.hear(0, 1, 500)
