@@ -35,11 +35,17 @@ class Heard(msgspec.Struct):
             self.alerts.append(_alert(value))
 
     def within(self, spans: Mapping[str, _Span], versions: Mapping[str, set[str]]) -> "Heard":
-        """What was told of windows in a model's span, by these versions of it; a model without any has all."""
+        """What was told of windows in a model's span, by these versions of it; a model without any has all.
+
+        Reports of earlier windows that were told again stay.
+        """
 
         def ours(said: Report | Alert) -> bool:
             first, last = spans.get(said.model, (1, 0))
-            return first <= said.window_start <= last and said.version in versions.get(said.model, {said.version})
+            again = isinstance(said, Report) and said.revision > 0
+            return (again or first <= said.window_start <= last) and (
+                said.version in versions.get(said.model, {said.version})
+            )
 
         return Heard([one for one in self.reports if ours(one[0])], [one for one in self.alerts if ours(one)])
 
@@ -77,8 +83,10 @@ def closed(heard: Heard) -> dict[str, _Span]:
 
 def compare_reports(served: Heard, replayed: Heard, strictly: bool) -> Windows:
     """Compare windows: every revision byte for byte, or the last word on which columns have drifted."""
-    said = {_window(report): _drifted(report) for report, _ in replayed.reports}
-    was = {_window(report): _drifted(report) for report, _ in served.reports}
+    closed_now = {_window(report) for report, _ in replayed.reports if report.revision == 0}
+    closed_then = {_window(report) for report, _ in served.reports if report.revision == 0}
+    said = {_window(r): _drifted(r) for r, _ in replayed.reports if _window(r) in closed_now}
+    was = {_window(r): _drifted(r) for r, _ in served.reports if _window(r) in closed_then}
     agreed = sum(was.get(name) == verdict for name, verdict in said.items())
     if strictly:
         said = {_name(report): value for report, value in replayed.reports}
