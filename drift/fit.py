@@ -1,8 +1,8 @@
 """Fitting a reference: a table in, a frozen profile out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +10,12 @@ import pyarrow as pa
 from drift import columns, cut, frames, halves, infer
 from drift.cells import PREDICTION, SCORE, Cells
 from drift.dependence import design_effects
-from drift.frames import FrameError
+from drift.frames import Columns, FrameError
 from drift.performance import classes
 from drift.performance.figures import realised
 from drift.performance.label_sums import label_sums
 from drift.reference import Reference, Task
-from drift.sums import indices, sum_rows
+from drift.sums import sum_rows
 from streams.schema import Feature, FeatureSchema, Kind
 
 #: So many cells make a counts message of 900 kB.
@@ -40,7 +40,7 @@ class Parts(NamedTuple):
         return tuple(name for name in (self.score, self.prediction, self.label) if name is not None)
 
 
-def fit(table: pa.Table, parts: Parts, features: Sequence[str] | FeatureSchema | None) -> Reference:
+def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | None) -> Reference:
     """Profile a table; see `Reference.fit`."""
     if table.num_rows == 0:
         raise FrameError("the table holds no row; a reference needs the training data")
@@ -53,17 +53,19 @@ def fit(table: pa.Table, parts: Parts, features: Sequence[str] | FeatureSchema |
         frames.require(table, features or (), "the table")
         schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), parts.kinds)
     _check_segments(schema, parts.segments)
-    watched = [*((_cut(table.column(f.name), f), f.name) for f in schema.features), *_said(table, parts)]
-    cells, sources = tuple(c for c, _ in watched), tuple(source for _, source in watched)
-    if sum(c.size for c in cells) > CELLS_MAX:
-        raise FrameError(f"{len(cells)} columns make more than {CELLS_MAX} cells; watch fewer columns")
-    aligned = pa.Table.from_arrays([table.column(s) for s in sources], names=[c.name for c in cells])
-    notes += [note for column in cells for note in _remarks(column)]
-    reference = _counted(_empty(parts, schema, cells, sources, aligned, notes), aligned)
-    return _labelled(reference, table, parts)
+    nothing = _nothing(parts, schema, table.num_rows, notes)
+    profiles = [_profile(nothing, _cut(column, f), f.name, column) for f, column in _each(table, schema.features)]
+    profiles += [_profile(nothing, cells, source, table.column(source)) for cells, source in _said(table, parts)]
+    return _labelled(_side_by_side(nothing, profiles), table, parts)
 
 
-def _complete(table: pa.Table, parts: Parts) -> Parts:
+def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature, pa.ChunkedArray]]:
+    """One column after the other: no more than one need be in memory."""
+    for feature in features:
+        yield feature, table.column(feature.name)
+
+
+def _complete(table: Columns, parts: Parts) -> Parts:
     """Fill in what follows: a regression's prediction is its score; a binary model has a positive class."""
     if parts.task == "regression":
         return parts._replace(score=parts.score or parts.prediction, prediction=None)
@@ -80,7 +82,7 @@ def _check_segments(schema: FeatureSchema, segments: Sequence[str]) -> None:
             raise FrameError(f"segment {name!r} is no categorical feature; segments are made of levels")
 
 
-def _said(table: pa.Table, parts: Parts) -> list[tuple[Cells, str]]:
+def _said(table: Columns, parts: Parts) -> list[tuple[Cells, str]]:
     """Cells of what the model said: score, then predicted class, each with its name in the table."""
     found = []
     if parts.score is not None:
@@ -95,7 +97,7 @@ def _said(table: pa.Table, parts: Parts) -> list[tuple[Cells, str]]:
     return found
 
 
-def _said_yes(table: pa.Table, parts: Parts) -> np.ndarray | None:
+def _said_yes(table: Columns, parts: Parts) -> np.ndarray | None:
     """Rows whose predicted class is the positive one."""
     if parts.task != "binary" or parts.prediction is None or parts.positive is None:
         return None
@@ -126,34 +128,69 @@ def _frequencies(column: pa.ChunkedArray) -> dict[str, int]:
     return found
 
 
-def _empty(
-    parts: Parts,
-    schema: FeatureSchema,
-    cells: tuple[Cells, ...],
-    sources: tuple[str, ...],
-    aligned: pa.Table,
-    notes: Sequence[str],
-) -> Reference:
-    """Make the reference that has cells and fixed point, but no counts yet."""
-    size = len(cells)
-    fixed = np.array([_fixed_point(aligned.column(column.name), column) for column in cells]).reshape(size, 3)
+def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str]) -> Reference:
+    """Make the reference that has no column yet."""
     return Reference(
         task=parts.task,
-        rows=aligned.num_rows,
+        rows=rows,
         schema=schema,
-        columns=cells,
-        sources=sources,
-        counts=np.zeros(sum(column.size for column in cells), np.int64),
-        moments=np.zeros((size, 2), np.int64),
-        extremes=np.full((size, 2), np.nan, np.float32),
-        centre=fixed[:, 0].copy(),
-        scale=fixed[:, 1].copy(),
-        spread=fixed[:, 2].copy(),
-        design_effects=np.ones(0),
+        columns=(),
+        sources=(),
+        counts=np.zeros(0, np.int64),
+        moments=np.zeros((0, 2), np.int64),
+        extremes=np.zeros((0, 2), np.float32),
+        centre=np.zeros(0),
+        scale=np.zeros(0),
+        spread=np.zeros(0),
+        design_effects=np.zeros(0),
         label=parts.label,
         positive=parts.positive,
         segments=parts.segments,
         notes=tuple(notes),
+    )
+
+
+def _profile(nothing: Reference, cells: Cells, source: str, column: pa.ChunkedArray) -> Reference:
+    """Make the reference of one column: count its rows, find out how much neighbours have in common, and check its
+    halves against each other.
+    """
+    centre, scale, spread = _fixed_point(column, cells)
+    alone = replace(
+        nothing,
+        columns=(cells,),
+        sources=(source,),
+        counts=np.zeros(cells.size, np.int64),
+        centre=np.array([centre]),
+        scale=np.array([scale]),
+        spread=np.array([spread]),
+        notes=tuple(_remarks(cells)),
+    )
+    sums = sum_rows(alone, pa.Table.from_arrays([column], names=[cells.name]))
+    placed = cells.index(column)[:, None]
+    counted = replace(
+        alone,
+        counts=sums.cells,
+        moments=sums.moments,
+        extremes=sums.extremes,
+        design_effects=design_effects(alone.columns, placed),
+    )
+    return replace(counted, checks=halves.failed(counted, placed))
+
+
+def _side_by_side(nothing: Reference, profiles: Sequence[Reference]) -> Reference:
+    """Make one reference of the columns' own."""
+    cells = tuple(column for one in profiles for column in one.columns)
+    if sum(column.size for column in cells) > CELLS_MAX:
+        raise FrameError(f"{len(cells)} columns make more than {CELLS_MAX} cells; watch fewer columns")
+    names = ("counts", "moments", "extremes", "centre", "scale", "spread", "design_effects")
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in profiles]) for name in names}
+    return replace(
+        nothing,
+        columns=cells,
+        sources=tuple(source for one in profiles for source in one.sources),
+        checks=tuple(name for one in profiles for name in one.checks),
+        notes=(*nothing.notes, *(note for one in profiles for note in one.notes)),
+        **arrays,
     )
 
 
@@ -170,23 +207,9 @@ def _fixed_point(column: pa.ChunkedArray, cells: Cells) -> tuple[float, float, f
     return float(middle), float(2.0 ** np.round(np.log2(spread))), spread
 
 
-def _counted(reference: Reference, aligned: pa.Table) -> Reference:
-    """Count the rows, find out how much neighbours have in common, and check the halves against each other."""
-    sums = sum_rows(reference, aligned)
-    placed = indices(reference.columns, aligned)
-    counted = replace(
-        reference,
-        counts=sums.cells,
-        moments=sums.moments,
-        extremes=sums.extremes,
-        design_effects=design_effects(reference.columns, placed),
-    )
-    return replace(counted, checks=halves.failed(counted, placed))
-
-
-def _labelled(reference: Reference, table: pa.Table, parts: Parts) -> Reference:
+def _labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
     """Add what the labels say: sums, figures, and which scores are predicted positive."""
-    if reference.score is None or parts.task not in ("binary", "multiclass", "regression"):
+    if reference.score is None or parts.score is None or parts.task not in ("binary", "multiclass", "regression"):
         if parts.label is None:
             return reference
         return replace(reference, notes=(*reference.notes, "no performance: labels need a task and a score"))

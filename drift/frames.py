@@ -1,9 +1,10 @@
 """Tables in: pandas, Arrow, or the path of a Parquet or CSV file."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 from drift.columns import arrow
 
 Frame = Any  # pandas.DataFrame | pyarrow.Table | pyarrow.RecordBatch | str | Path
+
+_CSV = (".csv", ".gz", ".txt")
 
 
 class FrameError(ValueError):
@@ -30,10 +33,74 @@ def read(frame: Frame) -> pa.Table:
     ['age']
     """
     table = _table(frame)
-    names = table.column_names
-    twice = sorted({name for name in names if names.count(name) > 1})
+    _refuse_twice(table.column_names)
+    return table
+
+
+def _refuse_twice(names: list[str]) -> None:
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise FrameError(f"column {twice[0]!r} stands twice in the table; rename one")
+
+
+class Columns(Protocol):
+    """A table of which one column at a time is wanted; an Arrow table is one."""
+
+    @property
+    def column_names(self) -> list[str]: ...
+    @property
+    def num_rows(self) -> int: ...
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Read one column."""
+        ...
+
+
+class ParquetColumns:
+    """Parquet files, in the order of their names, as one table that is read a column at a time.
+
+    A table of a thousand columns so needs the memory of one. The files have the same columns.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._files = [pq.ParquetFile(path, memory_map=True) for path in paths]
+        self.column_names: list[str] = self._files[0].schema_arrow.names
+        self.num_rows: int = sum(file.metadata.num_rows for file in self._files)
+        for path, file in zip(paths, self._files, strict=True):
+            if not file.schema_arrow.equals(self._files[0].schema_arrow):
+                raise FrameError(f"{path}: its columns are not those of {paths[0]}; write the files alike")
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Read one column of all files."""
+        return pa.chunked_array(
+            [chunk for file in self._files for chunk in file.read([name]).column(name).chunks],
+            self._files[0].schema_arrow.field(name).type,
+        )
+
+
+def scan(frame: Frame) -> Columns:
+    """Read a table column by column where it is a Parquet file or a folder of them, else as `read` does.
+
+    Raises
+    ------
+    FrameError
+        As `read`; or the files of a folder differ.
+    """
+    table: Columns
+    if not isinstance(frame, str | Path):
+        table = read(frame)
+        return table
+    path = Path(frame)
+    paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if path.is_dir() and not paths:
+        raise FrameError(f"{path}: no *.parquet in this folder; give a folder of Parquet files")
+    if not path.exists() or paths[0].suffix.lower() in _CSV:
+        table = read(path)
+        return table
+    try:
+        table = ParquetColumns(paths)
+    except pa.ArrowInvalid as error:
+        raise FrameError(f"{path}: neither Parquet nor CSV ({error}); convert it") from error
+    _refuse_twice(table.column_names)
     return table
 
 
@@ -54,7 +121,7 @@ def _file(path: Path) -> pa.Table:
     if not path.is_file():
         raise FrameError(f"{path}: no such file; give the path of a Parquet or CSV file")
     try:
-        if path.suffix.lower() in (".csv", ".gz", ".txt"):
+        if path.suffix.lower() in _CSV:
             from pyarrow import csv
 
             return csv.read_csv(path)
@@ -63,7 +130,7 @@ def _file(path: Path) -> pa.Table:
         raise FrameError(f"{path}: neither Parquet nor CSV ({error}); convert it") from error
 
 
-def require(table: pa.Table, names: Iterable[str], what: str) -> None:
+def require(table: Columns, names: Iterable[str], what: str) -> None:
     """Refuse a table that lacks columns.
 
     Raises
@@ -71,7 +138,8 @@ def require(table: pa.Table, names: Iterable[str], what: str) -> None:
     FrameError
         Names what is missing, and the nearest name that is there.
     """
-    missing = [name for name in names if name not in table.column_names]
+    known = set(table.column_names)
+    missing = [name for name in names if name not in known]
     if not missing:
         return
     near = get_close_matches(missing[0], table.column_names, n=1)

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from drift import columns, cut
-from drift.frames import FrameError
+from drift.frames import Columns, FrameError
 from streams.schema import RESERVED, Feature, FeatureSchema, Kind
 
 #: An integer column with no more distinct values is taken as categorical.
@@ -16,7 +16,7 @@ INTEGER_LEVELS_MAX = 20
 
 
 def infer(
-    table: pa.Table, names: Sequence[str] | None, taken: Iterable[str], kinds: Mapping[str, Kind]
+    table: Columns, names: Sequence[str] | None, taken: Iterable[str], kinds: Mapping[str, Kind]
 ) -> tuple[FeatureSchema, list[str]]:
     """Find the features of a table and their kinds.
 
@@ -43,8 +43,9 @@ def infer(
     """  # noqa: E501
     notes: list[str] = []
     features = []
+    reserved = set(taken)
     for name in table.column_names if names is None else names:
-        if name in set(taken) and names is None:
+        if name in reserved and names is None:
             continue
         column = table.column(name)
         refusal = _refusal(name, column)

@@ -15,6 +15,8 @@ from numba import njit
 FIXED_ONE = float(1 << 12)
 FIXED_MAX = float(1 << 20)
 SLOTS = 1024
+#: Values are read twice, for cells and for moments; so many fit the nearest cache.
+RUN_ROWS_MAX = 4096
 _LARGEST = np.finfo(np.float32).max
 #: One edge in so many, on each side, is left to the outer slots, so that a long tail does not stretch all others.
 TRIMMED = 8
@@ -47,13 +49,13 @@ def _slot(value, low, slots_per_unit):  # type: ignore[no-untyped-def]  # noqa: 
 
 
 @njit(cache=True, nogil=True)
-def count_numbers(values, groups, grid, centre, fixed, first, cells, moments, extremes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def count_numbers(values, ends, grid, centre, fixed, first, cells, moments, extremes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Add a numeric column to its sums.
 
     Parameters
     ----------
-    values, groups
-        float32 [rows] and the group of each row, int32 [rows].
+    values, ends
+        float32 [rows], group after group, and where each group's rows end, int64 [groups].
     grid
         The column's `Grid`.
     centre, fixed
@@ -63,28 +65,57 @@ def count_numbers(values, groups, grid, centre, fixed, first, cells, moments, ex
     cells, moments, extremes
         int64 [groups, all cells], int64 [groups, 2], float32 [groups, 2]: added to in place.
     """
-    bounds, starts = grid.bounds, grid.starts
+    start = 0
+    for group in range(len(ends)):
+        while start < ends[group]:
+            run = values[start : min(start + RUN_ROWS_MAX, ends[group])]
+            _count_cells(run, grid.bounds, grid.starts, grid.low, grid.slots_per_unit, cells[group, first:])
+            _add_moments(run, centre, fixed, moments[group], extremes[group])
+            start += len(run)
+
+
+@njit(cache=True, nogil=True)
+def _count_cells(values, bounds, starts, low, slots_per_unit, cells):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     # Unsigned indices spare the test whether they count from the end: a fifth of the time.
-    start, null, zero, one = np.uint64(first), np.uint64(first + len(bounds)), np.uint64(0), np.uint64(1)
+    null, zero, one = np.uint64(len(bounds)), np.uint64(0), np.uint64(1)
     for row in range(len(values)):
-        value, group = values[row], np.uint64(groups[row])
+        value = values[row]
         if not np.abs(value) < np.inf:
-            cells[group, null if np.isnan(value) else null - one if value > 0 else start] += 1
+            cells[null if np.isnan(value) else null - one if value > 0 else zero] += 1
             continue
-        place = np.uint64(starts[np.uint64(_slot(value, grid.low, grid.slots_per_unit))])
+        place = np.uint64(starts[np.uint64(_slot(value, low, slots_per_unit))])
         # Two steps without a branch cost less than one wrong guess; more are rare. No value passes the infinity.
         place += np.uint64(value >= bounds[place]) + np.uint64(value >= bounds[place + one])
         while value >= bounds[place]:
             place += one
-        cells[group, start + place] += 1
-        step = min(max(np.rint((np.float64(value) - centre) * fixed), -FIXED_MAX), FIXED_MAX)
-        fixed_point = np.int64(step)
-        moments[group, zero] += fixed_point
-        moments[group, one] += fixed_point * fixed_point
-        if not value >= extremes[group, zero]:  # True of NaN, too: there is no extreme yet.
-            extremes[group, zero] = value
-        if not value <= extremes[group, one]:
-            extremes[group, one] = value
+        cells[place] += 1
+
+
+@njit(cache=True, nogil=True)
+def _add_moments(values, centre, fixed, moments, extremes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Without a branch, so that the compiler takes several values at once."""
+    infinity, nothing = np.float32(np.inf), np.float32(0.0)
+    total, squares, smallest, largest = np.int64(0), np.int64(0), infinity, -infinity
+    for row in range(len(values)):
+        value = values[row]
+        finite = np.abs(value) < infinity
+        step = np.rint((np.float64(value if finite else nothing) - centre) * fixed)
+        step = min(max(step, -FIXED_MAX), FIXED_MAX)
+        fixed_point = np.int64(np.int32(step)) if finite else np.int64(0)
+        total += fixed_point
+        squares += fixed_point * fixed_point
+        below, above = value if finite else infinity, value if finite else -infinity
+        smallest = below if below < smallest else smallest
+        largest = above if above > largest else largest
+    moments[0] += total
+    moments[1] += squares
+    if smallest > largest:
+        return
+    # True of NaN, too: there is no extreme yet. Adding 0 makes one zero of two.
+    if not smallest >= extremes[0]:
+        extremes[0] = smallest + nothing
+    if not largest <= extremes[1]:
+        extremes[1] = largest + nothing
 
 
 @njit(cache=True, nogil=True)

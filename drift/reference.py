@@ -5,7 +5,7 @@ immutable, and its id is a hash of its content.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -102,7 +102,10 @@ class Reference:
         kinds: Mapping[str, Kind] | None = None,
         positive: str | None = None,
     ) -> "Reference":
-        """Profile a table: pandas, Arrow, or the path of a Parquet or CSV file.
+        """Profile a table: pandas, Arrow, or the path of a Parquet or CSV file, or of a folder of Parquet files.
+
+        Parquet is read a column at a time, so the table may be larger than memory; the reference is the same to the
+        bit.
 
         Parameters
         ----------
@@ -135,7 +138,7 @@ class Reference:
         from drift import fit
 
         parts = fit.Parts(task, score, prediction, label, tuple(exclude), tuple(segments), dict(kinds or {}), positive)
-        return fit.fit(frames.read(frame), parts, features)
+        return fit.fit(frames.scan(frame), parts, features)
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Reference":
@@ -190,6 +193,22 @@ class Reference:
         """Counts of one column, int64 [its cells], out of a flat count array (the reference's own by default)."""
         place = self.place(name)
         return (self.counts if flat is None else flat)[self.offsets[place] : self.offsets[place + 1]]
+
+    def alone(self, place: int) -> "Reference":
+        """Make the reference of one column by itself: its cells, counts and fixed point."""
+        span, one = slice(self.offsets[place], self.offsets[place + 1]), slice(place, place + 1)
+        return replace(
+            self,
+            columns=self.columns[one],
+            sources=self.sources[one],
+            counts=self.counts[span],
+            moments=self.moments[one],
+            extremes=self.extremes[one],
+            centre=self.centre[one],
+            scale=self.scale[one],
+            spread=self.spread[one],
+            design_effects=np.zeros(0),
+        )
 
     def align(self, frame: Frame) -> pa.Table:
         """Take this reference's columns out of a user's table, under the names that cells have.

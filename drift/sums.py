@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from drift import kernel
+from drift import frames, kernel
 from drift.columns import floats, levels
+from drift.frames import Frame
 from drift.reference import Reference
 
 
@@ -51,6 +52,25 @@ def sum_rows(reference: Reference, batch: Any) -> Sums:
     return sum_groups(reference, batch, np.zeros(batch.num_rows, np.int32), 1)[0]
 
 
+def sum_table(reference: Reference, frame: Frame) -> Sums:
+    """Sum all rows of a user's table: pandas, Arrow, or a path; Parquet is read a column at a time.
+
+    Raises
+    ------
+    FrameError
+        A column is missing.
+    """
+    table = frames.scan(frame)
+    frames.require(table, reference.sources, "the table")
+    total = Sums.zero(reference)
+    for place, (cells, source) in enumerate(zip(reference.columns, reference.sources, strict=True)):
+        alone = reference.alone(place)
+        one = sum_rows(alone, pa.Table.from_arrays([table.column(source)], names=[cells.name]))
+        total.cells[reference.offsets[place] : reference.offsets[place + 1]] = one.cells
+        total.moments[place], total.extremes[place] = one.moments[0], one.extremes[0]
+    return msgspec.structs.replace(total, rows=table.num_rows)
+
+
 def sum_groups(reference: Reference, batch: Any, groups: np.ndarray, size: int) -> list[Sums]:
     """Sum the rows of a batch by group.
 
@@ -67,6 +87,9 @@ def sum_groups(reference: Reference, batch: Any, groups: np.ndarray, size: int) 
     moments = np.zeros(shape, np.int64)
     extremes = np.full(shape, np.nan, np.float32)
     rows = np.bincount(groups, minlength=size)
+    ends = np.cumsum(rows)
+    # The kernel takes numbers group after group; most batches come so, in order of time.
+    order = np.argsort(groups, kind="stable") if (np.diff(groups) < 0).any() else None
     present = set(batch.schema.names)
     for place, column in enumerate(reference.columns):
         first = reference.offsets[place]
@@ -76,7 +99,8 @@ def sum_groups(reference: Reference, batch: Any, groups: np.ndarray, size: int) 
             values = floats(batch.column(column.name), column.name)
             fixed = kernel.FIXED_ONE / reference.scale[place]
             grid, centre = reference.grids[place], reference.centre[place]
-            kernel.count_numbers(values, groups, grid, centre, fixed, first, cells, moments[place], extremes[place])
+            values = values if order is None else values[order]
+            kernel.count_numbers(values, ends, grid, centre, fixed, first, cells, moments[place], extremes[place])
         else:
             codes, texts = levels(batch.column(column.name))
             kernel.count_codes(codes, groups, column.positions(texts), first, cells)
@@ -84,11 +108,3 @@ def sum_groups(reference: Reference, batch: Any, groups: np.ndarray, size: int) 
         Sums(int(rows[group]), cells[group], np.ascontiguousarray(moments[:, group]), extremes[:, group].copy())
         for group in range(size)
     ]
-
-
-def indices(columns: Any, table: pa.Table) -> np.ndarray:
-    """Cell of each row in each column, int32 [rows, columns]: what the dependence of rows is estimated from."""
-    found = np.empty((table.num_rows, len(columns)), np.int32)
-    for place, cells in enumerate(columns):
-        found[:, place] = cells.index(table.column(cells.name))
-    return found

@@ -20,8 +20,7 @@ def counted(edges: tuple[float, ...], values: np.ndarray) -> tuple[np.ndarray, n
     cells = Cells(name="x", edges=edges)
     counts = np.zeros((1, cells.size), np.int64)
     moments, extremes = np.zeros((1, 2), np.int64), np.full((1, 2), np.nan, np.float32)
-    groups = np.zeros(len(values), np.int32)
-    count_numbers(values, groups, Grid.over(cells.bounds), 0.0, 4096.0, 0, counts, moments, extremes)
+    count_numbers(values, np.array([len(values)]), Grid.over(cells.bounds), 0.0, 4096.0, 0, counts, moments, extremes)
     return counts[0], moments[0], extremes[0]
 
 

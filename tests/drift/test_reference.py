@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from drift import Reference, count_rows
+from drift import Reference, count_rows, frames
 from drift.frames import FrameError
 from drift.reference_file import NoReference
+from drift.sums import sum_rows, sum_table
 from streams.schema import Feature, FeatureSchema, SchemaError
 
 EMPLOYMENT = files("driftline") / "demo/data/employment_reference.parquet"
@@ -227,3 +228,83 @@ def test_importing_drift_loads_no_heavy_library():
     code = f"import sys, drift; {used}; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+# --- larger than memory -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def several() -> pd.DataFrame:
+    rng = np.random.default_rng(11)
+    rows = 3_000
+    frame = pd.DataFrame(
+        {
+            "x": rng.lognormal(size=rows),
+            "city": pd.Categorical(rng.choice(["Rome", "Oslo", "Bern"], rows)),
+            "text": rng.choice(["a", "b", None], rows),
+            "rooms": rng.integers(1, 6, rows),
+            "flag": rng.random(rows) < 0.3,
+            "p": rng.random(rows),
+            "said": rng.choice(["0", "1"], rows),
+            "y": rng.integers(0, 2, rows),
+        }
+    )
+    frame.loc[::7, "x"] = None
+    return frame
+
+
+ROLES = {"task": "binary", "score": "p", "prediction": "said", "label": "y", "segments": ("city",)}
+
+
+def test_parquet_read_a_column_at_a_time_gives_the_same_reference_to_the_bit(tmp_path, several):
+    wanted = Reference.fit(several, **ROLES).id
+    several.to_parquet(tmp_path / "whole.parquet", row_group_size=170)
+    assert Reference.fit(tmp_path / "whole.parquet", **ROLES).id == wanted
+    (tmp_path / "parts").mkdir()
+    for part, first in enumerate(range(0, 3_000, 700)):
+        several.iloc[first : first + 700].to_parquet(tmp_path / "parts" / f"{part:03}.parquet", row_group_size=90)
+    assert Reference.fit(tmp_path / "parts", **ROLES).id == wanted
+
+
+def test_one_column_at_a_time_is_in_memory(tmp_path):
+    rows, columns = 100_000, 24
+    frame = pd.DataFrame(
+        np.random.default_rng(1).standard_normal((rows, columns)), columns=[f"x{k}" for k in range(24)]
+    )
+    frame.to_parquet(tmp_path / "wide.parquet", row_group_size=20_000)
+    before = pa.total_allocated_bytes()
+    table = frames.scan(tmp_path / "wide.parquet")
+    held = []
+    for name in table.column_names:
+        column = table.column(name)
+        held.append(pa.total_allocated_bytes() - before)
+        del column
+    assert max(held) < 3 * rows * 8  # Of 24 columns' worth.
+
+
+def test_a_folder_of_parquet_that_is_no_table_is_refused(tmp_path):
+    with pytest.raises(FrameError, match=r"no \*.parquet in this folder"):
+        Reference.fit(tmp_path)
+    pd.DataFrame({"x": [1.5]}).to_parquet(tmp_path / "a.parquet")
+    pd.DataFrame({"z": [1.5]}).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(FrameError, match=r"b\.parquet: its columns are not those of"):
+        Reference.fit(tmp_path)
+    (tmp_path / "no.parquet").write_text("text")
+    with pytest.raises(FrameError, match="neither Parquet nor CSV"):
+        Reference.fit(tmp_path / "no.parquet")
+    with pytest.raises(FrameError, match="no such file"):
+        Reference.fit(tmp_path / "gone.parquet")
+
+
+def test_a_table_is_summed_a_column_at_a_time_as_it_is_whole(tmp_path, several):
+    reference = Reference.fit(several, **ROLES)
+    later = several.sample(900, random_state=3)
+    later.to_parquet(tmp_path / "later.parquet", row_group_size=100)
+    wanted = sum_rows(reference, reference.align(later))
+    for frame in (tmp_path / "later.parquet", later):
+        found = sum_table(reference, frame)
+        assert found.rows == wanted.rows == 900
+        for part in ("cells", "moments", "extremes"):
+            np.testing.assert_array_equal(getattr(found, part), getattr(wanted, part))
+    with pytest.raises(FrameError, match="lacks the column 'x'"):
+        sum_table(reference, later.drop(columns="x"))
