@@ -9,6 +9,7 @@ forgotten, and the feed reads again from what is committed, after a growing paus
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -195,17 +196,19 @@ class Shell:
             self._crash(error)
 
     def _crash(self, error: BaseException) -> None:
-        """End the process: whoever started it starts it again, from what is committed."""
+        """End the process, at once: whoever started it starts it again, from what is committed.
+
+        An orderly end would take seconds, or for ever where a thread does not return from librdkafka; and an end
+        between any two lines is what everything here is made for.
+        """
         log.error(f"{self.name}.crash", kind=type(error).__name__, why=str(error))
-        self.gauges.failed(f"crashed: {error}")
-        self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self._app.crash(error)))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         if self._settling and not (await asyncio.wait({self._settling}, timeout=_STUCK_S))[0]:
-            # A thread that does not return from librdkafka cannot be joined, and the process would never end. Nothing
-            # is lost by an end between two lines.
-            log.error(f"{self.name}.stuck", after_s=_STUCK_S)
-            os._exit(1)
+            self._crash(TimeoutError(f"a settlement has not returned for {_STUCK_S:.0f} s of the shutdown"))
         await asyncio.get_running_loop().run_in_executor(None, self._feed.stop)
         for pool in self._threads.values():
             pool.shutdown(wait=False, cancel_futures=True)

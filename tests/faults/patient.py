@@ -14,6 +14,7 @@ import pyarrow as pa
 from drift.judge import Judge
 from drift.store import Store
 from driftline import compose
+from driftline.broker.ports import free_port
 from driftline.models.profile import load, profile
 from driftline.settings import Settings
 from driftline.tree import Child
@@ -41,9 +42,9 @@ class Small:
     def predict(self, batch):
         if self.sick.exists():
             raise RuntimeError("the model is sick")
-        if (batch.columns["x"] == {unbearable}).any():
+        if (batch["x"] == {unbearable}).any():
             raise ValueError("x is unbearable")
-        return 1 / (1 + np.exp(-batch.columns["x"]))
+        return 1 / (1 + np.exp(-batch["x"]))
 """
 
 _HOUR_MS = 3_600_000
@@ -71,7 +72,7 @@ class Patient:
         self.settings = Settings(
             data_dir=folder / "system",
             registry=str(folder / "models"),
-            roles={"workers": 2},
+            roles={"workers": 2, "port": free_port()},
             monitor={"idle_after_ms": 1_500, "snapshot_interval_ms_max": 1_000, "join_every_ms": 200},
             sink={"wait_ms_max": 200},
             watch={"window_rows_min": 100, "lateness_ms_max": MINUTE_MS},

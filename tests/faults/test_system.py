@@ -4,6 +4,7 @@
 inflict the same faults on the same requests again, though not at the same instructions.
 """
 
+import os
 import random
 import sys
 import time
@@ -20,7 +21,7 @@ from drift.store import StoreError, StoreUnavailable
 
 REQUESTS = 240
 SLICES = 12
-RECOVERY_S = 60.0
+RECOVERY_S = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Pat
     folder: Path = tmp_path_factory.mktemp("patient")
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("FAULTS_CLOCK", str(folder / "clock"))
-        environ.setenv("PYTHONPATH", str(Path(__file__).parent / "steps"))
+        environ.setenv("PYTHONPATH", str(Path(__file__).parent / "steps"), prepend=os.pathsep)
         patient = Patient(folder, random.Random(seed))
     try:
         patient.start()
