@@ -41,6 +41,7 @@ class Role:
         self.slot = slot
         self.shells: list[Shell] = []
         self.serving: dict[str, dict[str, Any]] = {}
+        folder.mkdir(parents=True, exist_ok=True)  # Faust makes the last folder of a path alone
         self.app = faust.App(
             cluster.topic(f"{name}-{slot}"),
             broker=[f"kafka://{address.strip()}" for address in cluster.bootstrap.split(",")],
