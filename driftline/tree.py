@@ -74,7 +74,7 @@ class Child:
             self._quick_ends = 0 if steady else self._quick_ends + 1
             self._due = now + _PAUSE_S[min(self._quick_ends, len(_PAUSE_S) - 1)]
             self.state = "restarting"
-            log.warning("tree.ended", role=self.name, code=self._process.returncode)
+            log.warning("tree.ended", role=self.name, code=self._process.returncode, see=str(self.log_path))
         if now >= self._due:
             self.restarts += 1
             self.start()

@@ -35,16 +35,22 @@ class System:
     Parameters
     ----------
     settings
-        Ports of embedded parts that are taken are replaced by free ones if ``any_port``.
+        Ports of embedded parts that are taken are replaced by free ones if ``any_port``. The roles' own ports are any
+        that are free from `roles.port` on.
+
+    Raises
+    ------
+    RoleError
+        A port is taken.
     """
 
     def __init__(self, settings: Settings, any_port: bool = False) -> None:
         self._http = PoolManager(timeout=1.0, retries=False)
         self._any_port = any_port
         self.settings = settings
-        self.kafka_port = self._port(settings.kafka.port)
-        self.store_port = self._port(settings.clickhouse.port)
-        self.page_port = self._port(settings.page.port)
+        self.kafka_port = self._port("kafka.port", settings.kafka.port, settings.embedded_kafka)
+        self.store_port = self._port("clickhouse.port", settings.clickhouse.port, settings.embedded_store)
+        self.page_port = self._port("page.port", settings.page.port)
         self._next_port = settings.roles.port
         self.status_urls: dict[str, str] = {}
         self.tree = Tree(settings.data_dir / "logs", reading.environ(self.settings_file))
@@ -127,7 +133,8 @@ class System:
             (self.settings.data_dir / RUN_FILE).unlink()
 
     def _role(self, role: str, slot: str = "0") -> Child:
-        self._next_port = self._port(self._next_port)
+        while not is_free(self._next_port):
+            self._next_port += 1
         name = f"{role}-{slot}" if role == "worker" else role
         args = [role, "--slot", slot, "--port", str(self._next_port)]
         child = self.tree.start(name, args)
@@ -135,8 +142,12 @@ class System:
         self._next_port += 1
         return child
 
-    def _port(self, wanted: int) -> int:
-        return wanted if not self._any_port or is_free(wanted) else free_port()
+    def _port(self, key: str, wanted: int, ours: bool = True) -> int:
+        if not ours or is_free(wanted):
+            return wanted
+        if self._any_port:
+            return free_port()
+        raise RoleError(f"port {wanted} is taken by another process; stop that one, or set {key} to a free port")
 
     def _has_partitions(self, name: str) -> bool:
         said = self.ask(name)
