@@ -93,3 +93,9 @@ def test_one_absurd_value_does_not_overflow_the_moments():
     frame = pd.DataFrame({"x": [3e38] * 1000})
     sums = sum_rows(REFERENCE, REFERENCE.align(frame.assign(y="a", z=1.5, on=True)))
     assert sums.moments[0].tolist() == [1000 * 2**20, 1000 * 2**40]
+
+
+@pytest.mark.parametrize("values", [[0.0, -0.0], [-0.0, 0.0]])
+def test_zero_has_one_spelling_among_the_extremes(values):
+    extremes = counted((), np.array(values, np.float32))[2]
+    assert extremes.tobytes() == np.zeros(2, np.float32).tobytes()
