@@ -153,12 +153,12 @@ def at(ms: int, where: tzinfo = UTC) -> datetime:
 
 
 def listed(names: list[str], most: int = 3) -> str:
-    """Names as one speaks them.
+    """Names as one speaks them; never "and 1 more", which would be no shorter.
 
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c", "d", "e"])
-    ('a', 'a and b', 'a, b, c and 2 more')
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c", "d"]), listed(["a", "b", "c", "d", "e"])
+    ('a', 'a and b', 'a, b, c and d', 'a, b, c and 2 more')
     """
-    if len(names) > most:
+    if len(names) > most + 1:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 

@@ -103,6 +103,9 @@ class Shell:
         self._failures = 0
         self._threads = {kind: ThreadPoolExecutor(1, f"{name}-{kind}") for kind in ("fold", "settle")}
         self._open = settle or self._transactions
+        # librdkafka bounds each request by the transaction's time-out, but where the broker that it held for the
+        # group's coordinator has gone, it waits for ever (its issues 5511 and 5456): only a new process goes on.
+        self._settle_s_max = None if settle else 10 + 2 * cluster.transaction_timeout_ms / 1000
         self._settle: Settle | None = None
         app.agent(self._channel, name=f"driftline.{name}")(self._take_turns)
         app.on_before_shutdown.connect(self._on_shutdown, weak=False)
@@ -158,16 +161,18 @@ class Shell:
         assert self._settle is not None
         started = ticks_ms()
         try:
-            await self._in_thread("settle", self._settle, settled, extra, turn.membership)
+            settling = asyncio.ensure_future(self._in_thread("settle", self._settle, settled, extra, turn.membership))
+            if not (await asyncio.wait({settling}, timeout=self._settle_s_max))[0]:
+                self._crash(TimeoutError(f"a settlement has not returned for {self._settle_s_max:.0f} s"))
+            await settling
         except Fenced as error:
             self._crash(error)
         except Exception as error:
             await self._again(error, "settle")
         else:
             self._failures = 0
-            rows = sum(len(block) for block in turn.blocks)
-            newest = max((max(block.times) for block in turn.blocks), default=None)
-            self.gauges.settled(rows, newest, ticks_ms() - started, now_ms())
+            times = [time for block in turn.blocks for time in block.times]
+            self.gauges.settled(times, ticks_ms() - started, now_ms())
             self._feed.done()
 
     async def _again(self, error: Exception, where: str) -> None:

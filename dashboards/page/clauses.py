@@ -51,6 +51,8 @@ def shifted_text(levels: str) -> str:
 
 
 def _levels(names: list[str]) -> str:
+    if names[0].startswith("from "):
+        return f"values {names[0]}"  # one side of an edge
     if any(name[:1] in "[<>" for name in names):
         return f"values in {words.listed(sorted(names))}"
     if names in (["null"], ["unseen"], ["other"]):

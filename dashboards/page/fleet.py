@@ -10,6 +10,7 @@ from dashboards import words
 from dashboards.page import cards, live, parts
 from dashboards.page.address import Address
 from dashboards.page.sheet import Sheet
+from dashboards.page.told import retold
 from dashboards.panels import named
 
 START = "driftline model init NAME --data train.parquet --model model.pt2 --label y --score p"
@@ -68,8 +69,8 @@ def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component 
         return [
             "Since ",
             parts.moment(row["since"], zone, sheet.over.end_ms),
-            ": ",
-            dcc.Link(row["text"], href=link),
+            ", ",
+            dcc.Link(retold(row["text"], lambda ms: words.clock(ms, zone, sheet.over.end_ms)), href=link),
         ]
     if row["incident"]:
         link = Address(page="incident", incident=row["incident"]).href

@@ -8,6 +8,7 @@ import msgspec
 from dashboards import words
 from dashboards.page import clauses
 from dashboards.page.sheet import Sheet
+from dashboards.page.told import retold
 
 Severity = Literal["quiet", "watch", "warning", "critical", "empty"]
 
@@ -36,7 +37,7 @@ def _fleet(sheet: Sheet, zone: tzinfo) -> Verdict:
     if not moved:
         return Verdict("quiet", f"{_all_models(len(models))} quiet: nothing has moved beyond its tolerance.")
     worst, rest = moved[0], len(models) - len(moved)
-    told = f"{worst['model']}: since {_clock(worst['since'], sheet, zone)}, {_small(worst['text'])}"
+    told = f"{worst['model']}: since {_clock(worst['since'], sheet, zone)}, {_small(_retold(worst, sheet, zone))}"
     others = f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} moved." if len(moved) > 1 else ""
     quiet = f" {words.plural(rest, 'other model is quiet', 'other models are quiet')}." if rest else ""
     return Verdict(_severity(worst["severity"]), f"{told.rstrip('.')}.{others}{quiet}")
@@ -56,7 +57,8 @@ def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
         return Verdict("quiet", f"Nothing has moved. {_largest(map_rows)} {cost}".strip())
     incident = open_ones[0]
     columns = sheet.rows("incident_columns")
-    text = f"Since {_clock(incident['change_point'], sheet, zone)} {clauses.moved(columns) or _small(incident['text'])}"
+    what = clauses.moved(columns) or _small(_retold(incident, sheet, zone))
+    text = f"Since {_clock(incident['change_point'], sheet, zone)} {what}"
     return Verdict(_severity(incident["severity"]), f"{text} {_predictions(map_rows)} {cost}".strip())
 
 
@@ -107,7 +109,7 @@ def _incident(sheet: Sheet, zone: tzinfo) -> Verdict:
     last, columns = events[-1], sheet.rows("incident_columns")
     between = [_clock(last[key], sheet, zone) for key in ("change_point_low", "change_point_high")]
     since = f"Since {_clock(last['change_point'], sheet, zone)} (between {between[0]} and {between[1]})"
-    text = f"{since} {clauses.moved(columns) or _small(last['text'])}"
+    text = f"{since} {clauses.moved(columns) or _small(_retold(last, sheet, zone))}"
     paged = next((row for row in events if row["page"]), None)
     orders = sheet.rows("incident_orders")
     then = [f"Paged at {_clock(paged['time'], sheet, zone)}." if paged else "No one was paged."]
@@ -162,6 +164,11 @@ def _severity(name: str) -> Severity:
 
 def _clock(ms: int | None, sheet: Sheet, zone: tzinfo) -> str:
     return words.clock(ms, zone, beside=sheet.over.end_ms)
+
+
+def _retold(alert: dict[str, Any], sheet: Sheet, zone: tzinfo) -> str:
+    """An alert's text, once the sentence has said since when."""
+    return retold(alert["text"], lambda ms: _clock(ms, sheet, zone))
 
 
 def _small(text: str) -> str:
