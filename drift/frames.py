@@ -62,7 +62,7 @@ class ParquetColumns:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._files = [pq.ParquetFile(path, memory_map=True) for path in paths]
+        self._files = [pq.ParquetFile(path) for path in paths]
         self.column_names: list[str] = self._files[0].schema_arrow.names
         self.num_rows: int = sum(file.metadata.num_rows for file in self._files)
         for path, file in zip(paths, self._files, strict=True):
