@@ -104,9 +104,6 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
             transaction = {
                 "transactional.id": self.prefix + transactional_id,
                 "transaction.timeout.ms": self.transaction_timeout_ms,
-                # A broker that comes back may leave `send_offsets_to_transaction` waiting for ever, past its time-out,
-                # until any connection changes its state (librdkafka issues 5511, 5456): an idle one does.
-                "connections.max.idle.ms": 5_000,
             }
         return ck.Producer({**self._common(), **_WRITE, **transaction} | more)
 
