@@ -126,7 +126,6 @@ class Replay(msgspec.Struct, kw_only=True):
     predictions: Predictions = msgspec.field(default_factory=Predictions)
     drift: Drift = msgspec.field(default_factory=Drift)
     performance: list[Metric] = []
-    notes: list[str] = []
     seconds: float = 0.0
 
     @property

@@ -123,7 +123,8 @@ class _Run:
     ) -> list[tuple[Observed, bytes]]:
         """Score one partition again and compare its predictions; returns its observations."""
         was = predictions(self._cluster, partition, served)
-        comparing.found.unread += 0 if was else sum(len(one.ids) for one in served if one.answers)
+        unread = 0 if was else sum(len(one.ids) for one in served if one.answers)
+        comparing.found.unread += unread
         messages: list[tuple[Observed, bytes]] = []
         replayed = {}
         for again in self._scoring.again(self._cluster, partition, *whole, served):
@@ -137,7 +138,8 @@ class _Run:
             result.until = last if result.until is None else max(result.until, last)
             self._done += len(again.offsets)
             self._tell(self._done, self._of)
-        comparing.take(partition, _within(was, asked), _within(replayed, asked))
+        if not unread:
+            comparing.take(partition, _within(was, asked), _within(replayed, asked))
         return messages
 
     def _judge(

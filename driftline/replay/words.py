@@ -59,7 +59,6 @@ def lines(result: Replay) -> Iterator[str]:
     yield from _predictions(result.predictions)
     yield from _drift(result)
     yield from (_metric(n, one) for n, one in enumerate(result.performance))
-    yield from (f"note         {note}" for note in result.notes)
     yield f"took         {result.seconds:.1f} s"
 
 
