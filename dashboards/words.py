@@ -122,7 +122,7 @@ def zone(name: str | None) -> tzinfo:
         return UTC
 
 
-def clock(ms: int | None, where: tzinfo = UTC, beside: int | None = None) -> str:
+def clock(ms: int | None, where: tzinfo = UTC, beside: int | None = None, *, seconds: bool = False) -> str:
     """A time of day; with its date unless ``beside`` lies on the same day.
 
     >>> clock(1_790_003_520_000)
@@ -133,9 +133,10 @@ def clock(ms: int | None, where: tzinfo = UTC, beside: int | None = None) -> str
     if ms is None:
         return NOTHING
     then = at(ms, where)
+    time = f"{then:%H:%M:%S}" if seconds else f"{then:%H:%M}"
     if beside is not None and at(beside, where).date() == then.date():
-        return f"{then:%H:%M}"
-    return f"{then:%b} {then.day}, {then:%H:%M}"
+        return time
+    return f"{then:%b} {then.day}, {time}"
 
 
 def utc(ms: int | None) -> str:
@@ -161,6 +162,18 @@ def listed(names: list[str], most: int = 3) -> str:
     if len(names) > most + 1:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+_METRICS = {"accuracy": "accuracy", "brier": "Brier score", "r2": "R²", "log_loss": "log loss"}
+
+
+def metric(name: str) -> str:
+    """A metric as people write it.
+
+    >>> [metric(name) for name in ("auc", "rmse", "brier", "pinball_loss")]
+    ['AUC', 'RMSE', 'Brier score', 'pinball loss']
+    """
+    return _METRICS.get(name) or (name.upper() if len(name) <= 4 else name.replace("_", " "))
 
 
 def plural(count: float, one: str, many: str = "") -> str:

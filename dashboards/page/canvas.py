@@ -18,11 +18,12 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Canvas(msgspec.Struct, frozen=True):
-    """What charts of one page share: the reader's zone, the range, the incidents, and where columns lead."""
+    """What charts of one page share: zone, range and drawing interval, the incidents, and where columns lead."""
 
     zone: tzinfo
     start: pd.Timestamp
     end: pd.Timestamp
+    step: pd.Timedelta
     marks: tuple[Mark, ...] = ()
     link: Callable[[str], str] = str
 

@@ -115,7 +115,7 @@ def examples(sheet: Sheet, column: str, zone: tzinfo) -> Component:
     """The newest rows, with one column's value."""
     lines = [
         [
-            parts.moment(row["time"], zone, sheet.over.end_ms),
+            parts.moment(row["time"], zone, sheet.over.end_ms, seconds=True),
             html.Code(row["id"]),
             row["value"],
             words.figure(row["score"]),

@@ -1,6 +1,7 @@
 """One function a drawing kind: a panel and its frame in, a figure out.
 
-Times in the frames are UTC instants; charts show them in the reader's zone.
+Times in the frames are UTC instants at which a drawing interval begins; charts show them in the reader's zone, a point
+in the middle of its interval, so that few points fill the picture, too.
 """
 
 import math
@@ -25,8 +26,14 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 def draw(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
     """Draw a panel."""
     if "time" in frame:
-        frame = frame.assign(time=canvas.local(frame["time"]))
-    figure = driftmap.draw(frame, canvas) if panel.drawing == "map" else _DRAW[panel.drawing](panel, frame)
+        begin = canvas.local(frame["time"])
+        frame = frame.assign(begin=begin, time=begin + canvas.step / 2)
+    if panel.drawing == "map":
+        figure = driftmap.draw(frame, canvas)
+    elif panel.drawing == "steps":
+        figure = _steps(panel, frame, canvas)
+    else:
+        figure = _DRAW[panel.drawing](panel, frame)
     figure.update_layout(template=look.TEMPLATE, uirevision=panel.name)
     if panel.height:
         figure.update_layout(height=panel.height)
@@ -47,7 +54,7 @@ def _lines(panel: Panel, frame: pd.DataFrame) -> go.Figure:
             name=str(name),
             customdata=[said(panel.unit, value) for value in wide[name]],
             hovertemplate="%{customdata}",
-            **marks.line(colour, dash),
+            **marks.line(wide[name], colour, dash),
         )
     percent = panel.unit == "share"
     top = float(wide.max().max() if wide.size else 0.0) * (100 if percent else 1)
@@ -70,7 +77,7 @@ def _evidence(panel: Panel, frame: pd.DataFrame) -> go.Figure:
             name=str(name),
             customdata=[words.evidence(value) for value in wide[name]],
             hovertemplate="%{customdata}",
-            **marks.line(colour, dash),
+            **marks.line(wide[name], colour, dash),
         )
     marks.limit(figure, budget, f"budget {words.figure(budget.max() if len(budget) else None)}", log=True)
     powers = range(0, int(math.log10(edge)) + 1, 2)
@@ -95,7 +102,7 @@ def _effect(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
             for row in frame.to_dict("records")
         ],
         hovertemplate="%{customdata}<extra></extra>",
-        **marks.line(look.CURRENT),
+        **marks.line(frame["effect"], look.CURRENT),
     )
     marks.limit(figure, frame["tolerance"], "tolerance")
     figure.update_layout(showlegend=False)
@@ -117,14 +124,14 @@ def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG00
             for row in known.to_dict("records")
         ],
         hovertemplate="%{customdata}",
-        **marks.line(look.CURRENT),
+        **marks.line(known["realised"], look.CURRENT),
     )
     figure.add_scatter(
         x=frame["time"],
         y=frame["estimated"],
         name="estimated",
         hovertemplate="%{y:.3f}",
-        **marks.line(look.FINE, "dot"),
+        **marks.line(frame["estimated"], look.FINE, "dot"),
     )
     marks.limit(figure, frame["reference"], "in training", look.REFERENCE)
     figure.update_yaxes(tickformat=".3~f")
@@ -144,7 +151,7 @@ def _fan(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
             for row in frame.to_dict("records")
         ],
         hovertemplate="%{customdata}<extra></extra>",
-        **marks.line(look.CURRENT),
+        **marks.line(frame["p50"], look.CURRENT),
     )
     figure.update_layout(showlegend=False)
     return figure
@@ -184,20 +191,20 @@ def _bars(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     return figure
 
 
-def _steps(panel: Panel, frame: pd.DataFrame) -> go.Figure:
+def _steps(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
+    """Counts, stacked; a bar is as wide as its interval."""
     wide = _wide(panel, frame).fillna(0)
     figure = go.Figure()
     for name, colour in zip(wide.columns, _cycle(look.SERIES, wide), strict=True):
-        figure.add_scatter(
+        figure.add_bar(
             x=wide.index,
             y=wide[name],
             name=str(name),
-            stackgroup="all",
-            mode="lines",
-            line={"color": colour, "width": 1.5, "shape": "hv"},
-            fillcolor=look.washed(colour, 0.22),
+            width=canvas.step / pd.Timedelta(1, "ms"),
+            marker={"color": look.washed(colour, 0.4), "line": {"width": 0}},
             hovertemplate="%{y:,} " + panel.unit,
         )
+    figure.update_layout(barmode="stack", bargap=0)
     figure.update_yaxes(rangemode="tozero", tickformat="~s")
     figure.update_layout(showlegend=len(wide.columns) > 1)
     return figure
@@ -236,5 +243,4 @@ _DRAW: dict[Drawing, Callable[[Panel, pd.DataFrame], go.Figure]] = {
     "performance": _performance,
     "fan": _fan,
     "bars": _bars,
-    "steps": _steps,
 }

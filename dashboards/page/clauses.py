@@ -67,23 +67,29 @@ def performance(rows: list[dict[str, Any]]) -> str:
     ...     "reference": 0.845, "coverage": 0.6}])
     'AUC 0.877 [0.846, 0.908], 0.845 in training; labels cover 60 %.'
     """
-    if not rows:
+    last = newest(rows)
+    if not last:
         return ""
-    metric = primary([row["metric"] for row in rows])
-    mine = sorted((row for row in rows if row["metric"] == metric), key=lambda row: row["time"])
-    realised = [row for row in mine if row["realised"] is not None]
-    if realised:
-        last = realised[-1]
+    metric = words.metric(last["metric"])
+    if last["realised"] is not None:
         span = f" {words.interval(last['low'], last['high'])}" if last["low"] is not None else ""
         trained = f", {words.figure(last['reference'])} in training" if last["reference"] is not None else ""
         labels = f"labels cover {words.share(last['coverage'])}"
-        return f"{metric.upper()} {words.figure(last['realised'])}{span}{trained}; {labels}."
-    last = mine[-1]
+        return f"{_capital(metric)} {words.figure(last['realised'])}{span}{trained}; {labels}."
     if last["estimated"] is None or last["reference"] is None:
         return ""
-    return (
-        f"Estimated {metric.upper()} {words.figure(last['estimated'] - last['reference'], signed=True)}; no labels yet."
-    )
+    return f"Estimated {metric} {words.figure(last['estimated'] - last['reference'], signed=True)}; no labels yet."
+
+
+def newest(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The primary metric's newest window that has labels, where there is one, else its newest; empty without any."""
+    speaks = primary([row["metric"] for row in rows]) if rows else ""
+    mine = [row for row in rows if row["metric"] == speaks]
+    return max(mine, key=lambda row: (row["realised"] is not None, row["time"]), default={})
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def primary(metrics: list[str]) -> str:

@@ -24,7 +24,7 @@ _SHADES = [
 
 
 def draw(frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
-    """Draw the map; ``time`` of the frame is local already."""
+    """Draw the map; ``time`` of the frame is local already, and ``begin``, which is told."""
     drifted = frame["drifted"].astype(bool)
     frame = frame.assign(
         # A small sample's effect may pass the tolerance by chance: without the judge's word it stays grey.
@@ -78,10 +78,13 @@ def short(name: str, most: int = 18) -> str:
 
 
 def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", canvas: Canvas) -> None:
-    half = (times[1] - times[0]) / 2 if len(times) > 1 else pd.Timedelta(30, "s")
+    # A cell reaches half way to its neighbours, and as far on its free side.
+    before, after = (
+        ((times[1] - times[0]) / 2, (times[-1] - times[-2]) / 2) if len(times) > 1 else (canvas.step / 2,) * 2
+    )
     for mark in canvas.marks:
-        first = max(canvas.moment(mark.start), times[0]) - half
-        last = min(canvas.moment(mark.end or canvas.end), times[-1]) + half
+        first = max(canvas.moment(mark.start), times[0]) - before
+        last = min(canvas.moment(mark.end or canvas.end), times[-1]) + after
         for row in (names.index(name) for name in mark.columns if name in names):
             figure.add_shape(
                 type="rect",
@@ -97,5 +100,5 @@ def _hover(row: dict[Any, Any]) -> str:
     size = f"{row['statistic'].upper()} {words.figure(row['effect'])}"
     of = f"{words.figure(row['ratio'])} × the tolerance {words.figure(row['tolerance'])}"  # noqa: RUF001
     verdict = "drifted" if row["drifted"] else "not drifted"
-    when = f"{row['time']:%b} {row['time'].day}, {row['time']:%H:%M}"
+    when = f"{row['begin']:%b} {row['begin'].day}, {row['begin']:%H:%M}"
     return f"<b>{row['column']}</b>, {when}<br>{size}, {of}<br>{verdict}, n {row['n']:,}"

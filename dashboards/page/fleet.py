@@ -50,7 +50,7 @@ def _line(row: dict[str, Any], sheet: Sheet, zone: tzinfo, rates: list[float]) -
                     ("moved", f"{row['moved']} of {row['watched']}", "columns"),
                     _performance(row),
                     ("answered", words.figure(row["rows"]), _p99(sheet, row["model"])),
-                    ("behind", words.span(live.lag_ms(sheet.live, row["model"])), f"serving {row['versions']}"),
+                    ("behind", live.behind(sheet.live, row["model"]), f"serving {row['versions']}"),
                 ]
             ),
         ],
@@ -82,10 +82,14 @@ def _performance(row: dict[str, Any]) -> tuple[str, str, str]:
     if not row["metric"]:
         return ("performance", words.NOTHING, "no labels yet")
     if row["realised"] is not None and row["coverage"]:
-        beneath = f"{words.figure(row['reference'])} in training, labels {words.share(row['coverage'])}"
-        return (row["metric"].upper(), words.figure(row["realised"]), beneath)
+        beneath = f"{_trained(row)}labels cover {words.share(row['coverage'])}"
+        return (words.metric(row["metric"]), words.figure(row["realised"]), beneath)
     return (
-        f"{row['metric'].upper()} estimated",
+        f"{words.metric(row['metric'])} estimated",
         words.figure(row["estimated"]),
         f"{words.figure(row['reference'])} in training",
     )
+
+
+def _trained(row: dict[str, Any]) -> str:
+    return f"{words.figure(row['reference'])} in training, " if row["reference"] is not None else ""

@@ -12,7 +12,11 @@ from dashboards.page.address import Address
 from dashboards.page.canvas import Canvas
 from dashboards.page.clauses import shifted_text
 from dashboards.page.sheet import Sheet
+from dashboards.page.told import retold
 from dashboards.panels import named
+
+#: Digits of a reference's id that tell it from others; its hover has them all.
+_HASH = 8
 
 
 def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:  # noqa: ARG001
@@ -42,7 +46,10 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
         if event["page"] and not paged:
             what, paged = "paged", True
         steps.append((event["time"], what, f"evidence {words.evidence(event['evidence'])}"))
-    steps += [(o["time"], "retraining ordered", f"{o['order']}: {o['reason']}") for o in sheet.rows("incident_orders")]
+    steps += [
+        (row["time"], "retraining ordered", retold(row["reason"], lambda ms: words.clock(ms, zone, end)))
+        for row in sheet.rows("incident_orders")
+    ]
     lines = [
         html.Li([parts.moment(ms, zone, end), html.B(what), html.Span(beside)], className=what.replace(" ", "-"))
         for ms, what, beside in sorted(steps, key=lambda step: step[0])
@@ -90,7 +97,7 @@ def _columns(sheet: Sheet, zone: tzinfo) -> Component:
 def _cost(sheet: Sheet) -> Component:
     lines = [
         [
-            row["metric"].upper(),
+            words.metric(row["metric"]),
             words.figure(row["reference"]),
             words.figure(row["realised_before"]),
             words.figure(row["realised_after"]),
@@ -112,7 +119,7 @@ def _facts(last: dict[str, Any]) -> Component:
             ("model", last["model"], f"version {last['version']}"),
             ("kind", last["kind"], f"segment {last['segment'] or 'all'}"),
             ("evidence", words.evidence(last["evidence"]), f"of {words.figure(last['budget'])}"),
-            ("reference", last["reference"], ""),
+            ("reference", html.Span(last["reference"][:_HASH], title=last["reference"]), "frozen training data"),
         ]
     )
 

@@ -1,15 +1,66 @@
 """The roles' live state, as the composition root hands it over.
 
-``status()`` returns ``{"roles": {NAME: {"pid", "state", "restarts", "steps": [STEP, ...]}}}``; a step says ``step``,
-``rows``, ``rows_per_s``, ``lag_ms``, ``lag_rows``, ``fold_ms``, ``settle_ms``, ``partitions`` and ``trouble``; the
-score step also, where it knows, ``p99_ms``, and per model ``models: {NAME: {"p99_ms", "lag_ms"}}``. Whatever is
-missing is shown as unknown.
+``status()`` returns ``{"roles": {NAME: {"pid", "state", "restarts", "steps": [STEP, ...], "serving"}}}``. A step says
+``step``, ``rows``, ``rows_per_s``, ``lag_ms``, ``p99_ms`` (the age that 99 of 100 records of the last ten seconds were
+settled within), ``lag_rows``, ``fold_ms``, ``settle_ms``, ``partitions`` and ``trouble``; the score step also, where it
+knows, per model ``models: {NAME: {"p99_ms", "lag_ms"}}``. A worker's ``serving`` is ``{MODEL: {"version", "epoch",
+"refused"?}}``. Whatever is missing is shown as unknown.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
+from dashboards import words
+
 Live = dict[str, Any]
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A route that a worker could not follow: it goes on by the former one, if it has one."""
+
+    role: str
+    model: str
+    version: str
+    why: str
+
+    @property
+    def told(self) -> str:
+        """In a sentence.
+
+        >>> Refusal("worker-0", "churn", "v1", "no such file").told
+        'worker-0 refused the newest route of churn and goes on with v1.'
+        """
+        on = f"goes on with {self.version}" if self.version else "serves none"
+        return f"{self.role} refused the newest route of {self.model} and {on}."
+
+
+def refusals(live: Live, model: str = "") -> list[Refusal]:
+    """Routes that stand refused, of one model or of all."""
+    return [
+        Refusal(role, name, said.get("version") or "", said["refused"])
+        for role, state in live.get("roles", {}).items()
+        for name, said in state.get("serving", {}).items()
+        if said.get("refused") and model in ("", name)
+    ]
+
+
+def idle(step: dict[str, Any]) -> bool:
+    """Whether a step has nothing to do: nothing waits, nothing came of late. Its lag is then that of long ago."""
+    return step.get("lag_rows") == 0 and not step.get("rows_per_s")
+
+
+def behind(live: Live, model: str) -> str:
+    """How far behind the slowest worker is with a model, in words.
+
+    >>> behind({"roles": {"worker-0": {"steps": [{"step": "score", "lag_ms": 90_000, "lag_rows": 0}]}}}, "m")
+    'idle'
+    """
+    known = list(steps(live, "score"))
+    if known and all(idle(step) for _, step in known):
+        return "idle"
+    return words.span(lag_ms(live, model))
 
 
 def steps(live: Live, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -45,7 +45,7 @@ TEMPLATE = go.layout.Template(
             "itemclick": False,
             "traceorder": "normal",
         },
-        "xaxis": {**_AXIS, "showgrid": False, "nticks": 8, "automargin": False},
+        "xaxis": {**_AXIS, "showgrid": False, "automargin": False},
         "yaxis": {**_AXIS, "nticks": 5, "tickformat": "~g"},
         "dragmode": False,
     }

@@ -11,17 +11,37 @@ from dashboards.page import look
 from dashboards.page.canvas import Canvas
 
 Series: TypeAlias = "pd.Series[float]"
-_DAY_AND_HALF = pd.Timedelta(36, "h")
+_DAY = pd.Timedelta(24, "h")
+_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+#: Up to so many points each carries a dot: one sees what was measured and what is a line between.
+_FEW = 12
+_DOT_PX, _BAR_PX = 6, 10
+_TWO_LINES_PX = 40
 
 
-def line(colour: str, dash: str = "solid") -> dict[str, object]:
-    """How a series is drawn."""
-    return {"mode": "lines", "line": {"color": colour, "width": 2, "dash": dash}}
+def line(values: Series, colour: str, dash: str = "solid") -> dict[str, object]:
+    """How a series is drawn: a line, and a dot on each point where they are few or one stands alone.
+
+    >>> line(pd.Series([0.1, None, 0.3, 0.2] + [0.2] * 20), "#000")["marker"]["size"][:4]
+    [6, 0, 0, 0]
+    >>> line(pd.Series([0.1]), "#000")["marker"]["size"]
+    [6]
+    """
+    known = values.notna()
+    alone = known & ~known.shift(1, fill_value=False) & ~known.shift(-1, fill_value=False)
+    dotted = known if known.sum() <= _FEW else alone
+    sizes = [_DOT_PX if dot else 0 for dot in dotted]
+    marker = {"color": colour, "size": sizes, "opacity": 1, "line": {"width": 0}}
+    return {"mode": "lines+markers", "line": {"color": colour, "width": 2, "dash": dash}, "marker": marker}
 
 
 def wash(figure: go.Figure, time: Iterable[object], low: Series, high: Series, colour: str, alpha: float = 0.2) -> None:
-    """Fill between two lines: an interval, or the middle half."""
+    """Fill between two lines: an interval, or the middle half; of a single point, a bar."""
     quiet = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    if len(low) == 1:
+        bar = {"color": look.washed(colour, alpha), "width": _BAR_PX}
+        figure.add_scatter(x=[*time] * 2, y=[*low, *high], **{**quiet, "line": bar})
+        return
     figure.add_scatter(x=time, y=low, **quiet)
     figure.add_scatter(x=time, y=high, fill="tonexty", fillcolor=look.washed(colour, alpha), **quiet)
 
@@ -43,13 +63,24 @@ def limit(figure: go.Figure, values: Series, name: str, colour: str = look.CRITI
         yanchor="bottom",
         showarrow=False,
         font={"size": 11},
+        bgcolor="rgba(255,255,255,.01)",
     )
 
 
 def time_axis(figure: go.Figure, canvas: Canvas) -> None:
-    """Write times in hours, or in days where there are many."""
-    span = canvas.end - canvas.start
-    figure.update_xaxes(tickformat="%H:%M" if span <= _DAY_AND_HALF else "%b %-d", hoverformat="%b %-d, %H:%M")
+    """Write times as finely as the ticks lie apart, so that no two read alike; in days and hours beyond a day."""
+    beyond = canvas.end - canvas.start >= _DAY
+    stops = [
+        ((None, _MINUTE_MS - 1), "%H:%M:%S"),
+        ((_MINUTE_MS, _DAY_MS - 1), "%b %-d<br>%H:%M" if beyond else "%H:%M"),
+        ((_DAY_MS, "M1"), "%b %-d"),
+        (("M1", None), "%b %Y"),
+    ]
+    figure.update_xaxes(
+        tickformatstops=[{"dtickrange": range_, "value": form} for range_, form in stops], hoverformat="%b %-d, %H:%M"
+    )
+    if beyond:
+        figure.update_layout(margin={"b": _TWO_LINES_PX})
 
 
 def stretch(figure: go.Figure, canvas: Canvas) -> None:

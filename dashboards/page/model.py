@@ -10,7 +10,7 @@ from dashboards import words
 from dashboards.page import cards, driftmap, live, parts
 from dashboards.page.address import Address
 from dashboards.page.canvas import Canvas
-from dashboards.page.clauses import primary
+from dashboards.page.clauses import newest, primary
 from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
@@ -27,7 +27,8 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
     metric = primary([str(name) for name in shown["metric"]]) if len(shown) else ""
     measured = msgspec.structs.replace(answers["performance"], frame=shown[shown["metric"] == metric])
     return [
-        _figures(sheet, metric),
+        *parts.notices([f"{refusal.told} {refusal.why}" for refusal in live.refusals(sheet.live, sheet.address.model)]),
+        _figures(sheet),
         cards.chart(
             "drift_map",
             answers["drift_map"],
@@ -42,11 +43,11 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
             "performance",
             measured,
             canvas,
-            note=f"{metric.upper()}, {_coverage(sheet, metric)}" if metric else "",
+            note=f"{words.metric(metric)}, {_coverage(sheet)}" if metric else "",
             empty=_NO_LABELS,
         ),
         cards.chart("score", answers["score"], canvas, note="median, middle half, nine in ten"),
-        cards.chart("traffic", answers["traffic"], canvas, note="rows a drawing interval"),
+        cards.chart("traffic", answers["traffic"], canvas, note=f"rows in {words.span(sheet.over.interval_s * 1000)}"),
         _incidents(sheet, zone),
         _versions(sheet, zone),
     ]
@@ -57,9 +58,9 @@ def _key() -> Component:
     return html.P([html.Span([html.I(className=look), text]) for look, text in entries], className="key")
 
 
-def _coverage(sheet: Sheet, metric: str) -> str:
-    covered = [row["coverage"] for row in sheet.rows("performance") if row["metric"] == metric]
-    return f"labels cover {words.share(covered[-1])}" if covered and covered[-1] else "no labels yet"
+def _coverage(sheet: Sheet) -> str:
+    covered = newest(sheet.rows("performance")).get("coverage")
+    return f"labels cover {words.share(covered)}" if covered else "no labels yet"
 
 
 def _left_out(sheet: Sheet) -> str:
@@ -70,24 +71,24 @@ def _left_out(sheet: Sheet) -> str:
     return "effect ÷ tolerance"
 
 
-def _figures(sheet: Sheet, metric: str) -> Component:
+def _figures(sheet: Sheet) -> Component:
     map_rows = sheet.rows("drift_map")
-    newest = max((row["time"] for row in map_rows), default=0)
-    last = [row for row in map_rows if row["time"] == newest]
+    latest = max((row["time"] for row in map_rows), default=0)
+    last = [row for row in map_rows if row["time"] == latest]
     answered = sum(row["rows"] for row in sheet.rows("traffic"))
     evidence = {row["kind"]: row["evidence"] for row in sheet.rows("evidence")}
-    figures = [row for row in sheet.rows("performance") if row["metric"] == metric]
-    now = figures[-1] if figures else {"realised": None, "reference": None, "coverage": None}
+    now = newest(sheet.rows("performance"))
+    trained = now.get("reference")
     return parts.figures(
         [
             ("columns moved", f"{sum(row['drifted'] for row in last)} of {len(last)}", ""),
             ("evidence", words.evidence(evidence.get("all")), f"of {words.figure(evidence.get('budget'))}"),
             (
-                metric.upper() or "performance",
-                words.figure(now["realised"]),
-                f"{words.figure(now['reference'])} in training",
+                words.metric(now["metric"]) if now else "performance",
+                words.figure(now.get("realised")),
+                f"{words.figure(trained)} in training" if trained is not None else "",
             ),
-            ("labels", words.share(now["coverage"]), "of predictions"),
+            ("labels", words.share(now.get("coverage")), "of predictions" if now else "none yet"),
             ("answered", words.figure(answered), "rows shown"),
             *_latency(sheet),
         ]
@@ -95,9 +96,11 @@ def _figures(sheet: Sheet, metric: str) -> Component:
 
 
 def _latency(sheet: Sheet) -> list[tuple[str, str, str]]:
-    p99, lag = (ask(sheet.live, sheet.address.model) for ask in (live.p99_ms, live.lag_ms))
-    shown = [("p99", words.span(p99), "of the last requests")] if p99 is not None else []
-    return [*shown, ("behind", words.span(lag), "the newest request")] if lag is not None else shown
+    p99, behind = (ask(sheet.live, sheet.address.model) for ask in (live.p99_ms, live.behind))
+    shown = [("p99", words.span(p99), "request to answer")] if p99 is not None else []
+    if behind == words.NOTHING:
+        return shown
+    return [*shown, ("behind", behind, "nothing waits" if behind == "idle" else "the newest request")]
 
 
 def _incidents(sheet: Sheet, zone: tzinfo) -> Component:

@@ -39,6 +39,11 @@ def blank(text: str, command: str = "") -> Component:
     return html.Div([html.P(text), copyable(command) if command else None], className="blank")
 
 
+def notices(texts: Sequence[str]) -> list[Component]:
+    """What is wrong, above everything else."""
+    return [html.P(text, className="notice", role="alert") for text in texts]
+
+
 def copyable(command: str) -> Component:
     """A command, and a button that copies it."""
     return html.Div(
@@ -62,9 +67,9 @@ def table(headings: Sequence[str], lines: Sequence[Sequence[Any]], numbers: Sequ
     return html.Div(html.Table([html.Thead(head), html.Tbody(body)]), className="table")
 
 
-def moment(ms: int | None, zone: tzinfo, beside: int | None = None) -> Component:
+def moment(ms: int | None, zone: tzinfo, beside: int | None = None, *, seconds: bool = False) -> Component:
     """A time in the reader's zone, UTC on hover."""
-    return html.Time(words.clock(ms, zone, beside), title=words.utc(ms))
+    return html.Time(words.clock(ms, zone, beside, seconds=seconds), title=words.utc(ms))
 
 
 def spark(values: Sequence[float], label: str) -> Component:

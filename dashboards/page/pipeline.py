@@ -26,6 +26,7 @@ PATH = (
 def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
     """The page beneath its sentence."""
     return [
+        *parts.notices([f"{refusal.told} {refusal.why}" for refusal in live.refusals(sheet.live)]),
         _path(sheet),
         cards.chart("rates", sheet.answers["rates"], canvas, wide=True, note="by event time"),
         _delays(sheet, zone),
@@ -43,7 +44,9 @@ def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
     running = [state for _, state in live.steps(now, step)]
     trouble = next((state["trouble"] for state in running if state.get("trouble")), "")
     rate, lag = live.total(now, step, "rows_per_s"), live.most(now, step, "lag_ms")
+    at_rest = bool(running) and all(live.idle(state) for state in running)
     small: Sequence[tuple[str, str]] = (
+        ("p99", words.span(live.most(now, step, "p99_ms"))),
         ("compute", words.span(live.most(now, step, "fold_ms"))),
         ("settle", words.span(live.most(now, step, "settle_ms"))),
         ("waiting", words.figure(live.total(now, step, "lag_rows"))),
@@ -54,7 +57,7 @@ def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
             html.Span(came, className="came"),
             html.B(step),
             html.Span([words.figure(rate), html.Small(" rows/s")], className="rate"),
-            html.Span(f"{words.span(lag)} behind", className="lag"),
+            html.Span("nothing waits" if at_rest else f"{words.span(lag)} behind", className="lag"),
             html.Dl([html.Div([html.Dt(name), html.Dd(value)]) for name, value in small]),
             html.Span(trouble or f"→ {leaves}", className="leaves"),
         ],
@@ -93,11 +96,14 @@ def _roles(sheet: Sheet) -> Component | None:
     if not roles:
         return None
     pairs: list[tuple[str, Component | str | None, str]] = [
-        (name, state.get("state", "up"), f"pid {state.get('pid', words.NOTHING)}, {_restarts(state)}")
-        for name, state in roles.items()
+        (name, state.get("state", "up"), _beneath(state)) for name, state in roles.items()
     ]
     return cards.plate("Processes", parts.figures(pairs), "Which roles run?", wide=True)
 
 
-def _restarts(state: dict[str, Any]) -> str:
-    return words.plural(state.get("restarts", 0), "restart")
+def _beneath(state: dict[str, Any]) -> str:
+    """What a process does, and where it can be found, as far as it says."""
+    runs = ", ".join(step["step"] for step in state.get("steps", []))
+    pid = f"pid {state['pid']}" if state.get("pid") else ""
+    restarts = words.plural(state["restarts"], "restart") if state.get("restarts") else ""
+    return " · ".join(filter(None, [runs, pid, restarts]))

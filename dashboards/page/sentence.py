@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from dashboards import words
-from dashboards.page import clauses
+from dashboards.page import clauses, live
 from dashboards.page.sheet import Sheet
 from dashboards.page.told import retold
 
@@ -53,13 +53,19 @@ def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
         return Verdict("empty", f"Nothing is known of {sheet.address.model} in this stretch of time.")
     cost = clauses.performance(sheet.rows("performance"))
     open_ones = [row for row in incidents if row["closed"] is None]
+    refused = [refusal.told for refusal in live.refusals(sheet.live, sheet.address.model)]
     if not open_ones:
-        return Verdict("quiet", f"Nothing has moved. {_largest(map_rows)} {cost}".strip())
+        said = " ".join(filter(None, [*refused, "Nothing has moved.", _largest(map_rows), cost]))
+        return Verdict("warning" if refused else "quiet", said)
     incident = open_ones[0]
     columns = sheet.rows("incident_columns")
     what = clauses.moved(columns) or _small(_retold(incident, sheet, zone))
-    text = f"Since {_clock(incident['change_point'], sheet, zone)} {what}"
-    return Verdict(_severity(incident["severity"]), f"{text} {_predictions(map_rows)} {cost}".strip())
+    text = f"Since {_clock(incident['change_point'], sheet, zone)} {what.rstrip('.')}."
+    score = "" if any(row["role"] == "prediction" for row in columns) else _predictions(map_rows)
+    more = len(open_ones) - 1
+    others = words.plural(more, "more incident is open.", "more incidents are open.") if more else ""
+    said = " ".join(filter(None, [text, score, others, cost, *refused]))
+    return Verdict(_severity(incident["severity"]), said)
 
 
 def _largest(map_rows: list[dict[str, Any]]) -> str:
@@ -130,18 +136,33 @@ def _pipeline(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
     troubled = [step for step in steps if step.get("trouble")]
     if troubled:
         return Verdict("warning", f"{troubled[0]['step']} makes no progress: {troubled[0]['trouble']}.{refused}")
-    late = [step for step in steps if step["step"] in _LIVE_STEPS and (step.get("lag_ms") or 0) > BEHIND_MS_MAX]
+    if refusals := live.refusals(sheet.live):
+        return Verdict("warning", f"{refusals[0].told}{refused}")
+    late = [
+        step
+        for step in steps
+        if step["step"] in _LIVE_STEPS and not live.idle(step) and (step.get("lag_ms") or 0) > BEHIND_MS_MAX
+    ]
     if late:
         names = words.listed([f"{step['step']} ({words.span(step['lag_ms'])})" for step in late])
         return Verdict("warning", f"Falling behind: {names}.{refused}")
-    scoring = next((step for step in steps if step["step"] == "score"), None)
-    if scoring is None:
+    if not any(step["step"] == "score" for step in steps):
         known = (
             "No role tells how it is." if not sheet.rows("rates") else "No role tells how it is; the store has rows."
         )
         return Verdict("empty", known + refused)
-    rate = f"{words.figure(scoring['rows_per_s'])} rows/s answered, {words.span(scoring.get('lag_ms'))} behind"
-    return Verdict("watch" if letters else "quiet", f"Everything keeps up: {rate}.{refused}")
+    return Verdict("watch" if letters else "quiet", f"Everything keeps up: {_pace(sheet)}.{refused}")
+
+
+def _pace(sheet: Sheet) -> str:
+    if all(live.idle(step) for _, step in live.steps(sheet.live, "score")):
+        return "no request came in the last 10 s, and none waits"
+    rate, p99, lag = (
+        live.total(sheet.live, "score", "rows_per_s"),
+        *(live.most(sheet.live, "score", key) for key in ("p99_ms", "lag_ms")),
+    )
+    pace = f"99 of 100 within {words.span(p99)}" if p99 is not None else f"{words.span(lag)} behind"
+    return f"{words.figure(rate)} rows/s answered, {pace}"
 
 
 def _nowhere(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001

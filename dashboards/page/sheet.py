@@ -22,6 +22,7 @@ class Sheet(msgspec.Struct, frozen=True):
     answers: dict[str, Answer]
     live: dict[str, Any]
     now_ms: int
+    _plain: dict[str, list[dict[str, Any]]] = {}
 
     def frame(self, name: str) -> pd.DataFrame:
         """The answer of a panel."""
@@ -29,7 +30,9 @@ class Sheet(msgspec.Struct, frozen=True):
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The answer of a panel as plain values: times in ms, no NaN."""
-        return plain(self.frame(name))
+        if name not in self._plain:
+            self._plain[name] = plain(self.frame(name))
+        return self._plain[name]
 
     @property
     def trouble(self) -> str:

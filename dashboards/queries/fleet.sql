@@ -39,14 +39,25 @@ WITH
             SELECT
                 model, column AS figure,
                 indexOf(['auc', 'accuracy', 'mae', 'rmse', 'brier'], column) AS known, if(known = 0, 99, known) AS place,
-                argMaxIf(value, window_start, statistic = 'estimated') AS estimates,
-                argMaxIf(value, window_start, statistic = 'realised') AS truth,
-                argMaxIf(low, window_start, statistic = 'realised') AS truth_low,
-                argMaxIf(high, window_start, statistic = 'realised') AS truth_high,
-                argMaxIf(value, window_start, statistic = 'reference') AS trained,
-                argMaxIf(value, window_start, statistic = 'coverage') AS covered
-            FROM reports
-            WHERE segment = '' AND role = 'performance' AND $__timeFilter_ms(window_start)
+                -- The newest window that has labels, where there is one.
+                argMax(was_estimated, newness) AS estimates, argMax(was_true, newness) AS truth,
+                argMax(was_low, newness) AS truth_low, argMax(was_high, newness) AS truth_high,
+                argMax(was_trained, newness) AS trained, argMax(was_covered, newness) AS covered
+            FROM
+            (
+                SELECT
+                    model, column,
+                    avgIf(value, statistic = 'estimated') AS was_estimated,
+                    avgIf(value, statistic = 'realised') AS was_true,
+                    avgIf(reports.low, statistic = 'realised') AS was_low,
+                    avgIf(reports.high, statistic = 'realised') AS was_high,
+                    avgIf(value, statistic = 'reference') AS was_trained,
+                    avgIf(value, statistic = 'coverage') AS was_covered,
+                    (NOT isNaN(was_true), window_start) AS newness
+                FROM reports
+                WHERE segment = '' AND role = 'performance' AND $__timeFilter_ms(window_start)
+                GROUP BY model, version, column, window_start
+            )
             GROUP BY model, column
         )
         GROUP BY model

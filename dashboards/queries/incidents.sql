@@ -1,4 +1,4 @@
--- A row an incident, as it stands at the end of the range; the open ones and the newest first.
+-- A row an incident, as it stands at the end of the range; the open ones first, those that paged, the gravest, the newest.
 SELECT
     incident,
     argMax(alerts.kind, (ts, window_end)) AS kind,
@@ -15,5 +15,5 @@ FROM alerts
 WHERE model = ${model:singlequote} AND ts <= $__toTime_ms
 GROUP BY incident
 HAVING closed IS NULL OR closed >= $__fromTime_ms
-ORDER BY closed IS NULL DESC, opened DESC
+ORDER BY closed IS NULL DESC, page DESC, indexOf(['watch', 'warning', 'critical'], severity) DESC, opened DESC
 LIMIT 50

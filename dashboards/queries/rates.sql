@@ -1,5 +1,5 @@
 -- Every station by the event time of what it has put into the store.
-SELECT time, station, sum(amount) AS rows
+SELECT time, station, sum(amount) * 60 / $__interval_s AS rows
 FROM
 (
     SELECT $__timeInterval_ms(ts) AS time, 'predicted' AS station, toInt64(count()) AS amount

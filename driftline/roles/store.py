@@ -2,6 +2,10 @@
 
 from contextlib import nullcontext
 
+import structlog
+
+from drift.catalogue import Catalogue, Unwatched
+from drift.reference import Reference
 from drift.sink import Sink
 from drift.store import Store, migrate
 from drift.store.front import StoreServer
@@ -13,6 +17,8 @@ from streams.intents import CutLimits, IntentStep
 from streams.offsets import Starts
 from streams.routes import RouteBook
 
+log = structlog.get_logger("driftline.store")
+
 
 def run(settings: Settings, slot: str, port: int) -> None:
     """Run the store."""
@@ -22,7 +28,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     engine = StoreServer(folder, where.host, where.port) if settings.embedded_store else nullcontext()
     with engine:
         migrate(where)
-        sink = Sink(Store.connect(where))
+        sink = Sink(Store.connect(where), _references(settings))
         step = IntentStep(
             cluster, sink.write, CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
         )
@@ -38,3 +44,20 @@ def run(settings: Settings, slot: str, port: int) -> None:
             settle=lambda feed: lambda settled, extra, group: step.settle(feed.commit),
         )
         role.run()
+
+
+def _references(settings: Settings) -> Catalogue:
+    """References for the page's comparison by cell. Rows are stored without one, too: that is said, and no reason to
+    stop."""
+    find = compose.catalogue(settings)
+
+    def reference(model: str, version: str) -> Reference:
+        try:
+            return find(model, version)
+        except Unwatched:
+            raise
+        except Exception as error:
+            log.warning("store.no_reference", model=model, version=version, why=str(error))
+            raise Unwatched(str(error)) from error
+
+    return reference
