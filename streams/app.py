@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import faust
 import msgspec
@@ -43,7 +44,9 @@ class Role:
         self.serving: dict[str, dict[str, Any]] = {}
         folder.mkdir(parents=True, exist_ok=True)  # Faust makes the last folder of a path alone
         self.app = faust.App(
-            cluster.topic(f"{name}-{slot}"),
+            # Faust's own group, which follows `models`, is new at every start: a member of the same group that was
+            # killed would hold its session, and with it our agents, for ten seconds. Routes are read whole anyway.
+            cluster.topic(f"{name}-{slot}-{uuid4().hex[:8]}"),
             broker=[f"kafka://{address.strip()}" for address in cluster.bootstrap.split(",")],
             broker_credentials=_credentials(cluster),
             broker_session_timeout=_SESSION_S,
