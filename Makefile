@@ -31,6 +31,10 @@ demo: setup ## the whole system on real data; ends with a summary
 test: setup ## every test that runs without Docker and a GPU
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
+.PHONY: faults
+faults: setup ## 200 seeded faults on the whole system; ARGS=--faults-seed=7
+	@$(BIN)/pytest -s tests/faults --faults-runs=200 $(ARGS)
+
 .PHONY: check
 check: .venv/ready ## style, types, the arrows between the packages
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

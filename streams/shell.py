@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import faust
@@ -129,10 +130,13 @@ class Shell:
 
     async def _take_turns(self, turns: Any) -> None:
         self._loop = asyncio.get_running_loop()
-        self._settle = await self._in_thread("settle", self._open, self._feed)
-        self._feed.start()
-        async for turn in turns:
-            await self._turn(turn)
+        try:
+            self._settle = await self._in_thread("settle", self._open, self._feed)
+            self._feed.start()
+            async for turn in turns:
+                await self._turn(turn)
+        except Exception as error:  # Faust would start this agent again, over a feed that has begun
+            self._crash(error)
 
     async def _turn(self, turn: Turn) -> None:
         if turn.epoch != self._feed.epoch:
@@ -146,6 +150,7 @@ class Shell:
         if self._settling:
             await self._settling
         self._settling = asyncio.create_task(self._settle_turn(turn, *folded))
+        self._settling.add_done_callback(lambda done: self._lost(None if done.cancelled() else done.exception()))
 
     def _fold(self, turn: Turn) -> tuple[list[tuple[Block, Effects]], list[Publish]]:
         started = ticks_ms()
@@ -194,7 +199,7 @@ class Shell:
     def _hand_over(self, turn: Turn) -> None:
         # `put` of the bare turn: Faust drops an event whose generation is not that of its own consumer.
         sent = asyncio.run_coroutine_threadsafe(self._channel.put(turn), self._loop)
-        sent.add_done_callback(lambda done: self._lost(done.exception() if not done.cancelled() else None))
+        sent.add_done_callback(lambda done: self._lost(None if done.cancelled() else done.exception()))
 
     def _lost(self, error: BaseException | None) -> None:
         if error is not None:
@@ -206,9 +211,10 @@ class Shell:
         An orderly end would take seconds, or for ever where a thread does not return from librdkafka; and an end
         between any two lines is what everything here is made for.
         """
-        log.error(f"{self.name}.crash", kind=type(error).__name__, why=str(error))
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):  # the disk may be full
+            log.error(f"{self.name}.crash", kind=type(error).__name__, why=str(error))
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(1)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
