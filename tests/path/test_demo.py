@@ -1,78 +1,138 @@
 """The whole path on real parts: requests in, predictions, dead letters, rows and pages out, read back and counted."""
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import browser
 import psutil
 import pytest
 
 pytestmark = pytest.mark.timeout(420)
 
 PROGRESS = re.compile(r"^ *[\d,]+ +[\d,]+ +\d+ ms")
+REQUESTS, BROKEN_EVERY = 12_000, 100
 
 
-@pytest.fixture
-def demo() -> Iterator["subprocess.Popen[str]"]:
-    """The demo over 12,000 requests, 1 in 100 broken in ten ways."""
-    said = ["--rows", "12000", "--rate", "2000", "--broken-every", "100", "--json"]
-    command = [sys.executable, "-m", "driftline", "demo", *said]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    yield process
-    process.kill()
-    process.wait()
+class Demo:
+    """`driftline demo` as a process; what it says is read line by line."""
+
+    def __init__(self, *more: str) -> None:
+        said = ["--rows", str(REQUESTS), "--rate", "2000", "--broken-every", str(BROKEN_EVERY), *more]
+        command = [sys.executable, "-m", "driftline", "demo", *said]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.lines: list[str] = []
+
+    def until(self, pattern: str) -> str:
+        """Read up to the line that matches."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if re.search(pattern, line):
+                return line
+        raise AssertionError(f"no line matches {pattern}:\n{''.join(self.lines)}")
+
+    def roles(self) -> dict[str, psutil.Process]:
+        """Its roles by name."""
+        children = psutil.Process(self.process.pid).children()
+        return {p.cmdline()[3]: p for p in children if "driftline" in p.cmdline()}
+
+    def home(self) -> Path:
+        """The folder that it keeps everything in."""
+        return Path(self.roles()["worker"].environ()["DRIFTLINE_SETTINGS"]).parent
+
+    def ports(self) -> list[int]:
+        """Ports of broker, store and page, as it said."""
+        return [int(port) for line in self.lines for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
+
+    def interrupt(self) -> list[str]:
+        """Ctrl-C; returns the rest of what it says, when it is gone."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.stdout is not None
+        rest = self.process.stdout.read().splitlines()
+        self.process.wait(60)
+        return rest
 
 
-def test_every_request_has_one_outcome_though_the_worker_is_killed(demo: "subprocess.Popen[str]") -> None:
-    """kill -9 of the worker in the middle: it is started again, nothing is lost or doubled, nothing left behind."""
-    assert demo.stdout is not None
-    lines: list[str] = []
-    home: Path | None = None
-    for line in demo.stdout:
-        lines.append(line)
-        if PROGRESS.match(line) and not home:
-            home = _home(demo)
-            _roles(demo)["worker"].kill()
-    assert demo.wait(30) == 0, "".join(lines)
-    assert home, "the stream was over before the worker could be killed"
-    summary = json.loads(lines[-1])
+@contextmanager
+def demo(*more: str) -> Iterator[Demo]:
+    one = Demo(*more)
+    try:
+        yield one
+    finally:
+        one.process.kill()
+        one.process.wait()
+
+
+def test_every_request_has_one_outcome_and_what_is_left_running_answers(tmp_path: Path) -> None:
+    """kill -9 of the worker in the stream: nothing is lost or doubled. Kept running, it replays, is well, and shows."""
+    with demo("--keep", "--json") as one:
+        one.until(PROGRESS.pattern)
+        home = one.home()
+        one.roles()["worker"].kill()
+        one.until("running until Ctrl-C")
+        environ = {**os.environ, "DRIFTLINE_SETTINGS": str(home / "settings.toml")}
+        assert _replayed(environ)
+        assert _doctor(environ) == []
+        if not browser.MISSING:
+            _look(f"http://127.0.0.1:{one.ports()[2]}", tmp_path)
+        summary = json.loads(one.interrupt()[-1])
+    assert one.process.returncode == 0
     assert summary["lost"] == summary["doubled"] == 0
-    assert summary["predictions"] == summary["stored"] == 12_000 - 120
-    assert sum(summary["broken"].values()) == 120
+    broken = REQUESTS // BROKEN_EVERY
+    assert summary["predictions"] == summary["stored"] == REQUESTS - broken
+    assert sum(summary["broken"].values()) == broken and len(summary["broken"]) >= 6
     assert summary["dead_letters"] == summary["broken"]
     assert summary["labels"] == summary["outcomes"] > 9_000
     assert _left_behind(home) == []
 
 
-def test_ctrl_c_leaves_nothing_behind(demo: "subprocess.Popen[str]") -> None:
-    """SIGINT in the middle of the stream: no process, no folder, no port stays."""
-    assert demo.stdout is not None
-    ports: list[int] = []
-    for line in demo.stdout:
-        ports += [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", line)]
-        if PROGRESS.match(line):
-            home = _home(demo)
-            demo.send_signal(signal.SIGINT)
-            break
-    demo.stdout.read()
-    assert demo.wait(60) != 0
-    assert len(ports) == 3  # broker, store, page
-    assert _left_behind(home) == []
-    assert all(_is_free(port) for port in ports)
+def test_ctrl_c_in_the_stream_leaves_no_process_no_folder_and_no_port() -> None:
+    with demo() as one:
+        one.until(PROGRESS.pattern)
+        home = one.home()
+        one.interrupt()
+        assert one.process.returncode != 0
+        assert len(one.ports()) == 3
+        assert _left_behind(home) == []
+        assert all(_is_free(port) for port in one.ports())
 
 
-def _roles(demo: "subprocess.Popen[str]") -> dict[str, psutil.Process]:
-    return {p.cmdline()[3]: p for p in psutil.Process(demo.pid).children() if "driftline" in p.cmdline()}
+def _run(environ: dict[str, str], *args: str) -> Any:
+    command = [sys.executable, "-m", "driftline", *args, "--json"]
+    return json.loads(subprocess.run(command, env=environ, capture_output=True, text=True, check=False).stdout)
 
 
-def _home(demo: "subprocess.Popen[str]") -> Path:
-    return Path(_roles(demo)["worker"].environ()["DRIFTLINE_SETTINGS"]).parent
+def _replayed(environ: dict[str, str]) -> bool:
+    """Whether the past, run again, is what it was, bit for bit."""
+    said = _run(environ, "replay")
+    predictions, windows = said["predictions"], said["drift"]["windows"]
+    assert predictions["compared"] == REQUESTS - REQUESTS // BROKEN_EVERY, said
+    assert windows["equal"] == windows["served"] > 10, said
+    return bool(predictions["equal"] == predictions["compared"])
+
+
+def _doctor(environ: dict[str, str]) -> list[Any]:
+    return [found for found in _run(environ, "doctor") if found["state"] == "fail"]
+
+
+def _look(page: str, folder: Path) -> None:
+    """Every page over the demo's own data draws, complains of nothing and asks no other host."""
+    with browser.chromium() as window:
+        for name, charts in {"/": 0, "/m/employment": 4, "/m/employment/c/RELP": 2, "/pipeline": 1}.items():
+            window.open(page + name)
+            assert len(window.find(".js-plotly-plot svg.main-svg")) >= charts, name
+            window.shoot(folder / f"{name.replace('/', '_')}.png")
+        assert window.complaints() == []
+        assert window.asked() == {page.removeprefix("http://")}
 
 
 def _left_behind(home: Path) -> list[str]:
