@@ -54,7 +54,9 @@ def _cells(sheet: Sheet) -> Component | None:
     ]
     if not lines:
         return None
-    return cards.plate("Every cell", parts.table(("cell", "then", "now", "change, points"), lines, numbers=(1, 2, 3)))
+    return cards.plate(
+        "Every cell", parts.table(("cell", "then", "now", "change, points"), lines, numbers=(1, 2, 3), slim=True)
+    )
 
 
 def _examples(sheet: Sheet, zone: tzinfo) -> Component:

@@ -40,12 +40,16 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
     low, high = (words.clock(last[key], zone, end) for key in ("change_point_low", "change_point_high"))
     between = f"between {low} and {high}"
     steps = [(last["change_point"], "change point", between)]
-    paged = False
+    page = next((event for event in events if event["page"]), None)
+    updates = [event for event in events if event["event"] == "update" and event is not page]
     for event in events:
+        if event in updates and event is not updates[-1]:
+            continue  # The newest says what the others said; an incident that lasts has hundreds.
         what = {"open": "opened", "close": "closed"}.get(event["event"], "updated")
-        if event["page"] and not paged:
-            what, paged = "paged", True
-        steps.append((event["time"], what, f"evidence {words.evidence(event['evidence'])}"))
+        if event is page:
+            what = "opened and paged" if event["event"] == "open" else "paged"
+        times = f"{len(updates)} times, " if event in updates and len(updates) > 1 else ""
+        steps.append((event["time"], what, f"{times}evidence {words.evidence(event['evidence'])}"))
     steps += [
         (row["time"], "retraining ordered", retold(row["reason"], lambda ms: words.clock(ms, zone, end)))
         for row in sheet.rows("incident_orders")

@@ -26,13 +26,18 @@ def line(values: Series, colour: str, dash: str = "solid") -> dict[str, object]:
     [6, 0, 0, 0]
     >>> line(pd.Series([0.1]), "#000")["marker"]["size"]
     [6]
+    >>> line(pd.Series([0.1] * 20), "#000")["mode"]
+    'lines'
     """
     known = values.notna()
     alone = known & ~known.shift(1, fill_value=False) & ~known.shift(-1, fill_value=False)
     dotted = known if known.sum() <= _FEW else alone
+    stroke = {"line": {"color": colour, "width": 2, "dash": dash}}
+    if not dotted.any():
+        return {"mode": "lines", **stroke}
     sizes = [_DOT_PX if dot else 0 for dot in dotted]
     marker = {"color": colour, "size": sizes, "opacity": 1, "line": {"width": 0}}
-    return {"mode": "lines+markers", "line": {"color": colour, "width": 2, "dash": dash}, "marker": marker}
+    return {"mode": "lines+markers", "marker": marker, **stroke}
 
 
 def wash(figure: go.Figure, time: Iterable[object], low: Series, high: Series, colour: str, alpha: float = 0.2) -> None:

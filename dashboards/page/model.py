@@ -54,7 +54,7 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
 
 
 def _key() -> Component:
-    entries = (("", "within the tolerance, darker is more"), ("drifted", "drifted"), ("incident", "open incident"))
+    entries = (("", "within the tolerance, darker is more"), ("drifted", "drifted"), ("incident", "incident"))
     return html.P([html.Span([html.I(className=look), text]) for look, text in entries], className="key")
 
 

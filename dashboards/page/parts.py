@@ -51,8 +51,10 @@ def copyable(command: str) -> Component:
     )
 
 
-def table(headings: Sequence[str], lines: Sequence[Sequence[Any]], numbers: Sequence[int] = ()) -> Component:
-    """A table that becomes a list of cards on a narrow screen; ``numbers`` are the columns set flush right."""
+def table(
+    headings: Sequence[str], lines: Sequence[Sequence[Any]], numbers: Sequence[int] = (), *, slim: bool = False
+) -> Component:
+    """A table that becomes a list of cards on a narrow screen, unless ``slim``; ``numbers`` are set flush right."""
     look_of = ["number" if place in numbers else "" for place in range(len(headings))]
     head = html.Tr([html.Th(name, scope="col", className=c) for name, c in zip(headings, look_of, strict=True)])
     body = [
@@ -64,7 +66,9 @@ def table(headings: Sequence[str], lines: Sequence[Sequence[Any]], numbers: Sequ
         )
         for line in lines
     ]
-    return html.Div(html.Table([html.Thead(head), html.Tbody(body)]), className="table")
+    return html.Div(
+        html.Table([html.Thead(head), html.Tbody(body)]), className="table table--slim" if slim else "table"
+    )
 
 
 def moment(ms: int | None, zone: tzinfo, beside: int | None = None, *, seconds: bool = False) -> Component:

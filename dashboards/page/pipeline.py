@@ -71,7 +71,7 @@ def _delays(sheet: Sheet, zone: tzinfo) -> Component:
         for row in sheet.rows("delays")
     ]
     empty = parts.blank("The store holds nothing in this stretch of time.", "driftline doctor")
-    body = parts.table(("station", "newest row", "behind"), lines, numbers=(2,)) if lines else empty
+    body = parts.table(("station", "newest row", "behind"), lines, numbers=(2,), slim=True) if lines else empty
     return cards.card(named("delays"), sheet.answers["delays"], body, note="in the store, by event time")
 
 

@@ -66,7 +66,8 @@ WITH
     (
         SELECT
             model, incident, argMax(event, (ts, window_end)) AS state, argMax(severity, (ts, window_end)) AS grade,
-            max(page) AS paged, argMax(change_point, (ts, window_end)) AS began, argMax(text, (ts, window_end)) AS said,
+            max(page) AS paged, argMax(change_point, (ts, window_end)) AS began, 
+            argMax(text, (position(text, ' moved: ') > 0, ts, window_end)) AS said,
             max(ts) AS told, indexOf(['watch', 'warning', 'critical'], grade) AS weight
         FROM alerts
         WHERE ts <= $__toTime_ms

@@ -10,7 +10,7 @@ SELECT
     argMax(alerts.change_point, (ts, window_end)) AS change_point,
     argMax(names, (length(names) > 0, ts, window_end)) AS columns,
     max(alerts.evidence) AS evidence,
-    argMax(alerts.text, (event != 'close', ts, window_end)) AS text
+    argMax(alerts.text, (position(alerts.text, ' moved: ') > 0, ts, window_end)) AS text
 FROM alerts
 WHERE model = ${model:singlequote} AND ts <= $__toTime_ms
 GROUP BY incident

@@ -75,7 +75,7 @@ class Scene:
             ),
         ]
         self.offsets = np.cumsum([0, *(cells.size for cells in self.columns)])
-        self.reference = self._count(self.frame(REFERENCE_ROWS, False))
+        self.reference = self.count(self.frame(REFERENCE_ROWS, False))
         self._since: np.ndarray = np.zeros_like(self.reference)
 
     def frame(self, n: int, moved: bool) -> dict[str, np.ndarray]:
@@ -93,7 +93,8 @@ class Scene:
         frame["truth"] = rng.random(n) < np.clip(score * 0.94 + 0.03, 0, 1)
         return frame
 
-    def _count(self, frame: dict[str, np.ndarray]) -> np.ndarray:
+    def count(self, frame: dict[str, np.ndarray]) -> np.ndarray:
+        """Cell counts of rows."""
         counted = [np.bincount(cells.index(frame[cells.name]), minlength=cells.size) for cells in self.columns]
         return np.concatenate(counted).astype(np.int64)
 
@@ -102,7 +103,7 @@ class Scene:
         for index in range(WINDOWS):
             moved = self.moves and index >= BREAK
             frame = self.frame(int(self._rng.normal(ROWS, 25)), moved)
-            counts = self._count(frame)
+            counts = self.count(frame)
             self._since = counts + (self._since if moved and index > BREAK else 0)
             yield START_MS + index * MINUTE_MS, frame, counts
 
@@ -208,7 +209,7 @@ def _fill_model(store: Store, scene: Scene, moves: bool) -> None:
     reports, counts, outcomes = [], [], []
     for start, frame, counted in scene.windows():
         reports.append(scene.report(start, frame, counted))
-        counts.append(_counts(scene, start, len(frame["score"]), counted))
+        counts.append(counts_of(scene, start, len(frame["score"]), counted))
         outcomes += list(_outcomes(scene.model, start, frame))
         _insert(store, _observations(scene, start, frame))
     _insert(store, report_rows.of_reports(reports))
@@ -247,7 +248,8 @@ def _reference(scene: Scene) -> rows.Rows:
     )
 
 
-def _counts(scene: Scene, start: int, n: int, counted: np.ndarray) -> PartialCounts:
+def counts_of(scene: Scene, start: int, n: int, counted: np.ndarray) -> PartialCounts:
+    """A minute's counts as they leave the count stage."""
     columns = len(scene.columns)
     minute = MinuteCounts(
         minute_ms=start,
