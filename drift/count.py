@@ -1,8 +1,9 @@
 """The count stage: observations in, integer sums per minute of event time out.
 
-Its only memory is, for each model and source partition, the running maximum of event time. A row is late when its
-window had closed, lateness included, by the maximum *before* that row, in offset order; so the split of the
-observations into blocks changes nothing.
+Its only memory is, for each model version and source partition, the running maximum of event time. A row is late when
+its window had closed, lateness included, by the maximum of its own version *before* that row, in offset order; so the
+split of the observations into blocks changes nothing, nor does it matter that of one block the champion's rows come
+before the shadow's.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,12 +27,12 @@ from streams.stage import Effects, Publish
 #: Kafka keeps no more beside an offset.
 MEMORY_BYTES_MAX = 4096
 
-#: Running maxima of event time: model -> source "topic/partition" -> ms.
-Maxima = dict[str, dict[str, int]]
+#: Running maxima of event time: model -> source "topic/partition" -> version -> ms.
+Maxima = dict[str, dict[str, dict[str, int]]]
 
 
 class MemoryFull(RuntimeError):
-    """More models share an observations partition than an offset's metadata can remember."""
+    """More models share an observations partition than the 4 kB of an offset's metadata can remember."""
 
 
 def count_rows(reference: Reference, batch: pa.RecordBatch | pa.Table) -> np.ndarray:
@@ -109,29 +110,37 @@ class Count:
             for part in parts(minutes)
         ]
         # Only after its last part has the judge seen all that the watermark promises.
-        messages[-1] = msgspec.structs.replace(messages[-1], watermark_ms=self.maxima[head.model][_source(head)])
+        reached = self.maxima[head.model][_source(head)][head.version]
+        messages[-1] = msgspec.structs.replace(messages[-1], watermark_ms=reached)
         return [publication(message) for message in messages]
 
     def _late(self, head: Head, times: np.ndarray) -> np.ndarray:
         """Which rows came after their window had closed, bool [rows]; moves the running maximum on."""
         watch = self._watch(head.model)
-        maxima = self.maxima.setdefault(head.model, {})
+        maxima = self.maxima.setdefault(head.model, {}).setdefault(_source(head), {})
         # Before the very first row there is no maximum; its own time closes nothing.
-        known = maxima.get(_source(head), int(times[0]))
+        known = maxima.get(head.version, int(times[0]))
         running = np.maximum.accumulate(np.concatenate([[known], times]))
-        maxima[_source(head)] = int(running[-1])
+        maxima[head.version] = int(running[-1])
         ends = (times // watch.window_ms + 1) * watch.window_ms
         late: np.ndarray = ends + watch.lateness_ms_max <= running[:-1]
         return late
 
     def _memory(self) -> str:
-        memory = msgspec.json.encode(self.maxima).decode()
-        if len(memory) > MEMORY_BYTES_MAX:
-            raise MemoryFull(
-                f"{len(self.maxima)} models share one partition of observations, and {len(memory)} bytes of event "
-                f"times do not fit the {MEMORY_BYTES_MAX} of an offset; give some models a prefix of their own"
-            )
-        return memory
+        """The maxima as text. Where they do not fit, versions long behind the others of their model are forgotten: one
+        that speaks again begins anew, and the judge takes what it brings for closed windows as late all the same.
+        """
+        while len(memory := msgspec.json.encode(self.maxima)) > MEMORY_BYTES_MAX:
+            several = [versions for sources in self.maxima.values() for versions in sources.values()]
+            behind = [(max(those.values()) - those[name], name, those) for those in several for name in those]
+            most, name, those = max(behind, key=lambda found: found[:2], default=(0, "", {}))
+            if not most:
+                raise MemoryFull(
+                    f"{len(self.maxima)} models share one partition of observations, and {len(memory)} bytes of event "
+                    f"times do not fit the {MEMORY_BYTES_MAX} of an offset; give some models a prefix of their own"
+                )
+            del those[name]
+        return memory.decode()
 
 
 def idle(models: Iterable[str], topic: str, partition: int, partitions: int, asleep: bool = False) -> Effects:

@@ -1,6 +1,6 @@
 """A watched model: its route, how far its sources have come, and its lanes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 import numpy as np
@@ -22,12 +22,13 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
 
     Parameters
     ----------
-    watch, epoch, champion
-        What the model's latest route says; before one comes, the defaults, and every version counts as serving.
+    watch, epoch, champion, routed
+        What the model's latest route says, ``routed`` all versions that it names; before one comes, the defaults, and
+        every version counts as serving.
     sources
         Its source topics.
     reached
-        The watermark: it never falls, though an idle partition may come back from far behind.
+        The watermark of each version: it never falls, though an idle partition may come back from far behind.
     incidents
         Incidents so far.
     ordered_ms
@@ -40,8 +41,9 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     watch: Watch = Watch()
     epoch: int = 0
     champion: str | None = None
+    routed: set[str] = set()
     sources: dict[str, Source] = {}
-    reached: int | None = None
+    reached: dict[str, int] = {}
     incidents: int = 0
     ordered_ms: int | None = None
     lanes: dict[tuple[str, str], Lane] = {}
@@ -54,7 +56,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             window = lane.windows.add_rows(minute.minute_ms, unpack(minute), minute.late)
             told += lane.restate(yards(message.version), self.watch, much(window))
         self._source(message.topic, message.partitions).hear(
-            message.partition, message.partitions, message.watermark_ms
+            message.version, message.partition, message.partitions, message.watermark_ms
         )
         return told + self._advance(yards, say)
 
@@ -84,11 +86,17 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
                     route.ts, f"{version} no more serves {self.model}: {route.champion} does"
                 )
         self.watch, self.epoch, self.champion = route.watch, route.epoch, route.champion
+        self.routed = {route.champion, *route.canary, *route.shadows}
         return told
 
     def finish(self, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """Close every window, as the last messages of a closed range."""
-        return list(self._close(None, yards, say)) + self._restate_all(yards)
+        return list(self._close(lambda _: None, yards, say)) + self._restate_all(yards)
+
+    def furthest(self, version: str, topic: str, partition: int) -> int | None:
+        """Event time that a version has reached in a source partition."""
+        source = self.sources.get(topic)
+        return None if source is None else source.times(version).get(partition)
 
     def _lane(self, version: str, segment: str, yards: Yards) -> Lane:
         if (version, segment) not in self.lanes:
@@ -99,20 +107,40 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         return self.sources.setdefault(topic, Source(partitions))
 
     def _advance(self, yards: Yards, say: Callable[[int], str]) -> list[Told]:
-        reached = watermark(self.sources.values(), self.watch)
-        if reached is None or (self.reached is not None and reached <= self.reached):
+        moved = [version for version in sorted({version for version, _ in self.lanes}) if self._reach(version)]
+        if not moved:
             return []
-        self.reached = reached
-        told = list(self._close(reached, yards, say))
+        told = list(self._close(self.reached.get, yards, say, moved))
         for (version, _), lane in sorted(self.lanes.items()):
-            told += lane.restate(yards(version), self.watch, lane.windows.due(self.watch, reached))
-            lane.windows.forget(self.watch, reached)
+            if version in moved:
+                told += lane.restate(yards(version), self.watch, lane.windows.due(self.watch, self.reached[version]))
+                lane.windows.forget(self.watch, self.reached[version])
         return told
 
-    def _close(self, reached: int | None, yards: Yards, say: Callable[[int], str]) -> Iterator[Told]:
-        """Close what is ready, in order of time over all lanes: incident numbers follow it."""
+    def _reach(self, version: str) -> bool:
+        """Whether a version's watermark has moved on.
+
+        A version waits for its own rows: of one block they may come after another's. One that the route names no more
+        may never speak again; it goes by whichever version has come furthest.
+        """
+        own = version if not self.routed or version in self.routed else None
+        reached = watermark(self.sources.values(), self.watch, own)
+        if reached is None or reached <= self.reached.get(version, reached - 1):
+            return False
+        self.reached[version] = reached
+        return True
+
+    def _close(
+        self,
+        reached: Callable[[str], int | None],
+        yards: Yards,
+        say: Callable[[int], str],
+        versions: Collection[str] | None = None,
+    ) -> Iterator[Told]:
+        """Close what is ready of some versions, in order of time over all lanes: incident numbers follow it."""
+        several = [key for key in self.lanes if versions is None or key[0] in versions]
         while True:
-            ready = [(span, key) for key, lane in self.lanes.items() if (span := self._ready(lane, reached))]
+            ready = [(span, key) for key in several if (span := self._ready(self.lanes[key], reached(key[0])))]
             if not ready:
                 return
             span, (version, segment) = min(ready, key=lambda found: (found[0].end, found[1]))

@@ -26,20 +26,23 @@ class Span(NamedTuple):
 
 
 class Source(msgspec.Struct):
-    """What is known of one source topic: how far each partition's event time has come, and which are idle."""
+    """What is known of one source topic: how far the event time of each version and partition has come, and which
+    partitions are idle.
+    """
 
     partitions: int
-    reached: dict[int, int] = {}
+    reached: dict[str, dict[int, int]] = {}
     idle: set[int] = set()
     asleep: set[int] = set()
 
-    def hear(self, partition: int, partitions: int, watermark_ms: int | None) -> None:
-        """A partition speaks; its watermark only grows."""
+    def hear(self, version: str, partition: int, partitions: int, watermark_ms: int | None) -> None:
+        """A partition speaks of a version, whose watermark there only grows."""
         self.partitions = max(self.partitions, partitions)
         self.idle.discard(partition)
         self.asleep.discard(partition)
+        own = self.reached.setdefault(version, {})
         if watermark_ms is not None:
-            self.reached[partition] = max(watermark_ms, self.reached.get(partition, watermark_ms))
+            own[partition] = max(watermark_ms, own.get(partition, watermark_ms))
 
     def fall_silent(self, partition: int, partitions: int, asleep: bool = False) -> None:
         """A partition leaves the watermark's minimum until it speaks again."""
@@ -48,23 +51,40 @@ class Source(msgspec.Struct):
         if asleep:
             self.asleep.add(partition)
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether every partition is asleep."""
+        return len(self.asleep) == self.partitions
 
-def watermark(sources: Iterable[Source], watch: Watch | None = None) -> int | None:
+    def times(self, version: str | None) -> dict[int, int]:
+        """How far a version has come in each partition; None for whichever version has come furthest."""
+        if version is not None:
+            return self.reached.get(version, {})
+        several = self.reached.values()
+        heard = {partition for times in several for partition in times}
+        return {p: max(times[p] for times in several if p in times) for p in heard}
+
+
+def watermark(sources: Iterable[Source], watch: Watch | None = None, version: str | None = None) -> int | None:
     """Event time that all partitions have passed, or None before all have spoken.
 
     Idle partitions wait for nobody; where all are idle, the furthest one counts. Where all are asleep, its window is
-    over, and so is the time that ``watch`` allows for stragglers.
+    over, and so is the time that ``watch`` allows for stragglers. Only the topics that speak of ``version`` count, and
+    what they say of it; None for what they say of any.
 
-    >>> watermark([Source(3, {0: 50, 1: 70}, {2})]), watermark([Source(3, {0: 50, 1: 70})])
+    >>> watermark([Source(3, {"v1": {0: 50, 1: 70}}, {2})]), watermark([Source(3, {"v1": {0: 50, 1: 70}})])
     (50, None)
     """
     reached: list[int | None] = []
     furthest: list[int] = []
     asleep = True
     for source in sources:
-        asleep = asleep and len(source.asleep) == source.partitions
-        reached += [source.reached.get(p) for p in range(source.partitions) if p not in source.idle]
-        furthest += source.reached.values()
+        times = source.times(version)
+        if version is not None and not times:
+            continue
+        asleep = asleep and source.sleeps
+        reached += [times.get(p) for p in range(source.partitions) if p not in source.idle]
+        furthest += times.values()
     if not reached:
         last = max(furthest, default=None)
         if last is None or watch is None or not asleep:

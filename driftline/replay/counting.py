@@ -14,8 +14,8 @@ from driftline.replay.served import Observed
 from streams.block import Block
 from streams.records import CountsMessage, PartialCounts, Watch
 
-#: Event time that a model's source partition has reached, in ms, as the judge knows it; None before it has spoken.
-Reached = Callable[[str, int], int | None]
+#: Event time that a version's source partition has reached, in ms, as the judge knows it; None before it has spoken.
+Reached = Callable[[str, str, int], int | None]
 
 
 class Recount:
@@ -69,12 +69,13 @@ class Recount:
         return found
 
     def _fold(self, one: Observed, value: bytes, partitions: int) -> list[bytes]:
-        partition = one.head.partition
+        model, version, partition = one.head.model, one.head.version, one.head.partition
         if partition not in self._counts:
             self._counts[partition] = Count(self._catalogue, self._watch, partitions)
         count = self._counts[partition]
-        if one.head.model not in count.maxima and (known := self._reached(one.head.model, partition)) is not None:
-            count.maxima[one.head.model] = {f"requests/{partition}": known}
+        maxima = count.maxima.setdefault(model, {}).setdefault(f"requests/{partition}", {})
+        if version not in maxima and (known := self._reached(model, version, partition)) is not None:
+            maxima[version] = known
         effects = count.fold(Block.of("observations", partition, [value]))
         return [message.value or b"" for message in effects.publish if message.topic == "counts"]
 

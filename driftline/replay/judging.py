@@ -214,10 +214,9 @@ class _Telling:
         watched = self._judge.models.get(model)
         return watched.watch if watched is not None else Watch()
 
-    def _reached(self, model: str, partition: int) -> int | None:
+    def _reached(self, model: str, version: str, partition: int) -> int | None:
         watched = self._judge.models.get(model)
-        source = watched.sources.get("requests") if watched is not None else None
-        return source.reached.get(partition) if source is not None else None
+        return watched.furthest(version, "requests", partition) if watched is not None else None
 
 
 def _values(cluster: Cluster, partition: int, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:

@@ -199,12 +199,40 @@ def test_a_version_without_a_reference_is_served_unwatched():
     assert not effects.publish
 
 
-def test_memory_is_one_time_a_model_and_source_and_refuses_to_outgrow_an_offset():
+@given(cuts=st.lists(st.integers(1, ROWS - 1), max_size=6), blocks=st.lists(st.integers(1, 6), max_size=3))
+@settings(max_examples=20, deadline=None)
+def test_what_another_version_has_seen_makes_no_row_late(cuts, blocks):
+    # Of each block of requests the champion's rows come first, and then the shadow's: minutes behind, and not late.
+    by_version = [messages(BATCH, cuts, version) for version in ("v1", "v2")]
+    values = [value for both in zip(*by_version, strict=True) for value in both]
+    counting, published, memory = stage(), [], ""
+    bounds = [0, *sorted({b for b in blocks if b < len(values)}), len(values)]
+    for a, b in pairwise(bounds):
+        counting = stage(memory)
+        effects = counting.fold(Block.of("observations", 2, values[a:b], first=a))
+        published += effects.publish
+        memory = effects.memory
+    alone = added(said(stage().fold(Block.of("observations", 2, messages(BATCH, []))).publish))
+    for version in ("v1", "v2"):
+        assert same(added([part for part in said(published) if part.version == version]), alone)
+
+
+def test_memory_is_one_time_a_model_version_and_source_and_refuses_to_outgrow_an_offset():
     effects = stage().fold(Block.of("observations", 2, messages(BATCH, [], "v1") + messages(BATCH, [], "v2")))
-    assert msgspec.json.decode(effects.memory) == {"m": {"requests/2": int(TIMES.max())}}
-    full = {f"model-{i}": {"requests/2": 1_700_000_000_000} for i in range(200)}
+    latest = int(TIMES.max())
+    assert msgspec.json.decode(effects.memory) == {"m": {"requests/2": {"v1": latest, "v2": latest}}}
+    full = {f"model-{i}": {"requests/2": {"v1": 1_700_000_000_000}} for i in range(200)}
     with pytest.raises(MemoryFull, match="share one partition"):
         stage(msgspec.json.encode(full).decode()).fold(Block.of("observations", 2, messages(BATCH, [])))
+
+
+def test_of_too_many_versions_those_longest_behind_are_forgotten():
+    old = {f"2026-11-21T{i:03}": 400_000 + i for i in range(300)}
+    memory = msgspec.json.encode({"m": {"requests/2": old}}).decode()
+    effects = stage(memory).fold(Block.of("observations", 2, messages(BATCH, [], "new")))
+    kept = msgspec.json.decode(effects.memory)["m"]["requests/2"]
+    assert len(effects.memory) <= 4096 and 150 < len(kept) < 200
+    assert kept == {**dict(list(old.items())[-(len(kept) - 1) :]), "new": int(TIMES.max())}
 
 
 def test_idle_tells_the_judge_of_each_model():

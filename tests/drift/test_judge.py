@@ -266,6 +266,37 @@ def test_shadows_are_reported_and_open_no_incident():
     assert max(report.evidence for report in reports) > 200
 
 
+def test_a_shadow_that_comes_after_the_champion_loses_no_row():
+    """A backfill: a block spans minutes, and of each block the champion's counts come first."""
+    rows = 2400
+    times = np.arange(rows) * (20 * MINUTE // rows)
+    stage, values = Count(catalogue, lambda _: WATCH, 1), []
+    batch = observed(table(rows, seed=3), times)
+    for first in range(0, rows, 600):  # Five minutes each.
+        for version in ("v1", "v2"):
+            place = {"topic": "requests", "partition": 0, "first": first, "last": first + 599}
+            head = observation.Head(model="m", version=version, **place)
+            values.append(observation.encode(head, batch.slice(first, 600)))
+    counts = [said.value for said in stage.fold(Block.of("observations", 0, values)).publish]
+    route = Route(model="m", epoch=1, ts=1, champion="v1", shadows=("v2",), watch=WATCH)
+    reports, _, _ = judged([encoded(RouteCopy(model="m", route=route)), *counts])
+    latest = final(reports)
+    assert not any(report.late_rows for report in latest.values())
+    champion, shadow = ([r for key, r in latest.items() if key[1] == version] for version in ("v1", "v2"))
+    assert len(champion) == 20
+    assert shadow == [msgspec.structs.replace(report, version="v2") for report in champion]
+
+
+def test_a_version_that_serves_no_more_goes_by_the_others():
+    one, two = (counted(0, seed=7, version=version, partitions=1) for version in ("v1", "v2"))
+    judge = Judge(catalogue)
+    fold(judge, [routed(1), *one[:3]])  # 150 rows, 40 a minute: two windows of two minutes.
+    told = fold(judge, [routed(2, champion="v2"), *two])
+    reports = [msgspec.json.decode(said) for said in told]
+    last = max(report["window_end"] for report in reports if report.get("version") == "v1")
+    assert last == 4 * MINUTE  # All that it had spoken of.
+
+
 def test_a_new_champion_closes_the_old_one_s_incidents():
     _, alerts, _ = judged([routed(1), *itertools.chain(*PARTS), routed(2, champion="v2")])
     assert alerts[-1].event == "close" and "v2" in alerts[-1].text and not alerts[-1].page

@@ -50,7 +50,7 @@ def span(first: int, last: int) -> Span:
 
 def test_a_partition_never_heard_of_holds_the_watermark_back_unless_it_is_idle():
     source = Source(2)
-    source.hear(0, 2, 500)
+    source.hear("v1", 0, 2, 500)
     assert watermark([source]) is None
     source.fall_silent(1, 2)
     assert watermark([source]) == 500
@@ -58,24 +58,24 @@ def test_a_partition_never_heard_of_holds_the_watermark_back_unless_it_is_idle()
 
 def test_it_is_the_slowest_partition_s_over_all_topics():
     one, two = Source(2), Source(1)
-    one.hear(0, 2, 500)
-    one.hear(1, 2, 300)
-    two.hear(0, 1, 400)
+    one.hear("v1", 0, 2, 500)
+    one.hear("v1", 1, 2, 300)
+    two.hear("v1", 0, 1, 400)
     assert watermark([one, two]) == 300
 
 
 def test_an_idle_partition_counts_again_when_it_speaks():
     source = Source(2)
-    source.hear(0, 2, 500)
+    source.hear("v1", 0, 2, 500)
     source.fall_silent(1, 2)
-    source.hear(1, 2, 100)
+    source.hear("v1", 1, 2, 100)
     assert watermark([source]) == 100
 
 
 def test_when_all_are_idle_the_furthest_counts_and_nothing_more():
     source = Source(2)
-    source.hear(0, 2, 500)
-    source.hear(1, 2, 300)
+    source.hear("v1", 0, 2, 500)
+    source.hear("v1", 1, 2, 300)
     source.fall_silent(0, 2)
     source.fall_silent(1, 2)
     assert watermark([source]) == 500
@@ -84,20 +84,36 @@ def test_when_all_are_idle_the_furthest_counts_and_nothing_more():
 
 def test_when_all_are_asleep_the_last_window_and_its_stragglers_time_are_over():
     source = Source(2)
-    source.hear(0, 2, 5 * MINUTE + 1)
+    source.hear("v1", 0, 2, 5 * MINUTE + 1)
     source.fall_silent(0, 2, asleep=True)
     source.fall_silent(1, 2)
     assert watermark([source], WATCH) == 5 * MINUTE + 1  # one of them only dozes
     source.fall_silent(1, 2, asleep=True)
     assert watermark([source], WATCH) == 6 * MINUTE + WATCH.lateness_ms_max
-    source.hear(1, 2, 5 * MINUTE + 2)
+    source.hear("v1", 1, 2, 5 * MINUTE + 2)
     assert watermark([source], WATCH) == 5 * MINUTE + 2
+
+
+def test_each_version_has_a_watermark_of_its_own():
+    source, other = Source(2), Source(1)
+    source.hear("v1", 0, 2, 500)
+    source.hear("v1", 1, 2, 300)
+    source.hear("v2", 0, 2, 200)
+    other.hear("v1", 0, 1, 400)
+    several = [source, other]
+    assert watermark(several, version="v1") == 300
+    assert watermark(several, version="v2") is None  # partition 1 has not spoken of it; the other topic need not
+    source.hear("v2", 1, 2, 350)
+    assert watermark(several, version="v2") == 200
+    assert watermark(several) == 350  # by whichever has come furthest in each partition
+    source.fall_silent(0, 2)
+    assert watermark(several, version="v2") == 350
 
 
 def test_a_topic_that_grows_waits_for_its_new_partitions():
     source = Source(1)
-    source.hear(0, 1, 500)
-    source.hear(0, 3, 600)
+    source.hear("v1", 0, 1, 500)
+    source.hear("v1", 0, 3, 600)
     assert watermark([source]) is None
 
 
