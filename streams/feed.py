@@ -176,8 +176,9 @@ class Feed:
         epoch, changes = self.epoch, self._holdings.changes
         more_s = 0 if self.limits.turn_every_ms is None else _READ_S  # a turn that comes seldom is a whole one
         blocks = self._blocks(first + (self._consumer.consume(self.limits.rows_max - 1, more_s) if first else []))
-        if changes != self._holdings.changes:  # between the two: what is in hand may be another's by now
-            self.rewind()
+        if changes != self._holdings.changes or self._turns.rewinding:
+            if blocks:  # read before a rebalance, it may be another's by now; or it lies behind what was dropped
+                self.rewind()
             return
         quiet = self.limits.quiet_turn_ms
         idle = self._holdings.fallen_silent(self._consumer, blocks, self.limits.idle_after_ms)

@@ -49,6 +49,7 @@ class Holdings:
         self._starts = starts
         self._turns = turns
         self._revoke_wait_ms_max = revoke_wait_ms_max
+        self._began: dict[tuple[str, int], int] = {}  # in which epoch
         # By partition held: when it spoke last, and how many lengths of its silence were told.
         self._spoke: dict[tuple[str, int], tuple[float, int]] = {}
 
@@ -80,10 +81,15 @@ class Holdings:
         self._forget(consumer, partitions)
 
     def seek_back(self, consumer: ck.Consumer) -> None:
-        """Every partition held begins anew at what is committed."""
+        """Every partition held begins anew at what is committed.
+
+        One that has come since is there already. To seek it while its first fetch starts is what a woken zombie did
+        when it then stood still (tests/faults).
+        """
         self._turns.drain()
         self._turns.rewound()
-        starts = self._starts.of(consumer, consumer.assignment(), lambda: self._turns.stopping)
+        older = [p for p in consumer.assignment() if self._began[self._place(p)] < self._turns.epoch]
+        starts = self._starts.of(consumer, older, lambda: self._turns.stopping)
         self._begin(starts)
         for p in starts:
             consumer.seek(p)
@@ -92,11 +98,13 @@ class Holdings:
         for p in starts:
             place = self._place(p)
             self._step.assign(*place, p.offset, p.metadata or "")
+            self._began[place] = self._turns.epoch
             self._spoke[place] = (ticks_ms(), 0)
 
     def _forget(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self.changes += 1
         for p in partitions:
+            self._began.pop(self._place(p), None)
             self._spoke.pop(self._place(p), None)
             self._step.revoke(*self._place(p))
         consumer.incremental_unassign(partitions)
