@@ -9,10 +9,12 @@ from drift.joining import Joining
 from drift.judge import Judge
 from drift.store import Store
 from driftline import compose
+from driftline.notify import Notify, sender
 from driftline.settings import Settings
 from streams import progress
 from streams.app import Role
 from streams.clock import now_ms
+from streams.cluster import open_reference
 from streams.feed import FeedLimits
 from streams.offsets import Starts
 from streams.provision import partition_counts
@@ -72,4 +74,9 @@ def run(settings: Settings, slot: str, port: int) -> None:
         Restored(cluster, lambda topic, partition: Judge(catalogue), settings.monitor.snapshot_interval_ms_max),
         starts=starts,
     )
+    if settings.monitor.notify:
+        send = sender(open_reference(address) for address in settings.monitor.notify)
+        step = Notify(send, f"http://{settings.page.host}:{settings.page.port}")
+        # One who has just been named wants no pages of last year.
+        role.shell("notify", cluster, ["alerts"], step, starts=Starts(from_end=True))
     role.run()

@@ -1,0 +1,92 @@
+"""Alerts that page, sent to people: a webhook, a chat, a mail, whatever Apprise knows.
+
+Topics and the store have each alert once; people may get one twice, because nobody can send a message and commit an
+offset in one breath. So each carries the alert's id, by which a receiver can tell. An alert that cannot be sent holds
+up the ones after it and is sent again, with growing pauses: a pager that is silent because it is broken is the worst
+one.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from streams.block import Block
+from streams.records import Alert
+from streams.stage import Effects
+
+#: Sends a title and a text; False where that failed.
+Send = Callable[[str, str], bool]
+
+
+class NotSent(RuntimeError):
+    """A receiver did not take an alert; it is sent again."""
+
+
+def sender(addresses: Iterable[str]) -> Send:
+    """Send to Apprise addresses (``json://host/path``, ``slack://...``, ``mailto://...``); all must take it.
+
+    Raises
+    ------
+    ValueError
+        An address that Apprise does not know; the text does not repeat it, for it may hold a secret.
+    """
+    import apprise
+
+    receivers = apprise.Apprise()
+    for place, address in enumerate(addresses):
+        if not receivers.add(address):
+            raise ValueError(f"monitor.notify[{place}] is no address that Apprise knows; see its list of services")
+
+    def send(title: str, text: str) -> bool:
+        return bool(receivers.notify(title=title, body=text))
+
+    return send
+
+
+class Notify:
+    """A `Step` over `alerts`: sends those that page.
+
+    Parameters
+    ----------
+    send
+        See `Send`.
+    page
+        Address of the page, for a link to the incident.
+    """
+
+    def __init__(self, send: Send, page: str) -> None:
+        self._send = send
+        self._page = page
+        self._sent: set[str] = set()
+
+    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
+        """Nothing to remember."""
+
+    def revoke(self, topic: str, partition: int) -> None:
+        """Nothing to forget."""
+
+    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+        """Send what pages.
+
+        Raises
+        ------
+        NotSent
+            The same blocks should come again.
+        """
+        for block in blocks:
+            for value in block.values:
+                alert = msgspec.json.decode(value or b"", type=Alert)
+                if alert.page and alert.id not in self._sent:
+                    self._tell(alert)
+        return [Effects() for _ in blocks]
+
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
+        """A silent partition asks for nothing."""
+        return Effects()
+
+    def _tell(self, alert: Alert) -> None:
+        title = f"{alert.severity}: {alert.model} {alert.version}"
+        text = f"{alert.text}\n{self._page}/i/{alert.incident}\n{alert.id}"
+        if not self._send(title, text):
+            raise NotSent(f"alert {alert.id} was not taken by every receiver of monitor.notify; it is sent again")
+        self._sent.add(alert.id)
