@@ -126,13 +126,14 @@ def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG00
         hovertemplate="%{customdata}",
         **marks.line(known["realised"], look.CURRENT),
     )
-    figure.add_scatter(
-        x=frame["time"],
-        y=frame["estimated"],
-        name="estimated",
-        hovertemplate="%{y:.3f}",
-        **marks.line(frame["estimated"], look.FINE, "dot"),
-    )
+    if frame["estimated"].notna().any():
+        figure.add_scatter(
+            x=frame["time"],
+            y=frame["estimated"],
+            name="estimated",
+            hovertemplate="%{y:.3f}",
+            **marks.line(frame["estimated"], look.FINE, "dot"),
+        )
     marks.limit(figure, frame["reference"], "in training", look.REFERENCE)
     figure.update_yaxes(tickformat=".3~f")
     return figure

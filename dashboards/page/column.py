@@ -12,7 +12,7 @@ from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
 _NO_REFERENCE = "The reference of this model is not in the store yet; it comes with the model's first route."
-_NO_WINDOW = "No window has closed."
+_NO_WINDOW = "No window has closed; the first one does a minute after it ends."
 
 
 def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:

@@ -35,6 +35,11 @@ class Refusal(msgspec.Struct, frozen=True):
         on = f"goes on with {self.version}" if self.version else "serves none"
         return f"{self.role} refused the newest route of {self.model} and {on}."
 
+    @property
+    def said(self) -> str:
+        """The worker's own words."""
+        return f"{self.role} on the newest route of {self.model}: {self.why}"
+
 
 def refusals(live: Live, model: str = "") -> list[Refusal]:
     """Routes that stand refused, of one model or of all."""

@@ -15,6 +15,10 @@ from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
 _NOTHING = "No model of this name has answered in this stretch of time. Try a longer one, or look at the names."
+_NO_WINDOW = "No window has closed; the first one does a minute after it ends."
+_NO_ROWS = (
+    "No prediction of this stretch of time is stored. Whether the sink runs, and how far it is, stands on Pipeline."
+)
 _NO_LABELS = "No labels yet: send them to the feedback topic as {id, label}, and they meet their predictions."
 
 
@@ -27,7 +31,7 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
     metric = primary([str(name) for name in shown["metric"]]) if len(shown) else ""
     measured = msgspec.structs.replace(answers["performance"], frame=shown[shown["metric"] == metric])
     return [
-        *parts.notices([f"{refusal.told} {refusal.why}" for refusal in live.refusals(sheet.live, sheet.address.model)]),
+        *parts.notices([refusal.said for refusal in live.refusals(sheet.live, sheet.address.model)]),
         _figures(sheet),
         cards.chart(
             "drift_map",
@@ -35,10 +39,10 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
             canvas,
             wide=True,
             note=_left_out(sheet),
-            empty="No window has closed; the first one does a minute after it ends.",
+            empty=_NO_WINDOW,
             key=_key(),
         ),
-        cards.chart("evidence", answers["evidence"], canvas),
+        cards.chart("evidence", answers["evidence"], canvas, empty=_NO_WINDOW),
         cards.chart(
             "performance",
             measured,
@@ -46,8 +50,14 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
             note=f"{words.metric(metric)}, {_coverage(sheet)}" if metric else "",
             empty=_NO_LABELS,
         ),
-        cards.chart("score", answers["score"], canvas, note="median, middle half, nine in ten"),
-        cards.chart("traffic", answers["traffic"], canvas, note=f"rows in {words.span(sheet.over.interval_s * 1000)}"),
+        cards.chart("score", answers["score"], canvas, note="median, middle half, nine in ten", empty=_NO_ROWS),
+        cards.chart(
+            "traffic",
+            answers["traffic"],
+            canvas,
+            note=f"rows in {words.span(sheet.over.interval_s * 1000)}",
+            empty=_NO_ROWS,
+        ),
         _incidents(sheet, zone),
         _versions(sheet, zone),
     ]
@@ -96,7 +106,8 @@ def _figures(sheet: Sheet) -> Component:
 
 
 def _latency(sheet: Sheet) -> list[tuple[str, str, str]]:
-    p99, behind = (ask(sheet.live, sheet.address.model) for ask in (live.p99_ms, live.behind))
+    model = sheet.address.model
+    p99, behind = live.p99_ms(sheet.live, model), live.behind(sheet.live, model)
     shown = [("p99", words.span(p99), "request to answer")] if p99 is not None else []
     if behind == words.NOTHING:
         return shown
@@ -139,5 +150,5 @@ def _versions(sheet: Sheet, zone: tzinfo) -> Component:
         for row in sheet.rows("versions")
     ]
     headings = ("version", "route", "rows", "share", "mean score", "first row", "last row")
-    body = parts.table(headings, lines, numbers=(2, 3, 4)) if lines else parts.blank("Nothing was answered.")
+    body = parts.table(headings, lines, numbers=(2, 3, 4)) if lines else parts.blank(_NO_ROWS)
     return cards.card(named("versions"), sheet.answers["versions"], body, wide=True)

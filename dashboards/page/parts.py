@@ -94,12 +94,13 @@ def spark(values: Sequence[float], label: str) -> Component:
 
 
 def firm(text: str) -> str:
-    """Bind numbers to their units, so that no line breaks between them.
+    """Bind numbers to their units, and the ends of an interval, so that no line breaks between them.
 
-    >>> firm("labels 60 %").encode()
-    b'labels 60\\xc2\\xa0%'
+    >>> firm("labels 60 %").encode(), firm("MAE 50.7 [47, 54]").encode()
+    (b'labels 60\\xc2\\xa0%', b'MAE 50.7 [47,\\xc2\\xa054]')
     """
-    return _UNIT.sub("\u00a0", text)
+    return _INTERVAL.sub(lambda ends: ends[0].replace(" ", "\u00a0"), _UNIT.sub("\u00a0", text))
 
 
+_INTERVAL = re.compile(r"\[[^\]]*\]")
 _UNIT = re.compile(r"(?<=[0-9]) (?=%|ms\b|s\b|min\b|h\b|d\b|M\b|G\b)")

@@ -26,7 +26,7 @@ PATH = (
 def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
     """The page beneath its sentence."""
     return [
-        *parts.notices([f"{refusal.told} {refusal.why}" for refusal in live.refusals(sheet.live)]),
+        *parts.notices([refusal.said for refusal in live.refusals(sheet.live)]),
         _path(sheet),
         cards.chart("rates", sheet.answers["rates"], canvas, wide=True, note="by event time"),
         _delays(sheet, zone),

@@ -25,6 +25,7 @@ _FLAGS = (
         "--force-device-scale-factor=1",
     ),
 )
+_BENEATH_PX = 12
 
 
 class Browser:
@@ -60,13 +61,16 @@ class Browser:
             assert time.monotonic() < end, f"{what} did not come; the console says {self.complaints()}"
             time.sleep(0.05)
 
-    def shoot(self, path: Path) -> None:
-        """Write a picture of the whole page."""
+    def shoot(self, path: Path, down_to: str = "") -> None:
+        """Write a picture of the page: the whole, or down to the end of an element."""
         tall = self.driver.execute_script("return document.documentElement.scrollHeight")
         wide = self.driver.execute_script("return window.innerWidth")
         self._size(wide, tall)
         self.driver.execute_script("window.dispatchEvent(new Event('resize'))")
         time.sleep(0.4)  # Charts redraw at their new size; there is no event to wait for.
+        if down_to:
+            end = self.find(down_to)[0].rect
+            self._size(wide, round(end["y"] + end["height"] + _BENEATH_PX))
         self.driver.save_screenshot(str(path))
 
     def asked(self) -> set[str]:

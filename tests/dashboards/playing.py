@@ -1,14 +1,16 @@
-"""The scene, stored and served: for the tests, and for a picture of the page.
+"""The scene, stored and served: for the tests, and for a picture of a page; or of a page that runs already.
 
-python tests/dashboards/playing.py docs/page.png            # the model page, light, 1280 px
-python tests/dashboards/playing.py docs/fleet.png / --dark --width 380
+python tests/dashboards/playing.py model.png                # the model page over the scene, light, 1280 px
+python tests/dashboards/playing.py fleet.png / --dark --width 380
+driftline demo --keep                                       # docs/page.png, from the address that it prints:
+python tests/dashboards/playing.py docs/page.png --at http://127.0.0.1:38080 --down-to '#panel-evidence'
 """
 
 import argparse
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +54,18 @@ def running(server: Any) -> Iterator[str]:
         server.close()
 
 
-def picture(path: Path, page: str = "/m/employment", *, width: int = 1280, dark: bool = False) -> None:
-    """Write a picture of a page of the scene."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        stored(Path(folder)) as store,
-        served(store) as url,
-        browser.chromium() as window,
-    ):
+@contextmanager
+def the_scene() -> Iterator[str]:
+    """The address of a page on the scene."""
+    with tempfile.TemporaryDirectory() as folder, stored(Path(folder)) as store, served(store) as url:
+        yield url
+
+
+def picture(path: Path, page: str, *, width: int, dark: bool, at: str, down_to: str) -> None:
+    """Write a picture of a page."""
+    with nullcontext(at) if at else the_scene() as url, browser.chromium() as window:
         window.open(url + page, width=width, dark=dark)
-        window.shoot(path)
+        window.shoot(path, down_to)
 
 
 if __name__ == "__main__":
@@ -70,4 +74,6 @@ if __name__ == "__main__":
     parser.add_argument("page", nargs="?", default="/m/employment")
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--dark", action="store_true")
+    parser.add_argument("--at", default="", help="address of a page that runs already")
+    parser.add_argument("--down-to", default="", help="where the picture ends, as a CSS selector")
     picture(**vars(parser.parse_args()))

@@ -100,6 +100,22 @@ def test_model_that_moved() -> None:
     assert say(moved, zone("America/New_York")).text.startswith("Since 22:12 RELP")
 
 
+def test_the_score_is_told_once_and_other_incidents_are_counted() -> None:
+    columns = [{"column": name, "role": role, "levels": "[]"} for name, role in (("a", "feature"), ("s", "prediction"))]
+    incidents = [INCIDENT, {**INCIDENT, "incident": "m-2", "severity": "watch"}]
+    rows = [map_row("s", 2, True, "prediction")]
+    verdict = say(sheet("model", drift_map=rows, incidents=incidents, incident_columns=columns, performance=[]))
+    assert verdict.text == "Since 03:12 a and s have moved. 1 more incident is open."
+
+
+def test_a_refused_route_is_a_warning() -> None:
+    live = {"roles": {"worker-1": {"steps": [], "serving": {"m": {"refused": "no such file"}, "n": {"version": "v1"}}}}}
+    verdict = say(sheet("model", live, drift_map=[map_row("a", 0.2)], incidents=[], performance=[]))
+    assert verdict.severity == "warning"
+    assert verdict.text.startswith("worker-1 refused the newest route of m and serves none. Nothing has moved.")
+    assert say(sheet("pipeline", live, rates=[], dead_letters=[])).severity == "warning"
+
+
 def test_a_change_on_another_day_carries_its_date() -> None:
     old = {**INCIDENT, "change_point": END - 86_400_000}
     verdict = say(sheet("model", drift_map=[map_row("RELP", 2, True)], incidents=[old], performance=[]), UTC)
@@ -150,6 +166,12 @@ def roles(**steps: dict[str, Any]) -> dict[str, Any]:
     ("live", "severity", "text"),
     [
         (roles(score={}), "quiet", "Everything keeps up: 100 rows/s answered, 40 ms behind."),
+        (roles(score={"p99_ms": 31}), "quiet", "Everything keeps up: 100 rows/s answered, 99 of 100 within 31 ms."),
+        (
+            roles(score={"rows_per_s": 0.0, "lag_rows": 0, "lag_ms": 120_000}),  # That lag is long ago.
+            "quiet",
+            "Everything keeps up: no request came in the last 10 s, and none waits.",
+        ),
         (roles(score={"lag_ms": 120_000}), "warning", "Falling behind: score (2 min)."),
         (roles(score={"trouble": "no broker"}), "warning", "score makes no progress: no broker."),
         ({"roles": {"store": {"state": "restarting"}}}, "critical", "store is not running."),
