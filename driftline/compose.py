@@ -11,6 +11,7 @@ from drift.store import StoreSettings
 from driftline.settings import Settings, SettingsError
 from inference import Registry
 from streams.cluster import Cluster, open_reference
+from streams.formats import SchemaRegistry
 from streams.provision import Layout
 from streams.records import Watch
 
@@ -66,6 +67,14 @@ def store_settings(settings: Settings) -> StoreSettings:
     password = open_reference(clickhouse.password)
     given = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}
     return StoreSettings.from_url(clickhouse.url, password, **given)
+
+
+def schema_registry(settings: Settings) -> SchemaRegistry | None:
+    """Where Avro's schemas are, if anywhere."""
+    given = settings.schema_registry
+    if not given.url:
+        return None
+    return SchemaRegistry(given.url, given.user, lambda: open_reference(given.password))
 
 
 def catalogue(settings: Settings) -> Catalogue:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -88,6 +88,9 @@ class Roles(_Section):
 class Score(_Section):
     """The worker."""
 
+    format: Literal["auto", "json", "avro", "packed", "arrow"] = Field(
+        "auto", description="what requests are written in; auto looks at each (packed only by its content-type)"
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1...")
     turn_rows_max: int = Field(5_000, ge=1, description="records of one settlement at the most")
     trust_code: bool = Field(False, description="load Python classes from a registry that is not a local folder")
@@ -114,6 +117,21 @@ class Sink(_Section):
     wait_ms_max: int = Field(500, ge=1, description="how long a record waits for its insert")
 
 
+class SchemaRegistry(_Section):
+    """Where the schemas of Avro records are."""
+
+    url: str = Field("", description="http(s)://host:8081 of a Confluent Schema Registry; empty refuses Avro")
+    user: str = Field("", description="user of its basic authentication")
+    password: str = Field("", description="reference to the password: env:NAME or file:PATH")
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("write the address with http:// or https:// before it")
+        return url
+
+
 class Settings(BaseSettings):
     """All of it; made by `load`, which alone reads files and the environment."""
 
@@ -131,6 +149,7 @@ class Settings(BaseSettings):
     clickhouse: ClickHouse = ClickHouse()
     page: Page = Page()
     roles: Roles = Roles()
+    schema_registry: SchemaRegistry = SchemaRegistry()
     score: Score = Score()
     monitor: Monitor = Monitor()
     sink: Sink = Sink()

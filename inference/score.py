@@ -5,6 +5,7 @@ back what is its own. Champion and canaries answer; shadows are only observed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -17,8 +18,9 @@ from inference.projection import pick
 from inference.routing import Role, lanes
 from inference.serving import Served, Serving
 from streams.block import Block
-from streams.codec import JsonDecoder, Refusal, Rows, Schemas
-from streams.dead_letters import dead_letter
+from streams.codec import Refusal, Rows, Schemas
+from streams.dead_letters import dead_letter, further
+from streams.formats import Decoder
 from streams.schema import FeatureSchema
 from streams.stage import Effects, Publish
 
@@ -44,14 +46,16 @@ class _Outcome:
         self.block = block
         self.answered: list[tuple[int, int, Publish]] = []
         self.observed: list[Publish] = []
-        self.refused: list[Publish] = []
+        self.refused: dict[int, list[Publish]] = {}
 
     def refuse(self, refusal: Refusal, attempts: int = 1) -> None:
-        self.refused.append(dead_letter(self.block, refusal, STAGE, attempts))
+        letter = dead_letter(self.block, refusal, STAGE, attempts)
+        first = self.refused.setdefault(refusal.at, [])
+        first.append(further(letter, first[0]) if first else letter)
 
     def effects(self) -> Effects:
         self.answered.sort(key=lambda placed: placed[:2])
-        return Effects([*(message for _, _, message in self.answered), *self.observed, *self.refused])
+        return Effects([*(message for _, _, message in self.answered), *self.observed, *chain(*self.refused.values())])
 
 
 class Score:
@@ -70,7 +74,7 @@ class Score:
     def __init__(
         self,
         serving: Serving,
-        decoder: Callable[[Schemas], Decode] = JsonDecoder,
+        decoder: Callable[[Schemas], Decode] = Decoder,
         clock: Callable[[], int] | None = None,
     ) -> None:
         self._serving = serving

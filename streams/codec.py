@@ -1,8 +1,10 @@
 """Requests in, rows out: JSON by a model's schema; what cannot be read is refused with its place and field.
 
-A request is ``{"id"?, "ts"?, "model"?, "features": {...}}`` or the same with the features at the top level.
-An absent id is ``topic/partition/offset``, an absent ts is Kafka's. Fields that the schema does not know are
-left alone.
+A request is ``{"id"?, "ts"?, "model"?, "features": {...}}`` or the same with the features at the top level. Fields that
+the schema does not know are left alone. What the body leaves out comes from the record: the model from the header
+``model``, the id from ``ce_id``, else it is ``topic/partition/offset``, the time from ``ce_time``, else it is Kafka's.
+
+Other formats, by the same rules, are in `streams.formats`.
 """
 
 import datetime as dt
@@ -24,6 +26,7 @@ Reason = Literal[
     "empty",
     "oversize",
     "undecodable",
+    "unknown_schema",
     "wrong_type",
     "missing_field",
     "unknown_model",
@@ -81,7 +84,9 @@ class Rows(msgspec.Struct, frozen=True):
         return len(self.ids)
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """Why one record, or one row of it, is refused: reason, field, detail; whoever reads a block catches it."""
+
     def __init__(self, reason: Reason, field: str, detail: str) -> None:
         super().__init__(reason, field, detail)
 
@@ -104,49 +109,50 @@ class JsonDecoder:
 
     def __call__(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
         """Decode a block: rows by model, and the refused records."""
-        taken: dict[str, _Gathering] = {}
+        taken: dict[str, Gathering] = {}
         refused: list[Refusal] = []
         for at in range(len(block)):
             try:
                 model, schema, request, features = self._read(block, at)
-                id_ = _id(request.id, block, at)
-                ts = _event_time(request.ts, block.times[at])
-            except _Refused as why:
+                id_ = default_id(block, at) if request.id is None else request_id(request.id)
+                ts = default_time(block, at) if request.ts is None else event_time(request.ts, block.times[at])
+            except Refused as why:
                 refused.append(Refusal(at, *why.args))
                 continue
-            taken.setdefault(model, _Gathering(schema)).add(at, id_, ts, features)
+            taken.setdefault(model, Gathering(schema)).add(at, id_, ts, features)
         return {model: gathering.rows() for model, gathering in taken.items()}, refused
 
     def _read(self, block: Block, at: int) -> tuple[str, FeatureSchema, Any, tuple[Any, ...]]:
         value = block.values[at]
         if not value:
-            raise _Refused("empty", "$", "the record has no value")
+            raise Refused("empty", "$", "the record has no value")
         if len(value) > REQUEST_BYTES_MAX:
-            raise _Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
-        named = _model_header(block.headers[at])
+            raise Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
+        named = header(block, at, "model") if block.headers[at] else None
         if named is None and (default := self._schemas(None)) is not None:
             try:
                 request, features = _decode(value, default[1])
                 if request.model in (None, default[0]):
                     return *default, request, features
-            except _Refused:
+            except Refused:
                 if _model_field(value) in (None, default[0]):
                     raise  # else it is another model's request, and fails by that one's schema
-        found = self._find(_model_field(value) if named is None else named)
+        found = find(self._schemas, _model_field(value) if named is None else named)
         return *found, *_decode(value, found[1])
 
-    def _find(self, model: str | None) -> tuple[str, FeatureSchema]:
-        found = self._schemas(model)
-        if found is None:
-            raise _Refused("unknown_model", "$.model", f"no route for {model!r}" if model else "no model is named")
-        return found
 
+def find(schemas: Schemas, model: str | None) -> tuple[str, FeatureSchema]:
+    """Find a model's name and schema.
 
-def _model_header(headers: list[tuple[str, bytes]] | None) -> str | None:
-    for name, value in headers or ():
-        if name == "model":
-            return value.decode("utf-8", "replace")
-    return None
+    Raises
+    ------
+    Refused
+        There is none.
+    """
+    found = schemas(model)
+    if found is None:
+        raise Refused("unknown_model", "$.model", f"no route for {model!r}" if model else "no model is named")
+    return found
 
 
 class _Named(msgspec.Struct):
@@ -162,7 +168,7 @@ def _model_field(value: bytes) -> str | None:
     return named.model
 
 
-class _Decoders(msgspec.Struct, frozen=True):
+class Decoders(msgspec.Struct, frozen=True):
     """``either`` takes both forms, features in an object of their own or at the top level, in one pass; ``nested`` the
     first alone, and leaves the top level alone.
     """
@@ -172,7 +178,8 @@ class _Decoders(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=256)
-def _decoders(schema: FeatureSchema) -> _Decoders:
+def request_decoders(schema: FeatureSchema) -> Decoders:
+    """Make what checks a request by a schema; ``.type`` of either one is a Struct for `msgspec.convert`."""
     fields = [(f"f{j}", *_field(feature)) for j, feature in enumerate(schema.features)]
     rename = {f"f{j}": feature.name for j, feature in enumerate(schema.features)}
     features = msgspec.defstruct("Features", fields, rename=rename, kw_only=True)
@@ -184,7 +191,7 @@ def _decoders(schema: FeatureSchema) -> _Decoders:
         ("features", features | msgspec.UnsetType, msgspec.UNSET),
     ]
     either = msgspec.defstruct("Request", [*own, *flat], rename=rename)
-    return _Decoders(msgspec.json.Decoder(either), msgspec.json.Decoder(msgspec.defstruct("Nested", own)))
+    return Decoders(msgspec.json.Decoder(either), msgspec.json.Decoder(msgspec.defstruct("Nested", own)))
 
 
 def _field(feature: Feature) -> tuple[Any, ...]:
@@ -200,14 +207,17 @@ def _said(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
     try:
         return decoder.decode(value)
     except msgspec.ValidationError as error:
-        said = _AT.match(str(error))
-        what, path = (said["what"], said["path"] or "$") if said else (str(error), "$")
-        missing = _MISSING.search(what)
-        if missing:
-            raise _Refused("missing_field", f"{path}.{missing['name']}", what) from None
-        raise _Refused("wrong_type", path, what) from None
+        raise misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _Refused("undecodable", "$", str(error)) from None
+        raise Refused("undecodable", "$", str(error)) from None
+
+
+def misfit(error: msgspec.ValidationError) -> Refused:
+    """Say which field does not fit, and how."""
+    said = _AT.match(str(error))
+    what, path = (said["what"], said["path"] or "$") if said else (str(error), "$")
+    missing = _MISSING.search(what)
+    return Refused("missing_field", f"{path}.{missing['name']}", what) if missing else Refused("wrong_type", path, what)
 
 
 class _Form(msgspec.Struct):
@@ -218,49 +228,90 @@ _FORM = msgspec.json.Decoder(_Form)
 
 
 def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
-    decoders = _decoders(schema)
+    decoders = request_decoders(schema)
     try:
         request = _said(decoders.either, value)
-    except _Refused:
+    except Refused:
         # What stands at the top level is nobody's business where features lie in their own object; asked only of
         # what fails, because one pass for both forms is what makes reading quick.
         if _said(_FORM, value).features is msgspec.UNSET:
             raise
         request = _said(decoders.nested, value)
+    return request, features_of(request, schema)
+
+
+def features_of(request: Any, schema: FeatureSchema) -> tuple[Any, ...]:
+    """Values of a request in schema order, in whichever form it came.
+
+    Raises
+    ------
+    Refused
+        A required one is missing at the top level.
+    """
     if request.features is not msgspec.UNSET:
-        return request, msgspec.structs.astuple(request.features)
+        return msgspec.structs.astuple(request.features)
     features = msgspec.structs.astuple(request)[4:]
     if any(value is msgspec.UNSET for value in features):
-        features = tuple(_flat(v, f) for v, f in zip(features, schema.features, strict=True))
-    return request, features
+        return tuple(_flat(v, f) for v, f in zip(features, schema.features, strict=True))
+    return features
 
 
 def _flat(value: Any, feature: Feature) -> Any:
     if value is not msgspec.UNSET:
         return value
     if feature.required:
-        raise _Refused("missing_field", f"$.{feature.name}", f"Object missing required field `{feature.name}`")
+        raise Refused("missing_field", f"$.{feature.name}", f"Object missing required field `{feature.name}`")
     return None
 
 
-def _id(value: str | int | None, block: Block, at: int) -> str:
-    if value is None:
-        return block.place(at)
+def request_id(value: str | int, field: str = "$.id") -> str:
+    """Read an id.
+
+    Raises
+    ------
+    Refused
+        It is empty or too long.
+    """
     text = str(value)
     if not 0 < len(text) <= ID_CHARACTERS_MAX:
-        raise _Refused("impossible_id", "$.id", f"{len(text)} characters; between 1 and {ID_CHARACTERS_MAX} are kept")
+        raise Refused("impossible_id", field, f"{len(text)} characters; between 1 and {ID_CHARACTERS_MAX} are kept")
     return text
 
 
-def _event_time(value: float | str | None, kafka_ms: int) -> int:
-    if value is None:
-        return kafka_ms
+def event_time(value: float | str, kafka_ms: int, field: str = "$.ts") -> int:
+    """Read the time of an event that arrived at ``kafka_ms``.
+
+    Raises
+    ------
+    Refused
+        It is no time, or lies more than an hour ahead.
+    """
     ts = event_time_ms(value)
     if ts is None:
-        raise _Refused("impossible_timestamp", "$.ts", f"{value!r} is neither milliseconds since 1970 nor RFC 3339")
+        raise Refused("impossible_timestamp", field, f"{value!r} is neither milliseconds since 1970 nor RFC 3339")
     if ts > kafka_ms + AHEAD_MS_MAX:
-        raise _Refused("impossible_timestamp", "$.ts", f"{value!r} is more than an hour ahead of its arrival")
+        raise Refused("impossible_timestamp", field, f"{value!r} is more than an hour ahead of its arrival")
     return ts
+
+
+def header(block: Block, at: int, name: str) -> str | None:
+    """Text of a record's header; None where it has none, or an empty one."""
+    for own, value in block.headers[at] or ():
+        if own == name and value:
+            return value.decode("utf-8", "replace")
+    return None
+
+
+def default_id(block: Block, at: int) -> str:
+    """Id of a request that says none: that of its CloudEvent, else its place."""
+    named = header(block, at, "ce_id") if block.headers[at] else None
+    return block.place(at) if named is None else request_id(named, "ce_id")
+
+
+def default_time(block: Block, at: int) -> int:
+    """Time of a request that says none: that of its CloudEvent, else when Kafka had it."""
+    said = header(block, at, "ce_time") if block.headers[at] else None
+    return block.times[at] if said is None else event_time(said, block.times[at], "ce_time")
 
 
 def event_time_ms(value: float | str) -> int | None:
@@ -283,8 +334,8 @@ def event_time_ms(value: float | str) -> int | None:
     return int(value)
 
 
-class _Gathering:
-    """Rows of one model on their way into columns."""
+class Gathering:
+    """Rows of one model on their way into columns, a record a row."""
 
     def __init__(self, schema: FeatureSchema) -> None:
         self.schema = schema
@@ -294,12 +345,14 @@ class _Gathering:
         self.features: list[tuple[Any, ...]] = []
 
     def add(self, at: int, id_: str, ts: int, features: tuple[Any, ...]) -> None:
+        """Add a row: its values in schema order."""
         self.at.append(at)
         self.ids.append(id_)
         self.ts.append(ts)
         self.features.append(features)
 
     def rows(self) -> Rows:
+        """All that were added."""
         n = len(self.ids)
         matrix = np.empty((n, len(self.schema)), np.float32)
         unseen: dict[int, dict[int, str]] = {}

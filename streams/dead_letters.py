@@ -1,7 +1,7 @@
 """Dead letters: a refused record is a record. It keeps its bytes, its key, its headers, its place and the reason.
 
 The letter of one row of a message of many keeps the whole message; ``field`` says which row it was. To redrive it is
-to send all rows again.
+to send all rows again. Where several rows of one message are refused, only the first letter keeps the bytes.
 
 Beside the letters their topic carries marks: a record without a value, on the letter's own partition, that says that
 the letter was sent again (`streams.redrive`). Whoever reads the topic passes over what `is_mark` calls one.
@@ -9,6 +9,7 @@ the letter was sent again (`streams.redrive`). Whoever reads the topic passes ov
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -32,9 +33,10 @@ _MARK = f"{PREFIX}redriven"
 
 #: What each reason means to whoever sent the record, and what to do.
 IN_WORDS: dict[Reason, str] = {
-    "empty": "the record has no value; send a JSON object",
+    "empty": "the record has no value, or no row; send a request",
     "oversize": "the record, or its answer, is larger than what travels; send less in one record",
-    "undecodable": "the bytes are no JSON; mend the producer's encoding",
+    "undecodable": "the bytes are none of the format; mend the producer's encoding, or the setting score.format",
+    "unknown_schema": "the schema registry has no schema of the record's number; register it, then redrive",
     "wrong_type": "a field has another type than the schema says; mend the producer, or the schema in model.toml",
     "missing_field": "a required field is missing; send it, or make it optional in model.toml",
     "unknown_model": "no route for the model that the record names; `driftline model list` shows what serves",
@@ -88,15 +90,38 @@ def cut(letter: Publish) -> Publish:
     return _shortened(msgspec.structs.replace(letter, headers=ours, key=key))
 
 
+def further(letter: Publish, first: Publish) -> Publish:
+    """Make the letter of another row of a message whose ``first`` letter keeps the bytes: a large message with many bad
+    rows would else be written as often as it has them.
+
+    >>> block = Block.of("requests", 3, [b"rows"])
+    >>> first, second = (dead_letter(block, Refusal(0, "wrong_type", f"$[{n}].age", ""), "score") for n in (1, 2))
+    >>> letter = further(second, first)
+    >>> letter.value, dict(letter.headers)["driftline-field"], dict(letter.headers)["driftline-bytes"]
+    (b'', b'$[2].age', b'4')
+    """
+    known = {name for name, _ in letter.headers or ()}
+    more = [] if f"{PREFIX}bytes" in known else _size(first.value or b"")
+    return msgspec.structs.replace(letter, value=b"", headers=[*(letter.headers or ()), *more])
+
+
+def _size(value: bytes) -> Headers:
+    return [
+        (f"{PREFIX}bytes", str(len(value)).encode()),
+        (f"{PREFIX}sha256", _sha256(value)),
+    ]
+
+
+@lru_cache(maxsize=4)
+def _sha256(value: bytes) -> bytes:
+    return hashlib.sha256(value).hexdigest().encode()
+
+
 def _shortened(letter: Publish) -> Publish:
     """Keep the value's beginning, and say how long it was; once is enough."""
     value = letter.value or b""
-    size: Headers = [
-        (f"{PREFIX}bytes", str(len(value)).encode()),
-        (f"{PREFIX}sha256", hashlib.sha256(value).hexdigest().encode()),
-    ]
     known = {name for name, _ in letter.headers or ()}
-    more = [header for header in size if header[0] not in known]
+    more = [header for header in _size(value) if header[0] not in known]
     return msgspec.structs.replace(letter, value=value[:KEPT_BYTES_MAX], headers=[*(letter.headers or ()), *more])
 
 

@@ -1,6 +1,7 @@
 """The worker: requests in, predictions out."""
 
 import threading
+from functools import partial
 from importlib import import_module
 
 import structlog
@@ -11,9 +12,11 @@ from inference import Registry, Score, Serving
 from streams.app import Role
 from streams.clock import now_ms
 from streams.feed import FeedLimits
+from streams.formats import Decoder
 from streams.offsets import Starts
 from streams.records import Route
 from streams.routes import read_book
+from streams.schema import FeatureSchema
 
 log = structlog.get_logger("driftline.worker")
 
@@ -37,6 +40,11 @@ def run(settings: Settings, slot: str, port: int) -> None:
             role.serving.setdefault(route.model, {})["refused"] = str(error)
             log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=str(error))
 
+    def packed(model: str) -> FeatureSchema:
+        served = serving.models()[model]
+        return served.scorers[served.route.champion].package.schema
+
+    decoder = partial(Decoder, format=score.format, registry=compose.schema_registry(settings), packed=packed)
     for route in book.routes.values():
         follow(route)
     # torch takes seconds to import, and the first route may come at any moment.
@@ -46,7 +54,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         "score",
         cluster,
         ["requests"],
-        Score(serving, clock=now_ms),
+        Score(serving, decoder, clock=now_ms),
         limits=FeedLimits(rows_max=score.turn_rows_max),
         starts=Starts(accept_gap=settings.kafka.accept_gap),
     )

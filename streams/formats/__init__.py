@@ -1,0 +1,25 @@
+"""Formats: what a request may look like besides JSON, and which of them a record is in.
+
+=========  ===========================================================  ===============  ===========================
+format     what a message is                                            known by         an absent id is
+=========  ===========================================================  ===============  ===========================
+`json`     one request (`streams.codec`)                                neither below    topic/partition/offset
+`avro`     one request: byte 0, schema id, Avro record                  the byte 0       topic/partition/offset
+`arrow`    many requests: an IPC stream or file, columns by name        Arrow's magic    topic/partition/offset/row
+`packed`   one request or several: rows of little-endian float32        the setting,     the same, the row only where
+                                                                        or a header      there are several
+=========  ===========================================================  ===============  ===========================
+
+The setting ``score.format`` fixes one of them; ``auto`` looks at each record: first at its header ``content-type``,
+then at its first bytes, which no two of them share but for `packed`. Whatever the format, a record ends in rows or
+refusals by the same rules: names, types, required fields, times and ids as in JSON; NaN is a missing value.
+
+One bad row of a message of many harms no other: it is refused with its number, ``$[17].age``.
+
+Read `decoder` first, then `avro` (with `registry`), and `packed` and `arrow`, which share `sheet`.
+"""
+
+from streams.formats.decoder import FORMATS, Decoder, Format
+from streams.formats.registry import RegistryAway, SchemaRegistry, UnknownSchema
+
+__all__ = ["FORMATS", "Decoder", "Format", "RegistryAway", "SchemaRegistry", "UnknownSchema"]

@@ -1,0 +1,160 @@
+"""Avro in Confluent's frame: a zero byte, the number of the writer's schema, and one record.
+
+A record is read by the schema that it was written by, and then fitted to what the model asks for, by name, exactly as a
+JSON request is: fields may come and go on the writer's side as long as those that the model requires are there.
+"""
+
+import datetime as dt
+import io
+from typing import Any
+
+import msgspec
+
+from streams.block import Block
+from streams.codec import (
+    REQUEST_BYTES_MAX,
+    Gathering,
+    Refusal,
+    Refused,
+    Rows,
+    Schemas,
+    default_id,
+    default_time,
+    event_time,
+    features_of,
+    find,
+    header,
+    misfit,
+    request_decoders,
+    request_id,
+)
+from streams.formats.registry import SchemaRegistry, UnknownSchema
+from streams.schema import FeatureSchema
+
+FRAME_BYTES = 5
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class AvroReader:
+    """Reads framed records as plain objects.
+
+    Parameters
+    ----------
+    registry
+        None where none is named: then every record is refused.
+    """
+
+    def __init__(self, registry: SchemaRegistry | None) -> None:
+        self._registry = registry
+        self._unknown: dict[int, str] = {}
+
+    def begin(self) -> None:
+        """Begin a block: what the registry did not know before, it may know now."""
+        self._unknown.clear()
+
+    def __call__(self, value: bytes) -> Any:
+        """Read one record.
+
+        Raises
+        ------
+        Refused
+            No frame, a schema that nobody knows, or bytes that are none of it.
+        RegistryAway
+            The registry does not answer.
+        """
+        if value[0] != 0 or len(value) < FRAME_BYTES:
+            raise Refused("undecodable", "$", "no Avro in Confluent's frame: a zero byte, four of the schema's number")
+        schema = self._schema(int.from_bytes(value[1:FRAME_BYTES]))
+        from fastavro import schemaless_reader
+
+        stream = io.BytesIO(value)
+        stream.seek(FRAME_BYTES)
+        try:
+            said = schemaless_reader(stream, schema, None)
+        except Exception as error:  # whatever strange bytes make of the library
+            raise Refused("undecodable", "$", f"no record of its schema: {type(error).__name__}: {error}") from None
+        if stream.tell() != len(value):
+            raise Refused("undecodable", "$", f"{len(value) - stream.tell()} bytes stand behind the record")
+        return said
+
+    def _schema(self, number: int) -> Any:
+        if self._registry is None:
+            told = f"Avro of schema {number}, and no registry is named; set schema_registry.url"
+            raise Refused("unknown_schema", "$", told)
+        if number not in self._unknown:
+            try:
+                return self._registry.schema(number)
+            except UnknownSchema as error:
+                self._unknown[number] = str(error)  # a block of strangers asks once
+        raise Refused("unknown_schema", "$", self._unknown[number])
+
+
+class AvroDecoder:
+    """Reads blocks of Avro requests."""
+
+    def __init__(self, schemas: Schemas, registry: SchemaRegistry | None) -> None:
+        self._schemas = schemas
+        self._read = AvroReader(registry)
+
+    def __call__(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
+        """Decode a block: rows by model, and the refused records.
+
+        Raises
+        ------
+        RegistryAway
+            The block should come again.
+        """
+        self._read.begin()
+        taken: dict[str, Gathering] = {}
+        refused: list[Refusal] = []
+        for at in range(len(block)):
+            try:
+                said = self._record(block.values[at])
+                model, schema = find(self._schemas, header(block, at, "model") or said.get("model"))
+                request = _fitted(said, schema)
+                features = _present(features_of(request, schema), schema)
+                id_ = default_id(block, at) if request.id is None else request_id(request.id)
+                ts = default_time(block, at) if request.ts is None else event_time(request.ts, block.times[at])
+            except Refused as why:
+                refused.append(Refusal(at, *why.args))
+                continue
+            taken.setdefault(model, Gathering(schema)).add(at, id_, ts, features)
+        return {model: gathering.rows() for model, gathering in taken.items()}, refused
+
+    def _record(self, value: bytes | None) -> dict[str, Any]:
+        if not value:
+            raise Refused("empty", "$", "the record has no value")
+        if len(value) > REQUEST_BYTES_MAX:
+            raise Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
+        said = self._read(value)
+        if not isinstance(said, dict):
+            raise Refused("wrong_type", "$", f"Expected `record`, got `{type(said).__name__}`")
+        if isinstance(said.get("ts"), dt.datetime):
+            said["ts"] = _milliseconds(said["ts"])
+        if not isinstance(said.get("model"), str | None):
+            raise Refused("wrong_type", "$.model", f"Expected `str | null`, got `{type(said['model']).__name__}`")
+        return said
+
+
+def _fitted(said: dict[str, Any], schema: FeatureSchema) -> Any:
+    decoders = request_decoders(schema)
+    # What stands beside an object of features is left alone, as in JSON.
+    form = decoders.nested if "features" in said else decoders.either
+    try:
+        request = msgspec.convert(said, form.type)
+    except msgspec.ValidationError as error:
+        raise misfit(error) from None
+    return request
+
+
+def _present(features: tuple[Any, ...], schema: FeatureSchema) -> tuple[Any, ...]:
+    for value, feature in zip(features, schema.features, strict=True):
+        if value != value and feature.required:  # NaN alone differs from itself
+            raise Refused("missing_field", f"$.{feature.name}", "a required value is NaN")
+    return features
+
+
+def _milliseconds(moment: dt.datetime) -> int:
+    """Milliseconds since 1970; a naive moment is UTC."""
+    return (moment.replace(tzinfo=moment.tzinfo or dt.UTC) - _EPOCH) // dt.timedelta(milliseconds=1)
