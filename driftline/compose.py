@@ -26,7 +26,7 @@ def cluster(settings: Settings) -> Cluster:
         prefix=kafka.prefix,
         options=kafka.options,
         group_protocol=protocol,
-        transaction_timeout_ms=kafka.transaction_timeout_ms or (2_000 if embedded else 10_000),
+        transaction_timeout_ms=kafka.transaction_timeout_ms or (5_000 if embedded else 10_000),
     )
 
 

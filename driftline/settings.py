@@ -50,7 +50,7 @@ class Kafka(_Section):
         "auto", description="consumer needs Kafka 4.0; auto is consumer on the embedded broker, else classic"
     )
     transaction_timeout_ms: int | None = Field(
-        None, description="how long readers may hang behind a dead writer; default 2 s embedded, 10 s else"
+        None, description="how long readers may hang behind a dead writer; default 5 s embedded, 10 s else"
     )
     partitions_requests: int = Field(4, ge=1, description="partitions of requests, predictions, observations, feedback")
     partitions_model: int = Field(1, ge=1, description="partitions of the topics keyed by model")

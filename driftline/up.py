@@ -35,8 +35,8 @@ class System:
     Parameters
     ----------
     settings
-        Ports of embedded parts that are taken are replaced by free ones if ``any_port``. The roles' own ports are any
-        that are free from `roles.port` on.
+        With ``any_port`` every part listens where it is free, by chance, so that several systems can start at the same
+        moment; else where the settings say. The roles' own ports are any that are free from `roles.port` on.
 
     Raises
     ------
@@ -133,6 +133,8 @@ class System:
             (self.settings.data_dir / RUN_FILE).unlink()
 
     def _role(self, role: str, slot: str = "0") -> Child:
+        if self._any_port:
+            self._next_port = free_port()
         while not is_free(self._next_port):
             self._next_port += 1
         name = f"{role}-{slot}" if role == "worker" else role
@@ -143,10 +145,10 @@ class System:
         return child
 
     def _port(self, key: str, wanted: int, ours: bool = True) -> int:
-        if not ours or is_free(wanted):
-            return wanted
         if self._any_port:
             return free_port()
+        if not ours or is_free(wanted):
+            return wanted
         raise RoleError(f"port {wanted} is taken by another process; stop that one, or set {key} to a free port")
 
     def _has_partitions(self, name: str) -> bool:

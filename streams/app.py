@@ -1,6 +1,8 @@
 """The Faust app of one role: it supervises the agents, follows `models`, and answers over HTTP on loopback."""
 
 import logging
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from streams.routes import RouteBook
 from streams.shell import Shell
 
 _SESSION_S = 10.0
+_STOP_S_MAX = 20.0
 
 
 class Role:
@@ -81,7 +84,8 @@ class Role:
         self.app.agent(topic, name="driftline.models")(follow)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT."""
+        """Run until SIGTERM or SIGINT. Where the log has gone as well, an orderly end would wait for it for ever."""
+        self.app.on_before_shutdown.connect(_end_in_time, weak=False)
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
         worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
@@ -112,6 +116,12 @@ class Role:
         pages = {"/livez": livez, "/readyz": readyz, "/startupz": readyz, "/metrics": metrics, "/status": status}
         for path, answer in pages.items():
             self.app.page(path)(answer)
+
+
+def _end_in_time(*_: Any, **__: Any) -> None:
+    ending = threading.Timer(_STOP_S_MAX, os._exit, (1,))
+    ending.daemon = True
+    ending.start()
 
 
 def _credentials(cluster: Cluster) -> Any:

@@ -1,5 +1,6 @@
 """The demo from its first line to its last."""
 
+import signal
 import tempfile
 import time
 from contextlib import suppress
@@ -22,7 +23,7 @@ from streams.clock import now_ms
 from streams.records import Route
 from streams.routes import announce
 
-_QUIET_S = 20.0
+_QUIET_S = 60.0
 _REPLAY = "driftline replay --from {}"
 _HEAD = "      rows    rate       p99   worst column           evidence   labels"
 
@@ -30,6 +31,7 @@ _HEAD = "      rows    rate       p99   worst column           evidence   labels
 def run(*, rows_per_s: int = 5_000, rows: int | None = None, broken_every: int = 0, keep: bool = False) -> Summary:
     """Run the demo and sum up. It has settings of its own: nobody's cluster is touched."""
     typer.echo("driftline demo    employment: 2015 reference, 2016-2018 stream")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing stays behind
     with tempfile.TemporaryDirectory(prefix="driftline-demo-") as folder:
         home = Path(folder)
         settings = Settings(data_dir=home, registry=str(home / "models"))

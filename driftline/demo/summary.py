@@ -42,7 +42,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         auc = f", AUC {self.auc:.3f} by them" if self.auc is not None else ""
         return [
             f"{self.requests:,} requests, {self.predictions:,} predictions, {self.stored:,} rows in ClickHouse, "
-            f"{letters:,} dead letters, {self.lost:,} lost, {self.doubled:,} doubled (read back)",
+            f"{letters:,} dead letters, {self.lost:,} {'lost' if self.complete else 'without an answer'}, "
+            f"{self.doubled:,} doubled (read back)",
             *(f"  {count:>6,} {reason}" for reason, count in sorted(self.dead_letters.items())),
             f"{self.labels:,} labels came late, {self.outcomes:,} have met their prediction{auc}",
         ]

@@ -45,7 +45,9 @@ def folder(table, tmp_path_factory):
         segments=("vip",),
         limits=Limits(batch_rows=64),
     )
-    export(train(package, table, "y", limits=TrainingLimits(epochs=4, batch_rows=128)), folder / "model.pt2", 64)
+    export(
+        train(package, table, "y", limits=TrainingLimits(epochs_min=4, batch_rows_max=128)), folder / "model.pt2", 64
+    )
     return folder
 
 

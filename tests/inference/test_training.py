@@ -15,7 +15,7 @@ from inference.network import TabularNet
 from inference.training import TrainingLimits, auc, export, train
 from streams.schema import Feature, FeatureSchema
 
-QUICK = TrainingLimits(epochs=4, batch_rows=128)
+QUICK = TrainingLimits(epochs_min=4, steps_min=1, batch_rows_max=128)
 
 
 def test_auc_is_scikit_learns():
@@ -36,7 +36,7 @@ def test_the_seed_says_all_and_torchs_own_state_is_left_alone(table, folder):
 
 def test_it_learns_what_there_is_to_learn(table, folder):
     # The label's own probability has an AUC of .896 on the last fifth of this table; 5 % of the cells are null.
-    trained = train(read_package(folder), table, "y", limits=TrainingLimits(epochs=20, batch_rows=128))
+    trained = train(read_package(folder), table, "y", limits=TrainingLimits(epochs_min=20, batch_rows_max=128))
     assert trained.metric == "auc" and trained.value > 0.84
 
 
@@ -48,7 +48,7 @@ def test_a_regression_is_as_good_as_least_squares_on_a_line():
     package = ModelPackage(
         name="m", version="v1", task="regression", artefact="m.pt2", inputs=(Feature("a"), Feature("b"))
     )
-    trained = train(package, table, "y", limits=TrainingLimits(epochs=40, batch_rows=64, hidden_cells=0.0))
+    trained = train(package, table, "y", limits=TrainingLimits(epochs_min=40, batch_rows_max=64, hidden_cells=0.0))
     best = LinearRegression().fit(x[:2_400], y[:2_400]).score(x[2_400:], y[2_400:])
     assert trained.metric == "r2" and trained.value > best - 0.02
 
@@ -65,7 +65,7 @@ def test_classes_are_told_apart():
         inputs=(Feature("a"),),
         outputs=Outputs(("z", "x", "y")),
     )
-    trained = train(package, table, "y", limits=TrainingLimits(epochs=20, batch_rows=64, hidden_cells=0.0))
+    trained = train(package, table, "y", limits=TrainingLimits(epochs_min=20, batch_rows_max=64, hidden_cells=0.0))
     assert trained.metric == "accuracy" and trained.value > 0.99
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +29,8 @@ class Demo:
     def __init__(self, *more: str) -> None:
         said = ["--rows", str(REQUESTS), "--rate", "2000", "--broken-every", str(BROKEN_EVERY), *more]
         command = [sys.executable, "-m", "driftline", "demo", *said]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed by `demo`)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         self.lines: list[str] = []
 
     def until(self, pattern: str) -> str:
@@ -38,7 +40,8 @@ class Demo:
             self.lines.append(line)
             if re.search(pattern, line):
                 return line
-        raise AssertionError(f"no line matches {pattern}:\n{''.join(self.lines)}")
+        self.errors.seek(0)
+        raise AssertionError(f"no line matches {pattern}:\n{''.join(self.lines)}\n{self.errors.read()[-4_000:]}")
 
     def roles(self) -> dict[str, psutil.Process]:
         """Its roles by name."""
@@ -68,8 +71,9 @@ def demo(*more: str) -> Iterator[Demo]:
     try:
         yield one
     finally:
-        one.process.kill()
+        one.process.terminate()
         one.process.wait()
+        one.errors.close()
 
 
 def test_every_request_has_one_outcome_and_what_is_left_running_answers(tmp_path: Path) -> None:
