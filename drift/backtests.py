@@ -72,7 +72,8 @@ def backtest(
         The rows, in the order in which they came: pandas, Arrow, or a path.
     labels
         A table with the label and one column more that it has in common with the stream, by which they are joined.
-        By default the stream's own label column, if it has one.
+        By default the stream's own label column, if it has one. They count as known when their rows are, so
+        performance is judged with each window.
     rows_per_window
         Rows that make a window, where no ``time`` is named.
     false_alarm_every
@@ -96,6 +97,7 @@ def backtest(
     table = frames.read(stream)
     clock = _Clock.of(table, rows_per_window, window, time)
     settings = msgspec.structs.replace(watch or Watch(), false_alarm_every=false_alarm_every, window_ms=clock.window_ms)
+    settings = msgspec.structs.replace(settings, label_wait_ms_max=0)  # A table's labels are there.
     if clock.by_rows:  # A window that was asked for is no starved one.
         settings = msgspec.structs.replace(settings, window_rows_min=min(settings.window_rows_min, rows_per_window))
     judge = Judge(lambda _model, _version: reference, clock.say)

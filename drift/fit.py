@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from drift import columns, cut, frames, halves, infer
 from drift.cells import PREDICTION, SCORE, Cells
+from drift.contrasts import contrasts
 from drift.dependence import design_effects
 from drift.frames import Columns, FrameError
 from drift.performance import classes
 from drift.performance.figures import realised
-from drift.performance.label_sums import label_sums
+from drift.performance.label_sums import label_sums, row_losses
 from drift.reference import Reference, Task
 from drift.sums import sum_rows
 from streams.schema import Feature, FeatureSchema, Kind
@@ -222,7 +223,19 @@ def _labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
     said = table.column(parts.prediction) if parts.prediction is not None else None
     sums = label_sums(reference, table.column(parts.score), said, table.column(parts.label))
     figures = {metric: figure.value for metric, figure in sorted(realised(reference, sums).items())}
-    return replace(reference, labels=sums, performance=figures)
+    hangs_together = _loss_design_effect(reference, table, parts)
+    return replace(reference, labels=sums, performance=figures, loss_design_effect=hangs_together)
+
+
+def _loss_design_effect(reference: Reference, table: Columns, parts: Parts) -> float:
+    """How much neighbouring rows' losses have in common."""
+    assert parts.score is not None and parts.label is not None
+    said = table.column(parts.prediction) if parts.prediction is not None else None
+    loss = row_losses(reference, table.column(parts.score), said, table.column(parts.label))
+    cells = Cells(name="loss", edges=cut.edges(loss))
+    place = cells.index(loss)[:, None]
+    asked = contrasts((cells,), np.bincount(place[:, 0], minlength=cells.size))
+    return float(np.average(design_effects((cells,), place), weights=asked.weight))
 
 
 def _remarks(cells: Cells) -> list[str]:

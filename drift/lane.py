@@ -6,7 +6,7 @@ import msgspec
 
 from drift import window_report
 from drift.evidence import Detector
-from drift.incidents import Incidents, Scene, evidence_of
+from drift.incidents import Harm, Incidents, Labelled, Scene, evidence_of
 from drift.window_report import Verdict
 from drift.windows import Closed, Span, Windows
 from drift.yardstick import Yardstick
@@ -31,13 +31,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 class Lane(msgspec.Struct, kw_only=True, eq=False):
     """One model version and segment.
 
-    Evidence and incidents are those of all rows; a segment of them has reports with effects alone.
+    Evidence and incidents are those of all rows; a segment of them has reports with effects alone. ``harm`` begins with
+    the first labels.
     """
 
     reference: str
     windows: Windows
     detector: Detector | None
     incidents: Incidents
+    harm: Harm | None = None
 
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
@@ -100,6 +102,35 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
                 highest = max(log_evidence, moved.log_evidence)
                 found[cells.name] = Verdict(evidence_of(highest), moved.drifted(scene))
         return found
+
+    def judge(self, yard: Yardstick, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
+        """Judge a closed window's performance, once, when its labels have had their time; later ones restate only."""
+        window.judged = True
+        losses, score = yard.losses(rule.watch), yard.reference.score
+        if window.labels is None or not losses or score is None:
+            return []
+        if self.harm is None:
+            self.harm = Harm.begin(losses, score.size)
+        labelled = Labelled(
+            model=rule.model,
+            version=rule.version,
+            epoch=rule.epoch,
+            watch=rule.watch,
+            reference=yard.reference,
+            losses=losses,
+            share=yard.performance_share(rule.watch),
+            start=window.span.start,
+            end=window.span.end,
+            rows=window.sums.rows,
+            sums=window.labels,
+            opens=rule.opens,
+            say=rule.say,
+        )
+        return self.harm.take(labelled, number)
+
+    def retire(self, ts: int, why: str) -> list[Alert]:
+        """Close every incident, for a reason that is no window's."""
+        return self.incidents.close_all(ts, why) + (self.harm.close(ts, why) if self.harm else [])
 
     def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""

@@ -60,6 +60,8 @@ class Reference:
         float64 [score cells]: share of rows predicted positive (binary models with score and prediction), else None.
     performance
         The model's figures on the training data, by metric.
+    loss_design_effect
+        How much the rows' dependence inflates the variance of the model's mean loss (1 = independent).
     checks
         Columns whose own first and second half differ as if they had drifted.
     notes
@@ -84,6 +86,7 @@ class Reference:
     labels: np.ndarray | None = None
     positive_share: np.ndarray | None = None
     performance: Mapping[str, float] = field(default_factory=dict)
+    loss_design_effect: float = 1.0
     checks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -33,6 +33,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[list[int]] | None
     positive_share: list[float] | None
     performance: dict[str, float]
+    loss_design_effect: float = 1.0
     checks: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -85,6 +86,7 @@ def _head(reference: Reference) -> Head:
         labels=None if labels is None else labels.tolist(),
         positive_share=None if share is None else share.tolist(),
         performance=dict(reference.performance),
+        loss_design_effect=reference.loss_design_effect,
         checks=reference.checks,
         notes=reference.notes,
     )
@@ -143,6 +145,7 @@ def _reference(head: Head, table: pa.Table) -> Reference:
         labels=None if head.labels is None else np.array(head.labels, np.int64),
         positive_share=None if head.positive_share is None else np.array(head.positive_share, np.float64),
         performance=head.performance,
+        loss_design_effect=head.loss_design_effect,
         checks=head.checks,
         notes=head.notes,
     )

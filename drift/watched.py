@@ -8,13 +8,15 @@ import numpy as np
 from drift.lane import Lane, Rule, much
 from drift.minutes import unpack
 from drift.orders import order
-from drift.windows import Source, Span, watermark
+from drift.windows import Closed, Source, Span, closes_at, judged_at, watermark
 from drift.yardstick import Yardstick
 from streams.records import Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
 
 Told = Report | Alert | Order
 #: Finds the yardstick of a version.
 Yards = Callable[[str], Yardstick]
+#: When it is due, whether it comes after others of that time, the version and segment, and what there is to do.
+_Step = tuple[int, int, tuple[str, str], Span | Closed]
 
 
 class Watched(msgspec.Struct, kw_only=True, eq=False):
@@ -82,9 +84,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         told: list[Told] = []
         for (version, _), lane in sorted(self.lanes.items()):
             if version != route.champion:
-                told += lane.incidents.close_all(
-                    route.ts, f"{version} no more serves {self.model}: {route.champion} does"
-                )
+                told += lane.retire(route.ts, f"{version} no more serves {self.model}: {route.champion} does")
         self.watch, self.epoch, self.champion = route.watch, route.epoch, route.champion
         self.routed = {route.champion, *route.canary, *route.shadows}
         return told
@@ -137,13 +137,15 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         say: Callable[[int], str],
         versions: Collection[str] | None = None,
     ) -> Iterator[Told]:
-        """Close what is ready of some versions, in order of time over all lanes: incident numbers follow it."""
+        """Close what is ready of some versions, and judge what has its labels, in order of time over all lanes:
+        incident numbers follow it.
+        """
         several = [key for key in self.lanes if versions is None or key[0] in versions]
         while True:
-            ready = [(span, key) for key in several if (span := self._ready(self.lanes[key], reached(key[0])))]
+            ready = [step for key in several for step in self._steps(key, reached(key[0]))]
             if not ready:
                 return
-            span, (version, segment) = min(ready, key=lambda found: (found[0].end, found[1]))
+            _, _, (version, segment), step = min(ready, key=lambda found: found[:3])
             lane, yard = self.lanes[version, segment], yards(version)
             rule = Rule(
                 model=self.model,
@@ -154,14 +156,22 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
                 opens=self.champion in (None, version),
                 say=say,
             )
-            report, alerts = lane.close(yard, rule, span, self._next_incident)
-            yield report
+            if isinstance(step, Closed):
+                alerts = lane.judge(yard, rule, step, self._next_incident)
+            else:
+                report, alerts = lane.close(yard, rule, step, self._next_incident)
+                yield report
             for alert in alerts:
                 yield alert
                 yield from self._order(alert)
 
-    def _ready(self, lane: Lane, reached: int | None) -> Span | None:
-        return lane.windows.ready(self.watch, reached)
+    def _steps(self, key: tuple[str, str], reached: int | None) -> Iterator[_Step]:
+        """What a lane is ready for: to close a window, to judge one that is closed."""
+        windows = self.lanes[key].windows
+        if (span := windows.ready(self.watch, reached)) is not None:
+            yield closes_at(self.watch, span), 0, key, span
+        if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
+            yield judged_at(self.watch, window.span), 1, key, window
 
     def _restate_all(self, yards: Yards) -> list[Told]:
         return [

@@ -98,8 +98,8 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     """A closed window: all that restating its report needs.
 
     ``sums`` includes late rows; ``labels`` are its label sums so far; ``untold`` counts the late rows and labels that
-    came since the report last left, ``rows_changed`` says that its columns must be computed again, and ``waited`` that
-    its labels have had the time that is theirs.
+    came since the report last left, ``rows_changed`` says that its columns must be computed again, ``waited`` that its
+    labels have had the time that is theirs, and ``judged`` that its performance was judged by them.
     """
 
     span: Span
@@ -109,6 +109,7 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     untold: int = 0
     rows_changed: bool = False
     waited: bool = False
+    judged: bool = False
 
 
 class Windows(msgspec.Struct, kw_only=True, eq=False):
@@ -208,6 +209,12 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         assert timely is not None, span
         return timely, late, labels
 
+    def unjudged(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
+        """The next closed window whose labels have had their time; None asks whatever the time is."""
+        found = next((window for window in self.closed if not window.judged), None)
+        early = found is not None and watermark_ms is not None and judged_at(watch, found.span) > watermark_ms
+        return None if early else found
+
     def due(self, watch: Watch, watermark_ms: int) -> list[Closed]:
         """Closed windows to be told again as time goes on: late rows came, or their labels have had their time.
 
@@ -227,6 +234,16 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         until = watermark_ms - watch.lateness_ms_max - RESTATE_WAITS * watch.label_wait_ms_max
         while self.closed and self.closed[0].span.end <= until:
             self.forgotten = self.closed.pop(0).span.end
+
+
+def closes_at(watch: Watch, span: Span) -> int:
+    """Watermark at which a window closes."""
+    return span.end + watch.lateness_ms_max
+
+
+def judged_at(watch: Watch, span: Span) -> int:
+    """Watermark at which a window's labels have had their time."""
+    return span.end + max(watch.lateness_ms_max, watch.label_wait_ms_max)
 
 
 def _drain(held: dict[int, Any], end: int) -> Any:

@@ -6,8 +6,12 @@ from functools import cached_property
 import numpy as np
 
 from drift.contrasts import Contrasts, contrasts
+from drift.evidence.naming import performance_share, shares
+from drift.performance.losses import Loss, losses
 from drift.reference import Reference
 from drift.statistics import Effect, Panel, effect
+from drift.tolerances import tolerance
+from streams.records import Watch
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,25 @@ class Yardstick:
         held = self.reference.design_effects
         assert len(held) in (0, len(self.asked)), (len(held), len(self.asked))
         return held if len(held) else np.ones(len(self.asked))
+
+    def shares(self, watch: Watch) -> np.ndarray:
+        """Share of the budget of false alarms of each column, float64 [columns]."""
+        return shares(self.reference.columns, watch.budget, self.performance_share(watch))
+
+    def performance_share(self, watch: Watch) -> float:
+        """Share of the budget for performance: none where no loss can be judged."""
+        return performance_share(self.reference.columns, watch.budget) if self.losses(watch) else 0.0
+
+    def losses(self, watch: Watch) -> list[Loss]:
+        """Losses that the model is judged by, the headline first; none without labels in the training data."""
+        allowed = tolerance(watch, "performance")
+        if allowed not in self._losses:
+            self._losses[allowed] = losses(self.reference, allowed)
+        return self._losses[allowed]
+
+    @cached_property
+    def _losses(self) -> dict[float, list[Loss]]:
+        return {}
 
     def cells(self, column: int) -> slice:
         """Where a column's cells lie in a flat count array."""

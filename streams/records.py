@@ -187,9 +187,9 @@ class MinuteCounts(msgspec.Struct, frozen=True, array_like=True):
 class PartialCounts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
     """What one block of observations added, for one model version.
 
-    ``watermark_ms`` is the source partition's running maximum of event time after the block (absent on all
-    but the last part of a split); ``partitions`` how many partitions the source topic has: the judge's
-    watermark is the minimum over all of them that are not idle.
+    ``watermark_ms`` is the version's running maximum of event time in the source partition after the block (absent
+    on all but the last part of a split); ``partitions`` how many partitions the source topic has: the judge's
+    watermark of the version is the minimum over all of them that are not idle.
     """
 
     model: str
@@ -341,10 +341,14 @@ class MovedLevel(msgspec.Struct, frozen=True):
 
 
 class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """A column named by an incident, with all that is needed to recompute the claim."""
+    """A column named by an incident, with all that is needed to recompute the claim.
+
+    An incident of kind ``performance`` names the figure that is worse (``accuracy``, ``brier``, ``mae``): its effect is
+    the growth of the mean loss as a share of the training data's, its ``counts`` the label sums since the change.
+    """
 
     name: str
-    role: Literal["feature", "prediction"]
+    role: Literal["feature", "prediction", "performance"]
     statistic: str
     effect: float
     effect_low: float

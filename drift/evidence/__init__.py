@@ -11,12 +11,15 @@ windows, for ever. A chapter in the order of the computation:
    windows on average. It also says since when, and lets a column that has changed begin anew.
 4. `naming` shares the budget over the columns and says which of them an alarm is about.
 
+5. `Risk` bets in the same way on a larger mean loss, once labels have come (`drift.performance.losses`).
+
 Rows that hang together are allowed for by design effects (`drift.dependence`); those are estimated, so with them the
 promise is approximate.
 """
 
 from drift.evidence.detector import ChangePoint, Detector, Look
-from drift.evidence.naming import alarming, named, shares
+from drift.evidence.naming import alarming, named, performance_share, shares
+from drift.evidence.risk import Risk
 from drift.evidence.surprise import surprise
 
-__all__ = ["ChangePoint", "Detector", "Look", "alarming", "named", "shares", "surprise"]
+__all__ = ["ChangePoint", "Detector", "Look", "Risk", "alarming", "named", "performance_share", "shares", "surprise"]

@@ -7,10 +7,11 @@ import numpy as np
 from drift.cells import Cells
 
 
-def shares(columns: Sequence[Cells], budget: Mapping[str, float]) -> np.ndarray:
-    """Share of the budget of each column, float64 [columns], summing to 1.
+def shares(columns: Sequence[Cells], budget: Mapping[str, float], aside: float = 0.0) -> np.ndarray:
+    """Share of the budget of each column, float64 [columns], summing to 1 less what is set aside.
 
-    The budget's shares by kind, over the kinds that there are; inside a kind all columns alike.
+    The budget's shares by kind, over the kinds that there are; inside a kind all columns alike. ``aside`` is the share
+    of kinds that are no columns'.
 
     >>> two = [Cells(name="age"), Cells(name="income"), Cells(name="score", role="prediction")]
     >>> shares(two, {"feature": 0.15, "prediction": 0.25}).round(4).tolist()
@@ -19,9 +20,20 @@ def shares(columns: Sequence[Cells], budget: Mapping[str, float]) -> np.ndarray:
     roles = [cells.role for cells in columns]
     weight = np.array([budget.get(role, 0.0) / roles.count(role) for role in roles])
     if not weight.sum():
-        return np.full(len(roles), 1 / len(roles))
-    share: np.ndarray = weight / weight.sum()
+        return np.full(len(roles), (1 - aside) / len(roles))
+    share: np.ndarray = weight / weight.sum() * (1 - aside)
     return share
+
+
+def performance_share(columns: Sequence[Cells], budget: Mapping[str, float]) -> float:
+    """Share of the budget for performance, where there are labels to judge it by: of the kinds that there are.
+
+    >>> round(performance_share([Cells(name="age")], {"feature": 0.15, "prediction": 0.25, "performance": 0.5}), 4)
+    0.7692
+    """
+    kinds = {"performance", *(cells.role for cells in columns)}
+    total = sum(budget.get(kind, 0.0) for kind in kinds)
+    return budget.get("performance", 0.0) / total if total else 0.0
 
 
 def alarming(weighted: np.ndarray, log_budget: float) -> bool:

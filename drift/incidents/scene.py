@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from drift.evidence import Detector, Look, shares
+from drift.evidence import Detector, Look
 from drift.tolerances import tolerance
 from drift.yardstick import Yardstick
 from streams.records import Watch
@@ -70,7 +70,7 @@ class Scene:
     def weighted(self) -> np.ndarray:
         """Log of each column's evidence in windows: its share of the budget times its e-value, [columns]."""
         with np.errstate(divide="ignore"):
-            weighted: np.ndarray = self.look.by_column + np.log(shares(self.yard.reference.columns, self.watch.budget))
+            weighted: np.ndarray = self.look.by_column + np.log(self.yard.shares(self.watch))
         return weighted
 
     @property

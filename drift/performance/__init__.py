@@ -8,6 +8,8 @@ All of it stands on sums a score cell, so it merges, replays and restates like e
    with the scores of a window: the performance to expect if only the inputs moved (CBPE). It cannot see a change of the
    concept, so it stands beside the realised figure and never in its place.
 4. `ppi` joins both: predictions for the many, labels for the few, one honest interval.
+5. `losses` says what is lost by wrong predictions, and how much of it is still as on the training data; evidence that
+   it is more (`drift.evidence.Risk`) opens incidents.
 
 A window's figures for a report come from `report`.
 """

@@ -3,7 +3,7 @@
 import numpy as np
 
 from drift.kernel import FIXED_ONE
-from drift.performance.label_sums import LABELLED, LABELS
+from drift.performance.label_sums import LABELLED, LABELS, SCORES
 
 
 def calibrate(sums: np.ndarray) -> np.ndarray:
@@ -30,3 +30,11 @@ def calibrate(sums: np.ndarray) -> np.ndarray:
     rising = isotonic_regression(sums[labelled, LABELS] / FIXED_ONE / rows, weights=rows).x
     chance: np.ndarray = np.interp(np.arange(len(sums)), labelled, rising)
     return chance
+
+
+def mean_score(sums: np.ndarray) -> np.ndarray:
+    """Mean score of each cell in the training data, float64 [cells]; one without rows lies between its neighbours."""
+    filled = np.flatnonzero(sums[:, LABELLED])
+    means = sums[filled, SCORES] / FIXED_ONE / sums[filled, LABELLED]
+    score: np.ndarray = np.interp(np.arange(len(sums)), filled, means)
+    return score

@@ -53,6 +53,15 @@ def label_sums(reference: Reference, score: Any, prediction: Any, label: Any, si
     return sums
 
 
+def row_losses(reference: Reference, score: Any, prediction: Any, label: Any) -> np.ndarray:
+    """Loss of each row that has a label, float64 [rows]: the error's size, or 1 where the predicted class was wrong."""
+    scores = floats(score, "score").astype(np.float64)
+    if reference.task == "regression":
+        scale = float(reference.scale[reference.place("score")])
+        return _errors(scores, floats(label, "label"), scale)[1][:, SIZES].astype(np.float64)
+    return 1.0 - _hits(reference, scores, prediction, label)[1][:, RIGHT]
+
+
 def _hits(reference: Reference, scores: np.ndarray, prediction: Any, label: Any) -> tuple[np.ndarray, np.ndarray]:
     codes, texts = levels(label)
     known = (codes >= 0) & np.isfinite(scores)

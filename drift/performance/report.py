@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from drift.kernel import FIXED_ONE
-from drift.performance.calibration import calibrate
+from drift.performance.calibration import calibrate, mean_score
 from drift.performance.expected import expected
 from drift.performance.figures import realised
-from drift.performance.label_sums import LABELLED, SCORES
+from drift.performance.label_sums import LABELLED
 from drift.reference import Reference
 from streams.records import MetricReport
 
@@ -29,7 +28,7 @@ def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:
     rows[[0, -2, -1]] = 0.0  # Infinite and missing scores promise nothing.
     if not rows.sum():
         return {}
-    score = _mean_score(sums)
+    score = mean_score(sums)
     found = {
         "brier": float((rows * (chance * (1 - chance) + (score - chance) ** 2)).sum() / rows.sum()),
         "ece": float((rows * np.abs(score - chance)).sum() / rows.sum()),
@@ -67,11 +66,3 @@ def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) ->
         )
         for metric in sorted({*actual, *hoped})
     ]
-
-
-def _mean_score(sums: np.ndarray) -> np.ndarray:
-    """Mean score of each cell in the training data; a cell without rows lies between its neighbours."""
-    filled = np.flatnonzero(sums[:, LABELLED])
-    means = sums[filled, SCORES] / FIXED_ONE / sums[filled, LABELLED]
-    score: np.ndarray = np.interp(np.arange(len(sums)), filled, means)
-    return score

@@ -164,7 +164,7 @@ def test_the_order_among_partitions_changes_nothing_that_holds(seed):
 @given(st.integers(0, 10_000))
 def test_restored_at_every_cut_it_goes_on_as_if_it_had_never_stopped(seed):
     other = [counted(0, seed=77, version="v2"), counted(0, seed=78, model="n", partitions=1)]
-    asides = [routed(2, watch=WATCH), idle(1), routed(3, champion="v2"), idle(2), b"nonsense"]
+    asides = [routed(2, watch=QUICK), idle(1), routed(3, champion="v2"), idle(2), b"nonsense"]
     values = [routed(1), *shuffled([*PARTS, LABELS, *other, asides], seed)]
     straight, stopped = Judge(catalogue), Judge(catalogue)
     for value in values:
@@ -237,6 +237,59 @@ def test_late_rows_and_labels_restate_reports_and_are_no_evidence():
     assert all(m.realised is not None for m in after[key].performance)
     rows = after[key].rows
     assert after[key].performance[0].coverage == pytest.approx(30 / rows)
+
+
+def wrongly_labelled(minute: int, rows: int = 60) -> bytes:
+    frame = table(rows, seed=minute)
+    worse = frame.assign(y=np.where(frame["hat"] == "1", "0", "1"))
+    cells = label_sums(REFERENCE, worse["p"], worse["hat"], worse["y"]).astype("<i8").tobytes()
+    return encoded(
+        msgspec.structs.replace(
+            msgspec.msgpack.decode(LABELS[0], type=CountsMessage), minute_ms=minute * MINUTE, cells=cells
+        )
+    )
+
+
+QUICK = msgspec.structs.replace(WATCH, label_wait_ms_max=3 * MINUTE)
+
+
+def test_performance_is_judged_once_when_its_labels_have_had_their_time():
+    judge, calm = Judge(catalogue), [counted(0, seed=1, partitions=1)]
+    fold(judge, [routed(1, watch=QUICK), *(wrongly_labelled(minute) for minute in range(4))])
+    told = [said for value in calm[0] for said in judge.take(msgspec.msgpack.decode(value, type=CountsMessage))]
+    harm = [said for said in told if isinstance(said, Alert) and said.kind == "performance"]
+    (opened,) = harm
+    assert (opened.event, opened.severity, opened.page) == ("open", "critical", True)
+    assert opened.window_start == 0 and opened.change_point == 0
+    # Told between its end and its labels' time, and the end of the window after that: closed windows came before.
+    closed = [said.window_end for said in told[: told.index(opened)] if isinstance(said, Report)]
+    assert max(closed) <= opened.window_end + QUICK.label_wait_ms_max
+    assert opened.text.startswith("accuracy fell from ") and " 0 % " in opened.text
+    assert next(said.incident for said in told if isinstance(said, Order)) == opened.incident
+    (figure,) = opened.columns
+    assert (figure.name, figure.role, figure.n) == (
+        "accuracy",
+        "performance",
+        np.reshape(figure.counts, (-1, 4))[:, 0].sum(),
+    )
+
+
+def test_labels_that_come_after_their_time_restate_and_are_no_evidence():
+    calm = counted(0, seed=1, partitions=1)
+    late = [wrongly_labelled(8), wrongly_labelled(9)]
+    reports, alerts, _ = judged([routed(1, watch=QUICK), *calm, *late])
+    assert not [alert for alert in alerts if alert.kind == "performance"]
+    window = next(r for r in final(reports).values() if r.window_start <= 8 * MINUTE < r.window_end)
+    assert next(m for m in window.performance if m.metric == "accuracy").realised == 0
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_order_among_partitions_changes_no_verdict_on_performance(seed):
+    first = [routed(1, watch=QUICK), *(wrongly_labelled(minute) for minute in range(6))]
+    expected = judged([*first, *itertools.chain(*PARTS)])
+    assert {alert.kind for alert in expected[1]} > {"performance"}
+    assert judged([*first, *shuffled(PARTS, seed)])[1:] == expected[1:]
 
 
 def test_a_correction_takes_a_label_back():

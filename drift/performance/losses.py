@@ -1,0 +1,129 @@
+"""Losses: what a wrong prediction costs, and how much of it on average is still as on the training data.
+
+A loss is known from label sums alone, so late rows, replays and splits make no difference. Of a class the loss is
+whether it was wrong (``accuracy``), of a probability its squared distance from what came true (``brier``, each score
+at its cell's mean on the training data), of a value the size of its error (``mae``).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from drift.kernel import FIXED_ONE
+from drift.performance.calibration import mean_score
+from drift.performance.intervals import wilson
+from drift.performance.label_sums import LABELLED, LABELS, RIGHT, SIZES, SQUARES
+from drift.reference import Reference
+from drift.statistics.effect import Z95
+
+#: Growths of the mean loss that are bet on, as shares of the bound.
+GROWTHS = np.array([0.08, 0.2, 0.5, 1.25])
+#: A bet risks at most this share of what it has.
+BET_MAX = 0.9
+
+
+class Loss(NamedTuple):
+    """A loss and its null hypothesis: the mean is at most ``bound``.
+
+    ``mean`` is that of the training data; ``bound`` the upper end of its 95 % interval plus the tolerance; ``bets`` are
+    the shares staked on each growth, float64 [bets]; ``design_effect`` how much rows' dependence inflates variances.
+    """
+
+    metric: str
+    mean: float
+    bound: float
+    bets: np.ndarray
+    design_effect: float
+
+
+class Amount(NamedTuple):
+    """Rows with a label, the sum of their losses, and of their squares."""
+
+    rows: int
+    total: float
+    squares: float
+
+    @property
+    def mean(self) -> float:
+        """Mean loss."""
+        return self.total / self.rows if self.rows else 0.0
+
+    def standard_error(self, design_effect: float) -> float:
+        """Of the mean loss."""
+        return float(np.sqrt(design_effect * max(0.0, self.squares / self.rows - self.mean**2) / self.rows))
+
+
+def losses(reference: Reference, tolerance: float) -> list[Loss]:
+    """Losses that a model is judged by; none where the reference had no labels, or its loss never varied.
+
+    Parameters
+    ----------
+    tolerance
+        Share of the training data's loss by which it may grow before anyone need care.
+    """
+    if reference.labels is None:
+        return []
+    found = (_loss(reference, metric, tolerance) for metric in _metrics(reference))
+    return [loss for loss in found if loss is not None]
+
+
+def amount(reference: Reference, metric: str, sums: np.ndarray) -> Amount:
+    """Add up a loss over label sums, int64 [score cells, 4]."""
+    if metric == "mae":
+        step = float(reference.scale[reference.place("score")]) / FIXED_ONE
+        rows, sizes, squares = (int(sums[:, column].sum()) for column in (LABELLED, SIZES, SQUARES))
+        return Amount(rows, sizes * step, squares * step**2)
+    values, counts = _outcomes(reference, metric, sums)
+    return Amount(int(counts.sum()), float(counts @ values), float(counts @ values**2))
+
+
+def growth(reference: Reference, loss: Loss, sums: np.ndarray) -> np.ndarray:
+    """Log of what each bet on a larger mean has made of 1 over the rows of label sums, float64 [bets].
+
+    While the mean loss is at most the bound, ``prod(1 + bet * (loss / bound - 1))`` is at most 1 on average (Waudby-
+    Smith and Ramdas, 2024); a root of it is, too, which allows for rows that hang together. Of error sizes only sums
+    are known; Fan's inequality, ``log(1 + b x) >= b x + (log(1 - b) + b) x^2`` for ``x >= -1``, needs no more.
+    """
+    if loss.metric == "mae":
+        rows, total, squares = amount(reference, loss.metric, sums)
+        excess = total / loss.bound - rows
+        square = squares / loss.bound**2 - 2 * total / loss.bound + rows
+        made = loss.bets * excess + (np.log1p(-loss.bets) + loss.bets) * square
+    else:
+        values, counts = _outcomes(reference, loss.metric, sums)
+        made = np.log1p(np.outer(loss.bets, values / loss.bound - 1)) @ counts
+    shared: np.ndarray = made / loss.design_effect
+    return shared
+
+
+def _metrics(reference: Reference) -> tuple[str, ...]:
+    if reference.task == "regression":
+        return ("mae",)
+    assert reference.labels is not None
+    scores = mean_score(reference.labels)
+    return ("accuracy", "brier") if scores.min() >= 0 and scores.max() <= 1 else ("accuracy",)
+
+
+def _loss(reference: Reference, metric: str, tolerance: float) -> Loss | None:
+    assert reference.labels is not None
+    effect = reference.loss_design_effect
+    was = amount(reference, metric, reference.labels)
+    if not was.rows or not was.squares:
+        return None
+    error = was.standard_error(effect)
+    upper = wilson(was.total / effect, was.rows / effect)[1] if metric == "accuracy" else was.mean + Z95 * error
+    bound = upper + tolerance * was.mean
+    variance = error**2 * was.rows / effect / bound**2
+    bets = np.minimum(GROWTHS / (variance + GROWTHS**2), BET_MAX)
+    return Loss(metric, was.mean, bound, bets, effect)
+
+
+def _outcomes(reference: Reference, metric: str, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every loss that a row can have, and how many rows had it."""
+    labelled = sums[:, LABELLED]
+    if metric == "accuracy":
+        right = sums[:, RIGHT].sum()
+        return np.array([0.0, 1.0]), np.array([right, labelled.sum() - right])
+    assert reference.labels is not None
+    score, came_true = mean_score(reference.labels), sums[:, LABELS] // FIXED_ONE
+    return np.concatenate([(1 - score) ** 2, score**2]), np.concatenate([came_true, labelled - came_true])

@@ -1,0 +1,225 @@
+"""Harm: losses out of label sums, the evidence that they have grown, and the incident that it makes."""
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+import drift
+from drift import Reference
+from drift.evidence import Risk, performance_share
+from drift.performance import label_sums
+from drift.performance.calibration import mean_score
+from drift.performance.losses import amount, growth, losses
+from streams.records import Watch
+
+N = 12_000
+
+
+def values(n, seed, noise=1.0, x=0.0):
+    """A regression: the error's size grows with ``noise``, the inputs move with ``x``."""
+    rng = np.random.default_rng(seed)
+    feature = rng.normal(x, 1, n)
+    return pd.DataFrame({"x": feature, "p": 2 * feature, "y": 2 * feature + noise * rng.normal(size=n)})
+
+
+def classes(n, seed, flip=0.0, x=0.0, slope=2.0):
+    """Two classes; a share of ``flip`` of the labels is turned over."""
+    rng = np.random.default_rng(seed)
+    feature = rng.normal(x, 1, n)
+    p = 1 / (1 + np.exp(-slope * feature))
+    return pd.DataFrame({"x": feature, "p": p, "y": ((rng.random(n) < p) ^ (rng.random(n) < flip)).astype(int)})
+
+
+VALUES = Reference.fit(values(N, seed=0), task="regression", score="p", label="y")
+CLASSES = Reference.fit(classes(N, seed=0), task="binary", score="p", label="y")
+
+
+def sums(reference, frame):
+    return label_sums(reference, frame["p"], None, frame["y"])
+
+
+# --- losses -----------------------------------------------------------------------------------------
+
+
+def test_amounts_are_those_of_the_rows():
+    frame = classes(900, seed=3)
+    wrong = (frame.p >= 0.5) != frame.y
+    found = amount(CLASSES, "accuracy", sums(CLASSES, frame))
+    assert (found.rows, found.total, found.squares) == (900, wrong.sum(), wrong.sum())
+    # Each score counts at the mean that its cell had on the training data.
+    at = mean_score(CLASSES.labels)[CLASSES.score.index(frame.p)]
+    squared = (at - frame.y) ** 2
+    found = amount(CLASSES, "brier", sums(CLASSES, frame))
+    assert (found.total, found.squares) == pytest.approx((squared.sum(), (squared**2).sum()))
+    frame = values(900, seed=3)
+    found = amount(VALUES, "mae", sums(VALUES, frame))
+    size = (frame.p - frame.y).abs()
+    assert (found.rows, found.mean, found.squares / 900) == pytest.approx(
+        (900, size.mean(), (size**2).mean()), rel=1e-3
+    )
+
+
+def test_the_bound_is_the_upper_end_and_the_tolerance():
+    (loss,) = losses(VALUES, 0.05)
+    size = (values(N, seed=0).p - values(N, seed=0).y).abs()
+    upper = size.mean() + 1.96 * size.std() / np.sqrt(N)
+    assert loss.bound == pytest.approx(upper + 0.05 * size.mean(), rel=1e-3)
+    assert [found.metric for found in losses(CLASSES, 0.05)] == ["accuracy", "brier"]
+    assert losses(Reference.fit(values(300, seed=0)[["x"]]), 0.05) == []
+
+
+def test_a_perfect_model_has_no_loss_to_compare_with():
+    frame = values(500, seed=1).assign(y=lambda f: f.p)
+    assert losses(Reference.fit(frame, task="regression", score="p", label="y"), 0.05) == []
+
+
+def test_wealth_is_the_product_over_rows():
+    frame = classes(400, seed=5)
+    accuracy, brier = losses(CLASSES, 0.05)
+    wrong = ((frame.p >= 0.5) != frame.y).to_numpy(float)
+    squared = (mean_score(CLASSES.labels)[CLASSES.score.index(frame.p)] - frame.y.to_numpy()) ** 2
+    for loss, rows in ((accuracy, wrong), (brier, squared)):
+        expected = [np.log1p(bet * (rows / loss.bound - 1)).sum() for bet in loss.bets]
+        np.testing.assert_allclose(growth(CLASSES, loss, sums(CLASSES, frame)), expected)
+
+
+def test_of_error_sizes_wealth_is_never_more_than_the_product_and_adds_up():
+    (loss,) = losses(VALUES, 0.05)
+    frame = values(400, seed=5, noise=1.3)
+    size = (frame.p - frame.y).abs().to_numpy()
+    exact = np.array([np.log1p(bet * (size / loss.bound - 1)).sum() for bet in loss.bets])
+    found = growth(VALUES, loss, sums(VALUES, frame))
+    assert (found <= exact + 1e-6).all() and found[0] > 0.8 * exact[0]
+    halves = [growth(VALUES, loss, sums(VALUES, half)) for half in (frame[:150], frame[150:])]
+    np.testing.assert_allclose(sum(halves), found)
+
+
+@pytest.mark.parametrize(("reference", "make"), [(VALUES, values), (CLASSES, classes)])
+def test_at_the_bound_wealth_is_one_on_average_at_the_most(reference, make):
+    # The rows of a worse stream, thinned so that their mean loss is the bound; 1,000 windows of 20 of them.
+    rng = np.random.default_rng(8)
+    worse = {"noise": 1.6} if make is values else {"flip": 0.3}
+    several = [make(4000, 8), make(4000, 9, **worse)]
+    for loss in losses(reference, 0.05):
+        low, high = (amount(reference, loss.metric, sums(reference, frame)).mean for frame in several)
+        share = (loss.bound - low) / (high - low)
+        made = []
+        for _ in range(1000):
+            take = rng.binomial(20, share)
+            frame = pd.concat(
+                [several[0].iloc[rng.integers(0, 4000, 20 - take)], several[1].iloc[rng.integers(0, 4000, take)]]
+            )
+            made.append(np.exp(growth(reference, loss, sums(reference, frame))))
+        made = np.array(made)
+        error = made.std(axis=0) / np.sqrt(len(made))
+        assert (made.mean(axis=0) <= 1 + 4 * error).all()
+
+
+def test_rows_that_hang_together_count_less():
+    alone, thrice = values(3000, seed=2), values(1000, seed=2)
+    thrice = thrice.loc[np.repeat(thrice.index, 3)]
+    once, often = (
+        Reference.fit(f, task="regression", score="p", label="y").loss_design_effect for f in (alone, thrice)
+    )
+    assert once == pytest.approx(1, abs=0.1) and often == pytest.approx(3, abs=0.7)
+    again = Reference.from_bytes(Reference.fit(thrice, task="regression", score="p", label="y").to_bytes())
+    assert again.loss_design_effect == often
+
+
+# --- risk -------------------------------------------------------------------------------------------
+
+
+def test_the_sum_over_starts_and_the_best_of_them_are_those_of_all_starts():
+    rng = np.random.default_rng(1)
+    made = rng.normal(-0.2, 1, (30, 2, 3))
+    risk = Risk.over(2, 3, cells=1)
+    for number, window in enumerate(made):
+        risk.take(window, 10, np.array([[5, 1, 1, 1]]), number * 1000)
+    starts = np.cumsum(made[::-1], axis=0)[::-1]  # Wealth from each start to the end.
+    np.testing.assert_allclose(risk.summed, np.log(np.exp(starts).sum(axis=0)))
+    np.testing.assert_array_equal(risk.starts, starts.argmax(axis=0))
+    np.testing.assert_allclose(risk.log_evidence, np.log(np.exp(starts).sum(axis=0).mean()))
+    rows, labels = risk.stretch(1)
+    best = risk.highest[1].argmax()
+    assert rows == 10 * (30 - risk.starts[1, best]) and labels[0, 0] == rows / 2
+    assert risk.change_point(1)[0] == 1000 * risk.starts[1, best]
+
+
+def test_the_budget_is_split_over_the_kinds_that_there_are():
+    assert performance_share(CLASSES.columns, Watch().budget) == pytest.approx(0.5 / 0.9)
+    assert performance_share(CLASSES.columns, {"feature": 1.0}) == 0
+
+
+# --- incidents --------------------------------------------------------------------------------------
+
+
+def told(reference, *frames, **how):
+    return drift.backtest(reference, pd.concat(frames, ignore_index=True), rows_per_window=200, **how).alerts
+
+
+def test_an_error_that_grows_by_a_quarter_pages_critical_within_1200_rows():
+    found = [told(VALUES, values(6000, seed), values(2000, seed + 50, noise=1.25)) for seed in (1, 2, 3)]
+    for alerts in found:
+        assert alerts.kind.tolist() == ["performance"] and alerts.page.all()
+        (one,) = alerts.itertuples()
+        assert (one.severity, one.event, one.columns) == ("critical", "open", ["mae"])
+        assert 6000 <= one.first_row <= 6000 + 1200 - 200
+        assert abs(one.change_point - 6000) <= 600
+        assert one.text.startswith("the mean absolute error rose from 0.79")
+        assert one.text.endswith("labels cover 100 %")
+
+
+def test_an_error_that_shrinks_while_every_column_moves_is_no_loss():
+    alerts = told(VALUES, values(6000, 4), values(4000, 5, noise=0.6, x=1.0))
+    assert {"feature", "prediction"} & set(alerts[alerts.page].kind) and "performance" not in set(alerts.kind)
+
+
+def test_drift_without_harm_is_no_loss_of_performance():
+    assert "performance" not in set(told(CLASSES, classes(6000, 4), classes(6000, 5, x=1.0)).kind)
+
+
+def test_harm_without_drift_pages_and_says_how_much_is_known():
+    stream = pd.concat([classes(6000, 6), classes(6000, 7, flip=0.12)], ignore_index=True)
+    stream["id"] = np.arange(len(stream))
+    labels = stream.loc[stream.id % 2 == 0, ["id", "y"]]
+    alerts = told(CLASSES, stream.drop(columns="y"), labels=labels)
+    assert alerts.kind.tolist() == ["performance"] and alerts.first_row.iloc[0] >= 6000
+    was = 100 * CLASSES.performance["accuracy"]
+    assert alerts.text.iloc[0].startswith(f"accuracy fell from {was:.1f} % to ")
+    assert "Brier score rose from" in alerts.text.iloc[0] and alerts.text.iloc[0].endswith("; labels cover 50 %")
+
+
+def test_probabilities_that_are_off_while_fewer_are_wrong_page_nobody():
+    # The model says .12 or .88 where it is right nearly always: a poor calibration, and an improvement.
+    alerts = told(CLASSES, classes(3000, 8).assign(y=lambda f: (f.p >= 0.5).astype(int)))
+    assert "performance" not in set(alerts.kind)
+
+
+def test_it_closes_when_it_is_long_back_and_the_next_one_is_news():
+    back = values(12_000, 11)
+    alerts = told(VALUES, values(2000, 9), values(2000, 10, noise=1.5), back, values(2000, 12, noise=1.5))
+    assert alerts.event.tolist() == ["open", "close", "open"]
+    assert alerts.incident.tolist() == ["backtest-1", "backtest-1", "backtest-2"]
+    # Three pools of 3,000 rows.
+    assert alerts.text.iloc[1] == "the mean absolute error is back, within half the tolerance"
+    assert 4000 + 8800 <= alerts.first_row.iloc[1] <= 4000 + 12_000
+    assert alerts.change_point.iloc[2] == pytest.approx(16_000, abs=600)
+
+
+def test_nothing_is_said_while_the_loss_stays():
+    assert told(VALUES, values(40_000, 13)).empty and told(CLASSES, classes(40_000, 14)).empty
+
+
+def test_the_tolerance_is_the_user_s():
+    frames = values(3000, 15), values(6000, 16, noise=1.25)
+    assert told(VALUES, *frames, watch=Watch(tolerances={"performance": 0.5})).empty
+
+
+def test_what_it_remembers_does_not_grow():
+    risk = Risk.over(2, 4, 40)
+    sizes = set()
+    for number in range(50):
+        risk.take(np.zeros((2, 4)), 10, np.zeros((40, 4), np.int64), number)
+        sizes.add(sum(getattr(risk, name).nbytes for name in msgspec.structs.asdict(risk) if name != "windows"))
+    assert len(sizes) == 1
