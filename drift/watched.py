@@ -168,7 +168,9 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def _steps(self, key: tuple[str, str], reached: int | None) -> Iterator[_Step]:
         """What a lane is ready for: to close a window, to judge one that is closed."""
         windows = self.lanes[key].windows
-        if (span := windows.ready(self.watch, reached)) is not None:
+        # Nobody knows when those that sleep will send the rows that a starved window waits for.
+        asleep = all(source.sleeps for source in self.sources.values())
+        if (span := windows.ready(self.watch, reached, starved=asleep)) is not None:
             yield closes_at(self.watch, span), 0, key, span
         if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
             yield judged_at(self.watch, window.span), 1, key, window

@@ -182,8 +182,11 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             return None
         return next((window for window in self.closed if window.span.end > minute), None)
 
-    def ready(self, watch: Watch, watermark_ms: int | None) -> Span | None:
-        """The next window to close, if the watermark lets it; None asks for the last one, whatever it holds."""
+    def ready(self, watch: Watch, watermark_ms: int | None, starved: bool = False) -> Span | None:
+        """The next window to close, if the watermark lets it; None asks for the last one, whatever it holds.
+
+        ``starved`` asks for what is left even if it is too little for a window: nothing more is expected.
+        """
         if not self.minutes:
             return None
         ordered = sorted(self.minutes)
@@ -199,8 +202,8 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
                 if watermark_ms is not None and end + watch.lateness_ms_max > watermark_ms:
                     return None
             rows += self.minutes[minute].rows
-        starved = rows < watch.window_rows_min
-        return None if starved and watermark_ms is not None else Span(start, end)
+        enough = rows >= watch.window_rows_min or starved or watermark_ms is None
+        return Span(start, end) if enough else None
 
     def take(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
         """Remove a window's timely rows, late rows and label sums, and move the edge to its end."""

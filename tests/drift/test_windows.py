@@ -142,6 +142,14 @@ def test_the_last_remainder_is_judged_alone():
     assert windows.ready(WATCH, None) == span(1, 2)
 
 
+def test_a_starved_window_closes_when_nothing_more_is_expected():
+    windows = minutes(150, 30, 40)
+    assert windows.ready(WATCH, 3 * MINUTE, starved=True) is None  # The last minute may still get stragglers.
+    windows = minutes(150, 30)
+    assert windows.ready(WATCH, 3 * MINUTE) is None
+    assert windows.ready(WATCH, 3 * MINUTE, starved=True) == span(0, 2)
+
+
 def test_empty_minutes_make_no_window():
     windows = minutes(300, 0, 0, 300)
     close(windows, span(0, 1))
