@@ -54,7 +54,7 @@ class Count:
     watch
         How a model is watched: its window and its lateness.
     partitions
-        Partitions of the source topic, told to the judge for its watermark.
+        Partitions of the source topic, told to the judge for its watermark, where the observations do not say.
     memory
         What the last settlement left.
     """
@@ -84,6 +84,10 @@ class Count:
         return Effects(publish, self._memory())
 
     def _count(self, head: Head, batch: pa.RecordBatch) -> list[Publish]:
+        if head.silence:
+            return list(
+                idle([head.model], head.topic, head.partition, head.partitions, head.silence == "asleep").publish
+            )
         if not batch.num_rows:
             return []
         try:
@@ -103,7 +107,7 @@ class Count:
                 partition=head.partition,
                 first=head.first,
                 last=head.last,
-                partitions=self._partitions,
+                partitions=head.partitions or self._partitions,
                 watermark_ms=None,
                 minutes=part,
             )

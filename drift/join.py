@@ -213,10 +213,11 @@ def _outcome(row: PredictionRow, label: str, label_ts: int, sign: int = 1) -> Ou
 
 def _add_up(reference: Reference, outcomes: list[Outcome]) -> np.ndarray:
     labels = [outcome.label for outcome in outcomes]
+    said = [outcome.prediction for outcome in outcomes]
     return label_sums(
         reference,
         np.array([outcome.score for outcome in outcomes]),
-        [outcome.prediction for outcome in outcomes],
+        said if any(said) else None,  # a watched topic may hold scores alone
         np.array([_number(label) for label in labels]) if reference.task == "regression" else labels,
         np.array([outcome.sign for outcome in outcomes]),
     )

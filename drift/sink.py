@@ -111,6 +111,8 @@ class Sink:
         """One table a model: versions whose features differ leave what they do not have empty."""
         tables: dict[str, list[pa.Table]] = {}
         for head, batch in _read(block, observation.decode):
+            if not batch.num_rows:  # a silence that was noted
+                continue
             self._prepare(head, batch)
             made = rows.of_observations(head, batch)
             tables.setdefault(made.table, []).append(pa.table(made.columns))

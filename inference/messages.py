@@ -10,11 +10,9 @@ from inference.answers import Answers
 from inference.routing import Role
 from streams.block import Block
 from streams.codec import Rows
-from streams.observation import OWN, Head, arrow_schema, encode, feature_columns
+from streams.observation import MESSAGE_BYTES_MAX, Head, observed, split
 from streams.records import Prediction
 from streams.stage import Headers, Publish
-
-MESSAGE_BYTES_MAX = 900_000
 
 _CARRIED = ("ce_", "traceparent", "tracestate")
 
@@ -73,40 +71,20 @@ class _Headers:
 
 def observations(scored: Scored, block: Block) -> list[Publish]:
     """The rows as Arrow blocks of at most `MESSAGE_BYTES_MAX`, on the source's partition number."""
-    return _split(_batch(scored, block), scored, block)
-
-
-def _batch(scored: Scored, block: Block) -> pa.RecordBatch:
-    rows, said, n = scored.rows, scored.said, len(scored.rows)
-    codes = pa.nulls(n, pa.int32()) if said.codes is None else pa.array(said.codes)
-    own = [
-        pa.array(rows.ids, pa.string()),
-        pa.array(rows.ts, pa.int64()),
-        pa.array(np.asarray(block.offsets, np.int64)[rows.at]),
-        pa.array(rows.row, pa.int32()),
-        pa.array(said.score, pa.float32()),
-        pa.DictionaryArray.from_arrays(codes, pa.array(said.classes, pa.string())),
-        pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([scored.role], pa.string())),
-    ]
-    assert len(own) == len(OWN), (len(own), len(OWN))
-    features = feature_columns(rows.schema, rows.matrix, rows.unseen)
-    return pa.RecordBatch.from_arrays([*own, *features], schema=arrow_schema(rows.schema))
-
-
-def _split(batch: pa.RecordBatch, scored: Scored, block: Block) -> list[Publish]:
-    offsets = batch.column("offset")
+    rows, said = scored.rows, scored.said
+    codes = pa.nulls(len(rows), pa.int32()) if said.codes is None else pa.array(said.codes)
+    offsets = np.asarray(block.offsets, np.int64)[rows.at]
+    batch = observed(rows, offsets, said.score, codes, said.classes, scored.role)
     head = Head(
         model=scored.model,
         version=scored.version,
         topic=block.topic,
         partition=block.partition,
-        first=offsets[0].as_py(),
-        last=offsets[-1].as_py(),
+        first=block.first,
+        last=block.last,
         batch_rows=scored.batch_rows,
     )
-    value = encode(head, batch)
-    if len(value) <= MESSAGE_BYTES_MAX or batch.num_rows == 1:
-        at = bisect_left(block.offsets, head.first)
-        return [Publish("observations", value, partition=block.partition, at=at)]
-    half = batch.num_rows // 2
-    return _split(batch.slice(0, half), scored, block) + _split(batch.slice(half), scored, block)
+    return [
+        Publish("observations", value, partition=block.partition, at=bisect_left(block.offsets, own.first))
+        for own, value in split(head, batch, MESSAGE_BYTES_MAX)
+    ]

@@ -170,11 +170,12 @@ def _model_field(value: bytes) -> str | None:
 
 class Decoders(msgspec.Struct, frozen=True):
     """``either`` takes both forms, features in an object of their own or at the top level, in one pass; ``nested`` the
-    first alone, and leaves the top level alone.
+    first alone, and leaves the top level alone; ``features`` is the Struct of that object.
     """
 
     either: msgspec.json.Decoder[Any]
     nested: msgspec.json.Decoder[Any]
+    features: type[msgspec.Struct]
 
 
 @lru_cache(maxsize=256)
@@ -191,7 +192,7 @@ def request_decoders(schema: FeatureSchema) -> Decoders:
         ("features", features | msgspec.UnsetType, msgspec.UNSET),
     ]
     either = msgspec.defstruct("Request", [*own, *flat], rename=rename)
-    return Decoders(msgspec.json.Decoder(either), msgspec.json.Decoder(msgspec.defstruct("Nested", own)))
+    return Decoders(msgspec.json.Decoder(either), msgspec.json.Decoder(msgspec.defstruct("Nested", own)), features)
 
 
 def _field(feature: Feature) -> tuple[Any, ...]:

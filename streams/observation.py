@@ -6,12 +6,14 @@ dictionary-encoded text for categorical; null is null, and a level that the mode
 text.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from streams.codec import Rows
 from streams.records import FORMAT
 from streams.schema import FeatureSchema
 
@@ -31,10 +33,17 @@ OWN = pa.schema(
 
 _HEAD_KEY = b"driftline"
 
+MESSAGE_BYTES_MAX = 900_000
+
+Silence = Literal["", "idle", "asleep"]
+
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Where a block of observations came from: the requests' topic, partition and offsets, and the shape the
     model ran at.
+
+    Of a topic that is watched, and not served by us, it says how many ``partitions`` that has, and a block without rows
+    says that the partition has fallen silent (`streams.records.Idle`).
     """
 
     model: str
@@ -44,6 +53,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     last: int
     batch_rows: int = 0
+    partitions: int = 0
+    silence: Silence = ""
     format: int = FORMAT
 
 
@@ -89,6 +100,50 @@ def _levels(codes: np.ndarray, categories: tuple[str, ...], unseen: dict[int, st
             texts.append(text)
         codes[row] = place[text]
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=null), pa.array(texts, pa.string()))
+
+
+def observed(
+    rows: Rows, offsets: np.ndarray, score: np.ndarray, codes: pa.Array, classes: tuple[str, ...], route: str
+) -> pa.RecordBatch:
+    """Put rows and what was said of them into the columns of an observation.
+
+    Parameters
+    ----------
+    offsets
+        int64 [rows].
+    score
+        float32 [rows].
+    codes, classes
+        int32 [rows], each row's place in ``classes``; null where no class was said.
+    route
+        What the version that spoke was.
+    """
+    n = len(rows)
+    own = [
+        pa.array(rows.ids, pa.string()),
+        pa.array(rows.ts, pa.int64()),
+        pa.array(offsets, pa.int64()),
+        pa.array(rows.row, pa.int32()),
+        pa.array(score, pa.float32()),
+        pa.DictionaryArray.from_arrays(codes, pa.array(classes, pa.string())),
+        pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([route], pa.string())),
+    ]
+    assert len(own) == len(OWN), (len(own), len(OWN))
+    features = feature_columns(rows.schema, rows.matrix, rows.unseen)
+    return pa.RecordBatch.from_arrays([*own, *features], schema=arrow_schema(rows.schema))
+
+
+def split(head: Head, batch: pa.RecordBatch, bytes_max: int = MESSAGE_BYTES_MAX) -> Iterator[tuple[Head, bytes]]:
+    """Write a batch as messages of at most so many bytes, each with the head of its own offsets."""
+    offsets = batch.column("offset")
+    own = msgspec.structs.replace(head, first=offsets[0].as_py(), last=offsets[-1].as_py())
+    value = encode(own, batch)
+    if len(value) <= bytes_max or batch.num_rows == 1:
+        yield own, value
+        return
+    half = batch.num_rows // 2
+    yield from split(head, batch.slice(0, half), bytes_max)
+    yield from split(head, batch.slice(half), bytes_max)
 
 
 def encode(head: Head, batch: pa.RecordBatch) -> bytes:

@@ -1,0 +1,90 @@
+"""The watch stage: records of somebody else's topic in; observations and feedback out."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from drift.watching.sight import Sight
+from streams.block import Block
+from streams.codec import Refusal, Refused
+from streams.dead_letters import dead_letter
+from streams.formats.plain import PlainReader
+from streams.observation import OWN, Head, Silence, encode, split
+from streams.stage import Effects, Publish
+
+STAGE = "watch"
+
+
+class Watching:
+    """Watches a topic; it remembers nothing from block to block.
+
+    Parameters
+    ----------
+    sights
+        What is looked for in each record.
+    read
+        Reads a record as a plain object.
+    partitions, observations
+        Partitions of the topic, and of `observations`.
+    """
+
+    def __init__(self, sights: Sequence[Sight], read: PlainReader, partitions: int, observations: int) -> None:
+        self._sights = sights
+        self._read = read
+        self._partitions = partitions
+        self._observations = observations
+
+    def fold(self, block: Block) -> Effects:
+        """Make observations of predictions and feedback of labels; what cannot be read is a dead letter.
+
+        A record without a value is passed over: on a compacted topic it says that a key is gone.
+
+        Raises
+        ------
+        RegistryAway
+            The block should come again.
+        """
+        self._read.begin()
+        for sight in self._sights:
+            sight.begin()
+        letters: list[Publish] = []
+        for at, value in enumerate(block.values):
+            if value is None:
+                continue
+            try:
+                said = self._read(value)
+                for sight in self._sights:
+                    sight.take(block, at, said)
+            except Refused as why:
+                letters.append(dead_letter(block, Refusal(at, *why.args), STAGE))
+        seen = [message for sight in self._sights for message in self._seen(sight, block)]
+        labels = [message for sight in self._sights for message in sight.labels()]
+        return Effects([*seen, *labels, *letters])
+
+    def _seen(self, sight: Sight, block: Block) -> list[Publish]:
+        batch = sight.batch(block)
+        if batch is None:
+            return []
+        head = self._head(sight, block.topic, block.partition, block.first, block.last)
+        return [self._publication(block.partition, value) for _, value in split(head, batch)]
+
+    def silence(self, topic: str, partition: int, silence: Silence) -> Effects:
+        """Say behind all observations so far that a partition has fallen silent."""
+        nothing = pa.RecordBatch.from_pylist([], schema=OWN)
+        heads = [self._head(sight, topic, partition, 0, 0, silence) for sight in self._sights if sight.mapping.predicts]
+        return Effects([self._publication(partition, encode(head, nothing)) for head in heads])
+
+    def _head(self, sight: Sight, topic: str, partition: int, first: int, last: int, silence: Silence = "") -> Head:
+        return Head(
+            model=sight.mapping.model,
+            version=sight.mapping.version,
+            topic=topic,
+            partition=partition,
+            first=first,
+            last=last,
+            partitions=self._partitions,
+            silence=silence,
+        )
+
+    def _publication(self, partition: int, value: bytes) -> Publish:
+        return Publish("observations", value, partition=partition % self._observations)
