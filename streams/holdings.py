@@ -83,8 +83,7 @@ class Holdings:
     def seek_back(self, consumer: ck.Consumer) -> None:
         """Every partition held begins anew at what is committed.
 
-        One that has come since is there already. To seek it while its first fetch starts is what a woken zombie did
-        when it then stood still (tests/faults).
+        One that has come since is there already, and its stage need not be restored twice.
         """
         self._turns.drain()
         self._turns.rewound()

@@ -17,6 +17,7 @@ from typing import Any
 
 import faust
 import structlog
+from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
 from streams.block import Block
 from streams.clock import now_ms, ticks_ms
@@ -38,8 +39,8 @@ Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish], Any], obj
 
 
 class TurnChannel(faust.Channel):  # type: ignore[misc]
-    """A channel that keeps its turns when Faust's own consumer rebalances; the stock one clears its queue then, and a
-    turn that vanished would never be settled."""
+    """A channel that Faust's own consumer has no say over. The stock one holds everything back while that consumer
+    rebalances, which may take minutes, and clears its queue then: a turn that vanished would never be settled."""
 
     _queue: Any
 
@@ -47,7 +48,8 @@ class TurnChannel(faust.Channel):  # type: ignore[misc]
     def queue(self) -> Any:
         """The queue behind one subscriber."""
         if self._queue is None:
-            self._queue = self.app.FlowControlQueue(maxsize=self.maxsize, clear_on_resume=False)
+            flows = FlowControlEvent(initially_suspended=False)  # and nobody suspends it
+            self._queue = ThrowableQueue(maxsize=self.maxsize, flow_control=flows)
         return self._queue
 
 

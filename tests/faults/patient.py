@@ -72,6 +72,10 @@ class Patient:
         self.settings = Settings(
             data_dir=folder / "system",
             registry=str(folder / "models"),
+            # Ports of its own: what is killed must find its port free when it comes back.
+            kafka={"port": free_port()},
+            clickhouse={"port": free_port()},
+            page={"port": free_port()},
             roles={"workers": 2, "port": free_port()},
             monitor={"idle_after_ms": 1_500, "snapshot_interval_ms_max": 1_000, "join_every_ms": 200},
             sink={"wait_ms_max": 200},
