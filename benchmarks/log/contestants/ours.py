@@ -1,0 +1,67 @@
+"""Our worker: the score step in its shell, under Faust.
+
+``python -m benchmarks.log.contestants.ours BOOTSTRAP PREFIX RUN REGISTRY [--at-least-once]``
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.log.arena import cluster_at
+from driftline.broker.ports import free_port
+from inference import Registry, Score, Serving
+from streams.app import Role
+from streams.block import Block
+from streams.clock import now_ms
+from streams.cluster import Cluster
+from streams.feed import Feed
+from streams.outbox import Outbox
+from streams.routes import read_book
+from streams.shell import Settle
+from streams.stage import Effects, Publish
+
+
+class AtLeastOnce(Outbox):
+    """The same messages without a transaction: delivered first, then the offsets are committed."""
+
+    def __init__(self, cluster: Cluster, feed: Feed) -> None:
+        self._cluster = cluster
+        self._producer = cluster.producer()
+        self._names = {}
+        self._feed = feed
+
+    def settle(self, settled: Sequence[tuple[Block, Effects]], extra: Sequence[Publish], group: Any) -> None:  # noqa: ARG002
+        """Publish, wait for the deliveries, commit."""
+        for block, effects in settled:
+            for message in effects.publish:
+                self._publish(message, block)
+        assert self._producer.flush(30) == 0, "messages are undelivered"
+        self._feed.commit(self._offsets(settled))
+
+
+def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> None:
+    """Run until SIGTERM."""
+    cluster = cluster_at(bootstrap, prefix)
+    packages = Registry(registry)
+    serving = Serving(lambda name, version: packages.load(name, version, "cpu"))
+    book = read_book(cluster)
+    for route in book.routes.values():
+        serving.follow(route)
+
+    def at_least_once(feed: Feed) -> Settle:
+        return AtLeastOnce(cluster, feed).settle
+
+    with tempfile.TemporaryDirectory() as folder:
+        role = Role(cluster, "worker", run, free_port(), folder=Path(folder))
+        role.follow_models(book, serving.follow)
+        settle = at_least_once if "--at-least-once" in flags else None
+        # The group is the run's own, so that every run begins at the first request; workers of one run share it.
+        group = f"score-{run.partition('.')[0]}"
+        role.shell(group, cluster, ["requests"], Score(serving, clock=now_ms), settle=settle)
+        role.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
