@@ -78,12 +78,13 @@ def schema_registry(settings: Settings) -> SchemaRegistry | None:
 
 
 def catalogue(settings: Settings) -> Catalogue:
-    """Find references in the registry, beside their models."""
+    """Find references in the registry, beside their models, or where a watched topic says."""
     registry = Registry(settings.registry)
+    files = {(one.model, one.version): one.reference for one in settings.watch_topics if one.reference}
 
     @cache
     def find(model: str, version: str) -> Reference:
-        path = registry.folder(model, version) / "reference.arrow"
+        path = files.get((model, version)) or registry.folder(model, version) / "reference.arrow"
         if not path.exists():
             raise Unwatched(f"{model} {version} has no reference.arrow; make one with `driftline reference build`")
         return Reference.from_bytes(path.read_bytes())

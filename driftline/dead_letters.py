@@ -10,6 +10,7 @@ from streams import ranges
 from streams.cluster import Cluster
 from streams.dead_letters import DEAD_LETTERS, IN_WORDS, Letter
 from streams.redrive import Filter, Found
+from streams.topics import FOREIGN, NAMES
 
 _HEADINGS = ("reason", "topic", "stage", "letters", "sent again", "newest", "field")
 _HEX_BYTES = 16
@@ -103,7 +104,8 @@ def _parts(cluster: Cluster, place: str) -> tuple[str, int, int]:
     *topic, partition, offset = f"{DEAD_LETTERS}/{place}".split("/")
     if not (partition.isdecimal() and offset.isdecimal()) or len(topic) > 2:
         raise LetterError(f"{place!r} is no place; give topic/partition/offset, such as dead-letters/0/17")
-    return cluster.logical(topic[-1]), int(partition), int(offset)
+    name = topic[-1] if topic[-1] in NAMES or topic[-1].startswith(FOREIGN) else cluster.logical(topic[-1])
+    return name, int(partition), int(offset)
 
 
 def table(listing: Listing) -> Iterator[str]:

@@ -9,10 +9,10 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,6 +23,8 @@ from pydantic_settings import (
 from pydantic_settings import (
     SettingsError as SourceError,
 )
+
+from streams.topics import NAMES
 
 FILE = "driftline.toml"
 PREFIX = "DRIFTLINE_"
@@ -100,6 +102,9 @@ class Monitor(_Section):
     """The monitor."""
 
     idle_after_ms: int = Field(10_000, ge=100, description="a silent partition leaves the watermark after this long")
+    watch_from: Literal["earliest", "latest"] = Field(
+        "earliest", description="where a topic of `watch_topics` that was never read begins"
+    )
     asleep_after_ms: int = Field(
         50_000, ge=100, description="when all partitions stay idle for so long, windows that are open close"
     )
@@ -132,6 +137,36 @@ class SchemaRegistry(_Section):
         return url
 
 
+class WatchTopic(_Section):
+    """A topic that somebody else fills with features and predictions, or with labels; see `drift.watching.Mapping`."""
+
+    topic: str = Field(description="its name on the cluster; the prefix does not stand before it")
+    format: Literal["auto", "json", "avro"] = Field("auto", description="what its records are written in")
+    model: str = Field("", description="whose predictions they are")
+    version: str = Field("v1", description="of which version")
+    reference: Path | None = Field(None, description="file of `driftline reference build`; else the registry's")
+    id: str = Field("", description="path of the prediction's id")
+    ts: str = Field("", description="path of the event time; else Kafka's")
+    score: str = Field("", description="path of the score")
+    prediction: str = Field("", description="path of the predicted class")
+    label: str = Field("", description="path of the label")
+    label_ts: str = Field("", description="path of the label's time")
+    features: str = Field("$", description="path of the object with the features")
+    columns: dict[str, str] = Field({}, description="paths of features that lie elsewhere")
+    where: dict[str, str] = Field({}, description="path to text: which records are meant")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        predicts = self.score or self.prediction
+        if not (predicts or self.label):
+            raise ValueError("name score or prediction, or label: else there is nothing to watch")
+        if predicts and not self.model:
+            raise ValueError("name the model whose predictions these are")
+        if self.label and not (predicts or self.id):
+            raise ValueError("name id: a label says by it whose it is")
+        return self
+
+
 class Settings(BaseSettings):
     """All of it; made by `load`, which alone reads files and the environment."""
 
@@ -154,6 +189,24 @@ class Settings(BaseSettings):
     monitor: Monitor = Monitor()
     sink: Sink = Sink()
     watch: dict[str, Any] = Field({}, description="defaults for watching a model; see streams.records.Watch")
+
+    watch_topics: list[WatchTopic] = Field([], description="topics that somebody else fills, one table each")
+
+    @model_validator(mode="after")
+    def _strangers(self) -> Self:
+        formats: dict[str, str] = {}
+        for n, one in enumerate(self.watch_topics):
+            if not self.kafka.prefix and one.topic in NAMES:
+                raise ValueError(
+                    f"watch_topics.{n}.topic: {one.topic} is a name of ours; set kafka.prefix, say 'drift.'"
+                )
+            if self.kafka.prefix and one.topic.startswith(self.kafka.prefix):
+                raise ValueError(f"watch_topics.{n}.topic: {one.topic} begins with kafka.prefix, as topics of ours do")
+            if formats.setdefault(one.topic, one.format) != one.format:
+                raise ValueError(
+                    f"watch_topics.{n}.format: {one.topic} was {formats[one.topic]} above; give it one format"
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]
@@ -313,4 +366,10 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
 def _first(error: ValidationError) -> str:
     told = error.errors()[0]
     key = ".".join(str(part) for part in told["loc"])
+    if told["type"] == "extra_forbidden" and told["loc"][0] == "watch_topics":
+        near = difflib.get_close_matches(str(told["loc"][-1]), WatchTopic.model_fields, 1, 0.5)
+        known = f"did you mean {near[0]}?" if near else f"its keys are {', '.join(WatchTopic.model_fields)}"
+        return f"{key} is no setting; {known}"
+    if told["type"] == "value_error":
+        return f"{key}: {told['ctx']['error']}".removeprefix(": ")
     return f"{key}: {told['msg']}, got {told['input']!r}"

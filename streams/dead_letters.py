@@ -35,7 +35,7 @@ _MARK = f"{PREFIX}redriven"
 IN_WORDS: dict[Reason, str] = {
     "empty": "the record has no value, or no row; send a request",
     "oversize": "the record, or its answer, is larger than what travels; send less in one record",
-    "undecodable": "the bytes are none of the format; mend the producer's encoding, or the setting score.format",
+    "undecodable": "the bytes are no JSON, or none of the format that was meant; mend the producer, or score.format",
     "unknown_schema": "the schema registry has no schema of the record's number; register it, then redrive",
     "wrong_type": "a field has another type than the schema says; mend the producer, or the schema in model.toml",
     "missing_field": "a required field is missing; send it, or make it optional in model.toml",

@@ -1,5 +1,7 @@
 """Topics made and checked from the one table; never changed behind anyone's back."""
 
+from collections.abc import Iterable
+
 import confluent_kafka as ck
 import msgspec
 from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
@@ -79,6 +81,23 @@ def partition_counts(cluster: Cluster, timeout_s: float = _WAIT_S) -> dict[str, 
         ) from error
     names = {cluster.topic(topic.name): topic.name for topic in TOPICS}
     return {names[name]: len(found[name].partitions) for name in names if name in found}
+
+
+def foreign_partitions(cluster: Cluster, topics: Iterable[str], timeout_s: float = _WAIT_S) -> dict[str, int]:
+    """Partitions of topics that somebody else fills, by their name on the cluster; none for one that is not there.
+
+    Raises
+    ------
+    TopicError
+        The broker does not answer.
+    """
+    try:
+        found = cluster.admin(log_level=2).list_topics(timeout=timeout_s).topics
+    except ck.KafkaException as error:
+        raise TopicError(
+            f"no Kafka at {cluster.bootstrap}: {error.args[0].str()}; start one or set kafka.bootstrap"
+        ) from error
+    return {name: len(found[name].partitions) for name in topics if name in found}
 
 
 def check(cluster: Cluster) -> list[str]:

@@ -24,6 +24,7 @@ from streams.dead_letters import DEAD_LETTERS, REDRIVEN_FROM, REDRIVES, Letter, 
 from streams.outbox import Aborted, Fenced, Outbox
 from streams.replay import Stretch, stretch
 from streams.stage import Publish
+from streams.topics import FOREIGN
 
 #: What one transaction sends at the most; it must end well before its time-out.
 LETTERS_MAX = 500
@@ -87,13 +88,14 @@ class Found:
 
 
 class Redriven(msgspec.Struct, kw_only=True):
-    """What a redrive did: letters sent, those that had been sent before, and the places of those that cannot be,
-    because only their beginning was kept.
+    """What a redrive did: letters sent, those that had been sent before, the places of those that cannot be, because
+    only their beginning was kept, and how many came from topics that somebody else fills: nothing of ours goes there.
     """
 
     sent: int = 0
     before: int = 0
     cut: list[str] = []
+    foreign: int = 0
 
 
 def redrive(
@@ -143,6 +145,8 @@ def _due(found: Found, done: Redriven) -> Iterator[Letter]:
     for letter in found:
         if found.sent_again(letter):
             done.before += 1
+        elif letter.topic.startswith(FOREIGN):
+            done.foreign += 1
         elif letter.sha256:
             done.cut.append(letter.place)
         else:

@@ -1,6 +1,7 @@
 """The one table of topics: what exists, how it is keyed, how long it keeps.
 
-A prefix covers every name, so that several deployments share a cluster: ``prod.`` makes ``prod.requests``.
+A prefix covers every name, so that several deployments share a cluster: ``prod.`` makes ``prod.requests``. A topic that
+is none of ours has no prefix; among us it is called by its name with an ``@`` before it, which no topic can begin with.
 """
 
 from typing import Literal
@@ -45,19 +46,24 @@ NAMES = frozenset(topic.name for topic in TOPICS)
 MODEL_KEYED = frozenset(topic.name for topic in TOPICS if topic.partitions == "model")
 
 
+#: Before the name of a topic that somebody else fills.
+FOREIGN = "@"
+
+
 def full(prefix: str, name: str) -> str:
     """Name on the cluster.
 
-    >>> full("prod.", "requests")
-    'prod.requests'
+    >>> full("prod.", "requests"), full("prod.", "@answers")
+    ('prod.requests', 'answers')
     """
-    return prefix + name
+    return name.removeprefix(FOREIGN) if name.startswith(FOREIGN) else prefix + name
 
 
 def logical(prefix: str, topic: str) -> str:
-    """Name without the prefix.
+    """Name among us of a topic on the cluster.
 
-    >>> logical("prod.", "prod.requests")
-    'requests'
+    >>> logical("prod.", "prod.requests"), logical("prod.", "requests"), logical("", "requests"), logical("", "answers")
+    ('requests', '@requests', 'requests', '@answers')
     """
-    return topic.removeprefix(prefix)
+    ours = topic.startswith(prefix) if prefix else topic in NAMES
+    return topic.removeprefix(prefix) if ours else FOREIGN + topic

@@ -84,6 +84,8 @@ def redrive(
         echo_json(done)
         raise typer.Exit(1 if done.cut else 0)
     typer.echo(f"{done.sent:,} {'would be sent' if dry_run else 'sent'}, {done.before:,} had been sent before")
+    if done.foreign:
+        typer.echo(f"{done.foreign:,} came from topics that somebody else fills: nothing is sent there", err=True)
     for place in done.cut:
         typer.echo(f"{place} cannot be sent: only the beginning of its record was kept", err=True)
     raise typer.Exit(1 if done.cut else 0)

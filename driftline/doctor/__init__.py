@@ -29,6 +29,7 @@ _WITH_SETTINGS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     store.reachable,
     models.registry,
     models.routes,
+    models.watched,
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from driftline import compose
 from driftline.doctor.finding import Finding, failing
 from driftline.doctor.reach import unreachable
-from driftline.settings import Settings
+from driftline.settings import Settings, SettingsError
 
 _REFERENCE = "reference.arrow"
 
@@ -38,6 +38,27 @@ def registry(settings: Settings) -> Iterator[Finding]:
         yield Finding("registry", "ok", f"{settings.registry}, {len(versions)} versions, all whole and with reference")
 
 
+def watched(settings: Settings) -> Iterator[Finding]:
+    """Topics that somebody else fills: their references fit, and they are there."""
+    from driftline import watching
+    from streams.provision import foreign_partitions
+
+    try:
+        wanted = watching.sights(settings, compose.catalogue(settings))
+    except SettingsError as error:
+        yield failing("watch_topics", str(error), "driftline reference build --data TABLE --out FILE; name the FILE")
+        return
+    log = compose.cluster(settings)
+    if not wanted or all(unreachable(address) for address in log.bootstrap.split(",")):
+        return
+    there = foreign_partitions(log, wanted, timeout_s=3.0)
+    for topic in wanted:
+        if topic in there:
+            yield Finding("watch_topics", "ok", f"{topic}, {there[topic]} partitions")
+        else:
+            yield failing("watch_topics", f"{topic} is not on {log.bootstrap}", "mend watch_topics.topic")
+
+
 def routes(settings: Settings) -> Iterator[Finding]:
     """What `models` says serves is in the registry. Says nothing where Kafka or the topic is away: others do."""
     from inference import Registry
@@ -51,7 +72,10 @@ def routes(settings: Settings) -> Iterator[Finding]:
     if "models" not in partition_counts(log, timeout_s=3.0):
         return
     models, book, wrong = Registry(settings.registry), read_book(log), []
+    elsewhere = {one.model for one in settings.watch_topics}
     for route in book.routes.values():
+        if route.model in elsewhere:
+            continue
         known = {one.version for one in models.list(route.model)}
         for version in versions(route):
             if version not in known:

@@ -8,7 +8,7 @@ from drift.join_lookup import look_up
 from drift.joining import Joining
 from drift.judge import Judge
 from drift.store import Store
-from driftline import compose
+from driftline import compose, watching
 from driftline.notify import Notify, sender
 from driftline.settings import Settings
 from streams import progress
@@ -19,7 +19,6 @@ from streams.feed import FeedLimits
 from streams.offsets import Starts
 from streams.provision import partition_counts
 from streams.records import Watch
-from streams.routes import read_book
 from streams.snapshots import Restored
 from streams.stage import PerPartition
 
@@ -28,7 +27,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
     """Run one monitor."""
     cluster = compose.cluster(settings)
     catalogue = compose.catalogue(settings)
-    book = read_book(cluster)
+    book = watching.seed(settings, cluster)
+    elsewhere = {one.model for one in settings.watch_topics}  # no requests of theirs come here
     partitions = partition_counts(cluster)["observations"]
     default = compose.watch(settings)
 
@@ -39,6 +39,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.follow_models(book, lambda route: None)
     asleep_after_ms = settings.monitor.idle_after_ms + settings.monitor.asleep_after_ms
     starts = Starts(accept_gap=settings.kafka.accept_gap)
+    watching.add_shell(role, settings, catalogue, partitions)
     role.shell(
         "count",
         cluster,
@@ -46,7 +47,11 @@ def run(settings: Settings, slot: str, port: int) -> None:
         PerPartition(
             lambda topic, partition, memory: Count(catalogue, watch, partitions, memory),
             lambda topic, partition, after_ms: idle(
-                list(book.routes), "requests", partition, partitions, asleep=after_ms == asleep_after_ms
+                sorted(book.routes.keys() - elsewhere),
+                "requests",
+                partition,
+                partitions,
+                asleep=after_ms == asleep_after_ms,
             ),
         ),
         limits=FeedLimits(rows_max=500, idle_after_ms=(settings.monitor.idle_after_ms, asleep_after_ms)),

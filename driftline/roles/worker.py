@@ -32,7 +32,11 @@ def run(settings: Settings, slot: str, port: int) -> None:
     book = read_book(cluster)
     role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
 
+    elsewhere = {one.model for one in settings.watch_topics}
+
     def follow(route: Route) -> None:
+        if route.model in elsewhere:  # watched here, and served by somebody else
+            return
         try:
             serving.follow(route)
             role.serving[route.model] = {"version": route.champion, "epoch": route.epoch}

@@ -1,0 +1,120 @@
+"""Topics that somebody else fills: found, checked against their references, and watched by the monitor."""
+
+import msgspec
+
+from drift.catalogue import Catalogue, Unwatched
+from drift.reference_file import NoReference
+from drift.watching import Mapping, Misfit, Sight, Watching
+from driftline import compose
+from driftline.settings import Settings, SettingsError
+from inference import RegistryError
+from streams import provision
+from streams.app import Role
+from streams.clock import now_ms
+from streams.cluster import Cluster
+from streams.feed import FeedLimits
+from streams.formats.plain import PlainReader
+from streams.offsets import Starts
+from streams.records import Route
+from streams.routes import RouteBook, announce, read_book
+from streams.stage import Effects, PerPartition
+from streams.topics import FOREIGN
+
+
+def sights(settings: Settings, catalogue: Catalogue) -> dict[str, list[Sight]]:
+    """What is looked for in each topic, by its name on the cluster.
+
+    Raises
+    ------
+    SettingsError
+        A reference is not there, or has what the mapping does not name.
+    """
+    found: dict[str, list[Sight]] = {}
+    for n, one in enumerate(settings.watch_topics):
+        named = msgspec.convert(one.model_dump(include=set(Mapping.__struct_fields__)), Mapping)
+        try:
+            reference = catalogue(one.model, one.version) if named.predicts else None
+            found.setdefault(one.topic, []).append(Sight(named, reference))
+        except Misfit as error:
+            raise SettingsError(f"watch_topics.{n}.{error}") from None
+        except (Unwatched, RegistryError, NoReference, OSError) as error:
+            raise SettingsError(f"watch_topics.{n}.reference: {error}") from None
+    return found
+
+
+def routes(settings: Settings) -> list[Route]:
+    """What `models` should say of the models that are watched: the settings rule it.
+
+    Of several versions the first is the champion, whose windows may open incidents; the others are shadows.
+    """
+    versions: dict[str, list[str]] = {}
+    for one in settings.watch_topics:
+        if (one.score or one.prediction) and one.version not in versions.setdefault(one.model, []):
+            versions[one.model].append(one.version)
+    watch = compose.watch(settings)
+    return [
+        Route(model=model, epoch=0, ts=0, champion=first, shadows=tuple(others), watch=watch, reason="watch_topics")
+        for model, (first, *others) in versions.items()
+    ]
+
+
+def seed(settings: Settings, cluster: Cluster) -> RouteBook:
+    """Announce the routes that have changed; returns the book as it stands then."""
+    book = read_book(cluster)
+    for route in routes(settings):
+        known = book.routes.get(route.model)
+        if known is None or not _same(known, route):
+            new = msgspec.structs.replace(route, ts=now_ms())
+            book.take(msgspec.json.encode(announce(cluster, lambda _, new=new: new)))  # type: ignore[misc]
+    return book
+
+
+def _same(known: Route, route: Route) -> bool:
+    def plain(one: Route) -> Route:
+        return msgspec.structs.replace(one, epoch=0, ts=0, reason="")
+
+    return plain(known) == plain(route)
+
+
+def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations: int) -> None:
+    """Have the monitor watch the topics, if there are any.
+
+    Parameters
+    ----------
+    observations
+        Partitions of `observations`.
+
+    Raises
+    ------
+    SettingsError
+        A topic is not there, or see `sights`.
+    """
+    wanted = sights(settings, catalogue)
+    if not wanted:
+        return
+    there = provision.foreign_partitions(role.cluster, wanted)
+    missing = sorted(set(wanted) - set(there))
+    if missing:
+        raise SettingsError(
+            f"watch_topics: no topic {missing[0]} on {role.cluster.bootstrap}; mend its name, or make it"
+        )
+    formats = {one.topic: one.format for one in settings.watch_topics}
+    registry = compose.schema_registry(settings)
+    stages = {
+        FOREIGN + topic: Watching(looked_for, PlainReader(formats[topic], registry), there[topic], observations)
+        for topic, looked_for in wanted.items()
+    }
+    idle_after_ms = settings.monitor.idle_after_ms
+    asleep_after_ms = idle_after_ms + settings.monitor.asleep_after_ms
+
+    def silent(topic: str, partition: int, after_ms: int) -> Effects:
+        return stages[topic].silence(topic, partition, "asleep" if after_ms == asleep_after_ms else "idle")
+
+    role.shell(
+        "watch",
+        role.cluster,
+        list(stages),
+        PerPartition(lambda topic, partition, memory: stages[topic], silent),
+        limits=FeedLimits(idle_after_ms=(idle_after_ms, asleep_after_ms)),
+        starts=Starts(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),
+    )
