@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable
 
 import msgspec
+import numpy as np
 
 from drift import window_report
 from drift.evidence import Detector
 from drift.incidents import Harm, Incidents, Labelled, Scene, evidence_of
+from drift.kept import keep
 from drift.window_report import Verdict
 from drift.windows import Closed, Span, Windows
 from drift.yardstick import Yardstick
@@ -52,7 +54,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         timely, late, labels = self.windows.take(span)
         sums = timely if late is None else timely + late
         alerts: list[Alert] = []
-        verdicts: dict[str, Verdict] = {}
+        verdicts: list[Verdict] = []
         total = 0.0
         if self.detector is not None:
             look = self.detector.take(yard.asked, yard.spread, timely.cells, timely.rows, span.start)
@@ -74,7 +76,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             if rule.opens:
                 alerts = self.incidents.take(scene, number)
             verdicts = self._verdicts(scene)
-        report = Report(
+        head = Report(
             model=rule.model,
             version=rule.version,
             segment=rule.segment,
@@ -85,22 +87,29 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             reference=self.reference,
             evidence=total,
             budget=rule.watch.false_alarm_every,
-            columns=window_report.columns(yard, rule.watch, sums, verdicts),
-            performance=window_report.performance(yard, sums, labels),
+            columns=[],
         )
-        self.windows.closed.append(Closed(span=span, sums=sums, labels=labels, report=report))
-        return report, alerts
+        window = Closed(
+            span=span,
+            report=head,
+            kept=keep(sums),
+            evidence=np.array([verdict.evidence for verdict in verdicts]),
+            drifted=np.array([verdict.drifted for verdict in verdicts], bool),
+            labels=labels,
+        )
+        self.windows.keep(window, yard.score)
+        return window_report.full(yard, rule.watch, window, sums), alerts
 
-    def _verdicts(self, scene: Scene) -> dict[str, Verdict]:
+    def _verdicts(self, scene: Scene) -> list[Verdict]:
         """Each column's evidence in this window: while an incident names it, at least what it was named for."""
-        found = {}
-        for column, cells in enumerate(scene.yard.reference.columns):
+        found = []
+        for column in range(len(scene.weighted)):
             log_evidence, moved = float(scene.weighted[column]), self.incidents.moved(column)
             if moved is None:
-                found[cells.name] = Verdict(evidence_of(log_evidence), False)
+                found.append(Verdict(evidence_of(log_evidence), False))
             else:
                 highest = max(log_evidence, moved.log_evidence)
-                found[cells.name] = Verdict(evidence_of(highest), moved.drifted(scene))
+                found.append(Verdict(evidence_of(highest), moved.drifted(scene)))
         return found
 
     def judge(self, yard: Yardstick, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
@@ -121,7 +130,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             share=yard.performance_share(rule.watch),
             start=window.span.start,
             end=window.span.end,
-            rows=window.sums.rows,
+            rows=window.report.rows,
             sums=window.labels,
             opens=rule.opens,
             say=rule.say,
@@ -134,12 +143,9 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
     def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""
-        due = [window for window in windows if window.untold]
-        for changed in due:
-            window_report.restate(yard, watch, changed)
-        return [changed.report for changed in due]
+        return [window_report.restate(yard, watch, window) for window in windows if window.untold]
 
 
 def much(window: Closed | None) -> list[Closed]:
     """The window that late rows or labels have changed, if it was by much."""
-    return [window] if window is not None and window.untold * 100 >= window.sums.rows * RESTATE_PERCENT else []
+    return [window] if window is not None and window.untold * 100 >= window.report.rows * RESTATE_PERCENT else []

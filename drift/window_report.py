@@ -1,10 +1,8 @@
 """A window's report: its effects, evidence and performance, as they leave."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from drift.cells import Cells
 from drift.performance import report as performance_report
@@ -13,7 +11,7 @@ from drift.sums import Sums
 from drift.tolerances import tolerance
 from drift.windows import Closed
 from drift.yardstick import Yardstick
-from streams.records import ColumnReport, MetricReport, Watch
+from streams.records import ColumnReport, Report, Watch
 
 
 class Verdict(NamedTuple):
@@ -23,18 +21,29 @@ class Verdict(NamedTuple):
     drifted: bool
 
 
-NO_VERDICT = Verdict(0.0, False)
+_NONE = Verdict(0.0, False)
 
 
-def columns(
-    yard: Yardstick, watch: Watch, sums: Sums, verdicts: Mapping[str, Verdict] | None = None
-) -> list[ColumnReport]:
-    """Describe every column of a window; ``verdicts`` by column name."""
-    verdicts = verdicts or {}
-    return [
-        _column(watch, cells, found, verdicts.get(cells.name, NO_VERDICT))
-        for cells, found in zip(yard.reference.columns, yard.panel.describe(sums), strict=True)
-    ]
+def full(yard: Yardstick, watch: Watch, window: Closed, sums: Sums | None) -> Report:
+    """A closed window's report, in full; without columns where its rows' sums were given up."""
+    columns = [] if sums is None else _columns(yard, watch, window, sums)
+    scores = window.scores if sums is None or yard.score is None else sums.cells[yard.score]
+    figures = [] if scores is None else performance_report(yard.reference, scores, window.labels)
+    return msgspec.structs.replace(window.report, columns=columns, performance=figures)
+
+
+def restate(yard: Yardstick, watch: Watch, window: Closed) -> Report:
+    """Bring a closed window's report up to date with late rows and labels; evidence and verdicts stay."""
+    window.report = msgspec.structs.replace(window.report, revision=window.report.revision + 1)
+    window.untold, window.rows_changed = 0, False
+    return full(yard, watch, window, None if window.kept is None else window.kept.sums)
+
+
+def _columns(yard: Yardstick, watch: Watch, window: Closed, sums: Sums) -> list[ColumnReport]:
+    columns, judged = yard.reference.columns, map(Verdict, window.evidence.tolist(), window.drifted.tolist())
+    verdicts = list(judged) or [_NONE] * len(columns)
+    several = zip(columns, yard.panel.describe(sums), verdicts, strict=True)
+    return [_column(watch, cells, found, verdict) for cells, found, verdict in several]
 
 
 def _column(watch: Watch, cells: Cells, found: ColumnStatistics, verdict: Verdict) -> ColumnReport:
@@ -61,24 +70,3 @@ def _column(watch: Watch, cells: Cells, found: ColumnStatistics, verdict: Verdic
         unseen_rate=found.unseen_rate,
         out_of_range_rate=found.out_of_range_rate,
     )
-
-
-def performance(yard: Yardstick, sums: Sums, labels: np.ndarray | None) -> list[MetricReport]:
-    """Figures of a window; none where there is no score to estimate them by."""
-    if yard.reference.score is None:
-        return []
-    return performance_report(yard.reference, yard.reference.of("score", sums.cells), labels)
-
-
-def restate(yard: Yardstick, watch: Watch, window: Closed) -> None:
-    """Bring a closed window's report up to date with late rows and labels; evidence and verdicts stay."""
-    report = window.report
-    if window.rows_changed:
-        verdicts = {column.name: Verdict(column.evidence, column.drifted) for column in report.columns}
-        report = msgspec.structs.replace(
-            report, rows=window.sums.rows, columns=columns(yard, watch, window.sums, verdicts)
-        )
-    window.report = msgspec.structs.replace(
-        report, revision=report.revision + 1, performance=performance(yard, window.sums, window.labels)
-    )
-    window.untold, window.rows_changed = 0, False

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from drift.kept import Kept, keep
 from drift.sums import Sums
 from streams.records import Report, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
 RESTATE_WAITS = 2
+#: Late rows restate the newest closed windows, so many of them; older ones are restated by labels, without columns.
+ROWS_WINDOWS_MAX = 128
 
 
 class Span(NamedTuple):
@@ -95,17 +98,32 @@ def watermark(sources: Iterable[Source], watch: Watch | None = None, version: st
 
 
 class Closed(msgspec.Struct, kw_only=True, eq=False):
-    """A closed window: all that restating its report needs.
+    """A closed window: all that restating its report needs, and no more, for there may be thousands.
 
-    ``sums`` includes late rows; ``labels`` are its label sums so far; ``untold`` counts the late rows and labels that
-    came since the report last left, ``rows_changed`` says that its columns must be computed again, ``waited`` that its
-    labels have had the time that is theirs, and ``judged`` that its performance was judged by them.
+    Parameters
+    ----------
+    span, report
+        Its interval, and its report as it last left, without columns and figures: those are computed again.
+    kept
+        Its rows' sums, late ones too; None once it is one of the older ones.
+    evidence, drifted
+        What was found of its columns when it closed, float64 and bool [columns]; empty without evidence.
+    labels, scores
+        Its label sums so far, int64 [score cells, 4]; its rows in each score cell, int64 [score cells], once its rows'
+        sums are gone.
+    untold, rows_changed
+        Late rows and labels that came since the report last left; whether there were rows among them.
+    waited, judged
+        Its labels have had the time that is theirs; its performance was judged by them.
     """
 
     span: Span
-    sums: Sums
-    labels: np.ndarray | None
     report: Report
+    kept: Kept | None
+    evidence: np.ndarray
+    drifted: np.ndarray
+    labels: np.ndarray | None
+    scores: np.ndarray | None = None
     untold: int = 0
     rows_changed: bool = False
     waited: bool = False
@@ -152,11 +170,13 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             self.late[minute] = sums if held is None else held + sums
             return None
         window = self._covering(minute)
-        if window is None:
+        if window is None or window.kept is None:
             self.rows_too_late += sums.rows
             return None
-        window.sums = window.sums + sums
-        window.report = msgspec.structs.replace(window.report, late_rows=window.report.late_rows + sums.rows)
+        window.kept = keep(window.kept.sums + sums)
+        window.report = msgspec.structs.replace(
+            window.report, rows=window.kept.rows, late_rows=window.report.late_rows + sums.rows
+        )
         window.untold += sums.rows
         window.rows_changed = True
         return window
@@ -231,6 +251,18 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             if window.untold and (window.rows_changed or ended):
                 found.append(window)
         return found
+
+    def keep(self, window: Closed, score: slice | None) -> None:
+        """Remember a window that has just closed; the oldest that has its rows' sums gives them up for it, but for the
+        cells of the score.
+        """
+        self.closed.append(window)
+        if len(self.closed) <= ROWS_WINDOWS_MAX:
+            return
+        older = self.closed[-ROWS_WINDOWS_MAX - 1]
+        assert older.kept is not None, older.span
+        older.scores = None if score is None else older.kept.sums.cells[score].copy()
+        older.kept, older.evidence, older.drifted = None, np.zeros(0), np.zeros(0, bool)
 
     def forget(self, watch: Watch, watermark_ms: int) -> None:
         """Drop closed windows that are too old to be restated."""

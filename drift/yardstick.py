@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from drift.cells import SCORE
 from drift.contrasts import Contrasts, contrasts
 from drift.evidence.naming import performance_share, shares
 from drift.performance.losses import Loss, losses
@@ -78,6 +79,11 @@ class Yardstick:
     def cells(self, column: int) -> slice:
         """Where a column's cells lie in a flat count array."""
         return slice(int(self.reference.offsets[column]), int(self.reference.offsets[column + 1]))
+
+    @cached_property
+    def score(self) -> slice | None:
+        """Where the score's cells lie in a flat count array, if it is watched."""
+        return None if self.reference.score is None else self.cells(self.reference.place(SCORE))
 
     def effect(self, column: int, current: np.ndarray, base: np.ndarray | None = None) -> Effect:
         """Effect of a column's counts against the reference, or against other counts of the same cells."""

@@ -314,7 +314,10 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed window's numbers, one message on `reports`. ``revision`` counts restatements; the highest one holds."""
+    """A closed window's numbers, one message on `reports`. ``revision`` counts restatements; the highest one holds.
+
+    Labels may come long after the window: its last restatement then has no ``columns``, and those before it hold.
+    """
 
     model: str
     version: str
