@@ -3,8 +3,9 @@
 import numpy as np
 
 from drift.cells import Cells
-from drift.incidents.moved import Moved, amiss
+from drift.incidents.moved import Moved, faults
 from drift.incidents.scene import Scene
+from drift.statistics.effect import KOLMOGOROV_MEAN
 from streams.records import MovedLevel
 
 #: Levels that are named at most, and the share of the change that they must explain.
@@ -23,7 +24,8 @@ def moved_levels(scene: Scene, moved: Moved) -> list[MovedLevel]:
     was, now = scene.yard.reference.counts[scene.yard.cells(moved.column)], moved.present(scene)
     p, q = was / was.sum(), now / now.sum()
     if cells.kind == "numeric":
-        return [_edge(cells, p, q)]
+        inflated = scene.yard.design_effects[moved.column] * (1 / was.sum() + 1 / now.sum())
+        return [_edge(cells, p, q, KOLMOGOROV_MEAN * float(np.sqrt(inflated)))]
     pooled = (was + now) / (was.sum() + now.sum())
     noise = pooled * (1 / was.sum() + 1 / now.sum()) * scene.yard.design_effects[moved.column]
     z = (q - p) / np.sqrt(np.where(noise > 0, noise, 1.0))
@@ -42,12 +44,17 @@ def _explaining(change: np.ndarray, z: np.ndarray) -> list[int]:
     return sorted(int(cell) for cell in order[: min(needed, LEVELS_MAX)])
 
 
-def _edge(cells: Cells, p: np.ndarray, q: np.ndarray) -> MovedLevel:
-    """The edge where the two distributions are furthest apart, or a cell that should be empty and explains as much."""
+def _edge(cells: Cells, p: np.ndarray, q: np.ndarray, chance: float) -> MovedLevel:
+    """The edge where the two distributions are furthest apart, or a fault that explains as much.
+
+    ``chance`` is how far apart they would be if nothing had moved.
+    """
     gap = np.abs(np.cumsum(q - p)[:-1])
-    worst = max(amiss(cells), key=lambda cell: abs(q[cell] - p[cell]))
-    if not cells.edges or abs(q[worst] - p[worst]) >= EXPLAINED * gap.max():
-        return MovedLevel(cells.labels[worst], float(p[worst]), float(q[worst]))
+    wrong = {what: (p[list(those)].sum(), q[list(those)].sum()) for what, those in faults(cells).items()}
+    what, (then, present) = max(wrong.items(), key=lambda found: abs(found[1][1] - found[1][0]))
+    apart = np.sqrt(max(gap.max() ** 2 / 4, gap.max() ** 2 - chance**2))
+    if not cells.edges or abs(present - then) >= EXPLAINED * apart:
+        return MovedLevel(what, float(then), float(present))
     inner = int(gap[1 : len(cells.edges) + 1].argmax())
     above = slice(inner + 2, cells.null)
     return MovedLevel(f"from {cells.edges[inner]:.4g} up", float(p[above].sum()), float(q[above].sum()))

@@ -114,15 +114,15 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         return any(low > limit for _, low, limit in self._rates(scene))
 
     def _rates(self, scene: Scene) -> Iterator[tuple[float, float, float]]:
-        """Share, its lower bound, and the share that is too much, of null, unseen and infinite values."""
-        cells, now = scene.yard.reference.columns[self.column], self.stretch(scene)
-        was = scene.yard.reference.counts[scene.yard.cells(self.column)]
+        """Share, its lower bound, and the share that is too much, of the values that something is wrong with."""
+        now, was = self.stretch(scene), scene.yard.reference.counts[scene.yard.cells(self.column)]
         rows = int(now.sum())
-        for cell in amiss(cells):
-            share = (now[cell] + 1) / (rows + 2)
+        for cells in faults(scene.yard.reference.columns[self.column]).values():
+            many = now[list(cells)].sum()
+            share = (many + 1) / (rows + 2)
             reach = Z95 * np.sqrt(scene.yard.design_effects[self.column] * share * (1 - share) / (rows + 2))
-            limit = was[cell] / was.sum() + tolerance(scene.watch, "rate")
-            yield float(now[cell] / rows), float(share - reach), float(limit)
+            limit = was[list(cells)].sum() / was.sum() + tolerance(scene.watch, "rate")
+            yield float(many / rows), float(share - reach), float(limit)
 
     def returning(self, scene: Scene) -> bool:
         """Whether the change led from somewhere else nearer to the reference."""
@@ -154,7 +154,13 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         return self.pools_quiet >= POOLS_QUIET
 
 
-def amiss(cells: Cells) -> tuple[int, ...]:
-    """Cells of values that something went wrong with: null, unseen, infinite."""
-    found = (cells.null, cells.unseen, cells.minus_inf, cells.plus_inf)
-    return tuple(cell for cell in found if cell is not None)
+def faults(cells: Cells) -> dict[str, tuple[int, ...]]:
+    """Cells of values that something is wrong with, by what it is: null, unseen, infinite, out of range.
+
+    >>> faults(Cells(name="age", edges=(18.0, 40.0), low=18.0))
+    {'null': (5,), '-inf': (0,), '+inf': (4,), 'out-of-range': (1,)}
+    """
+    special = (cells.null, cells.unseen, cells.minus_inf, cells.plus_inf)
+    found = {cells.labels[cell]: (cell,) for cell in special if cell is not None}
+    outside = tuple(cell for cell in cells.out_of_range if cell not in special)
+    return found | ({"out-of-range": outside} if outside else {})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from drift.cells import SCORE
 from drift.incidents.levels import moved_levels
-from drift.incidents.moved import Moved, amiss
+from drift.incidents.moved import Moved, faults
 from drift.incidents.scene import Scene
 from streams.records import IncidentKind, MovedLevel
 
@@ -69,8 +69,8 @@ def how(scene: Scene, moved: Moved) -> str:
 def _subject(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> str:
     cells = scene.yard.reference.columns[moved.column]
     names = [level.level for level in levels]
-    special = {cells.labels[cell] for cell in (*amiss(cells), cells.other) if cell is not None}
-    if set(names) <= special:
+    special = faults(cells).keys() | ({cells.labels[cells.other]} if cells.other is not None else set())
+    if special.issuperset(names):
         return f"{listed(names)} values"
     if cells.kind == "numeric":
         return f"values {names[0]}"
@@ -88,7 +88,7 @@ def kind(scene: Scene, several: Sequence[Moved]) -> IncidentKind:
 def _wrong(scene: Scene, moved: Moved) -> bool:
     """Whether a column's change is about values that should not be."""
     cells = scene.yard.reference.columns[moved.column]
-    return {level.level for level in moved_levels(scene, moved)} <= {cells.labels[cell] for cell in amiss(cells)}
+    return {level.level for level in moved_levels(scene, moved)} <= faults(cells).keys()
 
 
 def name(scene: Scene, moved: Moved) -> str:

@@ -12,6 +12,7 @@ from drift import Reference
 from drift.incidents.sentences import percent
 from drift.orders import COOL_DOWN_MS, order
 from streams.records import Alert, MovedColumn, Watch
+from streams.schema import Feature, FeatureSchema
 
 CITIES = ["Rome", "Oslo", "Bern", "Ulm"]
 USUAL = (0.4, 0.3, 0.2, 0.1)
@@ -92,6 +93,18 @@ def test_nulls_are_a_matter_of_quality_and_of_one_point(reference):
     paged = found[found.page].iloc[0]
     assert paged.kind == "quality" and paged["columns"] == ["y"]
     assert paged.text.startswith("y moved: null values rose from 0 % to ")
+
+
+def test_values_out_of_range_are_a_matter_of_quality_and_of_one_point():
+    calm = rows(20_000, seed=0)[["x", "y"]]
+    schema = FeatureSchema((Feature("x", "numeric", low=-6.0, high=6.0), Feature("y", "numeric")))
+    bounded = Reference.fit(calm, features=schema)
+    moved = rows(10_000, seed=2)[["x", "y"]]
+    moved.loc[np.random.default_rng(3).random(10_000) < 0.03, "x"] = 7.0
+    found = drift.backtest(bounded, pd.concat([rows(10_000, seed=1)[["x", "y"]], moved]), false_alarm_every=10_000)
+    paged = found.alerts[found.alerts.page].iloc[0]
+    assert (paged.kind, paged["columns"]) == ("quality", ["x"])
+    assert re.match(r"x moved: out-of-range values rose from 0 % to [234]", paged.text)
 
 
 def test_columns_that_move_together_share_an_incident(reference):
