@@ -68,6 +68,15 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
         return feature if self.features in ("", "$") else f"{self.features}.{feature}"
 
 
+def spelled(path: str) -> str:
+    """Name a path in a dead letter.
+
+    >>> spelled("input.age"), spelled("@key")
+    ('$.input.age', '@key')
+    """
+    return path if path.startswith("@") else f"$.{path.removeprefix('$.')}"
+
+
 def picked(said: Any, path: str, block: Block, at: int) -> Any:
     """What stands at a path of a record; None where there is nothing.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.reference import Reference
-from drift.watching.mapping import Mapping, picked
+from drift.watching.mapping import Mapping, picked, spelled
 from streams.block import Block
 from streams.codec import (
     Gathering,
@@ -85,7 +85,7 @@ class Sight:
         if self._rows is not None:
             self._take_prediction(self._rows, block, at, said, id_)
         elif label is None:
-            raise Refused("missing_field", f"$.{mapping.label}", "there is no label")
+            raise Refused("missing_field", spelled(mapping.label), "there is no label")
         if label is not None:
             self._labels.append(label)
 
@@ -108,12 +108,12 @@ class Sight:
         ts = self._time(block, at, said, mapping.ts)
         score = picked(said, mapping.score, block, at) if mapping.score else float("nan")
         if score is None:
-            raise Refused("missing_field", f"$.{mapping.score}", "there is no score")
+            raise Refused("missing_field", spelled(mapping.score), "there is no score")
         if not isinstance(score, int | float) or isinstance(score, bool):
-            raise Refused("wrong_type", f"$.{mapping.score}", f"Expected `float`, got `{type(score).__name__}`")
+            raise Refused("wrong_type", spelled(mapping.score), f"Expected `float`, got `{type(score).__name__}`")
         text = _text(picked(said, mapping.prediction, block, at), mapping.prediction) if mapping.prediction else None
         if mapping.prediction and text is None:
-            raise Refused("missing_field", f"$.{mapping.prediction}", "there is no prediction")
+            raise Refused("missing_field", spelled(mapping.prediction), "there is no prediction")
         rows.add(at, id_, ts, self._values(block, at, said))
         self._scores.append(float(score))
         self._codes.append(None if text is None else self._classes.setdefault(text, len(self._classes)))
@@ -125,7 +125,7 @@ class Sight:
             fitted = msgspec.convert({name: v for name, v in found.items() if v is not None}, self._features)
         except msgspec.ValidationError as error:
             reason, field, detail = misfit(error).args
-            raise Refused(reason, f"$.{self._places.get(field.removeprefix('$.'), field)}", detail) from None
+            raise Refused(reason, spelled(self._places.get(field.removeprefix("$."), field)), detail) from None
         return msgspec.structs.astuple(fitted)
 
     def _id(self, block: Block, at: int, said: Any) -> str:
@@ -134,10 +134,10 @@ class Sight:
             return default_id(block, at)
         found = picked(said, path, block, at)
         if found is None:
-            raise Refused("missing_field", f"$.{path}", "there is no id")
+            raise Refused("missing_field", spelled(path), "there is no id")
         if not isinstance(found, str | int) or isinstance(found, bool):
-            raise Refused("impossible_id", f"$.{path}", f"Expected `str | int`, got `{type(found).__name__}`")
-        return request_id(found, f"$.{path}")
+            raise Refused("impossible_id", spelled(path), f"Expected `str | int`, got `{type(found).__name__}`")
+        return request_id(found, spelled(path))
 
     def _time(self, block: Block, at: int, said: Any, path: str) -> int:
         found = picked(said, path, block, at) if path else None
@@ -148,8 +148,8 @@ class Sight:
         if isinstance(found, str) and found.isdecimal():  # of a header
             found = int(found)
         if not isinstance(found, str | int | float) or isinstance(found, bool):
-            raise Refused("impossible_timestamp", f"$.{path}", f"{str(found)[:100]!r} is no time")
-        return event_time(found, block.times[at], f"$.{path}")
+            raise Refused("impossible_timestamp", spelled(path), f"{str(found)[:100]!r} is no time")
+        return event_time(found, block.times[at], spelled(path))
 
     def _feedback(self, block: Block, at: int, said: Any, id_: str) -> Publish | None:
         """What a record says is true of the prediction; None where it does not say."""
@@ -166,5 +166,5 @@ def _text(value: Any, path: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str | int | float):
-        raise Refused("wrong_type", f"$.{path}", f"Expected text, number or boolean, got `{type(value).__name__}`")
+        raise Refused("wrong_type", spelled(path), f"Expected text, number or boolean, got `{type(value).__name__}`")
     return level_text(value)

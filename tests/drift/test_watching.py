@@ -1,0 +1,191 @@
+"""The watch stage with lists: records of somebody else's topic in; observations, feedback and dead letters out."""
+
+import json
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from drift import Reference
+from drift.count import Count
+from drift.watching import Mapping, Misfit, Sight, Watching
+from streams import observation
+from streams.block import Block
+from streams.formats.plain import PlainReader
+from streams.records import CountsMessage, Idle, Label, PartialCounts, Watch
+
+ARRIVED_MS = 1_700_000_000_000
+
+
+@pytest.fixture(scope="module")
+def reference():
+    rng = np.random.default_rng(3)
+    age, p = rng.normal(40, 10, 500), rng.random(500)
+    city = rng.choice(["Rome", "Oslo"], 500)
+    frame = pd.DataFrame({"age": age, "city": city, "p": p, "hat": np.where(p > 0.5, "yes", "no"), "y": "yes"})
+    frame.loc[:99, "y"] = "no"
+    return Reference.fit(frame, task="binary", score="p", prediction="hat", label="y")
+
+
+FULL = Mapping(
+    topic="answers",
+    model="churn",
+    version="v3",
+    id="request.id",
+    ts="at",
+    score="output.scores.1",
+    prediction="output.class",
+    label="truth",
+    features="input",
+    columns={"city": "customer.town"},
+    where={"kind": "answer"},
+)
+
+
+def record(n=0, **more):
+    return {
+        "kind": "answer",
+        "request": {"id": f"r{n}"},
+        "at": ARRIVED_MS + n,
+        "input": {"age": 30 + n, "colour": "red"},
+        "customer": {"town": "Rome"},
+        "output": {"scores": [0.75, 0.25], "class": "no"},
+    } | more
+
+
+def block(*values, first=100, headers=None, keys=None):
+    raw = [v if isinstance(v, bytes | None) else json.dumps(v).encode() for v in values]
+    made = Block.of("@answers", 5, raw, first=first, time=ARRIVED_MS)
+    n = len(raw)
+    return msgspec.structs.replace(made, headers=headers or [None] * n, keys=keys or [None] * n)
+
+
+def fold(reference, made, *mappings):
+    sights = [Sight(mapping, reference if mapping.predicts else None) for mapping in mappings or (FULL,)]
+    return Watching(sights, PlainReader(), 9, 4).fold(made).publish
+
+
+def out(publish, topic):
+    return [message for message in publish if message.topic == topic]
+
+
+def letters(publish):
+    told = [{name: text.decode() for name, text in message.headers} for message in out(publish, "dead-letters")]
+    return [(int(t["driftline-offset"]), t["driftline-reason"], t["driftline-field"]) for t in told]
+
+
+def test_a_record_is_an_observation_of_the_model(reference):
+    strange = record(1, customer={"town": "Bari"}, input={}, output={"scores": [0.5, 0.5], "class": True})
+    publish = fold(reference, block(record(0), {"kind": "heartbeat"}, None, strange, record(2, truth=1)))
+    [message] = out(publish, "observations")
+    assert message.partition == 5 % 4
+    head, batch = observation.decode(message.value)
+    assert head == observation.Head(
+        model="churn", version="v3", topic="@answers", partition=5, first=100, last=104, partitions=9
+    )
+    assert batch.to_pydict() == {
+        "id": ["r0", "r1", "r2"],
+        "ts": [ARRIVED_MS, ARRIVED_MS + 1, ARRIVED_MS + 2],
+        "offset": [100, 103, 104],
+        "row": [0, 0, 0],
+        "score": [0.25, 0.5, 0.25],
+        "prediction": ["no", "true", "no"],
+        "route": ["champion"] * 3,
+        "age": [30.0, None, 32.0],
+        "city": ["Rome", "Bari", "Rome"],
+    }
+    [label] = out(publish, "feedback")
+    assert (label.key, msgspec.json.decode(label.value, type=Label)) == (b"r2", Label("r2", "1", ARRIVED_MS))
+    assert letters(publish) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "field"),
+    [
+        (b"{", "undecodable", "$"),
+        (b"", "empty", "$"),
+        (record(output={"class": "no"}), "missing_field", "$.output.scores.1"),
+        (record(output={"scores": [1, "high"], "class": "no"}), "wrong_type", "$.output.scores.1"),
+        (record(output={"scores": [1, True], "class": "no"}), "wrong_type", "$.output.scores.1"),
+        (record(output={"scores": [1, 2]}), "missing_field", "$.output.class"),
+        (record(output={"scores": [1, 2], "class": ["no"]}), "wrong_type", "$.output.class"),
+        (record(input={"age": "old"}), "wrong_type", "$.input.age"),
+        (record(customer={"town": True}), "wrong_type", "$.customer.town"),
+        (record(request={}), "missing_field", "$.request.id"),
+        (record(request={"id": 1.5}), "impossible_id", "$.request.id"),
+        (record(at="soon"), "impossible_timestamp", "$.at"),
+        (record(at=[1]), "impossible_timestamp", "$.at"),
+        (record(at=ARRIVED_MS + 4_000_000), "impossible_timestamp", "$.at"),
+        (record(truth={"y": 1}), "wrong_type", "$.truth"),
+    ],
+)
+def test_what_cannot_be_read_is_a_dead_letter_with_the_place_in_their_record(reference, value, reason, field):
+    publish = fold(reference, block(value, record()))
+    assert letters(publish) == [(100, reason, field)]
+    assert [observation.decode(m.value)[1]["offset"].to_pylist() for m in out(publish, "observations")] == [[101]]
+    assert {m.value for m in out(publish, "dead-letters")} == {block(value).values[0]}
+
+
+def test_any_json_is_passed_over_or_refused_and_never_a_crash(reference):
+    odd = [b"3", b"null", b"[]", b'"x"', b'{"kind": null}', b'{"kind": "answer"}', b'{"kind": "answer", "request": 7}']
+    publish = fold(reference, block(*odd))
+    assert [letter[0] for letter in letters(publish)] == [105, 106]
+
+
+def test_labels_alone_by_key_and_header(reference):
+    labels = Mapping(topic="truth", model="", version="", id="@key", label="@header.y", ts="when")
+    headers = [[("y", b"yes")], [("y", b"no"), ("z", None)], None, [("y", b"no")]]
+    keys = [b"a", b"b", b"c", None]
+    values = [{"when": "2023-11-14T22:13:19Z"}, {}, {}, {}]
+    publish = fold(reference, block(*values, headers=headers, keys=keys), labels)
+    said = [msgspec.json.decode(m.value, type=Label) for m in out(publish, "feedback")]
+    assert said == [Label("a", "yes", ARRIVED_MS - 1000), Label("b", "no", ARRIVED_MS)]
+    assert letters(publish) == [(102, "missing_field", "@header.y"), (103, "missing_field", "@key")]
+
+
+def test_two_models_on_one_topic(reference):
+    plain = msgspec.structs.replace(FULL, model="other", label="", where={"kind": "other"}, id="")
+    publish = fold(reference, block(record(0), record(1, kind="other"), record(2)), FULL, plain)
+    seen = [observation.decode(m.value) for m in out(publish, "observations")]
+    assert [(head.model, head.first, head.last, batch["id"].to_pylist()) for head, batch in seen] == [
+        ("churn", 100, 102, ["r0", "r2"]),
+        ("other", 101, 101, ["@answers/5/101"]),
+    ]
+
+
+def test_a_mapping_must_name_what_the_reference_has(reference):
+    with pytest.raises(Misfit, match=r"^prediction: the reference of churn v3 has one"):
+        Sight(msgspec.structs.replace(FULL, prediction=""), reference)
+    with pytest.raises(Misfit, match=r"^score: "):
+        Sight(msgspec.structs.replace(FULL, score=""), reference)
+
+
+def test_the_counts_are_those_of_the_rows_and_a_silence_reaches_the_judge_behind_them(reference):
+    publish = fold(reference, block(*(record(n) for n in range(50))))
+    stage = Watching([Sight(FULL, reference)], PlainReader(), 9, 4)
+    quiet = [stage.silence("@answers", 5, word).publish for word in ("idle", "asleep")]
+    messages = [*out(publish, "observations"), *(m for several in quiet for m in several)]
+    assert {m.partition for m in messages} == {1}
+    count = Count(lambda model, version: reference, lambda model: Watch(), 4)
+    counted = count.fold(Block.of("observations", 1, [m.value for m in messages])).publish
+    said = [msgspec.msgpack.decode(m.value, type=CountsMessage) for m in counted]
+    assert isinstance(said[0], PartialCounts)
+    assert (said[0].topic, said[0].partition, said[0].partitions) == ("@answers", 5, 9)
+    assert (sum(minute.rows for minute in said[0].minutes), said[0].watermark_ms) == (50, ARRIVED_MS + 49)
+    assert said[1:] == [
+        Idle(model="churn", topic="@answers", partition=5, partitions=9, asleep=asleep) for asleep in (False, True)
+    ]
+
+
+def test_any_split_into_blocks_sees_the_same(reference):
+    records = [record(n, truth=n % 2) if n % 3 else {"kind": "answer"} for n in range(40)]
+    whole = block(*records)
+
+    def seen(blocks):
+        publish = [m for one in blocks for m in fold(reference, one)]
+        rows = [observation.decode(m.value)[1].to_pylist() for m in out(publish, "observations")]
+        labels = [m.value for m in out(publish, "feedback")]
+        return [row for several in rows for row in several], labels, letters(publish)
+
+    assert seen([whole]) == seen([whole[0:1], whole[1:17], whole[17:40]])
