@@ -44,7 +44,7 @@ class _Outcome:
 
     def __init__(self, block: Block) -> None:
         self.block = block
-        self.answered: list[tuple[int, int, Publish]] = []
+        self.answered: list[tuple[Rows, list[Publish]]] = []
         self.observed: list[Publish] = []
         self.refused: dict[int, list[Publish]] = {}
 
@@ -54,8 +54,17 @@ class _Outcome:
         first.append(further(letter, first[0]) if first else letter)
 
     def effects(self) -> Effects:
-        self.answered.sort(key=lambda placed: placed[:2])
-        return Effects([*(message for _, _, message in self.answered), *self.observed, *chain(*self.refused.values())])
+        return Effects([*self._in_order(), *self.observed, *chain(*self.refused.values())])
+
+    def _in_order(self) -> list[Publish]:
+        if len(self.answered) == 1:  # one version answers: its rows are in order
+            return self.answered[0][1]
+        placed = [
+            (at, row, message)
+            for rows, messages in self.answered
+            for at, row, message in zip(rows.at.tolist(), rows.row.tolist(), messages, strict=True)
+        ]
+        return [message for _, _, message in sorted(placed, key=lambda one: one[:2])]
 
 
 class Score:
@@ -157,5 +166,4 @@ def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome:
     scored = Scored(model, package.version, part.role, package.limits.batch_rows, rows, answers(package, values))
     outcome.observed += observations(scored, outcome.block)
     if part.role != "shadow":
-        messages = predictions(scored, outcome.block, now_ms)
-        outcome.answered += zip(rows.at.tolist(), rows.row.tolist(), messages, strict=True)
+        outcome.answered.append((rows, predictions(scored, outcome.block, now_ms)))

@@ -111,15 +111,21 @@ class JsonDecoder:
         """Decode a block: rows by model, and the refused records."""
         taken: dict[str, Gathering] = {}
         refused: list[Refusal] = []
-        for at in range(len(block)):
+        default = self._schemas(None)
+        plain = None if default is None else _Plain(*default)
+        for at, (value, headers) in enumerate(zip(block.values, block.headers, strict=True)):
             try:
-                model, schema, request, features = self._read(block, at)
+                read = plain(value) if plain is not None and headers is None else None
+                model, schema, request, features = read or self._read(block, at)
                 id_ = default_id(block, at) if request.id is None else request_id(request.id)
                 ts = default_time(block, at) if request.ts is None else event_time(request.ts, block.times[at])
             except Refused as why:
                 refused.append(Refusal(at, *why.args))
                 continue
-            taken.setdefault(model, Gathering(schema)).add(at, id_, ts, features)
+            gathering = taken.get(model)
+            if gathering is None:
+                gathering = taken[model] = Gathering(schema)
+            gathering.add(at, id_, ts, features)
         return {model: gathering.rows() for model, gathering in taken.items()}, refused
 
     def _read(self, block: Block, at: int) -> tuple[str, FeatureSchema, Any, tuple[Any, ...]]:
@@ -139,6 +145,30 @@ class JsonDecoder:
                     raise  # else it is another model's request, and fails by that one's schema
         found = find(self._schemas, _model_field(value) if named is None else named)
         return *found, *_decode(value, found[1])
+
+
+class _Plain:
+    """Reads what nearly every request is: the default model's, right, complete. Of any other, `JsonDecoder._read` finds
+    out what it is; decoding a block of plain ones takes half the time.
+    """
+
+    def __init__(self, model: str, schema: FeatureSchema) -> None:
+        self._model = model
+        self._schema = schema
+        self._decode = request_decoders(schema).either.decode
+
+    def __call__(self, value: bytes | None) -> tuple[str, FeatureSchema, Any, tuple[Any, ...]] | None:
+        if not value or len(value) > REQUEST_BYTES_MAX:
+            return None
+        try:
+            request = self._decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if request.model is not None and request.model != self._model:
+            return None
+        nested = request.features is not msgspec.UNSET
+        features = msgspec.structs.astuple(request.features) if nested else msgspec.structs.astuple(request)[4:]
+        return None if msgspec.UNSET in features else (self._model, self._schema, request, features)
 
 
 def find(schemas: Schemas, model: str | None) -> tuple[str, FeatureSchema]:
@@ -183,7 +213,8 @@ def request_decoders(schema: FeatureSchema) -> Decoders:
     """Make what checks a request by a schema; ``.type`` of either one is a Struct for `msgspec.convert`."""
     fields = [(f"f{j}", *_field(feature)) for j, feature in enumerate(schema.features)]
     rename = {f"f{j}": feature.name for j, feature in enumerate(schema.features)}
-    features = msgspec.defstruct("Features", fields, rename=rename, kw_only=True)
+    # gc=False: they hold no cycles, and thousands live at once, which the collector would walk again and again.
+    features = msgspec.defstruct("Features", fields, rename=rename, kw_only=True, gc=False)
     flat = [(name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind, *_ in fields]
     own = [
         ("id", str | int | None, None),
@@ -191,7 +222,7 @@ def request_decoders(schema: FeatureSchema) -> Decoders:
         ("model", str | None, None),
         ("features", features | msgspec.UnsetType, msgspec.UNSET),
     ]
-    either = msgspec.defstruct("Request", [*own, *flat], rename=rename)
+    either = msgspec.defstruct("Request", [*own, *flat], rename=rename, gc=False)
     return Decoders(msgspec.json.Decoder(either), msgspec.json.Decoder(msgspec.defstruct("Nested", own)), features)
 
 
@@ -252,7 +283,7 @@ def features_of(request: Any, schema: FeatureSchema) -> tuple[Any, ...]:
     if request.features is not msgspec.UNSET:
         return msgspec.structs.astuple(request.features)
     features = msgspec.structs.astuple(request)[4:]
-    if any(value is msgspec.UNSET for value in features):
+    if msgspec.UNSET in features:
         return tuple(_flat(v, f) for v, f in zip(features, schema.features, strict=True))
     return features
 

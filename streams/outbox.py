@@ -13,6 +13,7 @@ from streams.dead_letters import DEAD_LETTERS, cut, dead_letter
 from streams.stage import Effects, Publish
 
 _BEGIN_S = 30.0
+_ANY = -1  # the partitioner decides
 
 
 class Aborted(RuntimeError):
@@ -63,10 +64,8 @@ class Outbox:
         try:
             producer.begin_transaction()
             for block, effects in settled:  # 1. Outputs, invisible until the commit.
-                for message in effects.publish:
-                    self._publish(message, block)
-            for message in extra:
-                self._publish(message, None)
+                self._publish(effects.publish, block)
+            self._publish(extra, None)
             offsets = self._offsets(settled)
             if offsets:  # 2. Inputs consumed, in the same breath.
                 producer.send_offsets_to_transaction(offsets, group, _BEGIN_S)
@@ -81,14 +80,23 @@ class Outbox:
             for (topic, partition), (offset, memory) in last.items()
         ]
 
-    def _publish(self, message: Publish, source: Block | None) -> None:
-        name = self._names.get(message.topic) or self._names.setdefault(
-            message.topic, self._cluster.topic(message.topic)
-        )
-        more: dict[str, Any] = {} if message.partition is None else {"partition": message.partition}
+    def _publish(self, messages: Sequence[Publish], source: Block | None) -> None:
+        """Hand messages to librdkafka; this loop runs once a request."""
+        produce, names = self._producer.produce, self._names
+        for message in messages:
+            name = names.get(message.topic) or names.setdefault(message.topic, self._cluster.topic(message.topic))
+            partition = _ANY if message.partition is None else message.partition
+            try:
+                produce(name, message.value, message.key, partition, headers=message.headers)
+            except (BufferError, ck.KafkaException):
+                self._insist(message, source)
+
+    def _insist(self, message: Publish, source: Block | None) -> None:
+        """Publish what was not taken at once: wait for room, or send what stands for a message that is too large."""
+        name, partition = self._names[message.topic], _ANY if message.partition is None else message.partition
         while True:
             try:
-                self._producer.produce(name, message.value, message.key, headers=message.headers, **more)
+                self._producer.produce(name, message.value, message.key, partition, headers=message.headers)
                 return
             except BufferError:
                 self._producer.poll(0.1)  # full: wait for the broker, never drop
@@ -97,7 +105,7 @@ class Outbox:
                     raise
                 # It must not abort the settlement for ever: what it answers is a dead letter instead.
                 message, source = _too_large(message, source), None if message.topic == DEAD_LETTERS else source
-                name, more = self._cluster.topic(DEAD_LETTERS), {}
+                name, partition = self._cluster.topic(DEAD_LETTERS), _ANY
 
     def _roll_back(self, error: ck.KafkaException) -> None:
         why: ck.KafkaError = error.args[0]

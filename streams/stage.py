@@ -14,8 +14,8 @@ from streams.block import Block
 Headers = list[tuple[str, bytes]]
 
 
-class Publish(msgspec.Struct, frozen=True):
-    """One message that should leave.
+class Publish(msgspec.Struct, frozen=True, gc=False):
+    """One message that should leave. It holds no cycles, and the collector need not walk thousands of them.
 
     ``topic`` is a name of `streams.topics` (no prefix). ``partition`` is set where the design wants the
     source's number; else the key decides. ``at`` is the record of the block that it answers, by its place in the

@@ -35,8 +35,7 @@ class AtLeastOnce(Outbox):
     def settle(self, settled: Sequence[tuple[Block, Effects]], extra: Sequence[Publish], group: Any) -> None:  # noqa: ARG002
         """Publish, wait for the deliveries, commit."""
         for block, effects in settled:
-            for message in effects.publish:
-                self._publish(message, block)
+            self._publish(effects.publish, block)
         assert self._producer.flush(30) == 0, "messages are undelivered"
         self._feed.commit(self._offsets(settled))
 
