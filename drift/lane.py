@@ -7,7 +7,7 @@ import numpy as np
 
 from drift import window_report
 from drift.evidence import Detector
-from drift.incidents import Harm, Incidents, Labelled, Scene, evidence_of
+from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
 from drift.kept import keep
 from drift.window_report import Verdict
 from drift.windows import Closed, Span, Windows
@@ -19,7 +19,9 @@ RESTATE_PERCENT = 20
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds when a window closes: whose it is, how it is watched, and whether it may open incidents."""
+    """What holds when a window closes: whose it is, how it is watched, whether it may open incidents, and whether
+    nothing more is expected, so that it may hold less than it should.
+    """
 
     model: str
     version: str
@@ -27,6 +29,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     watch: Watch
     opens: bool
+    last: bool
     say: Callable[[int], str]
 
 
@@ -42,6 +45,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     detector: Detector | None
     incidents: Incidents
     harm: Harm | None = None
+    flow: Flow = msgspec.field(default_factory=Flow)
 
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
@@ -75,6 +79,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             total = evidence_of(scene.log_total)
             if rule.opens:
                 alerts = self.incidents.take(scene, number)
+            alerts += self._flow(rule, span, timely.rows, number)
             verdicts = self._verdicts(scene)
         head = Report(
             model=rule.model,
@@ -137,9 +142,52 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         )
         return self.harm.take(labelled, number)
 
+    def _flow(self, rule: Rule, span: Span, rows: int, number: Callable[[], int]) -> list[Alert]:
+        """Hold a window's rows against what is usual; those of a last one are what happened to be there."""
+        if rule.last:
+            self.flow.until = span.end
+            return []
+        blank = self._blank(rule, span)
+        return self.flow.take(blank, rows, lambda: f"{rule.model}-{number()}", rule.opens)
+
+    def silence(self, rule: Rule, number: Callable[[], int]) -> list[Alert]:
+        """Take a silence: all sources are asleep, and every window is closed."""
+        edge = self.windows.edge
+        if edge is None or not rule.opens:
+            return []
+        blank = self._blank(rule, Span(edge, edge))
+        return self.flow.silence(blank, rule.say(edge), lambda: f"{rule.model}-{number()}")
+
+    def _blank(self, rule: Rule, span: Span) -> Alert:
+        """An alert about the quality of the data that says nothing yet."""
+        return Alert(
+            id="",
+            incident="",
+            event="open",
+            model=rule.model,
+            version=rule.version,
+            segment=rule.segment,
+            ts=span.end,
+            window_start=span.start,
+            window_end=span.end,
+            kind="quality",
+            severity="watch",
+            page=False,
+            columns=[],
+            change_point=span.start,
+            change_point_low=span.start,
+            change_point_high=span.start,
+            evidence=0.0,
+            budget=rule.watch.false_alarm_every,
+            reference=self.reference,
+            epoch=rule.epoch,
+            text="",
+        )
+
     def retire(self, ts: int, why: str) -> list[Alert]:
         """Close every incident, for a reason that is no window's."""
-        return self.incidents.close_all(ts, why) + (self.harm.close(ts, why) if self.harm else [])
+        harm = self.harm.close(ts, why) if self.harm else []
+        return self.incidents.close_all(ts, why) + harm + self.flow.restart(ts, why)
 
     def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""

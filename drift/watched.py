@@ -24,7 +24,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
 
     Parameters
     ----------
-    watch, epoch, champion, routed
+    watch, epoch, champion, canary, routed
         What the model's latest route says, ``routed`` all versions that it names; before one comes, the defaults, and
         every version counts as serving.
     sources
@@ -43,6 +43,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     watch: Watch = Watch()
     epoch: int = 0
     champion: str | None = None
+    canary: dict[str, float] = {}
     routed: set[str] = set()
     sources: dict[str, Source] = {}
     reached: dict[str, int] = {}
@@ -74,7 +75,11 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         self._source(message.topic, message.partitions).fall_silent(
             message.partition, message.partitions, message.asleep
         )
-        return self._advance(yards, say) + self._restate_all(yards)
+        told = self._advance(yards, say)
+        if self._asleep:
+            for (version, segment), lane in sorted(self.lanes.items()):
+                told += lane.silence(self._rule(version, segment, say, last=True), self._next_incident)
+        return told + self._restate_all(yards)
 
     def take_route(self, message: RouteCopy) -> list[Told]:
         """Follow a new route. Incidents of a version that serves no more are over."""
@@ -85,7 +90,10 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         for (version, _), lane in sorted(self.lanes.items()):
             if version != route.champion:
                 told += lane.retire(route.ts, f"{version} no more serves {self.model}: {route.champion} does")
-        self.watch, self.epoch, self.champion = route.watch, route.epoch, route.champion
+        if (route.champion, route.canary) != (self.champion, self.canary):
+            for lane in self.lanes.values():  # Another share of the rows is another volume.
+                told += lane.flow.restart(route.ts, "the route has changed")
+        self.watch, self.epoch, self.champion, self.canary = route.watch, route.epoch, route.champion, route.canary
         self.routed = {route.champion, *route.canary, *route.shadows}
         return told
 
@@ -147,15 +155,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
                 return
             _, _, (version, segment), step = min(ready, key=lambda found: found[:3])
             lane, yard = self.lanes[version, segment], yards(version)
-            rule = Rule(
-                model=self.model,
-                version=version,
-                segment=segment,
-                epoch=self.epoch,
-                watch=self.watch,
-                opens=self.champion in (None, version),
-                say=say,
-            )
+            rule = self._rule(version, segment, say, last=self._asleep or reached(version) is None)
             if isinstance(step, Closed):
                 alerts = lane.judge(yard, rule, step, self._next_incident)
             else:
@@ -165,12 +165,27 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
                 yield alert
                 yield from self._order(alert)
 
+    def _rule(self, version: str, segment: str, say: Callable[[int], str], last: bool) -> Rule:
+        return Rule(
+            model=self.model,
+            version=version,
+            segment=segment,
+            epoch=self.epoch,
+            watch=self.watch,
+            opens=self.champion in (None, version),
+            last=last,
+            say=say,
+        )
+
+    @property
+    def _asleep(self) -> bool:
+        """Whether every source is: nobody knows when it will send more."""
+        return all(source.sleeps for source in self.sources.values())
+
     def _steps(self, key: tuple[str, str], reached: int | None) -> Iterator[_Step]:
         """What a lane is ready for: to close a window, to judge one that is closed."""
         windows = self.lanes[key].windows
-        # Nobody knows when those that sleep will send the rows that a starved window waits for.
-        asleep = all(source.sleeps for source in self.sources.values())
-        if (span := windows.ready(self.watch, reached, starved=asleep)) is not None:
+        if (span := windows.ready(self.watch, reached, starved=self._asleep)) is not None:
             yield closes_at(self.watch, span), 0, key, span
         if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
             yield judged_at(self.watch, window.span), 1, key, window

@@ -6,14 +6,16 @@ immaterial", recorded and shown; effect alone is a small sample. So a shift that
 shift that matters is dated to when it began.
 
 `Incidents` keeps the rules (`rules`), `Moved` what is known of a column (`moved`), and `sentences` how it is said.
-`Harm` keeps those of performance: no column need move for a model to be wrong more often.
+`Harm` keeps those of performance, for no column need move for a model to be wrong more often, and `Flow` those of the
+rows' volume and of silence.
 """
 
 from drift.incidents.alerts import Incident
+from drift.incidents.flow import Flow
 from drift.incidents.harm import Harm
 from drift.incidents.labelled import Labelled
 from drift.incidents.moved import Moved
 from drift.incidents.rules import Incidents
 from drift.incidents.scene import Scene, evidence_of, rfc3339
 
-__all__ = ["Harm", "Incident", "Incidents", "Labelled", "Moved", "Scene", "evidence_of", "rfc3339"]
+__all__ = ["Flow", "Harm", "Incident", "Incidents", "Labelled", "Moved", "Scene", "evidence_of", "rfc3339"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from drift import Reference
 from drift.catalogue import Unwatched
 from drift.count import Count
+from drift.incidents.flow import STEADY_WINDOWS
 from drift.judge import Judge, SnapshotFormatError
 from drift.performance import label_sums
 from streams import observation
@@ -383,6 +384,21 @@ def test_when_all_partitions_are_asleep_every_window_is_reported():
     assert not judge.take(woken) and not judge.take(flags[1]) and not judge.take(flags[2])
     (remainder,) = [said for said in judge.take(flags[0]) if isinstance(said, Report)]
     assert (remainder.rows, remainder.window_start) == (5, 20 * MINUTE)
+
+
+def test_a_steady_stream_that_falls_silent_pages_and_a_last_part_of_a_window_is_no_loss_of_volume():
+    judge = Judge(catalogue)
+    fold(judge, [routed(1), *counted(0, seed=1, partitions=1)])
+    lane = judge.models["m"].lanes["v1", ""]
+    assert lane.flow.windows >= 5
+    lane.flow.windows = STEADY_WINDOWS
+    told = judge.take(msgspec.msgpack.decode(idle(0, 1, asleep=True), type=CountsMessage))
+    quality = [said for said in told if isinstance(said, Alert) and said.kind == "quality"]
+    assert [said.page for said in quality] == [True] and quality[0].text.startswith("no rows since 1970-01-01T00:1")
+    assert not [said for said in told if isinstance(said, Order)]
+    restored = Judge(catalogue)
+    restored.restore(judge.snapshot())
+    assert not restored.take(msgspec.msgpack.decode(idle(0, 1, asleep=True), type=CountsMessage))
 
 
 def test_messages_leave_keyed_with_cloud_events_headers():

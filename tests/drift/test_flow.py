@@ -1,0 +1,139 @@
+"""Flow: what is usual is learnt; a silence pages, too few or too many rows are told."""
+
+import itertools
+
+import msgspec
+import pytest
+
+from drift.incidents import Flow
+from drift.incidents.flow import STEADY_WINDOWS
+from streams.records import MINUTE_MS, Alert
+
+BLANK = Alert(
+    id="",
+    incident="",
+    event="open",
+    model="m",
+    version="v1",
+    ts=0,
+    window_start=0,
+    window_end=0,
+    kind="quality",
+    severity="watch",
+    page=False,
+    columns=[],
+    change_point=0,
+    change_point_low=0,
+    change_point_high=0,
+    evidence=0.0,
+    budget=1000.0,
+    reference="r",
+    epoch=1,
+    text="",
+)
+
+
+class Stream:
+    """Windows of a minute, one after the other."""
+
+    def __init__(self) -> None:
+        self.flow, self.minute = Flow(), 0
+        self._numbers = itertools.count(1)
+
+    def name(self) -> str:
+        return f"m-{next(self._numbers)}"
+
+    def blank(self, minutes: int = 1) -> Alert:
+        start, end = self.minute * MINUTE_MS, (self.minute + minutes) * MINUTE_MS
+        return msgspec.structs.replace(BLANK, ts=end, window_start=start, window_end=end, change_point=start)
+
+    def send(self, *several: int, opens: bool = True) -> list[Alert]:
+        told = []
+        for rows in several:
+            told += self.flow.take(self.blank(), rows, self.name, opens)
+            self.minute += 1
+        return told
+
+    def fall_silent(self) -> list[Alert]:
+        return self.flow.silence(self.blank(0), "03:12", self.name)
+
+
+@pytest.fixture
+def steady() -> Stream:
+    stream = Stream()
+    assert not stream.send(*(400 + 10 * (n % 11) for n in range(STEADY_WINDOWS)))
+    return stream
+
+
+def test_what_is_not_steady_may_come_and_go():
+    stream = Stream()
+    assert not stream.send(*[500, 5, 5000, 300] * 100)
+    assert not stream.fall_silent()
+
+
+def test_a_silence_pages_once_and_closes_when_rows_come_again(steady):
+    (opened,) = steady.fall_silent()
+    assert (opened.kind, opened.severity, opened.page, opened.event) == ("quality", "critical", True, "open")
+    assert opened.text == "no rows since 03:12: all sources are silent"
+    assert not steady.fall_silent()
+    steady.minute += 90
+    (closed,) = steady.send(450)
+    assert (closed.event, closed.incident, closed.page) == ("close", opened.incident, False)
+    assert closed.text == "rows come again, after 90 minutes without any"
+    assert not steady.fall_silent()  # What is usual is learnt anew.
+
+
+def test_a_short_silence_closes_when_rows_are_as_usual(steady):
+    steady.fall_silent()
+    assert [(said.event, said.text) for said in steady.send(450, 450, 450)] == [
+        ("close", "as many rows as usual come again")
+    ]
+
+
+# The usual range is 400 to 500 a minute: a third of the fewest is 133, three times the most 1,500.
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (130, "too few rows: 130 a minute, the fewest were 400"),
+        (1501, "too many rows: 1,501 a minute, the most were 500"),
+    ],
+)
+def test_a_volume_out_of_the_ordinary_is_told_and_pages_nobody(steady, rows, says):
+    (opened,) = steady.send(rows)
+    assert (opened.text, opened.page, opened.severity) == (says, False, "watch")
+    assert not steady.send(rows, rows, 450, 450)
+    (closed,) = steady.send(450)
+    assert (closed.event, closed.incident) == ("close", opened.incident)
+    assert steady.send(rows)[0].incident == "m-2"
+
+
+@pytest.mark.parametrize("rows", [134, 1500])
+def test_what_is_within_three_times_the_usual_is_usual(steady, rows):
+    assert not steady.send(rows)
+
+
+def test_merged_windows_count_by_the_minute(steady):
+    assert not steady.flow.take(steady.blank(10), 4500, steady.name, True)
+    steady.minute += 10
+    assert steady.flow.take(steady.blank(10), 1200, steady.name, True)
+
+
+def test_a_volume_that_stays_becomes_the_usual_one(steady):
+    told = steady.send(*[50] * STEADY_WINDOWS)
+    assert [said.text for said in told][1:] == ["the new volume has become the usual one"]
+    assert not steady.send(*[50] * (STEADY_WINDOWS + 5)) and steady.fall_silent()
+
+
+def test_a_silence_after_too_few_rows_is_the_same_incident_and_pages(steady):
+    (opened,) = steady.send(10)
+    (worse,) = steady.fall_silent()
+    assert (worse.incident, worse.event, worse.page, worse.severity) == (opened.incident, "update", True, "critical")
+    assert (worse.id, worse.change_point) == ("m-1/2", opened.change_point)
+
+
+def test_a_shadow_opens_nothing_and_another_route_forgets_what_was_usual(steady):
+    assert not steady.send(10, opens=False)
+    steady.fall_silent()
+    (closed,) = steady.flow.restart(7, "the route has changed")
+    assert (closed.event, closed.ts, closed.page) == ("close", 7, False)
+    assert not steady.send(10) and not steady.fall_silent()
