@@ -86,7 +86,7 @@ def catalogue(settings: Settings) -> Catalogue:
     def find(model: str, version: str) -> Reference:
         path = files.get((model, version)) or registry.folder(model, version) / "reference.arrow"
         if not path.exists():
-            raise Unwatched(f"{model} {version} has no reference.arrow; make one with `driftline reference build`")
+            raise Unwatched(f"{model} {version} has no {path.name}; make one with `driftline reference build`")
         return Reference.from_bytes(path.read_bytes())
 
     return find

@@ -81,7 +81,7 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return len(self.categories) + 1
 
 
-class FeatureSchema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FeatureSchema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """The features of a model in the order of the matrix's columns.
 
     >>> schema = FeatureSchema((Feature("age"), Feature("city", "categorical", categories=("Rome", "Oslo"))))

@@ -41,7 +41,8 @@ class Observed(msgspec.Struct, frozen=True):
         """Read one message."""
         head, batch = observation.decode(value)
         offsets, rows, ts = (batch.column(name).to_numpy().astype(np.int64) for name in ("offset", "row", "ts"))
-        return cls(head, batch.column("route")[0].as_py(), batch.column("id"), offsets, rows, ts, time)
+        role = batch.column("route")[0].as_py() if batch.num_rows else ""  # a watched topic's silence
+        return cls(head, role, batch.column("id"), offsets, rows, ts, time)
 
     @property
     def answers(self) -> bool:

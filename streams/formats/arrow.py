@@ -28,6 +28,9 @@ from streams.codec import (
 from streams.formats.sheet import BYTES_MAX, ROWS_MAX, Sheet, joined
 from streams.schema import Feature, FeatureSchema, level_text
 
+#: Columns of one message by name; at least one, all of one length.
+Columns = dict[str, pa.ChunkedArray]
+
 
 class ArrowDecoder:
     """Reads blocks of Arrow messages.
@@ -52,9 +55,9 @@ class ArrowDecoder:
         refused: list[Refusal] = []
         for at in range(len(block)):
             try:
-                table = read(block.values[at])
-                model, schema = find(self._schemas, _model(table, header(block, at, "model")))
-                sheet = _sheet(table, schema, block, at)
+                columns = read(block.values[at])
+                model, schema = find(self._schemas, _model(columns, header(block, at, "model")))
+                sheet = _sheet(columns, schema, block, at)
             except Refused as why:
                 refused.append(Refusal(at, *why.args))
                 continue
@@ -63,7 +66,7 @@ class ArrowDecoder:
         return {model: joined(several) for model, several in parts.items()}, refused
 
 
-def read(value: bytes | None) -> pa.Table:
+def read(value: bytes | None) -> Columns:
     """Read one message.
 
     Raises
@@ -85,36 +88,37 @@ def read(value: bytes | None) -> pa.Table:
     if not 0 < table.num_rows <= ROWS_MAX:
         reason = "oversize" if table.num_rows else "empty"
         raise Refused(reason, "$", f"{table.num_rows} rows; between 1 and {ROWS_MAX} are read")  # type: ignore[arg-type]
-    twice = {name for name in table.column_names if table.column_names.count(name) > 1}
-    if twice:
-        raise Refused("undecodable", "$", f"two columns have the name {min(twice)!r}")
-    return table
+    names: list[str] = table.column_names
+    if len(set(names)) < len(names):
+        twice = min(name for name in names if names.count(name) > 1)
+        raise Refused("undecodable", "$", f"two columns have the name {twice!r}")
+    return dict(zip(names, table.columns, strict=True))
 
 
-def _model(table: pa.Table, named: str | None) -> str | None:
-    if named is not None or "model" not in table.column_names:
+def _model(columns: Columns, named: str | None) -> str | None:
+    if named is not None or "model" not in columns:
         return named
-    names = pc.unique(_plain(table, "model")).to_pylist()
+    names = pc.unique(_plain(columns["model"])).to_pylist()
     if len(names) > 1 or not isinstance(names[0], str | None):
         raise Refused("wrong_type", "$.model", f"one message is for one model, got {str(names[:5])[:200]}")
     return names[0]
 
 
-def _sheet(table: pa.Table, schema: FeatureSchema, block: Block, at: int) -> Sheet:
-    n = table.num_rows
+def _sheet(columns: Columns, schema: FeatureSchema, block: Block, at: int) -> Sheet:
+    n = len(next(iter(columns.values())))
     matrix = np.empty((n, len(schema)), np.float32)
     unseen: dict[int, dict[int, str]] = {}
     bad: list[tuple[Feature, np.ndarray]] = []
     for j, feature in enumerate(schema.features):
-        if feature.name not in table.column_names:
+        if feature.name not in columns:
             _absent(feature)
             matrix[:, j] = feature.null_code if feature.kind == "categorical" else np.nan
         elif feature.kind == "categorical":
-            matrix[:, j], strange = _levels(table, feature)
+            matrix[:, j], strange = _levels(columns[feature.name], feature)
             if strange:
                 unseen[j] = strange
         else:
-            matrix[:, j] = _numbers(table, feature)
+            matrix[:, j] = _numbers(columns[feature.name], feature)
             if feature.kind == "boolean":
                 bad.append((feature, ~np.isnan(matrix[:, j]) & (matrix[:, j] != 0) & (matrix[:, j] != 1)))
     base, arrived = default_id(block, at), default_time(block, at)
@@ -124,14 +128,14 @@ def _sheet(table: pa.Table, schema: FeatureSchema, block: Block, at: int) -> She
     for feature, wrong in bad:
         sheet.refuse(wrong, "wrong_type", feature.name, lambda _: "Expected `bool | 0 | 1`")
     sheet.require()
-    _own(sheet, table, block.times[at])
+    _own(sheet, columns, block.times[at])
     return sheet
 
 
-def _own(sheet: Sheet, table: pa.Table, arrived_ms: int) -> None:
+def _own(sheet: Sheet, columns: Columns, arrived_ms: int) -> None:
     """Give rows the ids and times that they bring."""
     own = sheet.whole
-    for name, values in (("id", _ids(table)), ("ts", _times(table))):
+    for name, values in (("id", _ids(columns)), ("ts", _times(columns))):
         for n, value in enumerate(values):
             if value is None:
                 continue
@@ -149,8 +153,7 @@ def _absent(feature: Feature) -> None:
         raise Refused("missing_field", f"$.{feature.name}", f"the batch has no column {feature.name!r}")
 
 
-def _plain(table: pa.Table, name: str) -> pa.Array:
-    column = table.column(name)
+def _plain(column: pa.ChunkedArray) -> pa.Array:
     whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     array: pa.Array = whole.dictionary_decode() if pt.is_dictionary(whole.type) else whole
     return array
@@ -160,9 +163,9 @@ def _wrong(name: str, expected: str, kind: pa.DataType) -> Refused:
     return Refused("wrong_type", f"$.{name}", f"Expected a column of {expected}, got {kind}")
 
 
-def _numbers(table: pa.Table, feature: Feature) -> np.ndarray:
+def _numbers(column: pa.ChunkedArray, feature: Feature) -> np.ndarray:
     """Numbers or booleans, float32 [rows]; null is NaN, beyond float32 is infinity."""
-    array = _plain(table, feature.name)
+    array = _plain(column)
     kind = array.type
     if pt.is_null(kind):
         return np.full(len(array), np.nan, np.float32)
@@ -175,9 +178,9 @@ def _numbers(table: pa.Table, feature: Feature) -> np.ndarray:
         return np.asarray(pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float32)
 
 
-def _levels(table: pa.Table, feature: Feature) -> tuple[np.ndarray, dict[int, str]]:
+def _levels(column: pa.ChunkedArray, feature: Feature) -> tuple[np.ndarray, dict[int, str]]:
     """Codes of levels, and the texts of those that the model does not know, by row."""
-    array = _plain(table, feature.name)
+    array = _plain(column)
     kind = array.type
     if pt.is_null(kind):
         return np.full(len(array), feature.null_code), {}
@@ -189,15 +192,15 @@ def _levels(table: pa.Table, feature: Feature) -> tuple[np.ndarray, dict[int, st
     levels: list[Any] = encoded.dictionary.to_pylist()
     codes = [feature.null_code if v != v else known.get(level_text(v), feature.unseen_code) for v in levels]
     places = pc.fill_null(encoded.indices, len(levels)).to_numpy(zero_copy_only=False)
-    column = np.array([*codes, feature.null_code])[places]
-    strange = np.flatnonzero(column == feature.unseen_code).tolist()
-    return column, {n: level_text(levels[places[n]]) for n in strange}
+    found = np.array([*codes, feature.null_code])[places]
+    strange = np.flatnonzero(found == feature.unseen_code).tolist()
+    return found, {n: level_text(levels[places[n]]) for n in strange}
 
 
-def _ids(table: pa.Table) -> list[str | int | None]:
-    if "id" not in table.column_names:
+def _ids(columns: Columns) -> list[str | int | None]:
+    if "id" not in columns:
         return []
-    array = _plain(table, "id")
+    array = _plain(columns["id"])
     kind = array.type
     if not (pt.is_string(kind) or pt.is_large_string(kind) or pt.is_integer(kind) or pt.is_null(kind)):
         raise _wrong("id", "texts or integers", kind)
@@ -205,10 +208,10 @@ def _ids(table: pa.Table) -> list[str | int | None]:
     return ids
 
 
-def _times(table: pa.Table) -> list[str | int | None]:
-    if "ts" not in table.column_names:
+def _times(columns: Columns) -> list[str | int | None]:
+    if "ts" not in columns:
         return []
-    array = _plain(table, "ts")
+    array = _plain(columns["ts"])
     kind = array.type
     if pt.is_timestamp(kind):
         array = pc.cast(pc.cast(array, pa.timestamp("ms", tz=kind.tz), safe=False), pa.int64())

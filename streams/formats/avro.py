@@ -29,6 +29,7 @@ from streams.codec import (
     request_id,
 )
 from streams.formats.registry import SchemaRegistry, UnknownSchema
+from streams.formats.sheet import complete
 from streams.schema import FeatureSchema
 
 FRAME_BYTES = 5
@@ -48,6 +49,7 @@ class AvroReader:
     def __init__(self, registry: SchemaRegistry | None) -> None:
         self._registry = registry
         self._unknown: dict[int, str] = {}
+        self._decode: Any = None
 
     def begin(self) -> None:
         """Begin a block: what the registry did not know before, it may know now."""
@@ -66,12 +68,10 @@ class AvroReader:
         if value[0] != 0 or len(value) < FRAME_BYTES:
             raise Refused("undecodable", "$", "no Avro in Confluent's frame: a zero byte, four of the schema's number")
         schema = self._schema(int.from_bytes(value[1:FRAME_BYTES]))
-        from fastavro import schemaless_reader
-
         stream = io.BytesIO(value)
         stream.seek(FRAME_BYTES)
         try:
-            said = schemaless_reader(stream, schema, None)
+            said = self._decode(stream, schema, None)
         except Exception as error:  # whatever strange bytes make of the library
             raise Refused("undecodable", "$", f"no record of its schema: {type(error).__name__}: {error}") from None
         if stream.tell() != len(value):
@@ -82,6 +82,10 @@ class AvroReader:
         if self._registry is None:
             told = f"Avro of schema {number}, and no registry is named; set schema_registry.url"
             raise Refused("unknown_schema", "$", told)
+        if self._decode is None:
+            from fastavro import schemaless_reader  # who reads JSON alone does not need it
+
+            self._decode = schemaless_reader
         if number not in self._unknown:
             try:
                 return self._registry.schema(number)
@@ -113,14 +117,18 @@ class AvroDecoder:
                 said = self._record(block.values[at])
                 model, schema = find(self._schemas, header(block, at, "model") or said.get("model"))
                 request = _fitted(said, schema)
-                features = _present(features_of(request, schema), schema)
+                features = features_of(request, schema)
                 id_ = default_id(block, at) if request.id is None else request_id(request.id)
                 ts = default_time(block, at) if request.ts is None else event_time(request.ts, block.times[at])
             except Refused as why:
                 refused.append(Refusal(at, *why.args))
                 continue
             taken.setdefault(model, Gathering(schema)).add(at, id_, ts, features)
-        return {model: gathering.rows() for model, gathering in taken.items()}, refused
+        rows: dict[str, Rows] = {}
+        for model, gathering in taken.items():
+            rows[model], incomplete = complete(gathering.rows())
+            refused += incomplete
+        return rows, refused
 
     def _record(self, value: bytes | None) -> dict[str, Any]:
         if not value:
@@ -146,13 +154,6 @@ def _fitted(said: dict[str, Any], schema: FeatureSchema) -> Any:
     except msgspec.ValidationError as error:
         raise misfit(error) from None
     return request
-
-
-def _present(features: tuple[Any, ...], schema: FeatureSchema) -> tuple[Any, ...]:
-    for value, feature in zip(features, schema.features, strict=True):
-        if value != value and feature.required:  # NaN alone differs from itself
-            raise Refused("missing_field", f"$.{feature.name}", "a required value is NaN")
-    return features
 
 
 def _milliseconds(moment: dt.datetime) -> int:

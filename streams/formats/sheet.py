@@ -102,6 +102,14 @@ class Sheet:
         ]
 
 
+def complete(rows: Rows) -> tuple[Rows, list[Refusal]]:
+    """Part rows, a record a row, from those whose required value is NaN, which JSON has not."""
+    sheet = Sheet(rows.schema, rows.matrix, rows.ids, rows.ts, rows.at, rows.row, rows.unseen)
+    sheet.require()
+    refused = [msgspec.structs.replace(one, field=f"$.{one.field.partition('.')[2]}") for one in sheet.refusals()]
+    return sheet.rows(), refused
+
+
 def joined(parts: Sequence[Rows]) -> Rows:
     """Rows of one model, part after part, as one.
 
