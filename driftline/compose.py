@@ -1,6 +1,7 @@
 """What the roles are made of: the parts that the settings name, put together here and nowhere else."""
 
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -70,10 +71,18 @@ def store_settings(settings: Settings) -> StoreSettings:
 
 
 def schema_registry(settings: Settings) -> SchemaRegistry | None:
-    """Where Avro's schemas are, if anywhere."""
+    """Where Avro's schemas are, if anywhere.
+
+    Raises
+    ------
+    SettingsError
+        Avro cannot be read here.
+    """
     given = settings.schema_registry
     if not given.url:
         return None
+    if find_spec("fastavro") is None:
+        raise SettingsError("schema_registry.url: Avro is read by fastavro; pip install 'driftline[avro]'")
     return SchemaRegistry(given.url, given.user, lambda: open_reference(given.password))
 
 

@@ -166,6 +166,12 @@ class WatchTopic(_Section):
             raise ValueError("name id: a label says by it whose it is")
         return self
 
+    def __str__(self) -> str:
+        given = {name: value for name, value in self if name in self.model_fields_set}
+        return f"({', '.join(f'{name}={str(value)!r}' for name, value in given.items())})"
+
+    __repr__ = __str__
+
 
 class Settings(BaseSettings):
     """All of it; made by `load`, which alone reads files and the environment."""

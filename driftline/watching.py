@@ -38,7 +38,9 @@ def sights(settings: Settings, catalogue: Catalogue) -> dict[str, list[Sight]]:
         except Misfit as error:
             raise SettingsError(f"watch_topics.{n}.{error}") from None
         except (Unwatched, RegistryError, NoReference, OSError) as error:
-            raise SettingsError(f"watch_topics.{n}.reference: {error}") from None
+            raise SettingsError(
+                f"watch_topics.{n}.reference: {error}; name a file that `driftline reference build` made"
+            ) from None
     return found
 
 

@@ -62,6 +62,7 @@ def dependencies(settings: Settings) -> Iterator[Finding]:
 
     needed = {"", "kafka", "clickhouse", "inference", "page"}
     needed |= ({"broker"} if settings.embedded_kafka else set()) | ({"store"} if settings.embedded_store else set())
+    needed |= {"avro"} if settings.schema_registry.url else set()
     absent: dict[str, list[str]] = {}
     wrong = []
     for requirement in map(Requirement, metadata.requires("driftline") or ()):
