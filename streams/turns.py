@@ -113,8 +113,11 @@ class Turns:
         def may() -> bool:
             return self._in_flight < turns_max and ticks_ms() >= not_before_ms
 
-        left_s = (not_before_ms - ticks_ms()) / 1000 + 0.001
-        self._wait(lambda: may() or self.rewinding or self.stopping, min(wait_s, left_s) if left_s > 0 else wait_s)
+        left_s = (not_before_ms - ticks_ms()) / 1000
+        # Only a time that lies ahead cuts the wait short: whoever comes back without room pauses the consumer, which
+        # throws away what it has prefetched.
+        wait_s = min(wait_s, left_s + 0.001) if left_s > 0 else wait_s
+        self._wait(lambda: may() or self.rewinding or self.stopping, wait_s)
         return may() and not (self.rewinding or self.stopping)
 
     def drain(self, wait_ms: float | None = None) -> bool:
