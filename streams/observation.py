@@ -33,6 +33,10 @@ OWN = pa.schema(
 
 _HEAD_KEY = b"driftline"
 
+# A block's columns are compressed in a millisecond; handing them to a pool of threads and waiting for it takes longer.
+_WRITE = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
+_READ = pa.ipc.IpcReadOptions(use_threads=False)
+
 MESSAGE_BYTES_MAX = 900_000
 
 Silence = Literal["", "idle", "asleep"]
@@ -150,7 +154,7 @@ def encode(head: Head, batch: pa.RecordBatch) -> bytes:
     """Write one observation message."""
     stamped = batch.replace_schema_metadata({_HEAD_KEY: msgspec.json.encode(head)})
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, stamped.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+    with pa.ipc.new_stream(sink, stamped.schema, options=_WRITE) as writer:
         writer.write_batch(stamped)
     value: bytes = sink.getvalue().to_pybytes()
     return value
@@ -171,7 +175,7 @@ def decode(value: bytes) -> tuple[Head, pa.RecordBatch]:
     True
     """
     try:
-        with pa.ipc.open_stream(value) as reader:
+        with pa.ipc.open_stream(value, options=_READ) as reader:
             metadata: dict[bytes, bytes] = reader.schema.metadata or {}
             head = msgspec.json.decode(metadata[_HEAD_KEY], type=Head)
             batch: Any = reader.read_next_batch()

@@ -18,7 +18,7 @@ ROWS_PER_MINUTE = 500
 #: Share of persons whose label ever comes.
 LABELLED = 0.8
 #: How late labels are, in rows sent meanwhile: at least, on average beyond that, at most.
-LATE_ROWS_MIN, LATE_ROWS_MEAN, LATE_ROWS_MAX = 2_500, 5_000, 20_000
+LATE_ROWS_MIN, LATE_ROWS_MEAN, LATE_ROWS_MAX = 7_500, 5_000, 20_000
 
 _SLICE_S = 0.02
 
