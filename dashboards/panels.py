@@ -181,6 +181,16 @@ PANELS: tuple[Panel, ...] = (
         columns=("time", "effect", *_BAND, "tolerance", "statistic", "n", "evidence"),
     ),
     Panel(
+        name="column_rollups",
+        level="column",
+        title="Effect by hour and by day",
+        question="Does the move last, once the noise of single windows is gone?",
+        todo="An hour above the tolerance while the day is below it has just begun, or was an hour's only.",
+        drawing="lines",
+        unit="effect",
+        columns=("time", "length", "effect"),
+    ),
+    Panel(
         name="column_quality",
         level="column",
         title="Quality",

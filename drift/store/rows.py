@@ -137,6 +137,8 @@ def of_dead_letters(block: Block) -> Rows:
 
 def of_reference(model: str, version: str, reference: "Reference") -> Rows:
     """A reference, a row a column."""
+    from drift.yardstick import Yardstick  # SciPy, which a sink without references does without.
+
     n = len(reference.columns)
     return Rows(
         "references",
@@ -155,6 +157,7 @@ def of_reference(model: str, version: str, reference: "Reference") -> Rows:
             "rows": [reference.rows] * n,
             "centre": reference.centre.tolist(),
             "scale": reference.scale.tolist(),
+            "design_effect": Yardstick(reference).design_effects.tolist(),
         },
     )
 
