@@ -27,19 +27,19 @@ def run(settings: Settings, slot: str, port: int) -> None:
     """Run one monitor."""
     cluster = compose.cluster(settings)
     catalogue = compose.catalogue(settings)
+    partitions = partition_counts(cluster)["observations"]
+    role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
+    watching.add_shell(role, settings, catalogue, partitions)
     book = watching.seed(settings, cluster)
     elsewhere = {one.model for one in settings.watch_topics}  # no requests of theirs come here
-    partitions = partition_counts(cluster)["observations"]
     default = compose.watch(settings)
 
     def watch(model: str) -> Watch:
         return book[model].watch if model in book.routes else default
 
-    role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
     role.follow_models(book, lambda route: None)
     asleep_after_ms = settings.monitor.idle_after_ms + settings.monitor.asleep_after_ms
     starts = Starts(accept_gap=settings.kafka.accept_gap)
-    watching.add_shell(role, settings, catalogue, partitions)
     role.shell(
         "count",
         cluster,
