@@ -123,7 +123,14 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             if version in moved:
                 told += lane.restate(yards(version), self.watch, lane.windows.due(self.watch, self.reached[version]))
                 lane.windows.forget(self.watch, self.reached[version])
+        self.lanes = {key: lane for key, lane in self.lanes.items() if key[0] in self.routed or not self._over(lane)}
         return told
+
+    def _over(self, lane: Lane) -> bool:
+        """Whether nothing is left to say of a version that the route names no more; should it serve again, it begins
+        anew.
+        """
+        return bool(self.routed) and lane.windows.empty
 
     def _reach(self, version: str) -> bool:
         """Whether a version's watermark has moved on.
@@ -185,7 +192,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def _steps(self, key: tuple[str, str], reached: int | None) -> Iterator[_Step]:
         """What a lane is ready for: to close a window, to judge one that is closed."""
         windows = self.lanes[key].windows
-        if (span := windows.ready(self.watch, reached, starved=self._asleep)) is not None:
+        over = bool(self.routed) and key[0] not in self.routed and windows.quiet(self.watch, reached)
+        if (span := windows.ready(self.watch, reached, starved=self._asleep or over)) is not None:
             yield closes_at(self.watch, span), 0, key, span
         if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
             yield judged_at(self.watch, window.span), 1, key, window

@@ -155,6 +155,15 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     forgotten: int | None = None
     rows_too_late: int = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether windows have closed, none waits, and none may be restated."""
+        return self.edge is not None and not (self.minutes or self.late or self.labels or self.closed)
+
+    def quiet(self, watch: Watch, watermark_ms: int | None) -> bool:
+        """Whether the newest open minute is older than labels are waited for."""
+        return watermark_ms is None or max(self.minutes, default=0) + watch.label_wait_ms_max <= watermark_ms
+
     def add_rows(self, minute: int, sums: Sums, late: bool) -> Closed | None:
         """Add a minute's rows; returns the closed window that they restate, if any.
 

@@ -22,6 +22,7 @@ from streams.records import Alert, CountsMessage, Idle, LabelSums, Order, Report
 
 MINUTE = 60_000
 WATCH = Watch(false_alarm_every=200.0, window_rows_min=60, label_wait_ms_max=60 * MINUTE)
+QUICK = msgspec.structs.replace(WATCH, label_wait_ms_max=3 * MINUTE)
 
 
 def table(rows: int, seed: int, moved: bool = False) -> pd.DataFrame:
@@ -251,9 +252,6 @@ def wrongly_labelled(minute: int, rows: int = 60) -> bytes:
     )
 
 
-QUICK = msgspec.structs.replace(WATCH, label_wait_ms_max=3 * MINUTE)
-
-
 def test_performance_is_judged_once_when_its_labels_have_had_their_time():
     judge, calm = Judge(catalogue), [counted(0, seed=1, partitions=1)]
     fold(judge, [routed(1, watch=QUICK), *(wrongly_labelled(minute) for minute in range(4))])
@@ -349,6 +347,15 @@ def test_a_version_that_serves_no_more_goes_by_the_others():
     reports = [msgspec.json.decode(said) for said in told]
     last = max(report["window_end"] for report in reports if report.get("version") == "v1")
     assert last == 4 * MINUTE  # All that it had spoken of.
+
+
+def test_of_a_version_that_serves_no_more_nothing_is_kept():
+    one, two = (counted(0, seed=7, version=version, partitions=1) for version in ("v1", "v2"))
+    judge = Judge(catalogue)
+    fold(judge, [routed(1, watch=QUICK), *one[:3]])  # Four minutes; it may be restated until the eleventh.
+    assert set(judge.models["m"].lanes) == {("v1", "")}
+    fold(judge, [routed(2, champion="v2", watch=QUICK), *two])
+    assert set(judge.models["m"].lanes) == {("v2", "")}
 
 
 def test_a_new_champion_closes_the_old_one_s_incidents():
