@@ -35,6 +35,10 @@ test: setup ## every test that runs without Docker and a GPU
 faults: setup ## 200 seeded faults on the whole system; ARGS=--faults-seed=7
 	@$(BIN)/pytest -s tests/faults --faults-runs=200 $(ARGS)
 
+.PHONY: bench
+bench: setup ## the log against a bare loop, stock Faust and peers (15 min); ARGS="--only path"
+	@$(BIN)/python -m benchmarks.log $(ARGS)
+
 .PHONY: check
 check: .venv/ready ## style, types, the arrows between the packages
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

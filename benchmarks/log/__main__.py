@@ -19,11 +19,20 @@ import psutil
 
 from benchmarks.log.against_peers import peers
 from benchmarks.log.arena import Arena, Result
+from benchmarks.log.formats import formats
 from benchmarks.log.latency import latency
 from benchmarks.log.rows import Sizes, hand_off, memory, path, workers
 from driftline.broker.jars import KAFKA_VERSION
 
-ROWS = {"hand-off": hand_off, "path": path, "latency": latency, "workers": workers, "memory": memory, "peers": peers}
+ROWS = {
+    "hand-off": hand_off,
+    "path": path,
+    "latency": latency,
+    "workers": workers,
+    "memory": memory,
+    "peers": peers,
+    "formats": formats,
+}
 KEPT = Path(__file__).parent.parent / "results" / "log.json"
 _PACKAGES = ("confluent-kafka", "faust-streaming", "msgspec", "numpy", "pyarrow", "torch")
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -133,7 +134,7 @@ class Contest:
     """A contestant at work: a context that ends its processes."""
 
     def __init__(self, cluster: Cluster, folder: Path, commands: Sequence[Sequence[str]]) -> None:
-        self._admin = cluster.admin()
+        self._admin = cluster.admin(log_level=2)  # the broker ends before it does, which is no news
         self._places = [TopicPartition(cluster.topic("predictions"), p) for p in range(PARTITIONS)]
         self._said = folder / "said.txt"
         self._before = self._readable()
@@ -164,9 +165,10 @@ class Contest:
             if process.poll() is not None:
                 raise TooSlow(f"it has ended: {self._said.read_text()[-2_000:]}")
             for one in (process, *process.children(recursive=True)):
-                times = one.cpu_times()
-                cpu_s += times.user + times.system
-                resident += one.memory_info().rss
+                with suppress(psutil.NoSuchProcess):  # torch asks the system something as it loads
+                    times = one.cpu_times()
+                    cpu_s += times.user + times.system
+                    resident += one.memory_info().rss
         return Seen(rows, time.perf_counter(), cpu_s, resident / 1e6)
 
     def wait_for(self, rows: int, within_s: float) -> Seen:
