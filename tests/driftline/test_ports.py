@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from driftline.settings import Kafka, Settings
+from driftline.sections import Kafka
+from driftline.settings import Settings
 from driftline.tree import RoleError
 from driftline.up import System
 

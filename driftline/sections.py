@@ -1,0 +1,147 @@
+"""The sections of the settings: every key, its default, its bounds, and what it means.
+
+`driftline.settings` reads them; `driftline settings show` prints them.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Section(BaseModel):
+    """A table of `driftline.toml`; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Kafka(Section):
+    """Where the log is."""
+
+    bootstrap: str = Field("", description="host:port of your cluster; empty starts the embedded broker")
+    port: int = Field(39092, description="port of the embedded broker")
+    prefix: str = Field("", description="stands before every topic, group and transactional id")
+    options: dict[str, str] = Field({}, description="librdkafka properties, passed through (TLS, SASL)")
+    group_protocol: Literal["auto", "consumer", "classic"] = Field(
+        "auto", description="consumer needs Kafka 4.0; auto is consumer on the embedded broker, else classic"
+    )
+    transaction_timeout_ms: int | None = Field(
+        None, description="how long readers may hang behind a dead writer; default 5 s embedded, 10 s else"
+    )
+    partitions_requests: int = Field(4, ge=1, description="partitions of requests, predictions, observations, feedback")
+    partitions_model: int = Field(1, ge=1, description="partitions of the topics keyed by model")
+    replicas: int = Field(1, ge=1, description="replicas of the topics that we create")
+    retention_ms: int | None = Field(None, description="how long the event topics keep; default 7 days")
+    accept_gap: bool = Field(False, description="go on where retention has taken unread records")
+
+
+class ClickHouse(Section):
+    """Where the statistics are kept."""
+
+    url: str = Field("", description="clickhouse://user@host:9000/database; empty starts the embedded engine")
+    password: str = Field("", description="reference to the password: env:NAME or file:PATH")
+    port: int = Field(39000, description="port of the embedded engine's native protocol")
+    database: str = Field("driftline", description="database of this deployment")
+    flavour: Literal["embedded", "single", "cluster"] | None = Field(None, description="schema; default by url")
+
+
+class Page(Section):
+    """The built-in page."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(38080, description="port to listen on")
+    status_urls: list[str] = Field([], description="roles' /status addresses to show; `up` fills them in")
+
+
+class Roles(Section):
+    """The processes of `driftline up`."""
+
+    workers: int = Field(1, ge=1, description="worker processes")
+    port: int = Field(38090, description="first port of the roles' own HTTP (health, metrics, status)")
+    host: str = Field("127.0.0.1", description="address the roles' own HTTP listens on")
+
+
+class Score(Section):
+    """The worker."""
+
+    format: Literal["auto", "json", "avro", "packed", "arrow"] = Field(
+        "auto", description="what requests are written in; auto looks at each (packed only by its content-type)"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1...")
+    turn_rows_max: int = Field(5_000, ge=1, description="records of one settlement at the most")
+    trust_code: bool = Field(False, description="load Python classes from a registry that is not a local folder")
+
+
+class Monitor(Section):
+    """The monitor."""
+
+    idle_after_ms: int = Field(10_000, ge=100, description="a silent partition leaves the watermark after this long")
+    watch_from: Literal["earliest", "latest"] = Field(
+        "earliest", description="where a topic of `watch_topics` that was never read begins"
+    )
+    asleep_after_ms: int = Field(
+        50_000, ge=100, description="when all partitions stay idle for so long, windows that are open close"
+    )
+    snapshot_interval_ms_max: int = Field(60_000, ge=1_000, description="how often the judge's state is written")
+    join_every_ms: int = Field(500, ge=0, description="how often labels are joined")
+    join_rows_max: int = Field(20_000, ge=1, description="labels joined at a time, at the most")
+    prediction_wait_ms_max: int = Field(600_000, ge=0, description="how long a label waits for its prediction")
+    notify: list[str] = Field([], description="Apprise addresses (or env:/file: references) that pages are sent to")
+
+
+class Sink(Section):
+    """What writes to the store."""
+
+    rows_max: int = Field(20_000, ge=1, description="records of one insert at the most")
+    wait_ms_max: int = Field(500, ge=1, description="how long a record waits for its insert")
+
+
+class SchemaRegistry(Section):
+    """Where the schemas of Avro records are."""
+
+    url: str = Field("", description="http(s)://host:8081 of a Confluent Schema Registry; empty refuses Avro")
+    user: str = Field("", description="user of its basic authentication")
+    password: str = Field("", description="reference to the password: env:NAME or file:PATH")
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("write the address with http:// or https:// before it")
+        return url
+
+
+class WatchTopic(Section):
+    """A topic that somebody else fills with features and predictions, or with labels; see `drift.watching.Mapping`."""
+
+    topic: str = Field(description="its name on the cluster; the prefix does not stand before it")
+    format: Literal["auto", "json", "avro"] = Field("auto", description="what its records are written in")
+    model: str = Field("", description="whose predictions they are")
+    version: str = Field("v1", description="of which version")
+    reference: Path | None = Field(None, description="file of `driftline reference build`; else the registry's")
+    id: str = Field("", description="path of the prediction's id")
+    ts: str = Field("", description="path of the event time; else Kafka's")
+    score: str = Field("", description="path of the score")
+    prediction: str = Field("", description="path of the predicted class")
+    label: str = Field("", description="path of the label")
+    label_ts: str = Field("", description="path of the label's time")
+    features: str = Field("$", description="path of the object with the features")
+    columns: dict[str, str] = Field({}, description="paths of features that lie elsewhere")
+    where: dict[str, str] = Field({}, description="path to text: which records are meant")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        predicts = self.score or self.prediction
+        if not (predicts or self.label):
+            raise ValueError("name score or prediction, or label: else there is nothing to watch")
+        if predicts and not self.model:
+            raise ValueError("name the model whose predictions these are")
+        if self.label and not (predicts or self.id):
+            raise ValueError("name id: a label says by it whose it is")
+        return self
+
+    def __str__(self) -> str:
+        given = {name: value for name, value in self if name in self.model_fields_set}
+        return f"({', '.join(f'{name}={str(value)!r}' for name, value in given.items())})"
+
+    __repr__ = __str__
