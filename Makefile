@@ -29,7 +29,7 @@ demo: setup ## the whole system on real data; ends with a summary
 
 .PHONY: test
 test: setup ## every test that runs without Docker and a GPU
-	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: faults
 faults: setup ## 200 seeded faults on the whole system; ARGS=--faults-seed=7

@@ -59,7 +59,7 @@ def _be_quiet() -> None:
     """What the stages say of their day is no result: warnings alone, and on stderr."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is by then
     )
 
 
