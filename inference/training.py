@@ -22,8 +22,8 @@ from inference.table import TableError, as_table, matrix_of, texts_of
 class TrainingLimits(msgspec.Struct, frozen=True):
     """How long and how hard to train.
 
-    A batch is a 32nd of the rows, within its bounds; a small table is gone through more often than ``epochs_min``, until
-    there were ``steps_min`` steps.
+    A batch is a 32nd of the rows, within its bounds; a small table is gone through more often than ``epochs_min``,
+    until there were ``steps_min`` steps.
     """
 
     epochs_min: int = 8
