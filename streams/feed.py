@@ -11,6 +11,7 @@ How partitions come and go is in `holdings`.
 
 import threading
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Any
 
 import confluent_kafka as ck
@@ -188,15 +189,22 @@ class Feed:
             self._hand_over(Turn(blocks, idle, epoch, self._consumer.consumer_group_metadata()))
 
     def _blocks(self, messages: list[ck.Message]) -> list[Block]:
+        if any(map(ck.Message.error, messages)):
+            messages = [message for message in messages if not self._refused(message)]
         gathered: dict[tuple[str, int], list[ck.Message]] = {}
-        for message in messages:
-            if message.error():
-                self._refuse(message.error(), message)
-            else:
-                gathered.setdefault((message.topic(), message.partition()), []).append(message)
+        # Messages come in runs of one partition, so this asks each of them in C.
+        for topic, same in groupby(messages, ck.Message.topic):
+            for partition, run in groupby(same, ck.Message.partition):
+                gathered.setdefault((topic, partition), []).extend(run)
         return [
             Block.of_messages(self.cluster.logical(topic), partition, ms) for (topic, partition), ms in gathered.items()
         ]
+
+    def _refused(self, message: ck.Message) -> bool:
+        error = message.error()
+        if error:
+            self._refuse(error, message)
+        return bool(error)
 
     def _refuse(self, error: ck.KafkaError, message: ck.Message) -> None:
         if error.code() in (ck.KafkaError._PARTITION_EOF, ck.KafkaError._MAX_POLL_EXCEEDED):

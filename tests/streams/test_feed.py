@@ -166,8 +166,7 @@ def test_a_slow_model_does_not_cost_the_membership(cluster, protocol):
 def test_what_was_read_before_a_rebalance_is_not_handed_over_after_it(cluster):
     """A rebalance served between the two reads of a turn: the record in hand may be another member's by now."""
     partition = ck.TopicPartition(cluster.topic("feedback"), 0)
-    said = {"topic": partition.topic, "partition": 0, "offset": 7, "timestamp": (1, 0), "error": None, "headers": None}
-    message = Mock(**{f"{name}.return_value": value for name, value in said.items()})
+    message = ck.Message(topic=partition.topic, partition=0, offset=7, timestamp=(1, 0))
     script = Mock(**{"assignment.return_value": [], "position.return_value": []})
 
     def consume(n, timeout):
