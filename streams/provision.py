@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import confluent_kafka as ck
 import msgspec
 from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
+from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
 from streams.cluster import Cluster
 from streams.topics import TOPICS, Topic
@@ -30,7 +31,13 @@ class TopicError(RuntimeError):
 
 
 def create(cluster: Cluster, layout: Layout) -> list[str]:
-    """Create the topics that are missing; those that exist are left as they are. Returns the names made."""
+    """Create the topics that are missing; those that exist are left as they are. Returns the names made.
+
+    Raises
+    ------
+    TopicError
+        The broker refuses one, does not answer, or does not tell of it afterwards.
+    """
     admin = cluster.admin()
     there = partition_counts(cluster)
     wanted = [
@@ -49,7 +56,20 @@ def create(cluster: Cluster, layout: Layout) -> list[str]:
         except ck.KafkaException as error:
             if error.args[0].code() != ck.KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"topic {name}: {error.args[0].str()}; create it by hand or allow it") from error
+    if wanted:
+        try:
+            _wait_for_all(cluster)
+        except RetryError:
+            raise TopicError(f"topics were made and are not seen after {_WAIT_S:.0f} s; is a broker away?") from None
     return [topic.topic for topic in wanted]
+
+
+@retry(
+    retry=retry_if_result(lambda seen: len(seen) < len(TOPICS)), stop=stop_after_delay(_WAIT_S), wait=wait_fixed(0.05)
+)
+def _wait_for_all(cluster: Cluster) -> dict[str, int]:
+    """A broker that has made a topic tells of it a moment later."""
+    return partition_counts(cluster)
 
 
 def _config(topic: Topic, layout: Layout) -> dict[str, str]:
@@ -72,15 +92,8 @@ def partition_counts(cluster: Cluster, timeout_s: float = _WAIT_S) -> dict[str, 
     TopicError
         The broker does not answer.
     """
-    try:
-        # A broker that is not there is said once, below, and not at every attempt.
-        found = cluster.admin(log_level=2).list_topics(timeout=timeout_s).topics
-    except ck.KafkaException as error:
-        raise TopicError(
-            f"no Kafka at {cluster.bootstrap}: {error.args[0].str()}; start one or set kafka.bootstrap"
-        ) from error
     names = {cluster.topic(topic.name): topic.name for topic in TOPICS}
-    return {names[name]: len(found[name].partitions) for name in names if name in found}
+    return {names[name]: count for name, count in foreign_partitions(cluster, names, timeout_s).items()}
 
 
 def foreign_partitions(cluster: Cluster, topics: Iterable[str], timeout_s: float = _WAIT_S) -> dict[str, int]:
@@ -92,6 +105,7 @@ def foreign_partitions(cluster: Cluster, topics: Iterable[str], timeout_s: float
         The broker does not answer.
     """
     try:
+        # A broker that is not there is said once, below, and not at every attempt.
         found = cluster.admin(log_level=2).list_topics(timeout=timeout_s).topics
     except ck.KafkaException as error:
         raise TopicError(
