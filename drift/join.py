@@ -64,7 +64,7 @@ class Recent:
         stored = None if row.label is None else (row.label, row.label_ts)
         return self._labels.get(_key(row), stored)
 
-    def take(self, row: PredictionRow, label: str, ts: int) -> None:
+    def take(self, row: PredictionRow | Outcome, label: str, ts: int) -> None:
         """Remember a label; the oldest is forgotten where there are too many."""
         self._labels.pop(_key(row), None)
         self._labels[_key(row)] = (label, ts)
@@ -230,5 +230,5 @@ def _number(label: str) -> float | None:
         return None
 
 
-def _key(row: PredictionRow) -> _Key:
+def _key(row: PredictionRow | Outcome) -> _Key:
     return row.id, row.model, row.version, row.ts

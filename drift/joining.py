@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from drift.join import Join, PredictionRow, Recent
+from drift.join import Join, Recent
 from streams.block import Block
 from streams.records import Outcome
 from streams.stage import Effects
@@ -61,16 +61,5 @@ def _recent(blocks: Iterable[Block]) -> Recent:
     recent = Recent()
     for outcome in (msgspec.json.decode(value or b"", type=Outcome) for block in blocks for value in block.values):
         if outcome.sign > 0:
-            recent.take(_predicted(outcome), outcome.label, outcome.label_ts)
+            recent.take(outcome, outcome.label, outcome.label_ts)
     return recent
-
-
-def _predicted(outcome: Outcome) -> PredictionRow:
-    return PredictionRow(
-        id=outcome.id,
-        model=outcome.model,
-        version=outcome.version,
-        ts=outcome.ts,
-        score=outcome.score,
-        prediction=outcome.prediction,
-    )

@@ -91,19 +91,3 @@ class Projection:
                 for n in np.flatnonzero(wide == code):
                     unseen.setdefault(j, {})[int(n)] = text
         return msgspec.structs.replace(rows, schema=self._own, matrix=matrix, unseen=unseen)
-
-
-def pick(rows: Rows, chosen: np.ndarray) -> Rows:
-    """Some of the rows, by position: int64, ascending."""
-    if len(chosen) == len(rows):
-        return rows
-    place = {int(old): new for new, old in enumerate(chosen)}
-    return Rows(
-        rows.schema,
-        rows.matrix[chosen],
-        {j: {place[n]: text for n, text in texts.items() if n in place} for j, texts in rows.unseen.items()},
-        [rows.ids[n] for n in chosen],
-        rows.ts[chosen],
-        rows.at[chosen],
-        rows.row[chosen],
-    )

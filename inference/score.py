@@ -14,7 +14,6 @@ import structlog
 from inference.answers import answers
 from inference.batching import Scorer, Scores
 from inference.messages import Scored, observations, predictions
-from inference.projection import pick
 from inference.routing import Role, lanes
 from inference.serving import Served, Serving
 from streams.block import Block
@@ -119,7 +118,7 @@ class Score:
             for model, rows in decoded.items():
                 served = self._models[model]
                 for lane in lanes(served.route, rows.ids):
-                    part = _Part(n, lane.role, served.views[lane.version](pick(rows, lane.rows)))
+                    part = _Part(n, lane.role, served.views[lane.version](rows.pick(lane.rows)))
                     waiting.setdefault((model, lane.version), []).append(part)
         for (model, version), parts in waiting.items():
             self._pass(model, self._models[model].scorers[version], parts, outcomes)
@@ -159,7 +158,7 @@ def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome:
                 at, row = int(rows.at[n]), int(rows.row[n])
                 field = f"$[{row}]" if rows.row.any() else "$"  # which row of a message of many
                 outcome.refuse(Refusal(at, "model_failed", field, failure.why), failure.attempts)
-        rows, values = pick(rows, passed), values[passed]
+        rows, values = rows.pick(passed), values[passed]
     if not len(rows):
         return
     package = scorer.package

@@ -83,6 +83,21 @@ class Rows(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def pick(self, chosen: np.ndarray) -> "Rows":
+        """Some of the rows, by position: int64, ascending."""
+        if len(chosen) == len(self):
+            return self
+        place = {int(old): new for new, old in enumerate(chosen)}
+        return Rows(
+            self.schema,
+            self.matrix[chosen],
+            {j: {place[n]: text for n, text in texts.items() if n in place} for j, texts in self.unseen.items()},
+            [self.ids[n] for n in chosen],
+            self.ts[chosen],
+            self.at[chosen],
+            self.row[chosen],
+        )
+
 
 class Refused(Exception):
     """Why one record, or one row of it, is refused: reason, field, detail; whoever reads a block catches it."""

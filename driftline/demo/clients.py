@@ -1,6 +1,7 @@
 """Two plain clients of the log: one reads the predictions, the other what the judge says and what labels met."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 
 import msgspec
@@ -12,7 +13,7 @@ from streams.cluster import Cluster
 from streams.records import Alert, ColumnReport, Order, Report
 
 
-class Client(threading.Thread):
+class Client(threading.Thread, ABC):
     """Reads topics from their beginning until told to stop."""
 
     def __init__(self, cluster: Cluster, name: str, topics: tuple[str, ...]) -> None:
@@ -31,9 +32,9 @@ class Client(threading.Thread):
                     self.take(self._cluster.logical(message.topic()), message.value())
         consumer.close()
 
+    @abstractmethod
     def take(self, topic: str, value: bytes) -> None:
         """Take one message."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """Stop."""

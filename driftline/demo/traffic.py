@@ -3,7 +3,6 @@
 import threading
 from collections import Counter
 
-import confluent_kafka as ck
 import msgspec
 import numpy as np
 import pandas as pd
@@ -123,22 +122,18 @@ class Sender(threading.Thread):
 
     def _send_requests(self, until: int) -> None:
         for i in range(self.sent, until):
-            _produce(self._producer, self._requests, self._people.request(i), partition=i % self._partitions)
+            self._producer.produce(self._requests, self._people.request(i), partition=i % self._partitions)
         self.sent_ms[self.sent : until] = now_ms()
         self.sent = until
 
     def _send_labels(self, until: int) -> None:
         for i in self._people.labelled[self.labels_sent : until]:
-            _produce(self._producer, self._feedback, self._people.label(i), key=str(i))
+            self._producer.produce(self._feedback, self._people.label(i), key=str(i))
         self.labels_sent = until
 
     def stop(self) -> None:
         """Stop early."""
         self._stop_asked.set()
-
-
-def _produce(producer: ck.Producer, topic: str, value: bytes, **more: object) -> None:
-    producer.produce(topic, value, **more)
 
 
 def _plain(column: pd.Series) -> list[object]:

@@ -80,18 +80,7 @@ class Sheet:
         """The rows that stand."""
         if not self._faults:
             return self.whole
-        kept = np.delete(np.arange(len(self.whole)), list(self._faults))
-        place = {int(old): new for new, old in enumerate(kept)}
-        old = self.whole
-        return Rows(
-            old.schema,
-            old.matrix[kept],
-            {j: {place[n]: text for n, text in texts.items() if n in place} for j, texts in old.unseen.items()},
-            [old.ids[n] for n in kept],
-            old.ts[kept],
-            old.at[kept],
-            old.row[kept],
-        )
+        return self.whole.pick(np.delete(np.arange(len(self.whole)), list(self._faults)))
 
     def refusals(self) -> list[Refusal]:
         """The others, each with its row and field."""

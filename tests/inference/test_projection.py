@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.projection import Projection, pick, union
+from inference.projection import Projection, union
 from streams.block import Block
 from streams.codec import JsonDecoder
 from streams.schema import Feature, FeatureSchema, SchemaError
@@ -70,7 +70,7 @@ def test_versions_that_disagree_on_a_kind_are_refused():
 def test_picked_rows_are_those_rows(requests, data):
     rows = decoded(FeatureSchema((Feature("city", "categorical", categories=("Rome",)), Feature("age"))), requests)
     chosen = data.draw(st.sets(st.integers(0, len(requests) - 1), min_size=1).map(sorted))
-    picked = pick(rows, np.array(chosen))
+    picked = rows.pick(np.array(chosen))
     alone = decoded(rows.schema, [requests[n] for n in chosen])
     assert np.array_equal(picked.matrix, alone.matrix, equal_nan=True)
     assert {j: texts for j, texts in picked.unseen.items() if texts} == alone.unseen
