@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from drift.columns import ColumnError, levels
 from drift.comparison import peers, samples, tables, values
 from drift.comparison.mmd import mmd
 from drift.comparison.result import Comparison
@@ -92,6 +93,8 @@ def _by_values(reference: Any, current: Any, method: str, options: dict[str, Any
 def _by_peer(reference: Any, current: Any, method: str) -> Comparison:
     if values.is_numeric(reference) and values.is_numeric(current):
         was, now = (values.numbers(side, infinite=False)[0] for side in (reference, current))
+    elif method in peers.OF_NUMBERS:
+        raise ColumnError(f"{method} compares numbers, got levels; choose {method.partition('.')[0]}.js")
     else:
         was, now = (np.array([text for text in _texts(side) if text is not None]) for side in (reference, current))
     _refuse_empty(len(was), len(now))
@@ -122,8 +125,6 @@ def _cell_counts(
 
 
 def _texts(side: Any) -> list[str | None]:
-    from drift.columns import levels
-
     codes, texts = levels(side)
     return [[*texts, None][code] for code in codes]
 
