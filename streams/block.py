@@ -5,12 +5,15 @@ from typing import Any
 
 import msgspec
 
+#: Stands for the headers of a record that has one whose name is no UTF-8: the client library then gives none of them.
+UNREADABLE: list[tuple[str, bytes]] = [("driftline-headers", b"unreadable")]
+
 
 class Block(msgspec.Struct, frozen=True):
     """Consecutive records of one partition in offset order. Offsets may have gaps (commit markers, aborted records).
 
     ``topic`` is the logical name (no prefix); ``times`` are Kafka's timestamps in ms; ``headers`` entries are
-    None where a record has none.
+    None where a record has none, and `UNREADABLE` where nobody can read them.
     """
 
     topic: str
@@ -41,7 +44,7 @@ class Block(msgspec.Struct, frozen=True):
             [m.timestamp()[1] for m in messages],
             [m.key() for m in messages],
             [m.value() for m in messages],
-            [m.headers() for m in messages],
+            _headers(messages),
         )
 
     def __len__(self) -> int:
@@ -71,3 +74,18 @@ class Block(msgspec.Struct, frozen=True):
             self.values[rows],
             self.headers[rows],
         )
+
+
+def _headers(messages: Sequence[Any]) -> list[list[tuple[str, bytes]] | None]:
+    try:
+        return [m.headers() for m in messages]
+    except UnicodeDecodeError:
+        return [_headers_of(m) for m in messages]
+
+
+def _headers_of(message: Any) -> list[tuple[str, bytes]] | None:
+    try:
+        headers: list[tuple[str, bytes]] | None = message.headers()
+    except UnicodeDecodeError:
+        return UNREADABLE
+    return headers

@@ -356,9 +356,20 @@ def default_id(block: Block, at: int) -> str:
 
 
 def default_time(block: Block, at: int) -> int:
-    """Time of a request that says none: that of its CloudEvent, else when Kafka had it."""
+    """Time of a request that says none: that of its CloudEvent, else when Kafka had it.
+
+    Raises
+    ------
+    Refused
+        That is no time, or a strange client has left even Kafka's out.
+    """
     said = header(block, at, "ce_time") if block.headers[at] else None
-    return block.times[at] if said is None else event_time(said, block.times[at], "ce_time")
+    arrived = block.times[at]
+    if said is not None:
+        return event_time(said, arrived, "ce_time")
+    if arrived < 0:
+        raise Refused("impossible_timestamp", "$.ts", f"no time is said, and Kafka's is {arrived}")
+    return arrived
 
 
 def event_time_ms(value: float | str) -> int | None:

@@ -5,6 +5,7 @@ or RFC 3339) and ``model`` (one for the whole message; the header ``model`` rule
 n of the message is row n of its answers, whose default id ends in ``/n``.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,9 @@ from streams.codec import (
     header,
     request_id,
 )
-from streams.formats.sheet import BYTES_MAX, ROWS_MAX, Sheet, joined
+from streams.formats.ipc import UNPACKED_BYTES_MAX, Columns, read
+from streams.formats.sheet import Sheet, joined
 from streams.schema import Feature, FeatureSchema, level_text
-
-#: Columns of one message by name; at least one, all of one length.
-Columns = dict[str, pa.ChunkedArray]
 
 
 class ArrowDecoder:
@@ -66,42 +65,15 @@ class ArrowDecoder:
         return {model: joined(several) for model, several in parts.items()}, refused
 
 
-def read(value: bytes | None) -> Columns:
-    """Read one message.
-
-    Raises
-    ------
-    Refused
-        It is no Arrow, too large, or holds no row.
-    """
-    if not value:
-        raise Refused("empty", "$", "the record has no value")
-    if len(value) > BYTES_MAX:
-        raise Refused("oversize", "$", f"{len(value)} bytes, at most {BYTES_MAX} are read")
-    try:
-        opened = pa.ipc.open_file if value.startswith(b"ARROW1") else pa.ipc.open_stream
-        with opened(value) as reader:
-            table: pa.Table = reader.read_all().combine_chunks()
-        table.validate(full=True)  # else a strange offset is read outside of the buffers
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise Refused("undecodable", "$", f"no Arrow: {error}") from None
-    if not 0 < table.num_rows <= ROWS_MAX:
-        reason = "oversize" if table.num_rows else "empty"
-        raise Refused(reason, "$", f"{table.num_rows} rows; between 1 and {ROWS_MAX} are read")  # type: ignore[arg-type]
-    names: list[str] = table.column_names
-    if len(set(names)) < len(names):
-        twice = min(name for name in names if names.count(name) > 1)
-        raise Refused("undecodable", "$", f"two columns have the name {twice!r}")
-    return dict(zip(names, table.columns, strict=True))
-
-
 def _model(columns: Columns, named: str | None) -> str | None:
     if named is not None or "model" not in columns:
         return named
-    names = pc.unique(_plain(columns["model"])).to_pylist()
-    if len(names) > 1 or not isinstance(names[0], str | None):
-        raise Refused("wrong_type", "$.model", f"one message is for one model, got {str(names[:5])[:200]}")
-    return names[0]
+    names = set(_own_values(columns, "model", expected="texts"))
+    if len(names) > 1:
+        raise Refused(
+            "wrong_type", "$.model", f"one message is for one model, got {str(sorted(map(str, names)))[:200]}"
+        )
+    return names.pop()
 
 
 def _sheet(columns: Columns, schema: FeatureSchema, block: Block, at: int) -> Sheet:
@@ -135,7 +107,11 @@ def _sheet(columns: Columns, schema: FeatureSchema, block: Block, at: int) -> Sh
 def _own(sheet: Sheet, columns: Columns, arrived_ms: int) -> None:
     """Give rows the ids and times that they bring."""
     own = sheet.whole
-    for name, values in (("id", _ids(columns)), ("ts", _times(columns))):
+    ids = _own_values(columns, "id", pt.is_integer, expected="texts or integers")
+    times = _own_values(
+        columns, "ts", pt.is_integer, pt.is_timestamp, expected="timestamps, integer milliseconds or RFC 3339 texts"
+    )
+    for name, values in (("id", ids), ("ts", times)):
         for n, value in enumerate(values):
             if value is None:
                 continue
@@ -153,10 +129,12 @@ def _absent(feature: Feature) -> None:
         raise Refused("missing_field", f"$.{feature.name}", f"the batch has no column {feature.name!r}")
 
 
-def _plain(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    array: pa.Array = whole.dictionary_decode() if pt.is_dictionary(whole.type) else whole
-    return array
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.unify_dictionaries().combine_chunks()
+
+
+def _kind(array: pa.Array) -> pa.DataType:
+    return array.type.value_type if pt.is_dictionary(array.type) else array.type
 
 
 def _wrong(name: str, expected: str, kind: pa.DataType) -> Refused:
@@ -165,57 +143,71 @@ def _wrong(name: str, expected: str, kind: pa.DataType) -> Refused:
 
 def _numbers(column: pa.ChunkedArray, feature: Feature) -> np.ndarray:
     """Numbers or booleans, float32 [rows]; null is NaN, beyond float32 is infinity."""
-    array = _plain(column)
-    kind = array.type
+    array = _whole(column)
+    kind = _kind(array)
     if pt.is_null(kind):
         return np.full(len(array), np.nan, np.float32)
     number = pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind)
     if not (number or (feature.kind == "boolean" and pt.is_boolean(kind))):
         raise _wrong(feature.name, "numbers" if feature.kind == "numeric" else "booleans", kind)
+    array = array.dictionary_decode() if pt.is_dictionary(array.type) else array
     if pt.is_float32(kind) and not array.null_count:
         return np.asarray(array.to_numpy())
     with np.errstate(over="ignore"):
         return np.asarray(pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float32)
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
+
+
+def _encoded(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Distinct values and, int64 [rows], the place of each row's among them; behind the last where a row is null.
+
+    One long text that stands in every row is kept once.
+    """
+    if pt.is_null(array.type):
+        return array[:0], np.zeros(len(array), np.int64)
+    if pt.is_string_view(array.type):
+        _bounded(array)
+    encoded = array if pt.is_dictionary(array.type) else pc.dictionary_encode(array)
+    places = pc.fill_null(pc.cast(encoded.indices, pa.int64()), len(encoded.dictionary))
+    return encoded.dictionary, places.to_numpy(zero_copy_only=False)
+
+
+def _bounded(views: pa.Array) -> None:
+    """Refuse texts that overlap in their buffer and are more, written out, than a message may unpack to."""
+    lengths = np.frombuffer(views.buffers()[1], np.int32)[::4][views.offset : views.offset + len(views)]
+    size = int(lengths[pc.is_valid(views).to_numpy(zero_copy_only=False)].sum(dtype=np.int64))
+    if size > UNPACKED_BYTES_MAX:
+        raise Refused("oversize", "$", f"a column has {size} bytes of text, at most {UNPACKED_BYTES_MAX} are read")
+
+
 def _levels(column: pa.ChunkedArray, feature: Feature) -> tuple[np.ndarray, dict[int, str]]:
     """Codes of levels, and the texts of those that the model does not know, by row."""
-    array = _plain(column)
-    kind = array.type
-    if pt.is_null(kind):
-        return np.full(len(array), feature.null_code), {}
-    texts = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
-    if not (texts or pt.is_integer(kind) or pt.is_floating(kind)):
+    array = _whole(column)
+    kind = _kind(array)
+    if not (_is_text(kind) or pt.is_integer(kind) or pt.is_floating(kind) or pt.is_null(kind)):
         raise _wrong(feature.name, "texts or numbers", kind)
-    encoded = pc.dictionary_encode(pc.cast(array, pa.large_string()) if pt.is_string_view(kind) else array)
-    known = {level: code for code, level in enumerate(feature.categories)}
-    levels: list[Any] = encoded.dictionary.to_pylist()
-    codes = [feature.null_code if v != v else known.get(level_text(v), feature.unseen_code) for v in levels]
-    places = pc.fill_null(encoded.indices, len(levels)).to_numpy(zero_copy_only=False)
-    found = np.array([*codes, feature.null_code])[places]
+    values, places = _encoded(array)
+    known: dict[str | None, int] = {level: code for code, level in enumerate(feature.categories)}
+    texts = [None if v is None or v != v else level_text(v) for v in [*values.to_pylist(), None]]
+    codes = [feature.null_code if text is None else known.get(text, feature.unseen_code) for text in texts]
+    found = np.array(codes)[places]
     strange = np.flatnonzero(found == feature.unseen_code).tolist()
-    return found, {n: level_text(levels[places[n]]) for n in strange}
+    return found, {n: texts[places[n]] or "" for n in strange}
 
 
-def _ids(columns: Columns) -> list[str | int | None]:
-    if "id" not in columns:
+def _own_values(columns: Columns, name: str, *others: Callable[[pa.DataType], bool], expected: str) -> list[Any]:
+    """A column of ours, if it is there, as Python's own values: texts, or one of the other kinds."""
+    if name not in columns:
         return []
-    array = _plain(columns["id"])
-    kind = array.type
-    if not (pt.is_string(kind) or pt.is_large_string(kind) or pt.is_integer(kind) or pt.is_null(kind)):
-        raise _wrong("id", "texts or integers", kind)
-    ids: list[str | int | None] = array.to_pylist()
-    return ids
-
-
-def _times(columns: Columns) -> list[str | int | None]:
-    if "ts" not in columns:
-        return []
-    array = _plain(columns["ts"])
-    kind = array.type
+    array = _whole(columns[name])
+    kind = _kind(array)
+    if not (_is_text(kind) or pt.is_null(kind) or any(is_kind(kind) for is_kind in others)):
+        raise _wrong(name, expected, kind)
+    values, places = _encoded(array)
     if pt.is_timestamp(kind):
-        array = pc.cast(pc.cast(array, pa.timestamp("ms", tz=kind.tz), safe=False), pa.int64())
-    elif not (pt.is_string(kind) or pt.is_large_string(kind) or pt.is_integer(kind) or pt.is_null(kind)):
-        raise _wrong("ts", "timestamps, integer milliseconds or RFC 3339 texts", kind)
-    times: list[str | int | None] = array.to_pylist()
-    return times
+        values = pc.cast(pc.cast(values, pa.timestamp("ms", tz=kind.tz), safe=False), pa.int64())
+    said = [*values.to_pylist(), None]
+    return [said[place] for place in places.tolist()]

@@ -1,17 +1,20 @@
 """Which format a record is in, and who reads it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Literal, get_args
 
 import msgspec
+import structlog
 
-from streams.block import Block
+from streams.block import UNREADABLE, Block
 from streams.codec import JsonDecoder, Refusal, Rows, Schemas
-from streams.formats.registry import SchemaRegistry
+from streams.formats.registry import RegistryAway, SchemaRegistry
 from streams.formats.sheet import joined, shifted
 from streams.schema import FeatureSchema
 from streams.stage import Headers
+
+log = structlog.get_logger("streams.formats")
 
 Format = Literal["json", "avro", "packed", "arrow"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -72,31 +75,36 @@ class Decoder:
 
     def __call__(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
         """Decode a block: rows by model, and the refused records and rows."""
+        try:
+            return self._read(block)
+        except RegistryAway:
+            raise
+        except Exception as error:
+            # What no rule has foreseen is a fault of ours, and must not stop a partition for ever: the block is halved
+            # until the record at fault stands alone.
+            if len(block) > 1:
+                half = len(block) // 2
+                return _in_parts(block, [(self, half), (self, len(block) - half)])
+            why = f"unforeseen: {type(error).__name__}: {error}"
+            log.error("decoder.unforeseen", place=block.place(0), why=why)
+            return {}, [Refusal(0, "undecodable", "$", why)]
+
+    def _read(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
         if self._fixed is not None:
-            return self._decoder(self._fixed)(block)
-        formats = [
-            "json" if headers is None and value and value[0] == _OBJECT else format_of(value, headers)
-            for value, headers in zip(block.values, block.headers, strict=True)
-        ]
+            formats = [None if headers is UNREADABLE else self._fixed for headers in block.headers]
+        else:
+            formats = [
+                "json" if headers is None and value and value[0] == _OBJECT else format_of(value, headers)
+                for value, headers in zip(block.values, block.headers, strict=True)
+            ]
         if len(set(formats)) == 1:
             return self._decoder(formats[0])(block)
-        return self._mixed(block, formats)
+        runs = [(self._decoder(format_), sum(1 for _ in run)) for format_, run in groupby(formats)]
+        return _in_parts(block, runs)
 
-    def _mixed(self, block: Block, formats: Sequence[Format]) -> tuple[dict[str, Rows], list[Refusal]]:
-        """Read each run of records of one format by itself."""
-        parts: dict[str, list[Rows]] = {}
-        refused: list[Refusal] = []
-        first = 0
-        for format_, run in groupby(formats):
-            size = sum(1 for _ in run)
-            rows, refusals = self._decoder(format_)(block[first : first + size])
-            for model, part in rows.items():
-                parts.setdefault(model, []).append(shifted(part, first))
-            refused += [msgspec.structs.replace(refusal, at=refusal.at + first) for refusal in refusals]
-            first += size
-        return {model: joined(several) for model, several in parts.items()}, refused
-
-    def _decoder(self, format_: Format) -> Decode:
+    def _decoder(self, format_: Format | None) -> Decode:
+        if format_ is None:
+            return _headers_refused
         if format_ not in self._decoders:
             self._decoders[format_] = self._make(format_)
         return self._decoders[format_]
@@ -116,8 +124,28 @@ class Decoder:
         return PackedDecoder(self._schemas, self._packed)
 
 
-def format_of(value: bytes | None, headers: Headers | None) -> Format:
-    """Tell a record's format by its content type, else by its first bytes.
+def _in_parts(block: Block, parts: Iterable[tuple[Decode, int]]) -> tuple[dict[str, Rows], list[Refusal]]:
+    """Read each run of so many records by itself."""
+    found: dict[str, list[Rows]] = {}
+    refused: list[Refusal] = []
+    first = 0
+    for decode, size in parts:
+        rows, refusals = decode(block[first : first + size])
+        for model, part in rows.items():
+            found.setdefault(model, []).append(shifted(part, first))
+        refused += [msgspec.structs.replace(refusal, at=refusal.at + first) for refusal in refusals]
+        first += size
+    return {model: joined(several) for model, several in found.items()}, refused
+
+
+def _headers_refused(block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
+    """Refuse records whose headers may name a model, an id or a format, and cannot be read."""
+    told = "the name of a header is no UTF-8, so none of them can be read"
+    return {}, [Refusal(at, "undecodable", "headers", told) for at in range(len(block))]
+
+
+def format_of(value: bytes | None, headers: Headers | None) -> Format | None:
+    """Tell a record's format by its content type, else by its first bytes; None where its headers are unreadable.
 
     No JSON text begins with a zero byte (Confluent's frame) or with four bytes 255 (an Arrow stream).
 
@@ -126,6 +154,8 @@ def format_of(value: bytes | None, headers: Headers | None) -> Format:
     >>> format_of(b"", [("content-type", b"application/vnd.apache.arrow.stream")])
     'arrow'
     """
+    if headers is UNREADABLE:
+        return None
     for name, said in headers or ():
         if name.lower() == "content-type" and said:
             named = _BY_CONTENT_TYPE.get(said.partition(b";")[0].strip().lower())

@@ -10,7 +10,7 @@ import numpy as np
 
 from streams.block import Block
 from streams.codec import Refusal, Refused, Rows, Schemas, default_id, default_time, find, header
-from streams.formats.sheet import BYTES_MAX, Sheet
+from streams.formats.sheet import BYTES_MAX, ROWS_MAX, Sheet
 from streams.schema import Feature, FeatureSchema
 
 
@@ -65,6 +65,8 @@ class _Messages:
         if rest:
             told = f"{len(value)} bytes are no whole rows of {len(self._packed)} float32, {self._row_bytes} bytes each"
             raise Refused("undecodable", "$", told)
+        if count > ROWS_MAX:
+            raise Refused("oversize", "$", f"{count} rows, at most {ROWS_MAX} are read")
         ts, base = default_time(block, at), default_id(block, at)
         self._values.append(value)
         self._at.append(at)

@@ -1,0 +1,116 @@
+"""Arrow's IPC read within bounds: what a message unpacks to is known before it is unpacked.
+
+900 kB can claim to be rows without number (a column of nulls takes no bytes), terabytes of zeros under zstd, or, in a
+file, one batch that its footer names a thousand times. So a file is read as the stream that it begins with, without
+its footer; sizes are added up from the messages' own headers; and nothing is joined or counted that was not validated.
+"""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from streams.codec import Refused
+from streams.formats.sheet import BYTES_MAX, ROWS_MAX
+
+#: Columns of one message by name; at least one, all of one length.
+Columns = dict[str, pa.ChunkedArray]
+
+#: Bytes that one message may unpack to, and that the texts of one of its columns may have together.
+UNPACKED_BYTES_MAX = 67_108_864
+
+_FILE = b"ARROW1\0\0"
+
+
+def read(value: bytes | None) -> Columns:
+    """Read one message.
+
+    Raises
+    ------
+    Refused
+        It is no Arrow, too large, or holds no row.
+    """
+    if not value:
+        raise Refused("empty", "$", "the record has no value")
+    if len(value) > BYTES_MAX:
+        raise Refused("oversize", "$", f"{len(value)} bytes, at most {BYTES_MAX} are read")
+    stream = pa.py_buffer(value)[len(_FILE) if value.startswith(_FILE) else 0 :]
+    try:
+        size = sum(map(_unpacked_bytes, pa.ipc.MessageReader.open_stream(stream)))
+        if size > UNPACKED_BYTES_MAX:
+            raise Refused("oversize", "$", f"it unpacks to {size} bytes, at most {UNPACKED_BYTES_MAX} are read")
+        with pa.ipc.open_stream(stream) as reader:
+            table = pa.Table.from_batches(_validated(reader), reader.schema)
+        names: list[str] = table.column_names
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise Refused("undecodable", "$", f"no Arrow: {error}") from None
+    if not (table.num_rows and names):
+        raise Refused("empty", "$", "the message has no row, or no column")
+    if len(set(names)) < len(names):
+        twice = min(name for name in names if names.count(name) > 1)
+        raise Refused("undecodable", "$", f"two columns have the name {twice!r}")
+    return dict(zip(names, table.columns, strict=True))
+
+
+def _validated(reader: pa.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for batch in reader:
+        rows += batch.num_rows
+        if rows > ROWS_MAX:
+            raise Refused("oversize", "$", f"at least {rows} rows, at most {ROWS_MAX} are read")
+        batch.validate(full=True)  # else a strange offset is read outside of the buffers
+        yield batch
+
+
+# Where Arrow's flatbuffers (Message.fbs) keep what we ask for: the slots of their tables.
+_MESSAGE_HEADER, _DICTIONARY_BATCH, _BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 1, 2, 3
+
+
+def _unpacked_bytes(message: pa.ipc.Message) -> int:
+    """Bytes of a message's buffers once they are unpacked, as they say themselves; they may say too much, and the
+    library refuses what turns out to be more.
+    """
+    if message.type not in ("record batch", "dictionary"):
+        return 0
+    flat, body = _Flat(message.metadata), memoryview(message.body)
+    batch = flat.table(flat.root(), _MESSAGE_HEADER)
+    if message.type == "dictionary":
+        batch = flat.table(batch, _DICTIONARY_BATCH)
+    if not flat.slot(batch, _BATCH_COMPRESSION):
+        return len(body)
+    # Of a compressed buffer the first eight bytes are its length, or -1 where it is left as it was.
+    heads = ((length, _int(body, offset, 8)) for offset, length in flat.pairs(batch, _BATCH_BUFFERS) if length)
+    return sum(length if claimed < 0 else claimed for length, claimed in heads)
+
+
+class _Flat:
+    """As much of a flatbuffer as is asked for; the library has verified it before it is read."""
+
+    def __init__(self, buffer: pa.Buffer) -> None:
+        self._bytes = memoryview(buffer)
+
+    def slot(self, table: int, n: int) -> int:
+        """Where a table's field lies; 0 where it has none."""
+        fields = table - _int(self._bytes, table, 4)
+        there = 4 + 2 * n < _int(self._bytes, fields, 2)
+        offset = _int(self._bytes, fields + 4 + 2 * n, 2) if there else 0
+        return table + offset if offset else 0
+
+    def root(self) -> int:
+        """The outermost table."""
+        return _int(self._bytes, 0, 4)
+
+    def table(self, of: int, n: int) -> int:
+        """The table, or the vector, that a field refers to."""
+        at = self.slot(of, n)
+        return at + _int(self._bytes, at, 4)
+
+    def pairs(self, table: int, n: int) -> Iterator[tuple[int, int]]:
+        """The vector of pairs of 64-bit integers that a field refers to."""
+        vector = self.table(table, n)
+        for k in range(_int(self._bytes, vector, 4)):
+            at = vector + 4 + 16 * k
+            yield _int(self._bytes, at, 8), _int(self._bytes, at + 8, 8)
+
+
+def _int(bytes_: memoryview, at: int, size: int) -> int:
+    return int.from_bytes(bytes_[at : at + size], "little", signed=size > 2)
