@@ -1,0 +1,282 @@
+"""The settlements of the sink and of the join, killed at every line that they execute.
+
+Each life is what a role does between two crashes: committed offsets in, the real steps over the real log, the real
+settlement, and for the sink the real store. It is killed before its n-th line, a second life begins with nothing but
+what is committed, and the accounts are drawn up: nothing lost, nothing doubled. `make test` kills 16 lives of each,
+at lines that the seed draws; ``--faults-runs=200`` (`make faults`) kills one at every line.
+"""
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import confluent_kafka as ck
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from killing import live
+
+import drift.feedback
+import drift.join
+import drift.join_lookup
+import drift.joining
+import drift.sink
+import drift.store.client
+import streams.intents
+import streams.offsets
+import streams.outbox
+import streams.progress
+from drift import Reference
+from drift.join import Join
+from drift.join_lookup import look_up
+from drift.joining import Joining
+from drift.minutes import pack
+from drift.performance import label_sums
+from drift.sink import Sink
+from drift.store import Store, ensure_observations
+from drift.sums import sum_rows
+from streams import observation, progress, ranges
+from streams.block import Block
+from streams.cluster import Cluster
+from streams.intents import CutLimits, IntentStep
+from streams.offsets import Starts
+from streams.outbox import Outbox
+from streams.provision import Layout, create
+from streams.records import CountsMessage, LabelSums, Outcome, PartialCounts
+from streams.schema import Feature, FeatureSchema
+from streams.stage import Publish
+
+Send = Callable[[Sequence[Publish]], None]
+
+TS = 1_780_000_020_000
+KILLS = 16
+SINK = (streams.intents, streams.offsets, drift.sink, drift.store.client)
+JOIN = (
+    streams.outbox,
+    streams.offsets,
+    streams.progress,
+    drift.join,
+    drift.joining,
+    drift.join_lookup,
+    drift.feedback,
+    drift.store.client,
+)
+
+
+@pytest.fixture
+def cluster(kafka: str, topic_prefix: str) -> Cluster:
+    cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
+    create(cluster, Layout(requests=1))
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    rng = np.random.default_rng(7)
+    score = rng.random(400)
+    frame = pd.DataFrame({"age": rng.normal(size=400), "score": score, "said": (score > 0.5) * 1})
+    frame["truth"] = (rng.random(400) < score) * 1
+    return Reference.fit(frame, task="binary", score="score", prediction="said", label="truth", positive="1")
+
+
+def lines_to_die_at(request: pytest.FixtureRequest, lines: int) -> Sequence[int]:
+    seed, runs = request.config.getoption("--faults-seed"), request.config.getoption("--faults-runs")
+    sys.stdout.write(f"seed {seed}, {lines} lines\n")
+    several = range(1, lines + 1)
+    return several if runs >= 200 else sorted(random.Random(seed).sample(several, min(KILLS, lines)))
+
+
+@pytest.fixture
+def send(cluster: Cluster) -> Send:
+    """Puts messages on the log."""
+    producer = cluster.producer()
+
+    def send(messages: Sequence[Publish]) -> None:
+        for one in messages:
+            producer.produce(cluster.topic(one.topic), one.value, one.key, 0, headers=one.headers or [])
+        assert producer.flush(15) == 0
+
+    return send
+
+
+def begun(cluster: Cluster, consumer: ck.Consumer, topics: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """Where a group goes on: offset and memory by topic."""
+    asked = [ck.TopicPartition(cluster.topic(topic), 0) for topic in topics]
+    found = Starts().of(consumer, asked, lambda: False)
+    return {cluster.logical(p.topic): (p.offset, p.metadata or "") for p in found}
+
+
+def rest(cluster: Cluster, topic: str, start: int, rows: int) -> Iterator[Block]:
+    """What a topic holds from an offset on, in blocks of so many rows."""
+    for block in ranges.read(cluster, topic, 0, start, ranges.bounds(cluster, topic)[0][1]):
+        yield from (block[first : first + rows] for first in range(0, len(block), rows))
+
+
+# --- The sink. -------------------------------------------------------------------------------------------------------
+
+STORED = ("observations", "counts", "outcomes")
+
+
+def write(cluster: Cluster, settings: object, topics: Sequence[str] = STORED) -> None:
+    """A life of the sink."""
+    consumer = cluster.consumer("sink")
+
+    def commit(offsets: list[ck.TopicPartition]) -> None:
+        assert all(p.error is None for p in consumer.commit(offsets=offsets, asynchronous=False))
+
+    store = Store.connect(settings)
+    step = IntentStep(cluster, Sink(store).write, CutLimits(rows_max=2, wait_ms_max=0))
+    for topic, (offset, memory) in begun(cluster, consumer, topics).items():
+        step.assign(topic, 0, offset, memory)
+        for block in rest(cluster, topic, offset, rows=3):
+            step.fold([block])
+            step.settle(commit)
+    step.settle(commit)
+    store.close()
+    consumer.close()
+
+
+def records(reference: Reference, number: int) -> list[Publish]:
+    """Three records of each topic that has a table, two of them in the first cut."""
+    sums = sum_rows(reference, reference.align(pa.table({"age": [1.0], "score": [0.5], "said": ["1"]})))
+    minute = TS // 60_000 * 60_000
+    place = {"model": "m", "version": "v1", "reference": reference.id, "topic": "requests", "partition": 0}
+    counts: list[CountsMessage] = [
+        PartialCounts(**place, first=0, last=0, partitions=1, watermark_ms=TS, minutes=[pack(minute, "", False, sums)]),
+        LabelSums(**place, segment="", minute_ms=minute, first=0, last=0, cells=np.ones(8, "<i8").tobytes()),
+        PartialCounts(**place, first=0, last=0, partitions=1, watermark_ms=TS, minutes=[pack(minute, "", False, sums)]),
+    ]
+    return [
+        *(Publish("observations", observed(model, 3 * number + n)) for n, model in enumerate(("m", "k", "m"))),
+        *(Publish("counts", msgspec.msgpack.encode(one)) for one in counts),
+        *(Publish("outcomes", msgspec.json.encode(outcome(f"{number}-{n}"))) for n in range(3)),
+    ]
+
+
+def observed(model: str, offset: int) -> bytes:
+    schema, said = FeatureSchema((Feature("age"),)), pa.array(["1"]).dictionary_encode()
+    own = [[str(offset)], [TS], [offset], [0], [0.5], said, said]
+    columns = [pa.array(v, t) if isinstance(v, list) else v for v, t in zip(own, observation.OWN.types, strict=True)]
+    columns += observation.feature_columns(schema, np.array([[41.0]], np.float32), {})
+    head = observation.Head(model=model, version="v1", topic="requests", partition=0, first=offset, last=offset)
+    return observation.encode(head, pa.RecordBatch.from_arrays(columns, schema=observation.arrow_schema(schema)))
+
+
+def outcome(id_: str) -> Outcome:
+    return Outcome(id=id_, model="m", version="v1", ts=TS, score=0.5, prediction="1", label="1", label_ts=TS, sign=1)
+
+
+def rows(store: Store) -> dict[str, int]:
+    """Rows by table, of the views that follow one as well; counts as what they add up to."""
+    asked = {
+        "observations": "SELECT count() FROM predictions",
+        "different observations": "SELECT uniqExact(source_offset) FROM predictions",
+        "predictions by id": "SELECT count() FROM predictions_by_id",
+        "counted rows": "SELECT sum(rows) FROM counts",
+        "label sums": "SELECT sum(arraySum(cells)) FROM label_counts",
+        "outcomes": "SELECT count() FROM outcomes",
+    }
+    return {name: int(store.rows(sql)[0][0]) for name, sql in asked.items()}
+
+
+@pytest.mark.timeout(0)
+def test_the_sink_killed_at_every_line_writes_each_row_once(cluster, store, send, reference, request) -> None:
+    life = partial(write, cluster, store.settings)
+    send(records(reference, 0))
+    lines = live(life, SINK)
+    per_round = rows(store)
+    assert list(per_round.values()) == [3, 3, 3, 2, 8, 3]
+    for number, line in enumerate(lines_to_die_at(request, lines), 1):
+        send(records(reference, number))
+        live(life, SINK, dies_at=line)
+        life()
+        assert rows(store) == {name: n * (number + 1) for name, n in per_round.items()}, f"killed at line {line}"
+
+
+# --- The join. -------------------------------------------------------------------------------------------------------
+
+LABELS = ("feedback", "feedback-waiting")
+WAIT_MS_MAX = 3_600_000
+
+
+def join(cluster: Cluster, settings: object, reference: Reference, turns_max: int = 100) -> None:
+    """A life of the join: turns until nothing waits, or so many."""
+    store = Store(settings)
+    step = Joining(
+        lambda recent: Join(partial(look_up, store), lambda *_: reference, lambda: TS, WAIT_MS_MAX, recent),
+        lambda: progress.unread(cluster, "sink", "outcomes"),
+    )
+    outbox = Outbox(cluster, "join-0")
+    consumer = cluster.consumer("join")
+    at = begun(cluster, consumer, LABELS)
+    for topic, (offset, memory) in at.items():
+        step.assign(topic, 0, offset, memory)
+    while turns_max and (turn := [b for t in LABELS for b in list(rest(cluster, t, at[t][0], rows=3))[:1]]):
+        outbox.settle(list(zip(turn, step.fold(turn), strict=True)), [], consumer.consumer_group_metadata())
+        at |= {block.topic: (block.last + 1, "") for block in turn}
+        turns_max -= 1
+    store.close()
+    consumer.close()
+
+
+def labels(number: int) -> list[Publish]:
+    """Two turns: a label, one before its prediction, nonsense; then a correction, the same again, another."""
+    a, b, c = (f"{number}-{name}" for name in "abc")
+    said = [(a, 0, 1), (b, 1, 1), None, (a, 1, 2), (a, 1, 2), (c, 0, 1)]
+    values = [
+        b"{" if one is None else msgspec.json.encode({"id": one[0], "label": one[1], "ts": TS + one[2]}) for one in said
+    ]
+    return [Publish("feedback", value) for value in values]
+
+
+def predict(store: Store, number: int, names: str) -> None:
+    """Write predictions as the sink does."""
+    n = len(names)
+    place = {"source_topic": ["requests"] * n, "source_partition": [0] * n, "row": [0] * n, "batch_rows": [n] * n}
+    place["source_offset"] = [3 * number + "abc".index(name) for name in names]
+    said = {"id": [f"{number}-{name}" for name in names], "ts": [TS] * n, "model": ["m"] * n, "version": ["v1"] * n}
+    said |= {"score": [0.75] * n, "prediction": ["1"] * n, "route": ["champion"] * n}
+    store.insert("observations_m", place | said)
+
+
+def joined(cluster: Cluster) -> tuple[Counter[tuple[str, str, int]], np.ndarray, int]:
+    """What the join has said: outcomes with their signs, sums of labels, dead letters."""
+    said = {t: [v for block in rest(cluster, t, 0, 1_000) for v in block.values] for t in ("outcomes", "counts")}
+    outcomes = (msgspec.json.decode(value, type=Outcome) for value in said["outcomes"])
+    sums = [msgspec.msgpack.decode(value, type=LabelSums) for value in said["counts"]]
+    letters = sum(len(block) for block in rest(cluster, "dead-letters", 0, 1_000))
+    total = sum(np.frombuffer(one.cells, "<i8") for one in sums)
+    return Counter((one.id, one.label, one.sign) for one in outcomes), np.asarray(total), letters
+
+
+def meant(reference: Reference, number: int) -> tuple[Counter[tuple[str, str, int]], np.ndarray, int]:
+    """What it should have said after so many rounds: in the end each prediction has one label."""
+    of_one = (("a", "0", 1), ("a", "0", -1), ("a", "1", 1), ("b", "1", 1), ("c", "0", 1))
+    outcomes = Counter((f"{n}-{name}", label, sign) for n in range(number) for name, label, sign in of_one)
+    in_the_end = label_sums(reference, [0.75] * 3, ["1"] * 3, ["1", "1", "0"]).ravel()
+    return outcomes, in_the_end * number, number
+
+
+@pytest.mark.timeout(0)
+def test_the_join_killed_at_every_line_says_each_outcome_once(cluster, store, send, reference, request) -> None:
+    """A label waits for its prediction through the death; the store knows some of what was joined, the log the rest."""
+    ensure_observations(store, "m", [])
+    life = partial(join, cluster, store.settings, reference)
+    predict(store, 0, "abc")
+    send(labels(0))
+    lines = live(life, JOIN)
+    for number, line in enumerate(lines_to_die_at(request, lines), 1):
+        predict(store, number, "ac")
+        send(labels(number))
+        live(partial(life, turns_max=3), JOIN, dies_at=line)
+        predict(store, number, "b")
+        if number % 3 == 0:
+            write(cluster, store.settings, ["outcomes"])
+        life()
+        (outcomes, sums, letters), wanted = joined(cluster), meant(reference, number + 1)
+        assert (outcomes, letters) == (wanted[0], wanted[2]), f"killed at line {line}"
+        assert (sums == wanted[1]).all(), f"killed at line {line}"
