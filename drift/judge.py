@@ -23,7 +23,7 @@ from streams.dead_letters import dead_letter
 from streams.records import FORMAT, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
 from streams.stage import Effects, Publish
 
-SNAPSHOT_FORMAT = 3
+SNAPSHOT_FORMAT = 4
 
 
 class Snapshot(msgspec.Struct, kw_only=True):

@@ -346,8 +346,8 @@ class MovedLevel(msgspec.Struct, frozen=True):
 class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
     """A column named by an incident, with all that is needed to recompute the claim.
 
-    An incident of kind ``performance`` names the figure that is worse (``accuracy``, ``brier``, ``mae``): its effect is
-    the growth of the mean loss as a share of the training data's, its ``counts`` the label sums since the change.
+    An incident of kind ``performance`` names the figure that is worse (``accuracy``, ``brier``, ``log_loss``, ``mae``):
+    its effect is the growth of the mean loss as a share of the training data's, its ``counts`` the label sums since.
     """
 
     name: str

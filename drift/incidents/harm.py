@@ -1,7 +1,8 @@
-"""Harm: the incident of a model that predicts worse than its tolerance allows, whether or not any column has moved.
+"""Harm: the incident of a model that predicts worse than on its training data, whether or not any column has moved.
 
-Its two gates are one: the evidence is against "the mean loss is within the reference's bound and the tolerance", so
-what opens it is material. It is critical and pages at once. An improvement never does.
+Two gates, as for columns. Evidence that the mean loss has grown (beyond the reference's bound, and half the tolerance)
+opens an incident, a warning that pages nobody; once the loss since then lies above the tolerance for certain, it is
+critical and pages, mostly in the same breath. An improvement never does.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +16,10 @@ from drift.incidents.labelled import Labelled
 from drift.incidents.moved import POOL_ROWS, POOL_WINDOWS, POOLS_QUIET
 from drift.performance.losses import Loss, growth
 from streams.records import Alert
+
+#: Standard errors by which a loss must lie above its tolerance. One looks window after window: two of them would be
+#: passed by chance sooner or later, three in one of thirty incidents whose loss has grown by just the tolerance.
+CERTAIN = 3.0
 
 
 class Standing(msgspec.Struct, kw_only=True, eq=False):
@@ -32,8 +37,9 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
 
     A window is taken once, when its labels have had their time:
 
-    1. The evidence for a larger mean loss grows or shrinks; at the budget it opens an incident, and pages.
-    2. An open one closes when pool after pool of rows is back within half the tolerance; evidence then begins anew.
+    1. The evidence for a larger mean loss grows or shrinks; at the budget it opens an incident.
+    2. Until an open one pages, every window asks whether the loss is above its tolerance for certain.
+    3. It closes when pool after pool of rows is back within half the tolerance; evidence then begins anew.
     """
 
     risk: Risk
@@ -48,14 +54,16 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         """Take a window; returns what is to be told. ``number`` gives the next incident's number."""
         if window.labelled <= 0:
             return []
+        if self.open is None or not self.open.last.page:
+            made = np.stack([growth(window.reference, loss, window.sums) for loss in window.losses])
+            self.risk.take(made, window.rows, window.sums, window.start)
         if self.open is not None:
-            return self._rest(window, self.open)
-        made = np.stack([growth(window.reference, loss, window.sums) for loss in window.losses])
-        self.risk.take(made, window.rows, window.sums, window.start)
+            return self._page(window, self.open) + self._rest(window, self.open)
         at = int(self.risk.by_loss.argmax())
         if not window.opens or not window.alarming(self.risk.log_evidence) or self._improved(window, at):
             return []
-        told = harm_alerts.opening(window, self.risk, at, f"{window.model}-{number()}")
+        page = self._certain(window, at)
+        told = harm_alerts.telling(window, self.risk, at, f"{window.model}-{number()}/1", "open", page)
         self.open = Standing(metric=window.losses[at].metric, last=told, pooled=np.zeros_like(window.sums))
         return [told]
 
@@ -71,6 +79,22 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         """Whether predictions are no more often wrong than on the training data, whatever their probabilities."""
         headline = window.losses[0]
         return window.amount(headline, self.risk.stretch(at)[1]).mean <= headline.mean
+
+    def _certain(self, window: Labelled, at: int) -> bool:
+        """Whether the loss since its change point is above the tolerance."""
+        loss, now = window.losses[at], window.amount(window.losses[at], self.risk.stretch(at)[1])
+        reach = CERTAIN * now.standard_error(loss.design_effect)
+        return now.mean - reach > loss.mean * (1 + window.tolerance)
+
+    def _page(self, window: Labelled, standing: Standing) -> list[Alert]:
+        """Page for an incident that has not, once its loss is above the tolerance for certain."""
+        at = int(self.risk.by_loss.argmax())
+        if standing.last.page or not self._certain(window, at) or self._improved(window, at):
+            return []
+        standing.metric = window.losses[at].metric
+        name = harm_alerts.next_id(standing.last)
+        standing.last = harm_alerts.telling(window, self.risk, at, name, "update", page=True)
+        return [standing.last]
 
     def _rest(self, window: Labelled, standing: Standing) -> list[Alert]:
         """Pool this window's labels; close if pool after pool has been like the reference."""

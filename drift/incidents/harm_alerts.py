@@ -10,27 +10,32 @@ from drift.incidents.sentences import percent
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import Loss
 from drift.statistics.effect import Z95
-from streams.records import Alert, MovedColumn
+from streams.records import Alert, IncidentEvent, MovedColumn
 
-_NAMES = {"accuracy": "accuracy", "brier": "the Brier score", "mae": "the mean absolute error"}
+_NAMES = {
+    "accuracy": "accuracy",
+    "brier": "the Brier score",
+    "log_loss": "the log loss",
+    "mae": "the mean absolute error",
+}
 
 
-def opening(window: Labelled, risk: Risk, at: int, incident: str) -> Alert:
-    """Tell of a loss, the one at place ``at``, that has grown by more than its tolerance."""
+def telling(window: Labelled, risk: Risk, at: int, name: str, event: IncidentEvent, page: bool) -> Alert:
+    """Tell of a loss, the one at place ``at``, that has grown; it pages once it is above its tolerance."""
     since, low, high = risk.change_point(at)
     evidence = evidence_of(window.in_windows(risk.log_evidence))
     return Alert(
-        id=f"{incident}/1",
-        incident=incident,
-        event="open",
+        id=name,
+        incident=name.rpartition("/")[0],
+        event=event,
         model=window.model,
         version=window.version,
         ts=window.end,
         window_start=window.start,
         window_end=window.end,
         kind="performance",
-        severity="critical",
-        page=True,
+        severity="critical" if page else "warning",
+        page=page,
         columns=[_figure(window, risk, at, evidence)],
         change_point=since,
         change_point_low=low,
@@ -39,14 +44,19 @@ def opening(window: Labelled, risk: Risk, at: int, incident: str) -> Alert:
         budget=window.watch.false_alarm_every,
         reference=window.reference.id,
         epoch=window.epoch,
-        text=_sentence(window, risk, at),
+        text=_sentence(window, risk, at) + ("" if page else f"; not yet {percent(window.tolerance)} worse for certain"),
     )
 
 
 def farewell(last: Alert, ts: int, why: str) -> Alert:
     """Close the incident that ``last`` told of."""
-    name, _, told = last.id.rpartition("/")
-    return msgspec.structs.replace(last, id=f"{name}/{int(told) + 1}", event="close", page=False, ts=ts, text=why)
+    return msgspec.structs.replace(last, id=next_id(last), event="close", page=False, ts=ts, text=why)
+
+
+def next_id(last: Alert) -> str:
+    """Id of the alert after the last one of an incident."""
+    incident, _, told = last.id.rpartition("/")
+    return f"{incident}/{int(told) + 1}"
 
 
 def name(loss: Loss) -> str:

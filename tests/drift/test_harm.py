@@ -60,12 +60,13 @@ def test_amounts_are_those_of_the_rows():
     )
 
 
-def test_the_bound_is_the_upper_end_and_the_tolerance():
-    (loss,) = losses(VALUES, 0.05)
+def test_the_bound_is_the_upper_end_and_at_least_half_the_tolerance():
+    (loss,) = losses(VALUES, 0.02)
     size = (values(N, seed=0).p - values(N, seed=0).y).abs()
-    upper = size.mean() + 1.96 * size.std() / np.sqrt(N)
-    assert loss.bound == pytest.approx(upper + 0.05 * size.mean(), rel=1e-3)
-    assert [found.metric for found in losses(CLASSES, 0.05)] == ["accuracy", "brier"]
+    assert loss.bound == pytest.approx(size.mean() + 1.96 * size.std() / np.sqrt(N), rel=1e-3)
+    (loss,) = losses(VALUES, 0.2)
+    assert loss.bound == pytest.approx(1.1 * size.mean(), rel=1e-3)
+    assert [found.metric for found in losses(CLASSES, 0.05)] == ["accuracy", "brier", "log_loss"]
     assert losses(Reference.fit(values(300, seed=0)[["x"]]), 0.05) == []
 
 
@@ -76,10 +77,11 @@ def test_a_perfect_model_has_no_loss_to_compare_with():
 
 def test_wealth_is_the_product_over_rows():
     frame = classes(400, seed=5)
-    accuracy, brier = losses(CLASSES, 0.05)
     wrong = ((frame.p >= 0.5) != frame.y).to_numpy(float)
     squared = (mean_score(CLASSES.labels)[CLASSES.score.index(frame.p)] - frame.y.to_numpy()) ** 2
-    for loss, rows in ((accuracy, wrong), (brier, squared)):
+    sure = np.clip(mean_score(CLASSES.labels)[CLASSES.score.index(frame.p)], 0.01, 0.99)
+    surprise = -np.log(np.where(frame.y == 1, sure, 1 - sure))
+    for loss, rows in zip(losses(CLASSES, 0.05), (wrong, squared, surprise), strict=True):
         expected = [np.log1p(bet * (rows / loss.bound - 1)).sum() for bet in loss.bets]
         np.testing.assert_allclose(growth(CLASSES, loss, sums(CLASSES, frame)), expected)
 
@@ -187,13 +189,22 @@ def test_harm_without_drift_pages_and_says_how_much_is_known():
     assert alerts.kind.tolist() == ["performance"] and alerts.first_row.iloc[0] >= 6000
     was = 100 * CLASSES.performance["accuracy"]
     assert alerts.text.iloc[0].startswith(f"accuracy fell from {was:.1f} % to ")
-    assert "Brier score rose from" in alerts.text.iloc[0] and alerts.text.iloc[0].endswith("; labels cover 50 %")
+    assert "the log loss rose from" in alerts.text.iloc[0] and alerts.text.iloc[0].endswith("; labels cover 50 %")
 
 
 def test_probabilities_that_are_off_while_fewer_are_wrong_page_nobody():
     # The model says .12 or .88 where it is right nearly always: a poor calibration, and an improvement.
     alerts = told(CLASSES, classes(3000, 8).assign(y=lambda f: (f.p >= 0.5).astype(int)))
     assert "performance" not in set(alerts.kind)
+
+
+def test_what_is_worse_by_less_than_the_tolerance_is_a_warning_and_pages_when_it_grows():
+    wide = Watch(tolerances={"performance": 0.2})
+    alerts = told(VALUES, values(16_000, 17, noise=1.17), values(2000, 18, noise=1.6), watch=wide)
+    assert alerts.event.tolist() == ["open", "update"] and alerts.severity.tolist() == ["warning", "critical"]
+    assert alerts.page.tolist() == [False, True] and alerts.incident.nunique() == 1
+    assert alerts.text.iloc[0].endswith("; not yet 20 % worse for certain")
+    assert alerts.first_row.iloc[0] < 16_000 <= alerts.first_row.iloc[1]
 
 
 def test_it_closes_when_it_is_long_back_and_the_next_one_is_news():
