@@ -108,6 +108,7 @@ class Role:
             return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
 
         async def metrics(web: Any, request: Any) -> Any:  # noqa: ARG001
+            self.status()  # brings the lag up to now
             return web.bytes(prometheus_client.generate_latest(), content_type="text/plain")
 
         async def status(web: Any, request: Any) -> Any:  # noqa: ARG001

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
@@ -12,24 +12,46 @@ _TURNS = Counter("driftline_turns_settled", "Settlements committed.", ["step"])
 _FAILED = Counter("driftline_turns_failed", "Turns that were rolled back and read again.", ["step"])
 _FOLD = Histogram("driftline_fold_seconds", "Time a turn spends in its step.", ["step"])
 _SETTLE = Histogram("driftline_settle_seconds", "Time a turn's settlement takes.", ["step"])
-_LAG = Gauge("driftline_lag_seconds", "Age of the newest settled record when it was settled.", ["step"])
+_LAG = Gauge("driftline_lag_seconds", "Age of the oldest record that is not settled; 0 where none waits.", ["step"])
+_LAG_ROWS = Gauge("driftline_lag_rows", "Offsets between what is settled and the end.", ["step"])
 
 _RATE_OVER_MS = 10_000
 #: Records of a turn whose age is kept for the percentile, at most; of a longer turn evenly spaced ones.
 _AGES_MAX = 1_000
 
 
+class _Taken(NamedTuple):
+    """A turn that was read: how many records, and the Kafka time of the oldest, ms."""
+
+    epoch: int
+    rows: int
+    oldest_ms: int | None
+
+
 class Gauges:
-    """One shell's telemetry. Time comes in as an argument, in ms."""
+    """One shell's telemetry. Time comes in as an argument, in ms.
+
+    The lag, in rows and in seconds, is that of records that are not settled, whether they were read or not. In seconds
+    it is the age of the oldest of them by Kafka's timestamps: of those that were read; where something waits and none
+    of it was read yet, of the newest that was settled, which what comes behind it is hardly older than; 0 where nothing
+    waits. The sink gathers before it inserts: for it a record counts as settled up to `CutLimits.wait_ms_max` too soon.
+    """
 
     def __init__(self, step: str) -> None:
         self.trouble: str | None = None
         self._step = step
         self._rows = 0
-        self._lag_ms: int | None = None
+        self._taken: deque[_Taken] = deque()
+        self._newest_ms: int | None = None
         self._fold_ms = 0.0
         self._settle_ms = 0.0
         self._recent: deque[tuple[int, int, np.ndarray]] = deque()
+
+    def took(self, epoch: int, times: Sequence[int]) -> None:
+        """A turn was read; ``times`` are its records' Kafka timestamps. What an older epoch had read is read again."""
+        while self._taken and self._taken[0].epoch != epoch:
+            self._taken.popleft()
+        self._taken.append(_Taken(epoch, len(times), min(times, default=None)))
 
     def folded(self, took_ms: float) -> None:
         """A turn was folded."""
@@ -37,8 +59,10 @@ class Gauges:
         _FOLD.labels(self._step).observe(took_ms / 1000)
 
     def settled(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
-        """A turn was committed; ``times`` are its records' Kafka timestamps."""
+        """The oldest turn was committed; ``times`` are its records' Kafka timestamps."""
         rows = len(times)
+        if self._taken:
+            self._taken.popleft()
         self.trouble = None
         self._rows += rows
         self._settle_ms = took_ms
@@ -47,35 +71,59 @@ class Gauges:
         _TURNS.labels(self._step).inc()
         _SETTLE.labels(self._step).observe(took_ms / 1000)
         if rows:
-            self._lag_ms = max(0, now_ms - max(times))
-            _LAG.labels(self._step).set(self._lag_ms / 1000)
+            self._newest_ms = max(times)
 
     def failed(self, why: str) -> None:
         """A turn was rolled back."""
         self.trouble = why
         _FAILED.labels(self._step).inc()
 
-    def status(self, now_ms: int) -> dict[str, Any]:
+    def status(self, now_ms: int, epoch: int, unread: int | None) -> dict[str, Any]:
         """Rows settled; over the last ten seconds their rate and the 99th percentile of their age; lag, times.
 
+        Parameters
+        ----------
+        epoch
+            Of the turns that may still settle.
+        unread
+            Offsets between the position and the end; None where nobody has looked yet.
+
         >>> gauges = Gauges("doctest")
+        >>> gauges.took(0, [700] * 2 + [900] * 48)
+        >>> gauges.status(950, 0, 7)["lag_ms"]
+        250
         >>> gauges.settled([700] * 2 + [900] * 48, 4.0, 1_000)
-        >>> said = gauges.status(2_000)
-        >>> said["rows_per_s"], said["lag_ms"], said["p99_ms"]
-        (5.0, 100, 300)
+        >>> said = gauges.status(2_000, 0, 7)
+        >>> said["rows_per_s"], said["lag_rows"], said["lag_ms"], said["p99_ms"]
+        (5.0, 7, 1100, 300)
         """
+        lag_rows, lag_ms = self._lag(now_ms, epoch, unread)
+        _LAG_ROWS.labels(self._step).set(lag_rows or 0)
+        _LAG.labels(self._step).set((lag_ms or 0) / 1000)
         while self._recent and self._recent[0][0] < now_ms - _RATE_OVER_MS:
             self._recent.popleft()
         return {
             "step": self._step,
             "rows": self._rows,
             "rows_per_s": sum(rows for _, rows, _ in self._recent) / (_RATE_OVER_MS / 1000),
-            "lag_ms": self._lag_ms,
+            "lag_rows": lag_rows,
+            "lag_ms": lag_ms,
             "p99_ms": self._p99_ms(),
             "fold_ms": round(self._fold_ms, 3),
             "settle_ms": round(self._settle_ms, 3),
             "trouble": self.trouble,
         }
+
+    def _lag(self, now_ms: int, epoch: int, unread: int | None) -> tuple[int | None, int | None]:
+        taken = list(self._taken)
+        flying = [turn for turn in taken if turn.epoch == epoch]
+        rows = sum(turn.rows for turn in flying) + (unread or 0)
+        if not rows:
+            return (None, None) if unread is None else (0, 0)
+        # Turns that were dropped wait to be read again; they are known until they are.
+        known = [turn.oldest_ms for turn in flying or taken if turn.oldest_ms is not None]
+        oldest = min(known, default=self._newest_ms)
+        return rows, None if oldest is None else max(0, now_ms - oldest)
 
     def _p99_ms(self) -> int | None:
         """Age that 99 of 100 recent records were settled within; a kept age stands for its share of the turn."""

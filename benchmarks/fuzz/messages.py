@@ -305,11 +305,11 @@ def _maimed_arrow(rng: random.Random) -> Message:
 
 
 def _bomb(rng: random.Random) -> Message:
-    return Message("Arrow, bomb", rng.choice(_bombs()))
+    return Message("Arrow, bomb", rng.choice(bombs()))
 
 
 @cache
-def _bombs() -> tuple[bytes, ...]:
+def bombs() -> tuple[bytes, ...]:
     """Little to send and much to read: rows that cost nothing, one long text in every row, zeros under zstd."""
     same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(9_000, np.int8)), pa.array(["x" * 100_000]))
     views = np.tile(np.array([700_000, int.from_bytes(b"xxxx", "little"), 0, 0], np.int32), 9_000)

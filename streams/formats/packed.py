@@ -98,7 +98,8 @@ def _check(sheet: Sheet, feature: Feature, column: np.ndarray) -> None:
         sheet.refuse(bad, "wrong_type", feature.name, lambda n: f"{said[n]:g} is neither 0, 1 nor NaN")
     elif feature.kind == "categorical":
         size = len(feature.categories)
-        bad = ~missing & ~((column >= 0) & (column < size) & (column == np.floor(column)))
+        with np.errstate(invalid="ignore"):  # there are two kinds of NaN, and numpy warns of one
+            bad = ~missing & ~((column >= 0) & (column < size) & (column == np.floor(column)))
         told = f"is no place among {size} categories (0 to {size - 1}), nor NaN"
         sheet.refuse(bad, "wrong_type", feature.name, lambda n: f"{said[n]:g} {told}")
         column[missing] = feature.null_code
