@@ -34,7 +34,12 @@ def calibrate(sums: np.ndarray) -> np.ndarray:
 
 def mean_score(sums: np.ndarray) -> np.ndarray:
     """Mean score of each cell in the training data, float64 [cells]; one without rows lies between its neighbours."""
+    return cell_means(sums, SCORES) / FIXED_ONE
+
+
+def cell_means(sums: np.ndarray, column: int) -> np.ndarray:
+    """Mean of a column of label sums in each score cell, float64 [cells]; one without rows lies between others."""
     filled = np.flatnonzero(sums[:, LABELLED])
-    means = sums[filled, SCORES] / FIXED_ONE / sums[filled, LABELLED]
-    score: np.ndarray = np.interp(np.arange(len(sums)), filled, means)
-    return score
+    means = sums[filled, column] / sums[filled, LABELLED]
+    found: np.ndarray = np.interp(np.arange(len(sums)), filled, means)
+    return found

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from drift.performance.calibration import calibrate, mean_score
+from drift.kernel import FIXED_ONE
+from drift.performance.calibration import calibrate, cell_means, mean_score
 from drift.performance.expected import expected
 from drift.performance.figures import realised
-from drift.performance.label_sums import LABELLED
+from drift.performance.label_sums import ERRORS, LABELLED, SIZES, SQUARES
 from drift.reference import Reference
 from streams.records import MetricReport
 
@@ -13,7 +14,8 @@ from streams.records import MetricReport
 def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:
     """Figures to expect of a window from its scores alone; empty where the reference had no labels.
 
-    Binary: ``auc accuracy f1 brier ece``; multiclass: ``accuracy brier ece``. A regression has no such estimate.
+    Binary: ``auc accuracy f1 brier ece``; multiclass: ``accuracy brier ece``; regression: ``mae rmse bias``, from how
+    large the errors of each score cell were on the training data (direct loss estimation).
 
     Parameters
     ----------
@@ -21,14 +23,15 @@ def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:
         Rows of the window in each score cell, int64 [score cells].
     """
     sums = reference.labels
-    if sums is None or reference.task not in ("binary", "multiclass") or not sums[:, LABELLED].any():
+    if sums is None or reference.task not in ("binary", "multiclass", "regression") or not sums[:, LABELLED].any():
         return {}
-    chance = calibrate(sums)
     rows = scores.astype(np.float64)
     rows[[0, -2, -1]] = 0.0  # Infinite and missing scores promise nothing.
     if not rows.sum():
         return {}
-    score = mean_score(sums)
+    if reference.task == "regression":
+        return _errors(sums, rows / rows.sum(), float(reference.scale[reference.place("score")]) / FIXED_ONE)
+    chance, score = calibrate(sums), mean_score(sums)
     found = {
         "brier": float((rows * (chance * (1 - chance) + (score - chance) ** 2)).sum() / rows.sum()),
         "ece": float((rows * np.abs(score - chance)).sum() / rows.sum()),
@@ -38,6 +41,14 @@ def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:
     yes = (score >= 0.5).astype(float) if reference.positive_share is None else reference.positive_share
     binary = expected(chance, yes, rows)
     return found | {"accuracy": binary.accuracy, "f1": binary.f1, "auc": binary.auc}
+
+
+def _errors(sums: np.ndarray, share: np.ndarray, step: float) -> dict[str, float]:
+    """Errors to expect where each score cell holds a share of the rows; ``step`` is their fixed point in the label's
+    unit.
+    """
+    size, square, error = (float(share @ cell_means(sums, column)) for column in (SIZES, SQUARES, ERRORS))
+    return {"mae": size * step, "rmse": float(np.sqrt(square)) * step, "bias": error * step}
 
 
 def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) -> list[MetricReport]:

@@ -174,7 +174,23 @@ def test_regression_errors_in_the_labels_unit():
     assert reference.performance["bias"] == pytest.approx(np.mean(value - truth), rel=1e-2)
     found = realised(reference, label_sums(reference, value[:500], None, truth[:500]))
     assert found["mae"].low < mean_absolute_error(truth, value) < found["mae"].high
-    assert estimate(reference, score_counts(reference, value)) == {}
+
+
+def test_where_only_the_inputs_move_the_estimate_finds_the_realised_errors():
+    rng = np.random.default_rng(6)
+
+    def houses(rows: int, at: float) -> pd.DataFrame:
+        size = rng.normal(at, 1, rows)  # The larger, the less certain; and the model's values are a little low.
+        price = 50 + 10 * size
+        return pd.DataFrame({"x": size, "p": price - 1, "y": price + rng.normal(0, np.exp(0.3 * size), rows)})
+
+    reference = Reference.fit(houses(40_000, 0.0), task="regression", score="p", label="y")
+    for at in (-1.0, 0.0, 1.0):
+        rows = houses(20_000, at)
+        hoped = estimate(reference, score_counts(reference, rows["p"]))
+        assert hoped["mae"] == pytest.approx((rows["p"] - rows["y"]).abs().mean(), rel=0.04)
+        assert hoped["rmse"] == pytest.approx(np.sqrt(((rows["p"] - rows["y"]) ** 2).mean()), rel=0.05)
+        assert hoped["bias"] == pytest.approx(-1, abs=0.05)
 
 
 def test_a_report_of_half_the_labels(employed):
