@@ -33,6 +33,7 @@ _WRITE = {
     "partitioner": "murmur2_random",
     "compression.type": "lz4",
     "linger.ms": 5,
+    "retry.backoff.ms": 5,  # growing to 1 s; the default's 100 ms delay each transaction on another's heels
     "queue.buffering.max.messages": 1_000_000,
     "message.max.bytes": 1_000_000,
 }
