@@ -157,11 +157,15 @@ class System:
 
     def ask(self, name: str) -> dict[str, Any] | None:
         """What a role says of itself, None while it does not answer."""
-        try:
-            answer = self._http.request("GET", self.status_urls[name])
-        except HTTPError:
-            return None
-        return msgspec.json.decode(answer.data) if answer.status == 200 else None
+        return _ask(self._http, self.status_urls[name])
+
+
+def _ask(http: PoolManager, url: str) -> dict[str, Any] | None:
+    try:
+        answer = http.request("GET", url)
+    except HTTPError:
+        return None
+    return msgspec.json.decode(answer.data) if answer.status == 200 else None
 
 
 def _listens(port: int) -> bool:
@@ -209,6 +213,16 @@ def stop(data_dir: Path) -> bool:
             raise RoleError(f"process {process.pid} has not ended after {_STOP_S:.0f} s; see {data_dir}/logs")
         time.sleep(_LOOK_S)
     return True
+
+
+def running(data_dir: Path) -> dict[str, Any] | None:
+    """What `up` left word of, and of every role the steps that it tells of itself; None where nothing runs."""
+    found = read_run_file(data_dir)
+    http = PoolManager(timeout=1.0, retries=False)
+    if found:
+        for name, url in found["urls"].items():
+            found["roles"][name]["steps"] = (_ask(http, url) or {}).get("steps", [])
+    return found
 
 
 def read_run_file(data_dir: Path) -> dict[str, Any] | None:

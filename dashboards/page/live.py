@@ -1,10 +1,11 @@
 """The roles' live state, as the composition root hands it over.
 
 ``status()`` returns ``{"roles": {NAME: {"pid", "state", "restarts", "steps": [STEP, ...], "serving"}}}``. A step says
-``step``, ``rows``, ``rows_per_s``, ``lag_ms``, ``p99_ms`` (the age that 99 of 100 records of the last ten seconds were
-settled within), ``lag_rows``, ``fold_ms``, ``settle_ms``, ``partitions`` and ``trouble``; the score step also, where it
-knows, per model ``models: {NAME: {"p99_ms", "lag_ms"}}``. A worker's ``serving`` is ``{MODEL: {"version", "epoch",
-"refused"?}}``. Whatever is missing is shown as unknown.
+``step``, ``rows``, ``rows_per_s``, ``lag_rows`` and ``lag_ms`` (records that are not settled, and the age of the oldest
+of them), ``p99_ms`` (the age that 99 of 100 records of the last ten seconds were settled within), ``fold_ms``,
+``settle_ms``, ``partitions`` and ``trouble``; the score step also, where it knows, per model ``models: {NAME: {"p99_ms",
+"lag_ms"}}``. A worker's ``serving`` is ``{MODEL: {"version", "epoch", "refused"?}}``. Whatever is missing is shown as
+unknown.
 """
 
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def refusals(live: Live, model: str = "") -> list[Refusal]:
 
 
 def idle(step: dict[str, Any]) -> bool:
-    """Whether a step has nothing to do: nothing waits, nothing came of late. Its lag is then that of long ago."""
+    """Whether a step has nothing to do: nothing waits, nothing came of late."""
     return step.get("lag_rows") == 0 and not step.get("rows_per_s")
 
 

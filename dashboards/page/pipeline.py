@@ -57,7 +57,7 @@ def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
             html.Span(came, className="came"),
             html.B(step),
             html.Span([words.figure(rate), html.Small(" rows/s")], className="rate"),
-            html.Span("nothing waits" if at_rest else f"{words.span(lag)} behind", className="lag"),
+            html.Span("nothing waits" if at_rest or lag == 0 else f"{words.span(lag)} behind", className="lag"),
             html.Dl([html.Div([html.Dt(name), html.Dd(value)]) for name, value in small]),
             html.Span(trouble or f"→ {leaves}", className="leaves"),
         ],

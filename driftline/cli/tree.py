@@ -38,10 +38,11 @@ def down(file: File = None) -> None:
 
 
 def status(file: File = None, as_json: AsJson = False) -> None:
-    """Say what `up` runs; exit code 1 if nothing does."""
-    from driftline.up import read_run_file
+    """Say what `up` runs, and what waits; exit code 1 if nothing does."""
+    from dashboards import words
+    from driftline.up import running
 
-    found = read_run_file(load(file).data_dir)
+    found = running(load(file).data_dir)
     if as_json:
         echo_json(found)
     elif found:
@@ -49,6 +50,10 @@ def status(file: File = None, as_json: AsJson = False) -> None:
             typer.echo(f"{name:<12} {found[name]}")
         for name, role in found["roles"].items():
             typer.echo(f"{name:<12} {role['state']:<12} pid {role['pid']}, {role['restarts']} restarts")
+            for step in role.get("steps", []):
+                rows, told = step["lag_rows"], f"the oldest for {words.span(step['lag_ms'])}"
+                waits = f"{rows:,} rows wait, {told}" if rows else "nothing waits"
+                typer.echo(f"  {step['step']:<10} {'; '.join(filter(None, [waits, step['trouble']]))}")
     else:
         typer.echo("nothing runs here; `driftline up` starts it")
     raise typer.Exit(0 if found else 1)

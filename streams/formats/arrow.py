@@ -68,7 +68,7 @@ class ArrowDecoder:
 def _model(columns: Columns, named: str | None) -> str | None:
     if named is not None or "model" not in columns:
         return named
-    names = set(_own_values(columns, "model", expected="texts"))
+    names: set[str | None] = set(_own_values(columns, "model", expected="texts"))
     if len(names) > 1:
         raise Refused(
             "wrong_type", "$.model", f"one message is for one model, got {str(sorted(map(str, names)))[:200]}"
