@@ -5,7 +5,7 @@ the old outcome back and adds the new one, so sums with the sign as weight are r
 prediction is not there yet moves to `feedback-waiting`, where it blocks nobody, and is joined from there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -105,8 +105,18 @@ class Join:
 
     def fold(self, block: Block) -> Effects:
         """Join each label; what cannot be read, or has waited too long, is a dead letter."""
-        labels, refused = read_labels(block)
-        found = self._look_up(list(dict.fromkeys(said.id for said in labels))) if labels else {}
+        return self.fold_together([block])[0]
+
+    def fold_together(self, blocks: Sequence[Block]) -> list[Effects]:
+        """Join the labels of blocks in their order, with one question to the store for all of them."""
+        read = [read_labels(block) for block in blocks]
+        ids = list(dict.fromkeys(said.id for labels, _ in read for said in labels))
+        found = self._look_up(ids) if ids else {}
+        return [self._joined(block, *said, found) for block, said in zip(blocks, read, strict=True)]
+
+    def _joined(
+        self, block: Block, labels: list[Said], refused: list[Refusal], found: Mapping[str, list[PredictionRow]]
+    ) -> Effects:
         publish: list[Publish] = []
         joined: list[tuple[PredictionRow, Outcome]] = []
         for said in labels:

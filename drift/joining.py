@@ -46,10 +46,10 @@ class Joining:
         self._join = None
 
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
-        """Join each block's labels."""
+        """Join all blocks' labels."""
         if self._join is None:
             self._join = self._make(_recent(self._unstored()))
-        return [self._join.fold(block) for block in blocks]
+        return self._join.fold_together(blocks)
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
         """A silent partition asks for nothing."""
