@@ -9,12 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from drift.cells import Cells
-from drift.contrasts import Contrasts, contrasts
+from drift.contrasts import contrasts
 
 BLOCKS_MIN, BLOCKS_MAX = 16, 2048
 BLOCK_ROWS_MIN = 8
 #: Standard errors that make a difference; and of the upper bound (one-sided 95 %).
 CLEAR, UPPER = 3.0, 1.645
+#: An indicator whose own estimate is no clearer than this has at least its column's: a level of one row in a thousand
+#: comes in whole households as the common ones do, and its few households cannot show it.
+BLURRED = 0.5
 
 
 def design_effects(columns: Sequence[Cells], indices: np.ndarray) -> np.ndarray:
@@ -36,34 +39,58 @@ def design_effects(columns: Sequence[Cells], indices: np.ndarray) -> np.ndarray:
     >>> bool(1.9 < design_effects([boolean], pairs)[0] < 2.3)
     True
     """
-    rows = len(indices)
-    size = max(BLOCK_ROWS_MIN, -(-rows // BLOCKS_MAX))
-    blocks = rows // size
-    asked = contrasts(columns, _counts(columns, indices))
-    if blocks < BLOCKS_MIN:
-        return np.ones(len(asked))
-    return np.concatenate(
-        [_of_column(asked, i, indices[: blocks * size, i], cells.size, size) for i, cells in enumerate(columns)]
-    )
+    counts = [np.bincount(indices[:, i], minlength=cells.size) for i, cells in enumerate(columns)]
+    size = block_rows(len(indices))
+    several = zip(columns, counts, indices.T, strict=True)
+    return np.concatenate([of_blocks(cells, c, block_counts(index, cells.size), size) for cells, c, index in several])
 
 
-def _counts(columns: Sequence[Cells], indices: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.bincount(indices[:, i], minlength=cells.size) for i, cells in enumerate(columns)])
+def block_rows(rows: int) -> int:
+    """Rows of the smallest blocks."""
+    return max(BLOCK_ROWS_MIN, -(-rows // BLOCKS_MAX))
 
 
-def _of_column(asked: Contrasts, column: int, index: np.ndarray, cells: int, size: int) -> np.ndarray:
+def block_counts(index: np.ndarray, cells: int) -> np.ndarray:
+    """Count each whole block's rows in every cell, int64 [blocks, cells], from the cell of each row, int [rows]."""
+    size = block_rows(len(index))
     blocks = len(index) // size
-    counts = np.bincount(np.repeat(np.arange(blocks), size) * cells + index, minlength=blocks * cells)
-    scores = asked.matrix(column)
-    mean, variance, excess = _moments(scores, counts.reshape(blocks, cells).sum(axis=0))
-    sums = counts.reshape(blocks, cells) @ scores.T - size * mean
+    place = np.repeat(np.arange(blocks), size) * cells + index[: blocks * size]
+    return np.bincount(place, minlength=blocks * cells).reshape(blocks, cells)
+
+
+def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int) -> np.ndarray:
+    """Design effect of every contrast of one column, float64 [contrasts].
+
+    Parameters
+    ----------
+    counts
+        All rows in each cell, int64 [cells].
+    blocks, size
+        Those of each whole block, int64 [blocks, cells], and a block's rows.
+    """
+    asked = contrasts((cells,), counts)
+    if len(blocks) < BLOCKS_MIN:
+        return np.ones(len(asked))
+    scores = asked.matrix(0)
+    mean, variance, excess = _moments(scores, blocks.sum(axis=0))
+    sums = blocks @ scores.T - size * mean
     ratios, errors = [], []
     while len(sums) >= BLOCKS_MIN:
         ratios.append((sums**2).mean(axis=0) / (size * variance))
         errors.append(np.sqrt((2 + excess / size) / len(sums)))
         even = len(sums) // 2 * 2
         sums, size = sums[:even].reshape(-1, 2, len(scores)).sum(axis=1), size * 2
-    return _settle(np.array(ratios), np.array(errors))
+    own, error = np.array(ratios), np.array(errors)
+    varies = variance < 1  # That of a constant stands for none; an indicator's is at most a quarter.
+    shared = asked.indicator & varies
+    found = _settle(own, error)
+    if not shared.any():
+        return found
+    together = np.average(own[:, shared], axis=1, weights=variance[shared])
+    of_column = _settle(together[:, None], error[:, shared].min(axis=1, keepdims=True))[0]
+    blurred = ~varies | (shared & (CLEAR * error[0] > BLURRED))
+    borrowed: np.ndarray = np.where(blurred, np.maximum(found, of_column), found)
+    return borrowed
 
 
 def _moments(scores: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

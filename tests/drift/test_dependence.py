@@ -57,3 +57,13 @@ def test_a_small_reference_and_an_empty_cell_are_taken_as_independent():
     boolean = Cells(name="b", kind="boolean", levels=("false", "true"))
     assert design_effects([boolean], np.zeros((100, 1), int)).tolist() == [1.0, 1.0]
     assert design_effects([boolean], np.zeros((1000, 1), int)).tolist() == [1.0, 1.0]
+
+
+def test_a_rare_level_has_at_least_its_column_s():
+    # Households of four share a level; a level of one household in a thousand cannot show it by itself.
+    rng = np.random.default_rng(7)
+    drawn = rng.choice(3, 2_500, p=[0.6, 0.399, 0.001])
+    column = Cells(name="origin", kind="categorical", levels=("a", "b", "c"))
+    found = dict(zip("abcun", design_effects([column], np.repeat(drawn, 4)[:, None]), strict=True))
+    assert 3 < found["a"] < 5 and 3 < found["b"] < 5
+    assert found["c"] >= 3 and found["u"] >= 3  # Unseen so far; it, too, would come by households.
