@@ -1,6 +1,8 @@
 """Scored rows as messages: one prediction a request, one or more observation blocks a batch."""
 
 from bisect import bisect_left
+from collections.abc import Iterable
+from itertools import repeat
 
 import msgspec
 import numpy as np
@@ -36,17 +38,18 @@ def predictions(scored: Scored, block: Block, now_ms: int | None) -> list[Publis
     now_ms
         When the scores were ready; adds the header ``latency_ms``, counted from Kafka's timestamp of the request.
     """
-    rows, said, encoder = scored.rows, scored.said, msgspec.json.Encoder()
-    chances = None if said.probabilities is None else said.probabilities.tolist()
-    headers_of = _Headers(now_ms)
-    # Positional arguments and plain lists: this loop runs once a request.
-    columns = zip(rows.at.tolist(), rows.ids, rows.ts.tolist(), said.score.tolist(), said.texts(), strict=True)
+    rows, said, encode = scored.rows, scored.said, msgspec.json.Encoder().encode
+    model, version, role, partition = scored.model, scored.version, scored.role, block.partition
+    keys, carried, times, headers_of = block.keys, block.headers, block.times, _Headers(now_ms)
+    chances: Iterable[dict[str, float] | None] = repeat(None, len(rows))
+    if said.probabilities is not None:
+        chances = (dict(zip(said.classes, each, strict=True)) for each in said.probabilities.tolist())
+    # Positional arguments, plain lists and local names: this loop runs once a request.
+    columns = zip(rows.at.tolist(), rows.ids, rows.ts.tolist(), said.score.tolist(), said.texts(), chances, strict=True)
     out = []
-    for n, (at, id_, ts, score, text) in enumerate(columns):
-        scores = None if chances is None else dict(zip(said.classes, chances[n], strict=True))
-        answer = Prediction(id_, scored.model, scored.version, ts, score, text, scored.role, scores)
-        headers = headers_of(block.headers[at], block.times[at])
-        out.append(Publish("predictions", encoder.encode(answer), block.keys[at], block.partition, headers, at))
+    for at, id_, ts, score, text, scores in columns:
+        value = encode(Prediction(id_, model, version, ts, score, text, role, scores))
+        out.append(Publish("predictions", value, keys[at], partition, headers_of(carried[at], times[at]), at))
     return out
 
 
@@ -58,12 +61,12 @@ class _Headers:
         self._plain: dict[int, Headers | None] = {}
 
     def __call__(self, own: Headers | None, kafka_ms: int) -> Headers | None:
-        carried = [header for header in own if header[0].startswith(_CARRIED)] if own else []
-        if carried:
+        if own and (carried := [header for header in own if header[0].startswith(_CARRIED)]):
             return carried + (self._latency(kafka_ms) or [])
-        if kafka_ms not in self._plain:
-            self._plain[kafka_ms] = self._latency(kafka_ms)
-        return self._plain[kafka_ms]
+        try:
+            return self._plain[kafka_ms]
+        except KeyError:
+            return self._plain.setdefault(kafka_ms, self._latency(kafka_ms))
 
     def _latency(self, kafka_ms: int) -> Headers | None:
         return None if self._now_ms is None else [("latency_ms", b"%d" % (self._now_ms - kafka_ms))]
