@@ -25,7 +25,7 @@ IncidentEvent = Literal["open", "update", "close"]
 # --- requests' answers ----------------------------------------------------------------------------
 
 
-class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
+class Prediction(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One answer on `predictions`: what clients read.
 
     ``score`` is the probability of the positive class, the top class's probability, or the regression value;
