@@ -1,8 +1,8 @@
 """The feed: one librdkafka consumer in one thread, which reads turns and hands them over.
 
-A *turn* is all that waits, a block a partition. At most two turns are in flight, one being folded and one being
-settled; the next is cut when one of them is done, so blocks grow with the backlog: small and quick at low load, large
-and cheap at high load.
+A *turn* is all that waits, a block a partition; the next is cut when one is done, so blocks grow with the backlog:
+small and quick at low load, large and cheap at high load. Where more waits than a turn may hold, the next is folded
+while one settles; where less does, it would only grow old in the queue, and is read when the settlement is done.
 
 The consumer is touched by this thread alone. confluent-kafka lets one call at a time into a consumer, and a second
 caller starves behind a polling loop; so each turn carries its group metadata, and commits are handed in (`turns`).
@@ -11,6 +11,7 @@ How partitions come and go is in `holdings`.
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
@@ -39,10 +40,10 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    rows_max
-        Records of one turn.
+    rows_max, bytes_max
+        Records of one turn, and bytes of their values: once it holds so many no more is read into it.
     turns_in_flight_max
-        One is folded while one is settled.
+        Of a backlog: one is folded while one is settled.
     revoke_wait_ms_max
         How long a partition that is taken away waits for its turn to settle; then the turn is dropped and redone there.
     idle_after_ms
@@ -55,6 +56,7 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     rows_max: int = 5_000
+    bytes_max: int = 8_388_608
     turns_in_flight_max: int = 2
     revoke_wait_ms_max: int = 5_000
     idle_after_ms: tuple[int, ...] = ()
@@ -103,7 +105,9 @@ class Feed:
         self._crash = crash
         self._consumer = cluster.consumer(group, **(consumer_options or {}))
         self._turns = Turns(self._commit)
-        self._holdings = Holdings(cluster, step, starts or Starts(), self._turns, self.limits.revoke_wait_ms_max)
+        wait_ms_max = self.limits.revoke_wait_ms_max
+        self._holdings = Holdings(cluster, group, step, starts or Starts(), self._turns, wait_ms_max)
+        self._backlog = False
         self._handed_ms = ticks_ms()
         self._lag_at_ms = 0.0
         self._thread = threading.Thread(target=self._run, name=f"feed-{group}", daemon=True)
@@ -139,8 +143,9 @@ class Feed:
                 self._topics, on_assign=holdings.assigned, on_revoke=holdings.revoked, on_lost=holdings.lost
             )
             while not turns.stopping:
-                if turns.rewinding:
-                    holdings.seek_back(self._consumer)
+                if holdings.unsettled:
+                    holdings.settle_in(self._consumer, self._poll_paused)
+                    self._consumer.resume(self._consumer.assignment())
                 elif self._wait_for_room(_ROOM_S):
                     self._read()
                     self._measure_lag()
@@ -158,25 +163,29 @@ class Feed:
 
     def _wait_for_room(self, wait_s: float) -> bool:
         not_before_ms = self._handed_ms + (self.limits.turn_every_ms or 0)
-        return self._turns.wait_for_room(self.limits.turns_in_flight_max, not_before_ms, wait_s)
+        turns_max = self.limits.turns_in_flight_max if self._backlog else 1
+        return self._turns.wait_for_room(turns_max, not_before_ms, wait_s)
 
     def _keep_membership(self) -> None:
-        """Poll with everything paused: a slow model must not cost the membership."""
+        """Poll while turns are in flight: a slow model must not cost the membership."""
         self._consumer.pause(self._consumer.assignment())
-        while not (self._wait_for_room(_POLL_S) or self._turns.rewinding or self._turns.stopping):
-            early = self._consumer.poll(0)
-            self._consumer.pause(self._consumer.assignment())
-            if early is not None and early.error():
-                self._refuse(early.error(), early)
-            elif early is not None:  # of a partition that this very poll assigned, and that was not paused yet
-                self._consumer.seek(ck.TopicPartition(early.topic(), early.partition(), early.offset()))
+        while not (self._wait_for_room(_POLL_S) or self._holdings.unsettled or self._turns.stopping):
+            self._poll_paused()
+            self._measure_lag(paused=True)
         self._consumer.resume(self._consumer.assignment())
+
+    def _poll_paused(self) -> None:
+        early = self._consumer.poll(0)
+        self._consumer.pause(self._consumer.assignment())
+        if early is not None and early.error():
+            self._refuse(early.error(), early)
+        elif early is not None:  # of a partition that this very poll assigned, and that was not paused yet
+            self._consumer.seek(ck.TopicPartition(early.topic(), early.partition(), early.offset()))
 
     def _read(self) -> None:
         first = self._consumer.consume(1, _READ_S)
         epoch, changes = self.epoch, self._holdings.changes
-        more_s = 0 if self.limits.turn_every_ms is None else _READ_S  # a turn that comes seldom is a whole one
-        blocks = self._blocks(first + (self._consumer.consume(self.limits.rows_max - 1, more_s) if first else []))
+        blocks = self._blocks(self._fill(first) if first else [])
         if changes != self._holdings.changes or self._turns.rewinding:
             if blocks:  # read before a rebalance, it may be another's by now; or it lies behind what was dropped
                 self.rewind()
@@ -187,6 +196,19 @@ class Feed:
             self._handed_ms = ticks_ms()
             self._turns.began()
             self._hand_over(Turn(blocks, idle, epoch, self._consumer.consumer_group_metadata()))
+
+    def _fill(self, messages: list[ck.Message]) -> list[ck.Message]:
+        """Read what waits behind the first messages, as far as one turn may hold it."""
+        rows_max, bytes_max = self.limits.rows_max, self.limits.bytes_max
+        more_s = 0 if self.limits.turn_every_ms is None else _READ_S  # a turn that comes seldom is a whole one
+        size, asked, more = sum(map(len, messages)), 0, messages
+        while len(more) >= asked and len(messages) < rows_max and size < bytes_max:
+            fit = max(1, (bytes_max - size) * len(messages) // max(1, size))  # if the next are like these
+            asked = min(rows_max - len(messages), fit)
+            more = self._consumer.consume(asked, more_s)
+            messages, size = messages + more, size + sum(map(len, more))
+        self._backlog = len(messages) > rows_max // 2 or size > bytes_max // 2
+        return messages
 
     def _blocks(self, messages: list[ck.Message]) -> list[Block]:
         if any(map(ck.Message.error, messages)):
@@ -219,10 +241,11 @@ class Feed:
             return
         raise ck.KafkaException(error)
 
-    def _measure_lag(self) -> None:
+    def _measure_lag(self, paused: bool = False) -> None:
         if ticks_ms() - self._lag_at_ms >= _LAG_EVERY_MS:
             self._lag_at_ms = ticks_ms()
-            self.lag_rows = self._holdings.lag_rows(self._consumer)
+            with suppress(ck.KafkaException):  # the broker is away: what was seen last stands
+                self.lag_rows = self._holdings.lag_rows(self._consumer, ask=paused)
 
     def _commit(self, offsets: list[ck.TopicPartition]) -> None:
         for p in self._consumer.commit(offsets=offsets, asynchronous=False):

@@ -1,15 +1,21 @@
 """Holdings: the partitions that a feed holds; how they come, begin, fall silent and go.
 
-A stage changes hands (assignment, rewind) only while no turn is in flight, in the feed's thread. A partition that is
-taken away waits a bounded time for its turn. A turn that is dropped for it held records of other partitions too, which
-stay ours: so whatever is dropped, everything is read again from what is committed.
+A stage changes hands (assignment, rewind) only while no turn is in flight, and may take long to be restored: longer
+than the group waits for a member that does not poll. So the group's word is only taken down; what has come begins
+afterwards, in a thread of its own, while the feed goes on polling with everything paused. A beginning is in flight as
+a turn is. A partition that is taken away waits a bounded time for what is in flight. A turn that is dropped for it held
+records of other partitions too, which stay ours: so whatever is dropped, everything is read again from what is
+committed.
 """
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 import confluent_kafka as ck
 import structlog
 
+from streams.begun import Begun, Place
 from streams.block import Block
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
@@ -19,14 +25,33 @@ from streams.turns import Silence, Turns
 
 log = structlog.get_logger("streams.holdings")
 
+_ASK_S = 0.5
+_POLL_MS = 200
+_WATERMARKS_S = 5.0
+
+_Word = Callable[["Holdings", ck.Consumer, list[ck.TopicPartition]], None]
+
+
+def _plainly(take: _Word) -> _Word:
+    """confluent-kafka mangles a KafkaException that leaves a callback into something that no `except` catches: the
+    feed's thread would end without a word."""
+
+    def taken(self: "Holdings", consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
+        try:
+            take(self, consumer, partitions)
+        except ck.KafkaException as error:
+            raise RuntimeError(f"{take.__name__}: {error.args[0].str()}") from error
+
+    return taken
+
 
 class Holdings:
     """The partitions of one member of a group.
 
     Parameters
     ----------
-    cluster
-        For topic names.
+    cluster, group
+        For topic names, and whose member this is.
     step
         Told which partitions come and go.
     starts
@@ -42,99 +67,159 @@ class Holdings:
         Counts what came and went.
     """
 
-    def __init__(self, cluster: Cluster, step: Step, starts: Starts, turns: Turns, revoke_wait_ms_max: int) -> None:
+    def __init__(
+        self, cluster: Cluster, group: str, step: Step, starts: Starts, turns: Turns, revoke_wait_ms_max: int
+    ) -> None:
         self.changes = 0
         self._cluster = cluster
+        self._begun = Begun(cluster, group)
         self._step = step
         self._starts = starts
         self._turns = turns
         self._revoke_wait_ms_max = revoke_wait_ms_max
-        self._began: dict[tuple[str, int], int] = {}  # in which epoch
+        self._coming: dict[Place, tuple[ck.TopicPartition, int]] = {}  # in which epoch; their stages have not begun
+        self._next: dict[Place, int] = {}  # the offset behind all that was handed over
         # By partition held: when it spoke last, and how many lengths of its silence were told.
-        self._spoke: dict[tuple[str, int], tuple[float, int]] = {}
+        self._spoke: dict[Place, tuple[float, int]] = {}
 
-    def places(self) -> list[tuple[str, int]]:
+    def places(self) -> list[Place]:
         """Partitions held, by logical topic; may be asked from any thread."""
         return sorted(self._spoke.copy())
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether `settle_in` is due."""
+        return bool(self._coming) or self._turns.rewinding
+
     # The group's word, in the feed's thread.
 
+    @_plainly
     def assigned(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         """Partitions come: each begins at its committed offset."""
         self.changes += 1
-        self._turns.drain()
-        starts = self._starts.of(consumer, partitions, lambda: self._turns.stopping)
+        starts = self._starts.of(consumer, partitions, self._begun, lambda: self._turns.stopping)
         consumer.incremental_assign(starts)
-        self._begin(starts)
+        self._coming |= {self._begun.place(p): (p, self._turns.epoch) for p in starts}
         if starts:
+            consumer.pause(starts)
             log.info("holdings.assigned", partitions=[f"{p.topic}/{p.partition}" for p in starts])
 
+    @_plainly
     def revoked(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         """Partitions go, in order: what is in flight settles, or is dropped."""
         if not self._turns.drain(self._revoke_wait_ms_max):
             self._turns.rewind()
         self._forget(consumer, partitions)
 
+    @_plainly
     def lost(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         """Partitions have gone to somebody else: what is in flight can no longer settle."""
         self._turns.rewind()
         self._forget(consumer, partitions)
 
-    def seek_back(self, consumer: ck.Consumer) -> None:
-        """Every partition held begins anew at what is committed.
-
-        One that has come since is there already, and its stage need not be restored twice.
-        """
-        self._turns.drain()
-        self._turns.rewound()
-        older = [p for p in consumer.assignment() if self._began[self._place(p)] < self._turns.epoch]
-        starts = self._starts.of(consumer, older, lambda: self._turns.stopping)
-        self._begin(starts)
-        for p in starts:
-            consumer.seek(p)
-
-    def _begin(self, starts: list[ck.TopicPartition]) -> None:
-        for p in starts:
-            place = self._place(p)
-            self._step.assign(*place, p.offset, p.metadata or "")
-            self._began[place] = self._turns.epoch
-            self._spoke[place] = (ticks_ms(), 0)
-
     def _forget(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self.changes += 1
-        for p in partitions:
-            self._began.pop(self._place(p), None)
-            self._spoke.pop(self._place(p), None)
-            self._step.revoke(*self._place(p))
+        for place in map(self._begun.place, partitions):
+            self._coming.pop(place, None)
+            self._next.pop(place, None)
+            self._spoke.pop(place, None)
+            self._step.revoke(*place)
         consumer.incremental_unassign(partitions)
 
-    def _place(self, p: ck.TopicPartition) -> tuple[str, int]:
-        return self._cluster.logical(p.topic), p.partition
+    # Between two turns.
+
+    def settle_in(self, consumer: ck.Consumer, poll: Callable[[], None]) -> None:
+        """Begin what has come, at its start; after a rewind begin everything, at what is committed.
+
+        ``poll`` serves the group meanwhile, and pauses whatever is assigned.
+        """
+        while not self._turns.drain(_POLL_MS):
+            poll()
+        # One that has come since the last rewind is there already: it need not, and may not yet, be sought.
+        starts = {place: p for place, (p, epoch) in self._coming.items() if epoch == self._turns.epoch}
+        self._coming = {}
+        if self._turns.rewinding:
+            self._turns.rewound()
+            older = [p for p in consumer.assignment() if self._begun.place(p) not in starts]
+            for p in self._starts.of(consumer, older, self._begun, lambda: self._turns.stopping):
+                consumer.seek(p)
+                starts[self._begun.place(p)] = p
+        if not starts or self._turns.stopping:
+            return
+        changes = self.changes
+        beginning = self._begin(starts)
+        while not self._turns.drain(_POLL_MS):
+            poll()
+        if not beginning.done():  # the feed stops
+            return
+        beginning.result()
+        if changes != self.changes:  # one of them may have gone and come again while its stage began
+            for place in starts.keys() - set(map(self._begun.place, consumer.assignment())):
+                self._step.revoke(*place)
+                del starts[place]
+        self._next |= {place: p.offset for place, p in starts.items()}
+        self._spoke |= dict.fromkeys(starts, (ticks_ms(), 0))
+
+    def _begin(self, starts: dict[Place, ck.TopicPartition]) -> "Future[None]":
+        """Begin stages in a thread of their own, in flight like a turn."""
+        begun: Future[None] = Future()
+
+        def begin() -> None:
+            try:
+                for place, p in starts.items():
+                    self._step.assign(*place, p.offset, p.metadata or "")
+            except BaseException as error:
+                begun.set_exception(error)
+            else:
+                begun.set_result(None)
+            finally:
+                self._turns.done()
+
+        self._turns.began()
+        threading.Thread(target=begin, name="begin", daemon=True).start()
+        return begun
 
     # Silence and lag.
 
-    def fallen_silent(self, consumer: ck.Consumer, blocks: Iterable[Block], after_ms: Sequence[int]) -> list[Silence]:
+    def fallen_silent(self, consumer: ck.Consumer, blocks: Sequence[Block], after_ms: Sequence[int]) -> list[Silence]:
         """Partitions that are read to their end and spoke last so long ago; a silence is told once for each length."""
         now = ticks_ms()
-        self._spoke.update({(block.topic, block.partition): (now, 0) for block in blocks})
+        for block in blocks:
+            place = (block.topic, block.partition)
+            self._spoke[place], self._next[place] = (now, 0), block.last + 1
         silent = []
         for place, (spoke, told) in self._spoke.items():
-            if told < len(after_ms) and now - spoke > after_ms[told] and self._at_end(consumer, *place):
-                silent.append(Silence(*place, after_ms[told]))
+            if told < len(after_ms) and now - spoke > after_ms[told] and self._at_end(consumer, place):
+                silent.append(Silence(*place, after_ms[told], self._next[place] - 1))
                 self._spoke[place] = (spoke, told + 1)
         return silent
 
-    def _at_end(self, consumer: ck.Consumer, topic: str, partition: int) -> bool:
-        where = ck.TopicPartition(self._cluster.topic(topic), partition)
-        _, high = consumer.get_watermark_offsets(where, cached=True)
-        at: int = consumer.position([where])[0].offset
-        return bool(high >= 0 and (at >= high if at >= 0 else high == 0))
+    def _at_end(self, consumer: ck.Consumer, place: Place) -> bool:
+        """Whether nothing more is there, by the broker's word: what this process knows may be as old as its sleep."""
+        where = ck.TopicPartition(self._cluster.topic(place[0]), place[1])
+        _, known = consumer.get_watermark_offsets(where, cached=True)
+        at = max(self._next[place], consumer.position([where])[0].offset)  # it knows of markers, or of nothing
+        if not 0 <= known <= at:
+            return False
+        try:
+            return bool(consumer.get_watermark_offsets(where, timeout=_WATERMARKS_S)[1] <= at)
+        except ck.KafkaException:
+            return False
 
-    def lag_rows(self, consumer: ck.Consumer) -> int:
-        """Offsets between the position and the end, over the partitions held."""
+    def lag_rows(self, consumer: ck.Consumer, ask: bool) -> int:
+        """Offsets between the position and the end, over the partitions held.
+
+        The end is what the last fetch told; ``ask`` the broker where nothing is fetched meanwhile.
+
+        Raises
+        ------
+        ck.KafkaException
+            Asked, the broker does not answer.
+        """
         total = 0
         for where in consumer.position(consumer.assignment()):
-            _, high = consumer.get_watermark_offsets(where, cached=True)
-            if high >= 0 and where.offset >= 0:
-                total += max(0, high - where.offset)
+            _, high = consumer.get_watermark_offsets(where, timeout=_ASK_S, cached=not ask)
+            at = max(self._next.get(self._begun.place(where), -1), where.offset)  # it knows of markers, or of nothing
+            if at >= 0:
+                total += max(0, high - at)
         return total

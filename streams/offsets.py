@@ -3,25 +3,34 @@
 While a dead member's open transaction holds offsets, the group's offsets are "unstable", and librdkafka takes that for
 "none": left alone it would read the partition from its beginning and double every prediction. So the offsets are asked
 for until they are stable, and the consumer's own reset policy is `error`.
+
+Nor is a group whose offsets the broker has forgotten a new one: see `streams.begun`.
 """
 
 import json
+import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import confluent_kafka as ck
 import structlog
 
+from streams.begun import Begun
 from streams.clock import ticks_ms
 
 log = structlog.get_logger("streams.offsets")
 
 _ASK_S = 2.0
 _WATERMARKS_S = 5.0
+_PAUSE_S = 0.05
 UNSTABLE_MS_MAX = 60_000
+
+_T = TypeVar("_T")
 
 
 class Gap(RuntimeError):
-    """Retention has taken records that were never read; to go on behind them is the operator's word, not ours."""
+    """Retention has taken records that were never read, or the offsets that said what was; to go on behind them is the
+    operator's word, not ours."""
 
 
 class Starts:
@@ -41,41 +50,91 @@ class Starts:
         self._accept_gap = accept_gap
 
     def of(
-        self, consumer: ck.Consumer, partitions: list[ck.TopicPartition], stopping: Callable[[], bool]
+        self, consumer: ck.Consumer, partitions: list[ck.TopicPartition], begun: Begun, stopping: Callable[[], bool]
     ) -> list[ck.TopicPartition]:
         """Partitions with the offset to begin at and the metadata of their last commit.
+
+        Where the group is new its start is committed at once: it holds, whatever happens before the first settlement.
 
         Raises
         ------
         Gap
-            Committed offsets lie before the log's beginning.
+            Committed offsets lie before the log's beginning, or the broker has forgotten them.
         TimeoutError
             The offsets stayed unstable.
         """
-        asked = ticks_ms()
-        while partitions:
-            try:
-                committed = consumer.committed(partitions, _ASK_S)
-                if not any(p.error for p in committed):
-                    return [self._start(consumer, p) for p in committed]
-            except ck.KafkaException as error:  # unstable, or the broker is away: ask again
-                log.info("offsets.unstable", why=error.args[0].str())
-            if stopping() or ticks_ms() - asked > UNSTABLE_MS_MAX:
-                raise TimeoutError(f"no stable offsets for {UNSTABLE_MS_MAX} ms; is a broker away?")
-        return []
+        committed = _patiently(lambda: _committed(consumer, partitions), stopping)
+        bounds = {
+            (p.topic, p.partition): _patiently(lambda p=p: _bounds(consumer, p), stopping)  # type: ignore[misc]
+            for p in committed
+        }
+        new = [p for p in committed if p.offset < 0]
+        before = begun.places() if new else set()
+        for p in new:
+            low, high = bounds[p.topic, p.partition]
+            if begun.place(p) in before:
+                self._accept(_forgotten(p, high), high - low)
+                low = high  # nothing is done twice
+            p.offset = high if self._from_end else low
+        pinned = _pin(consumer, new)
+        begun.note(begun.place(p) for p in committed if pinned or p not in new)
+        return [p if p in new else self._go_on(p, bounds[p.topic, p.partition][0]) for p in committed]
 
-    def _start(self, consumer: ck.Consumer, p: ck.TopicPartition) -> ck.TopicPartition:
-        low, high = consumer.get_watermark_offsets(p, timeout=_WATERMARKS_S)
-        if p.offset < 0:
-            return ck.TopicPartition(p.topic, p.partition, high if self._from_end else low)
+    def _go_on(self, p: ck.TopicPartition, low: int) -> ck.TopicPartition:
         if p.offset >= low:
             return p
         told = f"{p.topic}/{p.partition}: offsets {p.offset} to {low - 1} were never read, retention has taken them"
-        if not self._accept_gap:
-            raise Gap(f"{told}; set kafka.accept_gap=true to go on at {low}")
-        self.lost_records += low - p.offset
-        log.error("offsets.gap", what=told)
+        self._accept(f"{told}; set kafka.accept_gap=true to go on at {low}", low - p.offset)
         return ck.TopicPartition(p.topic, p.partition, low, metadata=_without_intent(p.metadata))
+
+    def _accept(self, told: str, records: int) -> None:
+        if not self._accept_gap:
+            raise Gap(told)
+        self.lost_records += records
+        log.error("offsets.gap", what=told, records_max=records)
+
+
+def _forgotten(p: ck.TopicPartition, high: int) -> str:
+    return (
+        f"{p.topic}/{p.partition}: the group has read here before, and the broker has forgotten how far (it does, "
+        "offsets.retention.minutes after the last member has left); set the offsets with kafka-consumer-groups "
+        f"--reset-offsets, or set kafka.accept_gap=true to go on at the end, {high}"
+    )
+
+
+def _committed(consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> list[ck.TopicPartition]:
+    found: list[ck.TopicPartition] = consumer.committed(partitions, _ASK_S) if partitions else []
+    for p in found:
+        if p.error:
+            raise ck.KafkaException(p.error)
+    return found
+
+
+def _bounds(consumer: ck.Consumer, p: ck.TopicPartition) -> tuple[int, int]:
+    low, high = consumer.get_watermark_offsets(p, timeout=_WATERMARKS_S)
+    return low, high
+
+
+def _patiently(ask: Callable[[], _T], stopping: Callable[[], bool]) -> _T:
+    """Ask again while the broker is away, has no leader for a new topic, or a transaction holds the offsets."""
+    asked = ticks_ms()
+    while True:
+        try:
+            return ask()
+        except ck.KafkaException as error:
+            log.info("offsets.unstable", why=error.args[0].str())
+            if stopping() or ticks_ms() - asked > UNSTABLE_MS_MAX:
+                raise TimeoutError(f"no stable offsets for {UNSTABLE_MS_MAX} ms; is a broker away?") from error
+        time.sleep(_PAUSE_S)
+
+
+def _pin(consumer: ck.Consumer, starts: list[ck.TopicPartition]) -> bool:
+    """Commit where a new group begins; the next rebalance may come between, and then the next start does."""
+    try:
+        return not starts or not any(p.error for p in consumer.commit(offsets=starts, asynchronous=False))
+    except ck.KafkaException as error:
+        log.info("offsets.not_pinned", why=error.args[0].str())
+        return False
 
 
 def _without_intent(memory: str | None) -> str:

@@ -11,9 +11,13 @@ from streams.cluster import Cluster
 from streams.codec import Refusal
 from streams.dead_letters import DEAD_LETTERS, cut, dead_letter
 from streams.stage import Effects, Publish
+from streams.turns import Silence
 
 _BEGIN_S = 30.0
 _ANY = -1  # the partitioner decides
+
+#: What a settlement is made of: a block with what it led to, or a silence with what is said of it.
+Settled = tuple[Block | Silence, Effects]
 
 
 class Aborted(RuntimeError):
@@ -41,15 +45,18 @@ class Outbox:
         self._names: dict[str, str] = {}
         self._producer.init_transactions(_BEGIN_S)
 
-    def settle(self, settled: Sequence[tuple[Block, Effects]], extra: Sequence[Publish], group: Any) -> None:
+    def settle(self, settled: Sequence[Settled], extra: Sequence[Publish], group: Any) -> None:
         """Publish the effects and commit their blocks' offsets in one transaction.
+
+        Where there are no offsets nobody asks whether ``group`` still is a member: so a silence carries one too, the
+        offset that is committed already.
 
         Parameters
         ----------
         settled
-            Blocks with what they led to; later blocks of a partition stand later.
+            Later blocks of a partition stand later.
         extra
-            Messages that belong to no block (idle flags).
+            Messages that nothing was read for: those of tools.
         group
             ``consumer.consumer_group_metadata()`` of the reader of those blocks; unused where there are none.
 
@@ -63,8 +70,8 @@ class Outbox:
         producer = self._producer
         try:
             producer.begin_transaction()
-            for block, effects in settled:  # 1. Outputs, invisible until the commit.
-                self._publish(effects.publish, block)
+            for source, effects in settled:  # 1. Outputs, invisible until the commit.
+                self._publish(effects.publish, source if isinstance(source, Block) else None)
             self._publish(extra, None)
             offsets = self._offsets(settled)
             if offsets:  # 2. Inputs consumed, in the same breath.
@@ -73,8 +80,8 @@ class Outbox:
         except ck.KafkaException as error:
             self._roll_back(error)
 
-    def _offsets(self, settled: Sequence[tuple[Block, Effects]]) -> list[ck.TopicPartition]:
-        last = {(block.topic, block.partition): (block.last + 1, effects.memory) for block, effects in settled}
+    def _offsets(self, settled: Sequence[Settled]) -> list[ck.TopicPartition]:
+        last = {(one.topic, one.partition): (one.last + 1, effects.memory) for one, effects in settled}
         return [
             ck.TopicPartition(self._cluster.topic(topic), partition, offset, metadata=memory)
             for (topic, partition), (offset, memory) in last.items()

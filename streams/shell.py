@@ -19,13 +19,12 @@ import faust
 import structlog
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
-from streams.block import Block
 from streams.clock import now_ms, ticks_ms
 from streams.cluster import Cluster
 from streams.feed import Feed, FeedLimits
 from streams.offsets import Starts
-from streams.outbox import Aborted, Fenced, Outbox
-from streams.stage import Effects, Publish, Step
+from streams.outbox import Aborted, Fenced, Outbox, Settled
+from streams.stage import Step
 from streams.telemetry import Gauges
 from streams.turns import Turn
 
@@ -34,8 +33,8 @@ log = structlog.get_logger("streams.shell")
 _PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 _STUCK_S = 10.0
 
-#: Settles blocks with their effects, messages that belong to no block, as the member that read them.
-Settle = Callable[[Sequence[tuple[Block, Effects]], Sequence[Publish], Any], object]
+#: Settles blocks and silences with their effects, as the member that read them.
+Settle = Callable[[Sequence[Settled], Any], object]
 
 
 class TurnChannel(faust.Channel):  # type: ignore[misc]
@@ -120,13 +119,13 @@ class Shell:
     def status(self) -> dict[str, Any]:
         """What the status page shows of this shell."""
         return {
-            **self.gauges.status(now_ms()),
+            **self.gauges.status(now_ms(), self._feed.epoch, self._feed.lag_rows),
             "partitions": self._feed.partitions(),
-            "lag_rows": self._feed.lag_rows,
         }
 
     def _transactions(self, feed: Feed) -> Settle:  # noqa: ARG002
-        return Outbox(self._cluster, f"{self.name}-{self._slot}").settle
+        outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
+        return lambda settled, group: outbox.settle(settled, (), group)
 
     # The agent.
 
@@ -151,24 +150,26 @@ class Shell:
             return
         if self._settling:
             await self._settling
-        self._settling = asyncio.create_task(self._settle_turn(turn, *folded))
+        self._settling = asyncio.create_task(self._settle_turn(turn, folded))
         self._settling.add_done_callback(lambda done: self._lost(None if done.cancelled() else done.exception()))
 
-    def _fold(self, turn: Turn) -> tuple[list[tuple[Block, Effects]], list[Publish]]:
+    def _fold(self, turn: Turn) -> list[Settled]:
         started = ticks_ms()
-        settled = list(zip(turn.blocks, self._step.fold(turn.blocks), strict=True))
-        extra = [message for silent in turn.idle for message in self._step.idle(*silent).publish]
+        settled: list[Settled] = list(zip(turn.blocks, self._step.fold(turn.blocks), strict=True))
+        for silent in turn.idle:
+            effects = self._step.idle(silent.topic, silent.partition, silent.after_ms)
+            settled += [(silent, effects)] if effects.publish else []
         self.gauges.folded(ticks_ms() - started)
-        return settled, extra
+        return settled
 
-    async def _settle_turn(self, turn: Turn, settled: list[tuple[Block, Effects]], extra: list[Publish]) -> None:
+    async def _settle_turn(self, turn: Turn, settled: list[Settled]) -> None:
         if turn.epoch != self._feed.epoch:
             self._feed.done()
             return
         assert self._settle is not None
         started = ticks_ms()
         try:
-            settling = asyncio.ensure_future(self._in_thread("settle", self._settle, settled, extra, turn.membership))
+            settling = asyncio.ensure_future(self._in_thread("settle", self._settle, settled, turn.membership))
             if not (await asyncio.wait({settling}, timeout=self._settle_s_max))[0]:
                 self._crash(TimeoutError(f"a settlement has not returned for {self._settle_s_max:.0f} s"))
             await settling
@@ -199,6 +200,7 @@ class Shell:
     # From the feed's thread.
 
     def _hand_over(self, turn: Turn) -> None:
+        self.gauges.took(turn.epoch, [time for block in turn.blocks for time in block.times])
         # `put` of the bare turn: Faust drops an event whose generation is not that of its own consumer.
         sent = asyncio.run_coroutine_threadsafe(self._channel.put(turn), self._loop)
         sent.add_done_callback(lambda done: self._lost(None if done.cancelled() else done.exception()))

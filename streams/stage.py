@@ -58,7 +58,7 @@ class Step(Protocol):
 
     ``position`` is the offset of the next record; ``memory`` what the last commit left. `idle` is asked when a
     partition has been silent for so long, once for each length in the feed's limits; its effects are settled like any
-    others.
+    others, so their memory is the partition's.
     """
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None: ...
@@ -92,9 +92,11 @@ class PerPartition:
         self._factory = factory
         self._idle = idle
         self.stages: dict[tuple[str, int], Stage] = {}
+        self._memory: dict[tuple[str, int], str] = {}
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
         """Begin a partition anew; whatever its former stage held is forgotten."""
+        self._memory[topic, partition] = memory
         self.stages[topic, partition] = self._factory(topic, partition, memory)
 
     def revoke(self, topic: str, partition: int) -> None:
@@ -103,8 +105,12 @@ class PerPartition:
 
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Fold each block by its partition's stage."""
-        return [self.stages[block.topic, block.partition].fold(block) for block in blocks]
+        folded = [self.stages[block.topic, block.partition].fold(block) for block in blocks]
+        self._memory |= {(b.topic, b.partition): effects.memory for b, effects in zip(blocks, folded, strict=True)}
+        return folded
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:
         """Say that a partition is silent, where anyone wants to know."""
-        return self._idle(topic, partition, after_ms) if self._idle else Effects()
+        if self._idle is None:
+            return Effects()
+        return Effects(self._idle(topic, partition, after_ms).publish, self._memory[topic, partition])

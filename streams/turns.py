@@ -20,11 +20,16 @@ class Dropped(RuntimeError):
 
 
 class Silence(NamedTuple):
-    """A partition that has said nothing for so long, and has nothing more to read."""
+    """A partition that has said nothing for so long, and has nothing more to read after the offset ``last``.
+
+    What a step says of it is settled with that offset, which was settled before: so the group fences a member that
+    says it of a partition that has gone to another.
+    """
 
     topic: str
     partition: int
     after_ms: int
+    last: int
 
 
 class Turn(msgspec.Struct, frozen=True):

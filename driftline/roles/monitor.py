@@ -64,8 +64,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
     if monitor.notify:
         send = sender(open_reference(address) for address in monitor.notify)
         step = Notify(send, f"http://{settings.page.host}:{settings.page.port}")
-        # One who has just been named wants no pages of last year.
-        role.shell("notify", cluster, ["alerts"], step, starts=Starts(from_end=True))
+        # One who has just been named wants no pages of last year, nor one who has been away for long.
+        role.shell("notify", cluster, ["alerts"], step, starts=Starts(from_end=True, accept_gap=True))
     role.run()
 
 

@@ -41,7 +41,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
             step,
             limits=FeedLimits(quiet_turn_ms=settings.sink.wait_ms_max),
             starts=Starts(accept_gap=settings.kafka.accept_gap),
-            settle=lambda feed: lambda settled, extra, group: step.settle(feed.commit),
+            settle=lambda feed: lambda settled, group: step.settle(feed.commit),
         )
         role.run()
 

@@ -26,6 +26,7 @@ import drift.join_lookup
 import drift.joining
 import drift.sink
 import drift.store.client
+import streams.begun
 import streams.intents
 import streams.offsets
 import streams.outbox
@@ -40,6 +41,7 @@ from drift.sink import Sink
 from drift.store import Store, ensure_observations
 from drift.sums import sum_rows
 from streams import observation, progress, ranges
+from streams.begun import Begun
 from streams.block import Block
 from streams.cluster import Cluster
 from streams.intents import CutLimits, IntentStep
@@ -54,9 +56,10 @@ Send = Callable[[Sequence[Publish]], None]
 
 TS = 1_780_000_020_000
 KILLS = 16
-SINK = (streams.intents, streams.offsets, drift.sink, drift.store.client)
+SINK = (streams.intents, streams.begun, streams.offsets, drift.sink, drift.store.client)
 JOIN = (
     streams.outbox,
+    streams.begun,
     streams.offsets,
     streams.progress,
     drift.join,
@@ -103,11 +106,12 @@ def send(cluster: Cluster) -> Send:
     return send
 
 
-def begun(cluster: Cluster, consumer: ck.Consumer, topics: Sequence[str]) -> dict[str, tuple[int, str]]:
-    """Where a group goes on: offset and memory by topic."""
+def begin(cluster: Cluster, group: str, topics: Sequence[str]) -> tuple[ck.Consumer, dict[str, tuple[int, str]]]:
+    """A reader of a group, and where it goes on: offset and memory by topic."""
+    consumer = cluster.consumer(group)
     asked = [ck.TopicPartition(cluster.topic(topic), 0) for topic in topics]
-    found = Starts().of(consumer, asked, lambda: False)
-    return {cluster.logical(p.topic): (p.offset, p.metadata or "") for p in found}
+    found = Starts().of(consumer, asked, Begun(cluster, group), lambda: False)
+    return consumer, {cluster.logical(p.topic): (p.offset, p.metadata or "") for p in found}
 
 
 def rest(cluster: Cluster, topic: str, start: int, rows: int) -> Iterator[Block]:
@@ -123,14 +127,14 @@ STORED = ("observations", "counts", "outcomes")
 
 def write(cluster: Cluster, settings: object, topics: Sequence[str] = STORED) -> None:
     """A life of the sink."""
-    consumer = cluster.consumer("sink")
+    consumer, at = begin(cluster, "sink", topics)
 
     def commit(offsets: list[ck.TopicPartition]) -> None:
         assert all(p.error is None for p in consumer.commit(offsets=offsets, asynchronous=False))
 
     store = Store.connect(settings)
     step = IntentStep(cluster, Sink(store).write, CutLimits(rows_max=2, wait_ms_max=0))
-    for topic, (offset, memory) in begun(cluster, consumer, topics).items():
+    for topic, (offset, memory) in at.items():
         step.assign(topic, 0, offset, memory)
         for block in rest(cluster, topic, offset, rows=3):
             step.fold([block])
@@ -211,8 +215,7 @@ def join(cluster: Cluster, settings: object, reference: Reference, turns_max: in
         lambda: progress.unread(cluster, "sink", "outcomes"),
     )
     outbox = Outbox(cluster, "join-0")
-    consumer = cluster.consumer("join")
-    at = begun(cluster, consumer, LABELS)
+    consumer, at = begin(cluster, "join", LABELS)
     for topic, (offset, memory) in at.items():
         step.assign(topic, 0, offset, memory)
     while turns_max and (turn := [b for t in LABELS for b in list(rest(cluster, t, at[t][0], rows=3))[:1]]):

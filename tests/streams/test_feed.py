@@ -5,15 +5,19 @@ import queue
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from unittest.mock import Mock
 
 import confluent_kafka as ck
 import msgspec
 import pytest
 
+from streams import ranges
 from streams.cluster import Cluster
 from streams.feed import Feed, FeedLimits
-from streams.stage import PerPartition
+from streams.offsets import Gap, Starts
+from streams.outbox import Aborted, Outbox
+from streams.stage import Effects, PerPartition, Publish
 from streams.turns import Dropped, Turn
 
 DEADLINE_S = 20.0
@@ -22,10 +26,12 @@ DEADLINE_S = 20.0
 class Reading:
     """A feed whose turns are queued with the time at which they came."""
 
-    def __init__(self, cluster: Cluster, limits: FeedLimits, options: dict[str, int]) -> None:
+    def __init__(
+        self, cluster: Cluster, limits: FeedLimits, options: dict[str, int], starts: Starts, begin_s: float
+    ) -> None:
         self.turns: queue.Queue[tuple[float, Turn]] = queue.Queue()
         self.crashed: list[BaseException] = []
-        step = PerPartition(lambda topic, partition, memory: None)
+        step = PerPartition(lambda topic, partition, memory: time.sleep(begin_s))
         self.feed = Feed(
             cluster,
             "readers",
@@ -34,6 +40,7 @@ class Reading:
             hand_over=self._take,
             crash=self.crashed.append,
             limits=limits,
+            starts=starts,
             consumer_options=options,
         )
 
@@ -60,8 +67,14 @@ class Reading:
 
 
 @contextmanager
-def reading(cluster: Cluster, options: dict[str, int] | None = None, **limits: int) -> Iterator[Reading]:
-    reading = Reading(cluster, FeedLimits(**limits), options or {})
+def reading(
+    cluster: Cluster,
+    options: dict[str, int] | None = None,
+    starts: Starts | None = None,
+    begin_s: float = 0,
+    **limits: Any,
+) -> Iterator[Reading]:
+    reading = Reading(cluster, FeedLimits(**limits), options or {}, starts or Starts(), begin_s)
     reading.feed.start()
     try:
         yield reading
@@ -155,12 +168,25 @@ def test_a_slow_model_does_not_cost_the_membership(cluster, protocol):
         send(cluster, [b"one"])
         until(lambda: not slow.turns.empty())
         send(cluster, [b"two"])
-        until(lambda: slow.turns.qsize() == 2)
-        send(cluster, [b"three"])
         slow_until = time.monotonic() + 4.0
         until(lambda: time.monotonic() > slow_until)
-        assert [slow.settle_next() for _ in range(3)] == [[b"one"], [b"two"], [b"three"]]
+        assert [slow.settle_next() for _ in range(2)] == [[b"one"], [b"two"]]
         assert slow.feed.epoch == 0  # nothing was lost on the way
+
+
+@pytest.mark.parametrize("limit", [{"rows_max": 10}, {"bytes_max": 10 * 100}])
+def test_a_backlog_is_cut_by_rows_and_bytes_and_folded_while_it_settles(cluster, limit):
+    """Two turns are in flight while more waits than one may hold; then one, which takes all that has come."""
+    send(cluster, [b"%0100d" % n for n in range(25)])
+    with reading(cluster, **limit) as one:
+        until(lambda: one.turns.qsize() == 2)
+        assert [len(one.settle_next()) for _ in range(2)] == [10, 10]
+        until(lambda: one.turns.qsize() == 1)  # the last five, or what the broker has given of them
+        send(cluster, [b"later"])
+        left = 0
+        while left < 6:
+            left += len(one.settle_next())
+            assert one.turns.empty()
 
 
 def test_what_was_read_before_a_rebalance_is_not_handed_over_after_it(cluster):
@@ -198,3 +224,149 @@ def test_a_commit_of_a_dropped_turn_is_refused(cluster):
         assert one.settle_next() == [b"one"]
     with pytest.raises(Dropped):
         one.feed.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
+
+
+# What comes, begins and falls silent (`streams.holdings`).
+
+PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
+LONG_S = 3.0  # longer than the group waits for a member that does not poll
+
+
+def impatient(cluster: Cluster, protocol: str) -> tuple[Cluster, dict[str, int]]:
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol, session_timeout_ms=2_000)
+    return cluster, {"max.poll.interval.ms": 2_000, **({"heartbeat.interval.ms": 300} if protocol == "classic" else {})}
+
+
+def settled(reader: Reading, wanted: int) -> list[bytes]:
+    found: list[bytes] = []
+    while len(found) < wanted:
+        found += reader.settle_next()
+    return found
+
+
+@PROTOCOLS
+def test_partitions_that_come_wait_for_a_long_fold_and_cost_no_membership(cluster, protocol):
+    cluster, options = impatient(cluster, protocol)
+    with reading(cluster, options) as slow:
+        with reading(cluster, options) as other:
+            until(lambda: len(slow.feed.partitions()) == len(other.feed.partitions()) == 1)
+            [(_, mine)], [(_, theirs)] = slow.feed.partitions(), other.feed.partitions()
+            epoch = slow.feed.epoch
+            send(cluster, [b"one"], mine)
+            until(lambda: not slow.turns.empty())
+        send(cluster, [b"two"], theirs)
+        long = time.monotonic() + LONG_S
+        until(lambda: time.monotonic() > long)
+        assert slow.feed.partitions() == [("feedback", mine)]  # the other has been assigned, and has not begun
+        assert settled(slow, 2) == [b"one", b"two"]
+        assert slow.feed.epoch == epoch
+
+
+@PROTOCOLS
+def test_a_stage_that_is_long_restored_costs_no_membership(cluster, protocol):
+    cluster, options = impatient(cluster, protocol)
+    send(cluster, [b"one"])
+    with reading(cluster, options, begin_s=LONG_S / 2) as slow:  # for each of two partitions
+        assert settled(slow, 1) == [b"one"]
+        assert slow.feed.epoch == 0
+
+
+@PROTOCOLS
+def test_a_rewind_waits_for_a_long_fold_and_costs_no_membership(cluster, protocol):
+    cluster, options = impatient(cluster, protocol)
+    send(cluster, [b"one"])
+    with reading(cluster, options) as slow:
+        until(lambda: not slow.turns.empty())
+        slow.feed.rewind()
+        long = time.monotonic() + LONG_S
+        until(lambda: time.monotonic() > long)
+        assert slow.settle_next() == []
+        assert settled(slow, 1) == [b"one"]
+        assert slow.feed.epoch == 1
+
+
+def test_a_restart_at_the_end_of_a_partition_tells_its_silence(cluster):
+    send(cluster, [b"one", b"two"])
+    with reading(cluster) as before:
+        assert settled(before, 2) == [b"one", b"two"]
+    with reading(cluster, idle_after_ms=(300,)) as after:
+        silent = {}
+        while len(silent) < 2:
+            silent |= {one.partition: one.last for one in after.next()[1].idle}
+        assert silent == {0: 1, 1: -1}
+
+
+def test_a_member_that_slept_asks_before_it_says_that_a_partition_is_silent(cluster):
+    """What it knows of the end is as old as its sleep: here what the consumer has cached never grows."""
+    with reading(cluster) as one:
+        until(lambda: len(one.feed.partitions()) == 2)
+        holdings, consumer = one.feed._holdings, Mock(**{"position.return_value": [Mock(offset=5)]})
+        holdings._next["feedback", 0] = 5
+        consumer.get_watermark_offsets.side_effect = lambda where, cached=False, timeout=0: (0, 5 if cached else 6)
+        assert not holdings._at_end(consumer, ("feedback", 0))
+        consumer.get_watermark_offsets.side_effect = lambda where, cached=False, timeout=0: (0, 5)
+        assert holdings._at_end(consumer, ("feedback", 0))
+
+
+@PROTOCOLS
+def test_what_a_zombie_says_of_a_silence_is_fenced(cluster, protocol):
+    """It was the partition's owner when it saw the silence, and is not when it says so."""
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    said = Effects([Publish("counts", b"idle", partition=0)], "memory")
+    outbox = Outbox(cluster, "count-0")
+    with reading(cluster, idle_after_ms=(300,), revoke_wait_ms_max=100) as zombie:
+        _, turn = zombie.turns.get(timeout=DEADLINE_S)
+        outbox.settle([(turn.idle[0], said)], [], turn.membership)  # while it holds the partition
+        with reading(cluster) as other:
+            until(lambda: len(other.feed.partitions()) == 1)
+            with pytest.raises(Aborted):
+                outbox.settle([(one, said) for one in turn.idle], [], turn.membership)
+            zombie.feed.done()
+    outbox.close()
+    until(lambda: [value for block in ranges.read_all(cluster, "counts") for value in block.values] == [b"idle"])
+
+
+def forgotten(cluster: Cluster) -> None:
+    """What a broker does when a group has been away for long."""
+    admin, name = cluster.admin(), cluster.prefix + "readers"
+    until(lambda: members(cluster) == 0)
+    admin.delete_consumer_groups([name])[name].result(DEADLINE_S)
+
+
+def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster):
+    send(cluster, [b"one", b"two"])
+    with reading(cluster) as before:
+        assert settled(before, 2) == [b"one", b"two"]
+    forgotten(cluster)
+    with pytest.raises(AssertionError), reading(cluster) as refused:
+        until(lambda: bool(refused.crashed))
+    [why] = refused.crashed
+    assert isinstance(why, Gap)
+    assert "has read here before" in str(why) and "--reset-offsets" in str(why)
+    starts = Starts(accept_gap=True)
+    with reading(cluster, starts=starts) as accepted:
+        until(lambda: len(accepted.feed.partitions()) == 2)
+        send(cluster, [b"three"])
+        assert settled(accepted, 1) == [b"three"]
+    assert starts.lost_records == 2  # at the most: whatever the log still held
+
+
+def test_what_goes_wrong_while_partitions_come_ends_the_feed_with_its_name(cluster):
+    """It leaves a callback of confluent-kafka, which mangles a KafkaException beyond what `except` catches."""
+
+    class Broken(Starts):
+        def of(self, *_: Any) -> list[ck.TopicPartition]:
+            raise ck.KafkaException(ck.KafkaError(ck.KafkaError.NOT_COORDINATOR))
+
+    with pytest.raises(AssertionError), reading(cluster, starts=Broken()) as one:
+        until(lambda: bool(one.crashed))
+    assert "assigned: " in str(one.crashed[0])
+
+
+def test_where_a_group_begins_at_the_end_that_end_holds_through_a_death(cluster):
+    send(cluster, [b"old"])
+    with reading(cluster, starts=Starts(from_end=True)) as first:
+        until(lambda: len(first.feed.partitions()) == 2)
+    send(cluster, [b"new"])
+    with reading(cluster, starts=Starts(from_end=True)) as second:
+        assert settled(second, 1) == [b"new"]

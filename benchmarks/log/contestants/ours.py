@@ -20,7 +20,7 @@ from streams.feed import Feed
 from streams.outbox import Outbox
 from streams.routes import read_book
 from streams.shell import Settle
-from streams.stage import Effects, Publish
+from streams.stage import Effects
 
 
 class AtLeastOnce(Outbox):
@@ -32,7 +32,7 @@ class AtLeastOnce(Outbox):
         self._names = {}
         self._feed = feed
 
-    def settle(self, settled: Sequence[tuple[Block, Effects]], extra: Sequence[Publish], group: Any) -> None:  # noqa: ARG002
+    def settle(self, settled: Sequence[tuple[Block, Effects]], group: Any) -> None:  # noqa: ARG002
         """Publish, wait for the deliveries, commit."""
         for block, effects in settled:
             self._publish(effects.publish, block)
