@@ -1,7 +1,8 @@
 """Cutting: from a reference's values to the edges and the levels of its cells."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -19,22 +20,77 @@ KNOWN_LEVELS_MAX = 4096
 _INFINITY = np.float32(np.inf)
 
 
+class Ordered(Protocol):
+    """Finite float32 values of a column in order, wherever they are."""
+
+    def masses(self, share: float) -> np.ndarray:
+        """Values that more than a share of the rows have, ascending."""
+        ...
+
+    def rows(self, without: np.ndarray) -> int:
+        """How many there are but for some values."""
+        ...
+
+    def ranked(self, ranks: Sequence[int], without: np.ndarray) -> np.ndarray:
+        """Values at ranks (from 0, ascending), some values left out."""
+        ...
+
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every value, ascending, and how many rows have it."""
+        ...
+
+
+class Sorted:
+    """Values in memory, in order; one zero is made of two."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        finite = np.sort(values[np.isfinite(values)]) + np.float32(0)
+        firsts = np.flatnonzero(np.append(True, finite[1:] != finite[:-1])) if len(finite) else np.zeros(0, np.int64)
+        self.points, self.times = finite[firsts], np.diff(np.append(firsts, len(finite)))
+
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """See `Ordered`."""
+        return self.points, self.times
+
+    def masses(self, share: float) -> np.ndarray:
+        """See `Ordered`."""
+        found: np.ndarray = self.points[self.times > share * self.times.sum()]
+        return found
+
+    def rows(self, without: np.ndarray) -> int:
+        """See `Ordered`."""
+        return int(self.times[~np.isin(self.points, without)].sum())
+
+    def ranked(self, ranks: Sequence[int], without: np.ndarray) -> np.ndarray:
+        """See `Ordered`."""
+        kept = ~np.isin(self.points, without)
+        found: np.ndarray = self.points[kept][np.searchsorted(np.cumsum(self.times[kept]), ranks, side="right")]
+        return found
+
+
 def edges(
     values: np.ndarray, low: float | None = None, high: float | None = None, at: float | None = None
 ) -> tuple[float, ...]:
-    """Edges of a numeric column's cells from its float32 values [rows].
-
-    Quantiles for cells of equal mass and for the tails, both sides of every point mass, the ends of the plausible
-    range ``low``..``high``, and ``at`` (a decision's threshold).
+    """Edges of a numeric column's cells from its float32 values [rows]; see `edges_of`.
 
     >>> edges(np.arange(1000, dtype=np.float32))[:5]  # Tails of .2, .5, 1 and 2 %, then a 32nd.
     (2.0, 5.0, 10.0, 20.0, 31.0)
     """
-    finite = np.sort(values[np.isfinite(values)])
-    points, times = np.unique(finite, return_counts=True)
-    heavy = times > POINT_MASS * len(finite)
+    return edges_of(Sorted(values), low, high, at)
+
+
+def edges_of(
+    ordered: Ordered, low: float | None = None, high: float | None = None, at: float | None = None
+) -> tuple[float, ...]:
+    """Edges of a numeric column's cells.
+
+    Quantiles for cells of equal mass and for the tails, both sides of every point mass, the ends of the plausible
+    range ``low``..``high``, and ``at`` (a decision's threshold).
+    """
+    heavy = ordered.masses(POINT_MASS)
     # What lies between the point masses is cut as if it stood alone: nine tenths of zeros must not blur the rest.
-    found = _around(points[heavy]) | set(_quantiles(np.repeat(points[~heavy], times[~heavy])))
+    ranks = _ranks(ordered.rows(without=heavy))
+    found = _around(heavy) | {float(value) for value in (ordered.ranked(ranks, without=heavy) if ranks else ())}
     if low is not None:
         found.add(float(np.float32(low)))
     if high is not None:
@@ -44,19 +100,37 @@ def edges(
     return tuple(sorted(edge for edge in found if math.isfinite(edge)))
 
 
+def fixed_point(ordered: Ordered) -> tuple[float, float, float]:
+    """Centre, scale and spread of a numeric column: median, a power of two, and IQR / 1.349 (else the sd, else 1)."""
+    nothing = np.zeros(0, np.float32)
+    n = ordered.rows(without=nothing)
+    if not n:
+        return 0.0, 1.0, 1.0
+    quarters = [math.ceil(n * share) - 1 for share in (0.25, 0.5, 0.75)]
+    low, middle, high = (float(value) for value in ordered.ranked(quarters, without=nothing))
+    spread = (high - low) / 1.349 or _deviation(*ordered.distinct()) or 1.0
+    return middle, float(2.0 ** np.round(np.log2(spread))), spread
+
+
 def above(value: float) -> float:
     """The next float32: an edge there keeps ``value`` itself in the cell below."""
     with np.errstate(over="ignore"):  # Nothing is above the largest float but infinity.
         return float(np.nextafter(np.float32(value), _INFINITY))
 
 
-def _quantiles(ascending: np.ndarray) -> Iterable[float]:
-    n = len(ascending)
+def _deviation(points: np.ndarray, times: np.ndarray) -> float:
+    """Standard deviation of values that occur so many times."""
+    wide = points.astype(np.float64)
+    return float(np.sqrt(times @ (wide - times @ wide / times.sum()) ** 2 / times.sum()))
+
+
+def _ranks(n: int) -> list[int]:
+    """Ranks of the values that cut n rows into cells of equal mass and tails."""
     cells = min(EQUIPROBABLE, max(1, n // CELL_ROWS_MIN))
     ranks = {n * k // cells for k in range(1, cells)}
     for tail in TAILS:
         ranks |= {math.floor(tail * n), n - math.floor(tail * n)}
-    return (float(ascending[rank]) for rank in ranks if 0 < rank < n)
+    return sorted(rank for rank in ranks if 0 < rank < n)
 
 
 def _around(points: np.ndarray) -> set[float]:

@@ -5,18 +5,17 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from drift import columns, cut, frames, halves, infer
 from drift.cells import PREDICTION, SCORE, Cells
 from drift.contrasts import contrasts
-from drift.dependence import design_effects
+from drift.dependence import block_rows, design_effects, of_blocks
 from drift.frames import Columns, FrameError
 from drift.performance import classes
 from drift.performance.figures import realised
 from drift.performance.label_sums import label_sums, row_losses
+from drift.profiles import Held, Profile, fixed_point, frequencies, profile
 from drift.reference import Reference, Task
-from drift.sums import sum_rows
 from streams.schema import Feature, FeatureSchema, Kind
 
 #: So many cells make a counts message of 900 kB.
@@ -56,14 +55,14 @@ def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | 
     _check_segments(schema, parts.segments)
     nothing = _nothing(parts, schema, table.num_rows, notes)
     profiles = [_profile(nothing, _cut(column, f), f.name, column) for f, column in _each(table, schema.features)]
-    profiles += [_profile(nothing, cells, source, table.column(source)) for cells, source in _said(table, parts)]
+    profiles += [_profile(nothing, cells, name, Held(table.column(name), name)) for cells, name in _said(table, parts)]
     return _labelled(_side_by_side(nothing, profiles), table, parts)
 
 
-def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature, pa.ChunkedArray]]:
+def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature, Profile]]:
     """One column after the other: no more than one need be in memory."""
     for feature in features:
-        yield feature, table.column(feature.name)
+        yield feature, profile(table, feature.name)
 
 
 def _complete(table: Columns, parts: Parts) -> Parts:
@@ -72,8 +71,8 @@ def _complete(table: Columns, parts: Parts) -> Parts:
         return parts._replace(score=parts.score or parts.prediction, prediction=None)
     if parts.task != "binary":
         return parts
-    named = [table.column(name) for name in (parts.label, parts.prediction) if name is not None]
-    seen = [text for column in named for text in _frequencies(column)]
+    named = [profile(table, name) for name in (parts.label, parts.prediction) if name is not None]
+    seen = [text for column in named for text in frequencies(column)]
     return parts._replace(positive=classes.positive_class(seen, parts.positive)) if seen else parts
 
 
@@ -92,7 +91,7 @@ def _said(table: Columns, parts: Parts) -> list[tuple[Cells, str]]:
         at = None if yes is None else classes.threshold(scores, yes)
         found.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), parts.score))
     if parts.prediction is not None:
-        named, others, more = cut.levels(_frequencies(table.column(parts.prediction)))
+        named, others, more = cut.levels(frequencies(profile(table, parts.prediction)))
         cells = Cells(name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more)
         found.append((cells, parts.prediction))
     return found
@@ -107,26 +106,14 @@ def _said_yes(table: Columns, parts: Parts) -> np.ndarray | None:
     return yes
 
 
-def _cut(column: pa.ChunkedArray, feature: Feature) -> Cells:
+def _cut(column: Profile, feature: Feature) -> Cells:
     if feature.kind == "numeric":
-        values = columns.floats(column, feature.name)
-        edges = cut.edges(values, feature.low, feature.high)
+        edges = cut.edges_of(column.ordered(), feature.low, feature.high)
         return Cells(name=feature.name, edges=edges, low=feature.low, high=feature.high)
     if feature.kind == "boolean":
         return Cells(name=feature.name, kind="boolean", levels=("false", "true"))
-    named, others, more = cut.levels(_frequencies(column), feature.categories)
+    named, others, more = cut.levels(frequencies(column), feature.categories)
     return Cells(name=feature.name, kind="categorical", levels=named, others=others, open=more)
-
-
-def _frequencies(column: pa.ChunkedArray) -> dict[str, int]:
-    """Rows of each level that occurs."""
-    codes, texts = columns.levels(column)
-    times = np.bincount(codes[codes >= 0], minlength=len(texts))
-    found: dict[str, int] = {}
-    for text, n in zip(texts, times, strict=True):
-        if text is not None and n:
-            found[text] = found.get(text, 0) + int(n)
-    return found
 
 
 def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str]) -> Reference:
@@ -151,11 +138,11 @@ def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str
     )
 
 
-def _profile(nothing: Reference, cells: Cells, source: str, column: pa.ChunkedArray) -> Reference:
+def _profile(nothing: Reference, cells: Cells, source: str, column: Profile) -> Reference:
     """Make the reference of one column: count its rows, find out how much neighbours have in common, and check its
     halves against each other.
     """
-    centre, scale, spread = _fixed_point(column, cells)
+    centre, scale, spread = fixed_point(column, cells)
     alone = replace(
         nothing,
         columns=(cells,),
@@ -166,16 +153,15 @@ def _profile(nothing: Reference, cells: Cells, source: str, column: pa.ChunkedAr
         spread=np.array([spread]),
         notes=tuple(_remarks(cells)),
     )
-    sums = sum_rows(alone, pa.Table.from_arrays([column], names=[cells.name]))
-    placed = cells.index(column)[:, None]
+    tally = column.tally(alone)
     counted = replace(
         alone,
-        counts=sums.cells,
-        moments=sums.moments,
-        extremes=sums.extremes,
-        design_effects=design_effects(alone.columns, placed),
+        counts=tally.cells,
+        moments=tally.moments,
+        extremes=tally.extremes,
+        design_effects=of_blocks(cells, tally.cells, tally.blocks, block_rows(nothing.rows)),
     )
-    return replace(counted, checks=halves.failed(counted, placed))
+    return replace(counted, checks=(cells.name,) if halves.differ(counted, tally.halves) else ())
 
 
 def _side_by_side(nothing: Reference, profiles: Sequence[Reference]) -> Reference:
@@ -193,19 +179,6 @@ def _side_by_side(nothing: Reference, profiles: Sequence[Reference]) -> Referenc
         notes=(*nothing.notes, *(note for one in profiles for note in one.notes)),
         **arrays,
     )
-
-
-def _fixed_point(column: pa.ChunkedArray, cells: Cells) -> tuple[float, float, float]:
-    """Centre, scale and spread of a column."""
-    if cells.kind != "numeric":
-        return 0.0, 1.0, 1.0
-    values = columns.floats(column, cells.name)
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if not len(finite):
-        return 0.0, 1.0, 1.0
-    low, middle, high = np.quantile(finite, (0.25, 0.5, 0.75), method="inverted_cdf")
-    spread = float((high - low) / 1.349 or finite.std() or 1.0)
-    return float(middle), float(2.0 ** np.round(np.log2(spread))), spread
 
 
 def _labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:

@@ -86,6 +86,9 @@ def scan(frame: Frame) -> Columns:
         As `read`; or the files of a folder differ.
     """
     table: Columns
+    if hasattr(frame, "profile") and hasattr(frame, "num_rows"):  # A table that answers where its rows are.
+        table = frame
+        return table
     if not isinstance(frame, str | Path):
         table = read(frame)
         return table

@@ -14,27 +14,21 @@ from streams.records import Watch
 DESIGN_EFFECT_MAX = 8.0
 
 
-def failed(reference: Reference, placed: np.ndarray) -> tuple[str, ...]:
-    """Name the columns whose halves differ by more than the default tolerance, for certain.
+def differ(reference: Reference, halves: np.ndarray) -> bool:
+    """Whether the halves of a reference of one column differ by more than the default tolerance, for certain.
 
     Parameters
     ----------
-    placed
-        Cell of each training row in each column, int [rows, columns], in the table's order.
+    halves
+        The training rows of each half in each cell, int64 [2, cells].
 
     >>> import pandas as pd
     >>> Reference.fit(pd.DataFrame({"sorted": np.arange(1000.0), "mixed": [0.5, 1.5] * 500})).checks
     ('sorted',)
     """
-    if len(placed) < 2:
-        return ()
-    middle = len(placed) // 2
-    tolerances = Watch().tolerances
-    design_effects = np.minimum(Yardstick(reference).design_effects, DESIGN_EFFECT_MAX)
-    names = []
-    for column, cells in enumerate(reference.columns):
-        first, second = (np.bincount(half, minlength=cells.size) for half in np.split(placed[:, column], [middle]))
-        found = effect(cells.kind, first, second, float(design_effects[column]))
-        if found.low > tolerances[found.statistic]:
-            names.append(cells.name)
-    return tuple(names)
+    if not halves.any(axis=1).all():
+        return False
+    (cells,) = reference.columns
+    design_effect = min(float(Yardstick(reference).design_effects[0]), DESIGN_EFFECT_MAX)
+    found = effect(cells.kind, halves[0], halves[1], design_effect)
+    return bool(found.low > Watch().tolerances[found.statistic])

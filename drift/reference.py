@@ -105,10 +105,11 @@ class Reference:
         kinds: Mapping[str, Kind] | None = None,
         positive: str | None = None,
     ) -> "Reference":
-        """Profile a table: pandas, Arrow, or the path of a Parquet or CSV file, or of a folder of Parquet files.
+        """Profile a table: pandas, Arrow, the path of a Parquet or CSV file, or of a folder of Parquet files, or a
+        table that stays in its store (`drift.store.table.StoreTable`).
 
-        Parquet is read a column at a time, so the table may be larger than memory; the reference is the same to the
-        bit.
+        Parquet is read a column at a time, and a store profiles its features by itself, so the table may be larger
+        than memory; the reference is the same to the bit.
 
         Parameters
         ----------

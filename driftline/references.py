@@ -1,13 +1,18 @@
 """References as files: built, shown, checked."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from drift.reference import Reference
+
+if TYPE_CHECKING:
+    from drift.store import StoreSettings
+    from drift.store.table import StoreTable
 
 #: Levels, or columns, that a line still shows.
 _SHOWN_MAX = 6
@@ -45,7 +50,15 @@ def read(path: Path) -> Reference:
         raise NoReference(f"{path}: no reference ({error}); is it a file that Driftline wrote?") from error
 
 
-def build(data: Path, out: Path, *, anyway: bool = False, **known: Any) -> Reference:
+def in_store(settings: "StoreSettings", table: str, order_by: Sequence[str]) -> "StoreTable":
+    """Name a table of the store, to be profiled there."""
+    from drift.store import Store
+    from drift.store.table import StoreTable
+
+    return StoreTable(Store.connect(settings), table, order_by)
+
+
+def build(data: "Path | StoreTable", out: Path, *, anyway: bool = False, **known: Any) -> Reference:
     """Profile a table into a file.
 
     Parameters

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from driftline.cli.options import AsJson, echo_json, group, names
+from driftline.cli.options import AsJson, File, echo_json, group, load, names
 
 app = group("References: what windows are compared with.")
 
@@ -14,7 +14,9 @@ Built = Annotated[Path, typer.Argument(help="reference.arrow, or a package's fol
 
 @app.command()
 def build(
-    data: Annotated[Path, typer.Option(help="Training table, Parquet or CSV.")],
+    data: Annotated[Path | None, typer.Option(help="Training table, Parquet or CSV.")] = None,
+    from_store: Annotated[str, typer.Option(metavar="TABLE", help="Or a table of the store, profiled there.")] = "",
+    order_by: Annotated[str, typer.Option(metavar="A,B,...", help="Columns that order its rows.")] = "",
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("reference.arrow"),
     task: Annotated[
         Literal["binary", "multiclass", "regression"] | None, typer.Option(help="What the model does.")
@@ -27,13 +29,18 @@ def build(
     exclude: Annotated[str, typer.Option(metavar="A,B,...", help="Columns to leave out.")] = "",
     segments: Annotated[str, typer.Option(metavar="A,B,...", help="Features whose levels are watched apart.")] = "",
     anyway: Annotated[bool, typer.Option("--anyway", help="Write it though its own halves differ.")] = False,
+    file: File = None,
     as_json: AsJson = False,
 ) -> None:
     """Profile a table; refuse one whose own halves differ."""
-    from driftline import references
+    from driftline import compose, references
 
+    if (data is None) == (not from_store):
+        raise typer.BadParameter("give --data FILE or --from-store TABLE, one of them")
+    if data is None:
+        table = references.in_store(compose.store_settings(load(file)), from_store, names(order_by))
     reference = references.build(
-        data,
+        table if data is None else data,
         out,
         anyway=anyway,
         task=task,

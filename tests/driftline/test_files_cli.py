@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from drift import Reference
 from drift.store import ensure_observations
 from driftline.cli import app
 
@@ -74,6 +75,19 @@ def test_a_reference_that_alarms_by_itself_is_refused(files, tmp_path):
     assert "age" in json.loads(run("reference", "check", tmp_path / "ref.arrow", "--json", code=1))["columns"]
     assert "halves are alike in all 5 columns" in run("reference", "check", files / "ref.arrow")
     assert "no reference" in run("reference", "check", tmp_path / "sorted.parquet", code=1)
+
+
+def test_a_reference_of_rows_that_stay_in_their_store(store, files, monkeypatch, tmp_path):
+    rows = pd.read_parquet(files / "train.parquet")[["age", "city"]][:1000].assign(n=range(1000))
+    store.rows("CREATE TABLE people (age Float64, city String, n UInt32) ENGINE = MergeTree ORDER BY n")
+    store.insert("people", {name: rows[name].tolist() for name in rows})
+    at = store.settings
+    monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__URL", f"clickhouse://{at.user}@{at.host}:{at.port}/{at.database}")
+    words = ("reference", "build", "--from-store", "people", "--order-by", "n", "--exclude", "n")
+    said = json.loads(run(*words, "--out", tmp_path / "ref.arrow", "--json"))
+    assert said["id"] == Reference.fit(rows, exclude=("n",)).id and said["rows"] == 1000
+    assert "one of them" in run("reference", "build", code=2)
+    assert "name columns that order them" in run(*words[:4], code=1)
 
 
 def test_a_backtest_names_the_column_and_the_window(files):
