@@ -2,8 +2,8 @@
 
     python -m benchmarks.alarms [--only CASE ...] [--seed 1] [--share 1.0]
 
-Prints the tables, and keeps them in benchmarks/results/alarms.json; cases that were not asked for stay as they were. One
-process, about half an hour; `--share 0.1` makes a tenth of the runs.
+Prints the tables, and keeps them in benchmarks/results/alarms.json; cases that were not asked for stay as they were.
+One process, about half an hour; `--share 0.1` makes a tenth of the runs.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from benchmarks.alarms import harm
 from benchmarks.alarms.runs import Delay, Quiet, delay, quiet
 from benchmarks.alarms.worlds import (
     RARE_LEVELS,
+    RARE_MOVED,
     Change,
     World,
     heavy,
@@ -44,9 +45,9 @@ HUNDRED = World("100 normal columns", normal, features=100)
 THOUSAND = World("1,000 normal columns", normal, features=1_000)
 SMALL_REFERENCE = World("a reference of 1,000 rows", normal, reference_rows=1_000)
 HEAVY = World("t with 2 degrees, lognormal", heavy)
-RARE = World("rare levels, 97 % zeros", rare, levels=RARE_LEVELS)
+RARE = World("rare levels, 97 % zeros", rare, levels=RARE_LEVELS, moved=RARE_MOVED)
 TWENTY = World("windows of 20 rows", normal, rows=lambda rng: 20)
-RARE_TWENTY = World("rare, windows of 20 rows", rare, levels=RARE_LEVELS, rows=lambda rng: 20)
+RARE_TWENTY = World("rare, windows of 20 rows", rare, levels=RARE_LEVELS, moved=RARE_MOVED, rows=lambda rng: 20)
 UNEVEN = World("windows of 20 to 20,000 rows", normal, rows=uneven)
 HOUSEHOLDS = World("households of 3, half in common", households)
 

@@ -70,7 +70,7 @@ def once(
     """Run one stream; with a change, until an incident opens."""
     yard, for_stream = _yard(world, seed, run), _generators(seed, run)[1]
     ours = Ours(yard, Watch(false_alarm_every=every, window_rows_min=1))
-    column, highest = run % world.features, -math.inf
+    column, highest = world.column(run), -math.inf
     for window in world.windows(yard.reference, for_stream, windows, after, column, change):
         opened = ours.take(window)
         highest = max(highest, ours.log_evidence)

@@ -17,7 +17,7 @@ Change = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 class World(NamedTuple):
     """Rows of ``features`` columns, ``draw(rng, rows, features)`` float32 [rows, features], in windows of
-    ``rows(rng)`` rows; ``levels`` are the columns, by their number modulo 10, that hold levels.
+    ``rows(rng)`` rows. Of every ten columns, ``levels`` hold levels, and ``moved`` may change.
     """
 
     name: str
@@ -26,6 +26,7 @@ class World(NamedTuple):
     rows: Callable[[np.random.Generator], int] = lambda rng: 200
     reference_rows: int = 10_000
     levels: tuple[int, ...] = ()
+    moved: tuple[int, ...] = tuple(range(10))
 
     def reference(self, rng: np.random.Generator) -> Reference:
         """Fit a reference to rows of its own."""
@@ -34,6 +35,11 @@ class World(NamedTuple):
         return Reference.fit(
             pd.DataFrame(self.draw(rng, self.reference_rows, self.features), columns=names), kinds=kinds
         )
+
+    def column(self, run: int) -> int:
+        """The column that changes in a run."""
+        whole, place = divmod(run, len(self.moved))
+        return (10 * whole + self.moved[place]) % self.features
 
     def windows(
         self,
@@ -99,7 +105,7 @@ def rare(rng: np.random.Generator, rows: int, features: int) -> np.ndarray:
     return x
 
 
-RARE_LEVELS = (1, 2, 6, 7, 8)
+RARE_LEVELS, RARE_MOVED = (1, 2, 6, 7, 8), (0, 1, 2, 5, 6, 7)
 
 
 def households(rng: np.random.Generator, rows: int, features: int) -> np.ndarray:
@@ -127,9 +133,9 @@ def scale(factor: float) -> Change:
 
 
 def more_rare(factor: float) -> Change:
-    """Make everything but the most usual value (or half of the rows) so many times as frequent."""
+    """Make everything but the most usual value so many times as frequent."""
 
-    def change(x: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
+    def change(x: np.ndarray, _spread: float, rng: np.random.Generator) -> np.ndarray:
         values, times = np.unique(x, return_counts=True)
         usual = x == values[times.argmax()]
         share = 1 - usual.mean()

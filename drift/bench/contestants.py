@@ -8,8 +8,8 @@ from drift.bench.streams import Ground
 from streams.records import Watch
 
 OPENS, PAGES = "Driftline", "Driftline pages"
-KS, CALIBRATED_PSI, CUSTOMARY_PSI = "KS + Bonferroni", "PSI, calibrated", "PSI > 0.2"
-ADWIN, PAGE_HINKLEY = "ADWIN", "Page-Hinkley, calibrated"
+KS, CALIBRATED_PSI, CUSTOMARY_PSI = "KS + Bonferroni", "PSI (calibrated)", "PSI > 0.2"
+ADWIN, PAGE_HINKLEY = "ADWIN", "Page-Hinkley (calibrated)"
 #: In the order of the tables; those whose threshold promises nothing by itself.
 CONTESTANTS = (OPENS, PAGES, KS, CALIBRATED_PSI, CUSTOMARY_PSI, ADWIN, PAGE_HINKLEY)
 CALIBRATED = (CALIBRATED_PSI, PAGE_HINKLEY)
@@ -22,11 +22,11 @@ def peer(name: str, ground: Ground, rows: int, every: float, thresholds: Mapping
             return KsBonferroni(ground.known, every)
         case "PSI > 0.2":
             return Psi(ground.known, 0.2)
-        case "PSI, calibrated":
+        case "PSI (calibrated)":
             return Psi(ground.known, thresholds.get(name, 1.0))
         case "ADWIN":
             return Adwin(ground.known, every, rows)
-        case "Page-Hinkley, calibrated":
+        case "Page-Hinkley (calibrated)":
             return PageHinkley(ground.known, thresholds.get(name, 1.0))
     raise ValueError(f"{name!r} is no peer; {', '.join(CONTESTANTS[2:])} are")
 

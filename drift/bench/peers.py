@@ -144,9 +144,9 @@ class _Streaming:
             self._spread.append(float(numbers.std()) or 1.0 if len(numbers) else 1.0)
 
     def _numbers(self, column: int, values: np.ndarray) -> np.ndarray:
-        if self._known.columns[column].kind != "numeric":
-            return (values == self._usual[column]).astype(float)
-        return self._known.present(column, values).astype(float)
+        levels = self._known.columns[column].kind != "numeric"
+        numbers = values == self._usual[column] if levels else self._known.present(column, values)
+        return numbers.astype(np.float64)
 
     def _standard(self, column: int, values: np.ndarray) -> list[float]:
         numbers = (self._numbers(column, values) - self._centre[column]) / self._spread[column]
@@ -193,7 +193,7 @@ class PageHinkley(_Streaming):
     def take(self, window: Window) -> float:
         """Largest statistic of a column in this window, in thresholds."""
         highest = (page_hinkley(self._sums[k], np.array(self._standard(k, v))) for k, v in enumerate(window.values))
-        return max(highest) / self._threshold
+        return float(max(highest) / self._threshold)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -242,4 +242,6 @@ def threshold(highest: np.ndarray, every: float) -> float:
 
 
 def _present(cells: Cells, values: np.ndarray) -> np.ndarray:
-    return values[~np.isnan(values)] if cells.kind == "numeric" else values[values != cells.null]
+    there: np.ndarray = ~np.isnan(values) if cells.kind == "numeric" else values != cells.null
+    present: np.ndarray = values[there]
+    return present

@@ -25,7 +25,7 @@ def drift_map(reports: pd.DataFrame, order: list[str], incidents: pd.DataFrame) 
     grid = (
         shown.assign(shade=shade.astype(float)).pivot(index="column", columns="window", values="shade").reindex(names)
     )
-    figure = _figure(24 * len(names) + 60)
+    figure = blank(24 * len(names) + 60)
     figure.add_heatmap(
         x=grid.columns,
         y=names,
@@ -60,7 +60,7 @@ def before_and_now(reference: Reference, name: str, counts: np.ndarray) -> go.Fi
     """
     cells = reference.columns[reference.place(name)]
     then, now = (flat / max(1, flat.sum()) for flat in (reference.of(name), counts))
-    figure = _figure(210, _HALF)
+    figure = blank(210, _HALF)
     if cells.kind == "numeric":
         bounds = np.asarray(cells.bounds[1:-1], float)
         for what, shares, colour in (("reference", then, REFERENCE), ("stream", now, CURRENT)):
@@ -85,7 +85,7 @@ def metric_over_time(figures: pd.DataFrame, metric: str, reference: float | None
     rows = figures[figures["metric"] == metric].astype(
         {"estimated": float, "realised": float, "low": float, "high": float}
     )
-    figure = _figure(170)
+    figure = blank(170)
     if rows["low"].notna().any():
         band = rows[rows["low"].notna()]
         figure.add_scatter(x=band["window"], y=band["high"], mode="lines", line={"width": 0}, showlegend=False)
@@ -107,7 +107,8 @@ def html(figure: go.Figure, *, first: bool) -> str:
     return str(figure.to_html(full_html=False, include_plotlyjs=first, config=still))
 
 
-def _figure(height: int, width: int = _WIDTH) -> go.Figure:
+def blank(height: int, width: int = _WIDTH) -> go.Figure:
+    """A figure without anything in it yet, in pixels."""
     figure = go.Figure()
     figure.update_layout(
         width=width,

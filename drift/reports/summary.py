@@ -17,7 +17,7 @@ from streams.records import Watch
 #: Columns that are drawn, and incidents that are listed.
 _DRAWN, _LISTED_MAX = 3, 12
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light; }
 body { font: 14px/1.45 system-ui, sans-serif; color: #1F2328; max-width: 700px; margin: 32px auto; padding: 0 16px; }
 h1 { font-size: 15px; font-weight: 600; color: #57606A; margin: 0 0 4px; }
@@ -89,7 +89,7 @@ def summary(
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
         f"<body>{body}</body></html>\n"
     )
 

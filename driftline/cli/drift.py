@@ -1,0 +1,126 @@
+"""Drift detectors, on the user's own rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftline.cli.options import AsJson, echo_json, group, names
+
+if TYPE_CHECKING:
+    from drift.bench import Bench, Plan
+    from drift.bench.race import Told
+    from drift.bench.result import Quiet
+
+app = group("Drift: which detector to trust with your rows.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `bench` a command of its own while it is the only one."""
+
+
+@app.command()
+def bench(
+    reference: Annotated[Path, typer.Option(metavar="FILE", help="Table, Parquet or CSV.")],
+    score: Annotated[str | None, typer.Option(metavar="NAME", help="Column with scores.")] = None,
+    exclude: Annotated[str, typer.Option(metavar="A,B,...", help="Columns to leave out.")] = "",
+    rows_per_window: Annotated[int, typer.Option(metavar="N", min=20, help="Rows of a window.")] = 200,
+    false_alarm_every: Annotated[float, typer.Option(metavar="N", min=2, help="Budget, in windows.")] = 1_000,
+    shifts: Annotated[str, typer.Option(metavar="A,B,...", help="As in 0.2sd,x1.25,5pt,null5.")] = "",
+    column: Annotated[str | None, typer.Option(metavar="NAME", help="Shift this; else each in turn.")] = None,
+    gradual: Annotated[int, typer.Option(metavar="N", min=0, help="Windows a shift grows.")] = 0,
+    runs: Annotated[int, typer.Option(metavar="N", min=2, help="Streams of each kind.")] = 20,
+    windows: Annotated[int, typer.Option(metavar="N", min=10, help="Of a no-drift stream.")] = 150,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of all that is drawn.")] = 1,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write tables and plots, HTML.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare detectors: false alarms, delays, your rows."""
+    from drift.bench import Plan
+    from drift.bench.shifts import DEFAULT
+    from driftline import benching
+
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"{out}: give a name that ends in .html; a browser prints or saves it as it likes")
+    plan = Plan(
+        rows_per_window=rows_per_window,
+        windows=windows,
+        runs=runs,
+        false_alarm_every=false_alarm_every,
+        shifts=tuple(names(shifts)) or DEFAULT,
+        column=column,
+        gradual=gradual,
+        seed=seed,
+    )
+    left = tuple(names(exclude))
+    said = (lambda _: None) if as_json else partial(_say_quiet, plan)
+    with _progress() as told:
+        ran = benching.run(reference, plan, score=score, exclude=left, told=told, settled=said)
+    if out is not None:
+        from drift.bench.page import page
+
+        facts = benching.facts(reference, ran, score, left)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page(ran, title=f"Drift detectors on {reference.name}", facts=facts), "utf-8")
+    echo_json(_plain(ran)) if as_json else _say(ran)
+    if out is not None:
+        typer.echo(f"written: {out}", err=as_json)
+
+
+def _plain(ran: "Bench") -> dict[str, object]:
+    return {"sentence": ran.sentence, **{name: getattr(ran, name) for name in ran.__struct_fields__}}
+
+
+def _say_quiet(plan: "Plan", quiet: "list[Quiet]") -> None:
+    from drift.bench import tables
+
+    typer.echo(f"no drift: {plan.runs} streams of {plan.windows} windows, each until its first alarm")
+    _table(tables.false_alarms(quiet, plan.false_alarm_every))
+
+
+def _say(ran: "Bench") -> None:
+    from drift.bench import tables
+    from drift.bench.streams import AFTER_MAX
+
+    plan = ran.plan
+    speed = f"grows over {plan.gradual} windows" if plan.gradual else "is sudden"
+    typer.echo(f"\nwindows from a change of one column, which {speed}, to the alarm (median of {plan.runs})")
+    _table(tables.delays(ran))
+    typer.echo(f"  {tables.NEVER}  not within {AFTER_MAX + plan.gradual} windows")
+    typer.echo(f"  {tables.LOUD}  alarms for nothing too often: its delays are worth little")
+    if plan.runs * plan.windows < plan.false_alarm_every:
+        few = f"{plan.runs * plan.windows:,} windows are too few to calibrate a threshold for 1 in {plan.false_alarm_every:,.0f}"
+        typer.echo(f"  note: {few}; give more --windows")
+    blocks = f" in blocks of {ran.block_rows}" if ran.block_rows > 1 else ""
+    typer.echo(f"\n{ran.rows:,} rows of {ran.columns} columns, drawn{blocks}; {plan.rows_per_window} rows a window")
+    typer.echo(ran.sentence)
+
+
+def _table(rows: list[list[str]]) -> None:
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *rest in rows:
+        cells = "".join(f"  {cell:>{width}}" for cell, width in zip(rest, wide[1:], strict=True))
+        typer.echo(f"  {first:<{wide[0]}}{cells}".rstrip())
+
+
+@contextmanager
+def _progress() -> Iterator["Told"]:
+    """Bars on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        tasks = {}
+
+        def told(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(f"{what:<12}", total=of)
+            progress.update(tasks[what], completed=done)
+
+        yield told
