@@ -153,7 +153,7 @@ def _numbers(column: pa.ChunkedArray, feature: Feature) -> np.ndarray:
     array = array.dictionary_decode() if pt.is_dictionary(array.type) else array
     if pt.is_float32(kind) and not array.null_count:
         return np.asarray(array.to_numpy())
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float32)
 
 

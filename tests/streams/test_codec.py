@@ -199,3 +199,35 @@ def test_any_bytes_give_exactly_one_row_or_one_refusal_a_record(values, schemas)
     for r in rows.values():
         assert r.matrix.shape == (len(r), len(r.schema))
         "".join(r.ids).encode()  # what is published again must be text
+
+
+ODD = [
+    b'{"age": 1, "id": 7}',
+    b'{"features": {"age": 2, "city": "Oslo"}}',
+    b'{"age": 3, "ts": "2023-11-14T22:13:20Z"}',
+    b'{"age": 4, "model": "churn"}',
+    b'{"age": 5, "ts": 5}',
+    b'{"age": 6, "id": ""}',
+    b'{"tenure": 7}',
+    b'{"model": "price", "price": 8}',
+    b'{"age": "9"}',
+    b'{"age": 10, "features": {"age": 11}}',
+]
+HEADERS = [None, [("traceparent", b"00")], [("ce_id", b"event"), ("ce_time", b"2023-11-14T22:13:19Z")]]
+
+
+@given(st.lists(st.tuples(st.sampled_from([b'{"age": 1}', *ODD]), st.sampled_from(HEADERS)), min_size=1, max_size=30))
+def test_a_block_is_read_as_its_records_are_one_by_one(records):
+    values, headers = [value for value, _ in records], [own for _, own in records]
+    rows, refused = decode(*values, schemas=two_with_default, headers=headers)
+    block = msgspec.structs.replace(Block.of("requests", 3, values, 1041, ARRIVED_MS), headers=headers)
+    alone = [JsonDecoder(two_with_default)(block[n : n + 1]) for n in range(len(block))]
+    assert [r.at for r in refused] == [n for n, (_, own) in enumerate(alone) if own]
+    assert [(r.reason, r.field) for r in refused] == [(r.reason, r.field) for _, own in alone for r in own]
+    for model, found in rows.items():
+        one_by_one = [own[model] for own, _ in alone if model in own]
+        assert found.at.tolist() == [n for n, (own, _) in enumerate(alone) if model in own]
+        assert found.ids == [id_ for one in one_by_one for id_ in one.ids]
+        assert found.ts.tolist() == [ts for one in one_by_one for ts in one.ts.tolist()]
+        assert repr(found.matrix.tolist()) == repr([row for one in one_by_one for row in one.matrix.tolist()])
+        assert found.unseen.get(2, {}) == {n: "Oslo" for n, one in enumerate(one_by_one) if one.unseen}
