@@ -11,6 +11,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -166,6 +167,9 @@ class JsonDecoder:
         return *found, *_decode(value, found[1])
 
 
+_OWN = attrgetter("id", "ts", "model", "features")
+
+
 class _Plain:
     """Reads what nearly every request is: the default model's, right, complete, and without a header that says more.
 
@@ -202,8 +206,11 @@ class _Plain:
         """Gather requests, all or none: returns those that are not plain after all."""
         if not requests:
             return set()
-        ids, times, models, nested, *flat = zip(*map(astuple, requests), strict=True)
-        odd = {n for n, model in enumerate(models) if model not in (None, self._model)} if any(models) else set()
+        as_first = astuple if requests[0].features is UNSET else _OWN
+        ids, times, models, nested, *flat = zip(*map(as_first, requests), strict=True)
+        odd: set[int] = set()
+        if models.count(None) < len(models):
+            odd |= {n for n, model in enumerate(models) if model not in (None, self._model)}
         if (count := nested.count(UNSET)) < len(nested):  # in an object of their own, or at least some
             most = count * 2 > len(nested)
             odd |= {n for n, own in enumerate(nested) if (own is UNSET) != most}

@@ -206,6 +206,7 @@ ODD = [
     b'{"features": {"age": 2, "city": "Oslo"}}',
     b'{"age": 3, "ts": "2023-11-14T22:13:20Z"}',
     b'{"age": 4, "model": "churn"}',
+    b'{"age": 4, "model": ""}',
     b'{"age": 5, "ts": 5}',
     b'{"age": 6, "id": ""}',
     b'{"tenure": 7}',
