@@ -66,7 +66,7 @@ def _arrived(block: Block, at: int) -> int:
 def waited(block: Block, at: int) -> dict[str, bytes]:
     """What we wrote beside a label that waits; nothing for one that comes for the first time.
 
-    >>> waited(Block("feedback", 0, [0], [7], [None], [b""], [[("waiting-since", b"never")]]), 0)
+    >>> waited(Block("feedback", 0, [0], [7], [None], [b""], [[("waited-ms", b"never")]]), 0)
     {}
     """
     return dict(block.headers[at] or ()) if block.topic == WAITING else {}

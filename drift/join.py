@@ -21,8 +21,10 @@ from streams.dead_letters import dead_letter
 from streams.records import MINUTE_MS, LabelSums, Outcome
 from streams.stage import Effects, Publish
 
-#: Header of a label that waits: since when, in ms.
-SINCE = "waiting-since"
+#: Header of a label that waits: how long it has, in ms.
+WAITED = "waited-ms"
+#: One round counts for no more: neither a step of the clock nor an outage is time in which a prediction could come.
+ROUND_MS_MAX = 60_000
 #: Labels joined most recently, which the store may not have yet.
 RECENT_MAX = 200_000
 
@@ -82,7 +84,7 @@ class Join:
     catalogue
         Finds the reference over whose score cells labels are summed; an unwatched version has outcomes alone.
     now_ms
-        Kafka's time now.
+        The time now, as producers stamp it.
     prediction_wait_ms_max
         How long a label waits for its prediction before it is a dead letter.
     recent
@@ -173,12 +175,14 @@ class Join:
     def _wait(self, block: Block, said: Said) -> Publish:
         """Move a label to those that wait, or give it up."""
         before = waited(block, said.at)
-        now = self._now_ms()
-        since = int(before.get(SINCE, now))
-        if now - since > self._wait_ms_max:
+        waited_ms = 0
+        if before:
+            waited_ms = int(before.get(WAITED, 0)) + min(max(0, self._now_ms() - block.times[said.at]), ROUND_MS_MAX)
+        if waited_ms > self._wait_ms_max:
             detail = f"no prediction with id {said.id[:200]!r} came in {self._wait_ms_max} ms"
             return dead_letter(block, Refusal(said.at, "unknown_prediction", "$.id", detail), "join")
-        ours = {SINCE: str(since).encode(), ARRIVED: before.get(ARRIVED, str(block.times[said.at]).encode())}
+        arrived = before.get(ARRIVED, str(block.times[said.at]).encode())
+        ours = {WAITED: str(waited_ms).encode(), ARRIVED: arrived}
         headers = [(name, value) for name, value in block.headers[said.at] or () if name not in ours]
         return Publish(WAITING, block.values[said.at], key=said.id.encode(), headers=[*headers, *ours.items()])
 

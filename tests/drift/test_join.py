@@ -10,7 +10,7 @@ import pytest
 from drift import Reference
 from drift.catalogue import Unwatched
 from drift.feedback import ARRIVED
-from drift.join import SINCE, Join, PredictionRow, Recent
+from drift.join import ROUND_MS_MAX, WAITED, Join, PredictionRow, Recent
 from drift.join_lookup import look_up
 from drift.joining import Joining
 from drift.performance import label_sums
@@ -18,6 +18,7 @@ from drift.sink import Sink
 from drift.store import ensure_observations
 from streams.block import Block
 from streams.records import CountsMessage, LabelSums, Outcome
+from streams.stage import Publish
 
 TS = 1_780_000_000_000
 MINUTE = TS // 60_000 * 60_000
@@ -135,22 +136,34 @@ def test_a_label_without_a_prediction_waits_and_is_joined_with_its_first_time(re
     [waiting] = joining(reference, [], now=TS + 50).fold(feedback(said("a", 1))).publish
     headers = dict(waiting.headers)
     assert (waiting.topic, waiting.key, waiting.value) == ("feedback-waiting", b"a", b'{"id":"a","label":1}')
-    assert headers == {SINCE: str(TS + 50).encode(), ARRIVED: str(TS + 5).encode()}
+    assert headers == {WAITED: b"0", ARRIVED: str(TS + 5).encode()}
 
-    block = Block("feedback-waiting", 3, [0], [TS + 60], [b"a"], [waiting.value], [waiting.headers])
-    [again] = joining(reference, [], now=TS + 50 + WAIT_MS_MAX).fold(block).publish
-    assert (again.topic, dict(again.headers)) == ("feedback-waiting", headers)
-    [letter] = joining(reference, [], now=TS + 51 + WAIT_MS_MAX).fold(block).publish
+    def again(now: int, before: list[tuple[str, bytes]]) -> Publish:
+        block = Block("feedback-waiting", 3, [0], [TS + 60], [b"a"], [waiting.value], [before])
+        return joining(reference, [], now=now).fold(block).publish[0]
+
+    later = again(TS + 60 + 400, waiting.headers)
+    assert (later.topic, dict(later.headers)) == ("feedback-waiting", headers | {WAITED: b"400"})
+    last = [(WAITED, str(WAIT_MS_MAX).encode()), (ARRIVED, headers[ARRIVED])]
+    letter = again(TS + 61, last)
     assert (letter.topic, letter.value) == ("dead-letters", waiting.value)
     assert dict(letter.headers)["driftline-reason"] == b"unknown_prediction"
+    block = Block("feedback-waiting", 3, [0], [TS + 60], [b"a"], [waiting.value], [waiting.headers])
     assert signed(joining(reference, [row("a")]).fold(block)) == [(1, "1", TS + 5)]
 
 
+@pytest.mark.parametrize(("step_ms", "counts"), [(600_000_000, ROUND_MS_MAX), (-600_000_000, 0)])
+def test_neither_a_step_of_the_clock_nor_an_outage_gives_a_waiting_label_up(reference, step_ms, counts):
+    block = Block("feedback-waiting", 3, [0], [TS], [b"a"], [b'{"id":"a","label":1}'], [[(WAITED, b"7")]])
+    [waiting] = joining(reference, [], now=TS + step_ms).fold(block).publish
+    assert (waiting.topic, dict(waiting.headers)[WAITED]) == ("feedback-waiting", b"%d" % (7 + counts))
+
+
 def test_headers_of_ours_on_feedback_are_not_believed(reference):
-    forged = [(SINCE, b"never"), (ARRIVED, b"never"), ("trace", b"7")]
+    forged = [(WAITED, b"never"), (ARRIVED, b"never"), ("trace", b"7")]
     block = Block("feedback", 3, [0], [TS], [None], [b'{"id":"a","label":1}'], [forged])
     [waiting] = joining(reference, [], now=TS).fold(block).publish
-    assert waiting.headers == [("trace", b"7"), (SINCE, str(TS).encode()), (ARRIVED, str(TS).encode())]
+    assert waiting.headers == [("trace", b"7"), (WAITED, b"0"), (ARRIVED, str(TS).encode())]
 
 
 def test_what_cannot_be_read_is_a_dead_letter_and_stops_nobody(reference):
