@@ -32,7 +32,7 @@ test: setup ## every test that runs without Docker and a GPU
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: faults
-faults: setup ## 200 seeded faults on the whole system; ARGS=--faults-seed=7
+faults: setup ## 200 seeded faults on the whole system, a kill at every line; ARGS=--faults-seed=7
 	@$(BIN)/pytest -s tests/faults --faults-runs=200 $(ARGS)
 
 .PHONY: bench

@@ -27,7 +27,6 @@ log = structlog.get_logger("streams.holdings")
 
 _ASK_S = 0.5
 _POLL_MS = 200
-_WATERMARKS_S = 5.0
 
 _Word = Callable[["Holdings", ck.Consumer, list[ck.TopicPartition]], None]
 
@@ -114,6 +113,7 @@ class Holdings:
     @_plainly
     def lost(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         """Partitions have gone to somebody else: what is in flight can no longer settle."""
+        log.warning("holdings.lost", partitions=[f"{p.topic}/{p.partition}" for p in partitions])
         self._turns.rewind()
         self._forget(consumer, partitions)
 
@@ -202,7 +202,7 @@ class Holdings:
         if not 0 <= known <= at:
             return False
         try:
-            return bool(consumer.get_watermark_offsets(where, timeout=_WATERMARKS_S)[1] <= at)
+            return bool(consumer.get_watermark_offsets(where, timeout=_ASK_S)[1] <= at)
         except ck.KafkaException:
             return False
 

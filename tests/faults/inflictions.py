@@ -79,6 +79,22 @@ def sicken_the_model(patient: Patient, rng: random.Random) -> None:
         patient.sick.unlink()
 
 
+def slow_the_model(patient: Patient, rng: random.Random) -> None:
+    """One batch takes longer than a session of 3 s, and nobody loses a partition."""
+    before = _lost(patient)
+    patient.slow.touch()
+    try:
+        patient.wait(rng.uniform(4, 6), patient.look)
+        assert _lost(patient) == before, "a slow model has cost a membership"
+    finally:
+        patient.slow.unlink()
+
+
+def _lost(patient: Patient) -> int:
+    logs = (patient.child(name).log_path for name in ("worker-0", "worker-1"))
+    return sum(log.read_text(errors="replace").count("holdings.lost") for log in logs)
+
+
 def step_the_clock(patient: Patient, rng: random.Random) -> None:
     """The wall clock of every role jumps an hour or a week, and back."""
     patient.clock.write_text(str(rng.choice([-1, 1]) * rng.choice([3_600, 600_000])))
@@ -100,6 +116,7 @@ FAULTS: tuple[Fault, ...] = (
     pause_the_store,
     fill_the_disk,
     sicken_the_model,
+    slow_the_model,
     step_the_clock,
 )
 

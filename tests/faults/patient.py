@@ -3,9 +3,11 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import confluent_kafka as ck
 import msgspec
 import numpy as np
 import psutil
@@ -22,6 +24,7 @@ from driftline.up import System
 from inference import Registry, init_package
 from streams.clock import now_ms
 from streams.cluster import Cluster
+from streams.formats.envelope import REQUEST_BYTES_MAX
 from streams.records import MINUTE_MS, Route
 from streams.routes import announce
 
@@ -30,6 +33,7 @@ MODEL = "small"
 UNBEARABLE = 666.0
 
 _CODE = """
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +42,11 @@ import numpy as np
 class Small:
     def load(self, device):
         self.sick = Path({sick!r})
+        self.slow = Path({slow!r})
 
     def predict(self, batch):
+        while self.slow.exists():
+            time.sleep(0.05)
         if self.sick.exists():
             raise RuntimeError("the model is sick")
         if (batch["x"] == {unbearable}).any():
@@ -64,11 +71,15 @@ class Patient:
 
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.sick = folder / "sick"
+        self.slow = folder / "slow"
         self.clock = folder / "clock"
         self.sent = 0
+        self.labels: dict[str, tuple[str, int]] = {}  # the label that holds in the end, and since when, by id
         self._rng = rng
         self._ts = now_ms() - 200 * _HOUR_MS
+        self._label_ts = now_ms()
         self._repeatable: list[bytes] = []
+        self._good: list[str] = []
         self.settings = Settings(
             data_dir=folder / "system",
             registry=str(folder / "models"),
@@ -92,7 +103,7 @@ class Patient:
         label = draw.random(1_000) < 1 / (1 + np.exp(-x))
         table = pa.table({"x": x, "city": city, "y": label.astype(int)})
         folder.mkdir()
-        (folder / "model.py").write_text(_CODE.format(sick=str(self.sick), unbearable=UNBEARABLE))
+        (folder / "model.py").write_text(_CODE.format(sick=str(self.sick), slow=str(self.slow), unbearable=UNBEARABLE))
         init_package(folder, table, name=MODEL, artefact="model.py:Small", label="y", task="binary")
         (folder / "reference.arrow").write_bytes(profile(load(folder), table, label="y").to_bytes())
         Registry(self.settings.registry).add(folder)
@@ -143,11 +154,20 @@ class Patient:
     # The traffic.
 
     def send(self, n: int) -> None:
-        """Send requests: most good, some broken, some repeated, some late, a few as large as may be."""
+        """Send requests: most good, some broken, some repeated, some late, a few as large as may be.
+
+        Some are labelled at once, mostly before their predictions are there, and again, and otherwise.
+        """
         topic = self.cluster.topic("requests")
         for _ in range(n):
-            self._producer.produce(topic, self._request(), partition=self._rng.randrange(4))
+            partition = self._rng.randrange(4)
+            if self._rng.random() < 0.004:
+                self._send_largest(topic, partition)
+            else:
+                self._producer.produce(topic, self._request(), partition=partition)
             self.sent += 1
+            if self._rng.random() < 0.06 and self._good:
+                self.label(self._rng.choice(self._good))
         self._producer.poll(0)
 
     def _request(self) -> bytes:
@@ -162,13 +182,32 @@ class Patient:
         features = {"x": x if draw > 0.05 else "x", "city": self._rng.choice(["Rome", "Oslo", "Bari"])}
         said = msgspec.json.encode({"id": f"r{self.sent}", "ts": self._ts - late_ms, "features": features})
         self._repeatable = [*self._repeatable[-50:], said]
+        if draw > 0.05:
+            self._good = [*self._good[-300:], f"r{self.sent}"]
+        if draw > 0.99:  # at what is read, and a byte over it
+            return said.ljust(REQUEST_BYTES_MAX + (draw > 0.995))
         return said
 
-    def label(self, ids: list[str]) -> None:
-        """Send the labels of these predictions."""
-        for id_ in ids:
-            value = msgspec.json.encode({"id": id_, "label": self._rng.randrange(2), "ts": now_ms()})
-            self._producer.produce(self.cluster.topic("feedback"), value, key=id_.encode())
+    def _send_largest(self, topic: str, partition: int) -> None:
+        """Send a request as large as Kafka takes: its answer, which carries its trace, is larger."""
+        self._ts += _STEP_MS
+        said = msgspec.json.encode({"id": f"r{self.sent}", "ts": self._ts, "features": {"x": 0.0, "city": "Rome"}})
+        for size in range(1_000_000 - len(said), 0, -8):
+            with suppress(ck.KafkaException):
+                self._producer.produce(topic, said, partition=partition, headers=[("tracestate", b"t" * size)])
+                return
+
+    def label(self, id_: str) -> None:
+        """Send a label: a new one, a correction, one that comes again, or one that is older than what holds."""
+        self._label_ts += 2
+        label, ts = str(self._rng.randrange(2)), self._label_ts
+        held = self.labels.get(id_)
+        if held and self._rng.random() < 0.6:
+            label, ts = self._rng.choice([held, (label, held[1] - 1)])
+        if held is None or ts > held[1]:
+            self.labels[id_] = (label, ts)
+        value = msgspec.json.encode({"id": id_, "label": int(label), "ts": ts})
+        self._producer.produce(self.cluster.topic("feedback"), value, key=id_.encode())
 
     def flush(self, deadline_s: float = 60.0) -> None:
         """Wait until the log has all that was sent."""
