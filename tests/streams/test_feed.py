@@ -333,7 +333,9 @@ def forgotten(cluster: Cluster) -> None:
     admin.delete_consumer_groups([name])[name].result(DEADLINE_S)
 
 
-def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster):
+@PROTOCOLS
+def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster, protocol):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     send(cluster, [b"one", b"two"])
     with reading(cluster) as before:
         assert settled(before, 2) == [b"one", b"two"]
@@ -363,7 +365,9 @@ def test_what_goes_wrong_while_partitions_come_ends_the_feed_with_its_name(clust
     assert "assigned: " in str(one.crashed[0])
 
 
-def test_where_a_group_begins_at_the_end_that_end_holds_through_a_death(cluster):
+@PROTOCOLS
+def test_where_a_group_begins_at_the_end_that_end_holds_through_a_death(cluster, protocol):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     send(cluster, [b"old"])
     with reading(cluster, starts=Starts(from_end=True)) as first:
         until(lambda: len(first.feed.partitions()) == 2)
