@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from streams.block import Block
-from streams.codec import JsonDecoder
 from streams.formats import Decoder
+from streams.formats.json import JsonDecoder
 from streams.schema import Feature, FeatureSchema
 
 PASSES = 9

@@ -18,10 +18,10 @@ from drift.reference import Reference
 from drift.sums import sum_rows
 from streams import observation
 from streams.block import Block
-from streams.codec import Refusal
 from streams.dead_letters import dead_letter
 from streams.observation import Head
 from streams.records import CountsMessage, Idle, PartialCounts, Watch
+from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
 #: Kafka keeps no more beside an offset.

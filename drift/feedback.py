@@ -3,8 +3,9 @@
 import msgspec
 
 from streams.block import Block
-from streams.codec import Refusal, event_time_ms
+from streams.formats.envelope import event_time_ms
 from streams.records import Label
+from streams.refusals import Refusal
 from streams.schema import level_text
 
 #: Where labels wait; its headers are ours, those of `feedback` are anybody's.

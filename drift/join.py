@@ -16,9 +16,9 @@ from drift.feedback import ARRIVED, WAITING, Said, read_labels, waited
 from drift.performance import label_sums
 from drift.reference import Reference
 from streams.block import Block
-from streams.codec import Refusal
 from streams.dead_letters import dead_letter
 from streams.records import MINUTE_MS, LabelSums, Outcome
+from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
 #: Header of a label that waits: how long it has, in ms.

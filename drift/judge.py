@@ -18,9 +18,9 @@ from drift.incidents import rfc3339
 from drift.watched import Told, Watched, Yards
 from drift.yardstick import Yardstick
 from streams.block import Block
-from streams.codec import Refusal
 from streams.dead_letters import dead_letter
 from streams.records import FORMAT, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
+from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
 SNAPSHOT_FORMAT = 4

@@ -14,7 +14,7 @@ import msgspec
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
-from streams.codec import ID_CHARACTERS_MAX, event_time_ms
+from streams.formats.envelope import ID_CHARACTERS_MAX, event_time_ms
 from streams.provision import TopicError, partition_counts
 from streams.routes import read_book
 from streams.sender import Sender

@@ -11,9 +11,9 @@ import pyarrow as pa
 from inference.answers import Answers
 from inference.routing import Role
 from streams.block import Block
-from streams.codec import Rows
 from streams.observation import MESSAGE_BYTES_MAX, Head, observed, split
 from streams.records import Prediction
+from streams.rows import Rows
 from streams.stage import Headers, Publish
 
 _CARRIED = ("ce_", "traceparent", "tracestate")

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from streams.codec import Rows
+from streams.rows import Rows
 from streams.schema import Feature, FeatureSchema, SchemaError
 
 

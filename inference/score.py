@@ -17,9 +17,11 @@ from inference.messages import Scored, observations, predictions
 from inference.routing import Role, lanes
 from inference.serving import Served, Serving
 from streams.block import Block
-from streams.codec import Refusal, Rows, Schemas
 from streams.dead_letters import dead_letter, further
 from streams.formats import Decoder
+from streams.formats.envelope import Schemas
+from streams.refusals import Refusal
+from streams.rows import Rows
 from streams.schema import FeatureSchema
 from streams.stage import Effects, Publish
 

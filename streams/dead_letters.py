@@ -14,7 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from streams.block import Block
-from streams.codec import Reason, Refusal
+from streams.refusals import Reason, Refusal
 from streams.stage import Headers, Publish
 
 DEAD_LETTERS = "dead-letters"

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from streams.codec import Rows
 from streams.records import FORMAT
+from streams.rows import Rows
 from streams.schema import FeatureSchema
 
 #: Own columns of every observation, in order. `ts` is event time, `offset` and `row` the request's place in

@@ -8,8 +8,8 @@ import confluent_kafka as ck
 
 from streams.block import Block
 from streams.cluster import Cluster
-from streams.codec import Refusal
 from streams.dead_letters import DEAD_LETTERS, cut, dead_letter
+from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 from streams.turns import Silence
 

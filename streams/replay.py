@@ -14,7 +14,7 @@ import confluent_kafka as ck
 from streams import ranges
 from streams.block import Block
 from streams.cluster import Cluster
-from streams.codec import event_time_ms
+from streams.formats.envelope import event_time_ms
 
 #: Offsets by partition, end excluded.
 Stretch = Mapping[int, tuple[int, int]]

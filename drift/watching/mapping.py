@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from streams.block import Block
-from streams.codec import header
+from streams.formats.envelope import header
 
 _KEY = "@key"
 _HEADER = "@header."

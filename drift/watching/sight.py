@@ -10,18 +10,12 @@ import pyarrow as pa
 from drift.reference import Reference
 from drift.watching.mapping import Mapping, picked, spelled
 from streams.block import Block
-from streams.codec import (
-    Gathering,
-    Refused,
-    default_id,
-    default_time,
-    event_time,
-    misfit,
-    request_decoders,
-    request_id,
-)
+from streams.formats.envelope import default_id, default_time, event_time, request_id
+from streams.formats.shape import misfit, request_decoders
 from streams.observation import observed
 from streams.records import Label
+from streams.refusals import Refused
+from streams.rows import Gathering
 from streams.schema import level_text
 from streams.stage import Publish
 
@@ -95,7 +89,7 @@ class Sight:
 
     def batch(self, block: Block) -> pa.RecordBatch | None:
         """Predictions seen, as an observation; None where there were none."""
-        if self._rows is None or not self._rows.ids:
+        if self._rows is None or not self._rows.at:
             return None
         rows = self._rows.rows()
         offsets = np.asarray(block.offsets, np.int64)[rows.at]

@@ -6,10 +6,10 @@ import pyarrow as pa
 
 from drift.watching.sight import Sight
 from streams.block import Block
-from streams.codec import Refusal, Refused
 from streams.dead_letters import dead_letter
 from streams.formats.plain import PlainReader
 from streams.observation import OWN, Head, Silence, encode, split
+from streams.refusals import Refusal, Refused
 from streams.stage import Effects, Publish
 
 STAGE = "watch"

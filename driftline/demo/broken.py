@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from streams.codec import AHEAD_MS_MAX, ID_CHARACTERS_MAX, REQUEST_BYTES_MAX, Reason
+from streams.formats.envelope import AHEAD_MS_MAX, ID_CHARACTERS_MAX, REQUEST_BYTES_MAX
+from streams.refusals import Reason
 
 Break = Callable[[dict[str, Any]], bytes]
 

@@ -3,7 +3,7 @@
 =========  ===========================================================  ===============  ===========================
 format     what a message is                                            known by         an absent id is
 =========  ===========================================================  ===============  ===========================
-`json`     one request (`streams.codec`)                                neither below    topic/partition/offset
+`json`     one request (`streams.formats.json`)                         neither below    topic/partition/offset
 `avro`     one request: byte 0, schema id, Avro record                  the byte 0       topic/partition/offset
 `arrow`    many requests: an IPC stream or file, columns by name        Arrow's magic    topic/partition/offset/row
 `packed`   one request or several: rows of little-endian float32        the setting,     the same, the row only where
@@ -16,7 +16,8 @@ refusals by the same rules: names, types, required fields, times and ids as in J
 
 One bad row of a message of many harms no other: it is refused with its number, ``$[17].age``.
 
-Read `decoder` first, then `avro` (with `registry`), and `packed` and `arrow`, which share `sheet`.
+Read `decoder` first, then `envelope` (id, time, model) and `shape` (fields and types), `json` with its quick way
+`json_columns`, `avro` (with `registry`), and `packed` and `arrow` (with `ipc`), which share `sheet`.
 """
 
 from streams.formats.decoder import FORMATS, Decoder, Format

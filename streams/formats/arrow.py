@@ -14,20 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from streams.block import Block
-from streams.codec import (
-    Refusal,
-    Refused,
-    Rows,
-    Schemas,
-    default_id,
-    default_time,
-    event_time,
-    find,
-    header,
-    request_id,
-)
+from streams.formats.envelope import Schemas, default_id, default_time, event_time, find, header, request_id
 from streams.formats.ipc import UNPACKED_BYTES_MAX, Columns, read
 from streams.formats.sheet import Sheet, joined
+from streams.refusals import Refusal, Refused
+from streams.rows import Rows
 from streams.schema import Feature, FeatureSchema, level_text
 
 

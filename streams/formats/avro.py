@@ -11,25 +11,12 @@ from typing import Any
 import msgspec
 
 from streams.block import Block
-from streams.codec import (
-    REQUEST_BYTES_MAX,
-    Gathering,
-    Refusal,
-    Refused,
-    Rows,
-    Schemas,
-    default_id,
-    default_time,
-    event_time,
-    features_of,
-    find,
-    header,
-    misfit,
-    request_decoders,
-    request_id,
-)
+from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_of
 from streams.formats.registry import SchemaRegistry, UnknownSchema
+from streams.formats.shape import features_of, misfit, request_decoders
 from streams.formats.sheet import complete
+from streams.refusals import Refusal, Refused
+from streams.rows import Gathering, Rows
 from streams.schema import FeatureSchema
 
 FRAME_BYTES = 5
@@ -118,8 +105,7 @@ class AvroDecoder:
                 model, schema = find(self._schemas, header(block, at, "model") or said.get("model"))
                 request = _fitted(said, schema)
                 features = features_of(request, schema)
-                id_ = default_id(block, at) if request.id is None else request_id(request.id)
-                ts = default_time(block, at) if request.ts is None else event_time(request.ts, block.times[at])
+                id_, ts = id_of(block, at, request.id), time_of(block, at, request.ts)
             except Refused as why:
                 refused.append(Refusal(at, *why.args))
                 continue

@@ -8,9 +8,12 @@ import msgspec
 import structlog
 
 from streams.block import UNREADABLE, Block
-from streams.codec import JsonDecoder, Refusal, Rows, Schemas
+from streams.formats.envelope import Schemas
+from streams.formats.json import JsonDecoder
 from streams.formats.registry import RegistryAway, SchemaRegistry
 from streams.formats.sheet import joined, shifted
+from streams.refusals import Refusal
+from streams.rows import Rows
 from streams.schema import FeatureSchema
 from streams.stage import Headers
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from streams.codec import Refused
 from streams.formats.sheet import BYTES_MAX, ROWS_MAX
+from streams.refusals import Refused
 
 #: Columns of one message by name; at least one, all of one length.
 Columns = dict[str, pa.ChunkedArray]

@@ -9,8 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 from streams.block import Block
-from streams.codec import Refusal, Refused, Rows, Schemas, default_id, default_time, find, header
+from streams.formats.envelope import Schemas, default_id, default_time, find, header
 from streams.formats.sheet import BYTES_MAX, ROWS_MAX, Sheet
+from streams.refusals import Refusal, Refused
+from streams.rows import Rows
 from streams.schema import Feature, FeatureSchema
 
 

@@ -4,9 +4,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from streams.codec import REQUEST_BYTES_MAX, Refused
 from streams.formats.avro import AvroReader
+from streams.formats.envelope import REQUEST_BYTES_MAX
 from streams.formats.registry import SchemaRegistry
+from streams.refusals import Refused
 
 
 class PlainReader:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from streams.codec import Reason, Refusal, Refused, Rows
+from streams.refusals import Reason, Refusal, Refused
+from streams.rows import Rows
 from streams.schema import FeatureSchema
 
 #: Requests of one message.

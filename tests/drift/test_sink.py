@@ -13,7 +13,6 @@ from drift.sink import Sink
 from drift.sums import sum_rows
 from streams import observation
 from streams.block import Block
-from streams.codec import Refusal
 from streams.dead_letters import dead_letter
 from streams.records import (
     Alert,
@@ -26,6 +25,7 @@ from streams.records import (
     PartialCounts,
     Report,
 )
+from streams.refusals import Refusal
 from streams.schema import Feature, FeatureSchema
 
 TS = 1_780_000_000_000

@@ -5,11 +5,11 @@ import pytest
 from driftline.dead_letters import LetterError, find, full, listing, table
 from streams.block import Block
 from streams.cluster import Cluster
-from streams.codec import Refusal
 from streams.dead_letters import dead_letter
 from streams.outbox import Outbox
 from streams.provision import Layout, create
 from streams.redrive import Filter, Found, redrive
+from streams.refusals import Refusal
 
 RECORDS = [b'{"age": "n/a"}', b"age\xff=41", b'{"age": "?"}', b"x" * 1_000_000]
 REASONS = ["wrong_type", "undecodable", "wrong_type", "oversize"]

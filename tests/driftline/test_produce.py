@@ -13,7 +13,7 @@ from driftline.produce import Plan, PlanError, produce, warnings
 from driftline.rowfile import RowFile, RowFileError
 from streams import ranges
 from streams.cluster import Cluster
-from streams.codec import JsonDecoder
+from streams.formats.json import JsonDecoder
 from streams.provision import Layout, TopicError, create, partition_counts
 from streams.records import Route
 from streams.routes import announce

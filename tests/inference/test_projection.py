@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from inference.projection import Projection, union
 from streams.block import Block
-from streams.codec import JsonDecoder
+from streams.formats.json import JsonDecoder
 from streams.schema import Feature, FeatureSchema, SchemaError
 
 LEVELS = ["Rome", "Oslo", "Bari", "16"]

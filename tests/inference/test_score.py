@@ -13,8 +13,9 @@ from inference import Limits, ModelBroken, ModelPackage, Outputs, Patience, Scor
 from inference.routing import lanes
 from streams import observation
 from streams.block import Block
-from streams.codec import JsonDecoder, Refusal
+from streams.formats.json import JsonDecoder
 from streams.records import Prediction, Route
+from streams.refusals import Refusal
 from streams.schema import Feature
 
 INPUTS = (Feature("x"), Feature("city", "categorical", categories=("Rome", "Oslo")))

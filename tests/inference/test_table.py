@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inference import TableError, infer_features, init_package, matrix_of, read_package
 from streams.block import Block
-from streams.codec import JsonDecoder
+from streams.formats.json import JsonDecoder
 from streams.schema import Feature, FeatureSchema
 
 ROWS = st.lists(

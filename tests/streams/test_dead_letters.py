@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.block import Block
-from streams.codec import REASONS, Refusal
 from streams.dead_letters import (
     IN_WORDS,
     KEPT_BYTES_MAX,
@@ -21,6 +20,7 @@ from streams.dead_letters import (
     mark,
     marked,
 )
+from streams.refusals import REASONS, Refusal
 from streams.stage import Publish
 
 REFUSAL = Refusal(0, "wrong_type", "$.features.age", "Expected `float`, got `str`")

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.block import Block
-from streams.codec import AHEAD_MS_MAX, JsonDecoder
 from streams.formats import Decoder
+from streams.formats.envelope import AHEAD_MS_MAX
+from streams.formats.json import JsonDecoder
 from streams.formats.sheet import BYTES_MAX, ROWS_MAX
 from streams.schema import Feature, FeatureSchema
 

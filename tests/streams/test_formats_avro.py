@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.block import Block
-from streams.codec import JsonDecoder
 from streams.formats import Decoder, RegistryAway, SchemaRegistry, UnknownSchema
+from streams.formats.json import JsonDecoder
 from streams.schema import Feature, FeatureSchema
 
 ARRIVED_MS = 1_700_000_000_000

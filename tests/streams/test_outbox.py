@@ -6,9 +6,9 @@ import pytest
 from streams import ranges
 from streams.block import Block
 from streams.cluster import Cluster
-from streams.codec import Refusal
 from streams.dead_letters import KEPT_BYTES_MAX, dead_letter, letters
 from streams.outbox import Aborted, Fenced, Outbox
+from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
 REQUESTS = Block.of("requests", 0, [b"one", b"two"], first=40)

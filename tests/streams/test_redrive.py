@@ -10,10 +10,11 @@ import pytest
 from streams import ranges
 from streams.block import Block
 from streams.cluster import Cluster
-from streams.codec import REQUEST_BYTES_MAX, Refusal
 from streams.dead_letters import KEPT_WHOLE_BYTES_MAX, REDRIVEN_FROM, REDRIVES, dead_letter, mark
+from streams.formats.envelope import REQUEST_BYTES_MAX
 from streams.outbox import Outbox
 from streams.redrive import Filter, Found, RedriveError, redrive
+from streams.refusals import Refusal
 from streams.stage import Publish
 
 NOW_MS = 1_800_000_000_000

@@ -1,0 +1,126 @@
+"""The envelope: what a request has besides its features, in whatever format: its model, its id, its time.
+
+What the body leaves out comes from the record: the model from the header ``model``, the id from ``ce_id``, else it is
+``topic/partition/offset``, the time from ``ce_time``, else it is Kafka's.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+
+from streams.block import Block
+from streams.refusals import Refused
+from streams.schema import FeatureSchema
+
+#: Finds a model's name and schema; None asks for the default model, and gets None where there is none.
+Schemas = Callable[[str | None], tuple[str, FeatureSchema] | None]
+
+REQUEST_BYTES_MAX = 512_000
+ID_CHARACTERS_MAX = 512
+AHEAD_MS_MAX = 3_600_000
+# An integer time below this is 1973 in milliseconds and this century in seconds: a client that sends seconds.
+_SECONDS_BELOW_MS = 100_000_000_000
+
+
+def find(schemas: Schemas, model: str | None) -> tuple[str, FeatureSchema]:
+    """Find a model's name and schema.
+
+    Raises
+    ------
+    Refused
+        There is none.
+    """
+    found = schemas(model)
+    if found is None:
+        raise Refused("unknown_model", "$.model", f"no route for {model!r}" if model else "no model is named")
+    return found
+
+
+def request_id(value: str | int, field: str = "$.id") -> str:
+    """Read an id.
+
+    Raises
+    ------
+    Refused
+        It is empty or too long.
+    """
+    text = str(value)
+    if not 0 < len(text) <= ID_CHARACTERS_MAX:
+        raise Refused("impossible_id", field, f"{len(text)} characters; between 1 and {ID_CHARACTERS_MAX} are kept")
+    return text
+
+
+def event_time(value: float | str, kafka_ms: int, field: str = "$.ts") -> int:
+    """Read the time of an event that arrived at ``kafka_ms``.
+
+    Raises
+    ------
+    Refused
+        It is no time, or lies more than an hour ahead.
+    """
+    ts = event_time_ms(value)
+    if ts is None:
+        raise Refused("impossible_timestamp", field, f"{value!r} is neither milliseconds since 1970 nor RFC 3339")
+    if ts > kafka_ms + AHEAD_MS_MAX:
+        raise Refused("impossible_timestamp", field, f"{value!r} is more than an hour ahead of its arrival")
+    return ts
+
+
+def header(block: Block, at: int, name: str) -> str | None:
+    """Text of a record's header; None where it has none, or an empty one."""
+    for own, value in block.headers[at] or ():
+        if own == name and value:
+            return value.decode("utf-8", "replace")
+    return None
+
+
+def default_id(block: Block, at: int) -> str:
+    """Id of a request that says none: that of its CloudEvent, else its place."""
+    named = header(block, at, "ce_id") if block.headers[at] else None
+    return block.place(at) if named is None else request_id(named, "ce_id")
+
+
+def default_time(block: Block, at: int) -> int:
+    """Time of a request that says none: that of its CloudEvent, else when Kafka had it.
+
+    Raises
+    ------
+    Refused
+        That is no time, or a strange client has left even Kafka's out.
+    """
+    said = header(block, at, "ce_time") if block.headers[at] else None
+    arrived = block.times[at]
+    if said is not None:
+        return event_time(said, arrived, "ce_time")
+    if arrived < 0:
+        raise Refused("impossible_timestamp", "$.ts", f"no time is said, and Kafka's is {arrived}")
+    return arrived
+
+
+def event_time_ms(value: float | str) -> int | None:
+    """Read a time: integer milliseconds or RFC 3339 text (naive means UTC); None if it is neither.
+
+    >>> event_time_ms("1970-01-02T00:00:00Z"), event_time_ms(1_700_000_000_000), event_time_ms(1_700_000_000)
+    (86400000, 1700000000000, None)
+    """
+    if isinstance(value, str):
+        try:
+            moment = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=dt.UTC)
+        ms = int(moment.timestamp() * 1000)
+        return ms if ms >= 0 else None
+    if not _SECONDS_BELOW_MS <= value < 2**53 or value != int(value):
+        return None
+    return int(value)
+
+
+def id_of(block: Block, at: int, own: str | int | None) -> str:
+    """Id of a request: its own, else the default."""
+    return default_id(block, at) if own is None else request_id(own)
+
+
+def time_of(block: Block, at: int, own: float | str | None) -> int:
+    """Time of a request: its own, else the default."""
+    return default_time(block, at) if own is None else event_time(own, block.times[at])

@@ -1,0 +1,119 @@
+"""JSON: one request a message.
+
+A request is ``{"id"?, "ts"?, "model"?, "features": {...}}`` or the same with the features at the top level. Fields that
+the schema does not know are left alone.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from streams.block import Block
+from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_of
+from streams.formats.json_columns import JsonColumns
+from streams.formats.shape import features_of, misfit, request_decoders
+from streams.refusals import Refusal, Refused
+from streams.rows import Gathering, Rows
+from streams.schema import FeatureSchema
+
+
+class JsonDecoder:
+    """Reads blocks of JSON requests.
+
+    >>> from streams.schema import Feature
+    >>> schema = FeatureSchema((Feature("age", required=True), Feature("city", "categorical", categories=("Rome",))))
+    >>> decode = JsonDecoder(lambda model: ("m", schema))
+    >>> values = [b'{"id":"a","features":{"age":41,"city":"Rome"}}', b'{"age":"x"}']
+    >>> rows, refused = decode(Block.of("requests", 0, values))
+    >>> rows["m"].matrix.tolist(), rows["m"].ids
+    ([[41.0, 0.0]], ['a'])
+    >>> refused[0].reason, refused[0].field, refused[0].detail
+    ('wrong_type', '$.age', 'Expected `float`, got `str`')
+    """
+
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+
+    def __call__(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
+        """Decode a block: rows by model, and the refused records."""
+        default = self._schemas(None)
+        taken: dict[str, Gathering] = {}
+        others: Iterable[int] = range(len(block))
+        if default is not None:
+            plain = JsonColumns(*default)
+            taken[default[0]], others = plain(block)
+        refused: list[Refusal] = []
+        for at in others:
+            try:
+                model, schema, request, features = self._read(block, at)
+                id_, ts = id_of(block, at, request.id), time_of(block, at, request.ts)
+            except Refused as why:
+                refused.append(Refusal(at, *why.args))
+                continue
+            gathering = taken.get(model)
+            if gathering is None:
+                gathering = taken[model] = Gathering(schema)
+            gathering.add(at, id_, ts, features)
+        return {model: gathering.rows() for model, gathering in taken.items() if gathering.at}, refused
+
+    def _read(self, block: Block, at: int) -> tuple[str, FeatureSchema, Any, tuple[Any, ...]]:
+        value = block.values[at]
+        if not value:
+            raise Refused("empty", "$", "the record has no value")
+        if len(value) > REQUEST_BYTES_MAX:
+            raise Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
+        named = header(block, at, "model") if block.headers[at] else None
+        if named is None and (default := self._schemas(None)) is not None:
+            try:
+                request, features = _decode(value, default[1])
+                if request.model in (None, default[0]):
+                    return *default, request, features
+            except Refused:
+                if _model_field(value) in (None, default[0]):
+                    raise  # else it is another model's request, and fails by that one's schema
+        found = find(self._schemas, _model_field(value) if named is None else named)
+        return *found, *_decode(value, found[1])
+
+
+class _Named(msgspec.Struct):
+    model: str | None = None
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+def _model_field(value: bytes) -> str | None:
+    """Read the model's name alone: which schema holds is not known before it."""
+    named: _Named = _said(_NAMED, value)
+    return named.model
+
+
+def _said(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
+    try:
+        return decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise misfit(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused("undecodable", "$", str(error)) from None
+
+
+class _Form(msgspec.Struct):
+    features: msgspec.Raw | msgspec.UnsetType = UNSET
+
+
+_FORM = msgspec.json.Decoder(_Form)
+
+
+def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
+    decoders = request_decoders(schema)
+    try:
+        request = _said(decoders.either, value)
+    except Refused:
+        # What stands at the top level is nobody's business where features lie in their own object; asked only of
+        # what fails, because one pass for both forms is what makes reading quick.
+        if _said(_FORM, value).features is UNSET:
+            raise
+        request = _said(decoders.nested, value)
+    return request, features_of(request, schema)
