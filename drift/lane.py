@@ -8,7 +8,9 @@ import numpy as np
 from drift import window_report
 from drift.evidence import Detector
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
+from drift.incidents.shares import LATE, REPEATED, Shares
 from drift.kept import keep
+from drift.tolerances import tolerance
 from drift.window_report import Verdict
 from drift.windows import Closed, Span, Windows
 from drift.yardstick import Yardstick
@@ -46,6 +48,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     incidents: Incidents
     harm: Harm | None = None
     flow: Flow = msgspec.field(default_factory=Flow)
+    shares: Shares = msgspec.field(default_factory=Shares)
 
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
@@ -56,6 +59,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     def close(self, yard: Yardstick, rule: Rule, span: Span, number: Callable[[], int]) -> tuple[Report, list[Alert]]:
         """Close the next window: evidence by its timely rows, the report by all."""
         timely, late, labels = self.windows.take(span)
+        repeated, sampled = self.windows.take_ids(span)
         sums = timely if late is None else timely + late
         alerts: list[Alert] = []
         verdicts: list[Verdict] = []
@@ -101,6 +105,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             evidence=np.array([verdict.evidence for verdict in verdicts]),
             drifted=np.array([verdict.drifted for verdict in verdicts], bool),
             labels=labels,
+            repeated=repeated,
+            sampled=sampled,
         )
         self.windows.keep(window, yard.score)
         return window_report.full(yard, rule.watch, window, sums), alerts
@@ -118,11 +124,14 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         return found
 
     def judge(self, yard: Yardstick, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
-        """Judge a closed window's performance, once, when its labels have had their time; later ones restate only."""
+        """Judge what comes late to a closed window, labels and rows, once, when they have had their time; later ones
+        restate only.
+        """
         window.judged = True
+        alerts = self._shares(rule, window, number)
         losses, score = yard.losses(rule.watch), yard.reference.score
         if window.labels is None or not losses or score is None:
-            return []
+            return alerts
         if self.harm is None:
             self.harm = Harm.begin(losses, score.size)
         labelled = Labelled(
@@ -140,7 +149,19 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             opens=rule.opens,
             say=rule.say,
         )
-        return self.harm.take(labelled, number)
+        return alerts + self.harm.take(labelled, number)
+
+    def _shares(self, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
+        """Ask which part of a window's rows came late, and which repeats an id."""
+        blank, allowed = self._blank(rule, window.span), tolerance(rule.watch, "rate")
+        found = {LATE: (window.report.late_rows, window.report.rows), REPEATED: (window.repeated, window.sampled)}
+        return [
+            alert
+            for what, (many, rows) in found.items()
+            for alert in self.shares.take(
+                blank, what, many, rows, allowed, lambda: f"{rule.model}-{number()}", rule.opens
+            )
+        ]
 
     def _flow(self, rule: Rule, span: Span, rows: int, number: Callable[[], int]) -> list[Alert]:
         """Hold a window's rows against what is usual; those of a last one are what happened to be there."""
@@ -187,7 +208,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     def retire(self, ts: int, why: str) -> list[Alert]:
         """Close every incident, for a reason that is no window's."""
         harm = self.harm.close(ts, why) if self.harm else []
-        return self.incidents.close_all(ts, why) + harm + self.flow.restart(ts, why)
+        return self.incidents.close_all(ts, why) + harm + self.flow.restart(ts, why) + self.shares.close(ts, why)
 
     def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.reference import Reference
+from drift.repeats import sketch
 from drift.sums import Sums, sum_groups
 from streams.records import MINUTE_MS, MinuteCounts
 
@@ -36,13 +37,16 @@ def count_minutes(
     key = (levels * (minutes.max() - first + 1) + minutes - first) * 2 + late
     _, rows, groups = np.unique(key, return_index=True, return_inverse=True)
     sums = sum_groups(reference, batch, groups.astype(np.int32), len(rows))
+    ids = [b""] * len(rows)
+    if not segment and "id" in batch.schema.names:
+        ids = [sketch(batch.column("id").filter(pa.array(groups == group))) for group in range(len(rows))]
     return [
-        pack(int(minutes[row]) * MINUTE_MS, names[levels[row]], bool(late[row]), part)
-        for row, part in zip(rows, sums, strict=True)
+        pack(int(minutes[row]) * MINUTE_MS, names[levels[row]], bool(late[row]), part, own)
+        for row, part, own in zip(rows, sums, ids, strict=True)
     ]
 
 
-def pack(minute_ms: int, segment: str, late: bool, sums: Sums) -> MinuteCounts:
+def pack(minute_ms: int, segment: str, late: bool, sums: Sums, ids: bytes = b"") -> MinuteCounts:
     """Spell sums for the wire, little-endian."""
     return MinuteCounts(
         minute_ms=minute_ms,
@@ -52,6 +56,7 @@ def pack(minute_ms: int, segment: str, late: bool, sums: Sums) -> MinuteCounts:
         cells=sums.cells.astype("<i8").tobytes(),
         moments=sums.moments.astype("<i8").tobytes(),
         extremes=sums.extremes.astype("<f4").tobytes(),
+        ids=ids,
     )
 
 
@@ -75,7 +80,14 @@ def parts(minutes: Iterable[MinuteCounts]) -> Iterator[list[MinuteCounts]]:
     part: list[MinuteCounts] = []
     room = PART_BYTES_MAX
     for minute in minutes:
-        size = len(minute.cells) + len(minute.moments) + len(minute.extremes) + len(minute.segment) * 4 + 64
+        size = (
+            len(minute.cells)
+            + len(minute.moments)
+            + len(minute.extremes)
+            + len(minute.ids)
+            + len(minute.segment) * 4
+            + 64
+        )
         if part and size > room:
             yield part
             part, room = [], PART_BYTES_MAX

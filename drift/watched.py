@@ -56,7 +56,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         told: list[Told] = []
         for minute in message.minutes:
             lane = self._lane(message.version, minute.segment, yards)
-            window = lane.windows.add_rows(minute.minute_ms, unpack(minute), minute.late)
+            window = lane.windows.add_rows(minute.minute_ms, unpack(minute), minute.late, minute.ids)
             told += lane.restate(yards(message.version), self.watch, much(window))
         self._source(message.topic, message.partitions).hear(
             message.version, message.partition, message.partitions, message.watermark_ms

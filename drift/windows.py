@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from drift.kept import Kept, keep
+from drift.repeats import merged, share
 from drift.sums import Sums
 from streams.records import Report, Watch
 
@@ -111,6 +112,8 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     labels, scores
         Its label sums so far, int64 [score cells, 4]; its rows in each score cell, int64 [score cells], once its rows'
         sums are gone.
+    repeated, sampled
+        Rows that repeat the id of another one, of so many that were looked at (`drift.repeats`).
     untold, rows_changed
         Late rows and labels that came since the report last left; whether there were rows among them.
     waited, judged
@@ -124,6 +127,8 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     drifted: np.ndarray
     labels: np.ndarray | None
     scores: np.ndarray | None = None
+    repeated: int = 0
+    sampled: int = 0
     untold: int = 0
     rows_changed: bool = False
     waited: bool = False
@@ -137,6 +142,8 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     ----------
     minutes
         Open minutes' timely rows, by the minute's start.
+    ids
+        Sketches of the ids of open minutes' timely rows, by minute.
     late, labels
         Late rows' sums and label sums that wait for their window to close, by minute.
     closed
@@ -148,6 +155,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     """
 
     minutes: dict[int, Sums] = {}
+    ids: dict[int, bytes] = {}
     late: dict[int, Sums] = {}
     labels: dict[int, np.ndarray] = {}
     closed: list[Closed] = []
@@ -164,7 +172,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         """Whether the newest open minute is older than labels are waited for."""
         return watermark_ms is None or max(self.minutes, default=0) + watch.label_wait_ms_max <= watermark_ms
 
-    def add_rows(self, minute: int, sums: Sums, late: bool) -> Closed | None:
+    def add_rows(self, minute: int, sums: Sums, late: bool, ids: bytes = b"") -> Closed | None:
         """Add a minute's rows; returns the closed window that they restate, if any.
 
         Late rows stay apart from timely ones even while their window is open: whether it is depends on other
@@ -173,6 +181,8 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         if not late and (self.edge is None or minute >= self.edge):
             held = self.minutes.get(minute)
             self.minutes[minute] = sums if held is None else held + sums
+            if ids:
+                self.ids[minute] = merged(self.ids.get(minute, b""), ids)
             return None
         if self.edge is None or minute >= self.edge:
             held = self.late.get(minute)
@@ -240,6 +250,13 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         timely, late, labels = (_drain(held, span.end) for held in (self.minutes, self.late, self.labels))
         assert timely is not None, span
         return timely, late, labels
+
+    def take_ids(self, span: Span) -> tuple[int, int]:
+        """Remove the sketches of a window's ids: rows that repeat one, of so many that were looked at."""
+        held = b""
+        for minute in [minute for minute in self.ids if minute < span.end]:
+            held = merged(held, self.ids.pop(minute))
+        return share(held)
 
     def unjudged(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
         """The next closed window whose labels have had their time; None asks whatever the time is."""

@@ -172,7 +172,8 @@ class MinuteCounts(msgspec.Struct, frozen=True, array_like=True):
 
     ``cells`` is little-endian int64, the cells of all columns end to end; ``moments`` int64 [columns, 2]
     fixed-point sums of x and x^2; ``extremes`` float32 [columns, 2] smallest and largest finite value (NaN
-    where there is none). ``late`` rows came after their minute's window closed.
+    where there is none). ``late`` rows came after their minute's window closed. ``ids`` is a sketch of the rows' ids, by
+    which repeated ones are counted (`drift.repeats`).
     """
 
     minute_ms: int
@@ -182,6 +183,7 @@ class MinuteCounts(msgspec.Struct, frozen=True, array_like=True):
     cells: bytes
     moments: bytes
     extremes: bytes
+    ids: bytes = b""
 
 
 class PartialCounts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):

@@ -112,20 +112,30 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
         return self.close(blank, "as many rows as usual come again")
 
     def _open(self, blank: Alert, incident: str, text: str) -> Alert:
-        self.open = msgspec.structs.replace(blank, id=f"{incident}/1", incident=incident, event="open", text=text)
+        self.open = opened(blank, incident, text)
         return self.open
 
     def _tell(self, blank: Alert, event: IncidentEvent, text: str) -> Alert:
         assert self.open is not None
-        incident, _, told = self.open.id.rpartition("/")
-        self.open = msgspec.structs.replace(
-            blank,
-            id=f"{incident}/{int(told) + 1}",
-            incident=incident,
-            event=event,
-            change_point=self.open.change_point,
-            change_point_low=self.open.change_point_low,
-            change_point_high=self.open.change_point_high,
-            text=text,
-        )
+        self.open = told(self.open, blank, event, text)
         return self.open
+
+
+def opened(blank: Alert, incident: str, text: str) -> Alert:
+    """Open an incident with the first alert of its life."""
+    return msgspec.structs.replace(blank, id=f"{incident}/1", incident=incident, event="open", text=text)
+
+
+def told(last: Alert, blank: Alert, event: IncidentEvent, text: str) -> Alert:
+    """Tell what comes after the last alert of an incident."""
+    incident, _, number = last.id.rpartition("/")
+    return msgspec.structs.replace(
+        blank,
+        id=f"{incident}/{int(number) + 1}",
+        incident=incident,
+        event=event,
+        change_point=last.change_point,
+        change_point_low=last.change_point_low,
+        change_point_high=last.change_point_high,
+        text=text,
+    )

@@ -15,6 +15,8 @@ from drift.tolerances import tolerance
 SETTLE_ROWS = 3_000
 #: Whether a column is back is judged on pools of at least so many windows and rows, and so often in a row.
 POOL_WINDOWS, POOL_ROWS, POOLS_QUIET = 3, 3_000, 3
+#: A column is broken once such a share of its rows is null, unseen, or infinite.
+BROKEN = 0.99
 
 
 class Moved(msgspec.Struct, kw_only=True, eq=False):
@@ -123,6 +125,15 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
             reach = Z95 * np.sqrt(scene.yard.design_effects[self.column] * share * (1 - share) / (rows + 2))
             limit = was[list(cells)].sum() / was.sum() + tolerance(scene.watch, "rate")
             yield float(many / rows), float(share - reach), float(limit)
+
+    def broken(self, scene: Scene) -> str:
+        """What every value now is, where hardly one was it: ``null``, ``unseen``; else empty."""
+        now, was = self.present(scene), scene.yard.reference.counts[scene.yard.cells(self.column)]
+        for what, cells in faults(scene.yard.reference.columns[self.column]).items():
+            gone, before = now[list(cells)].sum() / max(1, now.sum()), was[list(cells)].sum() / max(1, was.sum())
+            if gone >= BROKEN and before < BROKEN / 2:
+                return what
+        return ""
 
     def returning(self, scene: Scene) -> bool:
         """Whether the change led from somewhere else nearer to the reference."""

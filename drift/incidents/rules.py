@@ -13,6 +13,7 @@ from drift.incidents.moved import Moved
 from drift.incidents.scene import Scene
 from streams.records import Alert, Severity
 
+_URGENCY: tuple[Severity, ...] = ("watch", "warning", "critical")
 #: Change points no further apart than so many windows share an incident; or than half their age.
 TOGETHER_WINDOWS = 2
 
@@ -121,7 +122,9 @@ def _pages(scene: Scene, incident: Incident) -> bool:
     if not material:
         return False
     severity: Severity = "warning" if sentences.kind(scene, material) == "prediction" else "watch"
-    if incident.paged and (severity == incident.severity or incident.severity == "warning"):
+    if any(moved.broken(scene) for moved in material):
+        severity = "critical"
+    if incident.paged and _URGENCY.index(severity) <= _URGENCY.index(incident.severity):
         return False
     incident.paged, incident.severity = True, severity
     return True

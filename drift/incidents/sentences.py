@@ -9,12 +9,21 @@ from drift.incidents.scene import Scene
 from streams.records import IncidentKind, MovedLevel
 
 _SHORT = {"ks": "D", "tvd": "TVD"}
+#: What a column is once all of its values are of one fault.
+_BROKEN = {
+    "null": "is gone",
+    "unseen": "has other levels, of another type or spelling",
+    "out-of-range": "is out of its range",
+}
 
 
 def headline(scene: Scene, several: Sequence[Moved]) -> str:
     """Say what moved most, how, since when, what else moved, and whether the score did."""
     ordered = sorted(several, key=lambda moved: -moved.effect(scene).value / scene.tolerance(moved.column))
-    text = f"{name(scene, ordered[0])} moved: {how(scene, ordered[0])} since {scene.say(ordered[0].change_point)}"
+    broken = [moved for moved in ordered if moved.broken(scene)]
+    ordered = broken + [moved for moved in ordered if moved not in broken]
+    did = _BROKEN.get(broken[0].broken(scene), "holds no finite number") if broken else "moved"
+    text = f"{name(scene, ordered[0])} {did}: {how(scene, ordered[0])} since {scene.say(ordered[0].change_point)}"
     if ordered[1:]:
         text += f"; also {listed([name(scene, moved) for moved in ordered[1:]])}"
     return text + score(scene, ordered)

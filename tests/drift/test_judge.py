@@ -45,10 +45,10 @@ def catalogue(model: str, version: str) -> Reference:
     return REFERENCE
 
 
-def observed(frame: pd.DataFrame, times: np.ndarray) -> pa.RecordBatch:
+def observed(frame: pd.DataFrame, times: np.ndarray, source: int = 0) -> pa.RecordBatch:
     n = len(frame)
     own = [
-        pa.array([str(i) for i in range(n)]),
+        pa.array([f"{source}/{i}" for i in range(n)]),
         pa.array(times, pa.int64()),
         pa.array(range(n), pa.int64()),
         pa.array([0] * n, pa.int32()),
@@ -74,7 +74,7 @@ def counted(
     frame = table(rows, seed)
     moved = table(rows, seed + 1, moved=True)
     frame[times >= 7 * MINUTE] = moved[times >= 7 * MINUTE]
-    batch = observed(frame, times)
+    batch = observed(frame, times, seed)
     stage = Count(catalogue, lambda _: WATCH, partitions)
     values = []
     for first in range(0, rows, 50):
@@ -185,6 +185,36 @@ def test_the_cut_into_blocks_changes_nothing():
     whole, one_by_one = Judge(catalogue), Judge(catalogue)
     assert fold(whole, values) == [said for value in values for said in fold(one_by_one, [value])]
     assert whole.snapshot() == one_by_one.snapshot()
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=8))
+def test_any_deal_to_partitions_and_processes_gives_the_same_reports_and_alerts(partitions, seed, sizes):
+    assert dealt(partitions, seed, sizes) == dealt(1, 0, [560])
+
+
+def dealt(partitions: int, seed: int, sizes: list[int]) -> tuple[dict[tuple, Report], list[Alert]]:
+    """Deal the same rows to partitions, each counted by a process of its own in blocks of these sizes, and judge the
+    counts in an order of chance.
+    """
+    frame, times = pd.concat([table(280, 1), table(280, 2, moved=True)]), np.arange(560) * (MINUTE // 40)
+    batch = observed(frame, times)
+    owner = np.random.default_rng(seed).integers(0, partitions, 560)
+    parts = []
+    for partition in range(partitions):
+        mine, values, at = batch.take(pa.array(np.flatnonzero(owner == partition))), [], 0
+        for size in itertools.cycle(sizes):
+            if at >= mine.num_rows:
+                break
+            some = mine.slice(at, size)
+            ends = {"first": at, "last": at + some.num_rows - 1}
+            head = observation.Head(model="m", version="v1", topic="requests", partition=partition, **ends)
+            values.append(observation.encode(head, some))
+            at += size
+        effects = Count(catalogue, lambda _: WATCH, partitions).fold(Block.of("observations", partition, values))
+        parts.append([publish.value for publish in effects.publish])
+    reports, alerts, _ = judged([routed(1), *shuffled(parts, seed)])
+    return final(reports), alerts
 
 
 def test_models_of_one_partition_do_not_know_each_other():
