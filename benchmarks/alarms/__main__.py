@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.alarms import harm
+from benchmarks.alarms import employment, harm
 from benchmarks.alarms.runs import Delay, Quiet, delay, quiet
 from benchmarks.alarms.worlds import (
     RARE_LEVELS,
@@ -90,6 +90,7 @@ def _cases(seed: int, share: float) -> dict[str, Callable[[], Iterator[Quiet | D
         ),
         "delays, rare": late(RARER, (RARE, 40), (RARE_TWENTY, 20)),
         "households": silent((HOUSEHOLDS, 40, 1_000)),
+        "employment": lambda: iter([employment.quiet(seed, times(60), 300, BUDGETS[1])]),
         "no drift, other worlds": silent(
             (HEAVY, 20, 1_000),
             (RARE, 20, 1_000),

@@ -92,9 +92,9 @@ def _say(ran: "Bench") -> None:
     _table(tables.delays(ran))
     typer.echo(f"  {tables.NEVER}  not within {AFTER_MAX + plan.gradual} windows")
     typer.echo(f"  {tables.LOUD}  alarms for nothing too often: its delays are worth little")
-    if plan.runs * plan.windows < plan.false_alarm_every:
-        few = f"{plan.runs * plan.windows:,} windows are too few to calibrate a threshold for 1 in {plan.false_alarm_every:,.0f}"
-        typer.echo(f"  note: {few}; give more --windows")
+    if (watched := plan.runs * plan.windows) < plan.false_alarm_every:
+        rate = f"1 in {plan.false_alarm_every:,.0f}"
+        typer.echo(f"  note: {watched:,} windows are too few to calibrate a threshold for {rate}; give more --windows")
     blocks = f" in blocks of {ran.block_rows}" if ran.block_rows > 1 else ""
     typer.echo(f"\n{ran.rows:,} rows of {ran.columns} columns, drawn{blocks}; {plan.rows_per_window} rows a window")
     typer.echo(ran.sentence)
