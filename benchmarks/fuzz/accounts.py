@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,21 @@ from streams.stage import Headers
 
 _ROW = re.compile(r"\$\[(\d+)\]")
 _PREDICTION = msgspec.json.Decoder(Prediction)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run gave. ``early_mb`` and ``late_mb`` are the process's own memory, without the pages of libraries, after a
+    tenth of the run and at its end.
+    """
+
+    seconds: float
+    predictions: int
+    dead_letters: int
+    reasons: dict[str, int]
+    crashes: int = 0
+    early_mb: float
+    late_mb: float
+    wrong: list[str]
 
 
 class Accounts:
@@ -30,12 +46,13 @@ class Accounts:
 
     def __init__(self, rows: int, partitions: int = 1) -> None:
         self._partitions = partitions
-        self.predictions = np.zeros(rows, np.int32)
-        self.letters = np.zeros(rows, np.int32)  # for a whole message
-        self.placed = np.zeros(rows, np.int32)  # rows observed, or refused alone
-        self.observed = np.zeros(rows, np.int32)
-        self._highest = np.zeros(rows, np.int64)  # row + 1
-        self._sums = np.zeros(rows, np.int64)  # of rows
+        # Full, and not zeros: memory that is touched later would count as growth.
+        self.predictions = np.full(rows, 0, np.int32)
+        self.letters = np.full(rows, 0, np.int32)  # for a whole message
+        self.placed = np.full(rows, 0, np.int32)  # rows observed, or refused alone
+        self.observed = np.full(rows, 0, np.int32)
+        self._highest = np.full(rows, 0, np.int64)  # row + 1
+        self._sums = np.full(rows, 0, np.int64)  # of rows
         self.reasons: Counter[str] = Counter()
         self.broken: list[str] = []
 
@@ -65,6 +82,12 @@ class Accounts:
         np.add.at(self.placed, at, 1)
         np.add.at(self._sums, at, rows)
         np.maximum.at(self._highest, at, rows + 1)
+
+    def found(self, seed: int, **more: Any) -> Found:
+        """All of it, added up."""
+        reasons, wrong = dict(self.reasons.most_common()), self.broken + self.wrong(seed)
+        sums = {"predictions": int(self.predictions.sum()), "dead_letters": self.reasons.total()}
+        return Found(**sums, reasons=reasons, wrong=wrong, **more)
 
     def answered(self) -> int:
         """Messages that have an outcome."""

@@ -13,10 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import confluent_kafka as ck
-import msgspec
 import psutil
 
-from benchmarks.fuzz.accounts import Accounts
+from benchmarks.fuzz.accounts import Accounts, Found
 from benchmarks.fuzz.messages import message
 from benchmarks.fuzz.subject import AVRO, MODEL, register
 from driftline.broker import EmbeddedBroker
@@ -32,19 +31,6 @@ _TOPICS = ("predictions", "observations", "dead-letters")
 #: Messages that may wait for the worker: the disk is no part of the test.
 _AHEAD_MAX = 20_000
 _STUCK_S = 60.0
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What a run gave. ``early_mb`` and ``late_mb`` are of the worker, after a tenth of the messages and after all."""
-
-    seconds: float
-    predictions: int
-    dead_letters: int
-    reasons: dict[str, int]
-    crashes: int
-    early_mb: float
-    late_mb: float
-    wrong: list[str]
 
 
 def through_kafka(rows: int, seed: int) -> Found:
@@ -87,22 +73,19 @@ class _Run:
             self._read(0.0 if sent < self._rows else 0.1)
             before, answered = answered, self._accounts.answered()
             moved = time.monotonic() if answered > before else moved
-            if not early and answered >= self._rows // 10:
-                early = self._worker.resident_mb()
-                print(f"  {answered:,} messages answered, worker {early:,.0f} MB", file=sys.stderr)
+            if answered * 10 // self._rows > before * 10 // self._rows:
+                resident = self._worker.resident_mb()
+                early = early or resident
+                print(f"  {answered:,} messages answered, worker {resident:,.0f} MB", file=sys.stderr)
         late = self._worker.resident_mb()
         for _ in range(10):  # whatever should not be there would come now
             self._read(0.1)
-        accounts = self._accounts
-        return Found(
+        return self._accounts.found(
+            self._seed,
             seconds=round(time.monotonic() - began, 1),
-            predictions=int(accounts.predictions.sum()),
-            dead_letters=accounts.reasons.total(),
-            reasons=dict(accounts.reasons.most_common()),
             crashes=self._worker.crashes,
             early_mb=round(early, 1),
             late_mb=round(late, 1),
-            wrong=accounts.broken + accounts.wrong(self._seed),
         )
 
     def _send(self, first: int, stop: int) -> None:
@@ -160,8 +143,9 @@ class _Worker:
             self._process = self._start()
 
     def resident_mb(self) -> float:
-        """Its memory."""
-        return float(self._process.memory_info().rss / 1e6)
+        """Its own memory, MB: without the pages of libraries, of which it touches more and more."""
+        memory = self._process.memory_info()
+        return float((memory.rss - memory.shared) / 1e6)
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()

@@ -34,7 +34,7 @@ _RECOVERY_S_MAX = 600.0
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """A second of the run: resident MB by role; by step its lag, in rows and in seconds."""
+    """A second of the run: by role its memory without the pages of libraries; by step its lag in rows and seconds."""
 
     at_s: float
     phase: str
@@ -145,7 +145,8 @@ class Watch:
         for role in ROLES:
             with suppress(psutil.NoSuchProcess):
                 pid = self._subject.system.tree.children[role].pid
-                resident[role] = round(psutil.Process(pid).memory_info().rss / 1e6, 1) if pid else 0.0
+                memory = psutil.Process(pid).memory_info() if pid else None
+                resident[role] = round((memory.rss - memory.shared) / 1e6, 1) if memory else 0.0
             for step in (self._subject.system.ask(role) or {}).get("steps", ()):
                 if step["lag_rows"] is not None:
                     lag_rows[step["step"]] = step["lag_rows"]
