@@ -17,8 +17,8 @@ _PREDICTION = msgspec.json.Decoder(Prediction)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run gave. ``early_mb`` and ``late_mb`` are the process's own memory, without the pages of libraries, after a
-    tenth of the run and at its end.
+    """What a run gave. ``early_mb`` and ``late_mb`` are the process's own memory, without the pages of libraries, after
+    a tenth of the run and at its end.
     """
 
     seconds: float
