@@ -88,7 +88,7 @@ def _cases(seed: int, share: float) -> dict[str, Callable[[], Iterator[Quiet | D
         "delays, other worlds": late(
             MOVES, (HUNDRED, 20), (SMALL_REFERENCE, 20), (HEAVY, 40), (TWENTY, 40), (UNEVEN, 20), (HOUSEHOLDS, 40)
         ),
-        "delays, rare": late(RARER, (RARE, 40), (RARE_TWENTY, 20)),
+        "delays, rare": late(RARER, (RARE, 20), (RARE_TWENTY, 20)),
         "households": silent((HOUSEHOLDS, 40, 1_000)),
         "employment": lambda: iter([employment.quiet(seed, times(60), 300, BUDGETS[1])]),
         "no drift, other worlds": silent(
@@ -122,12 +122,16 @@ def main() -> None:
     for name in () if asked.show else asked.only:
         print(f"{name} ...", file=sys.stderr)
         at, began = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()), time.process_time()
-        results = list(cases[name]())
-        quiets, delays = ([r for r in results if isinstance(r, kind)] for kind in (Quiet, Delay))
-        kept.cases[name] = Case(at, round(time.process_time() - began, 1), quiets, delays)
-        ordered = msgspec.structs.replace(kept, cases={k: kept.cases[k] for k in cases if k in kept.cases})
-        KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(ordered)) + b"\n")
+        quiets, delays = list[Quiet](), list[Delay]()
+        for result in cases[name]():  # Kept one by one: the last may take long.
+            (quiets if isinstance(result, Quiet) else delays).append(result)
+            kept.cases[name] = Case(at, round(time.process_time() - began, 1), quiets, delays)
+            _keep(msgspec.structs.replace(kept, cases={k: kept.cases[k] for k in cases if k in kept.cases}))
     show(kept)
+
+
+def _keep(kept: Kept) -> None:
+    KEPT.write_bytes(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
 
 
 def show(kept: Kept) -> None:

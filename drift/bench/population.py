@@ -11,10 +11,13 @@ from drift import frames
 from drift.columns import floats
 from drift.frames import Frame, FrameError
 from drift.reference import Reference
+from drift.yardstick import Yardstick
 
 ROWS_MIN = 200
 #: A reference is drawn with at most so many rows: it is fitted anew for every stream.
 REFERENCE_ROWS_MAX = 10_000
+#: What a column's design effect may be by chance.
+DESIGN_EFFECT_MIN = 1.2
 #: Blocks are so many design effects long, that few households are cut in two; and at least so many make a table.
 BLOCK_DESIGN_EFFECTS, BLOCKS_MIN = 8, 16
 
@@ -57,11 +60,9 @@ class Population:
             raise FrameError(f"{table.num_rows} rows are too few to draw streams from; give at least {ROWS_MIN}")
         whole = Reference.fit(table, **known)
         if block_rows is None:
-            # One contrast in hundreds is off by chance; a column that hangs together has most of its own so.
-            effects = whole.design_effects
-            largest = float(np.quantile(effects, 0.9)) if len(effects) else 1.0
-            longest = table.num_rows // BLOCKS_MIN
-            block_rows = 1 if largest <= 1 else min(int(np.ceil(BLOCK_DESIGN_EFFECTS * largest)), longest)
+            largest, longest = float(Yardstick(whole).design_effects.max()), table.num_rows // BLOCKS_MIN
+            together = largest > DESIGN_EFFECT_MIN
+            block_rows = min(int(np.ceil(BLOCK_DESIGN_EFFECTS * largest)), longest) if together else 1
         return cls(table.select(list(whole.sources)), whole, block_rows)
 
     def reference(self, rng: np.random.Generator) -> tuple[Reference, pa.Table]:
