@@ -27,6 +27,7 @@ REPORTS = [
     *("effect", "effect_low", "effect_high", "evidence", "drifted"),
 ]
 PERFORMANCE = ["window", "first_row", "last_row", "metric", "estimated", "realised", "low", "high", "coverage"]
+PERFORMANCE += ["powered", "powered_low", "powered_high"]
 ALERTS = [
     *("incident", "event", "window", "first_row", "kind", "severity", "columns", "change_point", "page", "text"),
 ]

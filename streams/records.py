@@ -172,8 +172,8 @@ class MinuteCounts(msgspec.Struct, frozen=True, array_like=True):
 
     ``cells`` is little-endian int64, the cells of all columns end to end; ``moments`` int64 [columns, 2]
     fixed-point sums of x and x^2; ``extremes`` float32 [columns, 2] smallest and largest finite value (NaN
-    where there is none). ``late`` rows came after their minute's window closed. ``ids`` is a sketch of the rows' ids, by
-    which repeated ones are counted (`drift.repeats`).
+    where there is none). ``late`` rows came after their minute's window closed. ``ids`` is a sketch of the rows' ids,
+    by which repeated ones are counted (`drift.repeats`).
     """
 
     minute_ms: int
@@ -302,8 +302,9 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     """One performance figure of a window: ``auc``, ``accuracy``, ``brier``, ``mae``...
 
     ``realised`` from the labels that have come, with its 95 % interval where there is one; ``estimated``
-    without labels; ``coverage`` the share of the window's predictions that have a label; ``reference`` the
-    figure on the training data.
+    without labels; ``powered`` for all rows where only some have a label, by labels and predictions together, with its
+    95 % interval; ``coverage`` the share of the window's predictions that have a label; ``reference`` the figure on the
+    training data.
     """
 
     metric: str
@@ -313,6 +314,9 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     estimated: float | None = None
     reference: float | None = None
     coverage: float = 0.0
+    powered: float | None = None
+    powered_low: float | None = None
+    powered_high: float | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from drift.kernel import FIXED_ONE
 from drift.performance.calibration import mean_score
 from drift.performance.intervals import wilson
 from drift.performance.label_sums import LABELLED, LABELS, RIGHT, SIZES, SQUARES
+from drift.performance.ppi import Ppi, ppi_of_cells
 from drift.reference import Reference
 from drift.statistics.effect import Z95
 
@@ -102,6 +103,43 @@ def growth(reference: Reference, loss: Loss, sums: np.ndarray) -> np.ndarray:
         made = np.log1p(np.outer(loss.bets, values / loss.bound - 1)) @ counts
     shared: np.ndarray = made / loss.design_effect
     return shared
+
+
+def powered(reference: Reference, metric: str, scores: np.ndarray, sums: np.ndarray) -> Ppi | None:
+    """Mean loss of all rows, those without a label too, by what each score cell lost on the training data (PPI).
+
+    Parameters
+    ----------
+    scores, sums
+        Rows in each score cell, int64 [score cells], and label sums, int64 [score cells, 4].
+
+    Returns
+    -------
+    None where every row has a label, or none has.
+    """
+    assert reference.labels is not None
+    labelled = sums[:, LABELLED].astype(np.float64)
+    unlabelled = np.maximum(scores - labelled, 0.0)
+    if not labelled.sum() or not unlabelled.sum():
+        return None
+    (total, squares), (was, _) = (_by_cell(reference, metric, found) for found in (sums, reference.labels))
+    known = reference.labels[:, LABELLED]
+    cells = np.arange(len(known))
+    prediction = np.interp(cells, cells[known > 0], was[known > 0] / known[known > 0])
+    return ppi_of_cells(prediction, labelled, total, squares, unlabelled)
+
+
+def _by_cell(reference: Reference, metric: str, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of the losses and of their squares in each score cell, float64 [cells]."""
+    if metric == "mae":
+        step = float(reference.scale[reference.place("score")]) / FIXED_ONE
+        return sums[:, SIZES] * step, sums[:, SQUARES] * step**2
+    if metric == "accuracy":
+        wrong = (sums[:, LABELLED] - sums[:, RIGHT]).astype(np.float64)
+        return wrong, wrong
+    values, counts = _outcomes(reference, metric, sums)
+    total, squares = ((values**power * counts).reshape(2, -1).sum(axis=0) for power in (1, 2))
+    return total, squares
 
 
 def _metrics(reference: Reference) -> tuple[str, ...]:

@@ -37,21 +37,45 @@ def ppi(
     >>> ppi(np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.array([0.0, 1.0, 1.0, 0.0])).value
     0.5
     """
-    n, rest = len(labels), len(unlabelled)
+    every = np.concatenate([predictions, unlabelled])
+    known = np.arange(len(every)) < len(labels)
+    told = np.concatenate([labels, np.zeros(len(unlabelled))])
+    return ppi_of_cells(every, known, told, told**2, ~known, confidence, trust)
+
+
+def ppi_of_cells(
+    prediction: np.ndarray,
+    labelled: np.ndarray,
+    sums: np.ndarray,
+    squares: np.ndarray,
+    unlabelled: np.ndarray,
+    confidence: float = 0.95,
+    trust: float | None = None,
+) -> Ppi:
+    """The same from sums over cells, in each of which one thing is predicted.
+
+    Parameters
+    ----------
+    prediction
+        Of each cell, float64 [cells].
+    labelled, sums, squares
+        Its rows with a label, and the sums of their labels and of the labels' squares, [cells].
+    unlabelled
+        Its rows without one, [cells].
+    """
+    n, rest = float(labelled.sum()), float(unlabelled.sum())
     if not n or not rest:
-        raise ValueError(f"ppi needs rows with labels and rows without, got {n} and {rest}")
+        raise ValueError(f"ppi needs rows with labels and rows without, got {n:.0f} and {rest:.0f}")
+    mean, hoped, elsewhere = sums.sum() / n, labelled @ prediction / n, unlabelled @ prediction / rest
     if trust is None:
-        trust = _best_trust(labels, predictions, unlabelled)
-    corrections = labels - trust * predictions
-    value = trust * unlabelled.mean() + corrections.mean()
-    error = np.sqrt(trust**2 * unlabelled.var() / rest + corrections.var() / n)
-    reach = float(ndtri(0.5 + confidence / 2) * error)
-    return Ppi(float(value), float(value) - reach, float(value) + reach, float(trust))
-
-
-def _best_trust(labels: np.ndarray, predictions: np.ndarray, unlabelled: np.ndarray) -> float:
-    together = np.concatenate([predictions, unlabelled])
-    if together.min() == together.max():
-        return 0.0
-    agreement = np.mean((labels - labels.mean()) * (predictions - predictions.mean()))
-    return float(agreement / ((1 + len(labels) / len(unlabelled)) * together.var(ddof=1)))
+        rows = labelled + unlabelled.astype(np.float64)
+        centre = rows @ prediction / (n + rest)
+        spread = rows @ (prediction - centre) ** 2 / (n + rest - 1)
+        agreement = (sums @ prediction) / n - mean * hoped
+        trust = float(agreement / ((1 + n / rest) * spread)) if prediction.min() < prediction.max() else 0.0
+    square = (squares.sum() - 2 * trust * (sums @ prediction) + trust**2 * (labelled @ prediction**2)) / n
+    correction = mean - trust * hoped
+    variance = max(0.0, square - correction**2) / n + trust**2 * (unlabelled @ (prediction - elsewhere) ** 2) / rest**2
+    value = float(trust * elsewhere + correction)
+    reach = float(ndtri(0.5 + confidence / 2) * np.sqrt(variance))
+    return Ppi(value, value - reach, value + reach, trust)

@@ -7,6 +7,7 @@ from drift.performance.calibration import calibrate, cell_means, mean_score
 from drift.performance.expected import expected
 from drift.performance.figures import realised
 from drift.performance.label_sums import ERRORS, LABELLED, SIZES, SQUARES
+from drift.performance.losses import powered
 from drift.reference import Reference
 from streams.records import MetricReport
 
@@ -74,6 +75,20 @@ def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) ->
             estimated=hoped.get(metric),
             reference=reference.performance.get(metric),
             coverage=coverage,
+            **_powered(reference, metric, scores, sums),
         )
         for metric in sorted({*actual, *hoped})
     ]
+
+
+def _powered(reference: Reference, metric: str, scores: np.ndarray, sums: np.ndarray | None) -> dict[str, float]:
+    """The figure of all rows where some have a label, by labels and predictions together."""
+    if sums is None or reference.labels is None or metric not in ("accuracy", "brier", "mae"):
+        return {}
+    found = powered(reference, metric, scores, sums)
+    if found is None:
+        return {}
+    ends = (found.value, found.low, found.high)
+    if metric == "accuracy":
+        ends = (1 - found.value, 1 - found.high, 1 - found.low)
+    return dict(zip(("powered", "powered_low", "powered_high"), map(float, ends), strict=True))

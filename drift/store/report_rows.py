@@ -28,7 +28,7 @@ def of_reports(reports: Sequence[Report]) -> Rows:
     ============  =====================  =============================================================
     feature,      the column's name      ``effect`` with interval and tolerance; ks, w1, psi, psi_bias,
     prediction                           tvd, mean, null_rate, unseen_rate, out_of_range_rate, evidence
-    performance   the metric's name      ``realised`` with interval; estimated, reference, coverage
+    performance   the metric's name      ``realised``, ``powered``; estimated, reference, coverage
     window        (empty)                rows, late_rows, evidence, budget
     ============  =====================  =============================================================
 
@@ -90,6 +90,9 @@ def _metric(metric: MetricReport, rows: int) -> Iterator[dict[str, Any]]:
         ends = {"low": metric.low, "high": metric.high}
         labelled = round(metric.coverage * rows)
         yield same | ends | {"statistic": "realised", "value": metric.realised, "n": labelled}
+    if metric.powered is not None:
+        ends = {"low": metric.powered_low, "high": metric.powered_high}
+        yield same | ends | {"statistic": "powered", "value": metric.powered}
     for name in _OF_METRIC:
         if (value := getattr(metric, name)) is not None:
             yield same | {"statistic": name, "value": value} | ({"n": 0} if name == "reference" else {})

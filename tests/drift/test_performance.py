@@ -205,6 +205,33 @@ def test_a_report_of_half_the_labels(employed):
     assert nobody["auc"].realised is None and nobody["auc"].coverage == 0.0
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_labels_and_predictions_together_speak_of_all_rows(task):
+    rng = np.random.default_rng(8)
+
+    def drawn(rows: int, at: float) -> pd.DataFrame:
+        if task == "binary":
+            return population(rng, rows, at)
+        x = rng.normal(at, 1, rows)
+        return pd.DataFrame({"x": x, "score": 2 * x, "label": 2 * x + rng.normal(0, np.exp(0.8 * x), rows)})
+
+    said = {"prediction": "said"} if task == "binary" else {}
+    reference = Reference.fit(drawn(20_000, 0.0), task=task, score="score", label="label", **said)
+    metric, covered, narrower = ("accuracy" if task == "binary" else "mae"), 0, []
+    for _ in range(60):
+        rows = drawn(4_000, 0.3)
+        wrong = (rows["said"] != rows["label"]) if task == "binary" else (rows["score"] - rows["label"]).abs()
+        truth = 1 - wrong.mean() if task == "binary" else wrong.mean()
+        known = rows[:400]
+        sums = label_sums(reference, known["score"], known.get("said"), known["label"])
+        (found,) = [
+            one for one in report(reference, score_counts(reference, rows["score"]), sums) if one.metric == metric
+        ]
+        covered += found.powered_low <= truth <= found.powered_high
+        narrower.append((found.powered_high - found.powered_low) / (found.high - found.low))
+    assert covered >= 54 and np.mean(narrower) < 1
+
+
 def test_no_labels_no_estimate():
     reference = Reference.fit(pd.DataFrame({"x": [0.1, 0.2], "p": [0.3, 0.4]}), score="p")
     assert estimate(reference, np.ones(reference.score.size, np.int64)) == {}
