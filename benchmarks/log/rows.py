@@ -171,8 +171,8 @@ def memory(arena: Arena, sizes: Sizes) -> list[Result]:
     load, total = os.getloadavg()[0], sizes.soak_rows
     prefix, registry = arena.filled("memory", total + total // 20), arena.registry("torch")
     with arena.begin(prefix, arena.command(OURS, prefix, registry)) as contest:
-        first = _resident(contest, total // 10, 120)
-        last = _resident(contest, total, 600)
+        first = _resident(contest, total // 10, 60 + total / 50_000)
+        last = _resident(contest, total, 60 + total / 5_000)
     ratio = last["mb"] / first["mb"]
     return [
         Result(

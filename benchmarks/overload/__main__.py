@@ -45,7 +45,9 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """The file of results. ``early_mb`` and ``late_mb`` by role: medians of the first and of the last fifth."""
+    """The file of results. ``early_mb`` and ``late_mb`` by role: medians of the second fifth of the minutes,
+    when what remembers a bounded number of things is full, and of the last.
+    """
 
     at: str
     minutes: float
@@ -83,7 +85,7 @@ def main() -> int:
         clients.stop()
     loaded = [moment for moment in watch.moments if moment.phase != "after"]
     fifth = max(1, len(loaded) // 5)
-    early, late = (_resident(part) for part in (loaded[:fifth], loaded[-fifth:]))
+    early, late = (_resident(part) for part in (loaded[fifth : 2 * fifth], loaded[-fifth:]))
     args = at, asked.minutes, asked.ahead, clients.sent, clients.labels, recovered_s, wrong, early, late
     kept = Kept(*args, watch.moments)
     KEPT.write_bytes(msgspec.json.encode(kept) + b"\n")

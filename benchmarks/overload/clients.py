@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.overload.subject import PARTITIONS
 from streams.cluster import Cluster
 
-#: One request in so many gets its label, at once.
-LABEL_EVERY = 50
+#: One request in so many gets its label, at once; the join remembers 200,000, and should be full within two minutes.
+LABEL_EVERY = 20
 _DISTINCT = 5_000
 
 
