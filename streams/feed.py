@@ -25,7 +25,7 @@ from streams.cluster import Cluster
 from streams.holdings import Holdings
 from streams.offsets import Gap, Starts
 from streams.stage import Step
-from streams.turns import Turn, Turns
+from streams.turns import Stuck, Turn, Turns
 
 log = structlog.get_logger("streams.feed")
 
@@ -33,6 +33,7 @@ _READ_S = 0.05
 _ROOM_S = 1.0
 _POLL_S = 0.2
 _LAG_EVERY_MS = 1_000
+_ASK_S = 2.0
 
 
 class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +114,6 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name=f"feed-{group}", daemon=True)
         self.done = self._turns.done
         self.rewind = self._turns.rewind
-        self.commit = self._turns.commit
 
     @property
     def epoch(self) -> int:
@@ -123,6 +123,22 @@ class Feed:
     def partitions(self) -> list[tuple[str, int]]:
         """Partitions held now, by logical topic."""
         return self._holdings.places()
+
+    def commit(self, offsets: list[ck.TopicPartition]) -> None:
+        """Commit outside a transaction, as `Turns.commit` does.
+
+        Raises
+        ------
+        Stuck
+            librdkafka waits for a group coordinator that it has lost, and does not look for the one that there is.
+        """
+        try:
+            self._turns.commit(offsets)
+        except TimeoutError as error:
+            with suppress(ck.KafkaException):  # the broker is away: it is tried again
+                self.cluster.admin(log_level=2).list_topics(timeout=_ASK_S)
+                raise Stuck(f"{self.group}: a commit does not return, and the broker answers") from error
+            raise
 
     def start(self) -> None:
         """Begin to read."""

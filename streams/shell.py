@@ -26,7 +26,7 @@ from streams.offsets import Starts
 from streams.outbox import Aborted, Fenced, Outbox, Settled
 from streams.stage import Step
 from streams.telemetry import Gauges
-from streams.turns import Turn
+from streams.turns import Stuck, Turn
 
 log = structlog.get_logger("streams.shell")
 
@@ -173,7 +173,7 @@ class Shell:
             if not (await asyncio.wait({settling}, timeout=self._settle_s_max))[0]:
                 self._crash(TimeoutError(f"a settlement has not returned for {self._settle_s_max:.0f} s"))
             await settling
-        except Fenced as error:
+        except (Fenced, Stuck) as error:
             self._crash(error)
         except Exception as error:
             await self._again(error, "settle")

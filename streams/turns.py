@@ -19,6 +19,10 @@ class Dropped(RuntimeError):
     """A commit came too late: its turn has been dropped, or the feed has stopped. It is read again."""
 
 
+class Stuck(RuntimeError):
+    """The broker answers others, and a commit of ours does not return: only a new process can go on."""
+
+
 class Silence(NamedTuple):
     """A partition that has said nothing for so long, and has nothing more to read after the offset ``last``.
 
@@ -83,6 +87,8 @@ class Turns:
 
         Raises
         ------
+        TimeoutError
+            The broker has not answered for long.
         Dropped
             The turns in flight have been dropped: their partitions may be another's by now.
         """

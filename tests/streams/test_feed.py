@@ -2,6 +2,7 @@
 
 import itertools
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from streams.feed import Feed, FeedLimits
 from streams.offsets import Gap, Starts
 from streams.outbox import Aborted, Outbox
 from streams.stage import Effects, PerPartition, Publish
-from streams.turns import Dropped, Turn
+from streams.turns import Dropped, Stuck, Turn
 
 DEADLINE_S = 20.0
 
@@ -224,6 +225,21 @@ def test_a_commit_of_a_dropped_turn_is_refused(cluster):
         assert one.settle_next() == [b"one"]
     with pytest.raises(Dropped):
         one.feed.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
+
+
+def test_a_commit_that_does_not_return_while_the_broker_answers_ends_the_process(cluster, monkeypatch):
+    monkeypatch.setattr("streams.turns._COMMIT_S", 0.3)
+    with reading(cluster) as one:
+        until(lambda: len(one.feed.partitions()) == 2)
+        returned = threading.Event()
+        one.feed._turns._commit = lambda offsets: returned.wait(DEADLINE_S)
+        with pytest.raises(Stuck):
+            one.feed.commit([])
+        one.feed.cluster = Cluster(bootstrap="127.0.0.1:1")
+        with pytest.raises(TimeoutError):
+            one.feed.commit([])
+        one.feed.cluster = cluster
+        returned.set()
 
 
 # What comes, begins and falls silent (`streams.holdings`).
