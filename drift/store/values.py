@@ -66,6 +66,7 @@ def _from_arrow(values: pa.Array) -> Any:
         return values.cast(pa.timestamp("ms", values.type.tz)).cast(pa.int64()).to_numpy(zero_copy_only=False)
     return values.to_numpy(zero_copy_only=False)
 
+
 _ESCAPES = str.maketrans(escape_chars_map)
 
 
