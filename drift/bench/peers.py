@@ -228,7 +228,7 @@ def threshold(highest: np.ndarray, every: float) -> float:
     highest
         A statistic, window by window, of such streams, float64 [streams, windows]; each is watched until it alarms.
 
-    >>> threshold(np.array([[1.0, 2.0, 9.0, 1.0], [1.0, 3.0, 4.0, 1.0]]), every=8)
+    >>> threshold(np.array([[1.0, 2.0, 9.0, 1.0], [1.0, 3.0, 4.0, 1.0]]), every=7)
     4.0
     """
     running = np.maximum.accumulate(highest, axis=1)

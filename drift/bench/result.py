@@ -138,12 +138,12 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
             return f"Nobody keeps the promise of one false alarm in {every} windows on these rows."
         seen = [self.first(shift) for shift in self.shifts]
         times = {name: sum(name in first for first in seen) for name in self.keeping}
-        best = sorted(times, key=lambda name: -times[name])
-        ranks = "; ".join(f"{name} is first in {times[name]} of {len(seen)} shifts" for name in best if times[name])
-        loud = (
-            f"{', '.join(broken)} alarm{'s' if len(broken) == 1 else ''} more often than promised. " if broken else ""
-        )
-        return f"{loud}Of those that keep to one false alarm in {every} windows, {ranks or 'none sees a shift'}."
+        best, *others = sorted(times, key=lambda name: -times[name])
+        also = "".join(f", {name} in {times[name]}" for name in others if times[name])
+        most = f"{best} is first, or among the first, in {times[best]} of {len(seen)} shifts{also}"
+        verb = "alarms" if len(broken) == 1 else "alarm"
+        loud = f"{', '.join(broken)} {verb} more often than promised. " if broken else ""
+        return f"{loud}Of those that keep to one false alarm in {every} windows, {most}."
 
 
 def interval(hits: int, trials: int) -> tuple[float, float]:

@@ -91,7 +91,8 @@ def _say(ran: "Bench") -> None:
     typer.echo(f"\nwindows from a change of one column, which {speed}, to the alarm (median of {plan.runs})")
     _table(tables.delays(ran))
     typer.echo(f"  {tables.NEVER}  not within {AFTER_MAX + plan.gradual} windows")
-    typer.echo(f"  {tables.LOUD}  alarms for nothing too often: its delays are worth little")
+    if len(ran.keeping) < len(ran.quiet) - 1:
+        typer.echo(f"  {tables.LOUD}  alarms for nothing too often: its delays are worth little")
     if (watched := plan.runs * plan.windows) < plan.false_alarm_every:
         rate = f"1 in {plan.false_alarm_every:,.0f}"
         typer.echo(f"  note: {watched:,} windows are too few to calibrate a threshold for {rate}; give more --windows")
