@@ -4,7 +4,8 @@
 
 The whole system runs as `driftline up` runs it. Of the minutes six tenths are overload alone, two tenths the store is
 away, two tenths every batch of the model takes a second longer; then producers stop, and everything is waited for and
-counted. Keeps memory and lag, a second apart, in benchmarks/results/overload.json; exit code 1 where anything is wrong.
+counted. Keeps memory and lag, some seconds apart, in benchmarks/results/overload.json; exit code 1 where anything is
+wrong.
 """
 
 import argparse
@@ -34,7 +35,7 @@ _RECOVERY_S_MAX = 600.0
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """A second of the run: by role its memory without the pages of libraries; by step its lag in rows and seconds."""
+    """A moment of the run: by role its memory without the pages of libraries; by step its lag in rows and seconds."""
 
     at_s: float
     phase: str
@@ -71,7 +72,7 @@ def main() -> int:
     at = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())
     with TemporaryDirectory(prefix="driftline-overload-") as folder, Subject(Path(folder)) as subject:
         clients = Clients(subject.cluster, int(asked.minutes * _ROWS_A_MINUTE_MAX), asked.ahead)
-        watch = Watch(subject, clients)
+        watch = Watch(subject, clients, every_s=max(1.0, asked.minutes / 2))
         for phase, share, fault in (
             ("overload", 0.6, None),
             ("no store", 0.2, _without_store),
@@ -107,12 +108,12 @@ def _with_slow_model(subject: Subject) -> Iterator[None]:
 
 
 class Watch:
-    """Looks once a second."""
+    """Looks every so many seconds."""
 
-    def __init__(self, subject: Subject, clients: Clients) -> None:
+    def __init__(self, subject: Subject, clients: Clients, every_s: float) -> None:
         self.moments: list[Moment] = []
         self._subject, self._clients = subject, clients
-        self._restarts = 0
+        self._restarts, self._every_s = 0, every_s
         self._began = time.monotonic()
 
     def during(self, phase: str, seconds: float) -> None:
@@ -140,7 +141,7 @@ class Watch:
             self.moments.append(moment)
             if len(self.moments) % 10 == 1:
                 _tell(moment)
-            time.sleep(max(0.0, 1 - (time.monotonic() - self._began - moment.at_s)))
+            time.sleep(max(0.0, self._every_s - (time.monotonic() - self._began - moment.at_s)))
 
     def _moment(self, phase: str) -> Moment:
         at_s, resident, lag_rows, lag_s = time.monotonic() - self._began, {}, {}, {}
