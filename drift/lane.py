@@ -6,8 +6,10 @@ import msgspec
 import numpy as np
 
 from drift import window_report
+from drift.cells import SCORE
 from drift.evidence import Detector
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
+from drift.incidents.hopes import Hopes
 from drift.incidents.shares import LATE, REPEATED, Shares
 from drift.kept import keep
 from drift.tolerances import tolerance
@@ -49,6 +51,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     harm: Harm | None = None
     flow: Flow = msgspec.field(default_factory=Flow)
     shares: Shares = msgspec.field(default_factory=Shares)
+    hopes: Hopes = msgspec.field(default_factory=Hopes)
 
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
@@ -83,6 +86,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             total = evidence_of(scene.log_total)
             if rule.opens:
                 alerts = self.incidents.take(scene, number)
+            alerts += self._hopes(rule, span, scene, number)
             alerts += self._flow(rule, span, timely.rows, number)
             verdicts = self._verdicts(scene)
         head = Report(
@@ -163,6 +167,13 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             )
         ]
 
+    def _hopes(self, rule: Rule, span: Span, scene: Scene, number: Callable[[], int]) -> list[Alert]:
+        """Ask what the scores promise, where they have moved."""
+        reference = scene.yard.reference
+        moved = None if reference.score is None else self.incidents.moved(reference.place(SCORE))
+        blank = self._blank(rule, span)
+        return self.hopes.take(scene, blank, moved, lambda: f"{rule.model}-{number()}", rule.opens)
+
     def _flow(self, rule: Rule, span: Span, rows: int, number: Callable[[], int]) -> list[Alert]:
         """Hold a window's rows against what is usual; those of a last one are what happened to be there."""
         if rule.last:
@@ -208,7 +219,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     def retire(self, ts: int, why: str) -> list[Alert]:
         """Close every incident, for a reason that is no window's."""
         harm = self.harm.close(ts, why) if self.harm else []
-        return self.incidents.close_all(ts, why) + harm + self.flow.restart(ts, why) + self.shares.close(ts, why)
+        other = self.hopes.restart(ts, why) + self.flow.restart(ts, why) + self.shares.close(ts, why)
+        return self.incidents.close_all(ts, why) + harm + other
 
     def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""

@@ -1,9 +1,12 @@
 """Harm: losses out of label sums, the evidence that they have grown, and the incident that it makes."""
 
+import re
+
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 import drift
 from drift import Reference
@@ -205,6 +208,23 @@ def test_what_is_worse_by_less_than_the_tolerance_is_a_warning_and_pages_when_it
     assert alerts.page.tolist() == [False, True] and alerts.incident.nunique() == 1
     assert alerts.text.iloc[0].endswith("; not yet 20 % worse for certain")
     assert alerts.first_row.iloc[0] < 16_000 <= alerts.first_row.iloc[1]
+
+
+def test_scores_that_promise_less_are_a_warning_without_labels():
+    def near(n, seed):  # Inputs where the model is never sure.
+        return classes(n, seed).assign(x=lambda f: f.x / 3, p=lambda f: 1 / (1 + np.exp(-2 * f.x)))
+
+    stream = pd.concat([classes(4000, 20), near(4000, 21), classes(16_000, 22)]).drop(columns="y")
+    alerts = drift.backtest(CLASSES, stream, rows_per_window=200).alerts
+    hopes = alerts[alerts.kind == "performance"]
+    assert hopes.event.tolist() == ["open", "close"] and set(hopes.severity) == {"warning"} and not hopes.page.any()
+    said = re.match(
+        r"accuracy is estimated to have fallen from (.*) % to (.*) % since row 4,000, by", hopes.text.iloc[0]
+    )
+    # By the law of the inputs: the mean of max(p, 1 - p), for x ~ N(0, 1) and N(0, 1/9).
+    hoped = [np.mean(1 / (1 + np.exp(-2 * np.abs(norm.ppf((np.arange(999) + 0.5) / 999) * sd)))) for sd in (1, 1 / 3)]
+    assert [float(share) for share in said.groups()] == pytest.approx(100 * np.array(hoped), abs=2.5)
+    assert 4000 <= hopes.first_row.iloc[0] < 4600
 
 
 def test_it_closes_when_it_is_long_back_and_the_next_one_is_news():

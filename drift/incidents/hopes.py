@@ -1,0 +1,78 @@
+"""Hopes: the incident of a model whose scores promise worse predictions than they did, before any label says so.
+
+The scores have moved, or it would not be asked: it stands on the evidence of the score's column and spends no budget of
+its own. It is a warning and pages nobody, since an estimate sees the inputs and not the truth.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from drift.cells import SCORE
+from drift.incidents.flow import CALM_WINDOWS, opened, told
+from drift.incidents.moved import Moved
+from drift.incidents.scene import Scene
+from drift.incidents.sentences import percent
+from drift.performance.report import estimate
+from drift.tolerances import tolerance
+from streams.records import Alert
+
+
+class Hopes(msgspec.Struct, kw_only=True, eq=False):
+    """The open incident, and the windows running in which nothing was worse."""
+
+    open: Alert | None = None
+    calm: int = 0
+
+    def take(
+        self, scene: Scene, blank: Alert, score: Moved | None, name: Callable[[], str], opens: bool
+    ) -> list[Alert]:
+        """Take a window; returns what is to be told.
+
+        Parameters
+        ----------
+        blank
+            An alert of this window that says nothing yet.
+        score
+            What an open incident knows of the score's column, if one names it.
+        name
+            Names the next incident.
+        opens
+            Whether the version serves, and may open one.
+        """
+        growth, text = (0.0, "") if score is None else _growth(scene, score)
+        allowed = tolerance(scene.watch, "performance")
+        self.calm = self.calm + 1 if growth < allowed / 2 else 0
+        if self.open is None and growth > allowed and opens:
+            assert score is not None
+            since = {"change_point": score.change_point, "change_point_low": score.low, "change_point_high": score.high}
+            blank = msgspec.structs.replace(blank, kind="performance", severity="warning", **since)
+            self.open = opened(blank, name(), f"{text} since {scene.say(score.change_point)}, by the scores alone")
+            return [self.open]
+        if self.open is None or self.calm < CALM_WINDOWS:
+            return []
+        return self.close(blank, "the scores promise as much as on the training data")
+
+    def close(self, blank: Alert, why: str) -> list[Alert]:
+        """Close the open incident."""
+        if self.open is None:
+            return []
+        last, self.open = self.open, None
+        return [told(last, msgspec.structs.replace(blank, kind="performance", severity="warning"), "close", why)]
+
+    def restart(self, ts: int, why: str) -> list[Alert]:
+        """Close what is open, at an event time, for a reason that is no window's."""
+        return self.close(msgspec.structs.replace(self.open, ts=ts), why) if self.open else []
+
+
+def _growth(scene: Scene, score: Moved) -> tuple[float, str]:
+    """By how much the estimated loss has grown, as a share of the training data's, and how to say it."""
+    reference = scene.yard.reference
+    was, now = (estimate(reference, rows) for rows in (reference.of(SCORE), score.stretch(scene)))
+    if "accuracy" in was and "accuracy" in now and was["accuracy"] < 1:
+        text = f"accuracy is estimated to have fallen from {percent(was['accuracy'])} to {percent(now['accuracy'])}"
+        return (1 - now["accuracy"]) / (1 - was["accuracy"]) - 1, text
+    if was.get("mae") and "mae" in now:
+        text = f"the mean absolute error is estimated to have risen from {was['mae']:.3g} to {now['mae']:.3g}"
+        return now["mae"] / was["mae"] - 1, text
+    return 0.0, ""
