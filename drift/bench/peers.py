@@ -11,7 +11,7 @@ Page-Hinkley     likewise                                                       
 ===============  ==============================================================  ====================================
 
 River's detectors see a number in units of the reference's standard deviation, a level as whether it is the most
-frequent one, and pass over what is missing; they have seen rows of the reference before the stream begins.
+frequent one, and pass over what is missing or infinite; they have seen rows of the reference before the stream begins.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Known(NamedTuple):
     values: Sequence[np.ndarray]
 
     def present(self, column: int, values: np.ndarray) -> np.ndarray:
-        """Values of a column that are there."""
+        """Values of a column that are there, and finite."""
         return _present(self.columns[column], values)
 
 
@@ -137,9 +137,8 @@ class _Streaming:
         self._known = known
         self._centre, self._spread, self._usual = [], [], []
         for k, (cells, values) in enumerate(zip(*known, strict=True)):
-            there = known.present(k, values).astype(float)
             self._usual.append(int(np.bincount(values).argmax()) if cells.kind != "numeric" and len(values) else 0)
-            numbers = self._numbers(k, values) if cells.kind != "numeric" else there
+            numbers = self._numbers(k, values)
             self._centre.append(float(numbers.mean()) if len(numbers) else 0.0)
             self._spread.append(float(numbers.std()) or 1.0 if len(numbers) else 1.0)
 
@@ -242,6 +241,6 @@ def threshold(highest: np.ndarray, every: float) -> float:
 
 
 def _present(cells: Cells, values: np.ndarray) -> np.ndarray:
-    there: np.ndarray = ~np.isnan(values) if cells.kind == "numeric" else values != cells.null
+    there: np.ndarray = np.isfinite(values) if cells.kind == "numeric" else values != cells.null
     present: np.ndarray = values[there]
     return present
