@@ -73,7 +73,8 @@ def show(name: str, run: Run) -> int:
     )
     for told in found.wrong[:10]:
         print(f"  {told}")
-    return int(bool(found.wrong or found.crashes) or ratio > FLAT_MAX)
+    # Alone, the process also makes the messages and keeps the accounts: the worker's memory is what is judged.
+    return int(bool(found.wrong or found.crashes) or (name == "kafka" and ratio > FLAT_MAX))
 
 
 if __name__ == "__main__":
