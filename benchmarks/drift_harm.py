@@ -56,7 +56,7 @@ def values(rng: np.random.Generator, rows: int, noise: float = 1.0, at: float = 
 SCENES = [
     Scene("two classes, labels turn over: 22 to 28 %", "binary",
           lambda rng, n, c: two_classes(rng, n, 0.107 if c else 0.0)),
-    Scene("two classes, labels grow vague: 22 to 28 %", "binary",
+    Scene("two classes, labels grow vague: 22 to 31 %", "binary",
           lambda rng, n, c: two_classes(rng, n, slope=0.55 if c else 1.0)),
     Scene("three classes: 28 to 35 %", "multiclass", lambda rng, n, c: three_classes(rng, n, 0.1 if c else 0.0)),
     Scene("a value, error x 1.25", "regression", lambda rng, n, c: values(rng, n, 1.25 if c else 1.0)),
