@@ -110,8 +110,8 @@ class Watcher(Client):
             )
             self.news += [f"PAGE {alert.severity}: {alert.text}", f"  since row {at:,} ({low:,}-{high:,})"]
         elif alert.event != "update":
-            named = ", ".join(column.name for column in alert.columns)
-            self.news.append(f"incident {alert.incident} {'opened' if alert.event == 'open' else 'closed'}: {named}")
+            what = ", ".join(column.name for column in alert.columns) or alert.text
+            self.news.append(f"incident {alert.incident} {'opened' if alert.event == 'open' else 'closed'}: {what}")
 
 
 class _Id(msgspec.Struct):
