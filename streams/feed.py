@@ -1,8 +1,8 @@
 """The feed: one librdkafka consumer in one thread, which reads turns and hands them over.
 
 A *turn* is all that waits, a block a partition; the next is cut when one is done, so blocks grow with the backlog:
-small and quick at low load, large and cheap at high load. Where more waits than a turn may hold, the next is folded
-while one settles; where less does, it would only grow old in the queue, and is read when the settlement is done.
+small and quick at low load, large and cheap at high load. Where folding takes long, one is folded while the one before
+it settles; it is read just in time, for it would only grow old in the queue.
 
 The consumer is touched by this thread alone. confluent-kafka lets one call at a time into a consumer, and a second
 caller starves behind a polling loop; so each turn carries its group metadata, and commits are handed in (`turns`).
@@ -44,7 +44,7 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     rows_max, bytes_max
         Records of one turn, and bytes of their values: once it holds so many no more is read into it.
     turns_in_flight_max
-        Of a backlog: one is folded while one is settled.
+        One is folded while one is settled.
     revoke_wait_ms_max
         How long a partition that is taken away waits for its turn to settle; then the turn is dropped and redone there.
     idle_after_ms
@@ -108,10 +108,11 @@ class Feed:
         self._turns = Turns(self._commit)
         wait_ms_max = self.limits.revoke_wait_ms_max
         self._holdings = Holdings(cluster, group, step, starts or Starts(), self._turns, wait_ms_max)
-        self._backlog = False
         self._handed_ms = ticks_ms()
         self._lag_at_ms = 0.0
         self._thread = threading.Thread(target=self._run, name=f"feed-{group}", daemon=True)
+        self.folded = self._turns.folded
+        self.settling = self._turns.settling
         self.done = self._turns.done
         self.rewind = self._turns.rewind
 
@@ -179,8 +180,7 @@ class Feed:
 
     def _wait_for_room(self, wait_s: float) -> bool:
         not_before_ms = self._handed_ms + (self.limits.turn_every_ms or 0)
-        turns_max = self.limits.turns_in_flight_max if self._backlog else 1
-        return self._turns.wait_for_room(turns_max, not_before_ms, wait_s)
+        return self._turns.wait_for_room(self.limits.turns_in_flight_max, not_before_ms, wait_s)
 
     def _keep_membership(self) -> None:
         """Poll while turns are in flight: a slow model must not cost the membership."""
@@ -223,7 +223,6 @@ class Feed:
             asked = min(rows_max - len(messages), fit)
             more = self._consumer.consume(asked, more_s)
             messages, size = messages + more, size + sum(map(len, more))
-        self._backlog = len(messages) > rows_max // 2 or size > bytes_max // 2
         return messages
 
     def _blocks(self, messages: list[ck.Message]) -> list[Block]:

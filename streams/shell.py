@@ -148,6 +148,7 @@ class Shell:
         except Exception as error:
             await self._again(error, "fold")
             return
+        self._feed.folded()
         if self._settling:
             await self._settling
         self._settling = asyncio.create_task(self._settle_turn(turn, folded))
@@ -167,6 +168,7 @@ class Shell:
             self._feed.done()
             return
         assert self._settle is not None
+        self._feed.settling()
         started = ticks_ms()
         try:
             settling = asyncio.ensure_future(self._in_thread("settle", self._settle, settled, turn.membership))

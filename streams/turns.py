@@ -1,5 +1,6 @@
 """Turns: what a feed reads at once, and what its thread and the shell say to each other while turns are in flight."""
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from streams.block import Block
 from streams.clock import ticks_ms
 
 _COMMIT_S = 30.0
+_OVERLAP_FROM = 0.6
 
 
 class Dropped(RuntimeError):
@@ -64,16 +66,37 @@ class Turns:
         self._commit = commit
         self._asked: deque[tuple[list[ck.TopicPartition], Future[None]]] = deque()
         self._in_flight = 0
+        self._changes = 0
+        self._began_ms = 0.0
+        self._settling_ms: float | None = None  # since when
+        self._fold_ms = self._settle_ms = 0.0  # what it took last
         self._changed = threading.Condition()
 
     # The shell's side.
+
+    def folded(self) -> None:
+        """The newest turn is folded."""
+        with self._changed:
+            self._fold_ms = ticks_ms() - self._began_ms
+
+    def settling(self) -> None:
+        """The oldest turn begins to settle."""
+        with self._changed:
+            self._settling_ms = ticks_ms()
+            self._tell()
 
     def done(self) -> None:
         """One turn has left the shell, settled or dropped."""
         with self._changed:
             self._in_flight -= 1
             assert self._in_flight >= 0, self._in_flight
-            self._changed.notify_all()
+            if self._settling_ms is not None:
+                self._settle_ms, self._settling_ms = ticks_ms() - self._settling_ms, None
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
 
     def rewind(self) -> None:
         """Drop every turn in flight; the feed then reads again from what is committed."""
@@ -112,6 +135,7 @@ class Turns:
         """One turn is about to be handed over."""
         with self._changed:
             self._in_flight += 1
+            self._began_ms = ticks_ms()
 
     def rewound(self) -> None:
         """The feed has gone back."""
@@ -120,16 +144,36 @@ class Turns:
 
     def wait_for_room(self, turns_max: int, not_before_ms: float, wait_s: float) -> bool:
         """Wait until another turn may be read; False where that takes longer, or there is something else to do."""
+        deadline = ticks_ms() + wait_s * 1000
+        while not (self.rewinding or self.stopping):
+            news = self._news()  # first, so that none is missed
+            due, now = max(not_before_ms, self._due_ms(turns_max)), ticks_ms()
+            if now >= due:
+                return True
+            # Whoever comes back without room pauses the consumer, which throws away what it has prefetched.
+            if now >= deadline:
+                return False
+            self._wait(news, (min(deadline, due) - now) / 1000)
+        return False
 
-        def may() -> bool:
-            return self._in_flight < turns_max and ticks_ms() >= not_before_ms
+    def _news(self) -> Callable[[], bool]:
+        seen = self._changes
+        return lambda: self._changes != seen or self.rewinding or self.stopping
 
-        left_s = (not_before_ms - ticks_ms()) / 1000
-        # Only a time that lies ahead cuts the wait short: whoever comes back without room pauses the consumer, which
-        # throws away what it has prefetched.
-        wait_s = min(wait_s, left_s + 0.001) if left_s > 0 else wait_s
-        self._wait(lambda: may() or self.rewinding or self.stopping, wait_s)
-        return may() and not (self.rewinding or self.stopping)
+    def _due_ms(self, turns_max: int) -> float:
+        """When the next turn should be read.
+
+        While folding takes much less time than settling, after the settlement: a turn that is read sooner only grows
+        old, and a transaction on another's heels takes longer. Else so that it is folded by the time that the one
+        before it has settled. As long as that one is being folded itself there is no hurry.
+        """
+        with self._changed:
+            if self._in_flight == 0:
+                return 0.0
+            overlaps = self._fold_ms > _OVERLAP_FROM * self._settle_ms
+            if self._in_flight >= turns_max or self._settling_ms is None or not overlaps:
+                return math.inf
+            return self._settling_ms + max(0.0, self._settle_ms - self._fold_ms)
 
     def drain(self, wait_ms: float | None = None) -> bool:
         """Wait until no turn is in flight."""
