@@ -200,7 +200,7 @@ class Feed:
 
     def _read(self) -> None:
         first = self._consumer.consume(1, _READ_S)
-        epoch, changes, began_ms = self.epoch, self._holdings.changes, ticks_ms()
+        epoch, changes = self.epoch, self._holdings.changes
         blocks = self._blocks(self._fill(first) if first else [])
         if changes != self._holdings.changes or self._turns.rewinding:
             if blocks:  # read before a rebalance, it may be another's by now; or it lies behind what was dropped
@@ -210,7 +210,7 @@ class Feed:
         idle = self._holdings.fallen_silent(self._consumer, blocks, self.limits.idle_after_ms)
         if blocks or idle or (quiet is not None and ticks_ms() - self._handed_ms > quiet):
             self._handed_ms = ticks_ms()
-            self._turns.began(self._handed_ms - began_ms)
+            self._turns.began()
             self._hand_over(Turn(blocks, idle, epoch, self._consumer.consumer_group_metadata()))
 
     def _fill(self, messages: list[ck.Message]) -> list[ck.Message]:

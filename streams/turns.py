@@ -69,7 +69,7 @@ class Turns:
         self._changes = 0
         self._began_ms = 0.0
         self._settling_ms: float | None = None  # since when
-        self._read_ms = self._fold_ms = self._settle_ms = 0.0  # what it took last
+        self._fold_ms = self._settle_ms = 0.0  # what it took last
         self._changed = threading.Condition()
 
     # The shell's side.
@@ -131,11 +131,11 @@ class Turns:
 
     # The feed's side.
 
-    def began(self, read_ms: float = 0.0) -> None:
-        """One turn is about to be handed over; reading it took so long."""
+    def began(self) -> None:
+        """One turn is about to be handed over."""
         with self._changed:
             self._in_flight += 1
-            self._began_ms, self._read_ms = ticks_ms(), read_ms
+            self._began_ms = ticks_ms()
 
     def rewound(self) -> None:
         """The feed has gone back."""
@@ -161,20 +161,19 @@ class Turns:
         return lambda: self._changes != seen or self.rewinding or self.stopping
 
     def _due_ms(self, turns_max: int) -> float:
-        """When the next turn should be read, if all takes as long as it took last.
+        """When the next turn should be read.
 
-        While reading and folding take much less time than settling, after the settlement: a turn that is read sooner
-        only grows old, and a transaction on another's heels takes longer. Else so that it is read and folded by the
-        time that the one before it has settled.
+        While folding takes much less time than settling, after the settlement: a turn that is read sooner only grows
+        old, and a transaction on another's heels takes longer. Else so that it is folded by the time that the one
+        before it has settled. As long as that one is being folded itself there is no hurry.
         """
         with self._changed:
             if self._in_flight == 0:
                 return 0.0
-            ahead_ms = self._read_ms + self._fold_ms
-            if self._in_flight >= turns_max or ahead_ms < _OVERLAP_FROM * self._settle_ms:
+            overlaps = self._fold_ms > _OVERLAP_FROM * self._settle_ms
+            if self._in_flight >= turns_max or self._settling_ms is None or not overlaps:
                 return math.inf
-            settling_ms = self._began_ms + self._fold_ms if self._settling_ms is None else self._settling_ms
-            return settling_ms + self._settle_ms - ahead_ms
+            return self._settling_ms + max(0.0, self._settle_ms - self._fold_ms)
 
     def drain(self, wait_ms: float | None = None) -> bool:
         """Wait until no turn is in flight."""
