@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from drift.store import Store, StoreSettings
 
 
+#: Programs for other libraries' environments, and no tests.
+collect_ignore = ["drift/peers"]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--peers", action="store_true", help="ask NannyML itself, in an environment of 1 GB made for it")
     parser.addoption("--require-docker", action="store_true", help="fail, instead of skip, without a container engine")
     parser.addoption("--faults-runs", type=int, default=20, help="faults that tests/faults inflicts on the system")
     parser.addoption("--faults-seed", type=int, default=1, help="decides which faults, when, and on what requests")

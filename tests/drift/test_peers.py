@@ -106,7 +106,9 @@ def test_conventions_are_those_that_the_real_ones_had(peer):
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("peer", ["evidently", "nannyml"])
-def test_conventions_are_those_of_the_real_ones(peer):
+def test_conventions_are_those_of_the_real_ones(peer, request):
+    if peer == "nannyml" and not request.config.getoption("--peers"):
+        pytest.skip("NannyML itself is asked with --peers: its environment takes a minute and 1 GB")
     try:
         python = pythons(peer)
     except Absent as why:

@@ -2,7 +2,7 @@
 
 Each life is what a role does between two crashes: committed offsets in, the real steps over the real log, the real
 settlement, and for the sink the real store. It is killed before its n-th line, a second life begins with nothing but
-what is committed, and the accounts are drawn up: nothing lost, nothing doubled. `make test` kills 16 lives of each,
+what is committed, and the accounts are drawn up: nothing lost, nothing doubled. `make test` kills 8 lives of each,
 at lines that the seed draws; ``--faults-runs=200`` (`make faults`) kills one at every line.
 """
 
@@ -55,7 +55,7 @@ from streams.stage import Publish
 Send = Callable[[Sequence[Publish]], None]
 
 TS = 1_780_000_020_000
-KILLS = 16
+KILLS = 8
 SINK = (streams.intents, streams.begun, streams.offsets, drift.sink, drift.store.client)
 JOIN = (
     streams.outbox,
