@@ -68,7 +68,7 @@ class Score(Section):
         "auto", description="what requests are written in; auto looks at each (packed only by its content-type)"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1...")
-    turn_rows_max: int = Field(5_000, ge=1, description="records of one settlement at the most")
+    turn_rows_max: int = Field(5_000, ge=1, description="records, and about so many answers, of one settlement")
     trust_code: bool = Field(False, description="load Python classes from a registry that is not a local folder")
 
 

@@ -6,6 +6,7 @@ back what is its own. Champion and canaries answer; shadows are only observed.
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -29,7 +30,15 @@ log = structlog.get_logger("inference.score")
 
 STAGE = "score"
 
-Decode = Callable[[Block], tuple[dict[str, Rows], list[Refusal]]]
+
+class Decode(Protocol):
+    """Reads a block: rows by model, and the refused records and rows."""
+
+    def __call__(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]: ...
+
+    def requests(self, block: Block) -> Sequence[int] | None:
+        """How many requests each record says that it holds; None where each holds one."""
+        ...
 
 
 class _Part(msgspec.Struct):
@@ -102,6 +111,10 @@ class Score:
         """A silent partition asks for nothing."""
         return Effects()
 
+    def weigh(self, block: Block) -> Sequence[int] | None:
+        """How many answers each record asks for; None where each asks for one. May be called from any thread."""
+        return self._decode.requests(block)
+
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Answer every record of the blocks exactly once: a prediction a row, or a dead letter.
 
@@ -128,9 +141,10 @@ class Score:
 
     def _schema_of(self, model: str | None) -> tuple[str, FeatureSchema] | None:
         """Find a model's schema; without a name, the only model's."""
-        if model is None and len(self._models) == 1:
-            model = next(iter(self._models))
-        served = self._models.get(model) if model is not None else None
+        models = self._models or self._serving.models()
+        if model is None and len(models) == 1:
+            model = next(iter(models))
+        served = models.get(model) if model is not None else None
         return None if served is None or model is None else (model, served.schema)
 
     def _pass(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:

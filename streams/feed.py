@@ -24,6 +24,7 @@ from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.holdings import Holdings
 from streams.offsets import Gap, Starts
+from streams.portions import Weigh, portions
 from streams.stage import Step
 from streams.turns import Stuck, Turn, Turns
 
@@ -42,7 +43,8 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     Parameters
     ----------
     rows_max, bytes_max
-        Records of one turn, and bytes of their values: once it holds so many no more is read into it.
+        Records of one turn, and bytes of their values: once it holds so many no more is read into it. A turn whose
+        records ask for more than ``rows_max`` answers is handed over in portions.
     turns_in_flight_max
         One is folded while one is settled.
     revoke_wait_ms_max
@@ -82,6 +84,8 @@ class Feed:
         See `FeedLimits`.
     starts
         Where a partition begins: see `streams.offsets`.
+    weigh
+        Tells how many answers records ask for; each asks for one by default.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Feed:
         crash: Callable[[BaseException], None],
         limits: FeedLimits | None = None,
         starts: Starts | None = None,
+        weigh: Weigh | None = None,
         consumer_options: dict[str, Any] | None = None,
     ) -> None:
         self.cluster = cluster
@@ -104,6 +109,7 @@ class Feed:
         self._topics = [cluster.topic(name) for name in topics]
         self._hand_over = hand_over
         self._crash = crash
+        self._weigh = weigh
         self._consumer = cluster.consumer(group, **(consumer_options or {}))
         self._turns = Turns(self._commit)
         wait_ms_max = self.limits.revoke_wait_ms_max
@@ -210,8 +216,11 @@ class Feed:
         idle = self._holdings.fallen_silent(self._consumer, blocks, self.limits.idle_after_ms)
         if blocks or idle or (quiet is not None and ticks_ms() - self._handed_ms > quiet):
             self._handed_ms = ticks_ms()
-            self._turns.began()
-            self._hand_over(Turn(blocks, idle, epoch, self._consumer.consumer_group_metadata()))
+            membership = self._consumer.consumer_group_metadata()
+            *before, last = portions(blocks, self._weigh, self.limits.rows_max) if self._weigh else [blocks]
+            for turn in [*(Turn(part, [], epoch, membership) for part in before), Turn(last, idle, epoch, membership)]:
+                self._turns.began()
+                self._hand_over(turn)
 
     def _fill(self, messages: list[ck.Message]) -> list[ck.Message]:
         """Read what waits behind the first messages, as far as one turn may hold it."""

@@ -24,6 +24,7 @@ from streams.cluster import Cluster
 from streams.feed import Feed, FeedLimits
 from streams.offsets import Starts
 from streams.outbox import Aborted, Fenced, Outbox, Settled
+from streams.portions import Weigh
 from streams.stage import Step
 from streams.telemetry import Gauges
 from streams.turns import Stuck, Turn
@@ -48,7 +49,7 @@ class TurnChannel(faust.Channel):  # type: ignore[misc]
         """The queue behind one subscriber."""
         if self._queue is None:
             flows = FlowControlEvent(initially_suspended=False)  # and nobody suspends it
-            self._queue = ThrowableQueue(maxsize=self.maxsize, flow_control=flows)
+            self._queue = ThrowableQueue(maxsize=0, flow_control=flows)  # one that is full may change their order
         return self._queue
 
 
@@ -67,6 +68,8 @@ class Shell:
         What it runs.
     slot
         Names this process among those of its role; stable over restarts.
+    weigh
+        Tells how many answers records ask for; each asks for one by default.
     settle
         Makes another settlement than one transaction a turn (`streams.intents`), from the feed.
     """
@@ -82,6 +85,7 @@ class Shell:
         slot: str,
         limits: FeedLimits | None = None,
         starts: Starts | None = None,
+        weigh: Weigh | None = None,
         settle: Callable[[Feed], Settle] | None = None,
     ) -> None:
         self.name = name
@@ -90,7 +94,7 @@ class Shell:
         self._cluster = cluster
         self._step = step
         self._slot = slot
-        self._channel = TurnChannel(app, maxsize=16)
+        self._channel = TurnChannel(app)
         self._feed = Feed(
             cluster,
             name,
@@ -100,6 +104,7 @@ class Shell:
             crash=self._crash,
             limits=limits,
             starts=starts,
+            weigh=weigh,
         )
         self._settling: asyncio.Task[None] | None = None
         self._failures = 0

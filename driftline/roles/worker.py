@@ -54,12 +54,14 @@ def run(settings: Settings, slot: str, port: int) -> None:
     # torch takes seconds to import, and the first route may come at any moment.
     threading.Thread(target=import_module, args=("inference.artefacts.pt2",), daemon=True).start()
     role.follow_models(book, follow)
+    step = Score(serving, decoder, clock=now_ms)
     role.shell(
         "score",
         cluster,
         ["requests"],
-        Score(serving, decoder, clock=now_ms),
+        step,
         limits=FeedLimits(rows_max=score.turn_rows_max),
         starts=Starts(accept_gap=settings.kafka.accept_gap),
+        weigh=step.weigh,
     )
     role.run()

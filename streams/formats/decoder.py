@@ -8,10 +8,10 @@ import msgspec
 import structlog
 
 from streams.block import UNREADABLE, Block
-from streams.formats.envelope import Schemas
+from streams.formats.envelope import Schemas, header
 from streams.formats.json import JsonDecoder
 from streams.formats.registry import RegistryAway, SchemaRegistry
-from streams.formats.sheet import joined, shifted
+from streams.formats.sheet import ROWS_MAX, joined, shifted
 from streams.refusals import Refusal
 from streams.rows import Rows
 from streams.schema import FeatureSchema
@@ -92,14 +92,37 @@ class Decoder:
             log.error("decoder.unforeseen", place=block.place(0), why=why)
             return {}, [Refusal(0, "undecodable", "$", why)]
 
-    def _read(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
+    def requests(self, block: Block) -> list[int] | None:
+        """How many requests each record says that it holds, without reading them; None where each holds one."""
+        if self._fixed in ("json", "avro"):
+            return None
+        formats = self._formats(block)
+        if not {"arrow", "packed"} & set(formats):
+            return None
+        return [min(max(1, self._claimed(block, at, format_)), ROWS_MAX) for at, format_ in enumerate(formats)]
+
+    def _claimed(self, block: Block, at: int, format_: Format | None) -> int:
+        value = block.values[at] or b""
+        if format_ == "arrow":
+            from streams.formats.ipc import rows_claimed
+
+            return rows_claimed(value)
+        found = self._schemas(header(block, at, "model")) if format_ == "packed" else None
+        if found is None:
+            return 1
+        model, schema = found
+        return len(value) // (4 * len(self._packed(model) if self._packed else schema))
+
+    def _formats(self, block: Block) -> list[Format | None]:
         if self._fixed is not None:
-            formats = [None if headers is UNREADABLE else self._fixed for headers in block.headers]
-        else:
-            formats = [
-                "json" if headers is None and value and value[0] == _OBJECT else format_of(value, headers)
-                for value, headers in zip(block.values, block.headers, strict=True)
-            ]
+            return [None if headers is UNREADABLE else self._fixed for headers in block.headers]
+        return [
+            "json" if headers is None and value and value[0] == _OBJECT else format_of(value, headers)
+            for value, headers in zip(block.values, block.headers, strict=True)
+        ]
+
+    def _read(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
+        formats = self._formats(block)
         if len(set(formats)) == 1:
             return self._decoder(formats[0])(block)
         runs = [(self._decoder(format_), sum(1 for _ in run)) for format_, run in groupby(formats)]

@@ -33,7 +33,7 @@ def read(value: bytes | None) -> Columns:
         raise Refused("empty", "$", "the record has no value")
     if len(value) > BYTES_MAX:
         raise Refused("oversize", "$", f"{len(value)} bytes, at most {BYTES_MAX} are read")
-    stream = pa.py_buffer(value)[len(_FILE) if value.startswith(_FILE) else 0 :]
+    stream = _stream(value)
     try:
         size = sum(map(_unpacked_bytes, pa.ipc.MessageReader.open_stream(stream)))
         if size > UNPACKED_BYTES_MAX:
@@ -51,6 +51,25 @@ def read(value: bytes | None) -> Columns:
     return dict(zip(names, table.columns, strict=True))
 
 
+def rows_claimed(value: bytes) -> int:
+    """How many rows a message says that it holds, without reading them; 0 where that cannot be told.
+
+    >>> sink = pa.BufferOutputStream()
+    >>> with pa.ipc.new_stream(sink, pa.schema({"age": pa.null()})) as writer:
+    ...     writer.write_batch(pa.record_batch({"age": pa.nulls(9_000)}))
+    >>> rows_claimed(sink.getvalue().to_pybytes()), rows_claimed(b"no Arrow")
+    (9000, 0)
+    """
+    try:
+        return sum(map(_rows, pa.ipc.MessageReader.open_stream(_stream(value))))
+    except (pa.ArrowException, OSError, ValueError, MemoryError):
+        return 0
+
+
+def _stream(value: bytes) -> pa.Buffer:
+    return pa.py_buffer(value)[len(_FILE) if value.startswith(_FILE) else 0 :]
+
+
 def _validated(reader: pa.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
     rows = 0
     for batch in reader:
@@ -62,7 +81,14 @@ def _validated(reader: pa.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
 
 
 # Where Arrow's flatbuffers (Message.fbs) keep what we ask for: the slots of their tables.
-_MESSAGE_HEADER, _DICTIONARY_BATCH, _BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 1, 2, 3
+_MESSAGE_HEADER, _DICTIONARY_BATCH, _BATCH_ROWS, _BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 1, 0, 2, 3
+
+
+def _rows(message: pa.ipc.Message) -> int:
+    if message.type != "record batch":
+        return 0
+    flat = _Flat(message.metadata)
+    return flat.long(flat.table(flat.root(), _MESSAGE_HEADER), _BATCH_ROWS)
 
 
 def _unpacked_bytes(message: pa.ipc.Message) -> int:
@@ -103,6 +129,11 @@ class _Flat:
         """The table, or the vector, that a field refers to."""
         at = self.slot(of, n)
         return at + _int(self._bytes, at, 4)
+
+    def long(self, table: int, n: int) -> int:
+        """The 64-bit integer in a table's field; 0 where it has none."""
+        at = self.slot(table, n)
+        return _int(self._bytes, at, 8) if at else 0
 
     def pairs(self, table: int, n: int) -> Iterator[tuple[int, int]]:
         """The vector of pairs of 64-bit integers that a field refers to."""

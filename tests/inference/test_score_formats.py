@@ -52,6 +52,17 @@ def out(effects, topic):
     return [message for message in effects.publish if message.topic == topic]
 
 
+def test_what_records_ask_for_is_told_before_they_are_read():
+    many = arrow({"x": pa.nulls(9_000)})
+    torn, huge = many[:-400], arrow({"x": pa.nulls(40_000)})
+    packed = [("content-type", b"application/vnd.driftline.float32")]
+    values = (b'{"x": 1}', many, torn, huge, np.zeros(70, "<f4").tobytes(), None)
+    headers = [None, None, None, None, packed, None]
+    assert len(many) < 700
+    assert step().weigh(block(*values, headers=headers)) == [1, 9_000, 1, 10_000, 70, 1]
+    assert step().weigh(block(b'{"x": 1}', None, headers=[None, None])) is None
+
+
 def test_each_row_of_a_batch_is_answered_beside_other_formats():
     carried = [
         ("ce_id", b"e"),

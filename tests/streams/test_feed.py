@@ -18,6 +18,7 @@ from streams.cluster import Cluster
 from streams.feed import Feed, FeedLimits
 from streams.offsets import Gap, Starts
 from streams.outbox import Aborted, Outbox
+from streams.portions import Weigh
 from streams.stage import Effects, PerPartition, Publish
 from streams.turns import Dropped, Stuck, Turn
 
@@ -28,7 +29,13 @@ class Reading:
     """A feed whose turns are queued with the time at which they came."""
 
     def __init__(
-        self, cluster: Cluster, limits: FeedLimits, options: dict[str, int], starts: Starts, begin_s: float
+        self,
+        cluster: Cluster,
+        limits: FeedLimits,
+        options: dict[str, int],
+        starts: Starts,
+        begin_s: float,
+        weigh: Weigh | None,
     ) -> None:
         self.turns: queue.Queue[tuple[float, Turn]] = queue.Queue()
         self.crashed: list[BaseException] = []
@@ -42,6 +49,7 @@ class Reading:
             crash=self.crashed.append,
             limits=limits,
             starts=starts,
+            weigh=weigh,
             consumer_options=options,
         )
 
@@ -73,9 +81,10 @@ def reading(
     options: dict[str, int] | None = None,
     starts: Starts | None = None,
     begin_s: float = 0,
+    weigh: Weigh | None = None,
     **limits: Any,
 ) -> Iterator[Reading]:
-    reading = Reading(cluster, FeedLimits(**limits), options or {}, starts or Starts(), begin_s)
+    reading = Reading(cluster, FeedLimits(**limits), options or {}, starts or Starts(), begin_s, weigh)
     reading.feed.start()
     try:
         yield reading
@@ -180,6 +189,28 @@ def test_a_backlog_is_cut_by_rows_and_bytes(cluster, limit):
     send(cluster, [b"%0100d" % n for n in range(25)])
     with reading(cluster, **limit) as one:
         assert [len(one.settle_next()) for _ in range(2)] == [10, 10]
+
+
+def test_a_turn_that_asks_for_too_many_answers_comes_in_portions_and_is_settled_in_their_order(cluster):
+    asked = [3, 3, 90, 1, 2, 8]
+    send(cluster, [b"%d" % answers for answers in asked])
+    with reading(cluster, weigh=lambda block: [int(value) for value in block.values], rows_max=10) as one:
+        portions = []
+        while sum(map(len, portions)) < len(asked):
+            portions.append([int(value) for value in one.settle_next()])
+    assert list(itertools.chain(*portions)) == asked
+    assert all(sum(portion) <= 10 or portion == [90] for portion in portions)
+
+
+def test_portions_behind_one_that_failed_are_dropped_with_it_and_read_again(cluster):
+    send(cluster, [b"8", b"7", b"6"])
+    with reading(cluster, weigh=lambda block: [8] * len(block), rows_max=10) as one:
+        assert one.settle_next() == [b"8"]
+        one.feed.rewind()
+        read: list[bytes] = []
+        while len(read) < 2:
+            read += one.settle_next()
+        assert read == [b"7", b"6"]
 
 
 def test_what_was_read_before_a_rebalance_is_not_handed_over_after_it(cluster):
