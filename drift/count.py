@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.catalogue import Catalogue, Unwatched
+from drift.lateness import EventClock
 from drift.minutes import count_minutes, parts
 from drift.reference import Reference
 from drift.sums import sum_rows
@@ -20,7 +21,7 @@ from streams import observation
 from streams.block import Block
 from streams.dead_letters import dead_letter
 from streams.observation import Head
-from streams.records import CountsMessage, Idle, PartialCounts, Watch
+from streams.records import CountsMessage, Idle, PartialCounts, RefusedCount, Watch
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
@@ -88,15 +89,15 @@ class Count:
             return list(
                 idle([head.model], head.topic, head.partition, head.partitions, head.silence == "asleep").publish
             )
-        if not batch.num_rows:
+        if not (batch.num_rows or head.refused):
             return []
         try:
             reference = self._catalogue(head.model, head.version)
         except Unwatched:
             return []
         times = batch.column("ts").to_numpy()
-        late = self._late(head, times)
-        segments = ("", *reference.segments)
+        late, refused = self._late(head, times, batch.column("offset"))
+        segments = ("", *reference.segments) if batch.num_rows else ()
         minutes = [minute for name in segments for minute in count_minutes(reference, batch, times, late, name)]
         messages = [
             PartialCounts(
@@ -111,24 +112,25 @@ class Count:
                 watermark_ms=None,
                 minutes=part,
             )
-            for part in parts(minutes)
+            for part in list(parts(minutes)) or [[]]
         ]
         # Only after its last part has the judge seen all that the watermark promises.
-        reached = self.maxima[head.model][_source(head)][head.version]
-        messages[-1] = msgspec.structs.replace(messages[-1], watermark_ms=reached)
+        reached = self.maxima[head.model][_source(head)].get(head.version)
+        messages[-1] = msgspec.structs.replace(messages[-1], watermark_ms=reached, refused=refused)
         return [publication(message) for message in messages]
 
-    def _late(self, head: Head, times: np.ndarray) -> np.ndarray:
-        """Which rows came after their window had closed, bool [rows]; moves the running maximum on."""
+    def _late(self, head: Head, times: np.ndarray, offsets: pa.Array) -> tuple[np.ndarray, list[RefusedCount]]:
+        """Which rows came after their window had closed, bool [rows], and the requests that were refused in time; moves
+        the running maximum on.
+        """
         watch = self._watch(head.model)
         maxima = self.maxima.setdefault(head.model, {}).setdefault(_source(head), {})
         # Before the very first row there is no maximum; its own time closes nothing.
-        known = maxima.get(head.version, int(times[0]))
-        running = np.maximum.accumulate(np.concatenate([[known], times]))
-        maxima[head.version] = int(running[-1])
-        ends = (times // watch.window_ms + 1) * watch.window_ms
-        late: np.ndarray = ends + watch.lateness_ms_max <= running[:-1]
-        return late
+        clock = EventClock(maxima.get(head.version), watch)
+        found = clock.take(times, offsets.to_numpy(), head.refused or ())
+        if clock.reached is not None:
+            maxima[head.version] = clock.reached
+        return found
 
     def _memory(self) -> str:
         """The maxima as text. Where they do not fit, versions long behind the others of their model are forgotten: one

@@ -23,7 +23,7 @@ from streams.records import FORMAT, Alert, CountsMessage, Idle, LabelSums, Parti
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
-SNAPSHOT_FORMAT = 4
+SNAPSHOT_FORMAT = 5
 
 
 class Snapshot(msgspec.Struct, kw_only=True):

@@ -10,7 +10,8 @@ from drift.cells import SCORE
 from drift.evidence import Detector
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
 from drift.incidents.hopes import Hopes
-from drift.incidents.shares import LATE, REPEATED, Shares
+from drift.incidents.refused import BROKEN, Refused, sentence
+from drift.incidents.shares import LATE, REFUSED, REPEATED, Shares, certain
 from drift.kept import keep
 from drift.tolerances import tolerance
 from drift.window_report import Verdict
@@ -52,6 +53,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     flow: Flow = msgspec.field(default_factory=Flow)
     shares: Shares = msgspec.field(default_factory=Shares)
     hopes: Hopes = msgspec.field(default_factory=Hopes)
+    refused: Refused = msgspec.field(default_factory=Refused)
 
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
@@ -166,6 +168,24 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
                 blank, what, many, rows, allowed, lambda: f"{rule.model}-{number()}", rule.opens
             )
         ]
+
+    def refuse(self, yard: Yardstick, rule: Rule, span: Span, number: Callable[[], int]) -> list[Alert]:
+        """Ask which part of the requests was refused in a window that is over."""
+        rows, refused = self.refused.take(span)
+        many = sum(refused.values())
+        blank, requests = self._blank(rule, span), rows + many
+        kinds = {cells.name: cells.kind for cells in yard.reference.columns} if many else {}
+        return self.shares.take(
+            blank,
+            REFUSED,
+            many,
+            requests,
+            tolerance(rule.watch, "rate"),
+            lambda: f"{rule.model}-{number()}",
+            rule.opens,
+            "critical" if many and certain(blank, many, requests, BROKEN) else "warning",
+            lambda: sentence(refused, requests, kinds, rule.say(span.start)),
+        )
 
     def _hopes(self, rule: Rule, span: Span, scene: Scene, number: Callable[[], int]) -> list[Alert]:
         """Ask what the scores promise, where they have moved."""

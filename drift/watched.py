@@ -1,6 +1,7 @@
 """A watched model: its route, how far its sources have come, and its lanes."""
 
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -8,15 +9,16 @@ import numpy as np
 from drift.lane import Lane, Rule, much
 from drift.minutes import unpack
 from drift.orders import order
-from drift.windows import Closed, Source, Span, closes_at, judged_at, watermark
+from drift.windows import Source, closes_at, judged_at, watermark
 from drift.yardstick import Yardstick
 from streams.records import Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
 
 Told = Report | Alert | Order
 #: Finds the yardstick of a version.
 Yards = Callable[[str], Yardstick]
-#: When it is due, whether it comes after others of that time, the version and segment, and what there is to do.
-_Step = tuple[int, int, tuple[str, str], Span | Closed]
+#: When it is due, whether it comes before or after others of that time, the version and segment, what there is to do.
+_Step = tuple[int, int, tuple[str, str], Any]
+_REFUSED, _CLOSED, _JUDGED = range(3)
 
 
 class Watched(msgspec.Struct, kw_only=True, eq=False):
@@ -58,6 +60,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             lane = self._lane(message.version, minute.segment, yards)
             window = lane.windows.add_rows(minute.minute_ms, unpack(minute), minute.late, minute.ids)
             told += lane.restate(yards(message.version), self.watch, much(window))
+        self._lane(message.version, "", yards).refused.add(message.minutes, message.refused)
         self._source(message.topic, message.partitions).hear(
             message.version, message.partition, message.partitions, message.watermark_ms
         )
@@ -160,10 +163,12 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             ready = [step for key in several for step in self._steps(key, reached(key[0]))]
             if not ready:
                 return
-            _, _, (version, segment), step = min(ready, key=lambda found: found[:3])
+            _, turn, (version, segment), step = min(ready, key=lambda found: found[:3])
             lane, yard = self.lanes[version, segment], yards(version)
             rule = self._rule(version, segment, say, last=self._asleep or reached(version) is None)
-            if isinstance(step, Closed):
+            if turn == _REFUSED:
+                alerts = lane.refuse(yard, rule, step, self._next_incident)
+            elif turn == _JUDGED:
                 alerts = lane.judge(yard, rule, step, self._next_incident)
             else:
                 report, alerts = lane.close(yard, rule, step, self._next_incident)
@@ -192,11 +197,13 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def _steps(self, key: tuple[str, str], reached: int | None) -> Iterator[_Step]:
         """What a lane is ready for: to close a window, to judge one that is closed."""
         windows = self.lanes[key].windows
+        if not key[1] and (span := self.lanes[key].refused.ready(self.watch, reached)) is not None:
+            yield closes_at(self.watch, span), _REFUSED, key, span
         over = bool(self.routed) and key[0] not in self.routed and windows.quiet(self.watch, reached)
         if (span := windows.ready(self.watch, reached, starved=self._asleep or over)) is not None:
-            yield closes_at(self.watch, span), 0, key, span
+            yield closes_at(self.watch, span), _CLOSED, key, span
         if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
-            yield judged_at(self.watch, window.span), 1, key, window
+            yield judged_at(self.watch, window.span), _JUDGED, key, window
 
     def _restate_all(self, yards: Yards) -> list[Told]:
         return [

@@ -1,7 +1,7 @@
 """Scored rows as messages: one prediction a request, one or more observation blocks a batch."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 
 import msgspec
@@ -11,8 +11,9 @@ import pyarrow as pa
 from inference.answers import Answers
 from inference.routing import Role
 from streams.block import Block
-from streams.observation import MESSAGE_BYTES_MAX, Head, observed, split
+from streams.observation import MESSAGE_BYTES_MAX, Head, RefusedRequest, nothing, observed, split
 from streams.records import Prediction
+from streams.refusals import Refusal
 from streams.rows import Rows
 from streams.stage import Headers, Publish
 
@@ -20,7 +21,9 @@ _CARRIED = ("ce_", "traceparent", "tracestate")
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """Rows of one block that one version scored, as that version saw them, and what it said of each."""
+    """Rows of one block that one version scored, as that version saw them, and what it said of each; ``refused`` are
+    the requests that it would have answered, too.
+    """
 
     model: str
     version: str
@@ -28,6 +31,7 @@ class Scored(msgspec.Struct, frozen=True):
     batch_rows: int
     rows: Rows
     said: Answers
+    refused: Sequence[RefusedRequest] = ()
 
 
 def predictions(scored: Scored, block: Block, now_ms: int | None) -> list[Publish]:
@@ -78,15 +82,35 @@ def observations(scored: Scored, block: Block) -> list[Publish]:
     codes = pa.nulls(len(rows), pa.int32()) if said.codes is None else pa.array(said.codes)
     offsets = np.asarray(block.offsets, np.int64)[rows.at]
     batch = observed(rows, offsets, said.score, codes, said.classes, scored.role)
-    head = Head(
-        model=scored.model,
-        version=scored.version,
+    head = _head(scored.model, scored.version, scored.refused, block)
+    return _split(msgspec.structs.replace(head, batch_rows=scored.batch_rows), batch, block)
+
+
+def unanswered(model: str, version: str, refused: Sequence[RefusedRequest], block: Block) -> list[Publish]:
+    """Requests that a version would have answered, where it answered none: observations without rows."""
+    return _split(_head(model, version, refused, block), nothing(), block)
+
+
+def refused_request(block: Block, refusal: Refusal, columns: Sequence[str]) -> RefusedRequest:
+    """A refusal as observations tell of it; ``columns`` are the model's features."""
+    at, ts = refusal.at, refusal.ts
+    when = (block.times[at], False) if ts is None else (ts, True)
+    return RefusedRequest(block.offsets[at], *when, refusal.reason, *refusal.names(columns))
+
+
+def _head(model: str, version: str, refused: Sequence[RefusedRequest], block: Block) -> Head:
+    return Head(
+        model=model,
+        version=version,
         topic=block.topic,
         partition=block.partition,
         first=block.first,
         last=block.last,
-        batch_rows=scored.batch_rows,
+        refused=sorted(refused, key=lambda one: one.offset) or None,
     )
+
+
+def _split(head: Head, batch: pa.RecordBatch, block: Block) -> list[Publish]:
     return [
         Publish("observations", value, partition=block.partition, at=bisect_left(block.offsets, own.first))
         for own, value in split(head, batch, MESSAGE_BYTES_MAX)

@@ -14,13 +14,14 @@ import structlog
 
 from inference.answers import answers
 from inference.batching import Scorer, Scores
-from inference.messages import Scored, observations, predictions
+from inference.messages import Scored, observations, predictions, refused_request, unanswered
 from inference.routing import Role, lanes
 from inference.serving import Served, Serving
 from streams.block import Block
 from streams.dead_letters import dead_letter, further
 from streams.formats import Decoder
 from streams.formats.envelope import Schemas
+from streams.observation import RefusedRequest
 from streams.refusals import Refusal
 from streams.rows import Rows
 from streams.schema import FeatureSchema
@@ -57,14 +58,24 @@ class _Outcome:
         self.answered: list[tuple[Rows, list[Publish]]] = []
         self.observed: list[Publish] = []
         self.refused: dict[int, list[Publish]] = {}
+        self._untold: dict[tuple[str, str], list[RefusedRequest]] = {}
 
     def refuse(self, refusal: Refusal, attempts: int = 1) -> None:
         letter = dead_letter(self.block, refusal, STAGE, attempts)
         first = self.refused.setdefault(refusal.at, [])
         first.append(further(letter, first[0]) if first else letter)
 
+    def tell(self, model: str, version: str, refusal: Refusal, columns: Sequence[str]) -> None:
+        """Let those who watch a version know of a request that it would have answered."""
+        self._untold.setdefault((model, version), []).append(refused_request(self.block, refusal, columns))
+
+    def told(self, model: str, version: str) -> list[RefusedRequest]:
+        """What a version's observations have to tell beside its rows."""
+        return self._untold.pop((model, version), [])
+
     def effects(self) -> Effects:
-        return Effects([*self._in_order(), *self.observed, *chain(*self.refused.values())])
+        alone = [unanswered(*whose, refused, self.block) for whose, refused in self._untold.items()]
+        return Effects([*self._in_order(), *self.observed, *chain(*alone), *chain(*self.refused.values())])
 
     def _in_order(self) -> list[Publish]:
         if len(self.answered) == 1:  # one version answers: its rows are in order
@@ -130,6 +141,7 @@ class Score:
             decoded, refusals = self._decode(outcome.block)
             for refusal in refusals:
                 outcome.refuse(refusal)
+                self._tell(outcome, refusal)
             for model, rows in decoded.items():
                 served = self._models[model]
                 for lane in lanes(served.route, rows.ids):
@@ -138,6 +150,14 @@ class Score:
         for (model, version), parts in waiting.items():
             self._pass(model, self._models[model].scorers[version], parts, outcomes)
         return [outcome.effects() for outcome in outcomes]
+
+    def _tell(self, outcome: _Outcome, refusal: Refusal) -> None:
+        """Tell of a request that nobody could read, where it is known whose it was."""
+        found = None if refusal.reason == "unknown_model" else self._schema_of(refusal.model or None)
+        if found is not None:
+            model, schema = found
+            (lane, *_) = lanes(self._models[model].route, [outcome.block.place(refusal.at)])
+            outcome.tell(model, lane.version, refusal, schema.names)
 
     def _schema_of(self, model: str | None) -> tuple[str, FeatureSchema] | None:
         """Find a model's schema; without a name, the only model's."""
@@ -173,12 +193,16 @@ def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome:
             for n, failure in scores.failures.items():
                 at, row = int(rows.at[n]), int(rows.row[n])
                 field = f"$[{row}]" if rows.row.any() else "$"  # which row of a message of many
-                outcome.refuse(Refusal(at, "model_failed", field, failure.why), failure.attempts)
+                refusal = Refusal(at, "model_failed", field, failure.why, model, int(rows.ts[n]))
+                outcome.refuse(refusal, failure.attempts)
+                outcome.tell(model, scorer.package.version, refusal, ())
         rows, values = rows.pick(passed), values[passed]
     if not len(rows):
         return
     package = scorer.package
-    scored = Scored(model, package.version, part.role, package.limits.batch_rows, rows, answers(package, values))
+    said = answers(package, values)
+    refused = outcome.told(model, package.version)
+    scored = Scored(model, package.version, part.role, package.limits.batch_rows, rows, said, refused)
     outcome.observed += observations(scored, outcome.block)
     if part.role != "shadow":
         outcome.answered.append((rows, predictions(scored, outcome.block, now_ms)))

@@ -7,6 +7,7 @@ dictionary-encoded text for categorical; null is null, and a level that the mode
 text.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -43,9 +44,25 @@ MESSAGE_BYTES_MAX = 900_000
 Silence = Literal["", "idle", "asleep"]
 
 
+class RefusedRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A request that was refused: its offset, and when. A time that cannot be read is Kafka's, and not ``dated``.
+
+    ``reason``, ``column`` and ``got`` are as in `streams.records.RefusedCount`.
+    """
+
+    offset: int
+    ts: int
+    dated: bool
+    reason: str
+    column: str
+    got: str
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """Where a block of observations came from: the requests' topic, partition and offsets, and the shape the
     model ran at.
+
+    ``refused`` are those of its requests that became no rows, in order; there may be no others.
 
     Of a topic that is watched, and not served by us, it says how many ``partitions`` that has, and a block without rows
     says that the partition has fallen silent (`streams.records.Idle`).
@@ -60,6 +77,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     batch_rows: int = 0
     partitions: int = 0
     silence: Silence = ""
+    refused: list[RefusedRequest] | None = None
     format: int = FORMAT
 
 
@@ -140,15 +158,28 @@ def observed(
 
 def split(head: Head, batch: pa.RecordBatch, bytes_max: int = MESSAGE_BYTES_MAX) -> Iterator[tuple[Head, bytes]]:
     """Write a batch as messages of at most so many bytes, each with the head of its own offsets."""
-    offsets = batch.column("offset")
-    own = msgspec.structs.replace(head, first=offsets[0].as_py(), last=offsets[-1].as_py())
-    value = encode(own, batch)
-    if len(value) <= bytes_max or batch.num_rows == 1:
-        yield own, value
+    offsets, refused = batch.column("offset"), head.refused or []
+    own = [offsets[0].as_py(), offsets[-1].as_py()] if batch.num_rows else []
+    own += [refused[0].offset, refused[-1].offset] if refused else []
+    head = msgspec.structs.replace(head, first=min(own), last=max(own))
+    value = encode(head, batch)
+    if len(value) <= bytes_max or batch.num_rows + len(refused) == 1:
+        yield head, value
         return
-    half = batch.num_rows // 2
-    yield from split(head, batch.slice(0, half), bytes_max)
-    yield from split(head, batch.slice(half), bytes_max)
+    row, at = batch.num_rows // 2, len(refused) // 2
+    if row:  # what is refused goes with the rows that it stands among
+        at = bisect_left(refused, offsets[row].as_py(), key=lambda one: one.offset)
+    elif batch.num_rows:
+        row = int(offsets[0].as_py() <= refused[max(at - 1, 0)].offset)
+        at = at or 1 - row
+    for rows, others in ((batch.slice(0, row), refused[:at]), (batch.slice(row), refused[at:])):
+        if rows.num_rows or others:
+            yield from split(msgspec.structs.replace(head, refused=others or None), rows, bytes_max)
+
+
+def nothing() -> pa.RecordBatch:
+    """No rows, for a head that has something to say all the same."""
+    return pa.RecordBatch.from_pylist([], schema=OWN)
 
 
 def encode(head: Head, batch: pa.RecordBatch) -> bytes:

@@ -186,12 +186,27 @@ class MinuteCounts(msgspec.Struct, frozen=True, array_like=True):
     ids: bytes = b""
 
 
+class RefusedCount(msgspec.Struct, frozen=True, array_like=True):
+    """How many requests of one event-time minute were refused, for one reason; late ones are left out.
+
+    ``reason`` is one of `streams.refusals.REASONS`, ``column`` the feature that it is about and ``got`` the type that
+    was found in it, or empty: so there are but so many names.
+    """
+
+    minute_ms: int
+    reason: str
+    column: str
+    got: str
+    many: int
+
+
 class PartialCounts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
     """What one block of observations added, for one model version.
 
     ``watermark_ms`` is the version's running maximum of event time in the source partition after the block (absent
     on all but the last part of a split); ``partitions`` how many partitions the source topic has: the judge's
-    watermark of the version is the minimum over all of them that are not idle.
+    watermark of the version is the minimum over all of them that are not idle. ``refused`` are requests of the block
+    that never became rows.
     """
 
     model: str
@@ -204,6 +219,7 @@ class PartialCounts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
     partitions: int
     watermark_ms: int | None
     minutes: list[MinuteCounts]
+    refused: list[RefusedCount] = []
     format: int = FORMAT
 
 

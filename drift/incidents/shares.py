@@ -1,7 +1,9 @@
-"""Shares of a window's rows that are better small: rows that came late, rows that repeat an id.
+"""Shares of a window that are better small: of its rows those that came late or repeat an id, of its requests those
+that were refused.
 
 A share alarms when it is above the usual one and a point more for certain: by Chernoff's bound such a window comes by
-chance at most once in as many as the budget says. It is told once and pages nobody; what lasts becomes the usual share.
+chance at most once in as many as the budget says. It is told once, and what lasts becomes the usual share. Rows that
+are late or doubled page nobody; requests without an answer do, and are critical once they are most of them.
 """
 
 import math
@@ -11,11 +13,15 @@ import msgspec
 
 from drift.incidents.flow import CALM_WINDOWS, STEADY_WINDOWS, opened, told
 from drift.incidents.sentences import percent
-from streams.records import Alert
+from streams.records import Alert, Severity
 
 #: What is looked at, and how it is said of a share of the rows.
-LATE, REPEATED = "late", "repeated"
-_SAID = {LATE: "came after their window had closed", REPEATED: "carry the id of another row of their window"}
+LATE, REPEATED, REFUSED = "late", "repeated", "refused"
+_SAID = {
+    LATE: ("rows", "came after their window had closed"),
+    REPEATED: ("rows", "carry the id of another row of their window"),
+    REFUSED: ("requests", "are refused"),
+}
 
 
 class Share(msgspec.Struct, kw_only=True, eq=False):
@@ -33,7 +39,16 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
     known: dict[str, Share] = {}
 
     def take(
-        self, blank: Alert, what: str, many: int, rows: int, tolerance: float, name: Callable[[], str], opens: bool
+        self,
+        blank: Alert,
+        what: str,
+        many: int,
+        rows: int,
+        tolerance: float,
+        name: Callable[[], str],
+        opens: bool,
+        severity: Severity = "watch",
+        say: Callable[[], str] | None = None,
     ) -> list[Alert]:
         """Take a window; returns what is to be told.
 
@@ -49,35 +64,47 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
             Names the next incident.
         opens
             Whether the version serves, and may open one.
+        severity
+            Of an incident by what this window holds; all but a watch pages, and one that becomes critical pages again.
+        say
+            Says it better.
         """
         if not rows:
             return []
-        held = self.known.setdefault(what, Share())
-        if not above(many, rows, held.usual + tolerance, 10 * len(_SAID) * blank.budget):
+        held, (of, did) = self.known.setdefault(what, Share()), _SAID[what]
+        if not certain(blank, many, rows, held.usual + tolerance):
             held.inside, held.outside = held.inside + 1, 0
             if held.open is None or held.inside < CALM_WINDOWS:
                 return []
-            return self._close(held, blank, f"as many rows as usual {_SAID[what]}")
+            return self._close(held, blank, f"as many {of} as usual {did}")
         held.outside, held.inside = held.outside + 1, 0
         if held.outside >= STEADY_WINDOWS:
             held.usual, held.outside = many / rows, 0
-            return self._close(held, blank, f"{percent(held.usual)} of the rows {_SAID[what]}: that is usual now")
-        if held.open is not None or not opens:
+            return self._close(held, blank, f"{percent(held.usual)} of the {of} {did}: that is usual now")
+        worse = held.open is not None and severity == "critical" != held.open.severity
+        if not opens or (held.open is not None and not worse):
             return []
-        text = f"{percent(many / rows)} of the rows {_SAID[what]}; {percent(held.usual)} is usual"
-        held.open = opened(blank, name(), text)
+        text = say() if say else f"{percent(many / rows)} of the {of} {did}; {percent(held.usual)} is usual"
+        blank = msgspec.structs.replace(blank, severity=severity, page=severity != "watch")
+        held.open = opened(blank, name(), text) if held.open is None else told(held.open, blank, "update", text)
         return [held.open]
 
     def close(self, ts: int, why: str) -> list[Alert]:
         """Close every open incident, at an event time, for a reason that is no window's."""
         several = [(held, held.open) for held in self.known.values() if held.open is not None]
-        return [one for held, last in several for one in self._close(held, msgspec.structs.replace(last, ts=ts), why)]
+        blanks = [(held, msgspec.structs.replace(last, ts=ts, page=False)) for held, last in several]
+        return [one for held, blank in blanks for one in self._close(held, blank, why)]
 
     def _close(self, held: Share, blank: Alert, why: str) -> list[Alert]:
         if held.open is None:
             return []
         last, held.open = held.open, None
-        return [told(last, blank, "close", why)]
+        return [told(last, msgspec.structs.replace(blank, severity=last.severity), "close", why)]
+
+
+def certain(blank: Alert, many: int, rows: int, bound: float) -> bool:
+    """Whether a share is above a bound for certain, by the budget of the model that an alert is about."""
+    return above(many, rows, bound, 10 * len(_SAID) * blank.budget)
 
 
 def above(many: int, rows: int, bound: float, windows: float) -> bool:

@@ -1,6 +1,7 @@
 """A sight: one mapping over records that were read, and what it has seen of a block."""
 
 import datetime as dt
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,9 +13,9 @@ from drift.watching.mapping import Mapping, picked, spelled
 from streams.block import Block
 from streams.formats.envelope import default_id, default_time, event_time, request_id
 from streams.formats.shape import misfit, request_decoders
-from streams.observation import observed
+from streams.observation import RefusedRequest, observed
 from streams.records import Label
-from streams.refusals import Refused
+from streams.refusals import Refusal, Refused
 from streams.rows import Gathering
 from streams.schema import level_text
 from streams.stage import Publish
@@ -60,6 +61,20 @@ class Sight:
         self._classes: dict[str, int] = {}
         self._codes: list[int | None] = []
         self._labels: list[Publish] = []
+        self.refused: list[RefusedRequest] = []
+
+    def refuse(self, block: Block, refusal: Refusal, said: Any) -> None:
+        """Remember that a record which may be meant was refused; ``said`` is None where it cannot be read."""
+        if self._rows is None:
+            return
+        at, ts = refusal.at, None
+        if said is not None:
+            with suppress(Refused):
+                ts = self._time(block, at, said, self.mapping.ts)
+        column = next((name for name, path in self._places.items() if spelled(path) == refusal.field), "")
+        when = (block.times[at], False) if ts is None else (ts, True)
+        got = refusal.names(())[1]
+        self.refused.append(RefusedRequest(block.offsets[at], *when, refusal.reason, column, got))
 
     def take(self, block: Block, at: int, said: Any) -> None:
         """Look at a record.

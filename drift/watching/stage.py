@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import pyarrow as pa
+import msgspec
 
 from drift.watching.sight import Sight
 from streams.block import Block
 from streams.dead_letters import dead_letter
 from streams.formats.plain import PlainReader
-from streams.observation import OWN, Head, Silence, encode, split
+from streams.observation import Head, Silence, encode, nothing, split
 from streams.refusals import Refusal, Refused
 from streams.stage import Effects, Publish
 
@@ -52,27 +52,39 @@ class Watching:
             if value is None:
                 continue
             try:
-                said = self._read(value)
-                for sight in self._sights:
-                    sight.take(block, at, said)
+                self._look(block, at, value)
             except Refused as why:
                 letters.append(dead_letter(block, Refusal(at, *why.args), STAGE))
         seen = [message for sight in self._sights for message in self._seen(sight, block)]
         labels = [message for sight in self._sights for message in sight.labels()]
         return Effects([*seen, *labels, *letters])
 
+    def _look(self, block: Block, at: int, value: bytes) -> None:
+        try:
+            said = self._read(value)
+        except Refused as why:
+            for sight in self._sights:
+                sight.refuse(block, Refusal(at, *why.args), None)
+            raise
+        for sight in self._sights:
+            try:
+                sight.take(block, at, said)
+            except Refused as why:
+                sight.refuse(block, Refusal(at, *why.args), said)
+                raise
+
     def _seen(self, sight: Sight, block: Block) -> list[Publish]:
         batch = sight.batch(block)
-        if batch is None:
+        if batch is None and not sight.refused:
             return []
         head = self._head(sight, block.topic, block.partition, block.first, block.last)
+        head, batch = msgspec.structs.replace(head, refused=sight.refused or None), batch or nothing()
         return [self._publication(block.partition, value) for _, value in split(head, batch)]
 
     def silence(self, topic: str, partition: int, silence: Silence) -> Effects:
         """Say behind all observations so far that a partition has fallen silent."""
-        nothing = pa.RecordBatch.from_pylist([], schema=OWN)
         heads = [self._head(sight, topic, partition, 0, 0, silence) for sight in self._sights if sight.mapping.predicts]
-        return Effects([self._publication(partition, encode(head, nothing)) for head in heads])
+        return Effects([self._publication(partition, encode(head, nothing())) for head in heads])
 
     def _head(self, sight: Sight, topic: str, partition: int, first: int, last: int, silence: Silence = "") -> Head:
         return Head(

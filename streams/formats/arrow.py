@@ -52,7 +52,7 @@ class ArrowDecoder:
                 refused.append(Refusal(at, *why.args))
                 continue
             parts.setdefault(model, []).append(sheet.rows())
-            refused += sheet.refusals()
+            refused += sheet.refusals(model)
         return {model: joined(several) for model, several in parts.items()}, refused
 
 

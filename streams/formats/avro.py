@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from streams.block import Block
-from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_of
+from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
 from streams.formats.registry import SchemaRegistry, UnknownSchema
 from streams.formats.shape import features_of, misfit, request_decoders
 from streams.formats.sheet import complete
@@ -100,6 +100,7 @@ class AvroDecoder:
         taken: dict[str, Gathering] = {}
         refused: list[Refusal] = []
         for at in range(len(block)):
+            said: dict[str, Any] = {}
             try:
                 said = self._record(block.values[at])
                 model, schema = find(self._schemas, header(block, at, "model") or said.get("model"))
@@ -107,12 +108,15 @@ class AvroDecoder:
                 features = features_of(request, schema)
                 id_, ts = id_of(block, at, request.id), time_of(block, at, request.ts)
             except Refused as why:
-                refused.append(Refusal(at, *why.args))
+                found = self._schemas(header(block, at, "model") or said.get("model")) if said else None
+                when = time_if_any(block, at, said.get("ts")) if said else None
+                reason, field, detail = why.args
+                refused.append(Refusal(at, reason, field, detail, found[0] if found else "", when))
                 continue
             taken.setdefault(model, Gathering(schema)).add(at, id_, ts, features)
         rows: dict[str, Rows] = {}
         for model, gathering in taken.items():
-            rows[model], incomplete = complete(gathering.rows())
+            rows[model], incomplete = complete(gathering.rows(), model)
             refused += incomplete
         return rows, refused
 

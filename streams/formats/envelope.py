@@ -6,6 +6,7 @@ What the body leaves out comes from the record: the model from the header ``mode
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 from streams.block import Block
 from streams.refusals import Refused
@@ -119,6 +120,14 @@ def event_time_ms(value: float | str) -> int | None:
 def id_of(block: Block, at: int, own: str | int | None) -> str:
     """Id of a request: its own, else the default."""
     return default_id(block, at) if own is None else request_id(own)
+
+
+def time_if_any(block: Block, at: int, own: Any) -> int | None:
+    """Time of a request that is refused for something else; None where it cannot be read either."""
+    try:
+        return time_of(block, at, own) if isinstance(own, float | int | str | None) else None
+    except Refused:
+        return None
 
 
 def time_of(block: Block, at: int, own: float | str | None) -> int:

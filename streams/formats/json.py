@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from streams.block import Block
-from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_of
+from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
 from streams.formats.json_columns import JsonColumns
 from streams.formats.shape import features_of, misfit, request_decoders
 from streams.refusals import Refusal, Refused
@@ -50,7 +50,8 @@ class JsonDecoder:
                 model, schema, request, features = self._read(block, at)
                 id_, ts = id_of(block, at, request.id), time_of(block, at, request.ts)
             except Refused as why:
-                refused.append(Refusal(at, *why.args))
+                reason, field, detail = why.args
+                refused.append(Refusal(at, reason, field, detail, *self._whose(block, at)))
                 continue
             gathering = taken.get(model)
             if gathering is None:
@@ -75,6 +76,23 @@ class JsonDecoder:
                     raise  # else it is another model's request, and fails by that one's schema
         found = find(self._schemas, _model_field(value) if named is None else named)
         return *found, *_decode(value, found[1])
+
+    def _whose(self, block: Block, at: int) -> tuple[str, int | None]:
+        """Whose request one that is refused was, and its time, as far as they can be read."""
+        try:
+            own = _ENVELOPE.decode(block.values[at] or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return "", None
+        found = self._schemas(header(block, at, "model") or own.model)
+        return found[0] if found else "", time_if_any(block, at, own.ts)
+
+
+class _Envelope(msgspec.Struct):
+    model: str | None = None
+    ts: Any = None
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
 
 
 class _Named(msgspec.Struct):

@@ -41,7 +41,7 @@ class PackedDecoder:
             if several.ids:
                 sheet = several.sheet()
                 rows[model] = sheet.rows()
-                refused += sheet.refusals()
+                refused += sheet.refusals(model)
         return rows, refused
 
 

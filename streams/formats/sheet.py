@@ -83,20 +83,20 @@ class Sheet:
             return self.whole
         return self.whole.pick(np.delete(np.arange(len(self.whole)), list(self._faults)))
 
-    def refusals(self) -> list[Refusal]:
+    def refusals(self, model: str = "") -> list[Refusal]:
         """The others, each with its row and field."""
-        at, row = self.whole.at, self.whole.row
+        at, row, ts = self.whole.at, self.whole.row, self.whole.ts
         return [
-            Refusal(int(at[n]), reason, f"$[{row[n]}].{field}", detail)
+            Refusal(int(at[n]), reason, f"$[{row[n]}].{field}", detail, model, None if field == "ts" else int(ts[n]))
             for n, (reason, field, detail) in sorted(self._faults.items())
         ]
 
 
-def complete(rows: Rows) -> tuple[Rows, list[Refusal]]:
-    """Part rows, a record a row, from those whose required value is NaN, which JSON has not."""
+def complete(rows: Rows, model: str) -> tuple[Rows, list[Refusal]]:
+    """Part rows of a model, a record a row, from those whose required value is NaN, which JSON has not."""
     sheet = Sheet(rows.schema, rows.matrix, rows.ids, rows.ts, rows.at, rows.row, rows.unseen)
     sheet.require()
-    refused = [msgspec.structs.replace(one, field=f"$.{one.field.partition('.')[2]}") for one in sheet.refusals()]
+    refused = [msgspec.structs.replace(one, field=f"$.{one.field.partition('.')[2]}") for one in sheet.refusals(model)]
     return sheet.rows(), refused
 
 

@@ -133,6 +133,22 @@ def test_any_json_is_passed_over_or_refused_and_never_a_crash(reference):
     assert [letter[0] for letter in letters(publish)] == [105, 106]
 
 
+def test_the_judge_hears_of_what_is_refused(reference):
+    publish = fold(reference, block(record(0), record(1, input={"age": "old"}), record(2, output={}), b"?"))
+    [(head, batch)] = [observation.decode(message.value) for message in out(publish, "observations")]
+    assert batch.num_rows == 1 and head.refused == [
+        observation.RefusedRequest(101, ARRIVED_MS + 1, True, "wrong_type", "age", "str"),
+        observation.RefusedRequest(102, ARRIVED_MS + 2, True, "missing_field", "", ""),
+        observation.RefusedRequest(103, ARRIVED_MS, False, "undecodable", "", ""),
+    ]
+    [counts] = (
+        Count(lambda *_: reference, lambda _: Watch(), 9)
+        .fold(Block.of("observations", 1, [message.value for message in out(publish, "observations")]))
+        .publish
+    )
+    assert sum(one.many for one in msgspec.msgpack.decode(counts.value, type=PartialCounts).refused) == 3
+
+
 def test_labels_alone_by_key_and_header(reference):
     labels = Mapping(topic="truth", model="", version="", id="@key", label="@header.y", ts="when")
     headers = [[("y", b"yes")], [("y", b"no"), ("z", None)], None, [("y", b"no")]]

@@ -106,7 +106,14 @@ def test_a_request_has_one_prediction_and_is_observed():
     assert [(m.key, m.partition, m.headers) for m in out(effects, "predictions")] == [(b"k", 3, None), (None, 3, None)]
     [(head, batch)] = seen(effects)
     assert head == observation.Head(
-        model="ramp", version="v1", topic="requests", partition=3, first=100, last=101, batch_rows=16
+        model="ramp",
+        version="v1",
+        topic="requests",
+        partition=3,
+        first=100,
+        last=102,
+        batch_rows=16,
+        refused=[observation.RefusedRequest(102, 1_700_000_000_000, True, "model_failed", "", "")],
     )
     assert batch.drop_columns(["ts"]).to_pylist() == [
         {"id": "a", "offset": 100, "row": 0, "score": 0.5, "prediction": None, "route": "champion"}
@@ -343,6 +350,29 @@ def test_a_route_that_cannot_be_served_leaves_the_former_one():
     with pytest.raises(KeyError):
         found.follow(Route(model="ramp", epoch=2, ts=0, champion="v9"))
     assert found.models()["ramp"].route.champion == "v1"
+
+
+def test_those_who_watch_hear_of_requests_that_were_refused():
+    requests = block({"x": "high", "ts": 1_699_999_999_000}, b"<x/>", {"features": {"x": [], "city": "Rome"}}, first=7)
+    [(head, batch)] = seen(Score(serving(ramp()), JsonDecoder).fold([requests])[0])
+    assert (head.model, head.version, head.first, head.last, batch.num_rows) == ("ramp", "v1", 7, 9, 0)
+    assert head.refused == [
+        observation.RefusedRequest(7, 1_699_999_999_000, True, "wrong_type", "x", "str"),
+        observation.RefusedRequest(8, 1_700_000_000_000, False, "undecodable", "", ""),
+        observation.RefusedRequest(9, 1_700_000_000_000, True, "wrong_type", "x", "array"),
+    ]
+
+
+def test_of_two_models_each_hears_of_its_own_and_of_a_canary_s_share_the_canary():
+    other = msgspec.structs.replace(ramp().package, name="other")
+    both = serving(ramp(), ramp("v2"), Scorer(other, Ramp(), Patience()), canary={})
+    for one in ({"x": "a", "model": "other"}, {"x": "b", "model": "nobody"}, b"?"):
+        found = [head.model for head, _ in seen(Score(both).fold([block(one)])[0])]
+        assert found == (["other"] if b"other" in block(one).values[0] else [])
+    split = serving(ramp(), ramp("v2"), canary={"v2": 0.5})
+    [effects] = Score(split).fold([block(*[{"x": "a"}] * 200)])
+    told = {head.version: len(head.refused) for head, _ in seen(effects)}
+    assert sum(told.values()) == 200 and 60 < told["v1"] < 140
 
 
 def test_observations_are_split_below_the_limit(monkeypatch):

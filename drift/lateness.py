@@ -1,0 +1,76 @@
+"""Lateness: whether a row, or a request that was refused, came after its window had closed, in offset order."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from streams.observation import RefusedRequest
+from streams.records import MINUTE_MS, RefusedCount, Watch
+
+_NEVER = -(2**62)
+
+
+class EventClock:
+    """The running maximum of event time of a version in a source partition.
+
+    Parameters
+    ----------
+    reached
+        Where it stands, ms; None before the first row.
+    watch
+        Length of a window, and its lateness.
+
+    >>> clock = EventClock(None, Watch())
+    >>> clock.take(np.array([5_000, 120_000, 6_000]), np.arange(3))[0].tolist(), clock.reached
+    ([False, False, True], 120000)
+    """
+
+    def __init__(self, reached: int | None, watch: Watch) -> None:
+        self._reached = _NEVER if reached is None else reached
+        self._watch = watch
+
+    @property
+    def reached(self) -> int | None:
+        """Where it stands, ms; None before the first row."""
+        return None if self._reached == _NEVER else self._reached
+
+    def take(
+        self, times: np.ndarray, offsets: np.ndarray, refused: Sequence[RefusedRequest] = ()
+    ) -> tuple[np.ndarray, list[RefusedCount]]:
+        """Take rows, and requests that were refused among them, in order of their offsets, int64 [rows]. Returns which
+        rows are late, bool [rows], by the maximum before each, and how many of the others came in time.
+
+        A request without a time of its own came when Kafka had it, where that is no further ahead than lateness allows
+        (a row cannot become late by that); else, as in a stretch of the past that is sent again, where the rows are.
+        """
+        late = np.zeros(len(times), bool)
+        timely: list[tuple[int, str, str, str]] = []
+        first = 0
+        for one, stop in zip(refused, np.searchsorted(offsets, [one.offset for one in refused], "right"), strict=True):
+            late[first:stop] = self._late(times[first:stop])
+            first, before, ts = stop, self._reached, one.ts
+            if not one.dated and before != _NEVER:
+                ts = ts if ts <= before + self._watch.lateness_ms_max else before
+            if one.dated or before != _NEVER:
+                self._reached = max(before, ts)
+            if self._closed_at(ts) > before:
+                timely.append((ts // MINUTE_MS * MINUTE_MS, one.reason, one.column, one.got))
+        late[first:] = self._late(times[first:])
+        return late, list(_counts(timely))
+
+    def _late(self, times: np.ndarray) -> np.ndarray:
+        running = np.maximum.accumulate(np.concatenate([[self._reached], times]))
+        self._reached = int(running[-1])
+        found: np.ndarray = self._closed_at(times) <= running[:-1]
+        return found
+
+    def _closed_at(self, times: Any) -> Any:
+        """When the windows of some times, or of one, are closed."""
+        length = self._watch.window_ms
+        return (times // length + 1) * length + self._watch.lateness_ms_max
+
+
+def _counts(timely: Iterable[tuple[int, str, str, str]]) -> Iterable[RefusedCount]:
+    return (RefusedCount(*name, many) for name, many in sorted(Counter(timely).items()))
