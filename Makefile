@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+# The many processes of a recipe share their byte code, also where the environment forbids to write any.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## list the recipes

@@ -1,20 +1,25 @@
-"""What the roles are made of: the parts that the settings name, put together here and nowhere else."""
+"""What the roles are made of: the parts that the settings name, put together here and nowhere else.
+
+A part is imported where it is made: the worker, which must be back in seconds, needs neither the store's client nor
+references.
+"""
 
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from drift.catalogue import Catalogue, Unwatched
-from drift.reference import Reference
-from drift.store import StoreSettings
 from driftline.settings import Settings, SettingsError
-from inference import Registry
 from streams.cluster import Cluster, open_reference
 from streams.formats import SchemaRegistry
 from streams.provision import Layout
 from streams.records import Watch
+
+if TYPE_CHECKING:
+    from drift.catalogue import Catalogue
+    from drift.reference import Reference
+    from drift.store import StoreSettings
 
 
 def cluster(settings: Settings) -> Cluster:
@@ -60,8 +65,10 @@ def watch(settings: Settings, **more: Any) -> Watch:
         ) from None
 
 
-def store_settings(settings: Settings) -> StoreSettings:
+def store_settings(settings: Settings) -> "StoreSettings":
     """Where the statistics are kept."""
+    from drift.store import StoreSettings
+
     clickhouse = settings.clickhouse
     if settings.embedded_store:
         return StoreSettings(port=clickhouse.port, database=clickhouse.database, flavour="embedded")
@@ -86,13 +93,17 @@ def schema_registry(settings: Settings) -> SchemaRegistry | None:
     return SchemaRegistry(given.url, given.user, lambda: open_reference(given.password))
 
 
-def catalogue(settings: Settings) -> Catalogue:
+def catalogue(settings: Settings) -> "Catalogue":
     """Find references in the registry, beside their models, or where a watched topic says."""
+    from drift.catalogue import Unwatched
+    from drift.reference import Reference
+    from inference import Registry
+
     registry = Registry(settings.registry)
     files = {(one.model, one.version): one.reference for one in settings.watch_topics if one.reference}
 
     @cache
-    def find(model: str, version: str) -> Reference:
+    def find(model: str, version: str) -> "Reference":
         path = files.get((model, version)) or registry.folder(model, version) / "reference.arrow"
         if not path.exists():
             raise Unwatched(f"{model} {version} has no {path.name}; make one with `driftline reference build`")

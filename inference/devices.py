@@ -4,8 +4,11 @@
 'cpu'
 """
 
+import ctypes
 import importlib.util
+import sys
 from functools import lru_cache
+from pathlib import Path
 
 from inference.package import nearest
 
@@ -34,8 +37,19 @@ def device(wanted: str = "auto") -> str:
 
 @lru_cache(maxsize=1)
 def _cuda_count() -> int:
-    if importlib.util.find_spec("torch") is None:
-        return 0  # a Python-class model needs none
+    # A model that is a Python class needs no torch, whose import takes seconds.
+    if importlib.util.find_spec("torch") is None or not _may_have_a_driver():
+        return 0
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _may_have_a_driver() -> bool:
+    if sys.platform != "linux" or "torch" in sys.modules or Path("/dev/kfd").exists():  # AMD's, whose library torch has
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True

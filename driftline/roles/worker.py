@@ -51,8 +51,9 @@ def run(settings: Settings, slot: str, port: int) -> None:
     decoder = partial(Decoder, format=score.format, registry=compose.schema_registry(settings), packed=packed)
     for route in book.routes.values():
         follow(route)
-    # torch takes seconds to import, and the first route may come at any moment.
-    threading.Thread(target=import_module, args=("inference.artefacts.pt2",), daemon=True).start()
+    if not serving.models():
+        # torch takes seconds to import, and the first route may come at any moment.
+        threading.Thread(target=import_module, args=("inference.artefacts.pt2",), daemon=True).start()
     role.follow_models(book, follow)
     step = Score(serving, decoder, clock=now_ms)
     role.shell(
