@@ -11,8 +11,10 @@ from drift.evidence import Detector
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
 from drift.incidents.hopes import Hopes
 from drift.incidents.refused import BROKEN, Refused, sentence
+from drift.incidents.second_opinions import Course, asked
 from drift.incidents.shares import LATE, REFUSED, REPEATED, Shares, certain
 from drift.kept import keep
+from drift.sums import Sums
 from drift.tolerances import tolerance
 from drift.window_report import Verdict
 from drift.windows import Closed, Span, Windows
@@ -42,7 +44,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     """One model version and segment.
 
     Evidence and incidents are those of all rows; a segment of them has reports with effects alone. ``harm`` begins with
-    the first labels.
+    the first labels. ``scores`` and ``errors`` are how the mean score and the mean error went, for second opinions.
     """
 
     reference: str
@@ -53,6 +55,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     flow: Flow = msgspec.field(default_factory=Flow)
     shares: Shares = msgspec.field(default_factory=Shares)
     hopes: Hopes = msgspec.field(default_factory=Hopes)
+    scores: Course = msgspec.field(default_factory=Course)
+    errors: Course = msgspec.field(default_factory=Course)
     refused: Refused = msgspec.field(default_factory=Refused)
 
     @classmethod
@@ -89,6 +93,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             if rule.opens:
                 alerts = self.incidents.take(scene, number)
             alerts += self._hopes(rule, span, scene, number)
+            self._hear_scores(yard, span, timely)
+            alerts = [asked(alert, self.scores, "score", False, rule.say) for alert in alerts]
             alerts += self._flow(rule, span, timely.rows, number)
             verdicts = self._verdicts(scene)
         head = Report(
@@ -155,7 +161,18 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             opens=rule.opens,
             say=rule.say,
         )
-        return alerts + self.harm.take(labelled, number)
+        told, headline = self.harm.take(labelled, number), losses[0]
+        self.errors.take(window.span.start, labelled.labelled, labelled.amount(headline, window.labels).mean)
+        by_row = headline.metric == "accuracy"
+        return alerts + [asked(alert, self.errors, "error", by_row, rule.say) for alert in told]
+
+    def _hear_scores(self, yard: Yardstick, span: Span, timely: Sums) -> None:
+        """Keep the mean of a window's finite scores, in the fixed point of its reference."""
+        if yard.score is None:
+            return
+        finite = int(timely.cells[yard.score][1:-2].sum())
+        total = int(timely.moments[yard.reference.place(SCORE), 0])
+        self.scores.take(span.start, finite, total / max(1, finite))
 
     def _shares(self, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
         """Ask which part of a window's rows came late, and which repeats an id."""

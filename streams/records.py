@@ -386,11 +386,22 @@ class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
     counts: list[int] = []
 
 
+class Opinion(msgspec.Struct, frozen=True):
+    """What a detector of River's says of the mean error or score: the start (ms) of the first window since the change
+    point at which it found a change, or None. It opened and paged nothing.
+    """
+
+    detector: str
+    of: Literal["error", "score"]
+    since: int | None
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One event of an incident's life, on `alerts`; ``id`` is its idempotency key.
 
     ``page`` says that a person should be told now; ``change_point`` and its interval are event times;
-    ``text`` is one sentence to read aloud.
+    ``text`` is one sentence to read aloud; ``opinions`` are further, named evidence where predictions or performance
+    have changed.
     """
 
     id: str
@@ -414,6 +425,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
     epoch: int
     text: str
+    opinions: list[Opinion] = []
     format: int = FORMAT
 
 

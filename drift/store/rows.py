@@ -105,9 +105,10 @@ def of_label_sums(messages: Sequence[LabelSums]) -> Rows:
 
 def of_alerts(alerts: Sequence[Alert]) -> Rows:
     """Incidents' events."""
-    columns = _fields(alerts, Alert, leave=("format", "columns"))
+    columns = _fields(alerts, Alert, leave=("format", "columns", "opinions"))
     columns["names"] = [[column.name for column in alert.columns] for alert in alerts]
     columns["columns"] = [msgspec.json.encode(alert.columns).decode() for alert in alerts]
+    columns["opinions"] = [msgspec.json.encode(alert.opinions).decode() for alert in alerts]
     return Rows("alerts", columns)
 
 

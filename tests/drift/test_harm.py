@@ -172,7 +172,7 @@ def test_an_error_that_grows_by_a_quarter_pages_critical_within_1200_rows():
         assert 6000 <= one.first_row <= 6000 + 1200 - 200
         assert abs(one.change_point - 6000) <= 600
         assert one.text.startswith("the mean absolute error rose from 0.79")
-        assert one.text.endswith("labels cover 100 %")
+        assert "; labels cover 100 %" in one.text
 
 
 def test_an_error_that_shrinks_while_every_column_moves_is_no_loss():
@@ -192,7 +192,7 @@ def test_harm_without_drift_pages_and_says_how_much_is_known():
     assert alerts.kind.tolist() == ["performance"] and alerts.first_row.iloc[0] >= 6000
     was = 100 * CLASSES.performance["accuracy"]
     assert alerts.text.iloc[0].startswith(f"accuracy fell from {was:.1f} % to ")
-    assert "the log loss rose from" in alerts.text.iloc[0] and alerts.text.iloc[0].endswith("; labels cover 50 %")
+    assert "the log loss rose from" in alerts.text.iloc[0] and "; labels cover 50 %" in alerts.text.iloc[0]
 
 
 def test_probabilities_that_are_off_while_fewer_are_wrong_page_nobody():
@@ -206,7 +206,7 @@ def test_what_is_worse_by_less_than_the_tolerance_is_a_warning_and_pages_when_it
     alerts = told(VALUES, values(16_000, 17, noise=1.17), values(2000, 18, noise=1.6), watch=wide)
     assert alerts.event.tolist() == ["open", "update"] and alerts.severity.tolist() == ["warning", "critical"]
     assert alerts.page.tolist() == [False, True] and alerts.incident.nunique() == 1
-    assert alerts.text.iloc[0].endswith("; not yet 20 % worse for certain")
+    assert "; not yet 20 % worse for certain" in alerts.text.iloc[0]
     assert alerts.first_row.iloc[0] < 16_000 <= alerts.first_row.iloc[1]
 
 

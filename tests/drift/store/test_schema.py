@@ -22,6 +22,7 @@ from streams.records import (
     MetricReport,
     MinuteCounts,
     MovedColumn,
+    Opinion,
     Order,
     Outcome,
     PartialCounts,
@@ -365,10 +366,12 @@ def test_alerts_and_orders(store: Store) -> None:
         reference="r",
         epoch=1,
         text="age moved",
+        opinions=[Opinion("ADWIN", "score", MINUTE)],
     )
     for _ in range(2):
         insert(store, rows.of_alerts([alert]), token="alerts/0/0-0")
-    ((names, columns, page),) = store.rows("SELECT names, columns, page FROM alerts")
+    ((names, columns, page, opinions),) = store.rows("SELECT names, columns, page, opinions FROM alerts")
+    assert msgspec.json.decode(opinions, type=list[Opinion]) == alert.opinions
     assert (names, page) == (["age"], True)
     assert msgspec.json.decode(columns, type=list[MovedColumn]) == [moved]
     order = Order(
