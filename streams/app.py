@@ -1,7 +1,9 @@
 """The Faust app of one role: it supervises the agents, follows `models`, and answers over HTTP on loopback."""
 
+import faulthandler
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -84,8 +86,9 @@ class Role:
         self.app.agent(topic, name="driftline.models")(follow)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT. Where the log has gone as well, an orderly end would wait for it for ever."""
+        """Run until SIGTERM or SIGINT; SIGUSR1 has every thread write where it stands to stderr. Where the log has gone as well, an orderly end would wait for it for ever."""
         self.app.on_before_shutdown.connect(_end_in_time, weak=False)
+        faulthandler.register(signal.SIGUSR1)
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
         worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()

@@ -260,7 +260,8 @@ class Feed:
                 f"{message.topic()}/{message.partition()}: the position is no longer in the log "
                 f"({error.str()}); set kafka.accept_gap=true to go on behind it"
             )
-        if error.retriable() or not error.fatal():
+        # What a consumer is told of its own fatal error does not say of itself that it is fatal.
+        if error.code() != ck.KafkaError._FATAL and (error.retriable() or not error.fatal()):
             log.warning("feed.error", group=self.group, why=error.str())
             return
         raise ck.KafkaException(error)

@@ -1,6 +1,8 @@
 """The patient: the whole system as one process tree around a small model, and the traffic that it is under."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -150,6 +152,19 @@ class Patient:
     def tails(self) -> str:
         """The end of every role's log."""
         return "\n".join(f"--- {name}\n{child.tail(12)}" for name, child in self.system.tree.children.items())
+
+    def stacks(self) -> str:
+        """Where every thread of the roles stands now."""
+        alive = {n: c for n, c in self.system.tree.children.items() if c.pid and n in self.system.status_urls}
+        seen = {name: child.log_path.stat().st_size for name, child in alive.items()}
+        for child in alive.values():
+            os.kill(child.pid or 0, signal.SIGUSR1)
+        told: dict[str, str] = {}
+        end = time.monotonic() + 5
+        while time.monotonic() < end and not (told and all("Current thread" in text for text in told.values())):
+            time.sleep(0.05)
+            told = {name: child.log_path.read_bytes()[seen[name] :].decode() for name, child in alive.items()}
+        return "\n".join(f"--- {name}\n{text}" for name, text in told.items())
 
     # The traffic.
 

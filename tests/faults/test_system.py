@@ -91,5 +91,5 @@ def _settle(patient: Patient, accounts: Accounts, where: str) -> float:
             with suppress(StoreError, StoreUnavailable):
                 wrong = accounts.missing_rows()
         late = time.monotonic() - began > RECOVERY_S
-        assert not (wrong and late), f"{where}: after {RECOVERY_S} s {wrong}\n{patient.tails()}"
+        assert not (wrong and late), f"{where}: after {RECOVERY_S} s {wrong}\n{patient.tails()}\n{patient.stacks()}"
     return time.monotonic() - began
