@@ -86,7 +86,8 @@ class Role:
         self.app.agent(topic, name="driftline.models")(follow)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; SIGUSR1 has every thread write where it stands to stderr. Where the log has gone as well, an orderly end would wait for it for ever."""
+        """Run until SIGTERM or SIGINT; SIGUSR1 has every thread write to stderr where it stands."""
+        # Where the log has gone as well, an orderly end would wait for it for ever.
         self.app.on_before_shutdown.connect(_end_in_time, weak=False)
         faulthandler.register(signal.SIGUSR1)
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
