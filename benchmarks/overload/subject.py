@@ -46,6 +46,8 @@ class Subject:
         For everything it writes.
     """
 
+    model = MODEL
+
     def __init__(self, folder: Path) -> None:
         self._pause = folder / "pause_s"
         self.pause(0)
@@ -73,10 +75,10 @@ class Subject:
     def __enter__(self) -> "Subject":
         self.system.start_log()
         watch = compose.watch(self.settings)
-        announce(self.cluster, lambda book: Route(model=MODEL, epoch=0, ts=now_ms(), champion="v1", watch=watch))
+        announce(self.cluster, lambda book: Route(model=self.model, epoch=0, ts=now_ms(), champion="v1", watch=watch))
         self.system.start_roles()
         self.system.wait_ready()
-        self.system.wait_serving(MODEL)
+        self.system.wait_serving(self.model)
         return self
 
     def __exit__(self, *_: object) -> None:
