@@ -239,7 +239,8 @@ class Feed:
             messages = [message for message in messages if not self._refused(message)]
         gathered: dict[tuple[str, int], list[ck.Message]] = {}
         # Messages come in runs of one partition, so this asks each of them in C.
-        for topic, same in groupby(messages, ck.Message.topic):
+        one = len(self._topics) == 1
+        for topic, same in [(self._topics[0], messages)] if one else groupby(messages, ck.Message.topic):
             for partition, run in groupby(same, ck.Message.partition):
                 gathered.setdefault((topic, partition), []).extend(run)
         return [

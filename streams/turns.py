@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import chain
 from typing import Any, NamedTuple
 
 import confluent_kafka as ck
@@ -48,6 +49,10 @@ class Turn(msgspec.Struct, frozen=True):
     idle: list[Silence]
     epoch: int
     membership: Any
+
+    def times(self) -> list[int]:
+        """Kafka's timestamps of all records, ms."""
+        return list(chain.from_iterable(block.times for block in self.blocks))
 
 
 class Turns:
