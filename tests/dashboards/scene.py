@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from drift.cells import Cells
 from drift.store import Store, ensure_observations, report_rows, rows
+from drift.store.migrate import observations_table
 from streams.observation import OWN, Head
 from streams.records import (
     Alert,
@@ -206,12 +207,14 @@ def fill(store: Store) -> None:
 def _fill_model(store: Store, scene: Scene, moves: bool) -> None:
     ensure_observations(store, scene.model, [(c.name, c.kind) for c in scene.columns if c.role == "feature"])
     _insert(store, _reference(scene))
-    reports, counts, outcomes = [], [], []
+    reports, counts, outcomes, observations = [], [], [], []
     for start, frame, counted in scene.windows():
         reports.append(scene.report(start, frame, counted))
         counts.append(counts_of(scene, start, len(frame["score"]), counted))
         outcomes += list(_outcomes(scene.model, start, frame))
-        _insert(store, _observations(scene, start, frame))
+        observations.append(pa.table(_observations(scene, start, frame).columns))
+    table = pa.concat_tables(observations)
+    store.insert(observations_table(scene.model), dict(zip(table.column_names, table.columns, strict=True)))
     _insert(store, report_rows.of_reports(reports))
     _insert(store, rows.of_counts(counts))
     _insert(store, rows.of_outcomes(outcomes))
@@ -298,8 +301,10 @@ def _observations(scene: Scene, start: int, frame: dict[str, np.ndarray]) -> row
 
 def _outcomes(model: str, start: int, frame: dict[str, np.ndarray]) -> Iterator[Outcome]:
     n = len(frame["score"])
+    later = np.arange(n) * 0.618 % 0.98  # Half of the labels come within three minutes, the last after twenty.
+    delays = (180_000 * np.sqrt(later / (1 - later))).astype(int)
     for row, (name, ts) in enumerate(zip(_ids(model, start, n), _times(start, n), strict=True)):
-        if row % 5 < 3:  # 60 % of the labels have come.
+        if row % 5 < 3 and ts + delays[row] <= END_MS:  # Three in five are ever labelled.
             yield Outcome(
                 id=name,
                 model=model,
@@ -308,7 +313,7 @@ def _outcomes(model: str, start: int, frame: dict[str, np.ndarray]) -> Iterator[
                 score=float(frame["score"][row]),
                 prediction="true" if frame["score"][row] >= 0.5 else "false",
                 label="true" if frame["truth"][row] else "false",
-                label_ts=int(ts) + 3_600_000,
+                label_ts=int(ts + delays[row]),
             )
 
 

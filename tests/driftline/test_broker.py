@@ -118,23 +118,21 @@ def test_every_acknowledged_record_outlives_a_kill(tmp_path: Path) -> None:
             assert acknowledged == values == read(consumer, len(values))
 
 
-def test_a_directory_serves_one_broker_after_another(tmp_path: Path) -> None:
+def test_a_directory_serves_one_broker_at_a_time_and_stop_leaves_neither_process_nor_port(tmp_path: Path) -> None:
     with EmbeddedBroker(tmp_path) as first:
+        pid, port = first.pid, first.port
         make_topic(first.bootstrap, "kept")
         produce_acknowledged(first.bootstrap, "kept", [b"from the first"])
-    with EmbeddedBroker(tmp_path) as second, reader(second.bootstrap, "kept") as consumer:
-        assert read(consumer, 1) == [b"from the first"]
-
-
-def test_stop_leaves_neither_process_nor_port(tmp_path: Path) -> None:
-    with EmbeddedBroker(tmp_path) as broker:
-        pid, port = broker.pid, broker.port
-        assert broker.answers()
-    assert broker.exit_code == 128 + signal.SIGTERM  # What Java ends with when it stopped in order.
+        with pytest.raises(FolderInUse, match=rf"{tmp_path} is in use by .*{first.bootstrap}.*{pid}; stop"):
+            EmbeddedBroker(tmp_path).start()
+        assert first.answers()
+    assert first.exit_code == 128 + signal.SIGTERM  # What Java ends with when it stopped in order.
     assert not psutil.pid_exists(pid)
     assert nobody_listens(port)
-    assert not broker.answers()
-    broker.stop()  # Once more is no error.
+    assert not first.answers()
+    first.stop()  # Once more is no error.
+    with EmbeddedBroker(tmp_path) as second, reader(second.bootstrap, "kept") as consumer:
+        assert read(consumer, 1) == [b"from the first"]
 
 
 OWNER = """
@@ -161,14 +159,7 @@ def test_a_broker_ends_with_its_killed_owner(tmp_path: Path) -> None:
         assert successor.answers()
 
 
-def test_two_brokers_on_one_directory_are_refused(tmp_path: Path) -> None:
-    with EmbeddedBroker(tmp_path) as first:
-        with pytest.raises(FolderInUse, match=rf"{tmp_path} is in use by .*{first.bootstrap}.*{first.pid}; stop"):
-            EmbeddedBroker(tmp_path).start()
-        assert first.answers()
-
-
-def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+def test_a_taken_port_is_refused_and_the_next_start_is_a_recorded_one(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         broker = EmbeddedBroker(tmp_path, port)
@@ -176,6 +167,8 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
             broker.start()
     with broker:  # Nothing of the refused start stays behind.
         assert broker.bootstrap == f"127.0.0.1:{port}"
+        assert f"-XX:AOTCache={aot.recorded_start()}" in psutil.Process(broker.pid).cmdline()
+        assert not any(aot.REFUSED in line for line in folder.said(tmp_path))
 
 
 def test_a_thread_that_might_end_may_not_own_a_broker(tmp_path: Path) -> None:
@@ -254,17 +247,6 @@ class TestRecordedStart:
         assert cache_dir() == own
         return own
 
-    def test_a_recorded_start_is_used(self, tmp_path: Path) -> None:
-        with EmbeddedBroker(tmp_path) as broker:
-            assert f"-XX:AOTCache={aot.recorded_start()}" in psutil.Process(broker.pid).cmdline()
-            assert not any(aot.REFUSED in line for line in folder.said(tmp_path))
-
-    def test_a_damaged_one_is_thrown_away(self, own_cache: Path, tmp_path: Path) -> None:
-        aot.recorded_start().write_bytes(b"not what Java wrote")
-        with EmbeddedBroker(tmp_path / "kafka") as broker:
-            assert broker.answers()
-            assert not aot.recorded_start().exists()
-
     def test_one_that_kills_java_is_thrown_away(
         self, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -275,9 +257,14 @@ class TestRecordedStart:
             assert broker.answers()
             assert not aot.recorded_start().exists()
 
-    def test_the_one_being_made_ends_with_the_broker(self, own_cache: Path, tmp_path: Path) -> None:
+    def test_a_damaged_one_is_thrown_away_and_the_one_being_made_ends_with_the_broker(
+        self, own_cache: Path, tmp_path: Path
+    ) -> None:
+        aot.recorded_start().write_bytes(b"not what Java wrote")
         before = descendants()
-        with EmbeddedBroker(tmp_path / "kafka"):
+        with EmbeddedBroker(tmp_path / "kafka") as broker:
+            assert broker.answers()
+            assert not aot.recorded_start().exists()
             # The worst moment: beside our broker and the recorder, Java and a Java that writes for it.
             until(lambda: list(own_cache.glob("rehearsal/new.aot*")), deadline_s=60)
             begun = descendants() - before
