@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 Level = Literal["fleet", "model", "column", "incident", "pipeline"]
-Drawing = Literal["table", "map", "lines", "evidence", "effect", "performance", "fan", "bars", "steps"]
+Drawing = Literal["table", "map", "lines", "evidence", "effect", "performance", "fan", "bars", "steps", "ages"]
 Unit = Literal["", "rows", "rows/s", "share", "evidence", "ratio", "effect", "score", "s", "ms"]
 
 
@@ -32,7 +32,8 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     drawing
         ``table``; ``map`` (columns x time, shaded); ``lines`` (one a series); ``steps`` (stacked counts); ``fan``
         (quantiles over time); ``bars`` (reference against current); ``evidence`` (powers of ten, with the budget);
-        ``effect`` and ``performance`` (a value with its interval, and the line that it is held against).
+        ``effect`` and ``performance`` (a value with its interval, and the line that it is held against); ``ages`` (what
+        is expected by an age, and how it stands).
     unit
         Of the values.
     columns
@@ -129,6 +130,16 @@ PANELS: tuple[Panel, ...] = (
         columns=("time", "metric", "realised", *_BAND, "estimated", "reference", "coverage"),
     ),
     Panel(
+        name="lag_curve",
+        level="model",
+        title="Labels by age",
+        question="Do labels come as they used to? The line is the share of predictions with a label by an age.",
+        todo="Points below the line: labels are late or lost. Set `label_wait_ms_max` to the age where it turns flat.",
+        drawing="ages",
+        unit="share",
+        columns=("age", "labels", "expected", "covered", "rows"),
+    ),
+    Panel(
         name="traffic",
         level="model",
         title="Traffic",
@@ -219,7 +230,7 @@ PANELS: tuple[Panel, ...] = (
         columns=(
             *("time", "event", "model", "version", "segment", "kind", "severity", "page", "change_point"),
             *("change_point_low", "change_point_high", "window_start", "window_end", "evidence", "budget"),
-            *("reference", "text"),
+            *("reference", "text", "opinions"),
         ),
     ),
     Panel(

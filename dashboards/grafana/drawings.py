@@ -16,6 +16,7 @@ _CHARTED: dict[str, tuple[str, ...]] = {
     "column_effect": ("time", "effect", "low", "high", "tolerance"),
     "performance": ("time", "metric", "realised", "low", "high", "estimated", "reference"),
     "column_cells": ("cell", "reference", "current"),
+    "lag_curve": ("age", "expected", "covered"),
 }
 #: Columns of tables that lead to another dashboard.
 _LINKS = ("model", "column", "incident")
@@ -177,6 +178,16 @@ def _bars(ours: Panel) -> _Kind:
     return "barchart", options, {"fillOpacity": 90, "lineWidth": 0}, overrides
 
 
+def _ages(ours: Panel) -> _Kind:
+    kind, options, custom, _ = _bars(ours)
+    overrides = [
+        _override("age", {"unit": "s"}),
+        _override("expected", _hue("reference")),
+        _override("covered", _hue("current")),
+    ]
+    return kind, options | {"orientation": "vertical", "showValue": "never"}, custom, overrides
+
+
 def _interval() -> list[Json]:
     faint = {"custom.lineWidth": 0, **_hue("current")}
     return [
@@ -216,4 +227,5 @@ _KINDS: dict[Drawing, Callable[[Panel], _Kind]] = {
     "performance": _performance,
     "fan": _fan,
     "bars": _bars,
+    "ages": _ages,
 }

@@ -20,6 +20,9 @@ BARS_MAX = 14
 _BAR_PX = 40
 #: Evidence is drawn from .1 to this often the budget; beyond, it runs along the edge and its hover tells it.
 _ABOVE_BUDGET = 1e5
+#: Ages that are written on an axis, in seconds; and the share of the highest value from which on a curve is drawn.
+_AGES = (1, 10, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000)
+_NONE_YET = 0.01
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -139,6 +142,40 @@ def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG00
     return figure
 
 
+def _ages(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
+    """Shares over the logarithm of the age, from where the first labels come."""
+    begun = frame[frame["expected"] > _NONE_YET * frame["expected"].max()]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=begun["age"],
+        y=begun["expected"] * 100,
+        name="expected",
+        customdata=[
+            f"by {words.span(row['age'] * 1000)} a label of {words.share(row['expected'])} is expected"
+            for row in begun.to_dict("records")
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+        **marks.line(begun["expected"], look.REFERENCE),
+    )
+    now = begun.dropna(subset=["covered"])
+    figure.add_scatter(
+        x=now["age"],
+        y=now["covered"] * 100,
+        name="now",
+        mode="markers",
+        marker={"color": look.CURRENT, "size": 7},
+        customdata=[
+            f"{words.span(row['age'] * 1000)} old: {words.share(row['covered'])} of {row['rows']:,.0f} have a label"
+            for row in now.to_dict("records")
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    figure.update_layout(hovermode="closest")
+    figure.update_xaxes(type="log", tickvals=list(_AGES), ticktext=[words.span(age * 1000) for age in _AGES])
+    figure.update_yaxes(rangemode="tozero", tickformat="~g", ticksuffix=" %")
+    return figure
+
+
 def _fan(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     figure = go.Figure()
     marks.wash(figure, frame["time"], frame["p05"], frame["p95"], look.CURRENT, 0.13)
@@ -242,6 +279,7 @@ _DRAW: dict[Drawing, Callable[[Panel, pd.DataFrame], go.Figure]] = {
     "evidence": _evidence,
     "effect": _effect,
     "performance": _performance,
+    "ages": _ages,
     "fan": _fan,
     "bars": _bars,
 }

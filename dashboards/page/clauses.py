@@ -81,6 +81,22 @@ def performance(rows: list[dict[str, Any]]) -> str:
     return f"Estimated {metric} {words.figure(last['estimated'] - last['reference'], signed=True)}; no labels yet."
 
 
+def awaited(rows: list[dict[str, Any]]) -> str:
+    """How the labels of the shown predictions stand, against what is usual by their ages; empty where nothing is.
+
+    >>> awaited([{"rows": 300, "covered": 0.6, "expected": 0.6}, {"rows": 100, "covered": 0.1, "expected": 0.3}])
+    'labels cover 47.5 %, by these ages 52.5 % are usual'
+    >>> awaited([{"rows": 0, "covered": None, "expected": 0.1}])
+    ''
+    """
+    known = [row for row in rows if row["rows"]]
+    if not known:
+        return ""
+    total = sum(row["rows"] for row in known)
+    now, usual = (sum(row["rows"] * row[key] for row in known) / total for key in ("covered", "expected"))
+    return f"labels cover {words.share(now)}, by these ages {words.share(usual)} are usual"
+
+
 def newest(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The primary metric's newest window that has labels, where there is one, else its newest; empty without any."""
     speaks = primary([row["metric"] for row in rows]) if rows else ""

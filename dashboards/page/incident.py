@@ -1,5 +1,6 @@
 """One incident: what do I do now?"""
 
+import json
 from datetime import tzinfo
 from typing import Any
 
@@ -54,11 +55,22 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
         (row["time"], "retraining ordered", retold(row["reason"], lambda ms: words.clock(ms, zone, end)))
         for row in sheet.rows("incident_orders")
     ]
+    steps += [
+        (one["since"], f"{one['detector']} agrees", f"River's detector, on the mean {one['of']}")
+        for one in _opinions(events)
+        if one["since"] is not None
+    ]
     lines = [
         html.Li([parts.moment(ms, zone, end), html.B(what), html.Span(beside)], className=what.replace(" ", "-"))
         for ms, what, beside in sorted(steps, key=lambda step: step[0])
     ]
     return cards.card(named("incident"), sheet.answers["incident"], html.Ol(lines, className="timeline"))
+
+
+def _opinions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What River's detectors said when they were last asked."""
+    several = (json.loads(event["opinions"]) for event in reversed(events))
+    return next((found for found in several if found), [])
 
 
 def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:

@@ -10,7 +10,7 @@ from dashboards import words
 from dashboards.page import cards, driftmap, live, parts
 from dashboards.page.address import Address
 from dashboards.page.canvas import Canvas
-from dashboards.page.clauses import newest, primary
+from dashboards.page.clauses import awaited, newest, primary
 from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
@@ -19,6 +19,7 @@ _NO_WINDOW = "No window has closed; the first one does a minute after it ends."
 _NO_ROWS = (
     "No prediction of this stretch of time is stored. Whether the sink runs, and how far it is, stands on Pipeline."
 )
+_FEW_LABELS = "When labels come is known once there are some dozens of them."
 _NO_LABELS = "No labels yet: send them to the feedback topic as {id, label}, and they meet their predictions."
 
 
@@ -50,11 +51,19 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
             note=f"{words.metric(metric)}, {_coverage(sheet)}" if metric else "",
             empty=_NO_LABELS,
         ),
+        cards.chart(
+            "lag_curve",
+            sheet.answers["lag_curve"],
+            canvas,
+            note=awaited(sheet.rows("lag_curve")),
+            empty=_FEW_LABELS,
+        ),
         cards.chart("score", answers["score"], canvas, note="median, middle half, nine in ten", empty=_NO_ROWS),
         cards.chart(
             "traffic",
             answers["traffic"],
             canvas,
+            wide=True,
             note=f"rows in {words.span(sheet.over.interval_s * 1000)}",
             empty=_NO_ROWS,
         ),

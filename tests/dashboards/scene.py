@@ -24,6 +24,7 @@ from streams.records import (
     MinuteCounts,
     MovedColumn,
     MovedLevel,
+    Opinion,
     Order,
     Outcome,
     PartialCounts,
@@ -383,8 +384,8 @@ def _order(alert: Alert) -> Order:
 def _past_incident() -> list[Alert]:
     begun = START_MS + 4 * MINUTE_MS
     moved = MovedColumn(
-        name="AGEP",
-        role="feature",
+        name="score",
+        role="prediction",
         statistic="ks",
         effect=0.07,
         effect_low=0.05,
@@ -393,7 +394,7 @@ def _past_incident() -> list[Alert]:
         evidence=9e4,
         n=1500,
         change_point=begun,
-        levels=[MovedLevel("[58, 66)", 0.1, 0.14)],
+        levels=[MovedLevel("[0.55, 0.6)", 0.1, 0.14)],
     )
     return [
         Alert(
@@ -405,7 +406,7 @@ def _past_incident() -> list[Alert]:
             ts=begun + after * MINUTE_MS,
             window_start=begun,
             window_end=begun + after * MINUTE_MS,
-            kind="feature",
+            kind="prediction",
             severity="watch",
             page=False,
             columns=[moved],
@@ -416,7 +417,8 @@ def _past_incident() -> list[Alert]:
             budget=BUDGET,
             reference="3fa29c1d",
             epoch=1,
-            text="AGEP moved a little.",
+            text="score moved a little; Page-Hinkley agrees since 2026-11-21T02:45:00Z",
+            opinions=[Opinion("ADWIN", "score", None), Opinion("Page-Hinkley", "score", begun + MINUTE_MS)],
         )
         for event, after in (("open", 3), ("close", 14))
     ]

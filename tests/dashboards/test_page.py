@@ -22,7 +22,7 @@ PAGES = {
     "pipeline": "/pipeline",
     "nothing": "/m/nobody",
 }
-CHARTS = {"fleet": 0, "model": 5, "column": 4, "incident": 0, "pipeline": 1, "nothing": 0}
+CHARTS = {"fleet": 0, "model": 6, "column": 4, "incident": 0, "pipeline": 1, "nothing": 0}
 
 
 @pytest.fixture(scope="module")
