@@ -2,12 +2,7 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -59,9 +54,9 @@ def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Cluster:
 
 
 @pytest.fixture
-def ports(cluster: Cluster, tmp_path: Path) -> Iterator[tuple[int, int]]:
+def ports(cluster: Cluster, roles: Any, tmp_path: Path) -> tuple[int, int]:
     """Ports of a running worker's own HTTP and of the registry, which is not there."""
-    own, registry = free_port(), free_port()
+    registry = free_port()
     told = {
         "KAFKA__BOOTSTRAP": cluster.bootstrap,
         "KAFKA__PREFIX": cluster.prefix,
@@ -70,16 +65,10 @@ def ports(cluster: Cluster, tmp_path: Path) -> Iterator[tuple[int, int]]:
         "DATA_DIR": str(tmp_path / "data"),
         "SCHEMA_REGISTRY__URL": f"http://127.0.0.1:{registry}",
     }
-    environ = {**os.environ, **{f"DRIFTLINE_{name}": value for name, value in told.items()}}
-    with (tmp_path / "worker.log").open("w") as log:
-        command = [sys.executable, "-m", "driftline", "worker", "--port", str(own)]
-        process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
-    yield own, registry
-    process.terminate()
-    process.wait(30)
+    return roles.start("worker", {f"DRIFTLINE_{name}": value for name, value in told.items()}), registry
 
 
-def test_a_worker_waits_for_its_registry_and_answers_every_format(cluster, ports, tmp_path):
+def test_a_worker_waits_for_its_registry_and_answers_every_format(cluster, ports, roles):
     own, registry = ports
     avro = io.BytesIO(b"\0\0\0\0\7")
     avro.seek(5)
@@ -97,11 +86,11 @@ def test_a_worker_waits_for_its_registry_and_answers_every_format(cluster, ports
     producer.produce(topic, packed, headers=told)
     producer.flush(10)
 
-    wait(lambda: "schema registry" in ready(own), tmp_path)
+    roles.wait(lambda: "schema registry" in ready(own))
     assert answers(cluster) == {}
     with Registered(registry):
-        wait(lambda: answers(cluster), tmp_path)
-        wait(lambda: ready(own) == "ok\n", tmp_path)
+        roles.wait(lambda: answers(cluster))
+        roles.wait(lambda: ready(own) == "ok\n")
     found = answers(cluster)
     assert {name: score for name, (score, _) in found.items()} == {
         "json": 0.5, "avro": 0.25, "arrow-0": 0.125, "arrow-1": 0.375, "packed": 0.0625,
@@ -151,10 +140,3 @@ def ready(port: int) -> str:
         return PoolManager(timeout=1.0, retries=False).request("GET", f"http://127.0.0.1:{port}/readyz").data.decode()
     except HTTPError:
         return ""
-
-
-def wait(true: Callable[[], Any], folder: Path, deadline_s: float = 60.0) -> None:
-    until = time.monotonic() + deadline_s
-    while not true():
-        assert time.monotonic() < until, (folder / "worker.log").read_text()[-3000:]
-        time.sleep(0.1)

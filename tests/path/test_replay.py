@@ -5,9 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,6 @@ import pandas as pd
 import pytest
 
 from drift import Reference
-from driftline.broker.ports import free_port
 from inference import Registry, draft_package, write_package
 from streams import progress
 from streams.cluster import Cluster
@@ -47,7 +43,7 @@ def table(rows: int, moved_from: int) -> pd.DataFrame:
 
 
 @pytest.fixture
-def environ(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+def environ(kafka: str, topic_prefix: str, roles: Any, tmp_path: Path) -> dict[str, str]:
     """A worker and a monitor over a log of their own; their addresses as settings."""
     trained = table(3_000, moved_from=3_000)
     p = trained["x"].to_numpy() * np.float32(0.5) + np.float32(0.25)
@@ -70,17 +66,12 @@ def environ(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[dict[str,
         "DRIFTLINE_MONITOR__IDLE_AFTER_MS": "1000",
         "DRIFTLINE_MONITOR__SNAPSHOT_INTERVAL_MS_MAX": "1000",
     }
-    with ExitStack() as running:
-        for role in ("worker", "monitor"):
-            log = running.enter_context((tmp_path / f"{role}.log").open("w"))
-            command = [sys.executable, "-m", "driftline", role, "--port", str(free_port())]
-            process = subprocess.Popen(command, env={**os.environ, **told}, stdout=log, stderr=log)
-            running.callback(process.wait, 30)
-            running.callback(process.terminate)
-        yield told
+    for role in ("worker", "monitor"):
+        roles.start(role, told)
+    return told
 
 
-def test_a_replay_of_what_processes_served_differs_in_nothing(environ, kafka, topic_prefix):
+def test_a_replay_of_what_processes_served_differs_in_nothing(environ, roles, kafka, topic_prefix):
     cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
     producer = cluster.producer()
     first = (int(time.time() * 1000) // MINUTE - ROWS // PER_MINUTE) * MINUTE
@@ -89,7 +80,7 @@ def test_a_replay_of_what_processes_served_differs_in_nothing(environ, kafka, to
         producer.produce(cluster.topic("requests"), value.encode(), partition=n % 2)
     producer.flush(30)
     for group, topic in (("score", "requests"), ("count", "observations"), ("judge", "counts")):
-        wait(partial(progress.unread, cluster, group, topic))
+        roles.wait(lambda group=group, topic=topic: not list(progress.unread(cluster, group, topic)))
     command = [sys.executable, "-m", "driftline", "replay", "--json", "--fail-on-difference"]
     done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
@@ -98,10 +89,3 @@ def test_a_replay_of_what_processes_served_differs_in_nothing(environ, kafka, to
     assert found["drift"]["counts"]["equal"] == found["drift"]["counts"]["minutes"] == ROWS // PER_MINUTE
     assert found["drift"]["windows"]["equal"] == found["drift"]["windows"]["served"] > 15
     assert [pair["served"]["columns"][0] for pair in found["drift"]["incidents"]] != []
-
-
-def wait(nothing: Callable[[], Iterator[Any]], deadline_s: float = 120.0) -> None:
-    until = time.monotonic() + deadline_s
-    while left := list(nothing()):
-        assert time.monotonic() < until, [(block.place(0), len(block)) for block in left]
-        time.sleep(0.3)

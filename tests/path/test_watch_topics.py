@@ -1,12 +1,7 @@
 """A model that serves elsewhere: its topics in; reports, an incident and outcomes out, over real processes."""
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -92,21 +87,16 @@ def theirs(cluster: Cluster) -> str:
 
 
 @pytest.fixture
-def running(cluster: Cluster, theirs: str, tmp_path: Path) -> Iterator[Path]:
+def running(cluster: Cluster, theirs: str, roles: Any, tmp_path: Path) -> Any:
+    """A store and a monitor."""
     trained = table(ROWS)
     known = {"task": "binary", "score": "p", "prediction": "hat", "label": "y"}
     (tmp_path / "beta.reference").write_bytes(Reference.fit(trained, **known).to_bytes())
     filled = {"folder": tmp_path, "kafka": cluster.bootstrap, "prefix": cluster.prefix, "theirs": theirs}
     (tmp_path / "driftline.toml").write_text(SETTINGS.format(**filled, port=free_port()))
-    environ = {**os.environ, "DRIFTLINE_SETTINGS": str(tmp_path / "driftline.toml")}
-    with ExitStack() as roles:
-        for role in ("store", "monitor"):
-            log = roles.enter_context((tmp_path / f"{role}.log").open("w"))
-            command = [sys.executable, "-m", "driftline", role, "--port", str(free_port())]
-            process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
-            roles.callback(process.wait, 30)
-            roles.callback(process.terminate)
-        yield tmp_path
+    for role in ("store", "monitor"):
+        roles.start(role, {"DRIFTLINE_SETTINGS": str(tmp_path / "driftline.toml")})
+    return roles
 
 
 def test_a_model_that_serves_elsewhere_is_watched_by_its_topics(running, cluster, theirs):
@@ -124,8 +114,8 @@ def test_a_model_that_serves_elsewhere_is_watched_by_its_topics(running, cluster
     producer.produce(f"{theirs}-answers", b'{"request": {"id": 1.5}}', partition=0)
     producer.flush(30)
 
-    wait(lambda: len(read(cluster, "outcomes", Outcome)) == ROWS // 3, running)
-    wait(lambda: sum(report.rows for report in newest(cluster)) == ROWS, running)
+    running.wait(lambda: len(read(cluster, "outcomes", Outcome)) == ROWS // 3)
+    running.wait(lambda: sum(report.rows for report in newest(cluster)) == ROWS)
     outcomes, reports = read(cluster, "outcomes", Outcome), newest(cluster)
     assert {outcome.id: outcome.label for outcome in outcomes} == {f"r{n}": rows[n]["y"] for n in range(0, ROWS, 3)}
     assert {(report.model, report.version) for report in reports} == {("beta", "7")}
@@ -148,11 +138,3 @@ def newest(cluster: Cluster) -> list[Report]:
     for report in read(cluster, "reports", Report):
         latest[report.window_start] = report
     return list(latest.values())
-
-
-def wait(true: Callable[[], Any], folder: Path, deadline_s: float = 120.0) -> None:
-    until = time.monotonic() + deadline_s
-    while not true():
-        logs = "\n".join((folder / f"{role}.log").read_text()[-2000:] for role in ("store", "monitor"))
-        assert time.monotonic() < until, logs
-        time.sleep(0.3)
