@@ -7,7 +7,8 @@ shift that matters is dated to when it began.
 
 `Incidents` keeps the rules (`rules`), `Moved` what is known of a column (`moved`), and `sentences` how it is said.
 `Harm` keeps those of performance, for no column need move for a model to be wrong more often, and `Flow` those of the
-rows' volume and of silence.
+rows' volume and of silence. Where predictions or performance are told of, `second_opinions` adds what River's detectors
+say: named evidence beside ours, which opens and pages nothing.
 """
 
 from drift.incidents.alerts import Incident

@@ -11,6 +11,9 @@ All of it stands on sums a score cell, so it merges, replays and restates like e
 5. `losses` says what is lost by wrong predictions, and how much of it is still as on the training data; evidence that
    it is more (`drift.evidence.Risk`) opens incidents.
 
+6. `lag_curve` says how long labels take, which no histogram of the delays so far does: of the young predictions only
+   early labels are known.
+
 A window's figures for a report come from `report`.
 """
 
@@ -18,17 +21,20 @@ from drift.performance.calibration import calibrate
 from drift.performance.expected import Expected, expected
 from drift.performance.figures import Figure, realised
 from drift.performance.label_sums import label_sums
+from drift.performance.lag_curve import LagCurve, lag_curve
 from drift.performance.ppi import Ppi, ppi
 from drift.performance.report import estimate, report
 
 __all__ = [
     "Expected",
     "Figure",
+    "LagCurve",
     "Ppi",
     "calibrate",
     "estimate",
     "expected",
     "label_sums",
+    "lag_curve",
     "ppi",
     "realised",
     "report",
