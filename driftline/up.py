@@ -123,8 +123,10 @@ class System:
         }
 
     def write_run_file(self, pid: int) -> None:
-        """Leave word for `status` and `down`."""
-        (self.settings.data_dir / RUN_FILE).write_bytes(msgspec.json.encode({"pid": pid, **self.status()}))
+        """Leave word for `status` and `down`, who never see half of it."""
+        written = self.settings.data_dir / f"{RUN_FILE}.new"
+        written.write_bytes(msgspec.json.encode({"pid": pid, **self.status()}))
+        written.replace(self.settings.data_dir / RUN_FILE)
 
     def stop(self) -> None:
         """Stop everything that was started."""

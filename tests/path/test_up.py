@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from driftline.broker.ports import free_port
+from driftline.up import read_run_file
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -32,7 +33,7 @@ def test_a_killed_worker_comes_back_and_down_leaves_nothing(tmp_path: Path) -> N
         return subprocess.run(command, env=environ, capture_output=True, text=True, check=False).stdout
 
     def roles() -> dict[str, Any]:
-        return (json.loads(driftline("status", "--json")) or {}).get("roles", {})
+        return (read_run_file(tmp_path / "d") or {}).get("roles", {})
 
     with (tmp_path / "up.log").open("w") as log:
         up = subprocess.Popen([sys.executable, "-m", "driftline", "up"], env=environ, stdout=log, stderr=log)
@@ -42,11 +43,12 @@ def test_a_killed_worker_comes_back_and_down_leaves_nothing(tmp_path: Path) -> N
         psutil.Process(before["worker-0"]["pid"]).kill()
         _until(lambda: roles()["worker-0"]["restarts"] == 1 and roles()["worker-0"]["pid"], up, tmp_path)
         assert {name for name, role in roles().items() if role["pid"] != before[name]["pid"]} == {"worker-0"}
+        assert json.loads(driftline("status", "--json"))["roles"].keys() == before.keys()
         pids = [role["pid"] for role in roles().values()]
         assert driftline("down") == "stopped\n"
         assert up.wait(30) == 0
         assert [pid for pid in pids if psutil.pid_exists(pid)] == []
-        assert roles() == {}
+        assert json.loads(driftline("status", "--json")) is None
     finally:
         up.kill()
         up.wait()
