@@ -22,27 +22,21 @@ WITH
             GROUP BY minute
         )
     ) AS cohorts,
-    -- Of very many predictions one in so many speaks for all, chosen by its id.
-    greatest(1, intDiv(arraySum(cohort -> cohort.3, cohorts), 2000000)) AS one_in,
-    -- [age, age now, delay, first labels, those of the shown stretch]
+    -- [age, age now, delay, labels, those of the shown stretch]; a corrected label counts from its correction.
     (
         SELECT groupArray((age, age_now, delay, labels, shown))
         FROM
         (
             SELECT
+                toStartOfMinute(ts) AS minute,
                 bucket(dateDiff('millisecond', minute, known_until) / 1000 - 60) AS age,
                 bucket(dateDiff('millisecond', minute, $__toTime_ms) / 1000 - 60) AS age_now,
-                bucket(waited / 1000) AS delay,
-                count() * one_in AS labels, countIf($__timeFilter_ms(minute)) * one_in AS shown
-            FROM
-            (
-                SELECT toStartOfMinute(ts) AS minute, dateDiff('millisecond', ts, min(label_ts)) AS waited
-                FROM outcomes
-                WHERE model = ${model:singlequote} AND sign > 0 AND ts <= $__toTime_ms AND label_ts <= known_until
-                    AND ts > known_until - INTERVAL 30 DAY AND cityHash64(id) % one_in = 0
-                GROUP BY id, version, ts
-            )
-            GROUP BY age, age_now, delay
+                bucket(dateDiff('millisecond', ts, label_ts) / 1000) AS delay,
+                sum(sign) AS labels, sumIf(sign, $__timeFilter_ms(minute)) AS shown
+            FROM outcomes
+            WHERE model = ${model:singlequote} AND ts <= $__toTime_ms AND label_ts <= known_until
+                AND ts > known_until - INTERVAL 30 DAY
+            GROUP BY minute, delay
         )
     ) AS cells,
     curve AS
@@ -73,7 +67,7 @@ WITH
         FROM curve
     )
 SELECT
-    pow(2, delay / 2) AS age, labels, labels * (SELECT sum(come) / sum(passed * labels) FROM points) AS expected,
+    pow(2, delay / 2) AS age, labels, labels * sum(come) OVER () / sum(passed * labels) OVER () AS expected,
     labelled / nullIf(shown, 0) AS covered, shown AS rows
 FROM points
 ORDER BY age

@@ -47,7 +47,7 @@ def lag_curve(delays_ms: np.ndarray, ages_ms: np.ndarray) -> LagCurve:
     Parameters
     ----------
     delays_ms
-        From each prediction to its first label, float64 [predictions]; NaN where none has come. Those alone that have
+        From each prediction to its label, float64 [predictions]; NaN where none has come. Those alone that have
         one may be given, too: then the coverage means nothing.
     ages_ms
         How old each prediction was when last looked, float64 [predictions].
@@ -71,7 +71,7 @@ def of_counts(counts: np.ndarray, rows: np.ndarray) -> LagCurve:
     Parameters
     ----------
     counts
-        First labels by the bucket of their prediction's age and the bucket of their delay, int64 [ages, delays].
+        Labels by the bucket of their prediction's age and the bucket of their delay, int64 [ages, delays].
     rows
         Predictions by the bucket of their age, int64 [ages].
     """
