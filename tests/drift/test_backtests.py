@@ -190,10 +190,10 @@ def test_the_turn_is_another_incident_and_the_return_pages_nobody(watched):
 
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 def test_a_score_is_told_of_and_its_performance_estimated(employment):
-    training, stream, labels = (frame.copy() for frame in employment)
+    training, stream, labels = (frame[:TURNED].copy() for frame in employment)
     features = [name for name in training.columns if name not in NOT_FEATURES]
-    levels = pd.concat([training, stream])[features].astype(str)
-    coded = pd.get_dummies(levels.drop(columns="AGEP"), dtype=np.float32)
+    levels = pd.concat([training, stream])[features].drop(columns="AGEP").astype("category")
+    coded = pd.get_dummies(levels, dtype=np.float32)
     for k, frame in enumerate((training, stream)):
         part = slice(0, len(training)) if k == 0 else slice(len(training), None)
         age = frame.AGEP.to_numpy(np.float32)[:, None] / 50
