@@ -217,9 +217,22 @@ class Holdings:
             Asked, the broker does not answer.
         """
         total = 0
-        for where in consumer.position(consumer.assignment()):
-            _, high = consumer.get_watermark_offsets(where, timeout=_ASK_S, cached=not ask)
+        places = consumer.position(consumer.assignment())
+        for where, high in zip(places, _ends(consumer, places, ask), strict=True):
             at = max(self._next.get(self._begun.place(where), -1), where.offset)  # it knows of markers, or of nothing
             if at >= 0:
                 total += max(0, high - at)
         return total
+
+
+def _ends(consumer: ck.Consumer, places: list[ck.TopicPartition], ask: bool) -> list[int]:
+    """Offsets at which partitions end."""
+    if not ask:
+        return [consumer.get_watermark_offsets(where, cached=True)[1] for where in places]
+    # All at once: each question waits behind a fetch that waits for records, and meanwhile nothing is committed.
+    asked = [ck.TopicPartition(where.topic, where.partition, ck.OFFSET_END) for where in places]
+    found = consumer.offsets_for_times(asked, timeout=_ASK_S) if asked else []
+    for where in found:
+        if where.error:
+            raise ck.KafkaException(where.error)
+    return [where.offset for where in found]
