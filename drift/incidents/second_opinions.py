@@ -11,8 +11,8 @@ detector         what it hears                                               set
 ADWIN            each window's mean                                          every window is looked at: ``clock`` and
                                                                              ``min_window_length`` 1
 Page-Hinkley     each window's mean                                          half a standard deviation of slack, and 8
-                                                                             to alarm: 19,000 windows by Siegmund's
-                                                                             formula (River's 50 suits raw rows)
+                                                                             to alarm: by chance once in 9,500
+                                                                             windows (Siegmund's formula)
 KSWIN            each window's mean, the last 30 of 100; never each row      a fixed seed
 HDDM-A           wrong or right, row by row: where a class is predicted      none
 ===============  ==========================================================  ========================================
