@@ -93,7 +93,7 @@ class Sink(Section):
     """What writes to the store."""
 
     rows_max: int = Field(20_000, ge=1, description="records of one insert at the most")
-    wait_ms_max: int = Field(500, ge=1, description="how long a record waits for its insert")
+    wait_ms_max: int = Field(500, ge=1, description="time between two inserts of a partition; a record waits no longer")
 
 
 class SchemaRegistry(Section):

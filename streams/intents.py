@@ -35,7 +35,7 @@ class Intent(msgspec.Struct, frozen=True):
 
 
 class CutLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """When a block is cut for the store."""
+    """When a block is cut for the store: so many records wait, or their partition's last insert was so long ago."""
 
     rows_max: int = 20_000
     wait_ms_max: int = 500
@@ -47,15 +47,13 @@ class _Waiting(msgspec.Struct):
     One turn is folded while another settles, in two threads: the fold adds to ``came`` and touches nothing else.
     """
 
-    since_ms: float
+    inserted_ms: float
     intent: Intent | None = None
     came: deque[Block] = msgspec.field(default_factory=deque)
     blocks: list[Block] = []
 
     def gather(self) -> None:
         """Take what has come to what waits."""
-        if self.came and not self.blocks:
-            self.since_ms = ticks_ms()
         while self.came:
             self.blocks.append(self.came.popleft())
 
@@ -121,7 +119,7 @@ class IntentStep:
             return None
         if waiting.intent is not None:
             return self._planned(waiting, waiting.intent)
-        old = ticks_ms() - waiting.since_ms >= self._limits.wait_ms_max
+        old = ticks_ms() - waiting.inserted_ms >= self._limits.wait_ms_max
         if not old and waiting.rows < self._limits.rows_max:
             return None
         return _joined(waiting.blocks)[0 : self._limits.rows_max]
@@ -158,4 +156,4 @@ def _joined(blocks: list[Block]) -> Block:
 def _drop(waiting: _Waiting, rows: int) -> None:
     rest = _joined(waiting.blocks)[rows:]
     waiting.blocks = [rest] if len(rest) else []
-    waiting.since_ms = ticks_ms()
+    waiting.inserted_ms = ticks_ms()
