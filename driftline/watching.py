@@ -117,6 +117,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         role.cluster,
         list(stages),
         PerPartition(lambda topic, partition, memory: stages[topic], silent),
+        writes=["observations", "feedback", "dead-letters"],
         limits=FeedLimits(idle_after_ms=(idle_after_ms, asleep_after_ms)),
         starts=Starts(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),
     )

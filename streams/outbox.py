@@ -1,6 +1,6 @@
 """Settlement: effects and consumed offsets become visible together, or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from streams.cluster import Cluster
 from streams.dead_letters import DEAD_LETTERS, cut, dead_letter
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
+from streams.sweep import sweep
 from streams.turns import Silence
 
 _BEGIN_S = 30.0
@@ -44,6 +45,10 @@ class Outbox:
         self._producer = cluster.producer(transactional_id)
         self._names: dict[str, str] = {}
         self._producer.init_transactions(_BEGIN_S)
+
+    def sweep(self, writes: Iterable[str], reads: str, group: str) -> None:
+        """End what a predecessor has left open, where the broker did not: see `streams.sweep`."""
+        sweep(self._cluster, self._producer, writes, reads, group)
 
     def settle(self, settled: Sequence[Settled], extra: Sequence[Publish], group: Any) -> None:
         """Publish the effects and commit their blocks' offsets in one transaction.

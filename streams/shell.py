@@ -66,6 +66,8 @@ class Shell:
         What it reads.
     step
         What it runs.
+    writes
+        Topics that the step publishes to.
     slot
         Names this process among those of its role; stable over restarts.
     weigh
@@ -82,6 +84,7 @@ class Shell:
         topics: Sequence[str],
         step: Step,
         *,
+        writes: Sequence[str] = (),
         slot: str,
         limits: FeedLimits | None = None,
         starts: Starts | None = None,
@@ -93,6 +96,7 @@ class Shell:
         self._app = app
         self._cluster = cluster
         self._step = step
+        self._reads, self._writes = topics[0], writes
         self._slot = slot
         self._channel = TurnChannel(app)
         self._feed = Feed(
@@ -130,6 +134,7 @@ class Shell:
 
     def _transactions(self, feed: Feed) -> Settle:  # noqa: ARG002
         outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
+        outbox.sweep(self._writes, self._reads, self.name)
         return lambda settled, group: outbox.settle(settled, (), group)
 
     # The agent.

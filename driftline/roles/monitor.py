@@ -42,6 +42,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         cluster,
         ["observations"],
         _counting(settings, catalogue, book, partitions, asleep_after_ms=silences[1]),
+        writes=["counts", "dead-letters"],
         limits=FeedLimits(rows_max=500, idle_after_ms=silences),
         starts=starts,
     )
@@ -50,6 +51,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         cluster,
         ["feedback", "feedback-waiting"],
         _joining(settings, cluster, catalogue),
+        writes=["outcomes", "counts", "feedback-waiting", "dead-letters"],
         # In turns: a look-up of many costs little more than one, and labels that wait come round again and again.
         limits=FeedLimits(rows_max=monitor.join_rows_max, turn_every_ms=monitor.join_every_ms),
         starts=starts,
@@ -59,6 +61,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         cluster,
         ["counts"],
         Restored(cluster, lambda topic, partition: Judge(catalogue), monitor.snapshot_interval_ms_max),
+        writes=["reports", "alerts", "retraining", "snapshots", "dead-letters"],
         starts=starts,
     )
     if monitor.notify:

@@ -61,6 +61,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         cluster,
         ["requests"],
         step,
+        writes=["predictions", "observations", "dead-letters"],
         limits=FeedLimits(rows_max=score.turn_rows_max),
         starts=Starts(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,

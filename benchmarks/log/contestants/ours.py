@@ -58,7 +58,8 @@ def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> N
         settle = at_least_once if "--at-least-once" in flags else None
         # The group is the run's own, so that every run begins at the first request; workers of one run share it.
         group = f"score-{run.partition('.')[0]}"
-        role.shell(group, cluster, ["requests"], Score(serving, clock=now_ms), settle=settle)
+        writes = ["predictions", "observations", "dead-letters"]
+        role.shell(group, cluster, ["requests"], Score(serving, clock=now_ms), writes=writes, settle=settle)
         role.run()
 
 
