@@ -1,9 +1,7 @@
 """The Faust app of one role: it supervises the agents, follows `models`, and answers over HTTP on loopback."""
 
-import faulthandler
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -86,10 +84,9 @@ class Role:
         self.app.agent(topic, name="driftline.models")(follow)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; SIGUSR1 has every thread write to stderr where it stands."""
+        """Run until SIGTERM or SIGINT; on SIGUSR1 Faust writes to stderr where every thread and task stands."""
         # Where the log has gone as well, an orderly end would wait for it for ever.
         self.app.on_before_shutdown.connect(_end_in_time, weak=False)
-        faulthandler.register(signal.SIGUSR1)
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
         worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()

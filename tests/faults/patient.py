@@ -161,7 +161,7 @@ class Patient:
             os.kill(child.pid or 0, signal.SIGUSR1)
         told: dict[str, str] = {}
         end = time.monotonic() + 5
-        while time.monotonic() < end and not (told and all("Current thread" in text for text in told.values())):
+        while time.monotonic() < end and not (told and all("THREAD MainThread" in text for text in told.values())):
             time.sleep(0.05)
             told = {name: child.log_path.read_bytes()[seen[name] :].decode() for name, child in alive.items()}
         return "\n".join(f"--- {name}\n{text}" for name, text in told.items())
