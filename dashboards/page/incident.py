@@ -56,7 +56,7 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
         for row in sheet.rows("incident_orders")
     ]
     steps += [
-        (one["since"], f"{one['detector']} agrees", f"River's detector, on the mean {one['of']}")
+        (one["since"], f"{one['detector']} sees it", f"River's detector, in the mean {one['of']}")
         for one in _opinions(events)
         if one["since"] is not None
     ]

@@ -1,9 +1,9 @@
 """Second opinions: what River's detectors say of the error or of the score, told beside an alert as named evidence.
 
 They open, close and page nothing, for none of them keeps to the budget of false alarms; but their names are known, and
-one that agrees is worth a clause. River's detectors cannot be written down and read back, so none is held. A `Course`
-keeps the last windows as plain numbers, and new detectors hear it again whenever an alert is written: the same windows
-give the same opinions, in whichever process, and a window costs two numbers.
+one that sees a change, too, is worth a clause. River's detectors cannot be written down and read back, so none is held.
+A `Course` keeps the last windows as plain numbers, and new detectors hear it again whenever an alert is written: the
+same windows give the same opinions, in whichever process, and a window costs three numbers.
 
 ===============  ==========================================================  ========================================
 detector         what it hears                                               settings, where they are not River's own
@@ -18,12 +18,13 @@ HDDM-A           wrong or right, row by row: where a class is predicted      non
 ===============  ==========================================================  ========================================
 
 A mean is heard in standard deviations, times the root of its rows, for windows differ in size. That deviation is taken
-from the steps between neighbours (their median size), which a change of level hardly touches, so no setting knows of
-the unit of a loss or of a score. Order within a window is not known: wrong rows are spread evenly, the calmest order
+from the steps between neighbours before the change (their median size), so no setting knows of the unit of a loss or of
+a score. Order within a window is not known: wrong rows are spread evenly, the calmest order
 that there is, which makes HDDM-A rather late than wrong.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, pairwise
 from statistics import median
@@ -38,6 +39,8 @@ from streams.records import Alert, Opinion
 WINDOWS_MAX = 256
 #: Row by row the newest of them are heard, so many rows at most (12 us each); of more, all are thinned alike.
 DEALT_WINDOWS_MAX, DEALT_ROWS_MAX = 48, 8_000
+#: What is usual is learnt from the windows before the change if there are so many, else from all.
+USUAL_WINDOWS_MIN = 30
 #: Median size of the difference of two normal values, in standard deviations.
 _STEP = 0.9539
 
@@ -96,7 +99,7 @@ def opinions(course: Course, of: Literal["error", "score"], binary: bool, since:
         from river.drift.binary import HDDMA
     except ImportError:
         return []
-    means = list(zip(course.starts, _standard(course), strict=False))  # Nothing where they do not vary.
+    means = list(zip(course.starts, _standard(course, since), strict=False))  # Nothing where they do not vary.
     heard: list[tuple[str, Any, Iterable[tuple[int, float]]]] = [
         ("ADWIN", ADWIN(clock=1, min_window_length=1), means),
         ("Page-Hinkley", PageHinkley(delta=0.5, threshold=8.0), means),
@@ -108,31 +111,35 @@ def opinions(course: Course, of: Literal["error", "score"], binary: bool, since:
 
 
 def clause(found: list[Opinion], say: Callable[[int], str]) -> str:
-    """Say who agrees, since when; empty where nobody does.
+    """Say who sees a change, since when; empty where nobody does.
 
     >>> found = [Opinion("ADWIN", "error", 7), Opinion("KSWIN", "error", None), Opinion("HDDM-A", "error", 7)]
     >>> clause([*found, Opinion("Page-Hinkley", "error", 9)], str)
-    '; ADWIN and HDDM-A agree since 7, Page-Hinkley since 9'
+    '; ADWIN and HDDM-A see the mean error change since 7, Page-Hinkley since 9'
     """
     fired = sorted((one.since, one.detector) for one in found if one.since is not None)
     groups = [(since, [name for _, name in several]) for since, several in groupby(fired, key=lambda one: one[0])]
     if not groups:
         return ""
     (since, names), *later = groups
-    verb = "agrees" if len(names) == 1 else "agree"
-    return f"; {listed(names)} {verb} since {say(since)}" + "".join(
+    verb = "sees" if len(names) == 1 else "see"
+    return f"; {listed(names)} {verb} the mean {found[0].of} change since {say(since)}" + "".join(
         f", {listed(names)} since {say(since)}" for since, names in later
     )
 
 
-def _standard(course: Course) -> list[float]:
-    """Means in standard deviations from their median; empty where they do not vary."""
-    if len(course.means) < 2:
-        return []
-    middle = median(course.means)
-    values = [(mean - middle) * math.sqrt(rows) for mean, rows in zip(course.means, course.rows, strict=True)]
-    spread = median(abs(after - before) for before, after in pairwise(values)) / _STEP
-    return [value / spread for value in values] if spread > 0 else []
+def _standard(course: Course, since: int) -> list[float]:
+    """Means in standard deviations from what was usual before ``since``; empty where they do not vary."""
+    before = bisect_left(course.starts, since)
+    for usual in (before if before >= USUAL_WINDOWS_MIN else 0, len(course.starts)):
+        if usual < 2:
+            continue
+        middle = median(course.means[:usual])
+        values = [(mean - middle) * math.sqrt(rows) for mean, rows in zip(course.means, course.rows, strict=True)]
+        spread = median(abs(after - before) for before, after in pairwise(values[:usual])) / _STEP
+        if spread > 0:
+            return [value / spread for value in values]
+    return []
 
 
 def _dealt(course: Course) -> Iterator[tuple[int, float]]:

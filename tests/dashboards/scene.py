@@ -417,7 +417,7 @@ def _past_incident() -> list[Alert]:
             budget=BUDGET,
             reference="3fa29c1d",
             epoch=1,
-            text="score moved a little; Page-Hinkley agrees since 2026-11-21T02:45:00Z",
+            text="score moved a little; Page-Hinkley sees the mean score change since 2026-11-21T02:45:00Z",
             opinions=[Opinion("ADWIN", "score", None), Opinion("Page-Hinkley", "score", begun + MINUTE_MS)],
         )
         for event, after in (("open", 3), ("close", 14))
