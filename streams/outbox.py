@@ -46,7 +46,7 @@ class Outbox:
         self._names: dict[str, str] = {}
         self._producer.init_transactions(_BEGIN_S)
 
-    def sweep(self, writes: Iterable[str], reads: str, group: str) -> None:
+    def sweep(self, writes: Iterable[str], reads: str | None = None, group: str = "") -> None:
         """End what a predecessor has left open, where the broker did not: see `streams.sweep`."""
         sweep(self._cluster, self._producer, writes, reads, group)
 

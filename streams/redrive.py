@@ -24,7 +24,7 @@ from streams.dead_letters import DEAD_LETTERS, REDRIVEN_FROM, REDRIVES, Letter, 
 from streams.outbox import Aborted, Fenced, Outbox
 from streams.replay import Stretch, stretch
 from streams.stage import Publish
-from streams.topics import FOREIGN
+from streams.topics import FOREIGN, NAMES
 
 #: What one transaction sends at the most; it must end well before its time-out.
 LETTERS_MAX = 500
@@ -125,6 +125,8 @@ def redrive(
     done = Redriven()
     outbox = None if dry_run else Outbox(cluster, "redrive")  # before the marks are read: see the module's proof
     try:
+        if outbox is not None:
+            outbox.sweep(NAMES)
         found = Found(cluster, which, now_ms)
         for batch in _batches(_due(found, done), letters_max):
             if outbox is not None:

@@ -66,6 +66,7 @@ def announce(cluster: Cluster, change: Callable[[RouteBook], Route]) -> Route:
     """
     outbox = Outbox(cluster, "routes")
     try:
+        outbox.sweep(["models", "counts"])
         book = read_book(cluster)
         route = change(book)
         known = book.routes.get(route.model)

@@ -20,7 +20,9 @@ from streams.provision import partition_counts
 _WAIT_S = 30.0
 
 
-def sweep(cluster: Cluster, producer: ck.Producer, writes: Iterable[str], reads: str, group: str) -> None:
+def sweep(
+    cluster: Cluster, producer: ck.Producer, writes: Iterable[str], reads: str | None = None, group: str = ""
+) -> None:
     """Abort what is open of a slot; what others have open stays theirs.
 
     Parameters
@@ -30,18 +32,19 @@ def sweep(cluster: Cluster, producer: ck.Producer, writes: Iterable[str], reads:
     writes
         Topics that the slot may have written to.
     reads, group
-        A topic that its group reads: an offset there is said, and taken back.
+        A topic that its group reads, if it does: an offset there is said, and taken back.
 
     Raises
     ------
     ck.KafkaException, TopicError
         The broker does not answer.
     """
-    read = ck.TopicPartition(cluster.topic(reads), 0, 0)
     producer.begin_transaction()
     for place in _open(cluster, writes):
         producer.produce(place.topic, b"", b"swept", place.partition)  # a compacted topic wants a key
-    producer.send_offsets_to_transaction([read], _as_nobody(cluster, group), _WAIT_S)
+    if reads is not None:
+        read = ck.TopicPartition(cluster.topic(reads), 0, 0)
+        producer.send_offsets_to_transaction([read], _as_nobody(cluster, group), _WAIT_S)
     producer.flush(_WAIT_S)  # what the broker has not seen when the abort comes is not part of it
     producer.abort_transaction(_WAIT_S)
 
