@@ -10,12 +10,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import hypothesis
 import msgspec
 import pytest
 
 if TYPE_CHECKING:
     from drift.store import Store, StoreSettings
 
+
+# How long an example takes says how busy the machine is, and nothing else.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 #: Programs for other libraries' environments, and no tests.
 collect_ignore = ["drift/peers"]

@@ -15,7 +15,7 @@ FLOATS = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32,
 
 
 @given(FLOATS, FLOATS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_value_lies_between_the_bounds_of_its_cell(seen, values):
     cells = Cells(name="x", edges=cut.edges(seen))
     bounds = np.concatenate([[-np.inf], cells.bounds, [np.inf]])
@@ -31,7 +31,7 @@ def test_a_value_lies_between_the_bounds_of_its_cell(seen, values):
 
 
 @given(FLOATS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_edges_are_float32_ascending_and_every_text_is_there(seen):
     edges = cut.edges(seen)
     assert list(edges) == sorted(set(edges))

@@ -106,7 +106,7 @@ BATCH = observed(table(), TIMES)
     blocks=st.lists(st.integers(1, 12), max_size=4),
     restarts=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_split_into_messages_blocks_and_restarts_adds_up_to_the_same(cuts, blocks, restarts):
     whole = stage().fold(Block.of("observations", 2, messages(BATCH, [])))
     values = messages(BATCH, cuts)
@@ -200,7 +200,7 @@ def test_a_version_without_a_reference_is_served_unwatched():
 
 
 @given(cuts=st.lists(st.integers(1, ROWS - 1), max_size=6), blocks=st.lists(st.integers(1, 6), max_size=3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_another_version_has_seen_makes_no_row_late(cuts, blocks):
     # Of each block of requests the champion's rows come first, and then the shadow's: minutes behind, and not late.
     by_version = [messages(BATCH, cuts, version) for version in ("v1", "v2")]

@@ -26,7 +26,7 @@ COIN = [Cells(name="heads", kind="boolean", levels=("false", "true"))]
 # --- tails ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(1, 400), st.integers(1, 5000), st.data())
 def test_both_tails_are_the_hypergeometric_ones(n, pool, data):
     successes = data.draw(st.integers(0, n + pool))

@@ -152,7 +152,7 @@ LABELS = [labelled(minute, 30, seed=minute) for minute in range(14)] + [labelled
 # --- the laws ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_the_order_among_partitions_changes_nothing_that_holds(seed):
     expected_reports, expected_alerts, expected_orders = judged([routed(1), *itertools.chain(*PARTS), *LABELS])
@@ -162,7 +162,7 @@ def test_the_order_among_partitions_changes_nothing_that_holds(seed):
     assert (alerts, orders) == (expected_alerts, expected_orders)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 10_000))
 def test_restored_at_every_cut_it_goes_on_as_if_it_had_never_stopped(seed):
     other = [counted(0, seed=77, version="v2"), counted(0, seed=78, model="n", partitions=1)]
@@ -187,7 +187,7 @@ def test_the_cut_into_blocks_changes_nothing():
     assert whole.snapshot() == one_by_one.snapshot()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(1, 4), st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=8))
 def test_any_deal_to_partitions_and_processes_gives_the_same_reports_and_alerts(partitions, seed, sizes):
     assert dealt(partitions, seed, sizes) == dealt(1, 0, [560])
@@ -312,7 +312,7 @@ def test_labels_that_come_after_their_time_restate_and_are_no_evidence():
     assert next(m for m in window.performance if m.metric == "accuracy").realised == 0
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_the_order_among_partitions_changes_no_verdict_on_performance(seed):
     first = [routed(1, watch=QUICK), *(wrongly_labelled(minute) for minute in range(6))]

@@ -30,7 +30,7 @@ def counted(edges: tuple[float, ...], values: np.ndarray) -> tuple[np.ndarray, n
     ),
     values=hnp.arrays(np.float32, st.integers(0, 80), elements=FLOATS),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_look_up_is_searchsorted(edges, values):
     frozen = tuple(sorted(set(edges.tolist())))
     # Values at and beside the edges are where rounding would show.
@@ -72,7 +72,7 @@ def same(left: Sums, right: Sums) -> bool:
 
 
 @given(order=st.permutations(range(8)), cuts=st.lists(st.integers(0, 400), max_size=7))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_order_and_any_split_give_the_same_bits(order, cuts):
     whole = sum_rows(REFERENCE, REFERENCE.align(FRAME))
     shuffled = REFERENCE.align(pd.concat([FRAME[k * 50 : k * 50 + 50] for k in order]))

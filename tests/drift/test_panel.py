@@ -100,7 +100,7 @@ DESIGN = np.linspace(1, 3, len(REFERENCE.columns))
 PANEL = Panel(REFERENCE, DESIGN)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 400), st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 4.0]), st.sampled_from(["", "null", "one"])
 )

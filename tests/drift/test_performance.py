@@ -61,7 +61,7 @@ def test_the_reference_keeps_its_own_figures(employed):
 
 
 @given(order=st.permutations(range(6)), wrong=st.lists(st.integers(0, 599), max_size=20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_parts_in_any_order_and_corrections_add_up_to_the_same(employed, order, wrong):
     reference, stream = employed
     rows = stream[:600]

@@ -179,7 +179,7 @@ def test_type_a_few_are_no_incident():
     cuts=st.lists(st.integers(1, 1_199), max_size=10),
     wander=st.booleans(),
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_any_deal_to_processes_and_any_cut_says_the_same(partitions, seed, cuts, wander):
     rng = np.random.default_rng(seed)
     refused = TEXT | STRANGE

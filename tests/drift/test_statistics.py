@@ -40,7 +40,7 @@ PAIR = st.integers(2, 12).flatmap(
 
 
 @given(PAIR)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_distances_are_zero_at_home_symmetric_and_bounded(pair):
     was, now = pair
     for distance in (ks, tvd, js, hellinger):

@@ -37,7 +37,7 @@ def column(*values):
     return np.array(values, np.float32)[:, None]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cuts=st.lists(st.integers(0, 700), max_size=12), seed=st.integers(0, 9))
 def test_a_score_does_not_depend_on_its_company(scorer, table, cuts, seed):
     """Any split and any order of the rows gives the same bytes."""

@@ -6,7 +6,7 @@ import json
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inference import Limits, ModelBroken, ModelPackage, Outputs, Patience, Score, Scorer, Serving, matrix_of
@@ -231,7 +231,6 @@ def everything(effects):
     return predictions, sorted(rows, key=str), len(refused)
 
 
-@settings(deadline=None)
 @given(REQUESTS, st.lists(st.integers(0, 40), max_size=5), st.booleans())
 def test_any_split_into_blocks_and_folds_says_the_same(requests, cuts, together):
     scorers = ramp(), ramp("v2", shift=0.5), ramp("v3", shift=1)
