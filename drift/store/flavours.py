@@ -13,6 +13,9 @@ from drift.store.settings import StoreSettings
 #: How many inserts a table remembers, to know one that is repeated; and for how long, on replicated tables.
 DEDUPLICATION_INSERTS = 10_000
 DEDUPLICATION_S = 7 * 86_400
+#: With less room than this the embedded store refuses inserts: when a disk fills up while ClickHouse 26.9 writes, it
+#: cuts files short and says that all went well.
+FREE_BYTES_MIN = 268_435_456
 _LOCAL_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (`?local_\S+)")
 
 
@@ -61,6 +64,8 @@ def _words(settings: StoreSettings) -> dict[str, str]:
     remembered = f"{window} = {DEDUPLICATION_INSERTS}"
     if settings.cluster:
         remembered += f", replicated_deduplication_window_seconds = {DEDUPLICATION_S}"
+    if settings.flavour == "embedded":  # elsewhere it is the server's own affair, and older ones know no such setting
+        remembered += f", min_free_disk_bytes_to_perform_insert = {FREE_BYTES_MIN}"
     return {
         "local": insert_table(settings, ""),
         "on_cluster": on_cluster(settings),

@@ -1,12 +1,23 @@
 """The faults, one a function: each is done to a patient, lasts a while, and is over when the function returns."""
 
 import random
-import resource
 import signal
+import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 from patient import Patient
+
+from drift.store import StoreUnavailable
+from drift.store.flavours import FREE_BYTES_MIN
+
+_TABLES = """
+SELECT name FROM system.tables
+WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_versions'
+ORDER BY name
+"""
+_ROOM = "ALTER TABLE `{table}` MODIFY SETTING min_free_disk_bytes_to_perform_insert = {bytes}"
 
 Fault = Callable[[Patient, random.Random], None]
 
@@ -61,14 +72,21 @@ def pause_the_store(patient: Patient, rng: random.Random) -> None:
 
 
 def fill_the_disk(patient: Patient, rng: random.Random) -> None:
-    """The store can write no file beyond a few kB: every insert fails as on a full disk."""
-    store = _process(patient, "store")
-    store.rlimit(resource.RLIMIT_FSIZE, (rng.choice([512, 4_096]), resource.RLIM_INFINITY))
+    """The store finds too little room for some of its tables, or all of them: half of an insert may be there already.
+
+    A limit on the size of its files is no full disk: ClickHouse cuts them short and says that all went well.
+    """
+    tables = [name for (name,) in _answered(patient, _TABLES)]
+    some = rng.sample(tables, rng.choice([len(tables), 3, 1]))
+    if rng.random() < 0.5:  # the look-up by id, which a view fills behind the observations
+        some = ["predictions_by_id"]
     try:
+        for table in some:
+            _answered(patient, _ROOM.format(table=table, bytes=2**62))
         patient.wait(rng.uniform(1, 3), patient.look)
     finally:
-        if store.is_running():
-            store.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        for table in some:
+            _answered(patient, _ROOM.format(table=table, bytes=FREE_BYTES_MIN))
 
 
 def sicken_the_model(patient: Patient, rng: random.Random) -> None:
@@ -139,3 +157,14 @@ def _pause(patient: Patient, process: psutil.Process, seconds: float) -> None:
     finally:
         if process.is_running():
             process.send_signal(signal.SIGCONT)
+
+
+def _answered(patient: Patient, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the store until it answers: it may be starting again."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return patient.store.rows(sql)
+        except StoreUnavailable:
+            assert time.monotonic() < end, patient.tails()
+            patient.wait(0.1, patient.look)
