@@ -164,7 +164,7 @@ def _answered(patient: Patient, sql: str) -> list[tuple[Any, ...]]:
     end = time.monotonic() + 60
     while True:
         try:
-            return patient.store.rows(sql)
+            return patient.store().rows(sql)
         except StoreUnavailable:
             assert time.monotonic() < end, patient.tails()
             patient.wait(0.1, patient.look)
