@@ -39,7 +39,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
             cluster,
             sink.topics,
             step,
-            limits=FeedLimits(quiet_turn_ms=settings.sink.wait_ms_max),
+            limits=FeedLimits(rows_max=settings.sink.rows_max, quiet_turn_ms=settings.sink.wait_ms_max),
             starts=Starts(accept_gap=settings.kafka.accept_gap),
             settle=lambda feed: lambda settled, group: step.settle(feed.commit),
         )
