@@ -5,6 +5,7 @@ opens an incident, a warning that pages nobody; once the loss since then lies ab
 critical and pages, mostly in the same breath. An improvement never does.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -81,10 +82,11 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         return window.amount(headline, self.risk.stretch(at)[1]).mean <= headline.mean
 
     def _certain(self, window: Labelled, at: int) -> bool:
-        """Whether the loss since its change point is above the tolerance."""
+        """Whether the loss since its change point is above the tolerance, as well as the training data's is known."""
         loss, now = window.losses[at], window.amount(window.losses[at], self.risk.stretch(at)[1])
-        reach = CERTAIN * now.standard_error(loss.design_effect)
-        return now.mean - reach > loss.mean * (1 + window.tolerance)
+        allowed = 1 + window.tolerance
+        reach = CERTAIN * math.hypot(now.standard_error(loss.design_effect), allowed * loss.error)
+        return now.mean - reach > allowed * loss.mean
 
     def _page(self, window: Labelled, standing: Standing) -> list[Alert]:
         """Page for an incident that has not, once its loss is above the tolerance for certain."""

@@ -33,13 +33,14 @@ BET_MAX = 0.9
 class Loss(NamedTuple):
     """A loss and its null hypothesis: the mean is at most ``bound``.
 
-    ``mean`` is that of the training data; ``bound`` the upper end of its 95 % interval, and at least half the tolerance
-    above it; ``bets`` are the shares staked on each growth, float64 [bets]; ``design_effect`` how much rows' dependence
-    inflates variances.
+    ``mean`` is that of the training data, ``error`` its standard error; ``bound`` the upper end of its 95 % interval,
+    and at least half the tolerance above it; ``bets`` are the shares staked on each growth, float64 [bets];
+    ``design_effect`` how much rows' dependence inflates variances.
     """
 
     metric: str
     mean: float
+    error: float
     bound: float
     bets: np.ndarray
     design_effect: float
@@ -161,7 +162,7 @@ def _loss(reference: Reference, metric: str, tolerance: float) -> Loss | None:
     bound = max(upper, (1 + tolerance / 2) * was.mean)
     variance = error**2 * was.rows / effect / bound**2
     bets = np.minimum(GROWTHS / (variance + GROWTHS**2), BET_MAX)
-    return Loss(metric, was.mean, bound, bets, effect)
+    return Loss(metric, was.mean, error, bound, bets, effect)
 
 
 def _outcomes(reference: Reference, metric: str, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
