@@ -18,9 +18,10 @@ from drift.incidents.moved import POOL_ROWS, POOL_WINDOWS, POOLS_QUIET
 from drift.performance.losses import Loss, growth
 from streams.records import Alert
 
-#: Standard errors by which a loss must lie above its tolerance. One looks window after window: two of them would be
-#: passed by chance sooner or later, three in one of thirty incidents whose loss has grown by just the tolerance.
-CERTAIN = 3.0
+#: Standard errors by which a loss must lie above its tolerance, over all rows since its change point: one looks window
+#: after window, and two of them would be passed by chance sooner or later. The newest pool alone, by which a long small
+#: harm that suddenly grows is seen, begins anew again and again, so it takes more of them.
+CERTAIN, CERTAIN_OF_POOL = 3.0, 4.0
 
 
 class Standing(msgspec.Struct, kw_only=True, eq=False):
@@ -63,7 +64,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         at = int(self.risk.by_loss.argmax())
         if not window.opens or not window.alarming(self.risk.log_evidence) or self._improved(window, at):
             return []
-        page = self._certain(window, at)
+        page = _certain(window, window.losses[at], self.risk.stretch(at)[1], CERTAIN)
         told = harm_alerts.telling(window, self.risk, at, f"{window.model}-{number()}/1", "open", page)
         self.open = Standing(metric=window.losses[at].metric, last=told, pooled=np.zeros_like(window.sums))
         return [told]
@@ -81,17 +82,13 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         headline = window.losses[0]
         return window.amount(headline, self.risk.stretch(at)[1]).mean <= headline.mean
 
-    def _certain(self, window: Labelled, at: int) -> bool:
-        """Whether the loss since its change point is above the tolerance, as well as the training data's is known."""
-        loss, now = window.losses[at], window.amount(window.losses[at], self.risk.stretch(at)[1])
-        allowed = 1 + window.tolerance
-        reach = CERTAIN * math.hypot(now.standard_error(loss.design_effect), allowed * loss.error)
-        return now.mean - reach > allowed * loss.mean
-
     def _page(self, window: Labelled, standing: Standing) -> list[Alert]:
         """Page for an incident that has not, once its loss is above the tolerance for certain."""
         at = int(self.risk.by_loss.argmax())
-        if standing.last.page or not self._certain(window, at) or self._improved(window, at):
+        if standing.last.page or self._improved(window, at):
+            return []
+        since = ((self.risk.stretch(at)[1], CERTAIN), (standing.pooled + window.sums, CERTAIN_OF_POOL))
+        if not any(_certain(window, window.losses[at], sums, errors) for sums, errors in since):
             return []
         standing.metric = window.losses[at].metric
         name = harm_alerts.next_id(standing.last)
@@ -113,3 +110,10 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
             return []
         standing.last = msgspec.structs.replace(standing.last, window_start=window.start, window_end=window.end)
         return self.close(window.end, f"{harm_alerts.name(loss)} is back, within half the tolerance")
+
+
+def _certain(window: Labelled, loss: Loss, sums: np.ndarray, errors: float) -> bool:
+    """Whether a loss is so many standard errors, the training data's among them, above its tolerance."""
+    now, allowed = window.amount(loss, sums), 1 + window.tolerance
+    reach = errors * math.hypot(now.standard_error(loss.design_effect), allowed * loss.error)
+    return now.mean - reach > allowed * loss.mean
