@@ -6,6 +6,8 @@ prediction is not there yet moves to `feedback-waiting`, where it blocks nobody,
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from sys import intern
 
 import msgspec
 import numpy as np
@@ -67,11 +69,12 @@ class Recent:
         return self._labels.get(_key(row), stored)
 
     def take(self, row: PredictionRow | Outcome, label: str, ts: int) -> None:
-        """Remember a label; the oldest is forgotten where there are too many."""
+        """Remember a label; where there are too many, the oldest tenth is forgotten."""
         self._labels.pop(_key(row), None)
-        self._labels[_key(row)] = (label, ts)
-        if len(self._labels) > self._rows_max:
-            del self._labels[next(iter(self._labels))]
+        self._labels[_key(row)] = (intern(label), ts)
+        if len(self._labels) > self._rows_max:  # one by one, each would search behind all that went before it
+            for oldest in list(islice(self._labels, self._rows_max // 10 + 1)):
+                del self._labels[oldest]
 
 
 class Join:
@@ -245,4 +248,4 @@ def _number(label: str) -> float | None:
 
 
 def _key(row: PredictionRow | Outcome) -> _Key:
-    return row.id, row.model, row.version, row.ts
+    return row.id, intern(row.model), intern(row.version), row.ts  # a text once, not once a label
