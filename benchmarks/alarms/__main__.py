@@ -140,6 +140,8 @@ def show(kept: Kept) -> None:
     print("|---|---|---|---|---|---|---|---|")
     for q in (q for case in kept.cases.values() for q in case.quiet):
         verdict = "kept" if q.rate_low <= 1 / q.false_alarm_every else "BROKEN"
+        if q.world in harm.GROWN:
+            verdict = "no promise: it has grown"
         print(
             f"| {q.world} | {q.false_alarm_every:,.0f} | {q.runs} x {q.windows_each:,} | {q.incidents} | {q.pages} | "
             f"{q.rate_low:.1e} to {q.rate_high:.1e} | {1 / q.false_alarm_every:.0e} | {verdict} |"
