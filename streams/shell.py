@@ -33,6 +33,7 @@ log = structlog.get_logger("streams.shell")
 
 _PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 _STUCK_S = 10.0
+_OPEN_S = 120.0
 
 #: Settles blocks and silences with their effects, as the member that read them.
 Settle = Callable[[Sequence[Settled], Any], object]
@@ -142,7 +143,8 @@ class Shell:
     async def _take_turns(self, turns: Any) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            self._settle = await self._in_thread("settle", self._open, self._feed)
+            opening = self._in_thread("settle", self._open, self._feed)
+            self._settle = await asyncio.wait_for(opening, _OPEN_S)
             self._feed.start()
             async for turn in turns:
                 await self._turn(turn)

@@ -13,11 +13,13 @@ from typing import Any
 import confluent_kafka as ck
 from confluent_kafka import IsolationLevel
 from confluent_kafka.admin import OffsetSpec
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from streams.cluster import Cluster
 from streams.provision import partition_counts
 
 _WAIT_S = 30.0
+_ASK_S = 2.0
 
 
 def sweep(
@@ -44,18 +46,22 @@ def sweep(
         producer.produce(place.topic, b"", b"swept", place.partition)  # a compacted topic wants a key
     if reads is not None:
         read = ck.TopicPartition(cluster.topic(reads), 0, 0)
-        producer.send_offsets_to_transaction([read], _as_nobody(cluster, group), _WAIT_S)
+        producer.send_offsets_to_transaction([read], _as_nobody(cluster, group, read), _WAIT_S)
     producer.flush(_WAIT_S)  # what the broker has not seen when the abort comes is not part of it
     producer.abort_transaction(_WAIT_S)
 
 
-def _as_nobody(cluster: Cluster, group: str) -> Any:
+def _as_nobody(cluster: Cluster, group: str, read: ck.TopicPartition) -> Any:
     """Metadata of a group without a member, which asks no broker whether there is one.
 
-    A consumer of the newer protocol has given itself a member's name before it joins.
+    A consumer of the newer protocol has given itself a member's name before it joins. It is given once the group's
+    coordinator answers: where a broker has just begun, a transaction would wait for it for ever.
     """
-    nobody = cluster.consumer(group, **{"group.protocol": "classic"})
+    nobody = cluster.consumer(group, **{"group.protocol": "classic", "isolation.level": "read_uncommitted"})
     try:
+        for attempt in Retrying(stop=stop_after_delay(_WAIT_S), wait=wait_fixed(0.1), reraise=True):
+            with attempt:
+                nobody.committed([read], _ASK_S)  # however unstable it is
         return nobody.consumer_group_metadata()
     finally:
         nobody.close()

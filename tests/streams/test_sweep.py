@@ -73,6 +73,7 @@ def committed(cluster: Cluster, reader: ck.Consumer) -> int:
 
 def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster, eventually):
     first = Outbox(cluster, SLOT)
+    first.sweep(["predictions"], "requests", "score")  # which waits until the broker answers for groups
     reader = cluster.consumer("score")
     group = reader.consumer_group_metadata()
     first.settle([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
@@ -93,6 +94,7 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
 
 
 def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, eventually):
+    Outbox(cluster, SLOT).sweep([], "requests", "score")
     reader = cluster.consumer("score", **{"auto.offset.reset": "latest"})
     reader.subscribe([cluster.topic("requests")])
     eventually(lambda: bool(reader.poll(0.1)) or len(reader.assignment()), 2)
