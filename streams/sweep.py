@@ -59,7 +59,7 @@ def _as_nobody(cluster: Cluster, group: str, read: ck.TopicPartition) -> Any:
     """
     nobody = cluster.consumer(group, **{"group.protocol": "classic", "isolation.level": "read_uncommitted"})
     try:
-        for attempt in Retrying(stop=stop_after_delay(_WAIT_S), wait=wait_fixed(0.1), reraise=True):
+        for attempt in _patiently():
             with attempt:
                 nobody.committed([read], _ASK_S)  # however unstable it is
         return nobody.consumer_group_metadata()
@@ -82,5 +82,12 @@ def _open(cluster: Cluster, topics: Iterable[str]) -> list[ck.TopicPartition]:
 def _ends(cluster: Cluster, places: list[ck.TopicPartition], level: IsolationLevel) -> list[int]:
     asked = dict.fromkeys(places, OffsetSpec.latest())
     admin = cluster.admin()  # it must outlive its futures
-    ends = admin.list_offsets(asked, isolation_level=level, request_timeout=_WAIT_S)
-    return [ends[place].result(_WAIT_S).offset for place in places]
+    for attempt in _patiently():  # a topic that was just made may have no leader yet
+        with attempt:
+            ends = admin.list_offsets(asked, isolation_level=level, request_timeout=_WAIT_S)
+            found = [ends[place].result(_WAIT_S).offset for place in places]
+    return found
+
+
+def _patiently() -> Retrying:
+    return Retrying(stop=stop_after_delay(_WAIT_S), wait=wait_fixed(0.1), reraise=True)
