@@ -93,9 +93,7 @@ def unanswered(model: str, version: str, refused: Sequence[RefusedRequest], bloc
 
 def refused_request(block: Block, refusal: Refusal, columns: Sequence[str]) -> RefusedRequest:
     """A refusal as observations tell of it; ``columns`` are the model's features."""
-    at, ts = refusal.at, refusal.ts
-    when = (block.times[at], False) if ts is None else (ts, True)
-    return RefusedRequest(block.offsets[at], *when, refusal.reason, *refusal.names(columns))
+    return RefusedRequest.of(block, refusal.at, refusal.ts, refusal.reason, *refusal.names(columns))
 
 
 def _head(model: str, version: str, refused: Sequence[RefusedRequest], block: Block) -> Head:

@@ -9,12 +9,13 @@ text.
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
+from streams.block import Block
 from streams.records import FORMAT
 from streams.rows import Rows
 from streams.schema import FeatureSchema
@@ -56,6 +57,12 @@ class RefusedRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: str
     column: str
     got: str
+
+    @classmethod
+    def of(cls, block: Block, at: int, ts: int | None, reason: str, column: str, got: str) -> Self:
+        """A request of a block; ``ts`` is None where its time cannot be read."""
+        when = (block.times[at], False) if ts is None else (ts, True)
+        return cls(block.offsets[at], *when, reason, column, got)
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,9 +72,7 @@ class Sight:
             with suppress(Refused):
                 ts = self._time(block, at, said, self.mapping.ts)
         column = next((name for name, path in self._places.items() if spelled(path) == refusal.field), "")
-        when = (block.times[at], False) if ts is None else (ts, True)
-        got = refusal.names(())[1]
-        self.refused.append(RefusedRequest(block.offsets[at], *when, refusal.reason, column, got))
+        self.refused.append(RefusedRequest.of(block, at, ts, refusal.reason, column, refusal.names(())[1]))
 
     def take(self, block: Block, at: int, said: Any) -> None:
         """Look at a record.

@@ -5,7 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class Patient:
         self._label_ts = now_ms()
         self._repeatable: list[bytes] = []
         self._good: list[str] = []
+        self._closing = ExitStack()
         self.settings = Settings(
             data_dir=folder / "system",
             registry=str(folder / "models"),
@@ -117,7 +118,7 @@ class Patient:
         announce(self.cluster, lambda book: Route(model=MODEL, epoch=0, ts=now_ms(), champion="v1", watch=watch))
         self.system.start_roles()
         self.system.wait_ready()
-        self._producer = self.cluster.producer()
+        self._producer = self._closing.enter_context(closing(self.cluster.producer()))
 
     @property
     def cluster(self) -> Cluster:
@@ -232,7 +233,8 @@ class Patient:
             assert time.monotonic() < end, self.tails()
 
     def stop(self) -> None:
-        """Take everything down."""
+        """Take everything down, and first what would go on asking for a broker that is gone."""
+        self._closing.close()
         self.system.stop()
 
     def wait(self, seconds: float, meanwhile: Callable[[], Any]) -> None:
