@@ -65,7 +65,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         detector = None if segment else Detector.over(yard.asked, yard.reference.counts)
         return cls(reference=yard.reference.id, windows=Windows(), detector=detector, incidents=Incidents())
 
-    def close(self, yard: Yardstick, rule: Rule, span: Span, number: Callable[[], int]) -> tuple[Report, list[Alert]]:
+    def close(self, span: Span, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Report | Alert]:
         """Close the next window: evidence by its timely rows, the report by all."""
         timely, late, labels = self.windows.take(span)
         repeated, sampled = self.windows.take_ids(span)
@@ -121,7 +121,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             sampled=sampled,
         )
         self.windows.keep(window, yard.score)
-        return window_report.full(yard, rule.watch, window, sums), alerts
+        return [window_report.full(yard, rule.watch, window, sums), *alerts]
 
     def _verdicts(self, scene: Scene) -> list[Verdict]:
         """Each column's evidence in this window: while an incident names it, at least what it was named for."""
@@ -135,7 +135,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
                 found.append(Verdict(evidence_of(highest), moved.drifted(scene)))
         return found
 
-    def judge(self, yard: Yardstick, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
+    def judge(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Judge what comes late to a closed window, labels and rows, once, when they have had their time; later ones
         restate only.
         """
@@ -186,7 +186,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             )
         ]
 
-    def refuse(self, yard: Yardstick, rule: Rule, span: Span, number: Callable[[], int]) -> list[Alert]:
+    def refuse(self, span: Span, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Ask which part of the requests was refused in a window that is over."""
         rows, refused = self.refused.take(span)
         many = sum(refused.values())

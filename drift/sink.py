@@ -40,16 +40,16 @@ class Sink:
         Finds references, to write beside the counts that they explain; None leaves them out.
     """
 
-    #: Topics that have tables.
+    #: Topics that have tables, the most urgent first: somebody waits for a verdict.
     topics: tuple[str, ...] = (
-        "observations",
-        "counts",
-        "feedback",
-        "outcomes",
-        "reports",
         "alerts",
+        "reports",
         "retraining",
         "dead-letters",
+        "counts",
+        "outcomes",
+        "feedback",
+        "observations",
     )
 
     def __init__(self, store: Store, catalogue: Catalogue | None = None) -> None:

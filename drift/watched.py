@@ -1,7 +1,7 @@
 """A watched model: its route, how far its sources have come, and its lanes."""
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -16,9 +16,9 @@ from streams.records import Alert, Idle, LabelSums, Order, PartialCounts, Report
 Told = Report | Alert | Order
 #: Finds the yardstick of a version.
 Yards = Callable[[str], Yardstick]
+_Do = Callable[[Yardstick, Rule, Callable[[], int]], Sequence[Report | Alert]]
 #: When it is due, whether it comes before or after others of that time, the version and segment, what there is to do.
-_Step = tuple[int, int, tuple[str, str], Any]
-_REFUSED, _CLOSED, _JUDGED = range(3)
+_Step = tuple[int, int, tuple[str, str], _Do]
 
 
 class Watched(msgspec.Struct, kw_only=True, eq=False):
@@ -163,19 +163,12 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             ready = [step for key in several for step in self._steps(key, reached(key[0]))]
             if not ready:
                 return
-            _, turn, (version, segment), step = min(ready, key=lambda found: found[:3])
-            lane, yard = self.lanes[version, segment], yards(version)
+            _, _, (version, segment), do = min(ready, key=lambda found: found[:3])
             rule = self._rule(version, segment, say, last=self._asleep or reached(version) is None)
-            if turn == _REFUSED:
-                alerts = lane.refuse(yard, rule, step, self._next_incident)
-            elif turn == _JUDGED:
-                alerts = lane.judge(yard, rule, step, self._next_incident)
-            else:
-                report, alerts = lane.close(yard, rule, step, self._next_incident)
-                yield report
-            for alert in alerts:
-                yield alert
-                yield from self._order(alert)
+            for told in do(yards(version), rule, self._next_incident):
+                yield told
+                if isinstance(told, Alert):
+                    yield from self._order(told)
 
     def _rule(self, version: str, segment: str, say: Callable[[int], str], last: bool) -> Rule:
         return Rule(
@@ -195,15 +188,15 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         return all(source.sleeps for source in self.sources.values())
 
     def _steps(self, key: tuple[str, str], reached: int | None) -> Iterator[_Step]:
-        """What a lane is ready for: to close a window, to judge one that is closed."""
-        windows = self.lanes[key].windows
-        if not key[1] and (span := self.lanes[key].refused.ready(self.watch, reached)) is not None:
-            yield closes_at(self.watch, span), _REFUSED, key, span
+        """What a lane is ready for: to look at what was refused, to close a window, to judge one that is closed."""
+        lane, windows = self.lanes[key], self.lanes[key].windows
+        if not key[1] and (span := lane.refused.ready(self.watch, reached)) is not None:
+            yield closes_at(self.watch, span), 0, key, partial(lane.refuse, span)
         over = bool(self.routed) and key[0] not in self.routed and windows.quiet(self.watch, reached)
         if (span := windows.ready(self.watch, reached, starved=self._asleep or over)) is not None:
-            yield closes_at(self.watch, span), _CLOSED, key, span
+            yield closes_at(self.watch, span), 1, key, partial(lane.close, span)
         if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
-            yield judged_at(self.watch, window.span), _JUDGED, key, window
+            yield judged_at(self.watch, window.span), 2, key, partial(lane.judge, window)
 
     def _restate_all(self, yards: Yards) -> list[Told]:
         return [

@@ -71,12 +71,17 @@ class IntentStep:
         For topic names.
     write
         The insert.
+    order
+        Topics, the most urgent first: what is due of several is inserted in this order.
     """
 
-    def __init__(self, cluster: Cluster, write: Write, limits: CutLimits | None = None) -> None:
+    def __init__(
+        self, cluster: Cluster, write: Write, limits: CutLimits | None = None, order: Sequence[str] = ()
+    ) -> None:
         self._cluster = cluster
         self._write = write
         self._limits = limits or CutLimits()
+        self._rank = {topic: n for n, topic in enumerate(order)}
         self._waiting: dict[tuple[str, int], _Waiting] = {}
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
@@ -105,14 +110,22 @@ class IntentStep:
         reads again, and the intent that stands says what to repeat.
         """
         inserted = 0
-        for place, waiting in list(self._waiting.items()):
-            waiting.gather()
-            while (cut := self._due(waiting)) is not None:
-                self._insert(place, cut, commit, planned=waiting.intent is not None)
-                waiting.intent = None
-                inserted += len(cut)
-                _drop(waiting, len(cut))
+        while (found := self._most_urgent()) is not None:
+            place, waiting, cut = found
+            self._insert(place, cut, commit, planned=waiting.intent is not None)
+            waiting.intent = None
+            inserted += len(cut)
+            _drop(waiting, len(cut))
         return inserted
+
+    def _most_urgent(self) -> tuple[tuple[str, int], _Waiting, Block] | None:
+        """What is to be inserted next; it may have come while others were being inserted."""
+        for place, waiting in sorted(self._waiting.items(), key=lambda one: self._rank.get(one[0][0], len(self._rank))):
+            waiting.gather()
+            cut = self._due(waiting)
+            if cut is not None:
+                return place, waiting, cut
+        return None
 
     def _due(self, waiting: _Waiting) -> Block | None:
         if not waiting.blocks:

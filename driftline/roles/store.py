@@ -29,9 +29,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
     with engine:
         migrate(where)
         sink = Sink(Store.connect(where), _references(settings))
-        step = IntentStep(
-            cluster, sink.write, CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
-        )
+        limits = CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
+        step = IntentStep(cluster, sink.write, limits, order=sink.topics)
         role = Role(cluster, "store", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
         role.follow_models(RouteBook(), lambda route: None)
         role.shell(

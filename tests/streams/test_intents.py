@@ -121,3 +121,23 @@ def test_few_and_young_records_wait_and_revoked_ones_are_forgotten():
     assert step.settle(world.commit) == 0
     world.run(split=10)
     assert world.store == CUTS
+
+
+def test_what_is_urgent_goes_first_and_before_what_waited_when_it_came():
+    written: list[str] = []
+
+    def write(block: Block, token: str) -> None:
+        written.append(token)
+        if len(written) == 2:  # a report is folded meanwhile
+            step.fold([one_of("reports", 1, 7)])
+
+    def one_of(topic: str, partition: int, offset: int) -> Block:
+        return Block(topic, partition, [offset], [0], [None], [b"x"], [None])
+
+    step = IntentStep(CLUSTER, write, AT_ONCE, order=["reports", "counts"])
+    places = [("observations", 0), ("counts", 0), ("reports", 0), ("reports", 1)]
+    for topic, partition in places:
+        step.assign(topic, partition, 0, "")
+    step.fold([one_of(topic, partition, 3) for topic, partition in places[:3]])
+    assert step.settle(lambda offsets: None) == 4
+    assert written == ["p.reports/0/3-3", "p.counts/0/3-3", "p.reports/1/7-7", "p.observations/0/3-3"]
