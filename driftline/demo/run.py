@@ -99,7 +99,7 @@ def _stream(system: System, people: People, rows_per_s: int) -> Summary:
 def _follow(system: System, people: People, reader: Reader, watcher: Watcher) -> None:
     """A line a second until every prediction is read, every label joined, and the judge has nothing more to say."""
     wanted, before, moved = (people.good, len(people.labelled)), (0, 0), time.monotonic()
-    while before != wanted or _lag(system):
+    while before != wanted or _behind(system):
         time.sleep(1.0)
         system.tree.look()
         now = len(reader.ids), watcher.outcomes
@@ -127,9 +127,10 @@ def _progress(done: int, new: int, labels: int, reader: Reader, watcher: Watcher
     return f"{done:>10,} {new:>7,} {reader.p99_ms():>6.0f} ms   {said:<31}   {labels / max(done, 1):>4.0%}"
 
 
-def _lag(system: System) -> int:
+def _behind(system: System) -> bool:
+    """Whether monitor or store have something left to read; one that is too busy to say so has."""
     said = [system.ask(name) for name in ("monitor", "store")]
-    return sum(step["lag_rows"] or 0 for one in said if one for step in one["steps"])
+    return any(one is None or any(step["lag_rows"] != 0 for step in one["steps"]) for one in said)
 
 
 def _keep(system: System) -> None:

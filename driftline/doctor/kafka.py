@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from driftline import compose
 from driftline.doctor.finding import Finding, State, failing
-from driftline.doctor.reach import unreachable
+from driftline.doctor.reach import ANSWER_S, unreachable
 from driftline.settings import Settings
 from streams import provision
 from streams.cluster import Cluster
@@ -29,7 +29,7 @@ def cluster(settings: Settings) -> Iterator[Finding]:
     if not rest:
         return
     try:
-        found = probe(log)
+        found = probe(log, ANSWER_S)
     except (ProbeError, ValueError) as error:
         fix = "[kafka.options] security.protocol, sasl.mechanism, ssl.ca.location: as your cluster says"
         yield failing("kafka", f"{log.bootstrap}: {error}", fix)

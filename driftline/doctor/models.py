@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from driftline import compose
 from driftline.doctor.finding import Finding, failing
-from driftline.doctor.reach import unreachable
+from driftline.doctor.reach import ANSWER_S, unreachable
 from driftline.settings import Settings, SettingsError
 
 _REFERENCE = "reference.arrow"
@@ -51,7 +51,7 @@ def watched(settings: Settings) -> Iterator[Finding]:
     log = compose.cluster(settings)
     if not wanted or all(unreachable(address) for address in log.bootstrap.split(",")):
         return
-    there = foreign_partitions(log, wanted, timeout_s=3.0)
+    there = foreign_partitions(log, wanted, timeout_s=ANSWER_S)
     for topic in wanted:
         if topic in there:
             yield Finding("watch_topics", "ok", f"{topic}, {there[topic]} partitions")
@@ -69,7 +69,7 @@ def routes(settings: Settings) -> Iterator[Finding]:
     log = compose.cluster(settings)
     if all(unreachable(address) for address in log.bootstrap.split(",")):
         return
-    if "models" not in partition_counts(log, timeout_s=3.0):
+    if "models" not in partition_counts(log, timeout_s=ANSWER_S):
         return
     models, book, wrong = Registry(settings.registry), read_book(log), []
     elsewhere = {one.model for one in settings.watch_topics}

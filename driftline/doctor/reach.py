@@ -3,6 +3,8 @@
 import socket
 
 CONNECT_S = 1.0
+#: Whoever takes a connection may be busy; that is no failure.
+ANSWER_S = 8.0
 
 
 def unreachable(address: str) -> str | None:

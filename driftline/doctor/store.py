@@ -7,7 +7,7 @@ import msgspec
 
 from driftline import compose
 from driftline.doctor.finding import Finding, failing
-from driftline.doctor.reach import unreachable
+from driftline.doctor.reach import ANSWER_S, unreachable
 from driftline.settings import Settings
 
 _NO_DATABASE = 81
@@ -20,7 +20,7 @@ def reachable(settings: Settings) -> Iterator[Finding]:
     from drift.store.flavours import schema_files
 
     try:
-        where = msgspec.structs.replace(compose.store_settings(settings), connect_s_max=2.0, answer_s_max=3.0)
+        where = msgspec.structs.replace(compose.store_settings(settings), connect_s_max=2.0, answer_s_max=ANSWER_S)
     except ValueError as error:
         yield failing("store", str(error), 'clickhouse.url = "clickhouse://user@host:9000/driftline"')
         return
