@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +133,16 @@ def _look(page: str, folder: Path) -> None:
     """Every page over the demo's own data draws, complains of nothing and asks no other host."""
     with browser.chromium() as window:
         for name, charts in {"/": 0, "/m/employment": 4, "/m/employment/c/RELP": 2, "/pipeline": 1}.items():
-            window.open(page + name)
-            assert len(window.find(".js-plotly-plot svg.main-svg")) >= charts, name
+            window.until(partial(_draws, window, page + name, charts), f"{charts} charts of {name}")
             window.shoot(folder / f"{name.replace('/', '_')}.png")
         assert window.complaints() == []
         assert window.asked() == {page.removeprefix("http://")}
+
+
+def _draws(window: browser.Browser, url: str, charts: int) -> bool:
+    """Whether a page has its charts; where a role was too busy to answer, the next reload has them."""
+    window.open(url)
+    return len(window.find(".js-plotly-plot svg.main-svg")) >= charts
 
 
 def _left_behind(home: Path) -> list[str]:
