@@ -75,7 +75,9 @@ class Score(Section):
 class Monitor(Section):
     """The monitor."""
 
-    idle_after_ms: int = Field(10_000, ge=100, description="a silent partition leaves the watermark after this long")
+    idle_after_ms: int = Field(
+        10_000, ge=100, description="a partition that is silent so long leaves the watermark, if no request waits"
+    )
     watch_from: Literal["earliest", "latest"] = Field(
         "earliest", description="where a topic of `watch_topics` that was never read begins"
     )

@@ -23,8 +23,9 @@ def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
     return {partition: max(low, found[partition]) for partition, (low, _) in bounds.items()}
 
 
-def unread(cluster: Cluster, group: str, topic: str) -> Iterator[Block]:
-    """Blocks that a group has not settled yet, up to what is committed now."""
+def unread(cluster: Cluster, group: str, topic: str, partition: int | None = None) -> Iterator[Block]:
+    """Blocks that a group has not settled yet, up to what is committed now; of all partitions, or of one."""
     ends = ranges.bounds(cluster, topic)
-    for partition, start in committed(cluster, group, topic).items():
-        yield from ranges.read(cluster, topic, partition, start, ends[partition][1])
+    for place, start in committed(cluster, group, topic).items():
+        if partition in (None, place):
+            yield from ranges.read(cluster, topic, place, start, ends[place][1])

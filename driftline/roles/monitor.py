@@ -30,9 +30,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
     cluster = compose.cluster(settings)
     catalogue = compose.catalogue(settings)
     monitor = settings.monitor
-    partitions = partition_counts(cluster)["observations"]
     role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
-    watching.add_shell(role, settings, catalogue, partitions)
+    watching.add_shell(role, settings, catalogue, partition_counts(cluster)["observations"])
     book = watching.seed(settings, cluster)
     role.follow_models(book, lambda route: None)
     starts = Starts(accept_gap=settings.kafka.accept_gap)
@@ -41,7 +40,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         "count",
         cluster,
         ["observations"],
-        _counting(settings, catalogue, book, partitions, asleep_after_ms=silences[1]),
+        _counting(settings, cluster, catalogue, book, asleep_after_ms=silences[1]),
         writes=["counts", "dead-letters"],
         limits=FeedLimits(rows_max=500, idle_after_ms=silences),
         starts=starts,
@@ -73,18 +72,23 @@ def run(settings: Settings, slot: str, port: int) -> None:
 
 
 def _counting(
-    settings: Settings, catalogue: Catalogue, book: RouteBook, partitions: int, asleep_after_ms: int
+    settings: Settings, cluster: Cluster, catalogue: Catalogue, book: RouteBook, asleep_after_ms: int
 ) -> PerPartition:
     """Count observations, and say of every model that is served here when a partition has fallen silent."""
     elsewhere = {one.model for one in settings.watch_topics}  # no requests of theirs come here
     default = compose.watch(settings)
+    partitions = partition_counts(cluster)["observations"]
 
     def watch(model: str) -> Watch:
         return book[model].watch if model in book.routes else default
 
     def silent(topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG001
+        asleep = after_ms == asleep_after_ms
+        # Requests that wait for a worker will speak, of times that others must not leave behind; but not for ever.
+        if not asleep and any(map(len, progress.unread(cluster, "score", "requests", partition))):
+            return Effects()
         served = sorted(book.routes.keys() - elsewhere)
-        return idle(served, "requests", partition, partitions, asleep=after_ms == asleep_after_ms)
+        return idle(served, "requests", partition, partitions, asleep)
 
     return PerPartition(lambda topic, partition, memory: Count(catalogue, watch, partitions, memory), silent)
 

@@ -1,0 +1,68 @@
+"""What the monitor says of a partition that has fallen silent."""
+
+import confluent_kafka as ck
+import msgspec
+import pytest
+
+from driftline import settings
+from driftline.roles import monitor
+from streams import ranges
+from streams.cluster import Cluster
+from streams.outbox import Outbox
+from streams.provision import Layout, create
+from streams.records import CountsMessage, Route
+from streams.routes import RouteBook
+from streams.stage import Publish, Step
+
+IDLE_MS, ASLEEP_MS = 10_000, 60_000
+
+
+@pytest.fixture
+def cluster(kafka, topic_prefix) -> Cluster:
+    cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
+    create(cluster, Layout(requests=2))
+    return cluster
+
+
+@pytest.fixture
+def counting(cluster) -> Step:
+    book = RouteBook()
+    book.take(msgspec.json.encode(Route(model="taste", epoch=1, ts=0, champion="v1")))
+    step = monitor._counting(settings.load(), cluster, lambda model, version: None, book, ASLEEP_MS)
+    for partition in (0, 1):
+        step.assign("observations", partition, 0, "")
+    return step
+
+
+def said(step: Step, partition: int, after_ms: int) -> list[bool]:
+    """Whether a partition is asleep, for each flag that leaves."""
+    flags = step.idle("observations", partition, after_ms).publish
+    several = [msgspec.msgpack.decode(flag.value or b"", type=CountsMessage) for flag in flags]
+    assert {(one.model, one.topic, one.partition, one.partitions) for one in several} <= {
+        ("taste", "requests", partition, 2)
+    }
+    return [one.asleep for one in several]
+
+
+def test_a_partition_whose_requests_wait_for_a_worker_is_not_idle(cluster, counting):
+    """Others must not leave its rows behind; a worker that is away for long holds up nobody."""
+    outbox = Outbox(cluster, "client")
+    outbox.settle([], [Publish("requests", b"{}", partition=1)] * 3, None)
+    outbox.close()
+    assert said(counting, 0, IDLE_MS) == [False]
+    assert said(counting, 1, IDLE_MS) == []
+    assert said(counting, 1, ASLEEP_MS) == [True]
+
+
+def test_what_a_worker_has_settled_waits_no_more(cluster, counting):
+    """Though the marker of the client's transaction lies behind it."""
+    outbox = Outbox(cluster, "client")
+    outbox.settle([], [Publish("requests", b"{}", partition=1)] * 3, None)
+    outbox.close()
+    assert ranges.bounds(cluster, "requests")[1] == (0, 4)
+    worker = cluster.consumer("score")
+    worker.commit(offsets=[ck.TopicPartition(cluster.topic("requests"), 1, 2)], asynchronous=False)
+    assert said(counting, 1, IDLE_MS) == []
+    worker.commit(offsets=[ck.TopicPartition(cluster.topic("requests"), 1, 3)], asynchronous=False)
+    worker.close()
+    assert said(counting, 1, IDLE_MS) == [False]
