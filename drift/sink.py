@@ -132,7 +132,7 @@ class Sink:
             try:
                 reference = self._catalogue(*version)
             except Unwatched:
-                pass
+                pass  # its rows are worth keeping all the same
             else:
                 name = f"{head.model}/{head.version}/{reference.id}/references"
                 self._insert(rows.of_reference(*version, reference), name)
