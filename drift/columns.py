@@ -18,6 +18,11 @@ def arrow(values: Any) -> pa.Array:
 
     NaN becomes null. A sequence that mixes types becomes text, each value as `streams.schema.level_text` spells it.
 
+    Raises
+    ------
+    ColumnError
+        Values that Arrow has no type for, as complex numbers are.
+
     >>> arrow([1, "a", None]).to_pylist()
     ['1', 'a', None]
     """
@@ -29,6 +34,8 @@ def arrow(values: Any) -> pa.Array:
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         array = pa.array([None if _missing(v) else level_text(v) for v in values], pa.string())
+    except pa.ArrowNotImplementedError as error:
+        raise ColumnError(f"numbers, true/false or text expected ({error}); leave the column out") from error
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
@@ -64,12 +71,19 @@ def floats(values: Any, name: str = "column") -> np.ndarray:
 def levels(values: Any) -> tuple[np.ndarray, list[str | None]]:
     """Read a column as codes int32 [rows] (-1 is null) into a list of level texts (None means null, too).
 
+    Raises
+    ------
+    ColumnError
+        Values that hold more than one level each.
+
     >>> levels([16.0, 17, None, 16])
     (array([ 0,  1, -1,  0], dtype=int32), ['16', '17'])
     """
     array = arrow(values)
     if pa.types.is_null(array.type):
         return np.full(len(array), -1, np.int32), []
+    if pa.types.is_nested(array.type):
+        raise ColumnError(f"levels expected, got {array.type}; leave the column out, or make one level of each value")
     if not pa.types.is_dictionary(array.type):
         array = pc.dictionary_encode(array)
     texts = [None if _missing(v) else level_text(v) for v in array.dictionary.to_pylist()]

@@ -16,6 +16,10 @@ POINT_MASS = 0.02
 #: Levels with a cell of their own, and levels remembered at all.
 NAMED_LEVELS_MAX = 62
 KNOWN_LEVELS_MAX = 4096
+#: Where more levels than this occur but once, there are others that have not occurred yet; and a level with fewer rows
+#: than that may owe most of them to luck.
+ONCE_MAX = 5
+ENDLESS_ROWS_MIN = 20
 
 _INFINITY = np.float32(np.inf)
 
@@ -138,21 +142,60 @@ def _around(points: np.ndarray) -> set[float]:
     return {float(point) for point in points} | {above(point) for point in points}
 
 
-def levels(counts: Mapping[str, int], known: Sequence[str] = ()) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """Named levels, other known levels, and whether even more are known, from counts of rows by level.
+def levels(
+    counts: Mapping[str, int], known: Sequence[str] = (), closed: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """Named levels, other known levels, and whether there are even more, from counts of rows by level.
 
     The most frequent levels get cells, ties by text. ``known`` are levels that a schema lists: they are never
     unseen, though the reference may not hold them. Named levels come in the schema's order if there is one.
 
+    The next row brings a level that was never seen about as often as a row brought one that is seen but once (Good,
+    1953). So where many are seen but once, unless the list is ``closed``, a new one is nothing new: it counts among the
+    others, and none gets a cell by a few rows of luck.
+
     >>> levels({"b": 2, "a": 9}, known=("c",))
     (('c', 'a', 'b'), (), False)
+    >>> levels({"a": 90, "b": 2} | dict.fromkeys("tuvwxyz", 1))
+    (('a',), ('b', 't', 'u', 'v', 'w', 'x', 'y', 'z'), True)
     """
     everything = dict.fromkeys(known, 0) | dict(counts)
     ranked = sorted(everything, key=lambda level: (-everything[level], level))
     place = {level: k for k, level in enumerate(known)}
-    named = sorted(ranked[:NAMED_LEVELS_MAX], key=lambda level: (place.get(level, len(place)), natural(level)))
-    others = ranked[NAMED_LEVELS_MAX:KNOWN_LEVELS_MAX]
-    return tuple(named), tuple(others), len(ranked) > KNOWN_LEVELS_MAX
+    chosen = ranked[:NAMED_LEVELS_MAX]
+    endless = not closed and _once(counts, known) > ONCE_MAX
+    if endless:
+        chosen = [level for level in chosen if everything[level] >= ENDLESS_ROWS_MIN]
+    named = sorted(chosen, key=lambda level: (place.get(level, len(place)), natural(level)))
+    others = ranked[len(chosen) : KNOWN_LEVELS_MAX]
+    return tuple(named), tuple(others), endless or len(ranked) > KNOWN_LEVELS_MAX
+
+
+def selection_bias(counts: Mapping[str, int], named: Sequence[str], others: Sequence[str]) -> int:
+    """Rows by which named levels are overcounted, because these very counts chose them: the winner's curse.
+
+    Left out and counted over the others' choice, a row of a level that was only just chosen would be one of the other
+    levels: that many rows, on average, will be there next time. The number of such levels is smoothed, for it hangs on
+    ties.
+
+    >>> selection_bias({"a": 900} | dict.fromkeys("bcdefg", 50), ["a", "b", "c"], ["d", "e", "f", "g"])
+    20
+    """
+    if not named or not others:
+        return 0
+    every = np.array([counts.get(level, 0) for level in (*named, *others)])
+    least = int(every[: len(named)].min())
+    reach = max(1, round(math.sqrt(least)))
+    near = int(np.count_nonzero(np.abs(every - least) <= reach))
+    return min(round(least * near / (2 * reach + 1)), int(every[: len(named)].sum()))
+
+
+def _once(counts: Mapping[str, int], known: Sequence[str]) -> int:
+    """Levels that occur but once. A schema that lists one which never occurs was not made of these rows: what it lists
+    is known anyway.
+    """
+    listed = set(known) if any(level not in counts for level in known) else set()
+    return sum(n == 1 and level not in listed for level, n in counts.items())
 
 
 def natural(level: str) -> tuple[bool, float, str]:

@@ -54,8 +54,9 @@ def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | 
         schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), parts.kinds)
     _check_segments(schema, parts.segments)
     nothing = _nothing(parts, schema, table.num_rows, notes)
-    profiles = [_profile(nothing, _cut(column, f), f.name, column) for f, column in _each(table, schema.features)]
-    profiles += [_profile(nothing, cells, name, Held(table.column(name), name)) for cells, name in _said(table, parts)]
+    profiles = [_profile(nothing, *_cut(column, f), f.name, column) for f, column in _each(table, schema.features)]
+    said = _said(table, parts)
+    profiles += [_profile(nothing, cells, bias, name, Held(table.column(name), name)) for cells, bias, name in said]
     return _labelled(_side_by_side(nothing, profiles), table, parts)
 
 
@@ -82,18 +83,19 @@ def _check_segments(schema: FeatureSchema, segments: Sequence[str]) -> None:
             raise FrameError(f"segment {name!r} is no categorical feature; segments are made of levels")
 
 
-def _said(table: Columns, parts: Parts) -> list[tuple[Cells, str]]:
-    """Cells of what the model said: score, then predicted class, each with its name in the table."""
+def _said(table: Columns, parts: Parts) -> list[tuple[Cells, int, str]]:
+    """Cells of what the model said as `_cut` gives them: score, then predicted class, with their names in the table."""
     found = []
     if parts.score is not None:
         scores = columns.floats(table.column(parts.score), parts.score)
         yes = _said_yes(table, parts)
         at = None if yes is None else classes.threshold(scores, yes)
-        found.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), parts.score))
+        found.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), 0, parts.score))
     if parts.prediction is not None:
-        named, others, more = cut.levels(frequencies(profile(table, parts.prediction)))
+        seen = frequencies(profile(table, parts.prediction))
+        named, others, more = cut.levels(seen, closed=True)
         cells = Cells(name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more)
-        found.append((cells, parts.prediction))
+        found.append((cells, cut.selection_bias(seen, named, others), parts.prediction))
     return found
 
 
@@ -106,14 +108,17 @@ def _said_yes(table: Columns, parts: Parts) -> np.ndarray | None:
     return yes
 
 
-def _cut(column: Profile, feature: Feature) -> Cells:
+def _cut(column: Profile, feature: Feature) -> tuple[Cells, int]:
+    """Cells of a feature, and the `Reference.selection_bias` of their levels."""
     if feature.kind == "numeric":
         edges = cut.edges_of(column.ordered(), feature.low, feature.high)
-        return Cells(name=feature.name, edges=edges, low=feature.low, high=feature.high)
+        return Cells(name=feature.name, edges=edges, low=feature.low, high=feature.high), 0
     if feature.kind == "boolean":
-        return Cells(name=feature.name, kind="boolean", levels=("false", "true"))
-    named, others, more = cut.levels(frequencies(column), feature.categories)
-    return Cells(name=feature.name, kind="categorical", levels=named, others=others, open=more)
+        return Cells(name=feature.name, kind="boolean", levels=("false", "true")), 0
+    seen = frequencies(column)
+    named, others, more = cut.levels(seen, feature.categories)
+    cells = Cells(name=feature.name, kind="categorical", levels=named, others=others, open=more)
+    return cells, cut.selection_bias(seen, named, others)
 
 
 def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str]) -> Reference:
@@ -125,6 +130,7 @@ def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str
         columns=(),
         sources=(),
         counts=np.zeros(0, np.int64),
+        selection_bias=np.zeros(0, np.int64),
         moments=np.zeros((0, 2), np.int64),
         extremes=np.zeros((0, 2), np.float32),
         centre=np.zeros(0),
@@ -138,7 +144,7 @@ def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str
     )
 
 
-def _profile(nothing: Reference, cells: Cells, source: str, column: Profile) -> Reference:
+def _profile(nothing: Reference, cells: Cells, bias: int, source: str, column: Profile) -> Reference:
     """Make the reference of one column: count its rows, find out how much neighbours have in common, and check its
     halves against each other.
     """
@@ -148,6 +154,7 @@ def _profile(nothing: Reference, cells: Cells, source: str, column: Profile) -> 
         columns=(cells,),
         sources=(source,),
         counts=np.zeros(cells.size, np.int64),
+        selection_bias=np.array([bias]),
         centre=np.array([centre]),
         scale=np.array([scale]),
         spread=np.array([spread]),
@@ -169,7 +176,7 @@ def _side_by_side(nothing: Reference, profiles: Sequence[Reference]) -> Referenc
     cells = tuple(column for one in profiles for column in one.columns)
     if sum(column.size for column in cells) > CELLS_MAX:
         raise FrameError(f"{len(cells)} columns make more than {CELLS_MAX} cells; watch fewer columns")
-    names = ("counts", "moments", "extremes", "centre", "scale", "spread", "design_effects")
+    names = ("counts", "selection_bias", "moments", "extremes", "centre", "scale", "spread", "design_effects")
     arrays: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in profiles]) for name in names}
     return replace(
         nothing,
@@ -214,9 +221,10 @@ def _loss_design_effect(reference: Reference, table: Columns, parts: Parts) -> f
 def _remarks(cells: Cells) -> list[str]:
     notes = []
     if cells.open:
+        all_kept = len(cells.levels) + len(cells.others) < cut.KNOWN_LEVELS_MAX
+        why = "many levels that occur but once" if all_kept else f"more than {cut.KNOWN_LEVELS_MAX} levels"
         notes.append(
-            f"{cells.name!r} has more than {cut.KNOWN_LEVELS_MAX} levels: one that is not listed counts as 'other'; "
-            "if it is an identifier, exclude it"
+            f"{cells.name!r} has {why}: one that is not listed counts as 'other'; if it is an identifier, exclude it"
         )
     alike = infer.twins((*cells.levels, *cells.others)) if cells.kind == "categorical" else []
     if alike:

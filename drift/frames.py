@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from drift.columns import arrow
+from drift.columns import ColumnError, arrow
 
 Frame = Any  # pandas.DataFrame | pyarrow.Table | pyarrow.RecordBatch | str | Path
 
@@ -115,9 +115,16 @@ def _table(frame: Frame) -> pa.Table:
     if isinstance(frame, str | Path):
         return _file(Path(frame))
     if hasattr(frame, "columns") and hasattr(frame, "items"):
-        items = list(frame.items())
-        return pa.Table.from_arrays([arrow(series) for _, series in items], names=[str(name) for name, _ in items])
+        named = [(str(name), values) for name, values in frame.items()]
+        return pa.Table.from_arrays([_column(*one) for one in named], names=[name for name, _ in named])
     raise FrameError(f"a pandas DataFrame, an Arrow table or a path expected, got {type(frame).__name__}")
+
+
+def _column(name: str, values: Any) -> pa.Array:
+    try:
+        return arrow(values)
+    except ColumnError as error:
+        raise FrameError(f"{name!r}: {error}") from error
 
 
 def _file(path: Path) -> pa.Table:

@@ -62,7 +62,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
         """Begin with nothing but the reference."""
-        detector = None if segment else Detector.over(yard.asked, yard.reference.counts)
+        detector = None if segment else Detector.over(yard.asked, yard.reference.expected)
         return cls(reference=yard.reference.id, windows=Windows(), detector=detector, incidents=Incidents())
 
     def close(self, span: Span, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Report | Alert]:

@@ -45,6 +45,8 @@ class Reference:
         Features whose levels are watched apart, too.
     counts
         int64 [cells of all columns]: the training rows in each cell, column after column.
+    selection_bias
+        int64 [columns]: rows by which the named levels are overcounted, see `drift.cut.selection_bias`.
     moments, extremes
         int64 and float32 [columns, 2]: see `drift.sums.Sums`.
     centre, scale
@@ -74,6 +76,7 @@ class Reference:
     columns: tuple[Cells, ...]
     sources: tuple[str, ...]
     counts: np.ndarray
+    selection_bias: np.ndarray
     moments: np.ndarray
     extremes: np.ndarray
     centre: np.ndarray
@@ -168,6 +171,19 @@ class Reference:
     def offsets(self) -> np.ndarray:
         """Place of each column's first cell in `counts`, int64 [columns + 1]; the last entry is their length."""
         return np.concatenate([[0], np.cumsum([cells.size for cells in self.columns])]).astype(np.int64)
+
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """What later rows are compared with, int64 as `counts`: as they are, but for what named levels owe to luck."""
+        found = self.counts.copy()
+        for place in np.flatnonzero(self.selection_bias).tolist():
+            cells, own = self.columns[place], found[self.offsets[place] : self.offsets[place + 1]]
+            assert cells.other is not None, cells.name
+            named = own[: len(cells.levels)]
+            kept = np.rint(np.cumsum(named) * (1 - self.selection_bias[place] / named.sum())).astype(np.int64)
+            own[cells.other] += named.sum() - kept[-1]
+            named[:] = np.diff(kept, prepend=0)
+        return found
 
     @cached_property
     def grids(self) -> "tuple[Grid, ...]":

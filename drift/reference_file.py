@@ -95,6 +95,7 @@ def _head(reference: Reference) -> Head:
 def _table(reference: Reference) -> pa.Table:
     cells = reference.columns
     counts = np.split(reference.counts, reference.offsets[1:-1])
+    bias = {"selection_bias": pa.array(reference.selection_bias)} if reference.selection_bias.any() else {}
     return pa.table(
         {
             "name": pa.array([c.name for c in cells], pa.string()),
@@ -115,6 +116,7 @@ def _table(reference: Reference) -> pa.Table:
             "scale": pa.array(reference.scale, pa.float64()),
             "spread": pa.array(reference.spread, pa.float64()),
         }
+        | bias
     )
 
 
@@ -133,6 +135,7 @@ def _reference(head: Head, table: pa.Table) -> Reference:
         columns=tuple(cells),
         sources=tuple(column["source"]),
         counts=np.array([n for counts in column["counts"] for n in counts], np.int64),
+        selection_bias=np.array(column.get("selection_bias", [0] * width), np.int64),
         moments=np.array(column["moments"], np.int64).reshape(width, 2),
         extremes=np.array(column["extremes"], np.float32).reshape(width, 2),
         centre=np.array(column["centre"], np.float64),

@@ -40,7 +40,7 @@ class Yardstick:
     @cached_property
     def design_effects(self) -> np.ndarray:
         """Design effect of each column's effect, [columns]: its indicators', weighted by their variances."""
-        rows = self.reference.counts
+        rows = self.reference.expected
         found = np.ones(len(self.reference.columns))
         for column in range(len(found)):
             span = slice(self.asked.span[column], self.asked.span[column + 1])
@@ -87,5 +87,5 @@ class Yardstick:
 
     def effect(self, column: int, current: np.ndarray, base: np.ndarray | None = None) -> Effect:
         """Effect of a column's counts against the reference, or against other counts of the same cells."""
-        was = self.reference.counts[self.cells(column)] if base is None else base
+        was = self.reference.expected[self.cells(column)] if base is None else base
         return effect(self.reference.columns[column].kind, was, current, float(self.design_effects[column]))

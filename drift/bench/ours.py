@@ -38,7 +38,7 @@ class Ours:
     def __init__(self, yard: Yardstick, watch: Watch) -> None:
         self._yard = yard
         self._watch = watch
-        self._detector = Detector.over(yard.asked, yard.reference.counts)
+        self._detector = Detector.over(yard.asked, yard.reference.expected)
         self._incidents = Incidents()
         self._numbers = count(1).__next__
         self.log_evidence = 0.0

@@ -50,7 +50,7 @@ def compare(
     ----------
     reference, current
         Values: pandas Series, NumPy or Arrow array, list. ``reference`` may be a `Reference` with ``column`` named, for
-        methods over cells: its frozen cells and counts are used.
+        methods over cells: its frozen cells and what it expects in them are used.
     edges
         Inner edges of the cells for methods over cells; by default those that a reference would freeze.
     options
@@ -72,6 +72,8 @@ def compare(
         near = get_close_matches(method, METHODS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(METHODS)}"
         raise ValueError(f"unknown method {method!r}; {hint}")
+    if method != "mmd" and max(len(getattr(side, "shape", ())) for side in (reference, current)) > 1:
+        raise ColumnError("compare takes two columns, got a table; name one of its columns, or see drift.backtest")
     if method in RANKED or method in MEASURED:
         return _by_values(reference, current, method, options)
     if method == "mmd":
@@ -116,7 +118,7 @@ def _cell_counts(
         if column is None:
             raise ValueError("name the column of the reference: compare(reference, values, method, column='age')")
         cells = reference.columns[reference.place(column)]
-        was, now = reference.of(column), np.bincount(cells.index(current), minlength=cells.size)
+        was, now = reference.of(column, reference.expected), np.bincount(cells.index(current), minlength=cells.size)
         seen = (was + now) > 0
         return was[seen], now[seen]
     if method in TWO_LEVELS:

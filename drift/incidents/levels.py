@@ -21,7 +21,7 @@ def moved_levels(scene: Scene, moved: Moved) -> list[MovedLevel]:
     one that gains what they lose.
     """
     cells = scene.yard.reference.columns[moved.column]
-    was, now = scene.yard.reference.counts[scene.yard.cells(moved.column)], moved.present(scene)
+    was, now = scene.yard.reference.expected[scene.yard.cells(moved.column)], moved.present(scene)
     p, q = was / was.sum(), now / now.sum()
     if cells.kind == "numeric":
         inflated = scene.yard.design_effects[moved.column] * (1 / was.sum() + 1 / now.sum())

@@ -117,7 +117,7 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
 
     def _rates(self, scene: Scene) -> Iterator[tuple[float, float, float]]:
         """Share, its lower bound, and the share that is too much, of the values that something is wrong with."""
-        now, was = self.stretch(scene), scene.yard.reference.counts[scene.yard.cells(self.column)]
+        now, was = self.stretch(scene), scene.yard.reference.expected[scene.yard.cells(self.column)]
         rows = int(now.sum())
         for cells in faults(scene.yard.reference.columns[self.column]).values():
             many = now[list(cells)].sum()
@@ -128,7 +128,7 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
 
     def broken(self, scene: Scene) -> str:
         """What every value now is, where hardly one was it: ``null``, ``unseen``; else empty."""
-        now, was = self.present(scene), scene.yard.reference.counts[scene.yard.cells(self.column)]
+        now, was = self.present(scene), scene.yard.reference.expected[scene.yard.cells(self.column)]
         for what, cells in faults(scene.yard.reference.columns[self.column]).items():
             gone, before = now[list(cells)].sum() / max(1, now.sum()), was[list(cells)].sum() / max(1, was.sum())
             if gone >= BROKEN and before < BROKEN / 2:

@@ -75,7 +75,7 @@ class _Side:
         self._null = self.last[:, None] == np.arange(width)
         self._unseen = self._marked([() if c.unseen is None else (c.unseen,) for c in columns], width)
         self._out_of_range = self._marked([c.out_of_range for c in columns], width)
-        self.was = self.rows(reference.counts)
+        self.was = self.rows(reference.expected)
         self.reference_n = self.was.sum(axis=1)
 
     @staticmethod

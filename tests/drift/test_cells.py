@@ -131,7 +131,7 @@ def test_62_levels_have_cells_the_rest_is_other_and_what_is_new_is_unseen():
 
 
 def test_more_levels_than_are_remembered_leave_nothing_unseen():
-    named, others, more = cut.levels({str(k): 1 for k in range(10_000)})
+    named, others, more = cut.levels({str(k): 2 for k in range(10_000)})
     cells = Cells(name="x", kind="categorical", levels=named, others=others, open=more)
     assert more and cells.unseen is None and len(others) == cut.KNOWN_LEVELS_MAX - cut.NAMED_LEVELS_MAX
     assert cells.index(["never"]).tolist() == [cells.other]

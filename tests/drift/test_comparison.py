@@ -124,6 +124,9 @@ REFUSED = [
     (CITY_WAS, CITY_NOW, "nannyml.ks", ColumnError, "choose nannyml.js"),
     (CITY_WAS, CITY_NOW, "fisher", ValueError, "two levels are needed, got 3"),
     ([[1.0]], [[2.0]], "mmd", ValueError, "two rows a side"),
+    (pd.DataFrame({"x": WAS}), pd.DataFrame({"x": NOW}), "ks", ColumnError, "got a table; name one of its columns"),
+    (pd.Series([[1], [2]]), pd.Series([[1], [2]]), "tvd", ColumnError, "make one level of each value"),
+    (np.array([1j]), np.array([1j]), "psi", ColumnError, "leave the column out"),
 ]
 
 

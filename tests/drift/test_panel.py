@@ -114,7 +114,7 @@ def test_every_number_is_that_of_the_plain_formulas(rows, seed, shift, spoil):
         frame["normal"], frame["skew"] = 1e9, frame["skew"].iloc[0]
     sums = sum_rows(REFERENCE, REFERENCE.align(frame))
     for place, (cells, found) in enumerate(zip(REFERENCE.columns, PANEL.describe(sums), strict=True)):
-        was, now = REFERENCE.of(cells.name), REFERENCE.of(cells.name, sums.cells)
+        was, now = (REFERENCE.of(cells.name, counts) for counts in (REFERENCE.expected, sums.cells))
         wanted = plain_effect(cells.kind, was, now, DESIGN[place])
         for size in (found.effect, effect(cells.kind, was, now, DESIGN[place])):
             got = (size.raw, size.bias, size.value, size.low, size.high)
