@@ -174,20 +174,21 @@ def levels(
 def selection_bias(counts: Mapping[str, int], named: Sequence[str], others: Sequence[str]) -> int:
     """Rows by which named levels are overcounted, because these very counts chose them: the winner's curse.
 
-    Left out and counted over the others' choice, a row of a level that was only just chosen would be one of the other
-    levels: that many rows, on average, will be there next time. The number of such levels is smoothed, for it hangs on
-    ties.
+    A row whose level was only just chosen would be one of the others if it were left out: as many rows, on average,
+    will be among them next time. How many levels are so close is read off both sides of the border, for there it hangs
+    on ties.
 
-    >>> selection_bias({"a": 900} | dict.fromkeys("bcdefg", 50), ["a", "b", "c"], ["d", "e", "f", "g"])
-    20
+    >>> selection_bias({"a": 900, "b": 52, "c": 50, "d": 47, "e": 45, "f": 20}, ["a", "b", "c"], ["d", "e", "f"])
+    10
     """
     if not named or not others:
         return 0
     every = np.array([counts.get(level, 0) for level in (*named, *others)])
-    least = int(every[: len(named)].min())
-    reach = max(1, round(math.sqrt(least)))
-    near = int(np.count_nonzero(np.abs(every - least) <= reach))
-    return min(round(least * near / (2 * reach + 1)), int(every[: len(named)].sum()))
+    border, total = int(every[: len(named)].min()), int(every[: len(named)].sum())
+    reach = max(1, round(math.sqrt(border)))
+    below = np.count_nonzero((every < border) & (every >= border - reach))
+    above = np.count_nonzero((every > border) & (every <= border + reach))
+    return min(round(border * math.sqrt(below * above) / reach), total)
 
 
 def _once(counts: Mapping[str, int], known: Sequence[str]) -> int:

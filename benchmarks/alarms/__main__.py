@@ -19,13 +19,18 @@ import msgspec
 from benchmarks.alarms import employment, harm
 from benchmarks.alarms.runs import Delay, Quiet, delay, quiet
 from benchmarks.alarms.worlds import (
+    MANY_LEVELS,
+    MANY_MOVED,
     RARE_LEVELS,
     RARE_MOVED,
     Change,
     World,
+    gather,
     heavy,
     households,
+    many,
     more_rare,
+    newcomers,
     normal,
     rare,
     scale,
@@ -38,6 +43,8 @@ BUDGETS = (10_000.0, 1_000.0)
 
 MOVES: dict[str, Change] = {"0.1 sd": shift(0.1), "0.2 sd": shift(0.2), "0.5 sd": shift(0.5), "sd x 1.25": scale(1.25)}
 RARER: dict[str, Change] = {f"rare values x {k:g}": more_rare(k) for k in (1.5, 2, 4)}
+GATHERED: dict[str, Change] = {f"{share:.0%} of rows to a tenth of the levels": gather(share) for share in (0.2, 0.5)}
+GATHERED |= {f"a new level, {share:.0%} of rows": newcomers(share) for share in (0.03, 0.1)}
 GOALS = {"0.1 sd": 18, "0.2 sd": 5, "0.5 sd": 1, "sd x 1.25": 2}
 
 PLAIN = World("20 normal columns", normal)
@@ -46,6 +53,10 @@ THOUSAND = World("1,000 normal columns", normal, features=1_000)
 SMALL_REFERENCE = World("a reference of 1,000 rows", normal, reference_rows=1_000)
 HEAVY = World("t with 2 degrees, lognormal", heavy)
 RARE = World("rare levels, 97 % zeros", rare, levels=RARE_LEVELS, moved=RARE_MOVED)
+MANY = World("columns of many levels", many, levels=MANY_LEVELS, moved=MANY_MOVED)
+MANY_SMALL = World(
+    "many levels, a reference of 1,000", many, levels=MANY_LEVELS, moved=MANY_MOVED, reference_rows=1_000
+)
 TWENTY = World("windows of 20 rows", normal, rows=lambda rng: 20)
 RARE_TWENTY = World("rare, windows of 20 rows", rare, levels=RARE_LEVELS, moved=RARE_MOVED, rows=lambda rng: 20)
 UNEVEN = World("windows of 20 to 20,000 rows", normal, rows=uneven)
@@ -89,6 +100,8 @@ def _cases(seed: int, share: float) -> dict[str, Callable[[], Iterator[Quiet | D
             MOVES, (HUNDRED, 20), (SMALL_REFERENCE, 20), (HEAVY, 40), (TWENTY, 40), (UNEVEN, 20), (HOUSEHOLDS, 40)
         ),
         "delays, rare": late(RARER, (RARE, 20), (RARE_TWENTY, 20)),
+        "many levels": silent((MANY, 20, 1_000), (MANY_SMALL, 20, 1_000)),
+        "delays, many levels": late(GATHERED, (MANY, 18), (MANY_SMALL, 18)),
         "households": silent((HOUSEHOLDS, 40, 1_000)),
         "employment": lambda: iter([employment.quiet(seed, times(60), 300, BUDGETS[1])]),
         "no drift, other worlds": silent(

@@ -105,6 +105,29 @@ def rare(rng: np.random.Generator, rows: int, features: int) -> np.ndarray:
     return x
 
 
+#: Levels of a column that has them all alike; exponents of the law of Zipf, by which some are common and most are not.
+_ALIKE = {0: 500, 1: 90, 2: 3_000, 7: 64, 9: 200}
+_ZIPF = {3: 1.2, 4: 1.5, 5: 2.2}
+#: Whole numbers up to here are exact in float32.
+_LARGEST = 2**24
+
+
+def many(rng: np.random.Generator, rows: int, features: int) -> np.ndarray:
+    """Ten kinds of column of levels in turns: 500, 90, 3,000, 64 and 200 that are alike; by the law of Zipf, in three
+    steepnesses; geometric; and identifiers, which hardly ever come twice.
+    """
+    x = np.empty((rows, features), np.float32)
+    for k in range(features):
+        if k % 10 in _ALIKE:
+            x[:, k] = rng.integers(0, _ALIKE[k % 10], rows)
+        elif k % 10 in _ZIPF:
+            x[:, k] = np.minimum(rng.zipf(_ZIPF[k % 10], rows), _LARGEST)
+        else:
+            x[:, k] = rng.geometric(0.02, rows) if k % 10 == 6 else rng.integers(0, _LARGEST, rows)
+    return x
+
+
+MANY_LEVELS, MANY_MOVED = tuple(range(10)), (0, 1, 2, 3, 4, 5, 6, 7, 9)
 RARE_LEVELS, RARE_MOVED = (1, 2, 6, 7, 8), (0, 1, 2, 5, 6, 7)
 
 
@@ -143,5 +166,23 @@ def more_rare(factor: float) -> Change:
         found = x.copy()
         found[turned] = rng.choice(x[~usual], int(turned.sum()))
         return found
+
+    return change
+
+
+def newcomers(share: float) -> Change:
+    """Give so many rows one level that never was."""
+
+    def change(x: np.ndarray, _spread: float, rng: np.random.Generator) -> np.ndarray:
+        return np.where(rng.random(len(x)) < share, np.float32(_LARGEST + 2), x)
+
+    return change
+
+
+def gather(share: float) -> Change:
+    """Give so many rows a tenth of the levels: that of the next tens."""
+
+    def change(x: np.ndarray, _spread: float, rng: np.random.Generator) -> np.ndarray:
+        return np.where(rng.random(len(x)) < share, np.floor(x / 10) * 10, x).astype(np.float32)
 
     return change
