@@ -1,16 +1,15 @@
 """A block: consecutive records of one partition, as parallel columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
+
+import msgspec
 
 #: Stands for the headers of a record that has one whose name is no UTF-8: the client library then gives none of them.
 UNREADABLE: list[tuple[str, bytes]] = [("driftline-headers", b"unreadable")]
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """Consecutive records of one partition in offset order. Offsets may have gaps (commit markers, aborted records).
 
     ``topic`` is the logical name (no prefix); ``times`` are Kafka's timestamps in ms; ``headers`` entries are
@@ -33,19 +32,20 @@ class Block:
         'requests/3/1041'
         """
         n = len(values)
-        return Block(topic, partition, range(first, first + n), [time] * n, [None] * n, values, [None] * n)
+        return cls(topic, partition, range(first, first + n), [time] * n, [None] * n, values, [None] * n)
 
     @classmethod
-    def joined(cls, blocks: Sequence["Block"]) -> "Block":
-        """Make one block of several of one partition, at least one, that follow each other.
-
-        >>> Block.joined([Block.of("requests", 3, [b"a"]), Block.of("requests", 3, [b"b"], first=7)]).offsets
-        [0, 7]
-        """
-        if len(blocks) == 1:
-            return blocks[0]
-        columns = ([x for block in blocks for x in getattr(block, name)] for name in _COLUMNS)
-        return Block(blocks[0].topic, blocks[0].partition, *columns)
+    def of_messages(cls, topic: str, partition: int, messages: Sequence[Any]) -> "Block":
+        """Make a block of what a consumer gave for one partition; ``topic`` is the logical name."""
+        return cls(
+            topic,
+            partition,
+            [m.offset() for m in messages],
+            [m.timestamp()[1] for m in messages],
+            [m.key() for m in messages],
+            [m.value() for m in messages],
+            _headers(messages),
+        )
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -65,38 +65,15 @@ class Block:
         return f"{self.topic}/{self.partition}/{self.offsets[row]}"
 
     def __getitem__(self, rows: slice) -> "Block":
-        return Block(self.topic, self.partition, *(getattr(self, name)[rows] for name in _COLUMNS))
-
-
-_COLUMNS = ("offsets", "times", "keys", "values", "headers")
-
-
-class Fetched(Block):
-    """A block of what a consumer gave for one partition; ``topic`` is the logical name.
-
-    What not every step asks for is read from the client's messages when it is: it costs more than all the rest.
-    """
-
-    _messages: Sequence[Any]
-
-    def __init__(self, topic: str, partition: int, messages: Sequence[Any]) -> None:
-        read = {"topic": topic, "partition": partition, "offsets": [m.offset() for m in messages]}
-        self.__dict__ |= read | {"values": [m.value() for m in messages], "_messages": messages}
-
-    @cached_property
-    def times(self) -> list[int]:
-        return [m.timestamp()[1] for m in self._messages]
-
-    @cached_property
-    def keys(self) -> list[bytes | None]:
-        return [m.key() for m in self._messages]
-
-    @cached_property
-    def headers(self) -> list[list[tuple[str, bytes]] | None]:
-        return _headers(self._messages)
-
-    def __getitem__(self, rows: slice) -> "Fetched":
-        return Fetched(self.topic, self.partition, self._messages[rows])
+        return Block(
+            self.topic,
+            self.partition,
+            self.offsets[rows],
+            self.times[rows],
+            self.keys[rows],
+            self.values[rows],
+            self.headers[rows],
+        )
 
 
 def _headers(messages: Sequence[Any]) -> list[list[tuple[str, bytes]] | None]:

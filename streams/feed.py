@@ -19,7 +19,7 @@ import confluent_kafka as ck
 import msgspec
 import structlog
 
-from streams.block import Block, Fetched
+from streams.block import Block
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.holdings import Holdings
@@ -243,7 +243,9 @@ class Feed:
         for topic, same in [(self._topics[0], messages)] if one else groupby(messages, ck.Message.topic):
             for partition, run in groupby(same, ck.Message.partition):
                 gathered.setdefault((topic, partition), []).extend(run)
-        return [Fetched(self.cluster.logical(topic), partition, ms) for (topic, partition), ms in gathered.items()]
+        return [
+            Block.of_messages(self.cluster.logical(topic), partition, ms) for (topic, partition), ms in gathered.items()
+        ]
 
     def _refused(self, message: ck.Message) -> bool:
         error = message.error()

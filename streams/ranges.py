@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import confluent_kafka as ck
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
-from streams.block import Block, Fetched
+from streams.block import Block
 from streams.cluster import Cluster
 
 _WAIT_S = 15.0
@@ -93,7 +93,7 @@ def read(
             ended = any(m.offset() >= (end if m.error() else end - 1) for m in messages)
             kept = [m for m in messages if m.error() is None and m.offset() < end]
             if kept:
-                yield Fetched(topic, partition, kept)
+                yield Block.of_messages(topic, partition, kept)
             ended = ended or reader.position([ck.TopicPartition(name, partition)])[0].offset >= end
     finally:
         reader.close()

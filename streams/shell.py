@@ -193,7 +193,7 @@ class Shell:
             await self._again(error, "settle")
         else:
             self._failures = 0
-            self.gauges.settled(turn.rows, turn.times(), ticks_ms() - started, now_ms())
+            self.gauges.settled(turn.times(), ticks_ms() - started, now_ms())
             self._feed.done()
 
     async def _again(self, error: Exception, where: str) -> None:
@@ -213,7 +213,7 @@ class Shell:
     # From the feed's thread.
 
     def _hand_over(self, turn: Turn) -> None:
-        self.gauges.took(turn.epoch, turn.rows, turn.times())
+        self.gauges.took(turn.epoch, turn.times())
         # `put` of the bare turn: Faust drops an event whose generation is not that of its own consumer.
         sent = asyncio.run_coroutine_threadsafe(self._channel.put(turn), self._loop)
         sent.add_done_callback(lambda done: self._lost(None if done.cancelled() else done.exception()))

@@ -16,6 +16,8 @@ _LAG = Gauge("driftline_lag_seconds", "Age of the oldest record that is not sett
 _LAG_ROWS = Gauge("driftline_lag_rows", "Offsets between what is settled and the end.", ["step"])
 
 _RATE_OVER_MS = 10_000
+#: Records of a turn whose age is kept for the percentile, at most; of a longer turn evenly spaced ones.
+_AGES_MAX = 1_000
 
 
 class _Taken(NamedTuple):
@@ -45,25 +47,26 @@ class Gauges:
         self._settle_ms = 0.0
         self._recent: deque[tuple[int, int, np.ndarray]] = deque()
 
-    def took(self, epoch: int, rows: int, times: Sequence[int]) -> None:
-        """A turn was read; ``times`` are `Turn.times`. What an older epoch had read is read again."""
+    def took(self, epoch: int, times: Sequence[int]) -> None:
+        """A turn was read; ``times`` are its records' Kafka timestamps. What an older epoch had read is read again."""
         while self._taken and self._taken[0].epoch != epoch:
             self._taken.popleft()
-        self._taken.append(_Taken(epoch, rows, min(times, default=None)))
+        self._taken.append(_Taken(epoch, len(times), min(times, default=None)))
 
     def folded(self, took_ms: float) -> None:
         """A turn was folded."""
         self._fold_ms = took_ms
         _FOLD.labels(self._step).observe(took_ms / 1000)
 
-    def settled(self, rows: int, times: Sequence[int], took_ms: float, now_ms: int) -> None:
-        """The oldest turn was committed; ``times`` are `Turn.times`."""
+    def settled(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
+        """The oldest turn was committed; ``times`` are its records' Kafka timestamps."""
+        rows = len(times)
         if self._taken:
             self._taken.popleft()
         self.trouble = None
         self._rows += rows
         self._settle_ms = took_ms
-        self._recent.append((now_ms, rows, now_ms - np.asarray(times, np.int64)))
+        self._recent.append((now_ms, rows, now_ms - np.asarray(times[:: rows // _AGES_MAX + 1], np.int64)))
         _ROWS.labels(self._step).inc(rows)
         _TURNS.labels(self._step).inc()
         _SETTLE.labels(self._step).observe(took_ms / 1000)
@@ -86,10 +89,10 @@ class Gauges:
             Offsets between the position and the end; None where nobody has looked yet.
 
         >>> gauges = Gauges("doctest")
-        >>> gauges.took(0, 50, [700] * 2 + [900] * 48)
+        >>> gauges.took(0, [700] * 2 + [900] * 48)
         >>> gauges.status(950, 0, 7)["lag_ms"]
         250
-        >>> gauges.settled(50, [700] * 2 + [900] * 48, 4.0, 1_000)
+        >>> gauges.settled([700] * 2 + [900] * 48, 4.0, 1_000)
         >>> said = gauges.status(2_000, 0, 7)
         >>> said["rows_per_s"], said["lag_rows"], said["lag_ms"], said["p99_ms"]
         (5.0, 7, 1100, 300)

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import chain
 from typing import Any, NamedTuple
 
 import confluent_kafka as ck
@@ -15,7 +16,6 @@ from streams.clock import ticks_ms
 
 _COMMIT_S = 30.0
 _OVERLAP_FROM = 0.6
-_TIMES_MAX = 500
 
 
 class Dropped(RuntimeError):
@@ -50,15 +50,9 @@ class Turn(msgspec.Struct, frozen=True):
     epoch: int
     membership: Any
 
-    @property
-    def rows(self) -> int:
-        """Records."""
-        return sum(map(len, self.blocks))
-
     def times(self) -> list[int]:
-        """Kafka's timestamps, ms, of the first record of each block and of evenly spaced ones, some 500 in all."""
-        step = self.rows // _TIMES_MAX + 1
-        return [time for block in self.blocks for time in block[::step].times]
+        """Kafka's timestamps of all records, ms."""
+        return list(chain.from_iterable(block.times for block in self.blocks))
 
 
 class Turns:

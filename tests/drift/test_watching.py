@@ -1,6 +1,5 @@
 """The watch stage with lists: records of somebody else's topic in; observations, feedback and dead letters out."""
 
-import dataclasses
 import json
 
 import msgspec
@@ -59,7 +58,7 @@ def block(*values, first=100, headers=None, keys=None):
     raw = [v if isinstance(v, bytes | None) else json.dumps(v).encode() for v in values]
     made = Block.of("@answers", 5, raw, first=first, time=ARRIVED_MS)
     n = len(raw)
-    return dataclasses.replace(made, headers=headers or [None] * n, keys=keys or [None] * n)
+    return msgspec.structs.replace(made, headers=headers or [None] * n, keys=keys or [None] * n)
 
 
 def fold(reference, made, *mappings):

@@ -18,7 +18,7 @@ from drift.judge import Judge
 from drift.store import Store
 from drift.store.report_rows import of_reports
 from streams import observation
-from streams.block import Fetched
+from streams.block import Block
 from streams.cluster import Cluster
 from streams.records import MINUTE_MS, Outcome, PartialCounts, Prediction, Report
 
@@ -126,7 +126,7 @@ class Accounts:
                 self.strange.append(str(said))
 
     def _count(self, message: Any) -> None:
-        block = Fetched("counts", message.partition(), [message])
+        block = Block.of_messages("counts", message.partition(), [message])
         for publish in self._judge.fold(block).publish:
             self.meant[publish.topic].append(publish.value or b"")
         counts = msgspec.msgpack.decode(message.value())

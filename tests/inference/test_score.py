@@ -1,6 +1,5 @@
 """The score step with lists: blocks in, effects out."""
 
-import dataclasses
 import itertools
 import json
 
@@ -163,7 +162,7 @@ def test_a_multiclass_model_says_all_its_scores():
 def test_traces_and_cloud_events_travel_and_latency_is_told():
     carried = [("ce_id", b"1"), ("ce_type", b"t"), ("traceparent", b"00-1"), ("other", b"x")]
     requests = block({"x": 1}, {"x": 2}, headers=[carried, None], time=1_000)
-    requests = dataclasses.replace(requests, times=[1_000, 1_020])
+    requests = msgspec.structs.replace(requests, times=[1_000, 1_020])
     [effects] = Score(serving(ramp()), clock=lambda: 1_050).fold([requests])
     assert [m.headers for m in out(effects, "predictions")] == [
         [("ce_id", b"1"), ("ce_type", b"t"), ("traceparent", b"00-1"), ("latency_ms", b"50")],

@@ -1,6 +1,5 @@
 """A message of many requests through the score step: an answer a row, and a dead letter for each row at fault."""
 
-import dataclasses
 import json
 
 import msgspec
@@ -46,7 +45,7 @@ def arrow(columns):
 
 def block(*values, headers):
     made = Block.of("requests", 2, values, first=40, time=1_700_000_000_000)
-    return dataclasses.replace(made, headers=headers)
+    return msgspec.structs.replace(made, headers=headers)
 
 
 def out(effects, topic):

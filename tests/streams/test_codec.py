@@ -1,9 +1,9 @@
 """Hand-made requests against what the codec promises: one row or one refusal a record, whatever the bytes."""
 
-import dataclasses
 import json
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +44,7 @@ def two_with_default(model: str | None) -> tuple[str, FeatureSchema] | None:
 def decode(*values: bytes | None, schemas=only, headers=None) -> tuple[dict[str, Rows], list[Refusal]]:
     block = Block.of("requests", 3, values, first=1041, time=ARRIVED_MS)
     if headers is not None:
-        block = dataclasses.replace(block, headers=headers)
+        block = msgspec.structs.replace(block, headers=headers)
     return JsonDecoder(schemas)(block)
 
 
@@ -224,7 +224,7 @@ HEADERS = [None, [("traceparent", b"00")], [("ce_id", b"event"), ("ce_time", b"2
 def test_a_block_is_read_as_its_records_are_one_by_one(records):
     values, headers = [value for value, _ in records], [own for _, own in records]
     rows, refused = decode(*values, schemas=two_with_default, headers=headers)
-    block = dataclasses.replace(Block.of("requests", 3, values, 1041, ARRIVED_MS), headers=headers)
+    block = msgspec.structs.replace(Block.of("requests", 3, values, 1041, ARRIVED_MS), headers=headers)
     alone = [JsonDecoder(two_with_default)(block[n : n + 1]) for n in range(len(block))]
     assert [r.at for r in refused] == [n for n, (_, own) in enumerate(alone) if own]
     assert [(r.reason, r.field) for r in refused] == [(r.reason, r.field) for _, own in alone for r in own]

@@ -1,9 +1,9 @@
 """Arrow batches and packed rows against JSON: the same requests give the same rows, and one bad row harms no other."""
 
-import dataclasses
 import json
 import math
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -35,7 +35,7 @@ def only(model):
 
 def block(*values, headers=None):
     made = Block.of("requests", 3, values, first=1041, time=ARRIVED_MS)
-    return made if headers is None else dataclasses.replace(made, headers=headers)
+    return made if headers is None else msgspec.structs.replace(made, headers=headers)
 
 
 def arrow(columns, kind=pa.ipc.new_stream, compression=None):

@@ -1,13 +1,13 @@
 """Avro in Confluent's frame, against a registry that is an HTTP server on loopback; JSON is the oracle for the rows."""
 
 import base64
-import dataclasses
 import io
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fastavro
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -257,7 +257,7 @@ def test_any_bytes_give_exactly_one_row_or_one_refusal_a_record(tails, at, byte)
 def test_headers_name_the_model_and_give_what_the_body_does_not(double):
     event = [("model", b"nobody")], [("ce_id", b"e-1"), ("ce_time", b"2023-11-14T22:13:19Z")]
     value = framed(1, FLAT, {"age": 1, "tenure": None, "city": None, "member": None, "extra": []})
-    asked = dataclasses.replace(block(value, value), headers=list(event))
+    asked = msgspec.structs.replace(block(value, value), headers=list(event))
     rows, refused = Decoder(only, registry=SchemaRegistry(double.url))(asked)
     assert rows["churn"].ids == ["e-1"] and rows["churn"].ts.tolist() == [ARRIVED_MS - 1000]
     assert [(r.at, r.reason) for r in refused] == [(0, "unknown_model")]

@@ -1,13 +1,13 @@
 """What a message may cost and whom it may stop: little to send and much to read is refused, as is the unforeseen."""
 
-import dataclasses
 import tracemalloc
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from streams.block import UNREADABLE, Block, Fetched
+from streams.block import UNREADABLE, Block
 from streams.formats import Decoder, RegistryAway
 from streams.formats.ipc import UNPACKED_BYTES_MAX
 from streams.formats.sheet import ROWS_MAX
@@ -23,7 +23,7 @@ def known(model):
 
 def decode(*values, headers=None, **more):
     made = Block.of("requests", 3, values, first=1041, time=ARRIVED_MS)
-    return Decoder(known, **more)(dataclasses.replace(made, headers=headers or made.headers))
+    return Decoder(known, **more)(msgspec.structs.replace(made, headers=headers or made.headers))
 
 
 def arrow(columns, kind=pa.ipc.new_stream, compression=None):
@@ -144,7 +144,7 @@ def test_a_record_whose_headers_nobody_can_read_is_refused_alone(format_):
         def headers(self):
             return self._headers if self._headers is not Exception else b"\xff".decode()
 
-    block = Fetched("requests", 3, [Record(n, h) for n, h in enumerate([None, Exception, [("a", b"b")]])])
+    block = Block.of_messages("requests", 3, [Record(n, h) for n, h in enumerate([None, Exception, [("a", b"b")]])])
     assert block.headers == [None, UNREADABLE, [("a", b"b")]]
     rows, refused = Decoder(known, format=format_)(block)
     assert rows["churn"].at.tolist() == [0, 2]
@@ -153,7 +153,7 @@ def test_a_record_whose_headers_nobody_can_read_is_refused_alone(format_):
 
 def test_a_record_without_any_time_is_refused():
     values = [b'{"age": 1}', b'{"age": 1, "ts": 1700000000000}', b'{"age": 1}']
-    block = dataclasses.replace(Block.of("requests", 0, values), times=[-1, ARRIVED_MS, 5])
+    block = msgspec.structs.replace(Block.of("requests", 0, values), times=[-1, ARRIVED_MS, 5])
     rows, refused = Decoder(known)(block)
     assert [(r.at, r.reason) for r in refused] == [(0, "impossible_timestamp")]
     assert rows["churn"].ts.tolist() == [ARRIVED_MS, 5]

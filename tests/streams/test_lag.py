@@ -22,12 +22,12 @@ def test_the_lag_is_that_of_records_that_are_not_settled():
     gauges = Gauges("by-hand")
     assert lag(gauges, 1_000, 0, None) == (None, None)  # nobody has looked
     assert lag(gauges, 1_000, 0, 0) == (0, 0)
-    gauges.took(0, 3, [400, 300, 500])
-    gauges.took(0, 2, [600, 700])
+    gauges.took(0, [400, 300, 500])
+    gauges.took(0, [600, 700])
     assert lag(gauges, 1_000, 0, 10) == (3 + 2 + 10, 1_000 - 300)
-    gauges.settled(3, [400, 300, 500], 1.0, 1_000)
+    gauges.settled([400, 300, 500], 1.0, 1_000)
     assert lag(gauges, 1_500, 0, 10) == (2 + 10, 1_500 - 600)
-    gauges.settled(2, [600, 700], 1.0, 1_600)
+    gauges.settled([600, 700], 1.0, 1_600)
     assert lag(gauges, 2_000, 0, 10) == (10, 2_000 - 700)  # unread, and no older than what came before
     assert lag(gauges, 2_000, 0, 0) == (0, 0)
     text = generate_latest().decode()
@@ -38,20 +38,20 @@ def test_the_lag_is_that_of_records_that_are_not_settled():
 
 def test_a_turn_that_is_dropped_waits_until_it_is_read_again():
     gauges = Gauges("dropped")
-    gauges.took(0, 2, [100, 200])
+    gauges.took(0, [100, 200])
     gauges.failed("the store is away")
     assert lag(gauges, 5_000, 1, 2) == (2, 4_900)  # rewound, and not read again yet
-    gauges.took(1, 1, [100])
+    gauges.took(1, [100])
     assert lag(gauges, 6_000, 1, 1) == (2, 5_900)
-    gauges.settled(1, [100], 1.0, 6_000)
-    gauges.took(1, 1, [200])
-    gauges.settled(1, [200], 1.0, 6_000)
+    gauges.settled([100], 1.0, 6_000)
+    gauges.took(1, [200])
+    gauges.settled([200], 1.0, 6_000)
     assert lag(gauges, 7_000, 1, 0) == (0, 0)
 
 
 def test_a_partition_that_goes_takes_its_lag_along():
     gauges = Gauges("gone")
-    gauges.took(0, 2, [100, 200])
+    gauges.took(0, [100, 200])
     assert lag(gauges, 5_000, 1, 0) == (0, 0)
 
 
@@ -65,7 +65,7 @@ def test_a_step_that_stands_still_sees_what_comes_meanwhile(cluster: Cluster, ev
     gauges, taken = Gauges("slow"), threading.Event()
 
     def hand_over(turn: Turn) -> None:
-        gauges.took(turn.epoch, turn.rows, turn.times())
+        gauges.took(turn.epoch, [time for block in turn.blocks for time in block.times])
         taken.set()  # and nobody settles it
 
     step = PerPartition(lambda topic, partition, memory: None, lambda *_: Effects())
