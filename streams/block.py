@@ -47,6 +47,18 @@ class Block(msgspec.Struct, frozen=True):
             _headers(messages),
         )
 
+    @classmethod
+    def joined(cls, blocks: Sequence["Block"]) -> "Block":
+        """Make one block of several of one partition, at least one, that follow each other.
+
+        >>> Block.joined([Block.of("requests", 3, [b"a"]), Block.of("requests", 3, [b"b"], first=7)]).offsets
+        [0, 7]
+        """
+        if len(blocks) == 1:
+            return blocks[0]
+        columns = ([x for block in blocks for x in getattr(block, name)] for name in cls.__struct_fields__[2:])
+        return cls(blocks[0].topic, blocks[0].partition, *columns)
+
     def __len__(self) -> int:
         return len(self.offsets)
 

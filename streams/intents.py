@@ -61,6 +61,17 @@ class _Waiting(msgspec.Struct):
     def rows(self) -> int:
         return sum(len(block) for block in self.blocks)
 
+    def whole(self) -> Block:
+        """What waits, as one block; something must."""
+        self.blocks = [Block.joined(self.blocks)]
+        return self.blocks[0]
+
+    def drop(self, rows: int) -> None:
+        """The first ones are in the store."""
+        rest = self.whole()[rows:]
+        self.blocks = [rest] if len(rest) else []
+        self.inserted_ms = ticks_ms()
+
 
 class IntentStep:
     """A step that gathers records and settles them with a store by intents. Call `settle` with the shell's settlement.
@@ -115,7 +126,7 @@ class IntentStep:
             self._insert(place, cut, commit, planned=waiting.intent is not None)
             waiting.intent = None
             inserted += len(cut)
-            _drop(waiting, len(cut))
+            waiting.drop(len(cut))
         return inserted
 
     def _most_urgent(self) -> tuple[tuple[str, int], _Waiting, Block] | None:
@@ -135,10 +146,10 @@ class IntentStep:
         old = ticks_ms() - waiting.inserted_ms >= self._limits.wait_ms_max
         if not old and waiting.rows < self._limits.rows_max:
             return None
-        return _joined(waiting.blocks)[0 : self._limits.rows_max]
+        return waiting.whole()[0 : self._limits.rows_max]
 
     def _planned(self, waiting: _Waiting, intent: Intent) -> Block | None:
-        block = _joined(waiting.blocks)
+        block = waiting.whole()
         if block.last < intent.until and len(block) < intent.messages:
             return None  # not re-read to its end yet
         cut = block[0 : intent.messages]
@@ -156,17 +167,3 @@ class IntentStep:
             commit([ck.TopicPartition(topic, place[1], cut.first, metadata=said)])  # 1. What will be done.
         self._write(cut, f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
         commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.
-
-
-def _joined(blocks: list[Block]) -> Block:
-    if len(blocks) > 1:
-        columns = ("offsets", "times", "keys", "values", "headers")
-        joined = {name: [x for block in blocks for x in getattr(block, name)] for name in columns}
-        blocks[:] = [Block(blocks[0].topic, blocks[0].partition, **joined)]
-    return blocks[0]
-
-
-def _drop(waiting: _Waiting, rows: int) -> None:
-    rest = _joined(waiting.blocks)[rows:]
-    waiting.blocks = [rest] if len(rest) else []
-    waiting.inserted_ms = ticks_ms()

@@ -129,15 +129,10 @@ def recut(blocks: Iterable[Block], cuts: Sequence[int]) -> Iterator[Block]:
         places = [0, *(bisect_left(block.offsets, cut) for cut in inside), len(block)]
         for piece in (block[first:last] for first, last in pairwise(places) if first < last):
             if held is not None and bisect_right(cuts, held.last) == bisect_right(cuts, piece.first):
-                held = _joined(held, piece)
+                held = Block.joined([held, piece])
             else:
                 if held is not None:
                     yield held
                 held = piece
     if held is not None:
         yield held
-
-
-def _joined(one: Block, other: Block) -> Block:
-    columns = ("offsets", "times", "keys", "values", "headers")
-    return Block(one.topic, one.partition, *([*getattr(one, name), *getattr(other, name)] for name in columns))

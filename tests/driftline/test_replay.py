@@ -4,7 +4,7 @@ import json
 import random
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from uuid import uuid4
 
@@ -174,7 +174,8 @@ class Live:
         found = []
         for partition, (low, high) in ranges.bounds(self.cluster, topic).items():
             start = self._read.get((step, topic, partition), low)
-            rest = joined(topic, partition, ranges.read(self.cluster, topic, partition, start, high))
+            several = list(ranges.read(self.cluster, topic, partition, start, high))
+            rest = Block.joined(several or [Block.of(topic, partition, [])])
             while rest:
                 # By offset alone, whatever a fetch brought: two logs of the same requests are cut alike.
                 size = random.Random(f"{step}/{partition}/{rest.first}").randint(1, rows_max)
@@ -187,12 +188,6 @@ class Live:
         messages = [message for one in effects for message in one.publish]
         if messages:
             self._outbox.settle([], messages, None)
-
-
-def joined(topic: str, partition: int, blocks: Iterable[Block]) -> Block:
-    """One block of the records of several."""
-    several, columns = list(blocks), ("offsets", "times", "keys", "values", "headers")
-    return Block(topic, partition, *([v for b in several for v in getattr(b, column)] for column in columns))
 
 
 MINUTES, MOVED_AT, TURN = 30, 16, 5
