@@ -20,7 +20,7 @@ def zipf(exponent: float):
     return lambda rng, rows: rng.zipf(exponent, rows)
 
 
-#: Levels of a row, and rows of the reference. Each of them opened an incident in nearly every run when new levels were
+#: Levels of a row, and rows of the reference. Each of them opened an incident in all of its runs when new levels were
 #: news and named ones were compared with the very counts that had chosen them.
 SHAPES = {
     "500 alike": (alike(500), 20_000),
@@ -45,7 +45,7 @@ def opened(reference: Reference, stream: pd.DataFrame, every: float = 1_000.0) -
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rows_like_the_references_are_no_drift(shape):
-    """Promised is one incident in ten runs at the most; three in four would come by chance in one of 300 suites."""
+    """Promised is an incident in one of ten runs at the most; three in four would be there with a chance of .0037."""
     draw, rows = SHAPES[shape]
     found = 0
     for seed in range(RUNS):
