@@ -14,10 +14,13 @@ categorical    the level's index in ``categories`` (K of them);         ``K + 1`
 so a model can look a categorical column up in an embedding of ``K + 2`` rows.
 """
 
-import math
 from typing import Literal
 
 import msgspec
+
+from streams.wire.spelling import level_text
+
+__all__ = ["RESERVED", "Feature", "FeatureSchema", "Kind", "SchemaError", "level_text"]
 
 Kind = Literal["numeric", "categorical", "boolean"]
 
@@ -111,18 +114,3 @@ class FeatureSchema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cac
 
     def __len__(self) -> int:
         return len(self.features)
-
-
-def level_text(value: str | float | bool) -> str:
-    """Spell a categorical value as its level: one text per value, however a client wrote the number.
-
-    >>> [level_text(v) for v in (16, 16.0, "16", 0.5, True, " a ")]
-    ['16', '16', '16', '0.5', 'true', ' a ']
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and math.isfinite(value) and value == int(value):
-        return str(int(value))
-    return str(value)
