@@ -19,7 +19,7 @@ class Kafka(Section):
     """Where the log is."""
 
     bootstrap: str = Field("", description="host:port of your cluster; empty starts the embedded broker")
-    port: int = Field(39092, description="port of the embedded broker")
+    port: int = Field(19092, description="port of the embedded broker")
     prefix: str = Field("", description="stands before every topic, group and transactional id")
     options: dict[str, str] = Field({}, description="librdkafka properties, passed through (TLS, SASL)")
     group_protocol: Literal["auto", "consumer", "classic"] = Field(
@@ -40,7 +40,7 @@ class ClickHouse(Section):
 
     url: str = Field("", description="clickhouse://user@host:9000/database; empty starts the embedded engine")
     password: str = Field("", description="reference to the password: env:NAME or file:PATH")
-    port: int = Field(39000, description="port of the embedded engine's native protocol")
+    port: int = Field(19000, description="port of the embedded engine's native protocol")
     database: str = Field("driftline", description="database of this deployment")
     flavour: Literal["embedded", "single", "cluster"] | None = Field(None, description="schema; default by url")
 
@@ -49,7 +49,7 @@ class Page(Section):
     """The built-in page."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(38080, description="port to listen on")
+    port: int = Field(18080, description="port to listen on")
     status_urls: list[str] = Field([], description="roles' /status addresses to show; `up` fills them in")
 
 
@@ -57,7 +57,7 @@ class Roles(Section):
     """The processes of `driftline up`."""
 
     workers: int = Field(1, ge=1, description="worker processes")
-    port: int = Field(38090, description="first port of the roles' own HTTP (health, metrics, status)")
+    port: int = Field(18090, description="first port of the roles' own HTTP (health, metrics, status)")
     host: str = Field("127.0.0.1", description="address the roles' own HTTP listens on")
 
 

@@ -5,36 +5,53 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import structlog
+
+from driftline.supervisor import role_log
+from streams.clock import now_ms
 
 log = structlog.get_logger("driftline.tree")
 
 _PAUSE_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 30.0
 _STOP_S = 15.0
+#: Ends of a role that are remembered, the newest ones.
+_ENDS_MAX = 100
 #: The variable that tells a role who started it.
 PARENT = "DRIFTLINE_PARENT"
 
 
 class RoleError(RuntimeError):
-    """A role did not come up; the text carries the end of its log."""
+    """The system does not come up; one line that names the part, the reason, and where to look."""
 
 
 class Child:
-    """One role as a process: ``python -m driftline ARGS``, its output in a log file."""
+    """One role as a process: ``python -m driftline ARGS``, its output in a log file.
+
+    Attributes
+    ----------
+    ends_ms
+        When it ended without being told to, ms since 1970; the newest ones.
+    why
+        Why it ended last, in one line; empty where it never did.
+    """
 
     def __init__(self, name: str, args: list[str], environ: Mapping[str, str], log_dir: Path) -> None:
         self.name = name
+        self.args = args
         self.log_path = log_dir / f"{name}.log"
         self.restarts = 0
         self.state = "down"
-        self._args = args
+        self.ends_ms: deque[int] = deque(maxlen=_ENDS_MAX)
+        self.why = ""
         self._environ = dict(environ)
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
         self._started = 0.0
         self._due = 0.0
         self._quick_ends = 0
@@ -49,20 +66,40 @@ class Child:
         """What it ended with; negative for a signal."""
         return self._process.poll() if self._process else None
 
+    @property
+    def output(self) -> str:
+        """The end of what it has written since it was started last."""
+        return role_log.read_end(self.log_path, self._log_start)
+
     def start(self) -> None:
         """Start the process. Call from the main thread: on Linux the death signal is tied to the thread that forks."""
         environ = {**self._environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
         with self.log_path.open("ab") as out:
+            self._log_start = out.tell()
             self._process = self._spawn(out, environ)
         self._started = time.monotonic()
         self.state = "up"
 
     def _spawn(self, out: IO[bytes], environ: dict[str, str]) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "driftline", *self._args]
+        command = [sys.executable, "-m", "driftline", *self.args]
         # A session of its own: Ctrl-C reaches the tree alone, which then stops the roles in order.
         return subprocess.Popen(  # noqa: S603
             command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environ, start_new_session=True
         )
+
+    def tail(self, lines: int = 15) -> str:
+        """The end of its log."""
+        return "\n".join(role_log.read_end(self.log_path).splitlines()[-lines:])
+
+    def note_end(self) -> None:
+        """Remember that it ended, when and why."""
+        self.why = role_log.why_ended(self.output, self.code)
+        self.ends_ms.append(now_ms())
+
+    def restart(self) -> None:
+        """Start it again."""
+        self.restarts += 1
+        self.start()
 
     def look(self) -> None:
         """Start it again if it has ended, after a pause that grows while it keeps ending early."""
@@ -74,10 +111,10 @@ class Child:
             self._quick_ends = 0 if steady else self._quick_ends + 1
             self._due = now + _PAUSE_S[min(self._quick_ends, len(_PAUSE_S) - 1)]
             self.state = "restarting"
-            log.warning("tree.ended", role=self.name, code=self._process.returncode, see=str(self.log_path))
+            self.note_end()
+            log.warning("tree.ended", role=self.name, why=self.why, code=self.code, see=str(self.log_path))
         if now >= self._due:
-            self.restarts += 1
-            self.start()
+            self.restart()
 
     def stop(self, wait_s: float = _STOP_S) -> None:
         """SIGTERM, then after ``wait_s`` SIGKILL; returns when it is gone."""
@@ -92,13 +129,6 @@ class Child:
             log.warning("tree.killed", role=self.name, after_s=wait_s)
             process.kill()
             process.wait()
-
-    def tail(self, lines: int = 15) -> str:
-        """The end of its log."""
-        try:
-            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ""
 
 
 class Tree:
@@ -122,35 +152,22 @@ class Tree:
         child.start()
         return child
 
-    def wait(self, child: Child, ready: Callable[[], Any], deadline_s: float = 60.0) -> None:
-        """Wait until ``ready()`` is true.
-
-        Raises
-        ------
-        RoleError
-            The process ended, or the deadline passed.
-        """
-        until = time.monotonic() + deadline_s
-        while not ready():
-            if child.pid is None:
-                raise RoleError(
-                    f"{child.name} ended at its start ({child.code}); the end of {child.log_path}:\n{child.tail()}"
-                )
-            if time.monotonic() > until:
-                raise RoleError(
-                    f"{child.name} was not ready after {deadline_s:.0f} s; the end of {child.log_path}:\n{child.tail()}"
-                )
-            time.sleep(0.05)
-
     def look(self) -> None:
         """Start again what has ended."""
         for child in self.children.values():
             child.look()
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """Pid, state and restarts by role."""
+        """By role: pid, state and restarts; when it ended by itself, why it did last, and its log."""
         return {
-            name: {"pid": child.pid, "state": child.state, "restarts": child.restarts}
+            name: {
+                "pid": child.pid,
+                "state": child.state,
+                "restarts": child.restarts,
+                "ends_ms": list(child.ends_ms),
+                "why": child.why,
+                "log": str(child.log_path),
+            }
             for name, child in self.children.items()
         }
 

@@ -1,16 +1,26 @@
 """Topics made and checked from the one table; never changed behind anyone's back."""
 
+import time
 from collections.abc import Iterable
 
 import confluent_kafka as ck
 import msgspec
+import structlog
 from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
+from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.topics import TOPICS, Topic
 
+log = structlog.get_logger("streams.provision")
+
+#: How long a role waits for its topics.
+AWAIT_S = 120.0
 _WAIT_S = 15.0
+_ASK_S = 3.0
+_SAY_MS = 10_000
+_AWAIT_PAUSE_S = 0.1
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +80,33 @@ def create(cluster: Cluster, layout: Layout) -> list[str]:
 def _wait_for_all(cluster: Cluster) -> dict[str, int]:
     """A broker that has made a topic tells of it a moment later."""
     return partition_counts(cluster)
+
+
+def await_topics(cluster: Cluster, names: Iterable[str], deadline_s: float = AWAIT_S) -> None:
+    """Return when topics of the table are there: a role may be started before the log, or before its topics are made.
+
+    Raises
+    ------
+    TopicError
+        They were not made in time, or nobody answers.
+    """
+    wanted = set(names)
+    until = ticks_ms() + deadline_s * 1000
+    said_ms = ticks_ms()
+    while True:
+        try:
+            missing = sorted(wanted - partition_counts(cluster, _ASK_S).keys())
+            why = f"no topic {', '.join(map(cluster.topic, missing))} on {cluster.bootstrap}; `driftline topics create`"
+        except TopicError as error:
+            missing, why = sorted(wanted), str(error)
+        if not missing:
+            return
+        if ticks_ms() > until:
+            raise TopicError(why)
+        if ticks_ms() - said_ms > _SAY_MS:
+            log.warning("topics.awaited", why=why)
+            said_ms = ticks_ms()
+        time.sleep(_AWAIT_PAUSE_S)
 
 
 def _config(topic: Topic, layout: Layout) -> dict[str, str]:

@@ -20,7 +20,7 @@ def make_server(
     return waitress.create_server(app, host=host, port=port, threads=THREADS, ident="driftline")
 
 
-def serve(query: Query, status: Status, host: str = "127.0.0.1", port: int = 38080) -> None:
+def serve(query: Query, status: Status, host: str = "127.0.0.1", port: int = 18080) -> None:
     """Serve the page until the process is told to stop."""
     server = make_server(query, status, host, port)
     try:

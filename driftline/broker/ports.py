@@ -12,15 +12,16 @@ CANDIDATES = range(20_000, 32_768)
 LOOKS_MAX = 1000
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As Java: closing connections don't count.
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
+def is_free(port: int, host: str = HOST) -> bool:
+    """Whether a server could listen on `port` of an address of this machine now."""
+    try:
+        (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As Java: closing connections don't count.
+            probe.bind(address)
+    except OSError:
+        return False
+    return True
 
 
 def free_port(but: int = 0) -> int:

@@ -38,22 +38,16 @@ def down(file: File = None) -> None:
 
 
 def status(file: File = None, as_json: AsJson = False) -> None:
-    """Say what `up` runs, and what waits; exit code 1 if nothing does."""
-    from dashboards import words
+    """Say what `up` runs, what waits and what crashes; exit code 1 where nothing runs, or not all of it yet."""
+    from driftline.supervisor.status_text import lines
     from driftline.up import running
 
     found = running(load(file).data_dir)
     if as_json:
         echo_json(found)
     elif found:
-        for name in ("kafka", "clickhouse", "page"):
-            typer.echo(f"{name:<12} {found[name]}")
-        for name, role in found["roles"].items():
-            typer.echo(f"{name:<12} {role['state']:<12} pid {role['pid']}, {role['restarts']} restarts")
-            for step in role.get("steps", []):
-                rows, told = step["lag_rows"], f"the oldest for {words.span(step['lag_ms'])}"
-                waits = f"{rows:,} rows wait, {told}" if rows else "nothing waits"
-                typer.echo(f"  {step['step']:<10} {'; '.join(filter(None, [waits, step['trouble']]))}")
+        for line in lines(found):
+            typer.echo(line)
     else:
         typer.echo("nothing runs here; `driftline up` starts it")
-    raise typer.Exit(0 if found else 1)
+    raise typer.Exit(0 if found and found.get("state", "up") == "up" else 1)

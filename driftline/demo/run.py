@@ -1,5 +1,6 @@
 """The demo from its first line to its last."""
 
+import os
 import signal
 import tempfile
 import time
@@ -145,5 +146,6 @@ def _keep(system: System) -> None:
     with suppress(KeyboardInterrupt):
         while True:
             system.tree.look()
+            system.write_run_file(os.getpid())  # for `status` and `doctor`
             time.sleep(0.2)
     typer.echo("stopping ...")

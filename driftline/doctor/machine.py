@@ -210,43 +210,38 @@ def _variable(key: str) -> str:
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
-    """Ports of what `driftline up` would start: free, or ours already."""
-    from driftline.broker.ports import is_free
+    """Ports of what `driftline up` would start: free, or ours already; and none that the kernel gives away."""
+    from driftline.supervisor import ports as needed
 
+    wanted = needed.wanted(settings)
+    given_away = needed.ephemeral()
+    for port in wanted:
+        if port.number in given_away:
+            said = f"{port.key} = {port.number} lies where the kernel takes ports for outgoing connections"
+            low = needed.free_above(20_000 + port.number % 10_000)
+            yield Finding("ports", "warn", f"{said} ({given_away[0]}-{given_away[-1]})", f"{port.key} = {low}")
     if run := read_run_file(settings.data_dir):
         yield Finding("ports", "ok", f"process {run['pid']} runs here: {run['page']}")
         return
-    wanted = {"page.port": settings.page.port, "roles.port": settings.roles.port}
-    wanted |= {"kafka.port": settings.kafka.port} if settings.embedded_kafka else {}
-    wanted |= {"clickhouse.port": settings.clickhouse.port} if settings.embedded_store else {}
-    taken = {key: port for key, port in wanted.items() if not is_free(port)}
-    for key, port in taken.items():
-        holder, ours = _holder(port, settings.data_dir)
-        if ours:
-            yield Finding(
-                "ports", "note", f"{key} = {port} is held by a role of ours that was started by hand: {holder}"
-            )
+    taken = [port for port in wanted if not port.free]
+    for port in taken:
+        who = needed.holder(port.number)
+        if _is_ours(who.pid, settings.data_dir):
+            said = f"{port.key} = {port.number} is held by a role of ours that was started by hand: {who.text}"
+            yield Finding("ports", "note", said)
         else:
-            said = f"{key} = {port} is taken by {holder}"
-            yield failing("ports", said, f"{key} = {_free_from(port + 1000)}, or stop that program")
+            other = needed.free_above(port.number, port.host)
+            said = f"{port.key} = {port.number} is taken by {who.text}"
+            yield failing("ports", said, f"{port.key} = {other}, or stop that program")
     if not taken:
         yield Finding("ports", "note", "nothing runs here, and the ports are free", "driftline up")
 
 
-def _holder(port: int, data_dir: Path) -> tuple[str, bool]:
-    """Who listens on a port, and whether it is ours; only the processes of this user can be seen."""
+def _is_ours(pid: int, data_dir: Path) -> bool:
+    """Whether a process is one of ours; only those of this user can be seen."""
     try:
-        every = psutil.net_connections("tcp")
-        here = [c.pid for c in every if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port]
-        process = psutil.Process(next(pid for pid in here if pid))
+        process = psutil.Process(pid)
         ours = any(Path(word).name == "driftline" for word in process.cmdline())
-        ours = ours or Path(process.cwd()) == (data_dir / "kafka").resolve()  # Java, which our broker starts there
-        return f"{process.name()}, process {process.pid}", ours
-    except (psutil.Error, StopIteration):
-        return "a program of another user", False
-
-
-def _free_from(port: int) -> int:
-    from driftline.broker.ports import is_free
-
-    return next(p for p in range(port if port < 60_000 else 20_000, 65_536) if is_free(p))
+        return ours or Path(process.cwd()) == (data_dir / "kafka").resolve()  # Java, which our broker starts there
+    except psutil.Error:
+        return False

@@ -18,11 +18,17 @@ from streams.clock import now_ms
 from streams.cluster import Cluster, open_reference
 from streams.feed import FeedLimits
 from streams.offsets import Starts
-from streams.provision import partition_counts
+from streams.provision import await_topics, partition_counts
 from streams.records import Watch
 from streams.routes import RouteBook
 from streams.snapshots import Restored
 from streams.stage import Effects, PerPartition
+
+#: What it reads and writes.
+_TOPICS = (
+    *("observations", "feedback", "feedback-waiting", "counts", "models"),
+    *("outcomes", "reports", "alerts", "retraining", "snapshots", "dead-letters"),
+)
 
 
 def run(settings: Settings, slot: str, port: int) -> None:
@@ -30,6 +36,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     cluster = compose.cluster(settings)
     catalogue = compose.catalogue(settings)
     monitor = settings.monitor
+    await_topics(cluster, _TOPICS)
     role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
     watching.add_shell(role, settings, catalogue, partition_counts(cluster)["observations"])
     book = watching.seed(settings, cluster)

@@ -15,6 +15,7 @@ from streams.app import Role
 from streams.feed import FeedLimits
 from streams.intents import CutLimits, IntentStep
 from streams.offsets import Starts
+from streams.provision import await_topics
 from streams.routes import RouteBook
 
 log = structlog.get_logger("driftline.store")
@@ -29,6 +30,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     with engine:
         migrate(where)
         sink = Sink(Store.connect(where), _references(settings))
+        await_topics(cluster, [*sink.topics, "models", "snapshots"])
         limits = CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
         step = IntentStep(cluster, sink.write, limits, order=sink.topics)
         role = Role(cluster, "store", slot, port, settings.roles.host, folder=settings.data_dir / "faust")

@@ -14,6 +14,7 @@ from streams.clock import now_ms
 from streams.feed import FeedLimits
 from streams.formats import Decoder
 from streams.offsets import Starts
+from streams.provision import await_topics
 from streams.records import Route
 from streams.routes import read_book
 from streams.schema import FeatureSchema
@@ -29,6 +30,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     serving = Serving(
         lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code or registry.local)
     )
+    await_topics(cluster, ("requests", "predictions", "observations", "dead-letters", "models", "snapshots"))
     book = read_book(cluster)
     role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
 

@@ -3,7 +3,7 @@
 python tests/dashboards/playing.py model.png                # the model page over the scene, light, 1280 px
 python tests/dashboards/playing.py fleet.png / --dark --width 380
 driftline demo --keep                                       # docs/page.png, from the address that it prints:
-python tests/dashboards/playing.py docs/page.png --at http://127.0.0.1:38080 --down-to '#panel-evidence'
+python tests/dashboards/playing.py docs/page.png --at http://127.0.0.1:18080 --down-to '#panel-evidence'
 """
 
 import argparse

@@ -91,8 +91,8 @@ def test_read_only_and_on_this_host_alone(client: flask.testing.FlaskClient) -> 
     assert client.post("/api").status_code == 405
     assert client.delete("/m/employment").status_code == 405
     assert client.get("/api", headers={"Host": "evil.example"}).status_code == 403
-    assert client.get("/api", headers={"Host": "localhost:38080"}).status_code == 200
-    assert client.get("/api", headers={"Host": "[::1]:38080"}).status_code == 200
+    assert client.get("/api", headers={"Host": "localhost:18080"}).status_code == 200
+    assert client.get("/api", headers={"Host": "[::1]:18080"}).status_code == 200
     policy = client.get("/").headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
 

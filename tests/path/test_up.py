@@ -38,7 +38,14 @@ def test_a_killed_worker_comes_back_and_down_leaves_nothing(tmp_path: Path) -> N
     with (tmp_path / "up.log").open("w") as log:
         up = subprocess.Popen([sys.executable, "-m", "driftline", "up"], env=environ, stdout=log, stderr=log)
     try:
+        _until(lambda: read_run_file(tmp_path / "d"), up, tmp_path)
+        first = read_run_file(tmp_path / "d") or {}
+        assert (first["state"], first["roles"]) == ("starting", {})
+        assert (tmp_path / "up.log").read_text().startswith("starting broker, store, worker, monitor, page;")
+        assert driftline("status").startswith("starting: waiting for ")
         _until(roles, up, tmp_path)
+        lines = (tmp_path / "up.log").read_text().splitlines()
+        assert {line.split()[0] for line in lines if line.endswith(" s")} >= {"broker", "store", "worker-0", "monitor"}
         before = roles()
         psutil.Process(before["worker-0"]["pid"]).kill()
         _until(lambda: roles()["worker-0"]["restarts"] == 1 and roles()["worker-0"]["pid"], up, tmp_path)

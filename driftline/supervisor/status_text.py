@@ -1,0 +1,36 @@
+"""What `driftline status` prints."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dashboards import words
+from driftline.supervisor.crashes import recent
+from driftline.supervisor.startup import waiting_text
+from streams.clock import now_ms
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What `driftline.up.running` has found, a line each."""
+    if found.get("state") == "starting":
+        yield f"starting: {waiting_text(found['waits']) if found['waits'] else 'just begun'}"
+    for name in ("kafka", "clickhouse", "page"):
+        yield f"{name:<12} {found[name]}"
+    for name, role in {**found.get("starting", {}), **found["roles"]}.items():
+        restarts = f"{role['restarts']} restart{'' if role['restarts'] == 1 else 's'}"
+        yield f"{name:<12} {role['state']:<12} pid {role['pid'] or '-'}, {restarts}"
+        if crashes := recent(role, now_ms()):
+            yield f"  ! {crashes}"
+        for step in role.get("steps", []):
+            yield f"  {step['step']:<10} {'; '.join(_step(step))}"
+
+
+def _step(step: Mapping[str, Any]) -> Iterator[str]:
+    if step["lag_rows"]:
+        oldest = "" if step["lag_ms"] is None else f", the oldest for {words.span(step['lag_ms'])}"
+        yield f"{step['lag_rows']:,} rows wait{oldest}"
+    else:
+        yield "nothing waits"
+    if step["trouble"]:
+        yield step["trouble"]
+    if step.get("waits"):
+        yield step["waits"]
