@@ -30,6 +30,7 @@ PERFORMANCE = ["window", "first_row", "last_row", "metric", "estimated", "realis
 PERFORMANCE += ["powered", "powered_low", "powered_high"]
 ALERTS = [
     *("incident", "event", "window", "first_row", "kind", "severity", "columns", "change_point", "page", "text"),
+    "reach",
 ]
 
 

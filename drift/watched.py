@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from drift.incidents.severity import heeded
 from drift.lane import Lane, Rule, much
 from drift.minutes import unpack
 from drift.orders import order
@@ -81,7 +82,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         told = self._advance(yards, say)
         if self._asleep:
             for (version, segment), lane in sorted(self.lanes.items()):
-                told += lane.silence(self._rule(version, segment, say, last=True), self._next_incident)
+                silent = lane.silence(self._rule(version, segment, say, last=True), self._next_incident)
+                told += [heeded(alert, self.watch) for alert in silent]
         return told + self._restate_all(yards)
 
     def take_route(self, message: RouteCopy) -> list[Told]:
@@ -165,10 +167,13 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
                 return
             _, _, (version, segment), do = min(ready, key=lambda found: found[:3])
             rule = self._rule(version, segment, say, last=self._asleep or reached(version) is None)
-            for told in do(yards(version), rule, self._next_incident):
-                yield told
-                if isinstance(told, Alert):
-                    yield from self._order(told)
+            for found in do(yards(version), rule, self._next_incident):
+                if isinstance(found, Alert):
+                    alert = heeded(found, self.watch)
+                    yield alert
+                    yield from self._order(alert)
+                else:
+                    yield found
 
     def _rule(self, version: str, segment: str, say: Callable[[int], str], last: bool) -> Rule:
         return Rule(

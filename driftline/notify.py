@@ -1,4 +1,7 @@
-"""Alerts that page, sent to people: a webhook, a chat, a mail, whatever Apprise knows.
+"""Alerts sent to people: a webhook, a chat, a mail, whatever Apprise knows.
+
+What pages goes to the addresses of `monitor.notify`; what is milder goes, with it, to those of `monitor.chat`. What is
+immaterial, acknowledged or muted is sent to nobody: topics, the store and the page have it.
 
 Topics and the store have each alert once; people may get one twice, because nobody can send a message and commit an
 offset in one breath. So each carries the alert's id, by which a receiver can tell. An alert that cannot be sent holds
@@ -6,7 +9,7 @@ up the ones after it and is sent again, with growing pauses: a pager that is sil
 one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -22,7 +25,7 @@ class NotSent(RuntimeError):
     """A receiver did not take an alert; it is sent again."""
 
 
-def sender(addresses: Iterable[str]) -> Send:
+def sender(addresses: Iterable[str], setting: str = "monitor.notify") -> Send:
     """Send to Apprise addresses (``json://host/path``, ``slack://...``, ``mailto://...``); all must take it.
 
     Raises
@@ -35,7 +38,7 @@ def sender(addresses: Iterable[str]) -> Send:
     receivers = apprise.Apprise()
     for place, address in enumerate(addresses):
         if not receivers.add(address):
-            raise ValueError(f"monitor.notify[{place}] is no address that Apprise knows; see its list of services")
+            raise ValueError(f"{setting}[{place}] is no address that Apprise knows; see its list of services")
 
     def send(title: str, text: str) -> bool:
         return bool(receivers.notify(title=title, body=text))
@@ -44,20 +47,23 @@ def sender(addresses: Iterable[str]) -> Send:
 
 
 class Notify:
-    """A `Step` over `alerts`: sends those that page.
+    """A `Step` over `alerts`: sends those that people are to hear of.
 
     Parameters
     ----------
     send
-        See `Send`.
+        Where pages go; see `Send`. None for nowhere.
     page
         Address of the page, for a link to the incident.
+    chat
+        Where all goes that is told beyond the lists, pages too; None for nowhere.
     """
 
-    def __init__(self, send: Send, page: str) -> None:
+    def __init__(self, send: Send | None, page: str, chat: Send | None = None) -> None:
         self._send = send
+        self._chat = chat
         self._page = page
-        self._sent: set[str] = set()
+        self._sent: set[tuple[str, str]] = set()
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
         """Nothing to remember."""
@@ -66,7 +72,7 @@ class Notify:
         """Nothing to forget."""
 
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
-        """Send what pages.
+        """Send what people are to hear of.
 
         Raises
         ------
@@ -76,17 +82,25 @@ class Notify:
         for block in blocks:
             for value in block.values:
                 alert = msgspec.json.decode(value or b"", type=Alert)
-                if alert.page and alert.id not in self._sent:
-                    self._tell(alert)
+                for setting, send in self._receivers(alert):
+                    if (alert.id, setting) not in self._sent:
+                        self._tell(alert, setting, send)
         return [Effects() for _ in blocks]
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
         """A silent partition asks for nothing."""
         return Effects()
 
-    def _tell(self, alert: Alert) -> None:
+    def _receivers(self, alert: Alert) -> Iterator[tuple[str, Send]]:
+        """Who hears of an alert: the setting that names them, and how they are sent to."""
+        if self._send is not None and alert.page:
+            yield "monitor.notify", self._send
+        if self._chat is not None and (alert.page or alert.reach == "chat"):
+            yield "monitor.chat", self._chat
+
+    def _tell(self, alert: Alert, setting: str, send: Send) -> None:
         title = f"{alert.severity}: {alert.model} {alert.version}"
         text = f"{alert.text}\n{self._page}/i/{alert.incident}\n{alert.id}"
-        if not self._send(title, text):
-            raise NotSent(f"alert {alert.id} was not taken by every receiver of monitor.notify; it is sent again")
-        self._sent.add(alert.id)
+        if not send(title, text):
+            raise NotSent(f"alert {alert.id} was not taken by every receiver of {setting}; it is sent again")
+        self._sent.add((alert.id, setting))

@@ -18,6 +18,10 @@ BUDGET_KINDS = ("performance", "prediction", "feature", "quality")
 TOLERANCES = ("ks", "w1", "tvd", "rate", "performance")
 
 Severity = Literal["watch", "warning", "critical"]
+#: Severities, the mildest first.
+SEVERITIES: tuple[Severity, ...] = ("watch", "warning", "critical")
+#: How far an alert is told: in lists alone, sent to chats, or paged (which chats hear, too).
+Reach = Literal["list", "chat", "page"]
 IncidentKind = Literal["feature", "prediction", "performance", "quality"]
 IncidentEvent = Literal["open", "update", "close"]
 
@@ -93,6 +97,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         the reference loss); above 0. One that is left out has its default.
     budget
         Share of the false-alarm budget by kind, summing to 1; a kind that is left out has none.
+    page_from
+        The mildest severity that pages: ``watch``, ``warning`` or ``critical``. What is milder is told in lists, chats
+        and topics, and orders no retraining.
 
     Raises
     ------
@@ -116,6 +123,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     budget: dict[str, float] = msgspec.field(
         default_factory=lambda: {"performance": 0.5, "prediction": 0.25, "feature": 0.15, "quality": 0.1}
     )
+    page_from: Severity = "warning"
 
     def __post_init__(self) -> None:
         every, length = self.false_alarm_every, self.window_ms
@@ -127,6 +135,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             f"make it a multiple of {MINUTE_MS} (windows are whole minutes)",
         )
         _require(self.window_rows_min >= 0, "window_rows_min", self.window_rows_min, "make it 0 or more")
+        _require(self.page_from in SEVERITIES, "page_from", self.page_from, f"severities are {', '.join(SEVERITIES)}")
         for name in ("lateness_ms_max", "label_wait_ms_max"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "make it 0 or more")
         for name, value in self.tolerances.items():
@@ -386,6 +395,23 @@ class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
     counts: list[int] = []
 
 
+class PredictionEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the score, or of the predicted class, since an incident's change point.
+
+    ``word`` says it by the interval: ``unchanged`` (all of it below the tolerance), ``changed`` (all of it above), else
+    ``unclear``; ``n`` are the rows that it is from.
+    """
+
+    name: str
+    statistic: str
+    effect: float
+    low: float
+    high: float
+    tolerance: float
+    n: int
+    word: Literal["unchanged", "unclear", "changed"]
+
+
 class Opinion(msgspec.Struct, frozen=True):
     """What a detector of River's says of the mean error or score: the start (ms) of the first window since the change
     point at which it found a change, or None. It opened and paged nothing.
@@ -399,9 +425,12 @@ class Opinion(msgspec.Struct, frozen=True):
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One event of an incident's life, on `alerts`; ``id`` is its idempotency key.
 
-    ``page`` says that a person should be told now; ``change_point`` and its interval are event times;
-    ``text`` is one sentence to read aloud; ``opinions`` are further, named evidence where predictions or performance
-    have changed.
+    ``page`` says that a person should be told now, ``reach`` how far it is told: ``list`` (what is immaterial,
+    acknowledged or muted), ``chat`` (material, but milder than `Watch.page_from`), or ``page``. ``change_point`` and
+    its interval are event times, ``later`` those of further changes while the incident was open. ``text`` is one
+    sentence to read aloud; ``predictions`` is what became of the model's answers; ``opinions`` are further, named
+    evidence where predictions or performance have changed; ``act`` is what a person did, where the alert tells of that:
+    ``acknowledge``, ``mute``, ``rebaseline``.
     """
 
     id: str
@@ -426,6 +455,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     text: str
     opinions: list[Opinion] = []
+    reach: Reach = "list"
+    act: str = ""
+    later: list[int] = []
+    predictions: list[PredictionEffect] = []
     format: int = FORMAT
 
 

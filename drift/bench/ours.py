@@ -23,7 +23,8 @@ class Ours:
     Attributes
     ----------
     opened, paged
-        Number of the window (from 0) that opened the first incident, and of the one that first paged; None before.
+        Number of the window (from 0) that opened the first incident, and of the one by which it was material, so that
+        a route that pages from ``watch`` on had paged; None before.
     named
         Columns that the first incident named when it opened.
 
@@ -68,6 +69,6 @@ class Ours:
         for alert in self._incidents.take(scene, self._numbers):
             if self.opened is None:
                 self.opened, self.named = number, tuple(column.name for column in alert.columns)
-            if self.paged is None and alert.page:
+            if self.paged is None and alert.reach == "page":
                 self.paged = number
         return self.opened is not None

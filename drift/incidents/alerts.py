@@ -9,27 +9,28 @@ from drift.incidents import sentences
 from drift.incidents.levels import moved_levels
 from drift.incidents.moved import Moved
 from drift.incidents.scene import Scene, evidence_of
-from streams.records import Alert, IncidentEvent, MovedColumn, Severity
+from streams.records import Alert, IncidentEvent, MovedColumn, Reach, Severity
 
 
 class Incident(msgspec.Struct, kw_only=True, eq=False):
     """What a person is told about: columns that moved at one time.
 
     ``start`` is the number of the window that the first change began with; ``told`` counts the alerts so far, and
-    ``last`` is the latest; ``paged`` says that a person has been told to look, ``severity`` how urgently.
+    ``last`` is the latest; ``material`` says that a column was above its tolerance for certain, and people were told,
+    ``severity`` how grave it was.
     """
 
     number: int
     start: int
     moved: list[Moved]
-    paged: bool = False
+    material: bool = msgspec.field(default=False, name="paged")  # As snapshots call it.
     severity: Severity = "watch"
     told: int = 0
     last: Alert | None = None
 
 
 def alert(
-    scene: Scene, incident: Incident, event: IncidentEvent, page: bool, text: str, left: Sequence[Moved] = ()
+    scene: Scene, incident: Incident, event: IncidentEvent, reach: Reach, text: str, left: Sequence[Moved] = ()
 ) -> Alert:
     """Tell of an incident: one event of its life, with all that is needed to recompute it.
 
@@ -50,7 +51,8 @@ def alert(
         window_end=scene.end,
         kind=sentences.kind(scene, several),
         severity=incident.severity,
-        page=page,
+        page=reach == "page",
+        reach=reach,
         columns=[_column(scene, moved) for moved in several],
         change_point=several[0].change_point,
         change_point_low=several[0].low,
@@ -73,8 +75,8 @@ def farewell(incident: Incident, ts: int, text: str) -> Alert:
     """Close an incident for a reason that is no window's, at event time ``ts``."""
     assert incident.last is not None, incident
     incident.told += 1
-    name = f"{incident.last.incident}/{incident.told}"
-    return msgspec.structs.replace(incident.last, id=name, event="close", page=False, ts=ts, text=text)
+    name, told = f"{incident.last.incident}/{incident.told}", "chat" if incident.material else "list"
+    return msgspec.structs.replace(incident.last, id=name, event="close", page=False, reach=told, ts=ts, text=text)
 
 
 def _together(several: Sequence[Moved]) -> float:

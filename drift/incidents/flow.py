@@ -2,7 +2,7 @@
 
 What is usual is learnt, and nothing is said before a stream has been steady for a day of one-minute windows: no window
 missing. A silence then is critical and pages at once; it spends no budget, for a stream that has had rows in 1,440
-windows running does not fall silent by chance. Rows outside three times the usual range are told, and page nobody.
+windows running does not fall silent by chance. Rows outside three times the usual range are a watch.
 """
 
 from collections.abc import Callable
@@ -75,14 +75,15 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
             return told
         bound = f"the fewest were {self.fewest:,.0f}" if pace < low else f"the most were {self.most:,.0f}"
         verb = "few" if pace < low else "many"
+        blank = msgspec.structs.replace(blank, reach="page")
         return [*told, self._open(blank, name(), f"too {verb} rows: {pace:,.0f} a minute, {bound}")]
 
     def silence(self, blank: Alert, since: str, name: Callable[[], str]) -> list[Alert]:
         """Take a silence: all sources are asleep; returns what is to be told."""
-        if self.windows < STEADY_WINDOWS or (self.open is not None and self.open.page):
+        if self.windows < STEADY_WINDOWS or (self.open is not None and self.open.severity == "critical"):
             return []
         text = f"no rows since {since}: all sources are silent"
-        blank = msgspec.structs.replace(blank, severity="critical", page=True)
+        blank = msgspec.structs.replace(blank, severity="critical", page=True, reach="page")
         if self.open is None:
             return [self._open(blank, name(), text)]
         return [self._tell(blank, "update", text)]
@@ -91,7 +92,9 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
         """Close the open incident."""
         if self.open is None:
             return []
-        told = self._tell(msgspec.structs.replace(blank, severity=self.open.severity), "close", why)
+        told = self._tell(
+            msgspec.structs.replace(blank, severity=self.open.severity, page=False, reach="chat"), "close", why
+        )
         self.open, self.outside, self.inside = None, 0, 0
         return [told]
 

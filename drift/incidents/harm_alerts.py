@@ -36,6 +36,7 @@ def telling(window: Labelled, risk: Risk, at: int, name: str, event: IncidentEve
         kind="performance",
         severity="critical" if page else "warning",
         page=page,
+        reach="page" if page else "list",
         columns=[_figure(window, risk, at, evidence)],
         change_point=since,
         change_point_low=low,
@@ -50,7 +51,15 @@ def telling(window: Labelled, risk: Risk, at: int, name: str, event: IncidentEve
 
 def farewell(last: Alert, ts: int, why: str) -> Alert:
     """Close the incident that ``last`` told of."""
-    return msgspec.structs.replace(last, id=next_id(last), event="close", page=False, ts=ts, text=why)
+    return msgspec.structs.replace(
+        last,
+        id=next_id(last),
+        event="close",
+        page=False,
+        reach="chat" if last.reach != "list" else "list",
+        ts=ts,
+        text=why,
+    )
 
 
 def next_id(last: Alert) -> str:

@@ -46,7 +46,7 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
         if self.open is None and growth > allowed and opens:
             assert score is not None
             since = {"change_point": score.change_point, "change_point_low": score.low, "change_point_high": score.high}
-            blank = msgspec.structs.replace(blank, kind="performance", severity="warning", **since)
+            blank = msgspec.structs.replace(blank, kind="performance", severity="warning", reach="chat", **since)
             self.open = opened(blank, name(), f"{text} since {scene.say(score.change_point)}, by the scores alone")
             return [self.open]
         if self.open is None or self.calm < CALM_WINDOWS:
@@ -58,7 +58,11 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
         if self.open is None:
             return []
         last, self.open = self.open, None
-        return [told(last, msgspec.structs.replace(blank, kind="performance", severity="warning"), "close", why)]
+        return [
+            told(
+                last, msgspec.structs.replace(blank, kind="performance", severity="warning", reach="chat"), "close", why
+            )
+        ]
 
     def restart(self, ts: int, why: str) -> list[Alert]:
         """Close what is open, at an event time, for a reason that is no window's."""

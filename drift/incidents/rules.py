@@ -11,9 +11,9 @@ from drift.incidents import sentences
 from drift.incidents.alerts import Incident, alert, farewell, said
 from drift.incidents.moved import Moved
 from drift.incidents.scene import Scene
+from drift.incidents.severity import worse
 from streams.records import Alert, Severity
 
-_URGENCY: tuple[Severity, ...] = ("watch", "warning", "critical")
 #: Change points no further apart than so many windows share an incident; or than half their age.
 TOGETHER_WINDOWS = 2
 
@@ -24,7 +24,7 @@ class News:
 
     incident: Incident
     opened: bool = False
-    page: bool = False
+    material: bool = False
     joined: list[Moved] = field(default_factory=list)
     back: list[Moved] = field(default_factory=list)
     onward: list[Moved] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Incidents(msgspec.Struct, eq=False):
     1. A named column that changes again is on its way back, or somewhere new (another incident), or still moving.
     2. Other columns that have changed are named; they join an incident of the same time, or open one.
     3. A column that has long been like the reference leaves; the last one closes the incident.
-    4. The first effect that is above its tolerance for certain pages.
+    4. The first effect that is above its tolerance for certain is told, and pages if it is grave enough.
     """
 
     open: list[Incident] = []
@@ -52,7 +52,7 @@ class Incidents(msgspec.Struct, eq=False):
         self._place(scene, onward + _name(scene, known), news, number)
         self._rest(scene, news)
         for incident in self.open:
-            news[incident.number].page = _pages(scene, incident)
+            news[incident.number].material = _material(scene, incident)
         self.open = [incident for incident in self.open if incident.moved]
         return [told for told_of in news.values() for told in _tell(scene, told_of)]
 
@@ -116,17 +116,17 @@ def _name(scene: Scene, known: list[int]) -> list[Moved]:
     return [Moved.named(scene, column) for column in named(scene.weighted, scene.log_budget, known, least)]
 
 
-def _pages(scene: Scene, incident: Incident) -> bool:
-    """Whether a person is to be told now: when the first column is materially away, and if the harm grows."""
+def _material(scene: Scene, incident: Incident) -> bool:
+    """Whether people are to be told now: when the first column is materially away, and if the severity grows."""
     material = [moved for moved in incident.moved if moved.material(scene)]
     if not material:
         return False
     severity: Severity = "warning" if sentences.kind(scene, material) == "prediction" else "watch"
     if any(moved.broken(scene) for moved in material):
         severity = "critical"
-    if incident.paged and _URGENCY.index(severity) <= _URGENCY.index(incident.severity):
+    if incident.material and not worse(severity, incident.severity):
         return False
-    incident.paged, incident.severity = True, severity
+    incident.material, incident.severity = True, severity
     return True
 
 
@@ -134,18 +134,25 @@ def _tell(scene: Scene, news: News) -> Iterator[Alert]:
     """Tell of one incident what is new; what was said before is not said again."""
     incident, left = news.incident, news.back + news.onward
     if not incident.moved:
-        yield alert(scene, incident, "close", False, sentences.farewell(scene, news.back, news.onward), left)
+        yield alert(
+            scene,
+            incident,
+            "close",
+            "chat" if incident.material else "list",
+            sentences.farewell(scene, news.back, news.onward),
+            left,
+        )
         return
     text = sentences.headline(scene, incident.moved)
     if news.opened:
-        yield alert(scene, incident, "open", False, text + sentences.immaterial(scene, incident.moved))
-    if news.page:
-        yield alert(scene, incident, "update", True, text)
+        yield alert(scene, incident, "open", "list", text + sentences.immaterial(scene, incident.moved))
+    if news.material:
+        yield alert(scene, incident, "update", "page", text)
     elif (news.joined or news.still) and not news.opened and not said(incident, text):
-        yield alert(scene, incident, "update", False, text)
+        yield alert(scene, incident, "update", "list", text)
     elif left:
         text = sentences.farewell(scene, news.back, news.onward) + sentences.remaining(scene, incident.moved)
-        yield alert(scene, incident, "update", False, text)
+        yield alert(scene, incident, "update", "list", text)
 
 
 def _together(scene: Scene, incident: Incident, moved: Moved) -> bool:

@@ -3,7 +3,7 @@ that were refused.
 
 A share alarms when it is above the usual one and a point more for certain: by Chernoff's bound such a window comes by
 chance at most once in as many as the budget says. It is told once, and what lasts becomes the usual share. Rows that
-are late or doubled page nobody; requests without an answer do, and are critical once they are most of them.
+are late or doubled are a watch; requests without an answer are a warning, and critical once they are most of them.
 """
 
 import math
@@ -65,7 +65,7 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
         opens
             Whether the version serves, and may open one.
         severity
-            Of an incident by what this window holds; all but a watch pages, and one that becomes critical pages again.
+            Of an incident by what this window holds; one that becomes critical is told again.
         say
             Says it better.
         """
@@ -85,21 +85,21 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
         if not opens or (held.open is not None and not worse):
             return []
         text = say() if say else f"{percent(many / rows)} of the {of} {did}; {percent(held.usual)} is usual"
-        blank = msgspec.structs.replace(blank, severity=severity, page=severity != "watch")
+        blank = msgspec.structs.replace(blank, severity=severity, page=severity != "watch", reach="page")
         held.open = opened(blank, name(), text) if held.open is None else told(held.open, blank, "update", text)
         return [held.open]
 
     def close(self, ts: int, why: str) -> list[Alert]:
         """Close every open incident, at an event time, for a reason that is no window's."""
         several = [(held, held.open) for held in self.known.values() if held.open is not None]
-        blanks = [(held, msgspec.structs.replace(last, ts=ts, page=False)) for held, last in several]
+        blanks = [(held, msgspec.structs.replace(last, ts=ts, page=False, reach="list")) for held, last in several]
         return [one for held, blank in blanks for one in self._close(held, blank, why)]
 
     def _close(self, held: Share, blank: Alert, why: str) -> list[Alert]:
         if held.open is None:
             return []
         last, held.open = held.open, None
-        return [told(last, msgspec.structs.replace(blank, severity=last.severity), "close", why)]
+        return [told(last, msgspec.structs.replace(blank, severity=last.severity, reach="chat"), "close", why)]
 
 
 def certain(blank: Alert, many: int, rows: int, bound: float) -> bool:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from drift.reference import Reference
 
 
+#: Parts of an alert that a panel unpacks itself.
+_AS_JSON = ("columns", "opinions", "predictions")
+
+
 class Rows(NamedTuple):
     """Rows of one table, column by column."""
 
@@ -105,10 +109,9 @@ def of_label_sums(messages: Sequence[LabelSums]) -> Rows:
 
 def of_alerts(alerts: Sequence[Alert]) -> Rows:
     """Incidents' events."""
-    columns = _fields(alerts, Alert, leave=("format", "columns", "opinions"))
+    columns = _fields(alerts, Alert, leave=("format", *_AS_JSON))
     columns["names"] = [[column.name for column in alert.columns] for alert in alerts]
-    columns["columns"] = [msgspec.json.encode(alert.columns).decode() for alert in alerts]
-    columns["opinions"] = [msgspec.json.encode(alert.opinions).decode() for alert in alerts]
+    columns |= {name: [msgspec.json.encode(getattr(alert, name)).decode() for alert in alerts] for name in _AS_JSON}
     return Rows("alerts", columns)
 
 

@@ -97,18 +97,27 @@ class Watcher(Client):
             return None
         return max(self._latest.columns, key=lambda column: column.effect / column.tolerance)
 
-    def first_page(self) -> Alert | None:
-        """The first alert that pages."""
-        return min((alert for alert in self.alerts if alert.page), key=lambda alert: alert.ts, default=None)
+    def first_told(self) -> Alert | None:
+        """The first alert that went further than the lists."""
+        told = (alert for alert in self.alerts if alert.reach != "list")
+        return min(told, key=lambda alert: alert.ts, default=None)
+
+    def _heard(self, alert: Alert) -> bool:
+        """Whether people know of an incident as they would by this alert."""
+        known = (a for a in self.alerts if a.incident == alert.incident and a.reach != "list")
+        return any(a.page or not alert.page for a in known)
 
     def _alert(self, alert: Alert) -> None:
-        first = alert.page and not any(a.page and a.incident == alert.incident for a in self.alerts)
+        first = alert.event != "close" and alert.reach != "list" and not self._heard(alert)
         self.alerts.append(alert)
         if first:
             low, at, high = (
                 self._people.row_at(ms) for ms in (alert.change_point_low, alert.change_point, alert.change_point_high)
             )
-            self.news += [f"PAGE {alert.severity}: {alert.text}", f"  since row {at:,} ({low:,}-{high:,})"]
+            self.news += [
+                f"{'PAGE' if alert.page else 'TOLD'} {alert.severity}: {alert.text}",
+                f"  since row {at:,} ({low:,}-{high:,})",
+            ]
         elif alert.event != "update":
             what = ", ".join(column.name for column in alert.columns) or alert.text
             self.news.append(f"incident {alert.incident} {'opened' if alert.event == 'open' else 'closed'}: {what}")

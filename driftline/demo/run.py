@@ -119,7 +119,7 @@ def _follow(system: System, people: People, reader: Reader, watcher: Watcher) ->
 def _tell(watcher: Watcher) -> None:
     news, watcher.news = watcher.news, []
     for line in news:
-        typer.secho(f"  {line}", bold=line.startswith("PAGE"))
+        typer.secho(f"  {line}", bold=line.startswith(("PAGE", "TOLD")))
 
 
 def _progress(done: int, new: int, labels: int, reader: Reader, watcher: Watcher) -> str:

@@ -32,7 +32,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     labels: int
     outcomes: int
     auc: float | None
-    first_page: list[str]
+    first_told: list[str]
     orders: int
     complete: bool
 
@@ -59,7 +59,7 @@ def read_back(cluster: Cluster, store: Store, people: People, reader: Reader, wa
     stored = _stored(store, "predictions", people.good)
     outcomes = _stored(store, "outcomes", labels)
     whole = lost == doubled == 0 and stored == people.good and outcomes == watcher.outcomes == labels
-    page = watcher.first_page()
+    told = watcher.first_told()
     return Summary(
         requests=people.total,
         predictions=predictions,
@@ -71,7 +71,7 @@ def read_back(cluster: Cluster, store: Store, people: People, reader: Reader, wa
         labels=labels,
         outcomes=outcomes,
         auc=_auc(store),
-        first_page=[column.name for column in page.columns] if page else [],
+        first_told=[column.name for column in told.columns] if told else [],
         orders=len(watcher.orders),
         complete=whole and letters == broken,
     )

@@ -70,9 +70,10 @@ def run(settings: Settings, slot: str, port: int) -> None:
         writes=["reports", "alerts", "retraining", "snapshots", "dead-letters"],
         starts=starts,
     )
-    if monitor.notify:
-        send = sender(open_reference(address) for address in monitor.notify)
-        step = Notify(send, f"http://{settings.page.host}:{settings.page.port}")
+    if monitor.notify or monitor.chat:
+        given = (("monitor.notify", monitor.notify), ("monitor.chat", monitor.chat))
+        pager, chat = (sender(map(open_reference, to), setting) if to else None for setting, to in given)
+        step = Notify(pager, f"http://{settings.page.host}:{settings.page.port}", chat)
         # One who has just been named wants no pages of last year, nor one who has been away for long.
         role.shell("notify", cluster, ["alerts"], step, starts=Starts(from_end=True, accept_gap=True))
     role.run()

@@ -153,6 +153,10 @@ def test_labels_need_a_reference_that_knows_them():
 # --- real data --------------------------------------------------------------------------------------
 
 
+#: A watch pages, too, so that the second gate is seen of features.
+ALL = Watch(page_from="watch")
+
+
 @pytest.fixture(scope="module")
 def employment():
     return tuple(pd.read_parquet(DATA / f"employment_{name}.parquet") for name in ("reference", "stream", "labels"))
@@ -161,7 +165,7 @@ def employment():
 @pytest.fixture(scope="module")
 def watched(employment):
     training, stream, _ = employment
-    return drift.backtest(Reference.fit(training, exclude=NOT_FEATURES), stream)
+    return drift.backtest(Reference.fit(training, exclude=NOT_FEATURES), stream, watch=ALL)
 
 
 def test_nobody_is_paged_before_group_quarters_vanish(watched):
@@ -205,7 +209,7 @@ def test_a_score_is_told_of_and_its_performance_estimated(employment):
     reference = Reference.fit(
         training, task="binary", score="score_", prediction="class_", label="employed", features=features
     )
-    found = drift.backtest(reference, stream, labels=labels)
+    found = drift.backtest(reference, stream, labels=labels, watch=ALL)
     paged = found.alerts[found.alerts.page]
     assert paged.first_row.min() >= GONE - 500
     assert "RELP" in paged.iloc[0]["columns"] and "levels 16 and 17 fell from 7.5 % to 0 %" in paged.iloc[0].text

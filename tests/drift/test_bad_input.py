@@ -11,6 +11,7 @@ import pytest
 import drift
 from drift import Reference
 from drift.frames import FrameError
+from streams.records import Watch
 
 RNG = np.random.default_rng(11)
 
@@ -20,7 +21,9 @@ def normal(rows: int) -> np.ndarray:
 
 
 def alerts(was: pd.DataFrame, now: pd.DataFrame, **how) -> pd.DataFrame:
-    return drift.backtest(Reference.fit(was), now, rows_per_window=200, false_alarm_every=10_000, **how).alerts
+    return drift.backtest(
+        Reference.fit(was), now, rows_per_window=200, false_alarm_every=10_000, watch=Watch(page_from="watch"), **how
+    ).alerts
 
 
 SILENT = {

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 from scipy import stats
 
 import drift
@@ -35,8 +36,12 @@ def reference():
     return Reference.fit(rows(20_000, seed=0))
 
 
-def alerts(reference, *stretches, **settings):
-    return drift.backtest(reference, stream(*stretches), false_alarm_every=10_000, **settings).alerts
+#: Here a watch pages, too: so the second gate is seen of features.
+ALL = Watch(page_from="watch")
+
+
+def alerts(reference, *stretches, watch=ALL):
+    return drift.backtest(reference, stream(*stretches), false_alarm_every=10_000, watch=watch).alerts
 
 
 GONE = {"city": (0.45, 0.33, 0.22, 0.0)}
@@ -101,7 +106,8 @@ def test_values_out_of_range_are_a_matter_of_quality_and_of_one_point():
     bounded = Reference.fit(calm, features=schema)
     moved = rows(10_000, seed=2)[["x", "y"]]
     moved.loc[np.random.default_rng(3).random(10_000) < 0.03, "x"] = 7.0
-    found = drift.backtest(bounded, pd.concat([rows(10_000, seed=1)[["x", "y"]], moved]), false_alarm_every=10_000)
+    calm = rows(10_000, seed=1)[["x", "y"]]
+    found = drift.backtest(bounded, pd.concat([calm, moved]), false_alarm_every=10_000, watch=ALL)
     paged = found.alerts[found.alerts.page].iloc[0]
     assert (paged.kind, paged["columns"]) == ("quality", ["x"])
     assert re.match(r"x moved: out-of-range values rose from 0 % to [234]", paged.text)
@@ -173,8 +179,33 @@ def test_the_score_is_told_beside_a_moved_feature(reference):
 
 def test_tolerances_are_the_user_s(reference):
     stretches = (10_000, {}), (60_000, {"x": 0.1})
-    assert alerts(reference, *stretches, watch=Watch(tolerances={"ks": 0.01})).page.any()
-    assert not alerts(reference, (10_000, {}), (5_000, GONE), watch=Watch(tolerances={"tvd": 0.5})).page.any()
+    assert alerts(reference, *stretches, watch=replace(ALL, tolerances={"ks": 0.01})).page.any()
+    assert not alerts(reference, (10_000, {}), (5_000, GONE), watch=replace(ALL, tolerances={"tvd": 0.5})).page.any()
+
+
+def test_a_watch_is_told_and_pages_only_who_asked_for_it(reference):
+    found = alerts(reference, (10_000, {}), (5_000, GONE), watch=Watch())
+    assert found.severity.tolist() == ["watch", "watch"] and not found.page.any()
+    assert found.reach.tolist() == ["list", "chat"]
+
+
+def test_who_asks_for_critical_alone_is_paged_by_no_warning(reference):
+    scored = Reference.fit(rows(20_000, seed=0), task="regression", score="x")
+    stretches = (10_000, {}), (5_000, {"x": 0.5})
+    assert alerts(scored, *stretches, watch=Watch()).page.any()
+    found = alerts(scored, *stretches, watch=Watch(page_from="critical"))
+    assert not found.page.any() and "chat" in set(found.reach)
+
+
+def test_a_broken_column_pages_whoever_asked_for_warnings(reference):
+    found = alerts(reference, (10_000, {}), (5_000, {"null": 1.0}), watch=Watch())
+    paged = found[found.page]
+    assert paged.severity.tolist() == ["critical"] and paged["columns"].iloc[0] == ["y"]
+
+
+def test_a_severity_that_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match=r"page_from is loud; severities are watch, warning, critical"):
+        Watch(page_from="loud")
 
 
 def test_one_percent_is_never_spelled_as_a_tenth_or_a_thousand():

@@ -139,4 +139,4 @@ def test_a_broken_column_is_critical_at_once(after, text):
 def test_a_column_that_was_half_empty_before_is_not_broken():
     halved = rows(10_000, 0).assign(age=lambda f: f["age"].where(np.arange(len(f)) % 3 == 0))
     found = drift.backtest(Reference.fit(halved), rows(4_000, 1).assign(age=None), rows_per_window=200).alerts
-    assert found["page"].any() and "critical" not in set(found["severity"])
+    assert "chat" in set(found["reach"]) and "critical" not in set(found["severity"])

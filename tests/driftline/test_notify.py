@@ -36,14 +36,14 @@ def webhook() -> Iterator[tuple[str, list[dict], list[int]]]:
     server.server_close()
 
 
-def alerts(*pages: bool) -> Block:
+def alerts(*pages: bool, reach: str = "list") -> Block:
     values = [
         msgspec.json.encode(
             Alert(
                 id=f"m-1/{n}", incident="m-1", event="open", model="m", version="v1", ts=0, window_start=0,
                 window_end=60_000, kind="feature", severity="warning", page=page, columns=[], change_point=0,
                 change_point_low=0, change_point_high=0, evidence=1e6, budget=43_200, reference="r", epoch=1,
-                text="age moved",
+                text="age moved", reach=reach,
             )
         )
         for n, page in enumerate(pages)
@@ -73,3 +73,10 @@ def test_an_address_that_nobody_knows_is_refused_and_not_repeated():
     with pytest.raises(ValueError, match=r"notify\[0\]") as refused:
         sender(["nonsense:secret"])
     assert "secret" not in str(refused.value)
+
+
+def test_a_chat_hears_of_what_pages_and_of_what_is_too_mild_to_and_of_nothing_less(webhook):
+    address, posted, _ = webhook
+    step = Notify(None, "http://page", sender([address], "monitor.chat"))
+    step.fold([alerts(False), alerts(True, False, reach="chat")])
+    assert [post["message"].split("\n")[2] for post in posted] == ["m-1/0", "m-1/1"]
