@@ -105,6 +105,23 @@ def test_a_window_at_the_end_of_the_scale_is_finite():
 # --- surprise ---------------------------------------------------------------------------------------
 
 
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), min_size=2, max_size=6),
+    st.floats(-30, 30),
+    st.integers(0, 6),
+)
+def test_cells_that_nobody_fell_into_say_nothing_whatever_their_score(rows, empty_score, place):
+    scores = np.linspace(-1.0, -0.95, len(rows))  # Hours of one pressure: neighbours hold all rows.
+    pool, window = np.array(rows).T.copy()
+    alone = r_star(scores, pool, window)
+    among = r_star(
+        *(np.insert(x, min(place, len(rows)), new) for x, new in ((scores, empty_score), (pool, 0), (window, 0)))
+    )
+    assert math.isfinite(alone)
+    assert among == pytest.approx(alone, rel=1e-9, abs=1e-9)
+
+
 def test_surprise_is_standard_normal_while_nothing_changes():
     rng = np.random.default_rng(5)
     columns = [Cells(name="x", edges=(-1.0, 0.0, 1.0)), *COIN]
