@@ -23,6 +23,7 @@ import numpy as np
 
 from drift.columns import floats, levels
 from streams.schema import Kind
+from streams.wire.classes import Classes
 
 Role = Literal["feature", "prediction"]
 
@@ -94,6 +95,8 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Cell of each level text, int64 [texts + 1]; the last entry is null's, so that code -1 finds it."""
         beyond = self.other if self.open else self.unseen
         places = self._places | {None: self.null}
+        if self._classes is not None:
+            texts = self._classes.of_all(texts)
         found = [places.get(text, self.null if beyond is None else beyond) for text in texts]
         return np.array([*found, self.null], dtype=np.int64)
 
@@ -103,6 +106,13 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             return {"false": 0, "0": 0, "False": 0, "true": 1, "1": 1, "True": 1}
         named: dict[str | None, int] = {level: place for place, level in enumerate(self.levels)}
         return named | dict.fromkeys(self.others, len(self.levels))
+
+    @cached_property
+    def _classes(self) -> Classes | None:
+        """Reader of predicted classes, by value: the table, the package and the topic may spell them differently."""
+        if self.name != PREDICTION or self.kind != "categorical":
+            return None
+        return Classes((*self.levels, *self.others), open=True)
 
     @cached_property
     def bounds(self) -> np.ndarray:

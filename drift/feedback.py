@@ -1,11 +1,13 @@
 """Feedback as people send it: one JSON label a record, read for the join and for the sink alike."""
 
+from typing import Any
+
 import msgspec
 
 from streams.block import Block
-from streams.formats.envelope import event_time_ms
-from streams.records import Label
-from streams.refusals import Refusal
+from streams.formats.envelope import default_time, event_time, request_id
+from streams.formats.shape import misfit
+from streams.refusals import Refusal, Refused
 from streams.schema import level_text
 
 #: Where labels wait; its headers are ours, those of `feedback` are anybody's.
@@ -13,7 +15,19 @@ WAITING = "feedback-waiting"
 #: A label that waited comes with Kafka's time of its first arrival.
 ARRIVED = "label-arrived"
 
-_label = msgspec.json.Decoder(Label)
+
+class _Sent(msgspec.Struct):
+    """A label as people send it; what its label and time are, is looked at here, so that each fault has its name."""
+
+    id: str | int
+    label: Any = None
+    ts: Any = None
+
+
+_label = msgspec.json.Decoder(_Sent)
+#: A record without a time of Kafka's own cannot have come too early.
+_NEVER = 2**53
+_JSON_TYPES = {bool: "bool", dict: "object", list: "array", type(None): "null"}
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -30,38 +44,68 @@ def read_labels(block: Block) -> tuple[list[Said], list[Refusal]]:
 
     >>> said, refused = read_labels(Block.of("feedback", 0, [b'{"id":"a","label":1.0}', b'{"id":"a"}'], time=7))
     >>> said, refused[0].reason
-    ([Said(at=0, id='a', label='1', ts=7)], 'wrong_type')
+    ([Said(at=0, id='a', label='1', ts=7)], 'missing_field')
     """
     said: list[Said] = []
     refused: list[Refusal] = []
     for at in range(len(block)):
-        found = _read(block, at)
-        if isinstance(found, Said):
-            said.append(found)
-        else:
-            refused.append(found)
+        try:
+            said.append(_read(block, at))
+        except Refused as why:
+            refused.append(Refusal(at, *why.args))
     return said, refused
 
 
-def _read(block: Block, at: int) -> Said | Refusal:
+def _read(block: Block, at: int) -> Said:
+    """Read one label.
+
+    Raises
+    ------
+    Refused
+        It says nothing that can be joined, and why.
+    """
     value = block.values[at]
     if not value:
-        return Refusal(at, "empty", "$", "the record has no value")
+        raise Refused("empty", "$", "the record has no value")
     try:
-        label = _label.decode(value)
+        sent = _label.decode(value)
     except msgspec.ValidationError as error:
-        return Refusal(at, "wrong_type", "$", str(error))
+        raise misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refusal(at, "undecodable", "$", str(error))
-    ts = _arrived(block, at) if label.ts is None else event_time_ms(label.ts)
+        raise Refused("undecodable", "$", str(error)) from None
+    return Said(at, request_id(sent.id), label_text(sent.label), _since(block, at, sent.ts))
+
+
+def label_text(label: Any, field: str = "$.label") -> str:
+    """Read what a label says: text, a number or a boolean.
+
+    Raises
+    ------
+    Refused
+        It is missing, null, not a number, or holds several values.
+
+    >>> label_text(1.0), label_text(True)
+    ('1', 'true')
+    """
+    if label is None:
+        raise Refused("missing_field", field, "the label is missing or null; send it once it is known")
+    if not isinstance(label, str | int | float):
+        got = _JSON_TYPES.get(type(label), type(label).__name__)
+        raise Refused("wrong_type", field, f"Expected text, a number or a boolean, got `{got}`")
+    if label != label:  # NaN alone differs from itself
+        raise Refused("missing_field", field, "the label is NaN; send it once it is known")
+    return level_text(label)
+
+
+def _since(block: Block, at: int, ts: Any) -> int:
+    """Event time of a label: its own, else when Kafka had it first."""
+    arrived = int(waited(block, at).get(ARRIVED, block.times[at]))
     if ts is None:
-        detail = f"{label.ts!r} is neither milliseconds since 1970 nor RFC 3339"
-        return Refusal(at, "impossible_timestamp", "$.ts", detail)
-    return Said(at, label.id, level_text(label.label), ts)
-
-
-def _arrived(block: Block, at: int) -> int:
-    return int(waited(block, at).get(ARRIVED, block.times[at]))
+        return arrived if arrived >= 0 else default_time(block, at)
+    if isinstance(ts, bool) or not isinstance(ts, str | int | float):
+        got = _JSON_TYPES.get(type(ts), type(ts).__name__)
+        raise Refused("impossible_timestamp", "$.ts", f"a time is milliseconds since 1970 or RFC 3339, got `{got}`")
+    return event_time(ts, arrived if arrived >= 0 else _NEVER)
 
 
 def waited(block: Block, at: int) -> dict[str, bytes]:

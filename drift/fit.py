@@ -14,9 +14,11 @@ from drift.frames import Columns, FrameError
 from drift.performance import classes
 from drift.performance.figures import realised
 from drift.performance.label_sums import label_sums, row_losses
+from drift.performance.positive import Separation, separation
 from drift.profiles import Held, Profile, fixed_point, frequencies, profile
 from drift.reference import Reference, Task
 from streams.schema import Feature, FeatureSchema, Kind
+from streams.wire.classes import Classes
 
 #: So many cells make a counts message of 900 kB.
 CELLS_MAX = 100_000
@@ -32,7 +34,8 @@ class Parts(NamedTuple):
     exclude: tuple[str, ...]
     segments: tuple[str, ...]
     kinds: Mapping[str, Kind]
-    positive: str | None
+    positive: str | float | bool | None
+    classes: tuple[str, ...] = ()
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -45,7 +48,7 @@ def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | 
     if table.num_rows == 0:
         raise FrameError("the table holds no row; a reference needs the training data")
     frames.require(table, parts.named, "the table")
-    parts = _complete(table, parts)
+    parts, remarks = _complete(table, parts)
     if isinstance(features, FeatureSchema):
         schema, notes = features, list[str]()
         frames.require(table, schema.names, "the table")
@@ -53,7 +56,7 @@ def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | 
         frames.require(table, features or (), "the table")
         schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), parts.kinds)
     _check_segments(schema, parts.segments)
-    nothing = _nothing(parts, schema, table.num_rows, notes)
+    nothing = _nothing(parts, schema, table.num_rows, (*notes, *remarks))
     profiles = [_profile(nothing, *_cut(column, f), f.name, column) for f, column in _each(table, schema.features)]
     said = _said(table, parts)
     profiles += [_profile(nothing, cells, bias, name, Held(table.column(name), name)) for cells, bias, name in said]
@@ -66,15 +69,35 @@ def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature
         yield feature, profile(table, feature.name)
 
 
-def _complete(table: Columns, parts: Parts) -> Parts:
-    """Fill in what follows: a regression's prediction is its score; a binary model has a positive class."""
+def _complete(table: Columns, parts: Parts) -> tuple[Parts, tuple[str, ...]]:
+    """Fill in what follows: a regression's prediction is its score; a model has classes, a binary one a positive one."""
     if parts.task == "regression":
-        return parts._replace(score=parts.score or parts.prediction, prediction=None)
-    if parts.task != "binary":
-        return parts
-    named = [profile(table, name) for name in (parts.label, parts.prediction) if name is not None]
-    seen = [text for column in named for text in frequencies(column)]
-    return parts._replace(positive=classes.positive_class(seen, parts.positive)) if seen else parts
+        return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), ()
+    if parts.task not in ("binary", "multiclass"):
+        return parts._replace(positive=None, classes=()), ()
+    predicted, labelled = (
+        {} if name is None else frequencies(profile(table, name)) for name in (parts.prediction, parts.label)
+    )
+    names, notes = classes.classes_of(parts.classes, predicted, labelled)
+    if parts.task == "multiclass":
+        # Predictions alone do not tell of which classes labels may be.
+        return parts._replace(positive=None, classes=names if labelled or parts.classes else ()), notes
+    found = classes.settle_binary(names, parts.positive, _separations(table, parts, names))
+    return parts._replace(positive=found.positive, classes=found.classes), (*notes, *found.notes)
+
+
+def _separations(table: Columns, parts: Parts, names: Sequence[str]) -> dict[str, Separation | None]:
+    """How the scores of rows predicted, and labelled, as the last of two classes lie among the others'."""
+    if parts.score is None or len(names) != 2:
+        return {}
+    scores = columns.floats(table.column(parts.score), parts.score)
+    reader, found = Classes(tuple(names)), {}
+    for what, column in (("predicted", parts.prediction), ("labelled", parts.label)):
+        if column is not None:
+            codes, texts = columns.levels(table.column(column))
+            named = np.array([*reader.of_all(texts), None], dtype=object)[codes]
+            found[what] = separation(scores, named == names[1], named == names[0])
+    return found
 
 
 def _check_segments(schema: FeatureSchema, segments: Sequence[str]) -> None:
@@ -92,10 +115,19 @@ def _said(table: Columns, parts: Parts) -> list[tuple[Cells, int, str]]:
         at = None if yes is None else classes.threshold(scores, yes)
         found.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), 0, parts.score))
     if parts.prediction is not None:
-        seen = frequencies(profile(table, parts.prediction))
+        seen = _in_classes(frequencies(profile(table, parts.prediction)), parts.classes)
         named, others, more = cut.levels(seen, closed=True)
         cells = Cells(name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more)
         found.append((cells, cut.selection_bias(seen, named, others), parts.prediction))
+    return found
+
+
+def _in_classes(seen: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    """Rows of each class, whatever its texts; of each text that names none."""
+    found: dict[str, int] = {}
+    for text, rows in seen.items():
+        name = Classes(names).of(text) or text
+        found[name] = found.get(name, 0) + rows
     return found
 
 
@@ -104,7 +136,8 @@ def _said_yes(table: Columns, parts: Parts) -> np.ndarray | None:
     if parts.task != "binary" or parts.prediction is None or parts.positive is None:
         return None
     codes, texts = columns.levels(table.column(parts.prediction))
-    yes: np.ndarray = np.array([*(text == parts.positive for text in texts), False])[codes]
+    named = Classes(parts.classes, open=True).of_all(texts)
+    yes: np.ndarray = np.array([*(name == parts.positive for name in named), False])[codes]
     return yes
 
 
@@ -138,7 +171,8 @@ def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str
         spread=np.zeros(0),
         design_effects=np.zeros(0),
         label=parts.label,
-        positive=parts.positive,
+        positive=None if parts.positive is None else str(parts.positive),
+        classes=parts.classes,
         segments=parts.segments,
         notes=tuple(notes),
     )

@@ -16,6 +16,7 @@ from drift import frames
 from drift.cells import PREDICTION, SCORE, Cells
 from drift.frames import Frame
 from streams.schema import FeatureSchema, Kind
+from streams.wire.classes import OPPOSITE, Classes
 
 if TYPE_CHECKING:
     from drift.kernel import Grid
@@ -60,6 +61,8 @@ class Reference:
         int64 [score cells, 4]: label sums of the training data, see `drift.performance.sums`; None without labels.
     positive_share
         float64 [score cells]: share of rows predicted positive (binary models with score and prediction), else None.
+    classes
+        Every class that a label or a prediction may name, as the model spells them; empty where they are not known.
     performance
         The model's figures on the training data, by metric.
     loss_design_effect
@@ -88,6 +91,7 @@ class Reference:
     segments: tuple[str, ...] = ()
     labels: np.ndarray | None = None
     positive_share: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
     performance: Mapping[str, float] = field(default_factory=dict)
     loss_design_effect: float = 1.0
     checks: tuple[str, ...] = ()
@@ -106,7 +110,8 @@ class Reference:
         exclude: Sequence[str] = (),
         segments: Sequence[str] = (),
         kinds: Mapping[str, Kind] | None = None,
-        positive: str | None = None,
+        positive: str | float | bool | None = None,
+        classes: Sequence[str] = (),
     ) -> "Reference":
         """Profile a table: pandas, Arrow, the path of a Parquet or CSV file, or of a folder of Parquet files, or a
         table that stays in its store (`drift.store.table.StoreTable`).
@@ -130,7 +135,11 @@ class Reference:
             Kinds that would be inferred wrongly. Inferred: text and categories are categorical, so are integers
             with at most 20 distinct values; true/false is boolean; other numbers are numeric.
         positive
-            The label that ``score`` is the probability of; the last one in order by default.
+            The class that ``score`` is the probability of. By default the predicted class with the higher scores, else
+            the labelled class that has them, else the last one in order; a note says which and why.
+        classes
+            All classes, as the model spells them; by default those of the table, as predictions spell them, else as
+            labels do. Labels that name none of them are no labels (`streams.wire.classes` says what names one).
 
         Raises
         ------
@@ -144,7 +153,17 @@ class Reference:
         """
         from drift import fit
 
-        parts = fit.Parts(task, score, prediction, label, tuple(exclude), tuple(segments), dict(kinds or {}), positive)
+        parts = fit.Parts(
+            task=task,
+            score=score,
+            prediction=prediction,
+            label=label,
+            exclude=tuple(exclude),
+            segments=tuple(segments),
+            kinds=dict(kinds or {}),
+            positive=positive,
+            classes=tuple(classes),
+        )
         return fit.fit(frames.scan(frame), parts, features)
 
     @classmethod
@@ -201,6 +220,20 @@ class Reference:
     def prediction(self) -> Cells | None:
         """Cells of the predicted class, if it is watched."""
         return next((cells for cells in self.columns if cells.name == PREDICTION), None)
+
+    @cached_property
+    def class_reader(self) -> Classes:
+        """Reads the class that a label or a prediction names; without `classes` it takes any text for a class, but for
+        a binary model whose two classes are known otherwise.
+        """
+        if self.classes:
+            return Classes(self.classes)
+        cells = self.prediction
+        seen = () if cells is None else (*cells.levels, *cells.others)
+        names = tuple(dict.fromkeys((*seen, *filter(None, [self.positive]))))
+        if self.task == "binary" and len(names) == 1:
+            names = (*names, *filter(None, [OPPOSITE.get(names[0])]))
+        return Classes(names, open=self.task != "binary" or len(names) != 2)
 
     def place(self, name: str) -> int:
         """Position of a column by name."""

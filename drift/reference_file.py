@@ -36,11 +36,16 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     loss_design_effect: float = 1.0
     checks: tuple[str, ...]
     notes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+
+
+#: Fields that came later: one that has its default is left out, so that an older reference keeps its bytes and its id.
+_LATER = ("classes",)
 
 
 def encode(reference: Reference) -> bytes:
     """Write; see `Reference.to_bytes`."""
-    table = _table(reference).replace_schema_metadata({_KEY: msgspec.json.encode(_head(reference))})
+    table = _table(reference).replace_schema_metadata({_KEY: msgspec.json.encode(_written(reference))})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
@@ -69,8 +74,16 @@ def decode(blob: bytes) -> Reference:
 
 def digest(reference: Reference) -> str:
     """Hash the content, whatever Arrow's version writes around it."""
-    body = msgspec.msgpack.encode((_head(reference), _table(reference).to_pydict()))
+    body = msgspec.msgpack.encode((_written(reference), _table(reference).to_pydict()))
     return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _written(reference: Reference) -> dict[str, Any]:
+    """The head as it is written and hashed."""
+    head = _head(reference)
+    fields: dict[str, Any] = msgspec.to_builtins(head)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Head)}
+    return {name: value for name, value in fields.items() if name not in _LATER or getattr(head, name) != defaults[name]}
 
 
 def _head(reference: Reference) -> Head:
@@ -89,6 +102,7 @@ def _head(reference: Reference) -> Head:
         loss_design_effect=reference.loss_design_effect,
         checks=reference.checks,
         notes=reference.notes,
+        classes=reference.classes,
     )
 
 
@@ -151,4 +165,5 @@ def _reference(head: Head, table: pa.Table) -> Reference:
         loss_design_effect=head.loss_design_effect,
         checks=head.checks,
         notes=head.notes,
+        classes=head.classes,
     )

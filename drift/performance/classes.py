@@ -1,39 +1,98 @@
-"""The two classes of a binary model: which one the score speaks of, and from which score on it is predicted."""
+"""The classes of a model, and from which score on a binary one predicts its positive class."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from drift import cut
 from drift.frames import FrameError
+from drift.performance.positive import Separation, positive_class
+from streams.schema import level_text
+from streams.wire.classes import OPPOSITE, Classes, class_names
 
-#: The other class, where a table holds only one of a customary pair.
-_OPPOSITE = {"0": "1", "false": "true"}
+
+class Settled(NamedTuple):
+    """The classes of a model, the positive one of a binary model, and what is to be said of that."""
+
+    classes: tuple[str, ...]
+    positive: str | None
+    notes: tuple[str, ...]
 
 
-def positive_class(levels: Iterable[str], wanted: str | None = None) -> str:
-    """The class that a binary score is the probability of: the one asked for, else the last in order.
+def classes_of(
+    given: Sequence[str], predicted: Mapping[str, int], labelled: Mapping[str, int]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name the classes that a table holds, each once, and say which labels name none of them.
+
+    Parameters
+    ----------
+    given
+        The classes as the model spells them; without them all that the columns hold are classes, as predictions spell
+        them, else as labels do.
+    predicted, labelled
+        Rows of each text in either column.
+
+    >>> classes_of((), {"false": 3, "true": 2}, {"1": 3, "0": 2})
+    (('false', 'true'), ())
+    >>> classes_of(("0", "1"), {}, {"1": 3, "maybe": 2})
+    (('0', '1'), ("2 of 5 labels are none of the classes '0', '1', and count for nothing: 'maybe'",))
+    """
+    if not given:
+        return tuple(sorted(class_names(predicted, labelled), key=cut.natural)), ()
+    known = Classes(tuple(given))
+    strange = {text: rows for text, rows in labelled.items() if known.of(text) is None}
+    if not strange:
+        return known.names, ()
+    texts, names = (", ".join(map(repr, several[:5])) for several in (sorted(strange), known.names))
+    many = f"{sum(strange.values())} of {sum(labelled.values())} labels"
+    return known.names, (f"{many} are none of the classes {names}, and count for nothing: {texts}",)
+
+
+def settle_binary(
+    classes: Sequence[str], wanted: str | float | bool | None, separations: Mapping[str, Separation | None]
+) -> Settled:
+    """Complete the two classes of a binary model and decide which one its score is the probability of.
+
+    Parameters
+    ----------
+    classes
+        Those that its table holds, in order.
+    wanted
+        The positive class as it was asked for, in any spelling.
+    separations
+        How the scores of rows that are ``predicted``, or ``labelled``, as the last class lie among the others'.
 
     Raises
     ------
     FrameError
-        Not two classes, or the one asked for is not among them.
+        More than two classes, or the one asked for is not among two.
 
-    >>> positive_class(["1", "0"]), positive_class(["no", "yes"]), positive_class(["0"])
-    ('1', 'yes', '1')
+    >>> settle_binary(("stayed",), "churned", {}).notes
+    ("no row of the table is of the class 'churned', named positive: all are 'stayed'",)
     """
-    classes = sorted(set(levels), key=cut.natural)
-    if len(classes) == 1:
-        classes.append(_OPPOSITE.get(classes[0], classes[0]))
-    if len(classes) != 2:
-        raise FrameError(
-            f"a binary task has two classes, the table has {len(classes)}: {classes[:5]}; is it multiclass?"
-        )
-    if wanted is None:
-        return classes[1]
-    if wanted not in classes:
-        raise FrameError(f"positive={wanted!r} is not among the classes {classes}; name one of them")
-    return wanted
+    names = tuple(classes)
+    if len(names) > 2:
+        raise FrameError(f"a binary task has two classes, the table has {len(names)}: {list(names[:5])}; is it "
+                         "multiclass? Are labels and predictions spelled differently?")  # fmt: skip
+    named = None if wanted is None else Classes(names).of(wanted)
+    if len(names) == 2:
+        if wanted is not None and named is None:
+            raise FrameError(f"positive={wanted!r} is not among the classes {list(names)}; name one of them")
+        found = positive_class(names, named, separations.get("predicted"), separations.get("labelled"))
+        return Settled(names, found.name, (found.note,) if separations else ())
+    if not names:
+        return Settled((), None if wanted is None else level_text(wanted), ())
+    (only,) = names
+    pair = tuple(sorted({only, OPPOSITE.get(only, only)}, key=cut.natural))
+    asked = pair[-1] if wanted is None else Classes(pair).of(wanted)
+    if asked is not None:
+        note = f"all rows of the table are of one class, {only!r}; {asked!r} is taken as the positive one"
+        return Settled(pair if len(pair) == 2 else (), asked, (note,))
+    assert wanted is not None  # else the pair's last one is asked for
+    text = level_text(wanted)
+    note = f"no row of the table is of the class {text!r}, named positive: all are {only!r}"
+    return Settled(tuple(sorted((only, text), key=cut.natural)), text, (note,))
 
 
 def threshold(scores: np.ndarray, said_yes: np.ndarray) -> float | None:

@@ -35,7 +35,7 @@ def label_sums(reference: Reference, score: Any, prediction: Any, label: Any, si
     ----------
     score, prediction, label
         Of each row: Arrow arrays, Series, NumPy arrays or lists. ``prediction`` may be None (a binary score then says
-        yes from .5 on; a regression needs none). Rows whose label is null are left out.
+        yes from .5 on; a regression needs none). Rows whose label is null, or none of the classes, are left out.
     sign
         1, or -1 to take a row back; int [rows] or one for all.
     """
@@ -63,19 +63,24 @@ def row_losses(reference: Reference, score: Any, prediction: Any, label: Any) ->
 
 
 def _hits(reference: Reference, scores: np.ndarray, prediction: Any, label: Any) -> tuple[np.ndarray, np.ndarray]:
-    codes, texts = levels(label)
-    known = (codes >= 0) & np.isfinite(scores)
-    truth = np.array([*texts, None], dtype=object)[codes]
+    truth = _class_of_each(reference, label)
+    known = (truth != None) & np.isfinite(scores)  # noqa: E711 - of each element
     positive = truth == reference.positive
     if prediction is None:
         right = (scores >= THRESHOLD) == positive
     else:
-        said, spellings = levels(prediction)
-        right = np.array([*spellings, None], dtype=object)[said] == truth
+        right = _class_of_each(reference, prediction) == truth
     came_true = positive if reference.task == "binary" else right
     fixed = np.rint(np.where(known, scores, 0.0) * FIXED_ONE)
     columns = np.stack([np.ones(len(scores)), came_true * FIXED_ONE, fixed, right], axis=1)
     return known, columns[known].astype(np.int64)
+
+
+def _class_of_each(reference: Reference, values: Any) -> np.ndarray:
+    """The class that each value names, object [rows]; None where it is missing or names none."""
+    codes, texts = levels(values)
+    named: np.ndarray = np.array([*reference.class_reader.of_all(texts), None], dtype=object)[codes]
+    return named
 
 
 def _errors(scores: np.ndarray, label: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,9 @@ _HEADER = "@header."
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
     """How the records of a topic are read.
 
-    A path is names with dots between them (``input.customer.age``), a number where there is a list (``input.0``);
-    ``@key`` is the record's key and ``@header.NAME`` a header. ``$`` is the whole record.
+    A path is names with dots between them (``input.customer.age``), a number where there is a list (``input.0``); a
+    name may have dots of its own (``input.sepal.length``). ``@key`` is the record's key and ``@header.NAME`` a header.
+    ``$`` is the whole record.
 
     Parameters
     ----------
@@ -83,6 +84,8 @@ def picked(said: Any, path: str, block: Block, at: int) -> Any:
     >>> block = Block("t", 0, [7], [0], [b"k"], [b""], [[("h", b"x")]])
     >>> [picked({"a": [{"b": 5}]}, path, block, 0) for path in ("a.0.b", "a.1.b", "a.b", "@key", "@header.h")]
     [5, None, None, 'k', 'x']
+    >>> picked({"in": {"sepal.length": 5.5}}, "in.sepal.length", block, 0)
+    5.5
     """
     if path.startswith("@"):
         if path == _KEY:
@@ -91,11 +94,20 @@ def picked(said: Any, path: str, block: Block, at: int) -> Any:
         return header(block, at, path.removeprefix(_HEADER))
     if path in ("", "$"):
         return said
-    for name in path.removeprefix("$.").split("."):
-        if isinstance(said, dict):
-            said = said.get(name)
-        elif isinstance(said, list) and name.isdecimal() and int(name) < len(said):
-            said = said[int(name)]
-        else:
-            return None
-    return said
+    return _inside(said, path.removeprefix("$.").split("."))
+
+
+def _inside(said: Any, names: list[str]) -> Any:
+    """What stands at the end of a path; a name with dots in it (``sepal.length``) goes before a path of its parts."""
+    if not names:
+        return said
+    if isinstance(said, list):
+        at = int(names[0]) if names[0].isdecimal() else len(said)
+        return _inside(said[at], names[1:]) if at < len(said) else None
+    if not isinstance(said, dict):
+        return None
+    for taken in range(len(names), 0, -1):
+        name = names[0] if taken == 1 else ".".join(names[:taken])
+        if name in said and (found := _inside(said[name], names[taken:])) is not None:
+            return found
+    return None

@@ -118,12 +118,19 @@ class Sight:
             raise Refused("missing_field", spelled(mapping.score), "there is no score")
         if not isinstance(score, int | float) or isinstance(score, bool):
             raise Refused("wrong_type", spelled(mapping.score), f"Expected `float`, got `{type(score).__name__}`")
-        text = _text(picked(said, mapping.prediction, block, at), mapping.prediction) if mapping.prediction else None
+        text = self._class(picked(said, mapping.prediction, block, at)) if mapping.prediction else None
         if mapping.prediction and text is None:
             raise Refused("missing_field", spelled(mapping.prediction), "there is no prediction")
         rows.add(at, id_, ts, self._values(block, at, said))
         self._scores.append(float(score))
         self._codes.append(None if text is None else self._classes.setdefault(text, len(self._classes)))
+
+    def _class(self, value: Any) -> str | None:
+        """The class that was predicted, as the reference spells it; one that it does not know as it stands."""
+        text = _text(value, self.mapping.prediction)
+        if text is None or self._reference is None or self._reference.task == "regression":
+            return text
+        return self._reference.class_reader.of(text) or text
 
     def _values(self, block: Block, at: int, said: Any) -> tuple[Any, ...]:
         """Feature values in schema order."""
