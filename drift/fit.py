@@ -70,7 +70,7 @@ def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature
 
 
 def _complete(table: Columns, parts: Parts) -> tuple[Parts, tuple[str, ...]]:
-    """Fill in what follows: a regression's prediction is its score; a model has classes, a binary one a positive one."""
+    """Fill in what follows: a regression's prediction is its score, the classes, the positive one of a binary model."""
     if parts.task == "regression":
         return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), ()
     if parts.task not in ("binary", "multiclass"):
@@ -228,6 +228,9 @@ def _labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
         if parts.label is None:
             return reference
         return replace(reference, notes=(*reference.notes, "no performance: labels need a task and a score"))
+    if parts.task == "multiclass" and parts.prediction is None:
+        why = "no performance: a multiclass model needs the predicted class beside the score"
+        return replace(reference, notes=(*reference.notes, why)) if parts.label is not None else reference
     yes = _said_yes(table, parts)
     if yes is not None:
         cells = reference.score.index(table.column(parts.score))

@@ -83,7 +83,9 @@ def _written(reference: Reference) -> dict[str, Any]:
     head = _head(reference)
     fields: dict[str, Any] = msgspec.to_builtins(head)
     defaults = {field.name: field.default for field in msgspec.structs.fields(Head)}
-    return {name: value for name, value in fields.items() if name not in _LATER or getattr(head, name) != defaults[name]}
+    return {
+        name: value for name, value in fields.items() if name not in _LATER or getattr(head, name) != defaults[name]
+    }
 
 
 def _head(reference: Reference) -> Head:

@@ -34,8 +34,9 @@ def label_sums(reference: Reference, score: Any, prediction: Any, label: Any, si
     Parameters
     ----------
     score, prediction, label
-        Of each row: Arrow arrays, Series, NumPy arrays or lists. ``prediction`` may be None (a binary score then says
-        yes from .5 on; a regression needs none). Rows whose label is null, or none of the classes, are left out.
+        Of each row: Arrow arrays, Series, NumPy arrays or lists. ``prediction`` may be None: a binary score then says
+        yes from .5 on, a regression needs none, and of a multiclass model nothing is known. Rows whose label or
+        prediction is null, or none of the classes, are left out.
     sign
         1, or -1 to take a row back; int [rows] or one for all.
     """
@@ -66,10 +67,14 @@ def _hits(reference: Reference, scores: np.ndarray, prediction: Any, label: Any)
     truth = _class_of_each(reference, label)
     known = (truth != None) & np.isfinite(scores)  # noqa: E711 - of each element
     positive = truth == reference.positive
+    if prediction is None and reference.task == "multiclass":
+        known[:] = False  # Which class the score is of, nobody has said.
     if prediction is None:
         right = (scores >= THRESHOLD) == positive
     else:
-        right = _class_of_each(reference, prediction) == truth
+        said = _class_of_each(reference, prediction)
+        known &= said != None  # noqa: E711
+        right = said == truth
     came_true = positive if reference.task == "binary" else right
     fixed = np.rint(np.where(known, scores, 0.0) * FIXED_ONE)
     columns = np.stack([np.ones(len(scores)), came_true * FIXED_ONE, fixed, right], axis=1)

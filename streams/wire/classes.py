@@ -53,7 +53,9 @@ class Classes(msgspec.Struct, frozen=True, dict=True):
         text = level_text(value)
         if text in self._exact:
             return text
-        return self._by_value.get(_of_pair(_value(text)) if self._is_pair else _value(text), text if self.open else None)
+        return self._by_value.get(
+            _of_pair(_value(text)) if self._is_pair else _value(text), text if self.open else None
+        )
 
     def of_all(self, values: Iterable[Any]) -> list[str | None]:
         """Name the class of each value."""

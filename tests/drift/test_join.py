@@ -170,7 +170,7 @@ def test_what_cannot_be_read_is_a_dead_letter_and_stops_nobody(reference):
     values = [b"{", None, b'{"id":"a"}', b'{"id":"a","label":1,"ts":"soon"}', b'{"id":"a","label":1}']
     effects = joining(reference, [row("a")]).fold(Block.of("feedback", 0, values))
     reasons = [dict(p.headers)["driftline-reason"] for p in effects.publish if p.topic == "dead-letters"]
-    assert reasons == [b"undecodable", b"empty", b"wrong_type", b"impossible_timestamp"]
+    assert reasons == [b"undecodable", b"empty", b"missing_field", b"impossible_timestamp"]
     assert len(outcomes(effects)) == 1
 
 

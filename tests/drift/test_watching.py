@@ -205,3 +205,37 @@ def test_any_split_into_blocks_sees_the_same(reference):
         return [row for several in rows for row in several], labels, letters(publish)
 
     assert seen([whole]) == seen([whole[0:1], whole[1:17], whole[17:40]])
+
+
+@pytest.mark.parametrize(
+    ("features", "inside"),
+    [
+        ("in", {"in": {"sepal.length": 5.5}}),
+        ("$", {"sepal.length": 5.5}),
+        ("$", {"sepal": {"length": 5.5}}),
+        ("in", {"in": {"sepal": {"length": 5.5}}}),
+        ("in.row", {"in.row": {"sepal.length": 5.5}}),
+        ("in.row", {"in": {"row": {"sepal": {"length": 5.5}}}}),
+        ("in.0", {"in": [{"sepal.length": 5.5}]}),
+        ("$", {"sepal": None, "sepal.length": 5.5}),
+        ("$", {"sepal.length": None, "sepal": {"length": 5.5}}),
+    ],
+)
+def test_a_name_with_dots_is_found_as_it_stands_or_as_a_path(features, inside):
+    length = np.random.default_rng(0).normal(5.8, 0.8, 500)
+    irises = Reference.fit(pd.DataFrame({"sepal.length": length, "p": 1 / (1 + np.exp(5.8 - length))}), score="p")
+    mapping = Mapping(topic="t", model="iris", version="v1", id="id", score="p", features=features)
+    publish = fold(irises, block({"id": "a", "p": 0.4, **inside}), mapping)
+    _, batch = observation.decode(out(publish, "observations")[0].value)
+    assert batch.column("sepal.length").to_pylist() == [5.5] and not letters(publish)
+
+
+@pytest.mark.parametrize(("said", "kept"), [(True, "1"), (1.0, "1"), ("1.0", "1"), ("FALSE", "0"), ("none", "none")])
+def test_a_predicted_class_is_spelled_as_the_reference_spells_it(said, kept):
+    p = np.random.default_rng(1).random(500)
+    frame = pd.DataFrame({"age": p, "p": p, "hat": (p > 0.5).astype(int), "y": (p > 0.4).astype(int)})
+    judged = Reference.fit(frame, task="binary", score="p", prediction="hat", label="y")
+    mapping = Mapping(topic="t", model="m", version="v1", id="id", score="p", prediction="hat")
+    publish = fold(judged, block({"id": "a", "p": 0.4, "hat": said, "age": 0.5}), mapping)
+    _, batch = observation.decode(out(publish, "observations")[0].value)
+    assert batch.column("prediction").to_pylist() == [kept]

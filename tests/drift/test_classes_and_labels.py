@@ -1,0 +1,267 @@
+"""Classes and labels in any spelling, the positive class by evidence, and labels that are no class of the model."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+import drift
+from drift.frames import FrameError
+from drift.performance import label_sums
+from streams.block import Block
+
+BINARY = {"task": "binary", "score": "p", "prediction": "hat", "label": "y"}
+TS = 1_700_000_000_000
+
+
+def scored(n=4_000, seed=3):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    p = 1 / (1 + np.exp(-1.5 * x))
+    return pd.DataFrame({"x": x, "p": p, "y": (rng.random(n) < p).astype(int), "hat": (p >= 0.5).astype(int)})
+
+
+SPELLINGS = {
+    "bool": lambda s: s.astype(bool),
+    "nullable bool": lambda s: s.astype("boolean"),
+    "float": lambda s: s.astype(float),
+    "nullable integer": lambda s: s.astype("Int8"),
+    "text of floats": lambda s: s.astype(float).astype(str),
+    "text of booleans": lambda s: s.map({1: "True", 0: "False"}),
+    "upper case": lambda s: s.map({1: "TRUE", 0: "FALSE"}),
+    "category of booleans": lambda s: s.astype(bool).astype("category"),
+    "mixed": lambda s: s.astype(object).where(np.arange(len(s)) % 2 == 0, s.astype(bool).astype(object)),
+    "holes": lambda s: s.astype(bool).astype(object).where(np.arange(len(s)) % 3 > 0, None),
+}
+spelled = pytest.mark.parametrize("how", SPELLINGS.values(), ids=SPELLINGS.keys())
+
+
+@spelled
+@pytest.mark.parametrize("column", ["y", "hat"])
+def test_a_reference_is_the_same_however_its_classes_are_spelled(how, column):
+    table = scored()
+    reference = drift.Reference.fit(table.assign(**{column: how(table[column])}), **BINARY)
+    kept = how(table["y"]).notna() if column == "y" else table.index >= 0
+    rows = table[kept]
+    if column == "y":
+        assert reference.performance["accuracy"] == accuracy_score(rows["y"], rows["hat"])
+    assert reference.performance["auc"] == pytest.approx(roc_auc_score(rows["y"], rows["p"]), abs=0.01)
+    assert len(reference.classes) == 2 and reference.prediction.size == 4  # two classes, unseen, null
+
+
+@spelled
+@pytest.mark.parametrize("column", ["y", "hat"])
+@pytest.mark.parametrize("first", [lambda s: s, lambda s: s.astype(bool), lambda s: s.astype(float).astype(str)])
+def test_a_stream_is_read_by_the_references_classes(how, column, first):
+    table, stream = scored(), scored(seed=4)
+    reference = drift.Reference.fit(table.assign(y=first(table["y"])), **BINARY)
+    found = drift.backtest(reference, stream.assign(**{column: how(stream[column])}))
+    plain = drift.backtest(reference, stream)
+    assert plain.alerts.empty
+    if not (column == "hat" and how is SPELLINGS["holes"]):
+        assert found.alerts.empty
+    if column == "hat" and how is not SPELLINGS["holes"]:
+        pd.testing.assert_frame_equal(found.reports, plain.reports)
+    realised = found.performance[found.performance.metric == "accuracy"].realised
+    assert len(realised) == 8 and realised.mean() == pytest.approx(0.74, abs=0.02)
+
+
+@pytest.mark.parametrize("strange", [None, "", "no answer", "2"])
+def test_a_prediction_that_names_no_class_is_told_of_its_column_and_not_of_accuracy(strange):
+    reference, stream = drift.Reference.fit(scored(), **BINARY), scored(seed=4)
+    mixed = stream["hat"].astype(object).where(np.arange(4_000) % 3 > 0, strange)
+    found = drift.backtest(reference, stream.assign(hat=mixed))
+    assert set(found.alerts.kind) == {"prediction"} and set(found.alerts["columns"].explode()) == {"prediction"}
+
+
+def test_labels_of_a_table_of_their_own_are_read_by_value():
+    reference, stream = drift.Reference.fit(scored(), **BINARY), scored(seed=4).assign(id=range(4_000))
+    labels = stream[["id", "y"]].assign(y=stream["y"].astype(bool))[::-1]
+    found = drift.backtest(reference, stream.drop(columns="y"), labels=labels)
+    same = drift.backtest(reference, stream)
+    pd.testing.assert_frame_equal(found.performance, same.performance)
+
+
+@pytest.mark.parametrize("labels", [["maybe"], ["Yes", "No"], ["2"], [""], ["class 1", None]])
+def test_labels_of_no_class_are_neither_negative_nor_wrong(labels):
+    reference, stream = drift.Reference.fit(scored(), **BINARY), scored(seed=4)[:900]
+    every_third = np.arange(900) % 3 == 0
+    strange = np.resize(np.array(labels, object), 900)
+    mixed = stream.assign(y=stream["y"].astype(object).where(~every_third, strange))
+    sums = label_sums(reference, mixed["p"], mixed["hat"], mixed["y"])
+    kept = stream[~every_third]
+    np.testing.assert_array_equal(sums, label_sums(reference, kept["p"], kept["hat"], kept["y"]))
+
+
+def test_multiclass_numbers_by_value_and_a_class_that_is_none():
+    rng = np.random.default_rng(5)
+    truth = rng.integers(1, 5, 2_000)
+    hat = np.where(rng.random(2_000) < 0.7, truth, rng.integers(1, 5, 2_000))
+    table = pd.DataFrame({"x": rng.normal(size=2_000), "p": rng.uniform(0.3, 1, 2_000), "hat": hat, "y": truth})
+    parts = {**BINARY, "task": "multiclass"}
+    reference = drift.Reference.fit(table.assign(y=table["y"].astype(float).astype(str)), **parts)
+    assert reference.performance["accuracy"] == accuracy_score(truth, hat) and reference.classes == ("1", "2", "3", "4")
+    as_floats = label_sums(reference, table["p"], table["hat"].astype(float), table["y"].astype(float))
+    np.testing.assert_array_equal(as_floats, reference.labels)
+    assert not label_sums(reference, [0.9], ["1"], ["5"]).any()
+
+
+def test_a_multiclass_model_without_its_predicted_class_has_no_performance():
+    table = scored().assign(y=lambda t: t["y"].map({0: "a", 1: "b"}).where(t.index % 5 > 0, "c"))
+    reference = drift.Reference.fit(table, task="multiclass", score="p", label="y")
+    assert not reference.performance and any("needs the predicted class" in note for note in reference.notes)
+
+
+def churn(seed=1, broken=False, n=6_000):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    p = 1 / (1 + np.exp(-3 * x))
+    left, said = rng.random(n) < (np.full(n, 0.5) if broken else p), p >= 0.5
+    hat, y = (np.where(which, "churned", "stayed") for which in (said, left))
+    return pd.DataFrame({"x": x, "p": p, "hat": hat, "y": y})
+
+
+@pytest.mark.parametrize("with_prediction", [True, False])
+def test_the_positive_class_is_the_one_with_the_higher_scores_and_is_said(with_prediction):
+    parts = BINARY if with_prediction else {**BINARY, "prediction": None}
+    reference = drift.Reference.fit(churn(), **parts)
+    (note,) = [note for note in reference.notes if "probability of" in note]
+    assert reference.positive == "churned" and "'churned'" in note
+    assert reference.performance["auc"] == pytest.approx(
+        roc_auc_score(churn()["y"] == "churned", churn()["p"]), abs=0.01
+    )
+    alerts = drift.backtest(reference, churn(2, broken=True)).alerts
+    assert (alerts.kind == "performance").any() and alerts.page.any()
+
+
+@pytest.mark.parametrize("column", ["y", "hat"])
+def test_where_one_column_is_missing_the_other_still_tells(column):
+    reference = drift.Reference.fit(
+        churn().drop(columns=column), **{**BINARY, {"y": "label", "hat": "prediction"}[column]: None}
+    )
+    assert reference.positive == "churned"
+
+
+def test_where_nothing_tells_the_order_does_and_is_said():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=500), "p": rng.random(500), "y": rng.choice(["a", "b"], 500)})
+    reference = drift.Reference.fit(table, task="binary", score="p", label="y")
+    assert reference.positive == "b"
+    assert any("last class in order" in note and "name the positive class" in note for note in reference.notes)
+
+
+def test_a_named_class_stays_and_is_doubted_where_the_scores_say_otherwise():
+    reference = drift.Reference.fit(churn(), **BINARY, positive="stayed")
+    assert reference.positive == "stayed"
+    (note,) = [note for note in reference.notes if "probability of" in note]
+    assert "as named" in note and note.endswith("is it the probability of 'churned'?")
+    (plain,) = [n for n in drift.Reference.fit(churn(), **BINARY, positive="churned").notes if "probability of" in n]
+    assert plain == "the score is taken as the probability of 'churned', as named"
+
+
+@pytest.mark.parametrize("positive", [1, 1.0, True, "1", "true", "1.0"])
+def test_the_positive_class_is_named_by_value(positive):
+    assert drift.Reference.fit(scored(), **BINARY, positive=positive).positive == "1"
+
+
+@pytest.mark.parametrize(
+    ("only", "named", "classes", "positive"),
+    [
+        ("stayed", "churned", ("churned", "stayed"), "churned"),
+        ("0", 1, ("0", "1"), "1"),
+        (False, "1", ("false", "true"), "true"),
+        (1, None, ("0", "1"), "1"),
+        (0, None, ("0", "1"), "1"),
+        ("b", "b", (), "b"),
+    ],
+)
+def test_a_table_of_one_class(only, named, classes, positive):
+    table = scored()[["x", "p"]].assign(y=[only] * 4_000)
+    reference = drift.Reference.fit(table, task="binary", score="p", label="y", positive=named)
+    assert (reference.classes, reference.positive) == (classes, positive)
+    assert any("of the class" in note or "of one class" in note for note in reference.notes)
+
+
+def test_a_class_that_neither_column_has_is_refused_by_name():
+    with pytest.raises(FrameError, match=r"positive='left' is not among the classes \['churned', 'stayed'\]"):
+        drift.Reference.fit(churn(), **BINARY, positive="left")
+    with pytest.raises(FrameError, match="a binary task has two classes, the table has 4"):
+        drift.Reference.fit(churn().assign(hat=[0, 1] * 3_000), **BINARY)
+
+
+def test_given_classes_name_them_and_labels_beyond_them_are_said():
+    table = scored().assign(y=lambda t: t["y"].astype(object).where(t.index > 1, "n/a"))
+    reference = drift.Reference.fit(table, **BINARY, classes=("0", "1"))
+    assert reference.classes == ("0", "1")
+    assert "2 of 4000 labels are none of the classes '0', '1', and count for nothing: 'n/a'" in reference.notes
+
+
+def test_a_reference_keeps_its_classes_and_an_older_file_is_read_as_it_was():
+    reference = drift.Reference.fit(churn(), **BINARY)
+    again = drift.Reference.from_bytes(reference.to_bytes())
+    assert (again.classes, again.id) == (("churned", "stayed"), reference.id)
+    blob = Path(__file__).with_name("reference_of_before_classes.arrow").read_bytes()
+    older = drift.Reference.from_bytes(blob)
+    # The id of a reference is written on every count of it, so it must not change with the program.
+    assert (
+        older.id == "32ff6bb60c9b3002f1526ae822845f2c" and drift.Reference.from_bytes(older.to_bytes()).id == older.id
+    )
+    assert older.classes == () and older.class_reader.of_all([True, "0.0", "maybe"]) == ["1", "0", None]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "field"),
+    [
+        ({"id": "a", "label": None}, "missing_field", "$.label"),
+        ({"id": "a"}, "missing_field", "$.label"),
+        ({"id": "a", "label": {"y": 1}}, "wrong_type", "$.label"),
+        ({"id": "a", "label": [1]}, "wrong_type", "$.label"),
+        ({"id": "", "label": 1}, "impossible_id", "$.id"),
+        ({"id": "x" * 513, "label": 1}, "impossible_id", "$.id"),
+        ({"id": None, "label": 1}, "wrong_type", "$.id"),
+        ({"id": 7.5, "label": 1}, "wrong_type", "$.id"),
+        ({"label": 1}, "missing_field", "$.id"),
+        ({"id": "a", "label": 1, "ts": -1}, "impossible_timestamp", "$.ts"),
+        ({"id": "a", "label": 1, "ts": TS // 1000}, "impossible_timestamp", "$.ts"),
+        ({"id": "a", "label": 1, "ts": True}, "impossible_timestamp", "$.ts"),
+        ({"id": "a", "label": 1, "ts": {"s": 1}}, "impossible_timestamp", "$.ts"),
+        ({"id": "a", "label": 1, "ts": "yesterday"}, "impossible_timestamp", "$.ts"),
+        ({"id": "a", "label": 1, "ts": TS + 3_600_001}, "impossible_timestamp", "$.ts"),
+        ({"id": "a", "label": 1, "ts": "2999-01-01T00:00:00Z"}, "impossible_timestamp", "$.ts"),
+    ],
+)
+def test_a_label_that_cannot_be_used_is_refused_by_its_own_name(value, reason, field):
+    import msgspec
+
+    from drift.feedback import read_labels
+
+    said, (refused,) = read_labels(Block.of("feedback", 0, [msgspec.json.encode(value)], time=TS))
+    assert (said, refused.reason, refused.field) == ([], reason, field)
+    assert refused.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "id_", "label", "ts"),
+    [
+        (b'{"id":7,"label":1}', "7", "1", TS),
+        (b'{"id":"7","label":true,"ts":1700000000001}', "7", "true", TS + 1),
+        (b'{"id":-3,"label":1.0,"ts":null}', "-3", "1", TS),
+        (b'{"id":12345678901234567890,"label":"a","more":[1]}', "12345678901234567890", "a", TS),
+    ],
+)
+def test_a_label_is_read_as_its_sender_means_it(value, id_, label, ts):
+    from drift.feedback import read_labels
+
+    ((said,), refused) = read_labels(Block.of("feedback", 0, [value], time=TS))
+    assert (said.id, said.label, said.ts, refused) == (id_, label, ts, [])
+
+
+def test_a_record_without_any_time_is_refused_and_one_with_its_own_is_not():
+    from drift.feedback import read_labels
+
+    said, (refused,) = read_labels(
+        Block.of("feedback", 0, [b'{"id":"a","label":1}', b'{"id":"a","label":1,"ts":1700000000000}'], time=-1)
+    )
+    assert (refused.at, refused.reason, [one.ts for one in said]) == (0, "impossible_timestamp", [TS])
