@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from drift import frames
+from drift.event_times import milliseconds
 from drift.frames import Frame, FrameError
 from drift.incidents import rfc3339
 from drift.judge import Judge
@@ -136,7 +136,7 @@ class _Clock:
         length = int(pd.Timedelta(window or "1min") // pd.Timedelta(1, "ms"))
         if length < MINUTE_MS or length % MINUTE_MS:
             raise FrameError(f"window={window!r} is no multiple of a minute")
-        stamps = _milliseconds(table.column(time), time)
+        stamps = milliseconds(table.column(time), time)
         order = np.argsort(stamps, kind="stable")
         return cls(order, stamps[order], length, False)
 
@@ -157,22 +157,6 @@ class _Clock:
     def say(self, ms: int) -> str:
         """Spell a time in texts: by its row where times are made up."""
         return f"row {self.first_row(ms):,}" if self.by_rows else rfc3339(ms)
-
-
-def _milliseconds(column: pa.ChunkedArray, name: str) -> np.ndarray:
-    """Event times as int64 ms: timestamps (naive ones are UTC), RFC 3339 text, or integer ms."""
-    try:
-        if pa.types.is_integer(column.type):
-            stamps = column
-        else:
-            utc = pd.to_datetime(column.to_pandas(), utc=True)
-            stamps = pa.array(utc.dt.as_unit("ms").astype("int64"))
-    except (ValueError, TypeError) as error:
-        raise FrameError(f"time column {name!r} cannot be read as times: {error}") from error
-    if pc.any(pc.is_null(stamps)).as_py() or column.null_count:
-        raise FrameError(f"time column {name!r} has rows without a time; drop them")
-    found: np.ndarray = np.asarray(stamps.to_numpy(), np.int64)
-    return found
 
 
 def _labels(reference: Reference, table: pa.Table, labels: Frame | None) -> pa.ChunkedArray | None:

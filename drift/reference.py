@@ -20,6 +20,7 @@ from streams.wire.classes import OPPOSITE, Classes
 
 if TYPE_CHECKING:
     from drift.kernel import Grid
+    from drift.row_order import Order
 
 Task = Literal["binary", "multiclass", "regression", "embedding"]
 
@@ -71,6 +72,9 @@ class Reference:
         Columns whose own first and second half differ as if they had drifted.
     notes
         What was inferred or left out, one sentence each.
+    order
+        Order in which the rows were taken, and dependence read off them; see `drift.row_order`. Where it is unknown,
+        the first windows of a stream show how much windows differ.
     """
 
     task: Task | None
@@ -96,6 +100,7 @@ class Reference:
     loss_design_effect: float = 1.0
     checks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    order: "Order" = "file"
 
     @classmethod
     def fit(
@@ -112,6 +117,8 @@ class Reference:
         kinds: Mapping[str, Kind] | None = None,
         positive: str | float | bool | None = None,
         classes: Sequence[str] = (),
+        time: str | None = None,
+        order: "Order | None" = None,
     ) -> "Reference":
         """Profile a table: pandas, Arrow, the path of a Parquet or CSV file, or of a folder of Parquet files, or a
         table that stays in its store (`drift.store.table.StoreTable`).
@@ -140,6 +147,12 @@ class Reference:
         classes
             All classes, as the model spells them; by default those of the table, as predictions spell them, else as
             labels do. Labels that name none of them are no labels (`streams.wire.classes` says what names one).
+        time
+            Column of event times: rows are sorted by it, and it is no feature. How much rows that lie near each other
+            in time have in common is read off that order, so name it wherever there is one.
+        order
+            ``"file"``: the rows stand in order although a column of times says otherwise; ``"unknown"``: they were
+            mixed, and the stream is to show how much windows differ. None finds out by the columns of times.
 
         Raises
         ------
@@ -151,20 +164,25 @@ class Reference:
         >>> [(c.name, c.kind, c.size) for c in ref.columns], ref.rows
         ([('age', 'numeric', 10), ('city', 'categorical', 4)], 3)
         """
-        from drift import fit
+        from drift import fit, row_order
 
+        rows = row_order.ordered_rows(frames.scan(frame), time, order)
         parts = fit.Parts(
             task=task,
             score=score,
             prediction=prediction,
             label=label,
-            exclude=tuple(exclude),
+            exclude=(*exclude, *([time] if time else ())),
             segments=tuple(segments),
             kinds=dict(kinds or {}),
             positive=positive,
             classes=tuple(classes),
         )
-        return fit.fit(frames.scan(frame), parts, features)
+        named = features.names if isinstance(features, FeatureSchema) else features or ()
+        if time is not None and time in (*named, *parts.named):
+            raise frames.FrameError(f"{time!r} orders the rows, so it is no feature; name another column as time=")
+        fitted = fit.fit(rows.table, parts, features)
+        return replace(fitted, order=rows.order, notes=(*filter(None, [rows.note]), *fitted.notes))
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Reference":

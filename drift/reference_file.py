@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from drift.cells import Cells
 from drift.reference import Reference, Task
+from drift.row_order import Order
 from streams.schema import FeatureSchema
 
 FORMAT = 1
@@ -37,10 +38,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[str, ...]
     notes: tuple[str, ...]
     classes: tuple[str, ...] = ()
+    order: Order = "file"
 
 
 #: Fields that came later: one that has its default is left out, so that an older reference keeps its bytes and its id.
-_LATER = ("classes",)
+_LATER = ("classes", "order")
 
 
 def encode(reference: Reference) -> bytes:
@@ -105,6 +107,7 @@ def _head(reference: Reference) -> Head:
         checks=reference.checks,
         notes=reference.notes,
         classes=reference.classes,
+        order=reference.order,
     )
 
 
@@ -168,4 +171,5 @@ def _reference(head: Head, table: pa.Table) -> Reference:
         checks=head.checks,
         notes=head.notes,
         classes=head.classes,
+        order=head.order,
     )

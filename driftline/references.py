@@ -88,9 +88,38 @@ def doubt(reference: Reference) -> str:
     more = len(reference.checks) - _SHOWN_MAX
     named = ", ".join(reference.checks[:_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
     return (
-        f"its first and its second half differ in {named}, and windows would be told apart from it for ever: "
-        "mix the rows if they are sorted, else take rows of one period, or exclude the column"
+        f"its first and its second half differ in {named}, and windows would differ from it for ever: "
+        f"{_REMEDIES[reference.order]}"
     )
+
+
+def assumed_order(reference: Reference, *known: object) -> str:
+    """Say that the order of the file was taken; empty where something was ``known`` of the order.
+
+    >>> assumed_order(Reference.fit(pa.table({"x": [1.5, 2.5]})), "file")
+    ''
+    """
+    if reference.order != "file" or any(known):
+        return ""
+    return (
+        "no column of times is named: the rows are taken to stand in the order in which they came (--time COLUMN "
+        "names it; --order unknown says that they were mixed, --order file that they were not)"
+    )
+
+
+#: What to do about halves that differ, by the order in which the rows were taken.
+_REMEDIES = {
+    "time": (
+        "if these follow a cycle of day or week, take whole cycles, at least two; if they changed for good, take the "
+        "rows since then; else exclude the column"
+    ),
+    "file": (
+        "name the column of event times if there is one (--time COLUMN); if the rows are sorted by something else, say "
+        "--order unknown; if these follow a cycle of day or week, take whole cycles, at least two; if they changed for "
+        "good, take the rows since then; else exclude the column"
+    ),
+    "unknown": "the rows were mixed, so this is chance or a fault; exclude the column",
+}
 
 
 def columns(reference: Reference) -> list[Column]:

@@ -67,6 +67,7 @@ class StoreTable:
         self._source = source if "(" in source else quote(source)
         if not order_by:
             raise FrameError(f"{source}: rows in a store have no order of their own; name columns that order them")
+        self._order_by = tuple(order_by)
         self._order = ", ".join(quote(name) for name in order_by)
         try:
             described = store.rows(f"DESCRIBE TABLE {self._source}")
@@ -78,6 +79,12 @@ class StoreTable:
 
     def __str__(self) -> str:
         return self.name
+
+    def sorted_by(self, time: str) -> "StoreTable":
+        """Order the same rows by a column of times first; ties as before."""
+        if time not in self.types:
+            raise FrameError(f"{self.name} has no column {time!r} to order by")
+        return StoreTable(self._store, self.name, (time, *(name for name in self._order_by if name != time)))
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Read one column in order."""

@@ -38,7 +38,16 @@ def init(
     version: Annotated[str, typer.Option(help="Version.")] = "v1",
     out: Annotated[Path | None, typer.Option(help="Folder of the package; default packages/NAME.")] = None,
     companions: Annotated[list[Path] | None, typer.Option("--with", help="File that model.py reads.")] = None,
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="Mix the rows first: the table is sorted.")] = False,
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Event times of the rows: they put them in order; no feature.")
+    ] = None,
+    order: Annotated[
+        Literal["file", "unknown"] | None,
+        typer.Option(help="Without --time: the rows stand in order (file), or were mixed (unknown)."),
+    ] = None,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Mix the rows before --train; without --time their order is unknown.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over a package that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -53,6 +62,8 @@ def init(
         model=model,
         companions=companions or (),
         shuffle=shuffle,
+        time=time,
+        order=order,
         force=force,
         say=progress,
         name=name,

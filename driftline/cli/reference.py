@@ -28,6 +28,13 @@ def build(
     features: Annotated[str, typer.Option(metavar="A,B,...", help="Features; else all that can be.")] = "",
     exclude: Annotated[str, typer.Option(metavar="A,B,...", help="Columns to leave out.")] = "",
     segments: Annotated[str, typer.Option(metavar="A,B,...", help="Features whose levels are watched apart.")] = "",
+    time: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Event times of the rows: they put them in order; no feature.")
+    ] = None,
+    order: Annotated[
+        Literal["file", "unknown"] | None,
+        typer.Option(help="Without --time: the rows stand in order (file), or were mixed (unknown)."),
+    ] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write it though its own halves differ.")] = False,
     file: File = None,
     as_json: AsJson = False,
@@ -51,11 +58,14 @@ def build(
         features=names(features) or None,
         exclude=names(exclude),
         segments=names(segments),
+        time=time,
+        order=order,
     )
+    notes = [*reference.notes, *filter(None, [references.assumed_order(reference, time, order, from_store)])]
     if as_json:
-        echo_json({"file": out, "id": reference.id, "rows": reference.rows, "notes": reference.notes})
+        echo_json({"file": out, "id": reference.id, "rows": reference.rows, "notes": notes})
         return
-    for note in reference.notes:
+    for note in notes:
         typer.echo(f"note: {note}")
     typer.echo(f"written: {out}   {reference.id}   {reference.rows:,} rows, {len(reference.columns)} columns")
 
@@ -69,7 +79,12 @@ def show(file: Built, as_json: AsJson = False) -> None:
     found = references.columns(reference)
     if as_json:
         facts = {"id": reference.id, "rows": reference.rows, "task": reference.task, "label": reference.label}
-        more = {"performance": reference.performance, "checks": reference.checks, "notes": reference.notes}
+        more = {
+            "performance": reference.performance,
+            "checks": reference.checks,
+            "notes": reference.notes,
+            "order": reference.order,
+        }
         echo_json({**facts, "columns": found, **more})
         return
     typer.echo(f"reference {reference.id}   {reference.rows:,} rows   {reference.task or 'columns only'}")

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from drift import frames
+from drift.event_times import milliseconds
 from drift.reference import Reference
+from drift.row_order import Order
 from driftline import references
 from driftline.models import profile
 from inference import Limits, ModelPackage, draft_package, write_package
@@ -46,6 +48,8 @@ def init(
     model: str | None,
     companions: Collection[Path] = (),
     shuffle: bool = False,
+    time: str | None = None,
+    order: Order | None = None,
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
     **known: Any,
@@ -63,7 +67,11 @@ def init(
     companions
         Files that the model reads from its own folder.
     shuffle
-        Mix the rows first: for a table that is sorted.
+        Mix the rows before a network is trained, which is tested on the last fifth of them. Without ``time`` the order
+        of the rows then counts as unknown.
+    time, order
+        Column of event times, which is no feature, or what is known of the order of the rows; see
+        `drift.Reference.fit`.
     force
         Write over a package that is there.
     say
@@ -78,6 +86,12 @@ def init(
     table = frames.read(data)
     if shuffle:
         table = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)))
+        order = order or (None if time else "unknown")
+    if time is not None:
+        frames.require(table, (time,), str(data))
+        if not shuffle:  # A network is then tested on the latest rows.
+            table = table.take(pa.array(np.argsort(milliseconds(table.column(time), time), kind="stable")))
+        known["exclude"] = tuple(dict.fromkeys((*known.get("exclude", ()), time)))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".init-", dir=folder.parent) as beside:
         draft = Path(beside)
@@ -90,7 +104,7 @@ def init(
         package, notes = draft_package(table, artefact=artefact, limits=limits, **known)
         write_package(package, draft)
         trained = _trained(package, table, known.get("label"), draft, say) if model is None else ""
-        reference, doubts = _profiled(draft, table, known, say)
+        reference, doubts = _profiled(draft, table, known, say, time, order)
         (draft / REFERENCE).write_bytes(reference.to_bytes())
         shutil.copytree(draft, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return Made(folder=folder, package=package, reference=reference, notes=(*notes, *doubts), trained=trained)
@@ -155,17 +169,22 @@ def _trained(
 
 
 def _profiled(
-    folder: Path, table: pa.Table, known: dict[str, Any], say: Callable[[str], None]
+    folder: Path,
+    table: pa.Table,
+    known: dict[str, Any],
+    say: Callable[[str], None],
+    time: str | None,
+    order: Order | None,
 ) -> tuple[Reference, list[str]]:
     """Make the reference, and say what looks wrong with it."""
     say("loading the model")
     scorer = profile.load(folder)
     label, score, prediction = (known.get(name) for name in ("label", "score", "prediction"))
     say("profiling the table")
-    reference = profile.profile(scorer, table, label=label, score=score, prediction=prediction)
-    doubts = list(reference.notes)
+    reference = profile.profile(scorer, table, label=label, score=score, prediction=prediction, time=time, order=order)
+    doubts = [*reference.notes, *filter(None, [references.assumed_order(reference, time, order)])]
     if score is not None and (doubt := profile.contradiction(scorer, table, score)):
         doubts.append(doubt)
     if reference.checks:
-        doubts.append(f"the table: {references.doubt(reference)} (--shuffle mixes them)")
+        doubts.append(f"the table: {references.doubt(reference)}")
     return reference, doubts

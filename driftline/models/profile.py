@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.reference import Reference
+from drift.row_order import Order
 from inference import ModelPackage, Scorer, matrix_of, read_package
 from inference.answers import answers
 from inference.artefacts import load_artefact
@@ -54,6 +55,8 @@ def profile(
     label: str | None = None,
     score: str | None = None,
     prediction: str | None = None,
+    time: str | None = None,
+    order: Order | None = None,
 ) -> Reference:
     """Profile a package's training table.
 
@@ -62,6 +65,8 @@ def profile(
     score, prediction
         Columns with what the model said; where no score is named, the model is asked. A binary model's predictions
         follow from its scores.
+    time, order
+        In which order the rows came, see `drift.Reference.fit`.
     """
     package = scorer.package
     if score is None:
@@ -78,6 +83,8 @@ def profile(
         features=package.schema,
         segments=package.segments,
         positive=package.outputs.positive or None,
+        time=time,
+        order=order,
     )
 
 

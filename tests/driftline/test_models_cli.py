@@ -119,7 +119,8 @@ def test_scores_in_the_table_are_held_against_the_model(tmp_path):
     frame["p"] = fitted.predict(frame.drop(columns="target")).astype(np.float32)
     frame.to_parquet(file)
     words = ("--data", file, "--model", f"{tmp_path}/model.py:Linear", "--with", tmp_path / "weights.json")
-    words = (*words, "--label", "target", "--score", "p", "--json", "--force", "--out", tmp_path / "p")
+    words = (*words, "--label", "target", "--score", "p", "--order", "file")
+    words = (*words, "--json", "--force", "--out", tmp_path / "p")
     assert json.loads(run("model", "init", "sugar", *words))["notes"] == []
     turned = ",".join(reversed(frame.columns[:10]))
     (note,) = json.loads(run("model", "init", "sugar", *words, "--features", turned))["notes"]
