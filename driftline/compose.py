@@ -8,9 +8,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from driftline.settings import Settings, SettingsError
+from driftline.watch_settings import WatchError, watch_of
 from streams.cluster import Cluster, open_reference
 from streams.formats import SchemaRegistry
 from streams.provision import Layout
@@ -56,13 +55,9 @@ def watch(settings: Settings, **more: Any) -> Watch:
         A key or a value that `streams.records.Watch` refuses.
     """
     try:
-        # Not strict: what stands in the environment is text.
-        return msgspec.convert({**settings.watch, **more}, Watch, strict=False)
-    except msgspec.ValidationError as error:
-        known = ", ".join(Watch.__struct_fields__)
-        raise SettingsError(
-            f"[watch] {error}" + (f"; its keys are {known}" if "unknown" in str(error) else "")
-        ) from None
+        return watch_of({**settings.watch, **more})
+    except WatchError as error:
+        raise SettingsError(str(error)) from None
 
 
 def store_settings(settings: Settings) -> "StoreSettings":

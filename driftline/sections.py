@@ -4,9 +4,15 @@
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from driftline.durations import duration_ms
+
+#: A length of time; in a file as people write one ("15min"), here in ms.
+Ms = Annotated[int, BeforeValidator(duration_ms)]
+MaybeMs = Annotated[int | None, BeforeValidator(lambda value: None if value is None else duration_ms(value))]
 
 
 class Section(BaseModel):
@@ -25,13 +31,13 @@ class Kafka(Section):
     group_protocol: Literal["auto", "consumer", "classic"] = Field(
         "auto", description="consumer needs Kafka 4.0; auto is consumer on the embedded broker, else classic"
     )
-    transaction_timeout_ms: int | None = Field(
+    transaction_timeout_ms: MaybeMs = Field(
         None, description="how long readers may hang behind a dead writer; default 5 s embedded, 10 s else"
     )
     partitions_requests: int = Field(4, ge=1, description="partitions of requests, predictions, observations, feedback")
     partitions_model: int = Field(1, ge=1, description="partitions of the topics keyed by model")
     replicas: int = Field(1, ge=1, description="replicas of the topics that we create")
-    retention_ms: int | None = Field(None, description="how long the event topics keep; default 7 days")
+    retention_ms: MaybeMs = Field(None, description="how long the event topics keep; default 7 days")
     accept_gap: bool = Field(False, description="go on where retention has taken unread records, or the offsets")
 
 
@@ -75,19 +81,19 @@ class Score(Section):
 class Monitor(Section):
     """The monitor."""
 
-    idle_after_ms: int = Field(
+    idle_after_ms: Ms = Field(
         10_000, ge=100, description="a partition that is silent so long leaves the watermark, if no request waits"
     )
     watch_from: Literal["earliest", "latest"] = Field(
         "earliest", description="where a topic of `watch_topics` that was never read begins"
     )
-    asleep_after_ms: int = Field(
+    asleep_after_ms: Ms = Field(
         50_000, ge=100, description="when all partitions stay idle for so long, windows that are open close"
     )
-    snapshot_interval_ms_max: int = Field(60_000, ge=1_000, description="how often the judge's state is written")
-    join_every_ms: int = Field(500, ge=0, description="how often labels are joined")
+    snapshot_interval_ms_max: Ms = Field(60_000, ge=1_000, description="how often the judge's state is written")
+    join_every_ms: Ms = Field(500, ge=0, description="how often labels are joined")
     join_rows_max: int = Field(20_000, ge=1, description="labels joined at a time, at the most")
-    prediction_wait_ms_max: int = Field(600_000, ge=0, description="how long a label waits for its prediction")
+    prediction_wait_ms_max: Ms = Field(600_000, ge=0, description="how long a label waits for its prediction")
     notify: list[str] = Field([], description="Apprise addresses (or env:/file: references) that pages are sent to")
     chat: list[str] = Field([], description="the same, for all that is told: pages, and what is too mild to page")
 
@@ -96,7 +102,7 @@ class Sink(Section):
     """What writes to the store."""
 
     rows_max: int = Field(20_000, ge=1, description="records of one insert at the most")
-    wait_ms_max: int = Field(500, ge=1, description="time between two inserts of a partition; a record waits no longer")
+    wait_ms_max: Ms = Field(500, ge=1, description="time between two inserts of a partition; a record waits no longer")
 
 
 class SchemaRegistry(Section):

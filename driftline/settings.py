@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import tomlkit
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -36,6 +37,9 @@ from driftline.sections import (
     Sink,
     WatchTopic,
 )
+from driftline.watch_settings import KEYS as WATCH_KEYS
+from driftline.watch_settings import WatchError, watch_of
+from driftline.watch_settings import defaults as watch_defaults
 from streams.topics import NAMES
 
 FILE = "driftline.toml"
@@ -70,7 +74,7 @@ class Settings(BaseSettings):
     score: Score = Score()
     monitor: Monitor = Monitor()
     sink: Sink = Sink()
-    watch: dict[str, Any] = Field({}, description="defaults for watching a model; see streams.records.Watch")
+    watch: dict[str, Any] = Field({}, description="how a model is watched from its first route on")
 
     watch_topics: list[WatchTopic] = Field([], description="topics that somebody else fills, one table each")
 
@@ -137,9 +141,12 @@ def load(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Se
         for key, value in layer.items():
             _put(merged, key, value)
     try:
+        watch_of(merged.get("watch", {}))
         return Settings(**merged)
     except ValidationError as error:
         raise SettingsError(_first(error)) from None
+    except WatchError as error:
+        raise SettingsError(str(error)) from None
 
 
 def layers(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> list[tuple[str, dict[str, Any]]]:
@@ -152,7 +159,7 @@ def layers(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> 
         raise SettingsError(f"{path or 'environment'}: {error}; mend it") from None
     exported |= dict.fromkeys(_strange_variables(), "")
     given = {key: value for key, value in (flags or {}).items() if value is not None}
-    found = [(str(path), dict(_flatten(written))), ("environment", dict(_flatten(exported))), ("flag", given)]
+    found = [(str(path), dict(_flatten(written))), ("environment", dict(_flatten(exported))), ("flag", dict(_flatten(given)))]
     for origin, layer in found:
         for key in layer:
             _known(origin, key)
@@ -182,16 +189,21 @@ def describe() -> Iterator[tuple[str, str]]:
     """Every setting's key and description."""
     for name, field in Settings.model_fields.items():
         section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
+        if name == "watch":
+            yield from ((f"watch.{key}", said) for key, said in WATCH_KEYS.items())
+        elif isinstance(section, type) and issubclass(section, Section):
             yield from ((f"{name}.{key}", inner.description or "") for key, inner in section.model_fields.items())
         else:
             yield name, field.description or ""
 
 
 def _leaves(settings: Settings) -> Iterator[tuple[str, Any]]:
+    watch = msgspec.to_builtins(watch_of(settings.watch))
+    watch["tolerances"] = watch_defaults()["tolerances"] | watch["tolerances"]  # as `drift.tolerances` reads them
     for key, _ in describe():
-        value: Any = settings
-        for part in key.split("."):
+        section, _, name = key.rpartition(".")
+        value: Any = watch[name] if section == "watch" else settings
+        for part in key.split(".") if section != "watch" else ():
             value = getattr(value, part)
         yield key, value
 
@@ -221,7 +233,7 @@ def _flatten(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 
 
 def _sections() -> set[str]:
-    return {
+    return {"watch"} | {
         name
         for name, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section)

@@ -15,6 +15,7 @@ import psutil
 
 import driftline
 from driftline.doctor.finding import Finding, failing
+from driftline.secrets import KAFKA_OPTIONS
 from driftline.settings import Settings
 from driftline.up import read_run_file
 
@@ -22,7 +23,6 @@ _OURS = ("driftline", "streams", "inference", "drift", "dashboards")
 _PYTHON = ((3, 11), (3, 14))
 _FREE_BYTES_MIN = 1_000_000_000
 _FREE_BYTES_WARN = 10_000_000_000
-_SECRET_OPTIONS = ("sasl.password", "ssl.key.password", "ssl.keystore.password", "sasl.oauthbearer.client.secret")
 _FILE_OPTION = re.compile(r"^ssl\.(ca|certificate|key|crl|keystore)\.location$")
 
 
@@ -185,7 +185,7 @@ def secrets(settings: Settings) -> Iterator[Finding]:
             except ValueError as error:
                 fix = f"export {value[4:]}=..." if value.startswith("env:") else f"chmod u+r {value[5:]}"
                 found.append(failing("secrets", f"{key}: {error}", fix))
-        elif key.removeprefix("kafka.options.") in _SECRET_OPTIONS:
+        elif key.removeprefix("kafka.options.") in KAFKA_OPTIONS:
             said = f"{key} stands in the open"
             found.append(Finding("secrets", "warn", said, f'{key} = "env:{_variable(key)}", or file:PATH'))
         elif _FILE_OPTION.match(key.removeprefix("kafka.options.")) and not os.access(value, os.R_OK):

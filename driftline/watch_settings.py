@@ -1,0 +1,96 @@
+"""The section `[watch]`: what a model is watched with from its first route on; its keys are fields of
+`streams.records.Watch`, which also checks the values."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from driftline.durations import duration_ms, is_duration
+from streams.records import Watch
+
+#: What each key means, and in what unit.
+KEYS: dict[str, str] = {
+    "false_alarm_every": "windows between two false incidents, over everything watched of a model",
+    "window_ms": "length of a window of event time, whole minutes",
+    "window_rows_min": "windows with fewer rows merge with the next",
+    "lateness_ms_max": "how long after its end a window waits for stragglers, in event time",
+    "label_wait_ms_max": "how long after its end a window's performance waits for labels, in event time",
+    "tolerances": "effect that matters: ks, w1, tvd, rate (share), performance (share of the reference loss)",
+    "budget": "shares of the false alarms: performance, prediction, feature, quality; they sum to 1",
+}
+
+
+class WatchError(ValueError):
+    """A key or a value of `[watch]` that cannot hold."""
+
+
+def defaults() -> dict[str, Any]:
+    """Every key with its default."""
+    plain: dict[str, Any] = msgspec.to_builtins(Watch())
+    return {key: plain[key] for key in KEYS}
+
+
+def watch_of(table: Mapping[str, Any]) -> Watch:
+    """Read the section, its lengths of time as people write them.
+
+    Raises
+    ------
+    WatchError
+        It names a key that is none, or a value that cannot hold.
+
+    >>> watch_of({"window_ms": "1d", "tolerances": {"ks": 0.1}}).window_ms
+    86400000
+    >>> watch_of({"window": "1d"})
+    Traceback (most recent call last):
+    driftline.watch_settings.WatchError: [watch] `window` is no setting; did you mean window_ms? its keys are \
+false_alarm_every, window_ms, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, budget
+    """
+    if not isinstance(table, Mapping):
+        raise WatchError(f"[watch] is a table with the keys {', '.join(KEYS)}; got {table!r}")
+    for key in table:
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, 1, 0.5)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise WatchError(f"[watch] `{key}` is no setting; {meant}its keys are {', '.join(KEYS)}")
+    given = {key: _read(key, value) for key, value in table.items()}
+    try:
+        # Not strict: what stands in the environment is text.
+        return msgspec.convert(given, Watch, strict=False)
+    except msgspec.ValidationError as error:
+        raise WatchError(f"[watch] {error}") from None
+
+
+def _read(key: str, value: Any) -> Any:
+    try:
+        if is_duration(key):
+            return duration_ms(value)
+        if key in ("tolerances", "budget"):
+            return {name: _number(name, inner) for name, inner in _table(_decoded(value)).items()}
+        return value
+    except ValueError as error:
+        raise WatchError(f"[watch] {key}: {error}") from None
+
+
+def _decoded(value: Any) -> Any:
+    """A table or a list in a variable of the environment is JSON."""
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        try:
+            return msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{value!r} is no JSON ({error}); in the environment write a table as JSON") from None
+    return value
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is no table; write {{ ks = 0.1 }}, say")
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}; make it a number, as in {name} = 0.1") from None

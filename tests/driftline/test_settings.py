@@ -1,0 +1,188 @@
+"""Settings: lengths of time as people write them, every key checked and documented, no secret and no repr printed."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticUndefined
+from typer.testing import CliRunner
+
+from driftline import compose, settings
+from driftline.cli import app
+from driftline.cli.settings import shown
+from driftline.durations import duration_ms, duration_text, is_duration
+from driftline.sections import WatchTopic
+from driftline.settings import Settings, SettingsError
+from driftline.watch_settings import KEYS
+from streams.records import Watch
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("1d", 86_400_000),
+        ("1 D", 86_400_000),
+        ("24h", 86_400_000),
+        ("15min", 900_000),
+        ("15m", 900_000),
+        ("15 minutes", 900_000),
+        ("500ms", 500),
+        ("0.5s", 500),
+        ("2w", 1_209_600_000),
+        ("1d 12h", 129_600_000),
+        ("1h30min", 5_400_000),
+        ("60000", 60_000),
+        ("-1", -1),
+        (60_000, 60_000),
+        (60_000.0, 60_000),
+    ],
+)
+def test_a_length_of_time_is_read_as_people_write_it(text, ms):
+    assert duration_ms(text) == ms
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "d", "1 fortnight", "1dd", "1d2", "1M", "-5min", "1,5h", "0.3ms", "1.5", "nan", "P1D", True, None, [1], {}],
+)
+def test_what_is_no_length_of_time_is_refused_with_an_example(text):
+    with pytest.raises(ValueError, match=r'"15min"'):
+        duration_ms(text)
+
+
+@pytest.mark.parametrize("ms", [0, 1, 999, 1_000, 60_000, 90_001, 86_399_999, 31_536_000_000])
+def test_a_length_that_is_written_is_read_again(ms):
+    assert duration_ms(duration_text(ms)) == ms
+
+
+DURATIONS = [key for key, _ in settings.describe() if is_duration(key)]
+
+
+@pytest.mark.parametrize("key", DURATIONS)
+def test_every_length_of_time_takes_text_and_refuses_nonsense_by_its_key(key, tmp_path, monkeypatch):
+    section, _, name = key.rpartition(".")
+    monkeypatch.chdir(tmp_path)
+    Path("driftline.toml").write_text(f'[{section}]\n{name} = "2min"\n')
+    value = {k: v for k, v, _ in settings.origins()}[key]
+    assert value == 120_000
+    monkeypatch.setenv(f"DRIFTLINE_{section}__{name}".upper(), "180s")
+    assert {k: v for k, v, _ in settings.origins()}[key] == 180_000
+    monkeypatch.delenv(f"DRIFTLINE_{section}__{name}".upper())
+    Path("driftline.toml").write_text(f'[{section}]\n{name} = "soon"\n')
+    with pytest.raises(SettingsError, match=rf"{name}.*'soon' is no length of time.*15min"):
+        settings.load()
+
+
+def test_the_section_watch_is_checked_when_settings_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = {
+        'window = "1d"': "did you mean watch.window_ms?",
+        'window_ms = "90s"': "[watch] window_ms is 90000; make it a multiple of 60000",
+        "window_ms = 0": "[watch] window_ms is 0",
+        'window_ms = "1 dya"': "[watch] window_ms: '1 dya' is no length of time",
+        "tolerances = {kz = 1}": "tolerances are ks, w1",
+        'tolerances = {ks = "small"}': "[watch] tolerances: ks is 'small'; make it a number",
+        "tolerances = 5": "[watch] tolerances: 5 is no table",
+        "budget = {feature = 0.5}": "sum to 1",
+        "label_wait = 5": "did you mean watch.label_wait_ms_max?",
+    }
+    for text, said in refused.items():
+        Path("driftline.toml").write_text(f"[watch]\n{text}\n")
+        with pytest.raises(SettingsError, match=re.escape(said)):
+            settings.load()
+        done = CliRunner().invoke(app, ["doctor", "--json"])
+        assert said in next(one["said"] for one in json.loads(done.stdout) if one["name"] == "settings"), text
+    Path("driftline.toml").write_text(
+        '[watch]\nwindow_ms = "1d"\nlabel_wait_ms_max = "7d"\n[watch.tolerances]\nks = 0.1\n'
+    )
+    assert compose.watch(settings.load()) == Watch(
+        window_ms=86_400_000, label_wait_ms_max=604_800_000, tolerances={"ks": 0.1}
+    )
+    told = {key: (value, origin) for key, value, origin in settings.origins()}
+    assert told["watch.window_ms"] == (86_400_000, "driftline.toml")
+    assert told["watch.lateness_ms_max"] == (60_000, "default")
+    assert told["watch.tolerances"][0] == {**Watch().tolerances, "ks": 0.1}
+
+
+def test_the_section_watch_has_a_key_for_every_field_that_a_route_carries():
+    assert set(KEYS) == set(Watch.__struct_fields__)
+
+
+def test_watch_in_the_environment_is_read_like_the_file(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRIFTLINE_WATCH__WINDOW_MS", "15min")
+    monkeypatch.setenv("DRIFTLINE_WATCH__TOLERANCES", '{"ks": 0.2}')
+    assert compose.watch(settings.load()) == Watch(window_ms=900_000, tolerances={"ks": 0.2})
+    monkeypatch.setenv("DRIFTLINE_WATCH__WINDOWS", "1d")
+    with pytest.raises(
+        SettingsError, match=r"environment: watch\.windows is no setting; did you mean watch\.window_ms"
+    ):
+        settings.load()
+
+
+def test_what_the_roles_read_is_what_was_said(tmp_path):
+    given = settings.load({"watch.window_ms": "1d", "monitor.idle_after_ms": "20s", "sink.wait_ms_max": 700})
+    (tmp_path / "resolved.toml").write_text(settings.dump(given))
+    again = settings.load(file=tmp_path / "resolved.toml")
+    assert compose.watch(again) == compose.watch(given)
+    assert (again.monitor, again.sink) == (given.monitor, given.sink)
+
+
+def test_what_is_shown_is_a_settings_file_without_its_secrets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("driftline.toml").write_text(
+        '[clickhouse]\nurl = "clickhouse://me:hunter2@host/db"\npassword = "hunter2"\n'
+        '[kafka.options]\n"sasl.password" = "hunter2"\n"ssl.key.password" = "env:KEY"\n'
+        '[monitor]\nnotify = ["slack://hunter2/hunter2"]\n'
+        '[[watch_topics]]\ntopic = "answers"\nmodel = "m"\nscore = "p"\n'
+    )
+    for more in ([], ["--json"]):
+        said = CliRunner().invoke(app, ["settings", "show", *more]).stdout
+        assert "hunter2" not in said and "env:KEY" in said
+    said = CliRunner().invoke(app, ["settings", "show"]).stdout
+    assert not re.search(r"\b(None|True|False|PosixPath|datetime)\b|\{'|\['", said), said
+    assert re.search(r'^watch_topics +\[\{topic = "answers", model = "m", score = "p"\}\]', said, re.MULTILINE)
+    assert re.search(r'^monitor\.idle_after_ms +"10s" +default$', said, re.MULTILINE)
+
+
+# --- the page ---------------------------------------------------------------------------------------
+
+
+def documented():
+    """Key -> (default, meaning, example) of docs/settings.md."""
+    section, found = "", {}
+    for line in PAGE.read_text().splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ").strip("[]") if "[" in line else ""
+        elif line.startswith("| `"):
+            key, default, meaning, example = (cell.strip().strip("`") for cell in line.strip("|").split(" | "))
+            found[f"{section}.{key.strip('` ')}".removeprefix(".")] = (default, meaning, example)
+    return found
+
+
+def test_the_page_has_every_key_with_its_meaning_and_default():
+    defaults = {key: shown(key, value) for key, value, _ in settings.origins()}
+    wanted = {key: (defaults[key], meaning) for key, meaning in settings.describe() if key != "watch_topics"}
+    for name, field in WatchTopic.model_fields.items():
+        default = "needed" if field.default is PydanticUndefined else shown("", field.default)
+        wanted[f"watch_topics.{name}"] = (default, field.description)
+    assert {key: told[:2] for key, told in documented().items()} == wanted
+
+
+@pytest.mark.parametrize("key", [key for key in documented() if not key.startswith("watch_topics")])
+def test_every_example_on_the_page_is_accepted(key, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    section, _, name = key.rpartition(".")
+    Path("driftline.toml").write_text((f"[{section}]\n" if section else "") + f"{name} = {documented()[key][2]}\n")
+    assert (key, "driftline.toml") in [(k, origin) for k, _, origin in settings.origins()]
+
+
+def test_the_example_of_a_watched_topic_is_accepted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{key.rpartition('.')[2]} = {told[2]}" for key, told in documented().items() if key.startswith("watch_t")]
+    Path("driftline.toml").write_text("[[watch_topics]]\n" + "\n".join(rows) + "\n")
+    assert settings.load().watch_topics[0].columns == {"age": "customer.years"}
+    assert isinstance(settings.load(), Settings)
