@@ -15,14 +15,15 @@ import structlog
 from inference.answers import answers
 from inference.batching import Scorer, Scores
 from inference.messages import Scored, observations, predictions, refused_request, unanswered
+from inference.package import nearest
 from inference.routing import Role, lanes
-from inference.serving import Served, Serving
+from inference.serving import NotServed, Served, Serving
 from streams.block import Block
 from streams.dead_letters import dead_letter, further
 from streams.formats import Decoder
 from streams.formats.envelope import Schemas
 from streams.observation import RefusedRequest
-from streams.refusals import Refusal
+from streams.refusals import Refusal, Refused
 from streams.rows import Rows
 from streams.schema import FeatureSchema
 from streams.stage import Effects, Publish
@@ -30,6 +31,8 @@ from streams.stage import Effects, Publish
 log = structlog.get_logger("inference.score")
 
 STAGE = "score"
+#: How long requests wait in one fold for their model to be loaded; then they are read again.
+_LOADING_S_MAX = 2.0
 
 
 class Decode(Protocol):
@@ -88,6 +91,50 @@ class _Outcome:
         return [message for _, _, message in sorted(placed, key=lambda one: one[:2])]
 
 
+class _Schemas:
+    """What decoders ask: the schema of a model by one picture of what serves, and why there is none.
+
+    ``absent`` are the models that were asked for in vain since the last `look`.
+    """
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._models: Mapping[str, Served] = {}
+        self._missing: Mapping[str, NotServed] = {}
+        self.absent: set[str] = set()
+
+    def look(self) -> Mapping[str, Served]:
+        """Take a new picture of what serves."""
+        self.absent = set()
+        self._missing = self._serving.missing()
+        self._models = self._serving.models()
+        return self._models
+
+    def outdated(self) -> bool:
+        """Whether a new picture would show something else."""
+        return self._models is not self._serving.models() or self._missing is not self._serving.missing()
+
+    def __call__(self, model: str | None, /) -> tuple[str, FeatureSchema] | None:
+        """Find a model's schema; without a name, the only model's."""
+        models = self._models or self._serving.models()
+        if model is None and len(models) == 1:
+            model = next(iter(models))
+        served = models.get(model) if model is not None else None
+        return None if served is None or model is None else (model, served.schema)
+
+    def why_absent(self, model: str | None) -> Refused:
+        """Say why a request has no model."""
+        serving = ", ".join(sorted(self._models))
+        if model is None:
+            several = f"no model is named, and several serve: put one of {serving} into the field or the header 'model'"
+            return Refused("unknown_model", "$.model", several if serving else "no model is named, and none serves")
+        self.absent.add(model)
+        if missing := self._missing.get(model):
+            return Refused("model_not_loaded", "$.model", str(missing))
+        near = nearest(model, tuple(sorted(self._models))) if serving else ""
+        return Refused("unknown_model", "$.model", f"no route for {model!r}{near}")
+
+
 class Score:
     """A `Step`: decodes blocks, scores their rows, gives each block its effects.
 
@@ -99,6 +146,9 @@ class Score:
         Makes what reads a block, given what finds a model's schema.
     clock
         Wall clock in ms for the header ``latency_ms``, and for nothing else; without one there is no such header.
+    catch_up
+        Follows every route that was announced until now. Called before a request is refused because its model is
+        unknown: so no request is that was sent after its model's route had been announced.
     """
 
     def __init__(
@@ -106,10 +156,13 @@ class Score:
         serving: Serving,
         decoder: Callable[[Schemas], Decode] = Decoder,
         clock: Callable[[], int] | None = None,
+        catch_up: Callable[[], object] | None = None,
     ) -> None:
         self._serving = serving
-        self._decode = decoder(self._schema_of)
+        self._schemas = _Schemas(serving)
+        self._decode = decoder(self._schemas)
         self._clock = clock
+        self._catch_up = catch_up
         self._models: Mapping[str, Served] = {}
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
@@ -131,14 +184,13 @@ class Score:
 
         Raises
         ------
-        ModelBroken
-            An answering version fails on everything; nobody is blamed, the same blocks should come again.
+        ModelBroken, NotLoadedYet
+            An answering version fails on everything, or is still being loaded; nobody is blamed, the same blocks
+            should come again.
         """
-        self._models = self._serving.models()
         outcomes = [_Outcome(block) for block in blocks]
         waiting: dict[tuple[str, str], list[_Part]] = {}
-        for n, outcome in enumerate(outcomes):
-            decoded, refusals = self._decode(outcome.block)
+        for n, (outcome, (decoded, refusals)) in enumerate(zip(outcomes, self._decoded(blocks), strict=True)):
             for refusal in refusals:
                 outcome.refuse(refusal)
                 self._tell(outcome, refusal)
@@ -151,21 +203,28 @@ class Score:
             self._pass(model, self._models[model].scorers[version], parts, outcomes)
         return [outcome.effects() for outcome in outcomes]
 
+    def _decoded(self, blocks: Sequence[Block]) -> list[tuple[dict[str, Rows], list[Refusal]]]:
+        """Decode all blocks by one picture of what serves: the newest, where they name models that it lacks."""
+        self._models = self._schemas.look()
+        decoded = [self._decode(block) for block in blocks]
+        if not self._schemas.absent or self._catch_up is None:
+            return decoded
+        self._catch_up()
+        for model in self._schemas.absent:
+            self._serving.wait_while_loading(model, _LOADING_S_MAX)
+        if not self._schemas.outdated():
+            return decoded
+        self._models = self._schemas.look()
+        return [self._decode(block) for block in blocks]
+
     def _tell(self, outcome: _Outcome, refusal: Refusal) -> None:
         """Tell of a request that nobody could read, where it is known whose it was."""
-        found = None if refusal.reason == "unknown_model" else self._schema_of(refusal.model or None)
+        nobodys = refusal.reason in ("unknown_model", "model_not_loaded")
+        found = None if nobodys else self._schemas(refusal.model or None)
         if found is not None:
             model, schema = found
             (lane, *_) = lanes(self._models[model].route, [outcome.block.place(refusal.at)])
             outcome.tell(model, lane.version, refusal, schema.names)
-
-    def _schema_of(self, model: str | None) -> tuple[str, FeatureSchema] | None:
-        """Find a model's schema; without a name, the only model's."""
-        models = self._models or self._serving.models()
-        if model is None and len(models) == 1:
-            model = next(iter(models))
-        served = models.get(model) if model is not None else None
-        return None if served is None or model is None else (model, served.schema)
 
     def _pass(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:
         """Score the gathered rows of one version and give each block what is its own."""

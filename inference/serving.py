@@ -27,6 +27,21 @@ class Served(msgspec.Struct, frozen=True):
     views: Mapping[str, Projection]
 
 
+class NotServed(msgspec.Struct, frozen=True):
+    """A model that has a route and no loaded version: ``why`` loading failed, empty while it is under way."""
+
+    route: Route
+    why: str = ""
+
+    def __str__(self) -> str:
+        named = f"{self.route.model} {', '.join(versions(self.route))}"
+        return f"{named} cannot be loaded: {self.why}" if self.why else f"{named} is being loaded"
+
+
+class NotLoadedYet(RuntimeError):
+    """Requests name a model that is still being loaded; they should come again."""
+
+
 class Serving:
     """Follows routes: loads what they name, keeps what they still need, lets go of the rest.
 
@@ -41,6 +56,8 @@ class Serving:
         self._load = load
         self._lock = threading.Lock()
         self._models: Mapping[str, Served] = MappingProxyType({})
+        self._missing: Mapping[str, NotServed] = MappingProxyType({})
+        self._changed = threading.Condition()
 
     def follow(self, route: Route) -> bool:
         """Serve by a route from the next fold on; returns whether it was news.
@@ -50,18 +67,65 @@ class Serving:
         RouteError, RegistryError, ArtefactError, SchemaError
             The route cannot be served; the former one stays.
         """
+        self.expect(route)
         with self._lock:
             known = self._models.get(route.model)
             if known is not None and route.epoch <= known.route.epoch:
                 return False
-            served = self._served(check(route), known)
+            try:
+                served = self._served(check(route), known)
+            except Exception as error:
+                if known is None:
+                    self._note(route.model, NotServed(route, str(error) or type(error).__name__))
+                raise
             self._models = MappingProxyType({**self._models, route.model: served})
+            self._note(route.model, None)
         log.info("serving.follows", model=route.model, epoch=route.epoch, champion=route.champion)
         return True
+
+    def expect(self, route: Route) -> None:
+        """Take note of a route that will be followed: until it is, requests of its model wait."""
+        known = self._missing.get(route.model)
+        # One that failed is tried again behind the scenes: meanwhile its requests are refused, and hold up nobody.
+        if route.model not in self._models and (known is None or known.route.epoch < route.epoch):
+            self._note(route.model, NotServed(route))
 
     def models(self) -> Mapping[str, Served]:
         """What serves now: a picture that later routes do not change."""
         return self._models
+
+    def missing(self) -> Mapping[str, NotServed]:
+        """Models that have a route and no loaded version."""
+        return self._missing
+
+    def waits_for(self) -> str | None:
+        """Why no request can be answered at all, in a sentence; None as soon as one model serves."""
+        if self._models:
+            return None
+        if self._missing:
+            return "; ".join(str(one) for _, one in sorted(self._missing.items()))
+        return "no route yet: driftline model route NAME VERSION"
+
+    def wait_while_loading(self, model: str, wait_s: float) -> None:
+        """Wait until a model is loaded, or has failed to.
+
+        Raises
+        ------
+        NotLoadedYet
+            It takes longer than ``wait_s``.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._is_loading(model), wait_s):
+                raise NotLoadedYet(f"requests name {self._missing[model]}")
+
+    def _is_loading(self, model: str) -> bool:
+        return model in self._missing and not self._missing[model].why
+
+    def _note(self, model: str, missing: NotServed | None) -> None:
+        with self._changed:
+            others = {name: one for name, one in self._missing.items() if name != model}
+            self._missing = MappingProxyType(others if missing is None else {**others, model: missing})
+            self._changed.notify_all()
 
     def _served(self, route: Route, known: Served | None) -> Served:
         named = versions(route)

@@ -13,6 +13,7 @@ import msgspec
 import prometheus_client
 from faust.types.auth import AuthProtocol
 
+from streams import members
 from streams.cluster import Cluster, open_reference
 from streams.records import Route
 from streams.routes import RouteBook
@@ -45,6 +46,8 @@ class Role:
         self.slot = slot
         self.shells: list[Shell] = []
         self.serving: dict[str, dict[str, Any]] = {}
+        # Whoever looks up a group finds its members by this, and where each of them answers: see `streams.members`.
+        self._client = members.client_id(name, slot, port)
         folder.mkdir(parents=True, exist_ok=True)  # Faust makes the last folder of a path alone
         self.app = faust.App(
             # Faust's own group, which follows `models`, is new at every start: a member of the same group that was
@@ -67,7 +70,7 @@ class Role:
 
     def shell(self, *args: Any, **kwargs: Any) -> Shell:
         """Add a shell (see `Shell`) to this process."""
-        shell = Shell(self.app, *args, slot=self.slot, **kwargs)
+        shell = Shell(self.app, *args, slot=self.slot, client=self._client, **kwargs)
         self.shells.append(shell)
         return shell
 
@@ -98,7 +101,10 @@ class Role:
 
     def trouble(self) -> list[str]:
         """Why this process is not ready."""
-        return [f"{shell.name}: {why}" for shell in self.shells if (why := shell.trouble())]
+        return [why for _, why in self._troubled()]
+
+    def _troubled(self) -> list[tuple[Shell, str]]:
+        return [(shell, f"{shell.name}: {why}") for shell in self.shells if (why := shell.trouble())]
 
     def _serve(self) -> None:
         async def livez(web: Any, request: Any) -> Any:  # noqa: ARG001
@@ -108,6 +114,11 @@ class Role:
             why = self.trouble()
             return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
 
+        async def startupz(web: Any, request: Any) -> Any:  # noqa: ARG001
+            # To be held back is no fault of this process, and to start it again would change nothing.
+            why = [one for shell, one in self._troubled() if not shell.held()]
+            return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
+
         async def metrics(web: Any, request: Any) -> Any:  # noqa: ARG001
             self.status()  # brings the lag up to now
             return web.bytes(prometheus_client.generate_latest(), content_type="text/plain")
@@ -115,7 +126,7 @@ class Role:
         async def status(web: Any, request: Any) -> Any:  # noqa: ARG001
             return web.bytes(msgspec.json.encode(self.status()), content_type="application/json")
 
-        pages = {"/livez": livez, "/readyz": readyz, "/startupz": readyz, "/metrics": metrics, "/status": status}
+        pages = {"/livez": livez, "/readyz": readyz, "/startupz": startupz, "/metrics": metrics, "/status": status}
         for path, answer in pages.items():
             self.app.page(path)(answer)
 

@@ -40,6 +40,7 @@ IN_WORDS: dict[Reason, str] = {
     "wrong_type": "a field has another type than the schema says; mend the producer, or the schema in model.toml",
     "missing_field": "a required field is missing; send it, or make it optional in model.toml",
     "unknown_model": "no route for the model that the record names; `driftline model list` shows what serves",
+    "model_not_loaded": "the model has a route and cannot be loaded; see the detail, mend its package, then redrive",
     "impossible_timestamp": "the time is no time, or lies ahead of its arrival; mend the producer's clock or format",
     "impossible_id": "the id is empty or too long; send another, or none",
     "model_failed": "the model failed on this row and on no other; see the detail, mend the model, then redrive",

@@ -10,6 +10,7 @@ How partitions come and go is in `holdings`.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import groupby
@@ -86,6 +87,8 @@ class Feed:
         Where a partition begins: see `streams.offsets`.
     weigh
         Tells how many answers records ask for; each asks for one by default.
+    hold
+        Why nothing may be read yet, or None; asked in the feed's thread. What is held keeps its partitions.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Feed:
         limits: FeedLimits | None = None,
         starts: Starts | None = None,
         weigh: Weigh | None = None,
+        hold: Callable[[], str | None] | None = None,
         consumer_options: dict[str, Any] | None = None,
     ) -> None:
         self.cluster = cluster
@@ -110,6 +114,7 @@ class Feed:
         self._hand_over = hand_over
         self._crash = crash
         self._weigh = weigh
+        self.held = hold or (lambda: None)
         self._consumer = cluster.consumer(group, **(consumer_options or {}))
         self._turns = Turns(self._commit)
         wait_ms_max = self.limits.revoke_wait_ms_max
@@ -185,6 +190,9 @@ class Feed:
                 log.warning("feed.close", group=self.group, why=str(error))
 
     def _wait_for_room(self, wait_s: float) -> bool:
+        if self.held():
+            time.sleep(min(wait_s, _POLL_S))
+            return False
         not_before_ms = self._handed_ms + (self.limits.turn_every_ms or 0)
         return self._turns.wait_for_room(self.limits.turns_in_flight_max, not_before_ms, wait_s)
 

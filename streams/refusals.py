@@ -14,6 +14,7 @@ Reason = Literal[
     "wrong_type",
     "missing_field",
     "unknown_model",
+    "model_not_loaded",
     "impossible_timestamp",
     "impossible_id",
     "model_failed",

@@ -73,8 +73,12 @@ class Shell:
         Names this process among those of its role; stable over restarts.
     weigh
         Tells how many answers records ask for; each asks for one by default.
+    hold
+        Why nothing may be read yet, or None: see `Feed`.
     settle
         Makes another settlement than one transaction a turn (`streams.intents`), from the feed.
+    client
+        What the group's coordinator knows this process by; see `Role`.
     """
 
     def __init__(
@@ -90,7 +94,9 @@ class Shell:
         limits: FeedLimits | None = None,
         starts: Starts | None = None,
         weigh: Weigh | None = None,
+        hold: Callable[[], str | None] | None = None,
         settle: Callable[[Feed], Settle] | None = None,
+        client: str = "",
     ) -> None:
         self.name = name
         self.gauges = Gauges(name)
@@ -110,6 +116,8 @@ class Shell:
             limits=limits,
             starts=starts,
             weigh=weigh,
+            hold=hold,
+            consumer_options={"client.id": client} if client else None,
         )
         self._settling: asyncio.Task[None] | None = None
         self._failures = 0
@@ -124,12 +132,17 @@ class Shell:
 
     def trouble(self) -> str | None:
         """Why the shell is not making progress, or None."""
-        return self.gauges.trouble
+        return self.held() or self.gauges.trouble
+
+    def held(self) -> str | None:
+        """What the shell waits for before it reads anything, or None."""
+        return self._feed.held()
 
     def status(self) -> dict[str, Any]:
         """What the status page shows of this shell."""
         return {
             **self.gauges.status(now_ms(), self._feed.epoch, self._feed.lag_rows),
+            "trouble": self.trouble(),
             "partitions": self._feed.partitions(),
         }
 

@@ -4,9 +4,8 @@ import threading
 from functools import partial
 from importlib import import_module
 
-import structlog
-
 from driftline import compose
+from driftline.roles.following import Following
 from driftline.settings import Settings
 from inference import Registry, Score, Serving
 from streams.app import Role
@@ -15,11 +14,8 @@ from streams.feed import FeedLimits
 from streams.formats import Decoder
 from streams.offsets import Starts
 from streams.provision import await_topics
-from streams.records import Route
 from streams.routes import read_book
 from streams.schema import FeatureSchema
-
-log = structlog.get_logger("driftline.worker")
 
 
 def run(settings: Settings, slot: str, port: int) -> None:
@@ -34,17 +30,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     book = read_book(cluster)
     role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
 
-    elsewhere = {one.model for one in settings.watch_topics}
-
-    def follow(route: Route) -> None:
-        if route.model in elsewhere:  # watched here, and served by somebody else
-            return
-        try:
-            serving.follow(route)
-            role.serving[route.model] = {"version": route.champion, "epoch": route.epoch}
-        except Exception as error:  # the old route goes on; what is wrong with the new one stands on the status page
-            role.serving.setdefault(route.model, {})["refused"] = str(error)
-            log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=str(error))
+    following = Following(cluster, serving, role.serving, [one.model for one in settings.watch_topics])
 
     def packed(model: str) -> FeatureSchema:
         served = serving.models()[model]
@@ -52,12 +38,13 @@ def run(settings: Settings, slot: str, port: int) -> None:
 
     decoder = partial(Decoder, format=score.format, registry=compose.schema_registry(settings), packed=packed)
     for route in book.routes.values():
-        follow(route)
+        following.follow(route)
+    threading.Thread(target=following.retry, name="retry-routes", daemon=True).start()
     if not serving.models():
         # torch takes seconds to import, and the first route may come at any moment.
         threading.Thread(target=import_module, args=("inference.artefacts.pt2",), daemon=True).start()
-    role.follow_models(book, follow)
-    step = Score(serving, decoder, clock=now_ms)
+    role.follow_models(book, following.follow)
+    step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up)
     role.shell(
         "score",
         cluster,
@@ -67,5 +54,6 @@ def run(settings: Settings, slot: str, port: int) -> None:
         limits=FeedLimits(rows_max=score.turn_rows_max),
         starts=Starts(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,
+        hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it
     )
     role.run()

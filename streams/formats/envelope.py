@@ -5,15 +5,25 @@ What the body leaves out comes from the record: the model from the header ``mode
 """
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from streams.block import Block
 from streams.refusals import Refused
 from streams.schema import FeatureSchema
 
-#: Finds a model's name and schema; None asks for the default model, and gets None where there is none.
-Schemas = Callable[[str | None], tuple[str, FeatureSchema] | None]
+
+class Schemas(Protocol):
+    """Finds a model's name and schema; None asks for the default model, and gets None where there is none."""
+
+    def __call__(self, model: str | None, /) -> tuple[str, FeatureSchema] | None: ...
+
+
+@runtime_checkable
+class ExplainsAbsence(Protocol):
+    """A `Schemas` that knows why a model has no schema: it cannot be loaded, or several serve and none is named."""
+
+    def why_absent(self, model: str | None) -> Refused: ...
+
 
 REQUEST_BYTES_MAX = 512_000
 ID_CHARACTERS_MAX = 512
@@ -32,6 +42,8 @@ def find(schemas: Schemas, model: str | None) -> tuple[str, FeatureSchema]:
     """
     found = schemas(model)
     if found is None:
+        if isinstance(schemas, ExplainsAbsence):
+            raise schemas.why_absent(model)
         raise Refused("unknown_model", "$.model", f"no route for {model!r}" if model else "no model is named")
     return found
 

@@ -1,5 +1,6 @@
 """The score step with lists: blocks in, effects out."""
 
+import contextlib
 import itertools
 import json
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from inference import Limits, ModelBroken, ModelPackage, Outputs, Patience, Score, Scorer, Serving, matrix_of
 from inference.routing import lanes
+from inference.serving import NotLoadedYet
 from streams import observation
 from streams.block import Block
 from streams.formats.json import JsonDecoder
@@ -406,3 +408,83 @@ def test_the_trained_model_through_the_step(scorer, table):
     [effects] = Score(found).fold([block(*[{"features": row} for row in rows])])
     direct = scorer(matrix_of(table, scorer.package.schema)[:200]).values[:, 0]
     assert np.array([p.score for p in said(effects)], np.float32).tobytes() == direct.tobytes()
+
+
+def announcing(found, *routes):
+    """What a worker does before it calls a model unknown: it follows every route that was announced until now."""
+
+    def catch_up():
+        for route in routes:
+            with contextlib.suppress(KeyError):  # the model cannot be loaded
+                found.follow(route)
+
+    return catch_up
+
+
+def test_a_request_sent_after_its_route_was_announced_is_answered():
+    known = {("ramp", "v1"): ramp()}
+    found = Serving(lambda name, version: known[name, version])
+    score = Score(found, catch_up=announcing(found, Route(model="ramp", epoch=1, ts=0, champion="v1")))
+    [effects] = score.fold([block({"model": "ramp", "x": 1}, {"model": "ramp", "x": 2})])
+    assert [one.score for one in said(effects)] == [1, 2] and letters(effects) == []
+
+
+def test_what_truly_does_not_exist_is_refused_by_that_name():
+    found = serving(ramp())
+    [effects] = Score(found, catch_up=announcing(found)).fold([block({"model": "rump", "x": 1}, {"x": 3})])
+    [letter] = letters(effects)
+    assert (letter["reason"], letter["field"], letter["detail"]) == (
+        "unknown_model",
+        "$.model",
+        "no route for 'rump'; did you mean ramp?",
+    )
+    assert [one.score for one in said(effects)] == [3]
+
+
+def test_a_model_that_cannot_be_loaded_is_no_unknown_model_and_harms_no_neighbour():
+    found = serving(ramp())
+    lost = Route(model="lost", epoch=1, ts=0, champion="v1")
+    [effects] = Score(found, catch_up=announcing(found, lost)).fold(
+        [block({"model": "lost", "x": 1}, {"model": "ramp", "x": 2})]
+    )
+    [letter] = letters(effects)
+    assert letter["reason"] == "model_not_loaded" and letter["detail"].startswith("lost v1 cannot be loaded: ")
+    assert [one.score for one in said(effects)] == [2]
+    assert seen(effects)[0][0].refused is None  # it is no fault of the model beside it
+
+
+def test_requests_wait_while_their_model_is_loaded(monkeypatch):
+    monkeypatch.setattr("inference.score._LOADING_S_MAX", 0.01)
+    found = serving(ramp())
+    slow = Route(model="slow", epoch=1, ts=0, champion="v1")
+    found.expect(slow)
+    score = Score(found, catch_up=lambda: None)
+    requests = [block({"model": "slow", "x": 1}, {"model": "ramp", "x": 2})]
+    with pytest.raises(NotLoadedYet, match="slow v1 is being loaded"):
+        score.fold(requests)
+    scorer = ramp()
+    found._load = lambda name, version: scorer
+    found.follow(slow)
+    [effects] = score.fold(requests)  # the same blocks come again
+    assert [(one.model, one.score) for one in said(effects)] == [("slow", 1), ("ramp", 2)]
+
+
+def test_a_worker_says_what_it_waits_for():
+    known = {}
+    found = Serving(lambda name, version: known[name, version])
+    assert found.waits_for() == "no route yet: driftline model route NAME VERSION"
+    route = Route(model="ramp", epoch=1, ts=0, champion="v1", shadows=("v2",))
+    found.expect(route)
+    assert found.waits_for() == "ramp v1, v2 is being loaded"
+    with pytest.raises(KeyError):
+        found.follow(route)
+    assert found.waits_for() == "ramp v1, v2 cannot be loaded: ('ramp', 'v1')"
+    known |= {("ramp", version): ramp(version) for version in ("v1", "v2")}
+    assert found.follow(route) and found.waits_for() is None and not found.missing()
+
+
+def test_who_names_no_model_where_several_serve_is_told_their_names():
+    others = ramp(), Scorer(msgspec.structs.replace(ramp().package, name="slope"), Ramp(), Patience())
+    [effects] = Score(serving(*others)).fold([block({"x": 1})])
+    [letter] = letters(effects)
+    assert letter["reason"] == "unknown_model" and "put one of ramp, slope into the field" in letter["detail"]

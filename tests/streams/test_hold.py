@@ -1,0 +1,43 @@
+"""A feed that is held keeps its partitions and reads nothing; let go, it begins where it would have."""
+
+import queue
+import time
+
+from streams.cluster import Cluster
+from streams.feed import Feed
+from streams.stage import PerPartition
+from streams.turns import Turn
+
+DEADLINE_S = 20.0
+
+
+def test_what_is_held_has_its_partitions_and_reads_when_it_is_let_go(cluster: Cluster) -> None:
+    turns: queue.Queue[Turn] = queue.Queue()
+    crashed: list[BaseException] = []
+    why: list[str] = ["no route yet"]
+    feed = Feed(
+        cluster,
+        "held",
+        ["feedback"],
+        PerPartition(lambda topic, partition, memory: None),  # type: ignore[arg-type,return-value]
+        hand_over=turns.put,
+        crash=crashed.append,
+        hold=lambda: why[0] if why else None,
+    )
+    producer = cluster.producer()
+    producer.produce(cluster.topic("feedback"), b"first", partition=0)
+    assert producer.flush(DEADLINE_S) == 0
+    feed.start()
+    try:
+        deadline = time.monotonic() + DEADLINE_S
+        while not feed.partitions() or feed.lag_rows != 1:  # it looks at what waits, and takes nothing
+            assert time.monotonic() < deadline and not crashed
+            time.sleep(0.02)
+        assert feed.held() == "no route yet" and turns.empty()
+        why.clear()
+        turn = turns.get(timeout=DEADLINE_S)
+        assert [value for block in turn.blocks for value in block.values] == [b"first"]
+        feed.done()
+    finally:
+        feed.stop()
+    assert crashed == []
