@@ -115,8 +115,12 @@ class Judge:
             )
         models = thaw(snapshot, Snapshot).models
         for name, watched in models.items():
-            for (version, _), lane in watched.lanes.items():
-                found = self._yard(name, version).reference.id
+            for (version, segment), lane in list(watched.lanes.items()):
+                try:
+                    found = self._yard(name, version).reference.id
+                except Unwatched:  # Its version was removed from the registry: no route names it.
+                    del watched.lanes[version, segment]
+                    continue
                 if found != lane.reference:
                     raise SnapshotFormatError(
                         f"{name} {version} was judged by reference {lane.reference}, the registry has {found}; "

@@ -92,14 +92,17 @@ def catalogue(settings: Settings) -> "Catalogue":
     """Find references in the registry, beside their models, or where a watched topic says."""
     from drift.catalogue import Unwatched
     from drift.reference import Reference
-    from inference import Registry
+    from inference import Registry, VersionRemoved
 
     registry = Registry(settings.registry)
     files = {(one.model, one.version): one.reference for one in settings.watch_topics if one.reference}
 
     @cache
     def find(model: str, version: str) -> "Reference":
-        path = files.get((model, version)) or registry.folder(model, version) / "reference.arrow"
+        try:
+            path = files.get((model, version)) or registry.folder(model, version) / "reference.arrow"
+        except VersionRemoved as error:
+            raise Unwatched(str(error)) from None  # What was counted over it before is left alone.
         if not path.exists():
             raise Unwatched(f"{model} {version} has no {path.name}; make one with `driftline reference build`")
         return Reference.from_bytes(path.read_bytes())

@@ -16,7 +16,7 @@ from inference.devices import DeviceError, device
 from inference.init import Draft, draft_package, init_package
 from inference.manifest import Manifest, ManifestError
 from inference.package import Limits, ModelPackage, Outputs, PackageError, read_package, write_package
-from inference.registry import Registry, RegistryError
+from inference.registry import Registry, RegistryError, VersionRemoved
 from inference.routing import RouteError
 from inference.score import Score
 from inference.serving import Serving
@@ -45,6 +45,7 @@ __all__ = [
     "Serving",
     "TableError",
     "UntrustedCodeError",
+    "VersionRemoved",
     "device",
     "draft_package",
     "infer_features",

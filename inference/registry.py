@@ -7,6 +7,7 @@ is no version, and a byte that changed is found before the model is loaded.
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import fsspec
@@ -20,9 +21,20 @@ from inference.devices import device
 from inference.manifest import FILE, Manifest, hash_of, manifest_of, read_manifest
 from inference.package import ModelPackage, nearest, read_package
 
+#: Says in place of a removed version that it was one, and of which contents.
+TOMBSTONE = "removed.json"
+
 
 class RegistryError(ValueError):
     """A version that is not there, is not whole, or is there already with other contents."""
+
+
+class VersionRemoved(RegistryError):
+    """A version that was there and was removed."""
+
+
+class _Tombstone(msgspec.Struct, frozen=True):
+    digest: str
 
 
 class Registry:
@@ -64,6 +76,12 @@ class Registry:
         inspect_artefact(package, folder)
         manifest = manifest_of(package, folder)
         known = self._find(package.name, package.version)
+        removed = self._removed(package.name, package.version)
+        if removed is not None and removed != manifest.digest:
+            raise RegistryError(
+                f"{package.name} {package.version} was removed from {self.root}, and had other contents; a version "
+                "never changes, and what it said is kept under its name: give this one a new version"
+            )
         if known is not None:
             if known.digest != manifest.digest:
                 changed = sorted({file for file, _ in known.files.items() ^ manifest.files.items()})
@@ -78,6 +96,26 @@ class Registry:
             self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
             self._files.put_file(str(folder / file), target)
         self._write(f"{place}/{FILE}", msgspec.json.format(msgspec.json.encode(manifest)))
+        if removed is not None:
+            self._files.rm_file(f"{place}/{TOMBSTONE}")
+        return manifest
+
+    def remove(self, name: str, version: str) -> Manifest:
+        """Delete a version's files. A word of it stays: who has counted over it knows that it is gone for good, and
+        no other contents take its name.
+
+        Raises
+        ------
+        RegistryError
+            There is no such version.
+        """
+        manifest = self._existing(name, version)
+        place = f"{self._path}/{name}/{version}"
+        self._files.pipe_file(f"{place}/{TOMBSTONE}", msgspec.json.encode(_Tombstone(manifest.digest)))
+        self._files.rm_file(f"{place}/{FILE}")  # From here on it is no version.
+        for file in manifest.files:
+            with suppress(FileNotFoundError):
+                self._files.rm_file(f"{place}/{file}")
         return manifest
 
     def list(self, name: str | None = None) -> Sequence[Manifest]:
@@ -94,13 +132,10 @@ class Registry:
         ------
         RegistryError
             No such version, or a file is missing or changed.
+        VersionRemoved
+            It was removed.
         """
-        manifest = self._find(name, version)
-        if manifest is None:
-            versions = tuple(known.version for known in self.list(name))
-            names = tuple(sorted({known.name for known in self.list()}))
-            hint = nearest(version, versions) if versions else nearest(name, names) if names else "; it is empty"
-            raise RegistryError(f"{name} {version} is not in {self.root}{hint}")
+        manifest = self._existing(name, version)
         place = f"{self._path}/{name}/{version}"
         folder = Path(place) if self.local else self._fetched(manifest, place)
         for file, digest in manifest.files.items():
@@ -137,6 +172,25 @@ class Registry:
                 self._files.get_file(f"{place}/{file}", str(beside))
                 beside.replace(target)
         return folder
+
+    def _existing(self, name: str, version: str) -> Manifest:
+        manifest = self._find(name, version)
+        if manifest is not None:
+            return manifest
+        if self._removed(name, version) is not None:
+            raise VersionRemoved(f"{name} {version} was removed from {self.root}")
+        versions = tuple(known.version for known in self.list(name))
+        names = tuple(sorted({known.name for known in self.list()}))
+        hint = nearest(version, versions) if versions else nearest(name, names) if names else "; it is empty"
+        raise RegistryError(f"{name} {version} is not in {self.root}{hint}")
+
+    def _removed(self, name: str, version: str) -> str | None:
+        """Hash of the contents that a removed version had; None where none was removed."""
+        try:
+            value = self._files.cat_file(f"{self._path}/{name}/{version}/{TOMBSTONE}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return msgspec.json.decode(value, type=_Tombstone).digest
 
     def _find(self, name: str, version: str) -> Manifest | None:
         try:

@@ -159,7 +159,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One event on `models`: from this epoch on, which versions serve a model and how it is watched.
 
     ``canary`` maps a version to its share of requests, chosen by a hash of the request id; ``shadows`` score
-    every request and are observed only.
+    every request and are observed only. ``restores`` is the epoch whose champion a step back restores.
     """
 
     model: str
@@ -170,6 +170,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     shadows: tuple[str, ...] = ()
     watch: Watch = Watch()
     reason: str = ""
+    restores: int | None = None
     format: int = FORMAT
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 import typer
 
 from driftline.cli.options import AsJson, File, echo_json, group, load, names, progress
@@ -17,6 +18,7 @@ app = group("Bring a model: package, add, route, promote, roll back.")
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
 Task = Literal["binary", "multiclass", "regression"]
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the route.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the workers serve it.")]
 
 
 @app.command()
@@ -151,6 +153,7 @@ def route(
     shadow: Annotated[list[str] | None, typer.Option(help="Version that scores and does not answer.")] = None,
     renew_watch: Annotated[bool, typer.Option("--renew-watch", help="Watch by the settings as they are now.")] = False,
     reason: Reason = "",
+    no_wait: NoWait = False,
     file: File = None,
     as_json: AsJson = False,
 ) -> None:
@@ -161,8 +164,11 @@ def route(
     """
     if version is None and not (canary or shadow or renew_watch):
         raise typer.BadParameter("name a version, --canary v2=5%, or --shadow v3")
-    made = _desk(file).route(name, version, canary or (), shadow or (), renew=renew_watch, reason=reason)
-    _say_route(made, as_json)
+    desk = _desk(file)
+    for warning in desk.warnings(name):
+        typer.echo(f"driftline: {warning}", err=True)
+    made = desk.route(name, version, canary or (), shadow or (), renew=renew_watch, reason=reason)
+    _finish(made, file, no_wait, as_json)
 
 
 @app.command()
@@ -170,17 +176,30 @@ def promote(
     name: Name,
     version: Annotated[str, typer.Argument()],
     reason: Reason = "",
+    no_wait: NoWait = False,
     file: File = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a version the champion; canaries end."""
-    _say_route(_desk(file).promote(name, version, reason=reason), as_json)
+    _finish(_desk(file).promote(name, version, reason=reason), file, no_wait, as_json)
 
 
 @app.command()
-def rollback(name: Name, reason: Reason = "", file: File = None, as_json: AsJson = False) -> None:
-    """Go back to the champion before."""
-    _say_route(_desk(file).roll_back(name, reason=reason), as_json)
+def rollback(
+    name: Name, reason: Reason = "", no_wait: NoWait = False, file: File = None, as_json: AsJson = False
+) -> None:
+    """Go back to the champion before; twice goes back two."""
+    _finish(_desk(file).roll_back(name, reason=reason), file, no_wait, as_json)
+
+
+@app.command()
+def remove(name: Name, version: Annotated[str, typer.Argument()], file: File = None, as_json: AsJson = False) -> None:
+    """Remove a version from the registry; no route may name it."""
+    gone = _desk(file).remove(name, version)
+    if as_json:
+        echo_json({"model": gone.name, "version": gone.version, "digest": gone.digest})
+    else:
+        typer.echo(f"{name} {version} is removed from the registry; what it predicted stays in topics and store")
 
 
 @app.command("list")
@@ -227,14 +246,34 @@ def _desk(file: Path | None) -> "Desk":
     from inference import Registry
 
     settings = load(file)
-    return Desk(compose.cluster(settings), Registry(settings.registry), compose.watch(settings))
+    elsewhere = [topic.model for topic in settings.watch_topics]
+    return Desk(compose.cluster(settings), Registry(settings.registry), compose.watch(settings), elsewhere)
 
 
-def _say_route(made: "Route", as_json: bool) -> None:
-    if as_json:
-        echo_json(made)
+def _finish(made: "Route", file: Path | None, no_wait: bool, as_json: bool) -> None:
+    """Say what was announced, and wait until who serves serves it; ends with code 1 where somebody does not."""
+    from driftline import compose
+    from driftline.models.workers import in_words, served, wait_until_served
+
+    if not as_json:
+        typer.echo(_announced(made))
+    settings = load(file)
+    if no_wait or made.model in {topic.model for topic in settings.watch_topics}:
+        if as_json:
+            echo_json(made)
         return
+    workers = wait_until_served(compose.cluster(settings), made, progress)
+    if as_json:
+        echo_json({**msgspec.structs.asdict(made), "workers": workers})
+    else:
+        for sentence in in_words(made, workers):
+            typer.echo(f"  {sentence}", err=not (workers and served(workers)))
+    raise typer.Exit(0 if served(workers) else 1)
+
+
+def _announced(made: "Route") -> str:
     parts = [f"champion {made.champion}"]
     parts += [f"canary {version} {100 * amount:.4g} %" for version, amount in sorted(made.canary.items())]
     parts += [f"shadow {version}" for version in made.shadows]
-    typer.echo(f"{made.model}: {', '.join(parts)} (epoch {made.epoch})")
+    went = f": {made.reason}" if made.reason else ""
+    return f"{made.model}: {', '.join(parts)} (epoch {made.epoch}){went}"

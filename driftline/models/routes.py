@@ -1,10 +1,11 @@
 """Which version serves: changes of a model's route, checked against the registry before they are announced."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
 from inference import Registry, RouteError
+from inference.manifest import Manifest
 from inference.routing import check, versions
 from streams import provision
 from streams.clock import now_ms
@@ -47,12 +48,15 @@ class Desk:
     ----------
     watch
         How a model is watched from its first route on, and whenever ``renew`` is asked for.
+    elsewhere
+        Models that somebody else serves: no requests of theirs come here.
     """
 
-    def __init__(self, cluster: Cluster, registry: Registry, watch: Watch) -> None:
+    def __init__(self, cluster: Cluster, registry: Registry, watch: Watch, elsewhere: Collection[str] = ()) -> None:
         self._cluster = cluster
         self._registry = registry
         self._watch = watch
+        self._elsewhere = frozenset(elsewhere)
 
     def book(self) -> RouteBook:
         """The routes as they stand.
@@ -110,6 +114,8 @@ class Desk:
     def roll_back(self, name: str, *, reason: str = "") -> Route:
         """Make the champion before this one the champion again; canaries end, other shadows go on.
 
+        Once more goes back one more: what was rolled back from is not gone back to.
+
         Raises
         ------
         RouteError
@@ -120,12 +126,53 @@ class Desk:
             known = book.routes.get(name)
             if known is None:
                 raise RouteError(f"{name} serves no version yet; `driftline model list` shows what there is")
-            before = [r.champion for r in book.history if r.model == name and r.champion != known.champion]
-            if not before:
-                raise RouteError(f"{name} has had no champion but {known.champion}; there is nothing to go back to")
-            return self._crowned(known, name, before[-1], reason or f"rolled back from {known.champion}")
+            reigns = champions([route for route in book.history if route.model == name])
+            if len(reigns) < 2:
+                raise RouteError(
+                    f"{known.champion} is the first champion that {name} had: there is nothing to go back to; "
+                    f"`driftline model promote {name} VERSION` names another"
+                )
+            back = reigns[-2]
+            route = self._crowned(known, name, back.champion, reason or f"rolled back from {known.champion}")
+            return msgspec.structs.replace(route, restores=back.epoch)
 
         return self._announce(change)
+
+    def remove(self, name: str, version: str) -> Manifest:
+        """Remove a version that no route names from the registry.
+
+        Raises
+        ------
+        RouteError
+            A route names it.
+        RegistryError
+            There is no such version.
+        TopicError
+            No broker answers, so nobody knows what serves.
+        """
+        route = self.book().routes.get(name)
+        does = role(route, version) if route else ""
+        if route is not None and does == "champion":
+            raise RouteError(
+                f"{name} {version} is the champion: it answers requests; "
+                f"run `driftline model promote {name} VERSION` with another version first"
+            )
+        if route is not None and does:
+            raise RouteError(
+                f"{name} {version} serves as {does}; run `driftline model route {name} {route.champion}` first, "
+                "which ends canaries and shadows"
+            )
+        return self._registry.remove(name, version)
+
+    def warnings(self, name: str) -> list[str]:
+        """What a first route of a model changes for others: requests that name no model mean the only one."""
+        others = sorted(self.book().routes.keys() - self._elsewhere)
+        if len(others) != 1 or name in others or name in self._elsewhere:
+            return []
+        return [
+            f"{others[0]} served alone until now, and requests that name no model were its own. With two models they "
+            f'are refused: put "model": "{others[0]}" into them (driftline produce --model {others[0]})'
+        ]
 
     def _crowned(self, known: Route | None, name: str, version: str, reason: str) -> Route:
         shadows = tuple(shadow for shadow in known.shadows if shadow != version) if known else ()
@@ -176,6 +223,28 @@ class Desk:
                 f"the topics are not there yet on {self._cluster.bootstrap}; run `driftline topics create`"
             )
         return announce(self._cluster, change)
+
+
+def champions(history: Sequence[Route]) -> list[Route]:
+    """The champions that led to the present one, each by the route that made it one; the present one last.
+
+    A route that restores an earlier one takes back what came after it.
+
+    >>> route = lambda epoch, champion, restores=None: Route(
+    ...     model="m", epoch=epoch, ts=0, champion=champion, restores=restores
+    ... )
+    >>> history = [route(1, "v1"), route(2, "v2"), route(3, "v3"), route(4, "v2", restores=2)]
+    >>> [route.champion for route in champions(history)]
+    ['v1', 'v2']
+    """
+    reigns: list[Route] = []
+    for route in history:
+        if route.restores is not None:
+            while reigns and reigns[-1].epoch > route.restores:
+                reigns.pop()
+        if not reigns or reigns[-1].champion != route.champion:
+            reigns.append(route)
+    return reigns
 
 
 def _shares(version: str | None, canary: Collection[str]) -> tuple[dict[str, float], str | None]:

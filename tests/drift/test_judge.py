@@ -509,6 +509,24 @@ def test_a_version_that_nobody_watches_is_passed_over():
     assert not judge.models
 
 
+def test_a_snapshot_that_names_a_removed_version_goes_on_with_the_others():
+    values = [routed(1), *shuffled([*PARTS, counted(0, seed=77, version="v2")], 3)]
+    judge = Judge(catalogue)
+    fold(judge, values)
+    assert {version for version, _ in judge.models["m"].lanes} == {"v1", "v2"}
+
+    def without(model: str, version: str) -> Reference:
+        if version == "v2":
+            raise Unwatched("m v2 was removed from models")
+        return REFERENCE
+
+    restored = Judge(without)
+    restored.restore(judge.snapshot())
+    assert {version for version, _ in restored.models["m"].lanes} == {"v1"}
+    fold(restored, [*counted(1, seed=78, version="v2"), idle(1), idle(2)])
+    assert {version for version, _ in restored.models["m"].lanes} == {"v1"}
+
+
 def test_a_snapshot_of_another_format_or_another_reference_is_refused():
     judge = Judge(catalogue)
     judge.fold(Block.of("counts", 0, PARTS[0]))

@@ -1,7 +1,10 @@
 """A stranger's model, by the commands alone: three tasks, three kinds of model, and routes on a real broker."""
 
+import http.server
 import json
 import textwrap
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from drift.reference import Reference
 from driftline.cli import app
 from inference import read_package
 from streams.cluster import Cluster
+from streams.members import client_id, members
 from streams.provision import Layout, create
 from streams.routes import read_book
 
@@ -206,11 +210,146 @@ def test_routes_on_a_broker(deployment, tmp_path):
     assert {row["reference"] for row in rows.values()} == {False}
 
     assert run("model", "promote", "fare", "v2") == "fare: champion v2, shadow v3 (epoch 3)\n"
-    assert run("model", "rollback", "fare").startswith("fare: champion v1, shadow v3 (epoch 4)")
+    assert run("model", "rollback", "fare").startswith("fare: champion v1, shadow v3 (epoch 4): rolled back from v2")
     assert "canary v2 25 %" in run("model", "route", "fare", "v1", "--canary", "v2=25%")
     book = read_book(deployment)
     assert [route.champion for route in book.history] == ["v1", "v1", "v2", "v1", "v1"]
-    assert book.history[3].reason == "rolled back from v2"
+
+
+def test_rollback_goes_back_step_by_step_and_never_forth(deployment, tmp_path):
+    create(deployment, Layout())
+    for version in ("v1", "v2", "v3", "v4"):
+        run("model", "add", package(tmp_path, version))
+    for version in ("v1", "v2", "v3"):
+        run("model", "promote", "fare", version, "--no-wait")
+    assert "champion v2 (epoch 4): rolled back from v3" in run("model", "rollback", "fare", "--no-wait")
+    assert "champion v1 (epoch 5): rolled back from v2" in run("model", "rollback", "fare", "--no-wait")
+    said = run("model", "rollback", "fare", "--no-wait", code=1)
+    assert "v1 is the first champion that fare had: there is nothing to go back to" in said
+    # A new champion begins a new way back: to v1, and not to those that were rolled back from.
+    run("model", "promote", "fare", "v4", "--no-wait")
+    run("model", "route", "fare", "v4", "--shadow", "v2", "--no-wait")
+    assert "champion v1" in run("model", "rollback", "fare", "--no-wait")
+    assert "nothing to go back to" in run("model", "rollback", "fare", "--no-wait", code=1)
+
+
+def test_a_version_that_no_route_names_can_be_removed(deployment, tmp_path):
+    for version in ("v1", "v2", "v3", "v4"):
+        run("model", "add", package(tmp_path, version))
+    create(deployment, Layout())
+    run("model", "route", "fare", "v1")
+    run("model", "route", "fare", "v1", "--canary", "v2=5%", "--shadow", "v3")
+    assert "`driftline model promote fare VERSION`" in run("model", "remove", "fare", "v1", code=1)
+    for version, does in (("v2", "canary 5 %"), ("v3", "shadow")):
+        said = run("model", "remove", "fare", version, code=1)
+        assert f"fare {version} serves as {does}" in said and "`driftline model route fare v1`" in said
+    assert "fare v4 is removed" in run("model", "remove", "fare", "v4")
+    assert "did you mean" in run("model", "remove", "fare", "v5", code=1)
+    assert "fare v4 was removed" in run("model", "remove", "fare", "v4", code=1)
+    assert "fare v4 was removed" in run("model", "route", "fare", "v4", code=1)
+    assert {row["version"] for row in json.loads(run("model", "list", "--json"))} == {"v1", "v2", "v3"}
+    # The same contents may come back; others take another version.
+    (tmp_path / "v4" / "model.py").write_text("class M:\n def load(self, d): ...\n def predict(self, b): return 1\n")
+    assert "give this one a new version" in run("model", "add", tmp_path / "v4", code=1)
+    (tmp_path / "v4" / "model.py").write_text((tmp_path / "v3" / "model.py").read_text())
+    run("model", "add", tmp_path / "v4")
+    run("model", "route", "fare", "v4")
+
+
+def test_without_a_broker_nothing_is_removed(deployment, tmp_path, monkeypatch):
+    run("model", "add", package(tmp_path, "v1"))
+    monkeypatch.setenv("DRIFTLINE_KAFKA__BOOTSTRAP", "127.0.0.1:1")
+    assert "no Kafka at 127.0.0.1:1" in run("model", "remove", "fare", "v1", code=1)
+    assert "v1" in run("model", "list")
+
+
+def test_a_second_model_says_what_becomes_of_requests_that_name_none(deployment, tmp_path):
+    create(deployment, Layout())
+    run("model", "add", package(tmp_path, "v1"))
+    other = package(tmp_path, "v2")
+    (other / "model.toml").write_text((other / "model.toml").read_text().replace('"fare"', '"tip"'))
+    run("model", "add", other)
+
+    def route(*words):
+        found = CliRunner().invoke(app, ["model", "route", *words, "--no-wait"])
+        assert found.exit_code == 0, found.output
+        return found.stderr
+
+    assert route("fare", "v1") == ""
+    assert "produce --model fare" in route("tip", "v2")
+    assert route("tip", "v2") == route("fare", "v1") == ""
+
+
+def test_route_waits_for_every_worker(deployment, tmp_path):
+    create(deployment, Layout())
+    run("model", "add", package(tmp_path, "v1"))
+    with Workers(deployment, "worker-0", "worker-1") as workers:
+        route = {"model": "fare", "epoch": 1}
+        workers.serving["worker-0"] = {"fare": {"version": "v1", "epoch": 1}}
+        slow = threading.Timer(1.0, workers.serving.update, [{"worker-1": {"fare": {"version": "v1", "epoch": 1}}}])
+        slow.start()
+        began = time.monotonic()
+        assert "worker-0, worker-1 serve it" in run("model", "route", "fare", "v1")
+        assert time.monotonic() - began > 0.9
+        said = json.loads(run("model", "route", "fare", "v1", "--no-wait", "--json"))
+        assert said["epoch"] == 2 and "workers" not in said
+        workers.serving["worker-1"]["fare"] |= {"refused": "no module named 'xgboost'", "refused_epoch": 3}
+        said = run("model", "route", "fare", "v1", code=1)
+        assert "worker-1 cannot load fare v1: no module named 'xgboost'" in said
+        assert route["epoch"] < read_book(deployment)["fare"].epoch
+
+
+class Workers:
+    """Members of the group of workers, each with a status page; no more than `model route` can see of them."""
+
+    def __init__(self, cluster, *names):
+        self.serving = {name: {} for name in names}
+        self._cluster = cluster
+        self._servers = {name: self._server(name) for name in names}
+
+    def _server(self, name):
+        outer = self
+
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps({"serving": outer.serving[name]}).encode())
+
+            def log_message(self, *_): ...
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
+
+    def __enter__(self):
+        self._consumers = []
+        for name, server in self._servers.items():
+            role, slot = name.split("-")
+            own = {"client.id": client_id(role, slot, server.server_port)}
+            self._consumers.append(self._cluster.consumer("score", **own))
+            self._consumers[-1].subscribe([self._cluster.topic("requests")])
+        self._ended = threading.Event()
+        self._polling = threading.Thread(target=self._poll)
+        self._polling.start()
+        deadline = time.monotonic() + 30
+        while {one.name for one in members(self._cluster, "score")} != set(self._servers):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return self
+
+    def _poll(self):
+        while not self._ended.is_set():
+            for consumer in self._consumers:
+                consumer.poll(0.05)
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._polling.join()
+        for consumer in self._consumers:
+            consumer.close()
+        for server in self._servers.values():
+            server.shutdown()
 
 
 def test_refused_routes(deployment, tmp_path):
@@ -224,7 +363,7 @@ def test_refused_routes(deployment, tmp_path):
     run("model", "promote", "fare", "v1")
     assert "another task is another model" in run("model", "route", "fare", "c1", code=1)
     assert "write 5%" in run("model", "route", "fare", "v10", "--canary", "5", code=1)
-    assert "no champion but v1" in run("model", "rollback", "fare", code=1)
+    assert "v1 is the first champion" in run("model", "rollback", "fare", code=1)
     assert read_book(deployment)["fare"].epoch == 1
 
 

@@ -5,7 +5,15 @@ import uuid
 import fsspec
 import pytest
 
-from inference import ArtefactError, ManifestError, PackageError, Registry, RegistryError, UntrustedCodeError
+from inference import (
+    ArtefactError,
+    ManifestError,
+    PackageError,
+    Registry,
+    RegistryError,
+    UntrustedCodeError,
+    VersionRemoved,
+)
 from inference.manifest import _digest, read_manifest
 
 TOML = """
@@ -157,3 +165,24 @@ def test_an_archive_goes_through_the_registry(folder, tmp_path):
     registry = Registry(f"memory://{uuid.uuid4().hex}", cache=tmp_path / "cache")
     registry.add(copy)
     assert registry.load("churn", "v1", on="cpu").outputs == 1  # no trust needed: it holds no code
+
+
+def test_a_removed_version_is_gone_and_known_to_have_been(registry, tmp_path):
+    added = registry.add(package(tmp_path / "a"))
+    assert registry.remove("fare", "v1") == added
+    assert registry.list() == []
+    for call in (registry.folder, registry.remove):
+        with pytest.raises(VersionRemoved, match="was removed"):
+            call("fare", "v1")
+    with pytest.raises(RegistryError, match="give this one a new version"):
+        registry.add(package(tmp_path / "b", rate=3))
+    assert registry.add(package(tmp_path / "a")) == added  # the same contents, and no others
+    assert registry.package("fare", "v1").version == "v1"
+    assert registry.remove("fare", "v1") == added
+
+
+def test_a_removed_version_leaves_no_file_of_its_own(tmp_path):
+    registry = Registry(tmp_path / "models")
+    registry.add(package(tmp_path / "a"))
+    registry.remove("fare", "v1")
+    assert [file.name for file in (tmp_path / "models").rglob("*") if file.is_file()] == ["removed.json"]
