@@ -16,6 +16,7 @@ from drift.incidents import rfc3339
 from drift.judge import Judge
 from drift.minutes import count_minutes, parts
 from drift.performance import label_sums
+from drift.performance.label_faults import label_faults
 from drift.reference import Reference
 from drift.watched import Told
 from streams.records import MINUTE_MS, Alert, LabelSums, PartialCounts, Report, Route, RouteCopy, Watch
@@ -218,6 +219,7 @@ def _label_sums(reference: Reference, rows: pa.Table, labels: pa.ChunkedArray, m
         segment="",
         minute_ms=minute * MINUTE_MS,
         cells=sums.astype("<i8").tobytes(),
+        faults=label_faults(reference, labels),
         topic=_TOPIC,
         partition=0,
         first=first,

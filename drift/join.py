@@ -16,6 +16,7 @@ from drift.catalogue import Catalogue, Unwatched
 from drift.count import publication
 from drift.feedback import ARRIVED, WAITING, Said, read_labels, waited
 from drift.performance import label_sums
+from drift.performance.label_faults import shortened, usable_label
 from drift.reference import Reference
 from streams.block import Block
 from streams.dead_letters import dead_letter
@@ -54,6 +55,7 @@ class PredictionRow(msgspec.Struct, frozen=True, kw_only=True):
 LookUp = Callable[[list[str]], Mapping[str, list[PredictionRow]]]
 
 _Key = tuple[str, str, str, int]
+_Group = tuple[str, str, str, int]
 
 
 class Recent:
@@ -124,41 +126,72 @@ class Join:
     ) -> Effects:
         publish: list[Publish] = []
         joined: list[tuple[PredictionRow, Outcome]] = []
+        faults: list[tuple[PredictionRow, str]] = []
         for said in labels:
             rows = _meant(found.get(said.id, ()), said.ts)
             if not rows:
                 publish.append(self._wait(block, said))
-            elif any(self._unfit(row, said.label) for row in rows):
-                detail = f"the model is a regression, and {said.label[:100]!r} is no number"
-                refused.append(Refusal(said.at, "wrong_type", "$.label", detail))
-            else:
-                joined += [(row, outcome) for row in rows for outcome in self._outcomes(row, said)]
+                continue
+            usable = [(row, self._usable(row, said.label)) for row in rows]
+            faults += [(row, said.label) for row, label in usable if label is None]
+            joined += [
+                (row, outcome)
+                for row, label in usable
+                if label is not None
+                for outcome in self._outcomes(row, label, said.ts)
+            ]
+            if all(label is None for _, label in usable):  # One version that can use it is enough for an outcome.
+                refused.append(self._unusable(rows[0], said))
         outcomes = [Publish("outcomes", msgspec.json.encode(o), key=o.model.encode()) for _, o in joined]
         letters = [dead_letter(block, refusal, "join") for refusal in refused]
-        return Effects([*outcomes, *self._sums(block, joined), *publish, *letters])
+        return Effects([*outcomes, *self._sums(block, joined, faults), *publish, *letters])
 
-    def _outcomes(self, row: PredictionRow, said: Said) -> Iterator[Outcome]:
+    def _usable(self, row: PredictionRow, label: str) -> str | None:
+        """A label as the prediction's version spells it; None where it names none of its classes, or is no number."""
+        reference = self._reference(row.model, row.version)
+        return label if reference is None else usable_label(reference, label)
+
+    def _unusable(self, row: PredictionRow, said: Said) -> Refusal:
+        """Say why a label can be joined with none of its predictions."""
+        reference = self._reference(row.model, row.version)
+        assert reference is not None, row
+        if reference.task == "regression":
+            detail = f"the model is a regression, and {said.label[:100]!r} is no number"
+            return Refusal(said.at, "wrong_type", "$.label", detail)
+        names = ", ".join(reference.class_reader.names[:10])
+        detail = f"{said.label[:100]!r} is none of the classes of {row.model} {row.version}: {names}"
+        return Refusal(said.at, "unknown_class", "$.label", detail)
+
+    def _outcomes(self, row: PredictionRow, label: str, ts: int) -> Iterator[Outcome]:
         """What a label changes: nothing where it is older than the one that holds, or the same."""
         former = self._recent.former(row)
-        if former is not None and (said.ts < former[1] or former == (said.label, said.ts)):
+        if former is not None and (ts < former[1] or former == (label, ts)):
             return
         if former is not None:
             yield _outcome(row, *former, sign=-1)
-        yield _outcome(row, said.label, said.ts)
-        self._recent.take(row, said.label, said.ts)
+        yield _outcome(row, label, ts)
+        self._recent.take(row, label, ts)
 
-    def _sums(self, block: Block, joined: Iterable[tuple[PredictionRow, Outcome]]) -> Iterator[Publish]:
-        groups: dict[tuple[str, str, str, int], list[Outcome]] = {}
+    def _sums(
+        self,
+        block: Block,
+        joined: Iterable[tuple[PredictionRow, Outcome]],
+        faults: Iterable[tuple[PredictionRow, str]],
+    ) -> Iterator[Publish]:
+        groups: dict[_Group, list[Outcome]] = {}
+        strange: dict[_Group, list[tuple[str, int]]] = {}
         for row, outcome in joined:
             for segment in ("", *row.segments):
-                minute = row.ts // MINUTE_MS * MINUTE_MS
-                groups.setdefault((row.model, row.version, segment, minute), []).append(outcome)
-        for (model, version, segment, minute), outcomes in groups.items():
+                groups.setdefault(_group(row, segment), []).append(outcome)
+        for row, text in faults:
+            strange.setdefault(_group(row, ""), []).append((text, 1))
+        for group in {**groups, **strange}:
+            model, version, segment, minute = group
             reference = self._reference(model, version)
             if reference is None:
                 continue
-            cells = _add_up(reference, outcomes)
-            if not cells.any():
+            cells = _add_up(reference, groups.get(group, []))
+            if not cells.any() and group not in strange:
                 continue
             yield publication(
                 LabelSums(
@@ -172,6 +205,7 @@ class Join:
                     partition=block.partition,
                     first=block.first,
                     last=block.last,
+                    faults=shortened(strange.get(group, ())),
                 )
             )
 
@@ -196,10 +230,6 @@ class Join:
         except Unwatched:
             return None
         return reference if reference.score is not None and reference.task in _JUDGED else None
-
-    def _unfit(self, row: PredictionRow, label: str) -> bool:
-        reference = self._reference(row.model, row.version)
-        return reference is not None and reference.task == "regression" and _number(label) is None
 
 
 def _meant(rows: Iterable[PredictionRow], label_ts: int) -> list[PredictionRow]:
@@ -235,16 +265,14 @@ def _add_up(reference: Reference, outcomes: list[Outcome]) -> np.ndarray:
         reference,
         np.array([outcome.score for outcome in outcomes]),
         said if any(said) else None,  # a watched topic may hold scores alone
-        np.array([_number(label) for label in labels]) if reference.task == "regression" else labels,
+        labels,
         np.array([outcome.sign for outcome in outcomes]),
     )
 
 
-def _number(label: str) -> float | None:
-    try:
-        return float(label)
-    except ValueError:
-        return None
+def _group(row: PredictionRow, segment: str) -> _Group:
+    """Whose label sums a prediction belongs to: model, version, segment, and its minute in ms."""
+    return row.model, row.version, segment, row.ts // MINUTE_MS * MINUTE_MS
 
 
 def _key(row: PredictionRow | Outcome) -> _Key:

@@ -10,10 +10,12 @@ from drift.cells import SCORE
 from drift.evidence import Detector
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
 from drift.incidents.hopes import Hopes
+from drift.incidents.label_faults import label_fault
 from drift.incidents.refused import BROKEN, Refused, sentence
 from drift.incidents.second_opinions import Course, asked
-from drift.incidents.shares import LATE, REFUSED, REPEATED, Shares, certain
+from drift.incidents.shares import LABEL_FAULTS, LATE, REFUSED, REPEATED, Shares, certain
 from drift.kept import keep
+from drift.performance.label_sums import LABELLED
 from drift.sums import Sums
 from drift.tolerances import tolerance
 from drift.window_report import Verdict
@@ -117,6 +119,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             evidence=np.array([verdict.evidence for verdict in verdicts]),
             drifted=np.array([verdict.drifted for verdict in verdicts], bool),
             labels=labels,
+            label_faults=self.windows.take_label_faults(span),
             repeated=repeated,
             sampled=sampled,
         )
@@ -140,7 +143,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         restate only.
         """
         window.judged = True
-        alerts = self._shares(rule, window, number)
+        alerts = self._shares(rule, window, number) + self._label_faults(yard, rule, window, number)
         losses, score = yard.losses(rule.watch), yard.reference.score
         if window.labels is None or not losses or score is None:
             return alerts
@@ -185,6 +188,23 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
                 blank, what, many, rows, allowed, lambda: f"{rule.model}-{number()}", rule.opens
             )
         ]
+
+    def _label_faults(self, yard: Yardstick, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
+        """Ask which part of a window's labels are none that the model could be right about."""
+        many = sum(window.label_faults.values())
+        labels = many + (0 if window.labels is None else max(0, int(window.labels[:, LABELLED].sum())))
+        blank = self._blank(rule, window.span)
+        return self.shares.take(
+            blank,
+            LABEL_FAULTS,
+            many,
+            labels,
+            tolerance(rule.watch, "rate"),
+            lambda: f"{rule.model}-{number()}",
+            rule.opens,
+            "warning" if many and certain(blank, many, labels, BROKEN) else "watch",
+            lambda: label_fault(yard.reference, window.label_faults, labels, rule.say(window.span.start)),
+        )
 
     def refuse(self, span: Span, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Ask which part of the requests was refused in a window that is over."""

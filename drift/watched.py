@@ -70,7 +70,11 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def take_labels(self, message: LabelSums, yards: Yards) -> list[Told]:
         """Add labels; they restate reports, and are no evidence."""
         lane = self._lane(message.version, message.segment, yards)
+        if message.faults:
+            lane.windows.add_label_faults(message.minute_ms, message.faults)
         cells = np.frombuffer(message.cells, "<i8").astype(np.int64).reshape(-1, 4)
+        if not cells.any():
+            return []
         window = lane.windows.add_labels(message.minute_ms, cells)
         return list(lane.restate(yards(message.version), self.watch, much(window)))
 

@@ -5,7 +5,7 @@ one; a window with too few rows takes the next one in. Rows and labels that come
 report. Nothing here depends on the order in which different partitions' counts arrive.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -112,6 +112,8 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     labels, scores
         Its label sums so far, int64 [score cells, 4]; its rows in each score cell, int64 [score cells], once its rows'
         sums are gone.
+    label_faults
+        Labels that are in no sum, by their text.
     repeated, sampled
         Rows that repeat the id of another one, of so many that were looked at (`drift.repeats`).
     untold, rows_changed
@@ -127,6 +129,7 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     drifted: np.ndarray
     labels: np.ndarray | None
     scores: np.ndarray | None = None
+    label_faults: dict[str, int] = {}
     repeated: int = 0
     sampled: int = 0
     untold: int = 0
@@ -144,8 +147,9 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         Open minutes' timely rows, by the minute's start.
     ids
         Sketches of the ids of open minutes' timely rows, by minute.
-    late, labels
-        Late rows' sums and label sums that wait for their window to close, by minute.
+    late, labels, label_faults
+        Late rows' sums, label sums, and labels that are in none (by their text), that wait for their window to close,
+        by minute.
     closed
         Closed windows that may still be restated, oldest first.
     edge
@@ -158,6 +162,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     ids: dict[int, bytes] = {}
     late: dict[int, Sums] = {}
     labels: dict[int, np.ndarray] = {}
+    label_faults: dict[int, dict[str, int]] = {}
     closed: list[Closed] = []
     edge: int | None = None
     forgotten: int | None = None
@@ -214,6 +219,27 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         window.labels = cells if window.labels is None else window.labels + cells
         window.untold += changed
         return window
+
+    def add_label_faults(self, minute: int, faults: Mapping[str, int]) -> None:
+        """Add labels that are in no sum, by their text."""
+        if self.edge is None or minute >= self.edge:
+            held = self.label_faults.setdefault(minute, {})
+        else:
+            window = self._covering(minute)
+            if window is None:
+                self.rows_too_late += sum(faults.values())
+                return
+            held = window.label_faults
+        for text, many in faults.items():
+            held[text] = held.get(text, 0) + many
+
+    def take_label_faults(self, span: Span) -> dict[str, int]:
+        """Remove a window's labels that are in no sum."""
+        total: dict[str, int] = {}
+        for minute in sorted(minute for minute in self.label_faults if minute < span.end):
+            for text, many in self.label_faults.pop(minute).items():
+                total[text] = total.get(text, 0) + many
+        return total
 
     def _covering(self, minute: int) -> Closed | None:
         """The closed window that holds a minute, or the next one if it lies between two."""

@@ -45,6 +45,7 @@ IN_WORDS: dict[Reason, str] = {
     "impossible_id": "the id is empty or too long; send another, or none",
     "model_failed": "the model failed on this row and on no other; see the detail, mend the model, then redrive",
     "unknown_prediction": "a label came for which there is no prediction; compare the ids of both sides",
+    "unknown_class": "the label is none of the model's classes; mend whoever sends labels, or model.toml, then redrive",
 }
 
 

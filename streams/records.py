@@ -249,6 +249,9 @@ class LabelSums(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
 
     The fixed point of an error is ``rint(error / scale * 4096)`` in the score column's own scale (its
     reference's), clipped at 2^20.
+
+    ``faults`` are labels that are in no sum, because they name no class of the model or are no number: how many, by
+    their text in quotes (`drift.performance.label_faults`).
     """
 
     model: str
@@ -261,6 +264,7 @@ class LabelSums(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
     partition: int
     first: int
     last: int
+    faults: dict[str, int] = {}
     format: int = FORMAT
 
 

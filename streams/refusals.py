@@ -19,6 +19,7 @@ Reason = Literal[
     "impossible_id",
     "model_failed",
     "unknown_prediction",
+    "unknown_class",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 

@@ -1,9 +1,10 @@
 """Shares of a window that are better small: of its rows those that came late or repeat an id, of its requests those
-that were refused.
+that were refused, of its labels those that cannot be used.
 
 A share alarms when it is above the usual one and a point more for certain: by Chernoff's bound such a window comes by
 chance at most once in as many as the budget says. It is told once, and what lasts becomes the usual share. Rows that
-are late or doubled are a watch; requests without an answer are a warning, and critical once they are most of them.
+are late or doubled are a watch; requests without an answer are a warning, and critical once they are most of them;
+labels that cannot be used are a watch, and a warning once they are most.
 """
 
 import math
@@ -13,14 +14,16 @@ import msgspec
 
 from drift.incidents.flow import CALM_WINDOWS, STEADY_WINDOWS, opened, told
 from drift.incidents.sentences import percent
+from drift.incidents.severity import worse
 from streams.records import Alert, Severity
 
 #: What is looked at, and how it is said of a share of the rows.
-LATE, REPEATED, REFUSED = "late", "repeated", "refused"
+LATE, REPEATED, REFUSED, LABEL_FAULTS = "late", "repeated", "refused", "label_faults"
 _SAID = {
     LATE: ("rows", "came after their window had closed"),
     REPEATED: ("rows", "carry the id of another row of their window"),
     REFUSED: ("requests", "are refused"),
+    LABEL_FAULTS: ("labels", "cannot be used"),
 }
 
 
@@ -65,7 +68,7 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
         opens
             Whether the version serves, and may open one.
         severity
-            Of an incident by what this window holds; one that becomes critical is told again.
+            Of an incident by what this window holds; one that becomes graver is told again.
         say
             Says it better.
         """
@@ -81,8 +84,7 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
         if held.outside >= STEADY_WINDOWS:
             held.usual, held.outside = many / rows, 0
             return self._close(held, blank, f"{percent(held.usual)} of the {of} {did}: that is usual now")
-        worse = held.open is not None and severity == "critical" != held.open.severity
-        if not opens or (held.open is not None and not worse):
+        if not opens or (held.open is not None and not worse(severity, held.open.severity)):
             return []
         text = say() if say else f"{percent(many / rows)} of the {of} {did}; {percent(held.usual)} is usual"
         blank = msgspec.structs.replace(blank, severity=severity, page=severity != "watch", reach="page")

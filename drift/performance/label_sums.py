@@ -19,6 +19,7 @@ import numpy as np
 
 from drift.columns import floats, levels
 from drift.kernel import FIXED_MAX, FIXED_ONE
+from drift.performance.label_faults import numbers
 from drift.reference import Reference
 
 LABELLED, LABELS, SCORES, RIGHT = range(4)
@@ -45,7 +46,7 @@ def label_sums(reference: Reference, score: Any, prediction: Any, label: Any, si
         raise ValueError("labels need a reference with a task and a score; give both to Reference.fit")
     scores = floats(score, "score").astype(np.float64)
     if reference.task == "regression":
-        known, columns = _errors(scores, floats(label, "label"), float(reference.scale[reference.place(cells.name)]))
+        known, columns = _errors(scores, numbers(label), float(reference.scale[reference.place(cells.name)]))
     else:
         known, columns = _hits(reference, scores, prediction, label)
     signs = np.broadcast_to(np.asarray(sign, np.int64), scores.shape)[known]
@@ -59,7 +60,7 @@ def row_losses(reference: Reference, score: Any, prediction: Any, label: Any) ->
     scores = floats(score, "score").astype(np.float64)
     if reference.task == "regression":
         scale = float(reference.scale[reference.place("score")])
-        return _errors(scores, floats(label, "label"), scale)[1][:, SIZES].astype(np.float64)
+        return _errors(scores, numbers(label), scale)[1][:, SIZES].astype(np.float64)
     return 1.0 - _hits(reference, scores, prediction, label)[1][:, RIGHT]
 
 

@@ -57,6 +57,7 @@ class Relabelled:
         self._rows: Mapping[tuple[str, str, int], Row] = {
             (row.served.model, row.served.id, row.served.ts): row for row in rows
         }
+        self._instead = {(row.served.model, row.served.version): row.replayed.version for row in self._rows.values()}
 
     def skip(self, model: str, time: int) -> None:
         """Leave out what was joined up to a Kafka time."""
@@ -84,9 +85,19 @@ class Relabelled:
                         segment=segment,
                         minute_ms=minute,
                         cells=cells.astype("<i8").tobytes(),
+                        faults={},
                     )
                 )
-        return found
+        return found + self._faults(recorded)
+
+    def _faults(self, recorded: LabelSums) -> list[LabelSums]:
+        """Labels that were in no sum, as they were counted then: no outcome keeps what they said."""
+        version = self._instead.get((recorded.model, recorded.version), recorded.version)
+        reference = self._reference(recorded.model, version)
+        if not recorded.faults or reference is None or reference.score is None:
+            return []
+        nothing = np.zeros((reference.score.size, 4), np.int64).astype("<i8").tobytes()
+        return [msgspec.structs.replace(recorded, version=version, reference=reference.id, cells=nothing)]
 
     def _take(self, model: str, time: int) -> list[Outcome]:
         waiting = self._waiting.get(model, deque())
@@ -120,6 +131,6 @@ def _add_up(reference: Reference, several: Sequence[Outcome]) -> np.ndarray:
         reference,
         np.array([outcome.score for outcome in several]),
         [outcome.prediction for outcome in several],
-        np.array([float(label) for label in labels]) if reference.task == "regression" else labels,
+        labels,
         np.array([outcome.sign for outcome in several]),
     )

@@ -12,7 +12,7 @@ from drift.performance.intervals import normal
 from driftline.replay.comparing import Row
 from driftline.replay.result import Metric
 from inference import ModelPackage
-from streams.schema import level_text
+from streams.wire.classes import Classes
 
 _Labels = Mapping[tuple[str, str, str, int], str]
 
@@ -51,10 +51,16 @@ def _of(package: ModelPackage, found: list[tuple[Row, str]]) -> list[Metric]:
     if package.task == "regression":
         truth = np.array([float(label) for label in labels])
         return [paired("mae", np.abs(scores - truth))]
-    right = np.array([[said.prediction == label for said, label in zip(side, labels, strict=True)] for side in sides])
+    reader = Classes(package.outputs.classes)
+    named = reader.of_all(labels)
+    known = [at for at, name in enumerate(named) if name is not None]  # A label of no class says nothing.
+    if not known:
+        return []
+    scores, true = scores[:, known], [named[at] for at in known]
+    right = np.array([[reader.of(side[at].prediction) == named[at] for at in known] for side in sides])
     several = [paired("accuracy", right.astype(float))]
     if package.task == "binary":
-        positive = np.array([label == level_text(package.outputs.positive) for label in labels])
+        positive = np.array([label == package.outputs.positive for label in true])
         several.append(paired("brier", (scores - positive) ** 2))
         if positive.any() and not positive.all():
             several.append(_auc(package.name, scores, positive))

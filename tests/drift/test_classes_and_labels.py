@@ -265,3 +265,73 @@ def test_a_record_without_any_time_is_refused_and_one_with_its_own_is_not():
         Block.of("feedback", 0, [b'{"id":"a","label":1}', b'{"id":"a","label":1,"ts":1700000000000}'], time=-1)
     )
     assert (refused.at, refused.reason, [one.ts for one in said]) == (0, "impossible_timestamp", [TS])
+
+
+def quality(found):
+    return found.alerts[found.alerts["kind"] == "quality"]
+
+
+def with_faults(stream, text, share):
+    """Every ``share``-th label says something else."""
+    return stream.assign(y=stream["y"].astype(str).where(np.arange(len(stream)) % share > 0, text))
+
+
+def test_labels_of_no_class_are_told_by_their_own_name_and_no_fall_of_accuracy_is():
+    reference, stream = drift.Reference.fit(scored(), **BINARY), scored(seed=4)
+    found = drift.backtest(reference, with_faults(stream, "maybe", 4))
+    assert list(found.alerts["kind"]) == ["quality"]
+    (text,) = found.alerts["text"]
+    assert text.startswith("25 % of the labels are none of the model's classes 0 and 1 since") and "'maybe'" in text
+    accuracy = found.performance[found.performance["metric"] == "accuracy"]
+    kept = stream[np.arange(4_000) % 4 > 0]
+    of_first_window = kept[kept.index < 500]
+    assert accuracy["realised"].iloc[0] == accuracy_score(of_first_window["y"], of_first_window["hat"])
+    assert (accuracy["coverage"] == 0.75).all()
+
+
+def test_where_no_label_can_be_used_performance_is_not_judged_and_it_is_said():
+    reference, stream = drift.Reference.fit(scored(), **BINARY), scored(seed=4)
+    found = drift.backtest(reference, stream.assign(y=stream["y"].map({0: "No", 1: "Yes"})))
+    (alert,) = quality(found).itertuples()
+    assert len(found.alerts) == 1 and alert.page and alert.severity == "warning"
+    assert "no label is one of the model's classes 0 and 1" in alert.text and "'No'" in alert.text
+    assert "cannot be judged" in alert.text
+    assert found.performance["realised"].isna().all()
+
+
+def test_a_few_stray_labels_are_counted_and_page_nobody():
+    reference, stream = drift.Reference.fit(scored(), **BINARY), scored(seed=4)
+    assert drift.backtest(reference, with_faults(stream, "?", 500)).alerts.empty
+    found = drift.backtest(reference, with_faults(stream, "?", 12))
+    assert not found.alerts["page"].any() and list(found.alerts["severity"]) == ["watch"]
+
+
+def test_label_faults_that_become_most_are_told_again_and_their_end_is_told():
+    reference, stream = drift.Reference.fit(scored(), **BINARY), scored(n=16_000, seed=4)
+    rows = np.arange(16_000)
+    strange = ((rows < 4_000) & (rows % 5 == 0)) | ((rows >= 4_000) & (rows < 8_000))
+    found = drift.backtest(reference, stream.assign(y=stream["y"].astype(str).where(~strange, "n/a")))
+    assert list(found.alerts["event"]) == ["open", "update", "close"] and set(found.alerts["kind"]) == {"quality"}
+    assert list(found.alerts["severity"])[:2] == ["watch", "warning"]
+
+
+def test_a_regressions_labels_that_are_no_numbers_are_faults():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=3_000)
+    table = pd.DataFrame({"x": x, "p": x, "y": x + rng.normal(0, 0.5, 3_000)})
+    reference = drift.Reference.fit(table, task="regression", score="p", label="y")
+    texts = table["y"].astype(str).where(np.arange(3_000) % 5 > 0, "n/a")
+    found = drift.backtest(reference, table.assign(y=texts))
+    assert [text.split(" since")[0] for text in found.alerts["text"]] == ["20 % of the labels are no number"]
+    mae = found.performance[found.performance["metric"] == "mae"]
+    kept = table[:500][np.arange(500) % 5 > 0]
+    assert mae["realised"].iloc[0] == pytest.approx((kept["p"] - kept["y"]).abs().mean(), rel=1e-3)
+
+
+def test_many_different_faults_are_named_but_not_all():
+    from drift.performance.label_faults import label_faults
+
+    reference = drift.Reference.fit(scored(), **BINARY)
+    found = label_faults(reference, [f"text {n}" for n in range(100)] + ["often"] * 5 + ["x" * 1_000, None, 1])
+    assert sum(found.values()) == 106 and found["'often'"] == 5 and len(found) == 9 and found["others"] == 94
+    assert max(map(len, found)) <= 42

@@ -244,3 +244,60 @@ def test_what_was_never_settled_is_forgotten_with_the_assignment(reference):
     assert joined(step, {"id": "a", "label": "1", "ts": TS + 1}) == []  # known: the label came again
     step.assign("feedback", 3, 0, "")  # the settlement was aborted: the feed reads again
     assert joined(step, {"id": "a", "label": "1", "ts": TS + 1}) == first
+
+
+def letters(effects) -> list[tuple[str, str]]:
+    headers = [dict(p.headers) for p in effects.publish if p.topic == "dead-letters"]
+    return [(h["driftline-reason"].decode(), h["driftline-detail"].decode()) for h in headers]
+
+
+@pytest.mark.parametrize("label", [True, 1, 1.0, "1.0", "TRUE", "1"])
+def test_a_label_is_joined_as_the_class_that_it_means(reference, label):
+    effects = joining(reference, [row("a")]).fold(feedback(said("a", label)))
+    assert [o.label for o in outcomes(effects)] == ["1"] and not letters(effects)
+    assert total(sums(effects)).reshape(-1, 4).sum(0).tolist() == [1, 4096, 3072, 1]
+
+
+def test_the_same_class_in_another_spelling_is_no_correction(reference):
+    effects = joining(reference, [row("a")]).fold(feedback(said("a", 1, TS + 1), said("a", True, TS + 1)))
+    assert signed(effects) == [(1, "1", TS + 1)]
+
+
+def test_a_label_of_no_class_is_a_dead_letter_and_counted_and_nothing_else(reference):
+    labels = [said("a", "maybe"), said("b", "maybe"), said("c", "Yes"), said("d", 1)]
+    effects = joining(reference, [row(id_) for id_ in "abcd"]).fold(feedback(*labels))
+    assert [o.id for o in outcomes(effects)] == ["d"]
+    found = letters(effects)
+    assert found[0] == ("unknown_class", "'maybe' is none of the classes of m v1: 0, 1") and len(found) == 3
+    (message,) = sums(effects)
+    assert message.faults == {"'maybe'": 2, "'Yes'": 1} and total([message]).reshape(-1, 4).sum(0)[0] == 1
+
+
+def test_a_correction_to_no_class_leaves_the_label_that_holds(reference):
+    effects = joining(reference, [row("a")]).fold(feedback(said("a", 1, TS + 1), said("a", "?", TS + 2)))
+    assert signed(effects) == [(1, "1", TS + 1)] and len(letters(effects)) == 1
+
+
+def test_a_label_that_one_version_can_use_is_an_outcome_of_that_version(reference, prices):
+    def catalogue(model: str, version: str) -> Reference:
+        return {"v1": reference, "v2": prices}[version]
+
+    def found(ids: list[str]) -> dict[str, list[PredictionRow]]:
+        return {"a": [row("a"), row("a", version="v2")]}
+
+    effects = Join(found, catalogue, lambda: TS, WAIT_MS_MAX).fold(feedback(said("a", "true")))
+    assert [(o.version, o.label) for o in outcomes(effects)] == [("v1", "1")] and not letters(effects)
+    assert {m.version: m.faults for m in sums(effects)} == {"v1": {}, "v2": {"'true'": 1}}
+
+
+@pytest.mark.parametrize("label", ["nan", "inf", "1e99", "dear", True])
+def test_a_regression_refuses_what_is_no_finite_number(prices, label):
+    effects = joining(prices, [row("a")]).fold(feedback(said("a", label)))
+    assert not outcomes(effects) and [reason for reason, _ in letters(effects)] == ["wrong_type"]
+
+
+def test_sums_of_before_are_read(reference):
+    place = {"topic": "feedback", "partition": 0, "first": 0, "last": 0, "format": 1}
+    of = {"model": "m", "version": "v1", "reference": reference.id, "segment": "", "minute_ms": MINUTE}
+    old = {"type": "labels", "cells": bytes(8), **of, **place}
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=CountsMessage).faults == {}

@@ -1,0 +1,51 @@
+"""How labels that are none are told: a fault of who sends them, and not of the model."""
+
+from collections.abc import Mapping
+
+from drift.incidents.sentences import percent
+from drift.performance.label_faults import OTHERS
+from drift.reference import Reference
+
+#: Texts, and classes, that a sentence names.
+_NAMED_MAX = 4
+
+
+def label_fault(reference: Reference, faults: Mapping[str, int], labels: int, since: str) -> str:
+    """Say how many labels are none that the model could be right about, and what stands there instead.
+
+    Parameters
+    ----------
+    faults
+        Labels by their text in quotes, as `drift.performance.label_faults` counts them.
+    labels
+        All labels, the faults among them.
+    since
+        When it began, in words.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"x": [1, 2, 3, 4], "p": [0.1, 0.2, 0.8, 0.9], "y": [0, 0, 1, 1]})
+    >>> reference = Reference.fit(table, task="binary", score="p", label="y")
+    >>> label_fault(reference, {"'maybe'": 3, "'n/a'": 2}, 20, "07:46")
+    "25 % of the labels are none of the model's classes 0 and 1 since 07:46: 'maybe', 'n/a'; they count for nothing"
+    """
+    many = sum(faults.values())
+    ranked = sorted(faults, key=lambda text: (text == OTHERS, -faults[text], text))
+    texts = ", ".join(ranked[:_NAMED_MAX]) + (" and others" if len(ranked) > _NAMED_MAX else "")
+    wanted = "a number" if reference.task == "regression" else "one of the model's classes" + _classes(reference)
+    if many >= labels:
+        return f"no label is {wanted} since {since}: {texts}; performance cannot be judged by them"
+    wrong = (
+        "are no number" if reference.task == "regression" else "are none of the model's classes" + _classes(reference)
+    )
+    return f"{percent(many / labels)} of the labels {wrong} since {since}: {texts}; they count for nothing"
+
+
+def _classes(reference: Reference) -> str:
+    names = reference.classes or reference.class_reader.names
+    if len(names) <= 2:
+        return " " + " and ".join(names)
+    return (
+        " "
+        + ", ".join(names[:_NAMED_MAX])
+        + (f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else "")
+    )
