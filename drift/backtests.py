@@ -186,7 +186,8 @@ def _messages(
 ) -> Iterator[PartialCounts | LabelSums]:
     """Counts and label sums, minute by minute, as the stages would have published them."""
     aligned = reference.align(table).take(clock.order)
-    said = None if labels is None or reference.score is None else labels.take(clock.order)
+    judged = reference.score is not None and reference.task in ("binary", "multiclass", "regression")
+    said = labels.take(clock.order) if labels is not None and judged else None
     minutes = clock.times // MINUTE_MS
     cuts = np.flatnonzero(np.diff(minutes, prepend=minutes[:1] - 1))
     for first, last in zip(cuts, [*cuts[1:], len(minutes)], strict=True):

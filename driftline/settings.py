@@ -159,7 +159,11 @@ def layers(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> 
         raise SettingsError(f"{path or 'environment'}: {error}; mend it") from None
     exported |= dict.fromkeys(_strange_variables(), "")
     given = {key: value for key, value in (flags or {}).items() if value is not None}
-    found = [(str(path), dict(_flatten(written))), ("environment", dict(_flatten(exported))), ("flag", dict(_flatten(given)))]
+    found = [
+        (str(path), dict(_flatten(written))),
+        ("environment", dict(_flatten(exported))),
+        ("flag", dict(_flatten(given))),
+    ]
     for origin, layer in found:
         for key in layer:
             _known(origin, key)

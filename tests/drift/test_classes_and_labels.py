@@ -335,3 +335,35 @@ def test_many_different_faults_are_named_but_not_all():
     found = label_faults(reference, [f"text {n}" for n in range(100)] + ["often"] * 5 + ["x" * 1_000, None, 1])
     assert sum(found.values()) == 106 and found["'often'"] == 5 and len(found) == 9 and found["others"] == 94
     assert max(map(len, found)) <= 42
+
+
+def test_a_snapshot_keeps_label_faults_and_the_order_of_messages_does_not_matter():
+    from drift.backtests import _Clock, _labels, _messages
+    from drift.judge import Judge
+    from streams.records import Route, RouteCopy, Watch
+
+    reference, stream = drift.Reference.fit(scored(), **BINARY), with_faults(scored(seed=4), "maybe", 4)
+    table = drift.frames.read(stream)
+    clock = _Clock.of(table, 500, None, None)
+    messages = list(_messages(reference, table, _labels(reference, table, None), clock))
+    route = RouteCopy(model="backtest", route=Route(model="backtest", epoch=1, ts=0, champion="v1", watch=Watch()))
+
+    def alerts(several, restarts):
+        judge, told = Judge(lambda *_: reference), []
+        for message in [route, *several]:
+            told += judge.take(message)
+            if restarts:
+                frozen, judge = judge.snapshot(), Judge(lambda *_: reference)
+                judge.restore(frozen)
+        return [one for one in told + judge.finish() if hasattr(one, "incident") and hasattr(one, "kind")]
+
+    plain = alerts(messages, False)
+    assert [alert.kind for alert in plain] == ["quality"]
+    assert alerts(messages, True) == plain
+    counts, labels = ([m for m in messages if hasattr(m, "faults") is of] for of in (False, True))
+    assert alerts(labels[::-1] + counts, False) == plain
+
+
+def test_a_reference_without_a_task_ignores_labels():
+    reference = drift.Reference.fit(scored(), score="p", label="y")
+    assert drift.backtest(reference, scored(seed=4)).performance.empty
