@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from driftline.settings import Settings, SettingsError
 from driftline.watch_settings import WatchError, watch_of
-from streams.cluster import Cluster, open_reference
-from streams.formats import SchemaRegistry
-from streams.provision import Layout
-from streams.records import Watch
 
 if TYPE_CHECKING:
     from drift.catalogue import Catalogue
     from drift.reference import Reference
     from drift.store import StoreSettings
+    from streams.cluster import Cluster
+    from streams.formats import SchemaRegistry
+    from streams.provision import Layout
+    from streams.records import Watch
 
 
-def cluster(settings: Settings) -> Cluster:
+def cluster(settings: Settings) -> "Cluster":
     """Make the log's address and manners."""
+    from streams.cluster import Cluster
+
     kafka = settings.kafka
     embedded = settings.embedded_kafka
     protocol = kafka.group_protocol if kafka.group_protocol != "auto" else "consumer" if embedded else "classic"
@@ -35,8 +37,31 @@ def cluster(settings: Settings) -> Cluster:
     )
 
 
-def layout(settings: Settings) -> Layout:
+def answering(settings: Settings) -> "Cluster":
+    """Make the log's address for a command that somebody waits for: a broker that is not there is said at once.
+
+    librdkafka asks again and again for as long as it is let (15 s), as a role should that outlives a broker's restart.
+
+    Raises
+    ------
+    TopicError
+        None of the bootstrap servers takes a connection.
+    """
+    from streams.kafka.reach import down
+    from streams.provision import TopicError
+
+    log = cluster(settings)
+    if found := down(log.options.get("bootstrap.servers", log.bootstrap)):
+        start = "`driftline up` starts one" if settings.embedded_kafka else "start it"
+        said = ", ".join(f"{address}: {why}" for address, why in found.items())
+        raise TopicError(f"no Kafka at {said}; {start}, or set kafka.bootstrap")
+    return log
+
+
+def layout(settings: Settings) -> "Layout":
     """How many partitions the topics get."""
+    from streams.provision import Layout
+
     kafka = settings.kafka
     return Layout(
         requests=kafka.partitions_requests,
@@ -46,7 +71,7 @@ def layout(settings: Settings) -> Layout:
     )
 
 
-def watch(settings: Settings, **more: Any) -> Watch:
+def watch(settings: Settings, **more: Any) -> "Watch":
     """Defaults for watching a model, from the section ``watch`` of the settings.
 
     Raises
@@ -67,12 +92,14 @@ def store_settings(settings: Settings) -> "StoreSettings":
     clickhouse = settings.clickhouse
     if settings.embedded_store:
         return StoreSettings(port=clickhouse.port, database=clickhouse.database, flavour="embedded")
+    from streams.cluster import open_reference  # librdkafka, for its password alone: the embedded store has none
+
     password = open_reference(clickhouse.password)
     given = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}
     return StoreSettings.from_url(clickhouse.url, password, **given)
 
 
-def schema_registry(settings: Settings) -> SchemaRegistry | None:
+def schema_registry(settings: Settings) -> "SchemaRegistry | None":
     """Where Avro's schemas are, if anywhere.
 
     Raises
@@ -85,6 +112,9 @@ def schema_registry(settings: Settings) -> SchemaRegistry | None:
         return None
     if find_spec("fastavro") is None:
         raise SettingsError("schema_registry.url: Avro is read by fastavro; pip install 'driftline[avro]'")
+    from streams.cluster import open_reference
+    from streams.formats import SchemaRegistry
+
     return SchemaRegistry(given.url, given.user, lambda: open_reference(given.password))
 
 

@@ -13,27 +13,23 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-import psutil
 import typer
 from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError
 
 from driftline import compose
 from driftline import settings as reading
 from driftline.broker.ports import free_port
 from driftline.settings import Settings
-from driftline.supervisor import ports, role_log
+from driftline.supervisor import ports, role_log, run_file
 from driftline.supervisor.ports import Port
 from driftline.supervisor.startup import Progress, Silent, Spoken
 from driftline.tree import Child, RoleError, Tree
 from streams import provision
 
-RUN_FILE = "run.json"
 SETTINGS_FILE = "settings.toml"
 _LOOK_S = 0.2
 _START_LOOK_S = 0.05
 _START_S = 180.0
-_STOP_S = 60.0
 #: A role that crashes while it starts is started again so often; one that refuses its settings is not.
 _START_ENDS_MAX = 3
 
@@ -270,22 +266,19 @@ class System:
         }
 
     def write_run_file(self, pid: int) -> None:
-        """Leave word for `status` and `down`, who never see half of it."""
-        written = self.settings.data_dir / f"{RUN_FILE}.new"
-        began = psutil.Process(pid).create_time()
-        written.write_bytes(msgspec.json.encode({"pid": pid, "began": began, **self.status()}))
-        written.replace(self.settings.data_dir / RUN_FILE)
+        """Tell `status` and `down` of it."""
+        run_file.write(self.settings.data_dir, pid, self.status())
 
     def stop(self) -> None:
         """Stop everything that was started."""
         self._progress.done()
         self.tree.stop()
         with suppress(FileNotFoundError):
-            (self.settings.data_dir / RUN_FILE).unlink()
+            (self.settings.data_dir / run_file.RUN_FILE).unlink()
 
     def ask(self, name: str) -> dict[str, Any] | None:
         """What a role says of itself, None while it does not answer."""
-        return ask_status(self._http, self.status_urls[name])
+        return run_file.ask_status(self._http, self.status_urls[name])
 
     def _listens(self, name: str) -> bool:
         if name == "broker" and not self.settings.embedded_kafka:
@@ -311,15 +304,6 @@ def _role_and_slot(name: str) -> tuple[str, str]:
     return role, slot or "0"
 
 
-def ask_status(http: PoolManager, url: str) -> dict[str, Any] | None:
-    """What a role answers at its status address; None where it does not."""
-    try:
-        answer = http.request("GET", url)
-    except HTTPError:
-        return None
-    return msgspec.json.decode(answer.data) if answer.status == 200 else None
-
-
 def run(settings: Settings) -> None:
     """Run the system in the foreground until SIGINT or SIGTERM.
 
@@ -328,7 +312,7 @@ def run(settings: Settings) -> None:
     RoleError
         A role does not come up, or a tree over the same data directory runs already.
     """
-    if found := read_run_file(settings.data_dir):
+    if found := run_file.read(settings.data_dir):
         raise RoleError(f"process {found['pid']} runs over {settings.data_dir} already; stop it with `driftline down`")
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -366,43 +350,3 @@ def _have_jars(progress: Progress) -> None:
     if not (jars.cache_dir() / jars.folder_name()).is_dir():
         progress.note(f"  fetching Apache Kafka {jars.KAFKA_VERSION} (45 MB, once)")
         jars.fetch()
-
-
-def stop(data_dir: Path) -> bool:
-    """Stop what runs over a data directory and wait until it is gone; False where nothing does."""
-    found = read_run_file(data_dir)
-    if not found:
-        return False
-    process = psutil.Process(found["pid"])
-    process.terminate()
-    until = time.monotonic() + _STOP_S
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > until:
-            raise RoleError(f"process {process.pid} has not ended after {_STOP_S:.0f} s; see {data_dir}/logs")
-        time.sleep(_LOOK_S)
-    return True
-
-
-def running(data_dir: Path) -> dict[str, Any] | None:
-    """What `up` left word of, and of every role the steps that it tells of itself; None where nothing runs."""
-    found = read_run_file(data_dir)
-    http = PoolManager(timeout=1.0, retries=False)
-    if found:
-        for name, said in found["roles"].items():
-            answer = ask_status(http, found["urls"][name]) if name in found["urls"] else None
-            said["steps"] = (answer or {}).get("steps", [])
-    return found
-
-
-def read_run_file(data_dir: Path) -> dict[str, Any] | None:
-    """What `up` left word of, None where nothing runs."""
-    path = data_dir / RUN_FILE
-    if not path.exists():
-        return None
-    found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-    try:
-        began = psutil.Process(found["pid"]).create_time()
-    except psutil.Error:
-        return None
-    # After a restart of the machine the number may be another program's.
-    return found if began == found.get("began", began) else None

@@ -7,20 +7,78 @@ so that a score does not depend on its company (`batching`). Routes say which ve
 `serving` keeps loaded what they name. `score` is the stage that ties it together: blocks of requests in, predictions,
 observations and dead letters out. `training` makes a small network for a table in seconds.
 
-`import inference` is light: torch comes with the first archive that is loaded, or with `inference.training`.
+`import inference` is light: a name is loaded when it is first asked for, and torch comes with the first archive that
+is loaded, or with `inference.training`.
 """
 
-from inference.artefacts import ArtefactError, Model, UntrustedCodeError
-from inference.batching import Failure, ModelBroken, Patience, Scorer, Scores
-from inference.devices import DeviceError, device
-from inference.init import Draft, draft_package, init_package
-from inference.manifest import Manifest, ManifestError
-from inference.package import Limits, ModelPackage, Outputs, PackageError, read_package, write_package
-from inference.registry import Registry, RegistryError, VersionRemoved
-from inference.routing import RouteError
-from inference.score import Score
-from inference.serving import Serving
-from inference.table import TableError, infer_features, matrix_of
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inference.artefacts import ArtefactError as ArtefactError
+    from inference.artefacts import Model as Model
+    from inference.artefacts import UntrustedCodeError as UntrustedCodeError
+    from inference.batching import Failure as Failure
+    from inference.batching import ModelBroken as ModelBroken
+    from inference.batching import Patience as Patience
+    from inference.batching import Scorer as Scorer
+    from inference.batching import Scores as Scores
+    from inference.devices import DeviceError as DeviceError
+    from inference.devices import device as device
+    from inference.init import Draft as Draft
+    from inference.init import draft_package as draft_package
+    from inference.init import init_package as init_package
+    from inference.manifest import Manifest as Manifest
+    from inference.manifest import ManifestError as ManifestError
+    from inference.package import Limits as Limits
+    from inference.package import ModelPackage as ModelPackage
+    from inference.package import Outputs as Outputs
+    from inference.package import PackageError as PackageError
+    from inference.package import read_package as read_package
+    from inference.package import write_package as write_package
+    from inference.registry import Registry as Registry
+    from inference.registry import RegistryError as RegistryError
+    from inference.registry import VersionRemoved as VersionRemoved
+    from inference.routing import RouteError as RouteError
+    from inference.score import Score as Score
+    from inference.serving import Serving as Serving
+    from inference.table import TableError as TableError
+    from inference.table import infer_features as infer_features
+    from inference.table import matrix_of as matrix_of
+
+#: Public names and where they live; each is loaded when it is first asked for.
+_PUBLIC = {
+    "ArtefactError": "inference.artefacts",
+    "DeviceError": "inference.devices",
+    "Draft": "inference.init",
+    "Failure": "inference.batching",
+    "Limits": "inference.package",
+    "Manifest": "inference.manifest",
+    "ManifestError": "inference.manifest",
+    "Model": "inference.artefacts",
+    "ModelBroken": "inference.batching",
+    "ModelPackage": "inference.package",
+    "Outputs": "inference.package",
+    "PackageError": "inference.package",
+    "Patience": "inference.batching",
+    "Registry": "inference.registry",
+    "RegistryError": "inference.registry",
+    "RouteError": "inference.routing",
+    "Score": "inference.score",
+    "Scorer": "inference.batching",
+    "Scores": "inference.batching",
+    "Serving": "inference.serving",
+    "TableError": "inference.table",
+    "UntrustedCodeError": "inference.artefacts",
+    "VersionRemoved": "inference.registry",
+    "device": "inference.devices",
+    "draft_package": "inference.init",
+    "infer_features": "inference.table",
+    "init_package": "inference.init",
+    "matrix_of": "inference.table",
+    "read_package": "inference.package",
+    "write_package": "inference.package",
+}
 
 __all__ = [
     "ArtefactError",
@@ -54,3 +112,14 @@ __all__ = [
     "read_package",
     "write_package",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+        return value
+    raise AttributeError(f"module 'inference' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

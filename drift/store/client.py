@@ -3,6 +3,7 @@
 It does not know whether the server is the embedded one.
 """
 
+import logging
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Params = Mapping[str, Any]
+
+# The driver logs a traceback for each connection that fails, and raises: the error alone says it.
+logging.getLogger("clickhouse_driver.connection").setLevel(logging.ERROR)
 
 #: One insert is one block: the token recognises a repeated insert by its blocks.
 INSERT_ROWS_MAX = 1_048_576

@@ -28,7 +28,6 @@ from driftline.cli import (
     tree,
 )
 from driftline.lifeline import die_with_parent
-from driftline.settings import SettingsError
 
 _OURS = ("driftline", "streams", "inference", "drift", "dashboards")
 
@@ -84,5 +83,7 @@ def main() -> None:
     except Exception as error:
         if type(error).__module__.split(".")[0] not in _OURS:
             raise
+        from driftline.settings import SettingsError  # pydantic: a third of the time of `--help`
+
         typer.echo(f"driftline: {error}", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)

@@ -247,7 +247,7 @@ def _desk(file: Path | None) -> "Desk":
 
     settings = load(file)
     elsewhere = [topic.model for topic in settings.watch_topics]
-    return Desk(compose.cluster(settings), Registry(settings.registry), compose.watch(settings), elsewhere)
+    return Desk(compose.answering(settings), Registry(settings.registry), compose.watch(settings), elsewhere)
 
 
 def _finish(made: "Route", file: Path | None, no_wait: bool, as_json: bool) -> None:

@@ -2,20 +2,22 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from driftline import settings as reading
-from driftline.settings import Settings
+if TYPE_CHECKING:
+    from driftline.settings import Settings
 
 File = Annotated[Path | None, typer.Option("--settings", help="Settings file; default driftline.toml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
-def load(file: Path | None = None, **flags: Any) -> Settings:
+def load(file: Path | None = None, **flags: Any) -> "Settings":
     """Read the settings; a flag ``kafka__port`` is the key ``kafka.port``."""
+    from driftline import settings as reading
+
     return reading.load({key.replace("__", "."): value for key, value in flags.items()}, file)
 
 

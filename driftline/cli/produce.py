@@ -49,7 +49,7 @@ def produce(
         labels=labels,
         feedback=feedback,
     )
-    cluster = compose.cluster(load(file))
+    cluster = compose.answering(load(file))
     for warning in work.warnings(cluster, plan):
         typer.echo(f"driftline: {warning}", err=True)
     with _progress() as told:

@@ -1,12 +1,10 @@
 """The time machine on the command line."""
 
-import logging
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from driftline.cli.options import AsJson, echo_json, load
@@ -43,7 +41,7 @@ def replay(
         return registry.load(name, version, score.device, trust_code=score.trust_code or registry.local)
 
     with _bar() as tell:
-        result = run(compose.cluster(settings), find, compose.catalogue(settings), start, end, change, tell)
+        result = run(compose.answering(settings), find, compose.catalogue(settings), start, end, change, tell)
     if out is not None:
         from driftline.replay.page import page
 
@@ -57,6 +55,10 @@ def replay(
 
 def _be_quiet() -> None:
     """What the stages say of their day is no result: warnings alone, and on stderr."""
+    import logging
+
+    import structlog
+
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is by then

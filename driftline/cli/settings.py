@@ -3,9 +3,7 @@
 from typing import Any
 
 import typer
-from pydantic import BaseModel
 
-from driftline import settings as reading
 from driftline.cli.options import AsJson, File, echo_json, group
 from driftline.durations import duration_text, is_duration
 from driftline.secrets import concealed
@@ -21,6 +19,8 @@ def about() -> None:
 @app.command()
 def show(file: File = None, as_json: AsJson = False) -> None:
     """Print every setting with its value and where that came from."""
+    from driftline import settings as reading
+
     rows = [
         {"key": key, "value": concealed(key, value), "origin": origin}
         for key, value, origin in reading.origins(None, file)
@@ -60,6 +60,8 @@ def _inline(tomlkit: Any, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    from pydantic import BaseModel
+
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     return value if isinstance(value, str | int | float | bool | dict | list) else str(value)

@@ -14,7 +14,7 @@ def create(file: File = None, as_json: AsJson = False) -> None:
     from streams import provision
 
     settings = load(file)
-    made = provision.create(compose.cluster(settings), compose.layout(settings))
+    made = provision.create(compose.answering(settings), compose.layout(settings))
     echo_json(made) if as_json else typer.echo("\n".join(made) or "nothing to create")
 
 
@@ -24,6 +24,6 @@ def check(file: File = None, as_json: AsJson = False) -> None:
     from driftline import compose
     from streams import provision
 
-    wrong = provision.check(compose.cluster(load(file)))
+    wrong = provision.check(compose.answering(load(file)))
     echo_json(wrong) if as_json else typer.echo("\n".join(wrong) or "all is well")
     raise typer.Exit(1 if wrong else 0)

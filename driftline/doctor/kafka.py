@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from driftline import compose
 from driftline.doctor.finding import Finding, State, failing
-from driftline.doctor.reach import ANSWER_S, unreachable
 from driftline.settings import Settings
 from streams import provision
 from streams.cluster import Cluster
+from streams.kafka.reach import ANSWER_S, unreachable
 from streams.probe import Found, ProbeError, probe
 
 #: A message of ours may be as large as this.

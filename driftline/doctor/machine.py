@@ -17,7 +17,7 @@ import driftline
 from driftline.doctor.finding import Finding, failing
 from driftline.secrets import KAFKA_OPTIONS
 from driftline.settings import Settings
-from driftline.up import read_run_file
+from driftline.supervisor import run_file
 
 _OURS = ("driftline", "streams", "inference", "drift", "dashboards")
 _PYTHON = ((3, 11), (3, 14))
@@ -220,7 +220,7 @@ def ports(settings: Settings) -> Iterator[Finding]:
             said = f"{port.key} = {port.number} lies where the kernel takes ports for outgoing connections"
             low = needed.free_above(20_000 + port.number % 10_000)
             yield Finding("ports", "warn", f"{said} ({given_away[0]}-{given_away[-1]})", f"{port.key} = {low}")
-    if run := read_run_file(settings.data_dir):
+    if run := run_file.read(settings.data_dir):
         yield Finding("ports", "ok", f"process {run['pid']} runs here: {run['page']}")
         return
     taken = [port for port in wanted if not port.free]

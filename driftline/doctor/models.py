@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from driftline import compose
 from driftline.doctor.finding import Finding, failing
-from driftline.doctor.reach import ANSWER_S, unreachable
 from driftline.settings import Settings, SettingsError
+from streams.kafka.reach import ANSWER_S, unreachable
 
 _REFERENCE = "reference.arrow"
 

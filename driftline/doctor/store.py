@@ -7,8 +7,8 @@ import msgspec
 
 from driftline import compose
 from driftline.doctor.finding import Finding, failing
-from driftline.doctor.reach import ANSWER_S, unreachable
 from driftline.settings import Settings
+from streams.kafka.reach import ANSWER_S, unreachable
 
 _NO_DATABASE = 81
 _NO_TABLE = 60

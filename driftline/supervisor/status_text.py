@@ -10,7 +10,7 @@ from streams.clock import now_ms
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """What `driftline.up.running` has found, a line each."""
+    """What `run_file.running` has found, a line each."""
     if found.get("state") == "starting":
         yield f"starting: {waiting_text(found['waits']) if found['waits'] else 'just begun'}"
     for name in ("kafka", "clickhouse", "page"):

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from driftline.broker.ports import free_port
-from driftline.up import read_run_file
+from driftline.supervisor import run_file
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -33,13 +33,13 @@ def test_a_killed_worker_comes_back_and_down_leaves_nothing(tmp_path: Path) -> N
         return subprocess.run(command, env=environ, capture_output=True, text=True, check=False).stdout
 
     def roles() -> dict[str, Any]:
-        return (read_run_file(tmp_path / "d") or {}).get("roles", {})
+        return (run_file.read(tmp_path / "d") or {}).get("roles", {})
 
     with (tmp_path / "up.log").open("w") as log:
         up = subprocess.Popen([sys.executable, "-m", "driftline", "up"], env=environ, stdout=log, stderr=log)
     try:
-        _until(lambda: read_run_file(tmp_path / "d"), up, tmp_path)
-        first = read_run_file(tmp_path / "d") or {}
+        _until(lambda: run_file.read(tmp_path / "d"), up, tmp_path)
+        first = run_file.read(tmp_path / "d") or {}
         assert (first["state"], first["roles"]) == ("starting", {})
         assert (tmp_path / "up.log").read_text().startswith("starting broker, store, worker, monitor, page;")
         assert driftline("status").startswith("starting: waiting for ")

@@ -1,0 +1,1 @@
+"""The log as a server: whether it answers at all (`reach`)."""

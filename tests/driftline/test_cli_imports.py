@@ -1,0 +1,78 @@
+"""How soon a command says its first word depends on what it imports: the packages that each may load, not the time."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+#: Each costs 10 ms (structlog) to 3 s (torch) of processor time at every start.
+_HEAVY = {
+    "aiohttp", "chdb", "clickhouse_driver", "confluent_kafka", "dash", "evidently", "faust", "fsspec", "numba", "numpy",
+    "pandas", "plotly", "psutil", "pyarrow", "pydantic_settings", "river", "scipy", "sklearn", "structlog", "torch",
+    "urllib3",
+}  # fmt: skip
+_RUN = """
+import sys
+from driftline.cli import main
+
+sys.argv = ["driftline", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    pass
+print("\\nloaded:", *sys.modules)
+"""
+_SETTINGS = {"pydantic_settings"}
+_GROUPS = ("model", "reference", "drift", "dead-letters", "incidents", "settings", "topics", "dashboards")
+
+
+def _loaded(*args: str, **environ: str) -> set[str]:
+    """Heavy packages that a command has loaded when it ends."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
+    said = subprocess.run(
+        [sys.executable, "-c", _RUN, *args], env=kept | environ, capture_output=True, text=True, timeout=120
+    )
+    line = said.stdout.strip().splitlines()[-1]
+    assert line.startswith("loaded: "), (said.stdout, said.stderr)
+    return {module.split(".")[0] for module in line.split()[1:]} & _HEAVY
+
+
+@pytest.mark.parametrize("args", [["--help"], ["model", "init", "--help"], ["replay", "--help"], ["up", "--help"]])
+def test_help_loads_no_heavy_package(args: list[str]) -> None:
+    assert _loaded(*args) == set()
+
+
+def test_every_command_is_listed_without_a_heavy_package() -> None:
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from driftline.cli import app
+for group in {_GROUPS}:
+    assert CliRunner().invoke(app, [group, "--help"]).exit_code == 0, group
+print("loaded:", *sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert not {module.split(".")[0] for module in said.stdout.split()[1:]} & _HEAVY
+
+
+@pytest.mark.parametrize(
+    ("args", "allowed"),
+    [
+        (["settings", "show"], set()),
+        (["status"], {"psutil", "urllib3"}),
+        (["down"], {"psutil", "urllib3"}),
+        (["topics", "check"], {"confluent_kafka", "structlog"}),
+        (["model", "list"], {"confluent_kafka", "fsspec", "numpy", "structlog"}),
+        (["dead-letters", "list"], {"confluent_kafka", "numpy", "structlog"}),
+        (["incidents", "list"], {"clickhouse_driver", "numpy", "pyarrow"}),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_commands_that_look_load_no_more_than_they_ask(
+    args: list[str], allowed: set[str], tmp_path, monkeypatch
+) -> None:
+    """Nothing runs here, so each ends at its first question; what it needs to ask is loaded by then."""
+    monkeypatch.chdir(tmp_path)
+    nowhere = {"DRIFTLINE_KAFKA__PORT": "1", "DRIFTLINE_CLICKHOUSE__PORT": "1"}
+    assert _loaded(*args, **nowhere) <= allowed | _SETTINGS
