@@ -5,12 +5,14 @@ Nothing here is transactional: to run it twice is to send everything twice.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from driftline.request_outcomes import Followed, Outcomes, Places, in_words
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
@@ -63,7 +65,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(msgspec.Struct, kw_only=True):
-    """What came of it; ``requests`` and ``labels`` are what the broker has taken."""
+    """What came of it; ``requests`` and ``labels`` are what the broker has taken, ``outcomes`` what became of either
+    where that was waited for.
+    """
 
     requests: int = 0
     labels: int = 0
@@ -72,37 +76,61 @@ class Sent(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     rate: float = 0.0
     interrupted: bool = False
+    outcomes: dict[str, Outcomes] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether all was sent, and what was followed was answered."""
+        followed = all(not (one.refused or one.waiting) for one in self.outcomes.values())
+        return followed and not (self.failed or self.interrupted)
 
 
 class PlanError(ValueError):
     """A plan that cannot be carried out; the text names the option."""
 
 
-def warnings(cluster: Cluster, plan: Plan) -> list[str]:
-    """What is likely to be regretted, in sentences: no model serves what is about to be sent.
+def check(cluster: Cluster, plan: Plan, elsewhere: Collection[str] = ()) -> list[str]:
+    """Refuse what would be refused row by row; returns what should be known, in sentences.
+
+    Parameters
+    ----------
+    elsewhere
+        Models that somebody else serves.
 
     Raises
     ------
     TopicError
         There is no broker, or the topics are missing.
+    PlanError
+        No model is named and several serve, or one is named that does not.
     """
     topic = "feedback" if plan.feedback else "requests"
     if topic not in partition_counts(cluster):
         raise TopicError(f"topic {cluster.topic(topic)} is missing; run `driftline topics create`")
+    known = sorted(read_book(cluster).routes.keys() - set(elsewhere))
     if plan.feedback:
         return []
-    known = sorted(read_book(cluster).routes)
     if not known:
-        return ["no model serves: until one does, workers make dead letters of these requests"]
+        return ["no model serves yet: the requests wait until one does, `driftline model route NAME VERSION`"]
     if plan.model and plan.model not in known:
-        return [f"no model {plan.model!r} serves: these requests become dead letters; {', '.join(known)} serves"]
+        near = get_close_matches(plan.model, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(known)}"
+        raise PlanError(f"no model {plan.model!r} serves, so every request would be refused; {hint}")
     if not plan.model and len(known) > 1:
-        return [f"{len(known)} models serve and none is named: add --model, one of {', '.join(known)}"]
+        raise PlanError(
+            f"{len(known)} models serve and none is named, so every request would be refused; add --model, one of "
+            f"{', '.join(known)}"
+        )
     return []
 
 
-def produce(cluster: Cluster, plan: Plan, told: Told = lambda what, sent, total: None) -> Sent:
+def produce(cluster: Cluster, plan: Plan, told: Told = lambda what, sent, total: None, *, follow: bool = False) -> Sent:
     """Send the file.
+
+    Parameters
+    ----------
+    follow
+        Wait for what becomes of what was sent, as long as anything does.
 
     Raises
     ------
@@ -114,28 +142,57 @@ def produce(cluster: Cluster, plan: Plan, told: Told = lambda what, sent, total:
     if (plan.labels or plan.feedback) and not (plan.id and plan.labels):
         raise PlanError("labels need the ids that they belong to; give --labels COLUMN and --id COLUMN")
     sent, began = Sent(), ticks_ms()
+    followed: list[tuple[str, Followed, Places]] = []
     for what in [*([] if plan.feedback else ["requests"]), *(["labels"] if plan.labels else [])]:
-        sender = Sender(cluster)
-        try:
-            for topic, value, key in _paced(_messages(plan, what, told), plan.rate):
-                sender.send(topic, value, key)
-        except KeyboardInterrupt:
-            sent.interrupted = True
-        except (RowFileError, PlanError) as error:
-            sender.finish()
-            if not sender.arrived:
-                raise
-            raise type(error)(f"{error} ({sender.arrived:,} {what} before it are sent)") from None
-        finally:
-            sender.finish()  # labels must come after the requests
-        setattr(sent, what, sender.arrived)
-        sent.failed += sender.failed
-        sent.why = sent.why or sender.why
+        before = Followed(cluster, *_FOLLOWED[what]) if follow else None
+        sender = _send(cluster, plan, what, told, sent)
+        if before:
+            followed.append((what, before, sender.places))
         if sent.interrupted:
             break
     sent.seconds = (ticks_ms() - began) / 1000
     sent.rate = (sent.requests + sent.labels) / sent.seconds
+    _follow(followed, told, sent)
     return sent
+
+
+#: Where what is sent goes, and which group settles it.
+_FOLLOWED = {"requests": ("requests", "score"), "labels": ("feedback", "join")}
+
+
+def _send(cluster: Cluster, plan: Plan, what: str, told: Told, sent: Sent) -> Sender:
+    sender = Sender(cluster)
+    try:
+        for topic, value, key in _paced(_messages(plan, what, told), plan.rate):
+            sender.send(topic, value, key)
+    except KeyboardInterrupt:
+        sent.interrupted = True
+    except (RowFileError, PlanError) as error:
+        sender.finish()
+        if not sender.arrived:
+            raise
+        raise type(error)(f"{error} ({sender.arrived:,} {what} before it are sent)") from None
+    finally:
+        sender.finish()  # labels must come after the requests
+    setattr(sent, what, sender.arrived)
+    sent.failed += sender.failed
+    sent.why = sent.why or sender.why
+    return sender
+
+
+def _follow(followed: Sequence[tuple[str, Followed, Places]], told: Told, sent: Sent) -> None:
+    for what, before, places in followed:
+        total = sum(map(len, places.values()))
+        if not total:
+            continue
+        name = "answers" if what == "requests" else "labels taken"
+        try:
+            if sent.interrupted:
+                raise KeyboardInterrupt
+            sent.outcomes[what] = before.wait(places, lambda done, name=name, total=total: told(name, done, total))  # type: ignore[misc]
+        except KeyboardInterrupt:
+            sent.interrupted = True
+            sent.outcomes[what] = before.now(places)
 
 
 def summary(sent: Sent) -> str:
@@ -144,14 +201,26 @@ def summary(sent: Sent) -> str:
     >>> print(summary(Sent(requests=2_000, labels=10, seconds=0.5, rate=4_020.0)))
     2,000 requests and 10 labels sent in 0.5 s, 4,020 a second
     next: `driftline status`; `driftline dead-letters list` says what was refused
+    >>> followed = {"requests": Outcomes(answered=2_000)}
+    >>> print(summary(Sent(requests=2_000, seconds=0.5, rate=4_000.0, outcomes=followed)))
+    2,000 requests sent in 0.5 s, 4,000 a second
+    requests: 2,000 answered
     """
     counts = [f"{n:,} {what}" for n, what in ((sent.requests, "requests"), (sent.labels, "labels")) if n]
     lines = [f"{' and '.join(counts) or 'nothing'} sent in {sent.seconds:.1f} s, {sent.rate:,.0f} a second"]
     if sent.failed:
         lines.append(f"{sent.failed:,} failed: {sent.why}")
     if sent.interrupted:
-        lines.append("interrupted: the rest of the file was not sent")
-    lines.append("next: `driftline status`; `driftline dead-letters list` says what was refused")
+        lines.append("interrupted: what is said is what is known until here")
+    for what, outcomes in sent.outcomes.items():
+        first, *rest = in_words(outcomes, what)
+        lines += [f"{what}: {first}", *rest]
+    if not sent.outcomes:
+        lines.append("next: `driftline status`; `driftline dead-letters list` says what was refused")
+    elif any(one.waiting for one in sent.outcomes.values()):
+        lines.append(
+            "what waits is answered when a worker and a monitor run: `driftline status` says what they wait for"
+        )
     return "\n".join(lines)
 
 

@@ -1,5 +1,7 @@
 """A plain sender for tools: no transaction, but nothing is dropped in silence."""
 
+from array import array
+
 import confluent_kafka as ck
 
 from streams.cluster import Cluster
@@ -19,12 +21,15 @@ class Sender:
         Messages that the broker has taken, and that it has not.
     why
         The first failure in words.
+    places
+        Offsets of what has arrived, by partition, of all topics together: meant for a sender of one topic.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self.arrived = 0
         self.failed = 0
         self.why = ""
+        self.places: dict[int, array[int]] = {}
         limits = {"queue.buffering.max.kbytes": BUFFER_BYTES_MAX // 1024, "message.timeout.ms": DELIVERY_MS_MAX}
         self._cluster = cluster
         self._producer = cluster.producer(None, **limits)
@@ -46,9 +51,10 @@ class Sender:
         """Wait until the broker has said yes or no to everything."""
         self._producer.flush()
 
-    def _told(self, error: ck.KafkaError | None, _: ck.Message) -> None:
+    def _told(self, error: ck.KafkaError | None, message: ck.Message) -> None:
         if error is None:
             self.arrived += 1
+            self.places.setdefault(message.partition(), array("q")).append(message.offset())
         else:
             self._fail(error)
 

@@ -30,10 +30,11 @@ def produce(
         str | None, typer.Option(metavar="COLUMN", help="True answers, sent as feedback afterwards; needs --id.")
     ] = None,
     feedback: Annotated[bool, typer.Option("--feedback", help="Send the labels alone.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the answers.")] = False,
     file: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send the rows of a file as requests."""
+    """Send the rows of a file as requests, and say what became of them; exit code 1 if one was not answered."""
     from driftline import compose
     from driftline import produce as work
 
@@ -49,13 +50,16 @@ def produce(
         labels=labels,
         feedback=feedback,
     )
-    cluster = compose.answering(load(file))
-    for warning in work.warnings(cluster, plan):
-        typer.echo(f"driftline: {warning}", err=True)
+    settings = load(file)
+    cluster = compose.answering(settings)
+    notes = work.check(cluster, plan, [topic.model for topic in settings.watch_topics])
+    for note in notes:
+        typer.echo(f"driftline: {note}", err=True)
     with _progress() as told:
-        sent = work.produce(cluster, plan, told)
+        # Where it is known that they wait, nobody waits with them.
+        sent = work.produce(cluster, plan, told, follow=not (no_wait or notes))
     echo_json(sent) if as_json else typer.echo(work.summary(sent))
-    raise typer.Exit(1 if sent.failed or sent.interrupted else 0)
+    raise typer.Exit(0 if sent.complete else 1)
 
 
 @contextmanager

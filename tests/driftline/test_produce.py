@@ -2,20 +2,27 @@
 
 import datetime as dt
 import json
+import threading
 import time
+from contextlib import contextmanager
 
+import confluent_kafka as ck
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from driftline.produce import Plan, PlanError, produce, warnings
+from driftline.dead_letters import find
+from driftline.produce import Plan, PlanError, check, produce, summary
 from driftline.rowfile import RowFile, RowFileError
 from streams import ranges
+from streams.block import Block
 from streams.cluster import Cluster
+from streams.dead_letters import dead_letter
 from streams.formats.json import JsonDecoder
 from streams.provision import Layout, TopicError, create, partition_counts
 from streams.records import Route
+from streams.refusals import Refusal
 from streams.routes import announce
 from streams.schema import Feature, FeatureSchema
 from streams.topics import TOPICS
@@ -178,12 +185,89 @@ def test_plans_that_cannot_be_carried_out(cluster, parquet, plan, said):
     assert said in str(error.value)
 
 
-def test_what_will_be_regretted_is_said_before(cluster, kafka, parquet):
-    (none,) = warnings(cluster, Plan(path=parquet))
-    assert "no model serves" in none
+def test_what_would_be_refused_row_by_row_is_not_sent(cluster, kafka, parquet):
+    (none,) = check(cluster, Plan(path=parquet))
+    assert "the requests wait until one does, `driftline model route NAME VERSION`" in none
     announce(cluster, lambda book: Route(model="churn", epoch=0, ts=0, champion="v1"))
-    assert warnings(cluster, Plan(path=parquet)) == warnings(cluster, Plan(path=parquet, model="churn")) == []
-    (other,) = warnings(cluster, Plan(path=parquet, model="chrun"))
-    assert "churn serves" in other
+    assert check(cluster, Plan(path=parquet)) == check(cluster, Plan(path=parquet, model="churn")) == []
+    with pytest.raises(PlanError, match="no model 'chrun' serves.*did you mean churn"):
+        check(cluster, Plan(path=parquet, model="chrun"))
+    announce(cluster, lambda book: Route(model="tips", epoch=0, ts=0, champion="v1"))
+    with pytest.raises(PlanError, match="2 models serve and none is named.*add --model, one of churn, tips"):
+        check(cluster, Plan(path=parquet))
+    assert check(cluster, Plan(path=parquet, model="tips")) == check(cluster, Plan(path=parquet), ["tips"]) == []
     with pytest.raises(TopicError, match="topics create"):
-        warnings(Cluster(bootstrap=kafka, prefix="nobody."), Plan(path=parquet))
+        check(Cluster(bootstrap=kafka, prefix="nobody."), Plan(path=parquet))
+
+
+@contextmanager
+def worker(cluster, slow=()):
+    """A worker as far as those who wait for it can see: it settles a record together with its dead letter, or alone;
+    a ``slow`` one is never settled."""
+    ended = threading.Event()
+
+    def run():
+        consumer, producer = cluster.consumer("score"), cluster.producer("score-0")
+        producer.init_transactions(15)
+        partitions = partition_counts(cluster)["requests"]
+        consumer.assign([ck.TopicPartition(cluster.topic("requests"), n, 0) for n in range(partitions)])
+        while not ended.is_set():
+            for message in consumer.consume(100, 0.05):
+                row = json.loads(message.value())["features"]
+                if row["n"] in slow:
+                    ended.wait()
+                    break
+                producer.begin_transaction()
+                if row["n"] is None:
+                    block = Block.of_messages("requests", message.partition(), [message])
+                    letter = dead_letter(block, Refusal(0, "missing_field", "$.n", "it is not there"), "score")
+                    producer.produce(cluster.topic("dead-letters"), letter.value, headers=letter.headers)
+                behind = ck.TopicPartition(message.topic(), message.partition(), message.offset() + 1)
+                producer.send_offsets_to_transaction([behind], consumer.consumer_group_metadata())
+                producer.commit_transaction()
+        consumer.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def numbers(folder, *values):
+    pq.write_table(pa.table({"n": pa.array(values, pa.int64())}), folder / "n.parquet")
+    return Plan(path=folder / "n.parquet")
+
+
+def test_what_was_refused_is_counted_with_its_reason(cluster, tmp_path):
+    before = numbers(tmp_path, None, 1)
+    produce(cluster, before)  # somebody else's, and refused as well
+    plan = numbers(tmp_path, *range(50), None, None)
+    with worker(cluster):
+        sent = produce(cluster, plan, follow=True)
+    outcomes = sent.outcomes["requests"]
+    assert (outcomes.answered, outcomes.refused, outcomes.waiting) == (50, 2, 0)
+    (why,) = outcomes.refusals
+    assert (why.reason, why.records, why.field, why.detail) == ("missing_field", 2, "$.n", "it is not there")
+    assert not sent.complete
+    said = summary(sent)
+    assert "requests: 50 answered, 2 REFUSED" in said and "2 missing_field: a required field is missing" in said
+    assert f"driftline dead-letters show {why.place}" in said
+    place = find(cluster, why.place, 0)[0]
+    assert place.reason == "missing_field"
+
+
+def test_all_answered_is_said(cluster, tmp_path):
+    with worker(cluster):
+        sent = produce(cluster, numbers(tmp_path, *range(20)), follow=True)
+    assert sent.complete and "requests: 20 answered\n" in summary(sent) + "\n"
+
+
+def test_nobody_is_waited_for_for_ever(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("driftline.request_outcomes.STILL_S_MAX", 1.0)
+    with worker(cluster, slow=(3,)):
+        sent = produce(cluster, numbers(tmp_path, 3, 3, 3), follow=True)
+    assert sent.outcomes["requests"].waiting == 3 and not sent.complete
+    assert "0 answered, 3 wait" in summary(sent) and "driftline status" in summary(sent)

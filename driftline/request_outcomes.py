@@ -1,0 +1,146 @@
+"""What became of records that were sent: answered, refused and why, or still waiting.
+
+A step settles the offsets of a block in one transaction with all that follows from it. So a record is done as soon as
+the group's offset stands behind it, and what is done and has no dead letter has been answered.
+"""
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from streams import ranges
+from streams.cluster import Cluster
+from streams.dead_letters import DEAD_LETTERS, IN_WORDS, Letter, letters
+from streams.progress import committed
+
+#: How long nothing may be settled before nobody is waited for any more.
+STILL_S_MAX = 60.0
+_LOOK_S = 0.2
+#: Different reasons that are told.
+_REASONS_MAX = 3
+
+#: Offsets of records by partition.
+Places = Mapping[int, Sequence[int]]
+
+
+class Refusals(msgspec.Struct, frozen=True):
+    """Records refused for one reason; ``field`` and ``detail`` are those of the first, ``place`` its dead letter's."""
+
+    reason: str
+    records: int
+    field: str
+    detail: str
+    place: str
+
+
+class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
+    """How many records were answered, how many refused, and how many wait; the refused ones by reason, most first."""
+
+    answered: int = 0
+    refused: int = 0
+    waiting: int = 0
+    refusals: list[Refusals] = []
+
+
+class Followed:
+    """Follows records of a topic that are about to be sent; make it before the first one is.
+
+    Parameters
+    ----------
+    group
+        Who settles them: ``score`` the requests, ``join`` the labels.
+    """
+
+    def __init__(self, cluster: Cluster, topic: str, group: str) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._group = group
+        self._letters_from = {p: end for p, (_, end) in ranges.bounds(cluster, DEAD_LETTERS).items()}
+
+    def wait(self, sent: Places, on_progress: Callable[[int], None] = lambda _: None) -> Outcomes:
+        """Wait until all are done, or nothing is for so long.
+
+        Parameters
+        ----------
+        on_progress
+            Given how many are done.
+        """
+        total = sum(map(len, sent.values()))
+        done, moved = -1, time.monotonic()
+        while True:
+            found = self._done(sent)
+            if found != done:
+                done, moved = found, time.monotonic()
+                on_progress(done)
+            if done == total or time.monotonic() - moved > STILL_S_MAX:
+                return self.now(sent)
+            time.sleep(_LOOK_S)
+
+    def now(self, sent: Places) -> Outcomes:
+        """What became of them until now."""
+        done = self._done(sent)  # First: the dead letters of what is done are there.
+        ours = {partition: frozenset(offsets) for partition, offsets in sent.items()}
+        refused = [one for one in self._letters() if one.source_offset in ours.get(one.source_partition, ())]
+        records = {(one.source_partition, one.source_offset) for one in refused}  # of many rows, each has a letter
+        done = max(done, len(records))
+        return Outcomes(
+            answered=done - len(records),
+            refused=len(records),
+            waiting=sum(map(len, sent.values())) - done,
+            refusals=_by_reason(refused),
+        )
+
+    def _done(self, sent: Places) -> int:
+        behind = committed(self._cluster, self._group, self._topic)
+        # A partition's offsets ascend: the broker confirms them in order.
+        return sum(bisect_left(offsets, behind.get(partition, 0)) for partition, offsets in sent.items())
+
+    def _letters(self) -> list[Letter]:
+        """Dead letters of the topic since the beginning; waits for transactions that are open now."""
+        found = []
+        for partition, (low, end) in ranges.bounds(self._cluster, DEAD_LETTERS, settled=False).items():
+            start = max(low, self._letters_from.get(partition, low))
+            for block in ranges.read(self._cluster, DEAD_LETTERS, partition, start, end):
+                found += [letter for letter in letters(block) if letter.topic == self._topic]
+        return found
+
+
+def _by_reason(refused: Sequence[Letter]) -> list[Refusals]:
+    firsts: dict[str, Letter] = {}
+    for letter in refused:
+        firsts.setdefault(letter.reason, letter)
+    counts = Counter(letter.reason for letter in refused)
+    return [
+        Refusals(reason, many, firsts[reason].field, firsts[reason].detail, firsts[reason].place)
+        for reason, many in counts.most_common()
+    ]
+
+
+def in_words(outcomes: Outcomes, what: str) -> list[str]:
+    """Say what became of records, the first reasons in words, and where to look further.
+
+    >>> first = Refusals("missing_field", 12, "$.age", "Object missing required field `age`", "dead-letters/0/7")
+    >>> print(*in_words(Outcomes(answered=88, refused=12, refusals=[first]), "requests"), sep="\\n")
+    88 answered, 12 REFUSED
+      12 missing_field: a required field is missing; send it, or make it optional in model.toml
+         the first: $.age: Object missing required field `age`
+         driftline dead-letters show dead-letters/0/7
+    """
+    done = "answered" if what == "requests" else "taken"
+    parts = [f"{outcomes.answered:,} {done}"]
+    parts += [f"{outcomes.refused:,} REFUSED"] if outcomes.refused else []
+    parts += [f"{outcomes.waiting:,} wait"] if outcomes.waiting else []
+    lines = [", ".join(parts)]
+    for one in outcomes.refusals[:_REASONS_MAX]:
+        meaning = IN_WORDS.get(one.reason, "a reason of another version")  # type: ignore[call-overload]
+        lines += [
+            f"  {one.records:,} {one.reason}: {meaning}",
+            f"     the first: {one.field}: {one.detail}",
+            f"     driftline dead-letters show {one.place}",
+        ]
+    if more := len(outcomes.refusals) - _REASONS_MAX:
+        lines += [f"  and {more} more reasons: `driftline dead-letters list`"] if more > 0 else []
+    return lines
