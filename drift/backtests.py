@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from drift import frames
+from drift.columns import levels
 from drift.event_times import milliseconds
 from drift.frames import Frame, FrameError
 from drift.incidents import rfc3339
@@ -97,10 +98,13 @@ def backtest(
     >>> drift.backtest(ref, pd.DataFrame({"city": ["Rome"] * 1000})).alerts.event.tolist()
     ['open', 'update']
     """
-    table = frames.read(stream)
+    table = frames.read(stream, reference.kinds)
     clock = _Clock.of(table, rows_per_window, window, time)
     settings = msgspec.structs.replace(watch or Watch(), false_alarm_every=false_alarm_every, window_ms=clock.window_ms)
     settings = msgspec.structs.replace(settings, label_wait_ms_max=0)  # A table's labels are there.
+    if not table.num_rows:
+        reference.align(table)  # A column that is missing is told all the same.
+        return _tables([], clock)
     if clock.by_rows:  # A window that was asked for is no starved one.
         settings = msgspec.structs.replace(settings, window_rows_min=min(settings.window_rows_min, rows_per_window))
     judge = Judge(lambda _model, _version: reference, clock.say)
@@ -173,11 +177,20 @@ def _labels(reference: Reference, table: pa.Table, labels: Frame | None) -> pa.C
     if len(shared) != 1:
         raise FrameError(f"labels and stream must share one column to join by, they share {shared}")
     key = shared[0]
-    known = own.column(key).to_pandas()
-    if known.duplicated().any():
-        raise FrameError(f"labels: {key} {known[known.duplicated()].iloc[0]!r} stands twice; keep the latest")
-    place = pd.Index(known).get_indexer(table.column(key).to_pandas())
+    # By their spelling, so that 7, 7.0 and "7" are one id.
+    known, asked = (pd.Index(_texts(side.column(key))) for side in (own, table))
+    if known.dropna().has_duplicates:
+        twice = known[known.duplicated() & known.notna()][0]
+        raise FrameError(f"labels: {key} {twice!r} stands twice; keep the latest")
+    place = np.where(asked.isna(), -1, known[known.notna()].get_indexer(asked))
+    own = own.filter(pa.array(known.notna()))
     found: pa.ChunkedArray = own.column(reference.label).take(pa.array(place, mask=place < 0))
+    return found
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    codes, texts = levels(column)
+    found: np.ndarray = np.array([*texts, None], object)[codes]
     return found
 
 

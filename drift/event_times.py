@@ -21,4 +21,4 @@ def milliseconds(column: pa.ChunkedArray, name: str) -> np.ndarray:
     try:
         return epoch_ms(column, name)
     except TimesError as error:
-        raise FrameError(f"{name!r} cannot be read as times: {error}") from error
+        raise FrameError(str(error)) from error

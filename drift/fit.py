@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.types as pt
 
 from drift import columns, cut, frames, halves, infer
 from drift.cells import PREDICTION, SCORE, Cells
@@ -43,6 +44,13 @@ class Parts(NamedTuple):
         return tuple(name for name in (self.score, self.prediction, self.label) if name is not None)
 
 
+def kinds_of(parts: Parts, features: Sequence[str] | FeatureSchema | None) -> dict[str, Kind]:
+    """Kinds that are known before the table is read."""
+    if isinstance(features, FeatureSchema):
+        return {feature.name: feature.kind for feature in features.features} | dict(parts.kinds)
+    return dict(parts.kinds)
+
+
 def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | None) -> Reference:
     """Profile a table; see `Reference.fit`."""
     if table.num_rows == 0:
@@ -53,8 +61,10 @@ def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | 
         schema, notes = features, list[str]()
         frames.require(table, schema.names, "the table")
     else:
-        frames.require(table, features or (), "the table")
-        schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), parts.kinds)
+        frames.require(table, [*(features or ()), *parts.segments], "the table")
+        numbered = [name for name in parts.segments if pt.is_integer(profile(table, name).type)]
+        kinds: dict[str, Kind] = dict.fromkeys(numbered, "categorical")
+        schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), kinds | dict(parts.kinds))
     _check_segments(schema, parts.segments)
     nothing = _nothing(parts, schema, table.num_rows, (*notes, *remarks))
     profiles = [_profile(nothing, *_cut(column, f), f.name, column) for f, column in _each(table, schema.features)]

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import pyarrow as pa
 import pyarrow.types as pt
 
 from drift import cut
+from drift.columns import ColumnError
 from drift.frames import Columns, FrameError
 from drift.profiles import Profile, profile
-from streams.schema import RESERVED, Feature, FeatureSchema, Kind
-
-#: An integer column with no more distinct values is taken as categorical.
-INTEGER_LEVELS_MAX = 20
+from streams.schema import Feature, FeatureSchema, Kind
+from streams.tables.kinds import INTEGER_LEVELS_MAX, codes_perhaps, kind_of, no_feature
+from streams.tables.read import unreadable
+from streams.tables.values import is_text
 
 
 def infer(
@@ -36,66 +38,58 @@ def infer(
         A named column cannot be watched, or no column is left.
 
     >>> import pyarrow as pa
-    >>> schema, notes = infer(pa.table({"rooms": [1, 2, 2], "id": [7, 8, 9]}), None, (), {})
-    >>> schema["rooms"].categories, notes
-    (('1', '2'), ["'id' is left out: the name is Driftline's own", "'rooms' is taken as categorical: an integer with 2 distinct values"])
+    >>> schema, notes = infer(pa.table({"rooms": [1, 2, 2], "city": ["Rome", "Oslo", None]}), None, (), {})
+    >>> schema["city"].categories, notes
+    (('Oslo', 'Rome'), ["'rooms' is taken as numeric: an integer with 2 distinct values; if they are codes, make it categorical"])
     """  # noqa: E501
     notes: list[str] = []
     features = []
-    reserved = set(taken)
+    reserved, odd = set(taken), unreadable(table)
     for name in table.column_names if names is None else names:
         if name in reserved and names is None:
             continue
-        column = profile(table, name)
-        refusal = _refusal(name, column)
+        try:
+            column = profile(table, name)
+            refusal = odd.get(name, "") or _refusal(name, column, kinds.get(name))
+            feature = None if refusal else _feature(name, column, kinds.get(name), notes)
+        except ColumnError as error:
+            refusal = str(error)
         if refusal and names is not None:
             raise FrameError(f"{name!r} cannot be watched: {refusal}; leave it out of features")
         if refusal:
             notes.append(f"{name!r} is left out: {refusal}")
-            continue
-        features.append(_feature(name, column, kinds.get(name), notes))
+        elif feature is not None:
+            features.append(feature)
     if not features:
-        raise FrameError("no column is left to watch; name the features")
+        raise FrameError("; ".join(["no column is left to watch; name the features", *notes]))
     return FeatureSchema(tuple(features)), sorted(notes)
 
 
-def _refusal(name: str, column: Profile) -> str:
-    kind = column.type.value_type if pt.is_dictionary(column.type) else column.type
-    if not name or name in RESERVED:
-        return "the name is Driftline's own"
-    if pt.is_temporal(kind):
-        return "a date or time is no feature; derive a number or a category from it"
-    if pt.is_nested(kind) or pt.is_binary(kind) or pt.is_large_binary(kind):
-        return f"{kind} holds no single number or level"
-    if column.nulls == column.rows and (pt.is_string(kind) or pt.is_large_string(kind)):
+def _refusal(name: str, column: Profile, kind: Kind | None) -> str:
+    levels_alone = kind == "categorical" and not pt.is_nested(column.type)  # Of bytes and times, too, if so asked.
+    if refusal := no_feature(name, pa.string() if levels_alone else column.type):
+        return refusal
+    if column.nulls == column.rows and (is_text(column.type) or pt.is_dictionary(column.type)):
         return "all null, so its levels are unknown"
     return ""
 
 
 def _feature(name: str, column: Profile, kind: Kind | None, notes: list[str]) -> Feature:
-    kind = kind or _kind(name, column, notes)
+    kind = kind or kind_of(column.type)
+    assert kind is not None, (name, column.type)
     if column.nulls == column.rows:
         notes.append(f"{name!r} is all null: any value will count as a change")
+    if kind == "numeric" and pt.is_integer(column.type) and column.nulls < column.rows:
+        distinct = column.distinct()
+        notes += [codes_perhaps(name, distinct)] if distinct <= INTEGER_LEVELS_MAX else []
+    if kind == "numeric":
+        notes += [coarse] if (coarse := column.coarse()) else []
     if kind != "categorical":
         return Feature(name, kind)
     categories = known_levels(column)
     if not categories:
         raise FrameError(f"{name!r} is all null, so its levels are unknown; leave it out, or give a FeatureSchema")
     return Feature(name, kind, categories=categories)
-
-
-def _kind(name: str, column: Profile, notes: list[str]) -> Kind:
-    if pt.is_boolean(column.type):
-        return "boolean"
-    if pt.is_dictionary(column.type) or pt.is_string(column.type) or pt.is_large_string(column.type):
-        return "categorical"
-    if pt.is_integer(column.type) and column.nulls < column.rows:
-        distinct = column.distinct()
-        if distinct <= INTEGER_LEVELS_MAX:
-            values = "1 distinct value" if distinct == 1 else f"{distinct} distinct values"
-            notes.append(f"{name!r} is taken as categorical: an integer with {values}")
-            return "categorical"
-    return "numeric"
 
 
 def known_levels(column: Profile) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from drift.dependence import block_counts
 from drift.frames import Columns
 from drift.reference import Reference
 from drift.sums import sum_rows
+from streams.tables import kinds
+from streams.tables.values import doubles
 
 
 class Tally(NamedTuple):
@@ -54,6 +56,10 @@ class Profile(Protocol):
         """Count the different values, null left out."""
         ...
 
+    def coarse(self) -> str:
+        """Say what float32 hides of its numbers; empty where that is little."""
+        ...
+
     def levels(self) -> tuple[list[str | None], np.ndarray]:
         """Texts of the levels in the order in which they first come (or in which a type lists them), and the rows of
         each, int64; one of NaN is None.
@@ -83,6 +89,10 @@ class Held:
         """See `Profile`."""
         found: int = pc.count_distinct(self._array).as_py()
         return found
+
+    def coarse(self) -> str:
+        """See `Profile`."""
+        return kinds.coarse(self._name, doubles(self._array, self._name))
 
     def levels(self) -> tuple[list[str | None], np.ndarray]:
         """See `Profile`."""

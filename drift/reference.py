@@ -139,8 +139,8 @@ class Reference:
         segments
             Categorical features whose levels are watched apart.
         kinds
-            Kinds that would be inferred wrongly. Inferred: text and categories are categorical, so are integers
-            with at most 20 distinct values; true/false is boolean; other numbers are numeric.
+            Kinds that would be inferred wrongly. Inferred: text and categories are categorical, true/false is boolean,
+            numbers are numeric, whatever table they come from; segments are never numeric.
         positive
             The class that ``score`` is the probability of. By default the predicted class with the higher scores, else
             the labelled class that has them, else the last one in order; a note says which and why.
@@ -166,7 +166,6 @@ class Reference:
         """
         from drift import fit, row_order
 
-        rows = row_order.ordered_rows(frames.scan(frame), time, order)
         parts = fit.Parts(
             task=task,
             score=score,
@@ -181,6 +180,7 @@ class Reference:
         named = features.names if isinstance(features, FeatureSchema) else features or ()
         if time is not None and time in (*named, *parts.named):
             raise frames.FrameError(f"{time!r} orders the rows, so it is no feature; name another column as time=")
+        rows = row_order.ordered_rows(frames.scan(frame, fit.kinds_of(parts, features)), time, order)
         fitted = fit.fit(rows.table, parts, features)
         return replace(fitted, order=rows.order, notes=(*filter(None, [rows.note]), *fitted.notes))
 
@@ -228,6 +228,11 @@ class Reference:
         from drift.kernel import Grid
 
         return tuple(Grid.over(cells.bounds) for cells in self.columns)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Kind of each column by its name in the user's own tables: what a CSV file is read by."""
+        return {source: cells.kind for source, cells in zip(self.sources, self.columns, strict=True)}
 
     @property
     def score(self) -> Cells | None:
@@ -289,7 +294,7 @@ class Reference:
         FrameError
             A column is missing.
         """
-        table = frames.read(frame)
+        table = frames.read(frame, self.kinds)
         frames.require(table, self.sources, "the table")
         return pa.Table.from_arrays(
             [table.column(source) for source in self.sources], names=[cells.name for cells in self.columns]

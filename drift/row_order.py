@@ -39,6 +39,7 @@ class Reordered:
         self._order = pa.array(order)
         self.column_names = table.column_names
         self.num_rows = table.num_rows
+        self.schema: Any = getattr(table, "schema", None)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Read one column, in the new order."""

@@ -60,7 +60,7 @@ def sum_table(reference: Reference, frame: Frame) -> Sums:
     FrameError
         A column is missing.
     """
-    table = frames.scan(frame)
+    table = frames.scan(frame, reference.kinds)
     frames.require(table, reference.sources, "the table")
     total = Sums.zero(reference)
     for place, (cells, source) in enumerate(zip(reference.columns, reference.sources, strict=True)):

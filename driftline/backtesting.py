@@ -60,7 +60,7 @@ def run(
         Tolerances, budget, false alarms.
     """
     read = references.read(reference)
-    table = _scored(reference, read, frames.read(stream))
+    table = _scored(reference, read, frames.read(stream, read.kinds))
     if time is not None:
         frames.require(table, (time,), "the stream")
         table = table.sort_by(time)  # So that the rows of a window lie together.

@@ -87,7 +87,7 @@ def write(settings: Settings, store: Store, stretch: Stretch, training: Path, ou
     """
     reference = compose.catalogue(settings)(stretch.model, stretch.version)
     folder = Registry(settings.registry).folder(stretch.model, stretch.version)
-    then = reference.align(_scored(folder, reference, frames.read(training)))
+    then = reference.align(_scored(folder, reference, frames.read(training, reference.kinds)))
     model, version, first, until = stretch
     now = rows(store, "observations", first, until, model=model, version=version)
     if not now.num_rows:

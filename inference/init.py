@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from inference.package import Limits, ModelPackage, Outputs, Task, nearest, write_package
-from inference.table import TableError, as_table, infer_features, levels_of, natural
+from inference.table import TableError, as_table, infer_features, levels_of, natural, texts_of
 from inference.unfit import unfit
+from streams.tables.kinds import coarse
+from streams.tables.values import doubles
 
 #: A label of integers with more distinct values is a quantity.
 CLASSES_MAX = 20
@@ -31,7 +32,7 @@ def init_package(folder: str | Path, table: Any, *, artefact: str, **known: Any)
     folder
         The package's folder, made if need be.
     table
-        Arrow table, pandas frame or Parquet path.
+        Arrow table, pandas frame, or the path of a Parquet or CSV file.
     artefact
         The model file. One that lies elsewhere is copied into the folder; one that is not there yet may come later.
     known
@@ -67,7 +68,7 @@ def draft_package(
     Parameters
     ----------
     table
-        Arrow table, pandas frame or Parquet path.
+        Arrow table, pandas frame, or the path of a Parquet or CSV file.
     label, score, prediction
         Columns that are no features. The label, else the prediction, gives the task and the classes.
     features, exclude
@@ -90,7 +91,7 @@ def draft_package(
     >>> draft_package(table, name="m", artefact="model.pt2", label="y").notes
     ("'when' is left out: a date or time is no feature; derive a number or a category from it",)
     """  # noqa: E501
-    table = as_table(table)
+    table = as_table(table, dict.fromkeys(categorical, "categorical"))
     own = [column for column in (label, score, prediction) if column]
     for column in (*own, *exclude, *categorical, *(features or ())):
         if column not in table.column_names:
@@ -103,6 +104,8 @@ def draft_package(
         features = [name for name in table.column_names if name not in (*own, *exclude, *left)]
         if not features:
             raise TableError("no column is left as a feature; " + "; ".join(notes or ["name some that are"]))
+    inputs = infer_features(table, features)
+    notes += [note for one in inputs if one.kind == "numeric" and (note := coarse(one.name, doubles(table[one.name])))]
     truth = label or prediction
     classes: tuple[str, ...] = ()
     if task is None and truth:
@@ -117,7 +120,7 @@ def draft_package(
         version=version,
         task=task,
         artefact=artefact,
-        inputs=infer_features(table, features),
+        inputs=inputs,
         outputs=Outputs(classes, positive, threshold),
         segments=tuple(segments),
         limits=limits or Limits(),
@@ -129,8 +132,7 @@ def draft_package(
 def _named_by_number(table: pa.Table, categorical: Collection[str]) -> pa.Table:
     for column in categorical:
         place = table.column_names.index(column)
-        if not pa.types.is_dictionary(table[column].type):
-            table = table.set_column(place, column, pc.dictionary_encode(table[column]))
+        table = table.set_column(place, column, pa.array(texts_of(table[column]), pa.string()))
     return table
 
 

@@ -8,34 +8,30 @@
 [[41.0, 1.0, 1.0], [nan, 0.0, nan], [7.0, 1.0, 0.0]]
 """
 
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from inference.package import nearest
 from inference.unfit import LEVELS_MAX
-from streams.schema import RESERVED, Feature, FeatureSchema, level_text
+from streams import tables
+from streams.schema import RESERVED, Feature, FeatureSchema, Kind
+from streams.tables import TableError
+from streams.tables.kinds import kind_of
+from streams.tables.values import floats, levels
+from streams.wire.spelling import Levels, boolean_of
+
+__all__ = ["TableError", "as_table", "infer_features", "levels_of", "matrix_of", "natural", "texts_of"]
 
 # A plausible range is the training data's with this share of its width added at both ends, never across zero.
 _RANGE_MARGIN = 0.1
 
 
-class TableError(ValueError):
-    """A table that does not hold what is asked of it; the text names the column and the remedy."""
-
-
-def as_table(table: Any) -> pa.Table:
-    """Take an Arrow table, a pandas frame or the path of a Parquet file."""
-    if isinstance(table, pa.Table):
-        return table
-    if isinstance(table, str | Path):
-        return pq.read_table(table)
-    return pa.Table.from_pandas(table, preserve_index=False)
+def as_table(table: Any, kinds: Mapping[str, Kind] | None = None) -> pa.Table:
+    """Take an Arrow table, a pandas frame, or the path of a Parquet or CSV file; see `streams.tables.read`."""
+    return tables.read(table, kinds)
 
 
 def infer_features(
@@ -64,19 +60,21 @@ def infer_features(
 
 
 def _feature(name: str, column: pa.ChunkedArray, levels_max: int) -> Feature:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_boolean(kind):
+    kind = kind_of(column.type)
+    if kind == "boolean":
         return Feature(name, "boolean")
-    if pa.types.is_dictionary(column.type) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        levels = sorted(levels_of(column), key=natural)
-        if len(levels) > levels_max:
-            raise TableError(f"column {name!r} has {len(levels)} levels, at most {levels_max} are taken; exclude it")
-        if not levels:
+    if kind == "categorical":
+        texts = sorted(levels_of(column), key=natural)
+        if len(texts) > levels_max:
+            raise TableError(f"column {name!r} has {len(texts)} levels, at most {levels_max} are taken; exclude it")
+        if not texts:
             raise TableError(f"column {name!r} holds nothing but nulls; exclude it")
-        return Feature(name, "categorical", categories=tuple(levels))
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise TableError(f"column {name!r} is {kind}; features are numbers, text or booleans: convert or exclude it")
-    values = _numbers(column)
+        return Feature(name, "categorical", categories=tuple(texts))
+    if kind is None:
+        raise TableError(
+            f"column {name!r} is {column.type}; features are numbers, text or booleans: convert or exclude it"
+        )
+    values = floats(column, name)
     values = values[np.isfinite(values)]
     if not len(values):
         return Feature(name)
@@ -98,16 +96,17 @@ def natural(level: str) -> tuple[float, str]:
 
 
 def levels_of(column: pa.ChunkedArray | pa.Array) -> list[str]:
-    """Distinct levels of a column as `level_text` spells them, in order of appearance, null left out."""
-    values = pc.unique(column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column)
-    return list(dict.fromkeys(level_text(value) for value in values.to_pylist() if value is not None))
+    """Distinct levels of a column, in order of appearance, null left out."""
+    codes, texts = levels(column)
+    seen = np.unique(codes[codes >= 0], return_index=True)
+    order = seen[0][np.argsort(seen[1])]
+    return list(dict.fromkeys(text for text in (texts[code] for code in order) if text is not None))
 
 
 def texts_of(column: pa.ChunkedArray) -> np.ndarray:
     """A column as text, null as None: object [rows]."""
-    codes, levels = _coded(column)
-    texts = np.array([*levels, None], object)
-    rows: np.ndarray = texts[codes]
+    codes, texts = levels(column)
+    rows: np.ndarray = np.array([*texts, None], object)[codes]
     return rows
 
 
@@ -118,27 +117,21 @@ def matrix_of(table: pa.Table, schema: FeatureSchema) -> np.ndarray:
         if feature.name not in table.column_names:
             raise TableError(f"column {feature.name!r} is not in the table{nearest(feature.name, schema.names)}")
         column = table[feature.name]
+        if feature.kind == "numeric":
+            matrix[:, j] = floats(column, feature.name)
+            continue
+        codes, texts = levels(column)
         if feature.kind == "categorical":
-            codes, levels = _coded(column)
-            place = {level: code for code, level in enumerate(feature.categories)}
-            own = [place.get(level, feature.unseen_code) for level in levels]
+            places = Levels({level: code for code, level in enumerate(feature.categories)})
+            own = [feature.null_code if t is None else places.get(t, feature.unseen_code) for t in texts]
             matrix[:, j] = np.array([*own, feature.null_code], np.float32)[codes]
         else:
-            matrix[:, j] = _numbers(column)
+            matrix[:, j] = np.array([*(_truth(text, feature.name) for text in texts), np.nan], np.float32)[codes]
     return matrix
 
 
-def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """Codes of a column's rows and the levels they stand for; null has the code after the last."""
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    flat = coded.unify_dictionaries().combine_chunks()
-    flat = flat.chunk(0) if isinstance(flat, pa.ChunkedArray) else flat
-    levels = [level_text(value) for value in flat.dictionary.to_pylist()]
-    return flat.indices.cast(pa.int32()).fill_null(len(levels)).to_numpy(zero_copy_only=False), levels
-
-
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    values: np.ndarray = column.cast(pa.float64()).to_numpy()
-    with np.errstate(over="ignore"):
-        narrow: np.ndarray = values.astype(np.float32)
-    return narrow
+def _truth(text: str | None, name: str) -> float:
+    truth = boolean_of(text)
+    if truth is None and text is not None:
+        raise TableError(f"column {name!r} holds {text[:60]!r}; true or false expected, or 1 or 0")
+    return float("nan") if truth is None else float(truth)

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from streams.schema import RESERVED
+from streams.tables.kinds import kind_of, no_feature
+from streams.tables.read import unreadable
 
 #: A text column with more levels is an identifier or free text.
 LEVELS_MAX = 1_000
@@ -28,23 +29,19 @@ _IDENTIFIER = re.compile(r"(?i)(^|.*[_. -])(id|ids|uid|uuid|guid|key|index|idx|n
 
 def unfit(table: pa.Table, names: Iterable[str]) -> dict[str, str]:
     """Say which columns should not be features, and why."""
-    found = {name: _why(name, table[name]) for name in names}
+    odd = unreadable(table)
+    found = {name: _why(name, table[name], odd.get(name, "")) for name in names}
     return {name: why for name, why in found.items() if why}
 
 
-def _why(name: str, column: pa.ChunkedArray) -> str:
-    kind = column.type.value_type if pt.is_dictionary(column.type) else column.type
-    if name in RESERVED:
-        return "the name is Driftline's own"
+def _why(name: str, column: pa.ChunkedArray, unreadable: str) -> str:
     if _INDEX.fullmatch(name):
         return "an index that pandas wrote"
-    if pt.is_temporal(kind):
-        return "a date or time is no feature; derive a number or a category from it"
-    if pt.is_nested(kind) or pt.is_binary(kind) or pt.is_large_binary(kind):
-        return f"{kind} holds no single number or level"
+    if why := unreadable or no_feature(name, column.type):
+        return why
     if column.null_count == len(column):
         return "it holds nothing but nulls"
-    if pt.is_string(kind) or pt.is_large_string(kind):
+    if kind_of(column.type) == "categorical":
         return _text(column)
     if pt.is_integer(column.type) and len(column) >= _ROWS_MIN and not column.null_count:
         return _integer(name, column)

@@ -22,9 +22,12 @@ from drift.kernel import FIXED_MAX, FIXED_ONE
 from drift.profiles import Tally
 from drift.reference import Reference
 from drift.store.client import Params, Store, StoreError, quote
+from streams.tables import kinds
 
 #: A value as float32, one zero made of two; null where there is none.
 _NUMBER = "toFloat32(toFloat32(toFloat64(value)) + 0)"
+#: Different values that are enough to tell how far apart they lie.
+_SAMPLE_VALUES = 1_000
 _TYPES = {
     "Float32": pa.float32(),
     "Float": pa.float64(),
@@ -125,6 +128,22 @@ class StoreColumn:
     def distinct(self) -> int:
         """See `Profile`."""
         return int(self._table.ask("uniqExact(value) AS n", self._name).column("n")[0].as_py())
+
+    def coarse(self) -> str:
+        """See `Profile`."""
+        if kinds.kind_of(self.type) != "numeric":
+            return ""
+        # All that is asked is where the values lie and how far apart: their ends, quantiles and neighbours.
+        inner = "toFloat64(value)"
+        asked = (
+            f"min({inner}) AS least, max({inner}) AS most, quantilesExact(0.02, 0.5, 0.98)({inner}) AS quantiles, "
+            f"groupUniqArray({_SAMPLE_VALUES})({inner}) AS some"
+        )
+        (row,) = self._table.ask(asked, self._name, rest=f"WHERE isFinite({inner})").to_pylist()
+        if not row["some"]:
+            return ""
+        spread = [row["least"], row["most"], *row["some"]]
+        return kinds.coarse(self._name, np.array(spread, np.float64), row["quantiles"])
 
     def levels(self) -> tuple[list[str | None], np.ndarray]:
         """See `Profile`."""

@@ -83,7 +83,7 @@ def init(
         raise InitError(f"{folder / FILE} is there already; --force writes over it, --out names another folder")
     file = None if model is None else _found(model)
     say(f"reading {data}")
-    table = frames.read(data)
+    table = frames.read(data, dict.fromkeys(known.get("categorical") or (), "categorical"))
     if shuffle:
         table = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)))
         order = order or (None if time else "unknown")

@@ -81,15 +81,15 @@ def _of_numbers(values: np.ndarray, name: str) -> np.ndarray:
     shown = f"{low:.15g} to {high:.15g}" if low != high else f"{low:.15g}"
     if written := _written_as_date(values):
         raise TimesError(
-            f"time column {name!r} holds {shown}: digits of a date, not a count since 1970; "
+            f"time column {name!r} cannot be read as times: {shown} is digits of a date, no count since 1970; "
             f"convert it with pandas.to_datetime(column, format={written!r})"
         )
     for step in _UNITS_MS:
         if low * step >= _FIRST_MS and high * step < _LAST_MS:
             return _scaled(values, step)
     raise TimesError(
-        f"time column {name!r} holds {shown}, which is neither seconds, milliseconds, microseconds nor nanoseconds "
-        f"since 1970 of the years 1973 to 2099; convert it to timestamps"
+        f"time column {name!r} cannot be read as times: {shown} is neither seconds, milliseconds, microseconds nor "
+        f"nanoseconds since 1970 of the years 1973 to 2099; convert it to timestamps"
     )
 
 
@@ -135,8 +135,8 @@ def _of_text(text: str, name: str) -> int:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         raise TimesError(
-            f"time column {name!r} holds {text[:60]!r}, which is no ISO 8601 time (2024-01-31T08:00:00Z); convert it "
-            f"with pandas.to_datetime, naming dayfirst= or format="
+            f"time column {name!r} cannot be read as times: {text[:60]!r} is no ISO 8601 (2024-01-31T08:00:00Z); "
+            f"convert it with pandas.to_datetime, naming dayfirst= or format="
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     return (moment - _EPOCH) // dt.timedelta(milliseconds=1)

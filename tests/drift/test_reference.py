@@ -113,7 +113,7 @@ def test_kinds_are_inferred_and_said():
     reference = Reference.fit(frame)
     assert {c.name: c.kind for c in reference.columns} == {
         "real": "numeric",
-        "few": "categorical",
+        "few": "numeric",
         "many": "numeric",
         "text": "categorical",
         "flag": "boolean",
@@ -122,7 +122,7 @@ def test_kinds_are_inferred_and_said():
         "nothing": "numeric",
     }
     said = " ".join(reference.notes)
-    for word in ("'few' is taken as categorical", "'when' is left out", "'vector' is left out", "'id' is left out"):
+    for word in ("'few' is taken as numeric", "'when' is left out", "'vector' is left out", "'id' is left out"):
         assert word in said
     assert {c.name: c.kind for c in Reference.fit(frame, kinds={"few": "numeric"}).columns}["few"] == "numeric"
 

@@ -63,7 +63,7 @@ def test_no_rows() -> None:
         ([20180901073000, 20180901073100], "digits of a date"),
         (["20180901"], "digits of a date"),
         ([1_700_000_000, 1_700_000_000_000], "neither seconds"),
-        ([17, 18], "17 to 18, which is neither"),
+        ([17, 18], "17 to 18 is neither"),
         ([-1], "neither"),
         ([1.7e9, None], "row 1"),
         ([True], "bool"),
