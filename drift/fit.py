@@ -1,47 +1,23 @@
 """Fitting a reference: a table in, a frozen profile out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow.types as pt
 
-from drift import columns, cut, frames, halves, infer
-from drift.cells import PREDICTION, SCORE, Cells
-from drift.contrasts import contrasts
-from drift.dependence import block_rows, design_effects, of_blocks
+from drift import cut, fit_outputs, frames, halves, infer
+from drift.cells import Cells
+from drift.dependence import block_rows, of_blocks
+from drift.fit_outputs import Parts
 from drift.frames import Columns, FrameError
-from drift.performance import classes
-from drift.performance.figures import realised
-from drift.performance.label_sums import label_sums, row_losses
-from drift.performance.positive import Separation, separation
 from drift.profiles import Held, Profile, fixed_point, frequencies, profile
-from drift.reference import Reference, Task
+from drift.reference import Reference
 from streams.schema import Feature, FeatureSchema, Kind
-from streams.wire.classes import Classes
 
 #: So many cells make a counts message of 900 kB.
 CELLS_MAX = 100_000
-
-
-class Parts(NamedTuple):
-    """What the columns of a table are to a model; see `Reference.fit`."""
-
-    task: Task | None
-    score: str | None
-    prediction: str | None
-    label: str | None
-    exclude: tuple[str, ...]
-    segments: tuple[str, ...]
-    kinds: Mapping[str, Kind]
-    positive: str | float | bool | None
-    classes: tuple[str, ...] = ()
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """Columns that are what the model said, or the truth."""
-        return tuple(name for name in (self.score, self.prediction, self.label) if name is not None)
 
 
 def kinds_of(parts: Parts, features: Sequence[str] | FeatureSchema | None) -> dict[str, Kind]:
@@ -51,12 +27,20 @@ def kinds_of(parts: Parts, features: Sequence[str] | FeatureSchema | None) -> di
     return dict(parts.kinds)
 
 
-def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | None) -> Reference:
-    """Profile a table; see `Reference.fit`."""
+def fit(
+    table: Columns,
+    parts: Parts,
+    features: Sequence[str] | FeatureSchema | None,
+    held_out: Columns | None = None,
+) -> Reference:
+    """Profile a table, and what the model said of it, or of rows that it has not learnt from; see `Reference.fit`."""
     if table.num_rows == 0:
         raise FrameError("the table holds no row; a reference needs the training data")
-    frames.require(table, parts.named, "the table")
-    parts, remarks = _complete(table, parts)
+    if held_out is not None and held_out.num_rows == 0:
+        raise FrameError("the held-out table holds no row; leave it out, or keep some back")
+    judged = table if held_out is None else held_out
+    frames.require(judged, parts.named, "the table" if held_out is None else "the held-out table")
+    parts, remarks = fit_outputs.completed(judged, parts, None if held_out is None else table)
     if isinstance(features, FeatureSchema):
         schema, notes = features, list[str]()
         frames.require(table, schema.names, "the table")
@@ -68,9 +52,13 @@ def fit(table: Columns, parts: Parts, features: Sequence[str] | FeatureSchema | 
     _check_segments(schema, parts.segments)
     nothing = _nothing(parts, schema, table.num_rows, (*notes, *remarks))
     profiles = [_profile(nothing, *_cut(column, f), f.name, column) for f, column in _each(table, schema.features)]
-    said = _said(table, parts)
-    profiles += [_profile(nothing, cells, bias, name, Held(table.column(name), name)) for cells, bias, name in said]
-    return _labelled(_side_by_side(nothing, profiles), table, parts)
+    of_judged = replace(nothing, rows=judged.num_rows)
+    profiles += [
+        _profile(of_judged, cells, bias, name, Held(judged.column(name), name))
+        for cells, bias, name in fit_outputs.outputs(judged, parts)
+    ]
+    whole = replace(_side_by_side(nothing, profiles), held_out_rows=0 if held_out is None else held_out.num_rows)
+    return fit_outputs.labelled(whole, judged, parts)
 
 
 def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature, Profile]]:
@@ -79,76 +67,10 @@ def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature
         yield feature, profile(table, feature.name)
 
 
-def _complete(table: Columns, parts: Parts) -> tuple[Parts, tuple[str, ...]]:
-    """Fill in what follows: a regression's prediction is its score, the classes, the positive one of a binary model."""
-    if parts.task == "regression":
-        return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), ()
-    if parts.task not in ("binary", "multiclass"):
-        return parts._replace(positive=None, classes=()), ()
-    predicted, labelled = (
-        {} if name is None else frequencies(profile(table, name)) for name in (parts.prediction, parts.label)
-    )
-    names, notes = classes.classes_of(parts.classes, predicted, labelled)
-    if parts.task == "multiclass":
-        # Predictions alone do not tell of which classes labels may be.
-        return parts._replace(positive=None, classes=names if labelled or parts.classes else ()), notes
-    found = classes.settle_binary(names, parts.positive, _separations(table, parts, names))
-    return parts._replace(positive=found.positive, classes=found.classes), (*notes, *found.notes)
-
-
-def _separations(table: Columns, parts: Parts, names: Sequence[str]) -> dict[str, Separation | None]:
-    """How the scores of rows predicted, and labelled, as the last of two classes lie among the others'."""
-    if parts.score is None or len(names) != 2:
-        return {}
-    scores = columns.floats(table.column(parts.score), parts.score)
-    reader, found = Classes(tuple(names)), {}
-    for what, column in (("predicted", parts.prediction), ("labelled", parts.label)):
-        if column is not None:
-            codes, texts = columns.levels(table.column(column))
-            named = np.array([*reader.of_all(texts), None], dtype=object)[codes]
-            found[what] = separation(scores, named == names[1], named == names[0])
-    return found
-
-
 def _check_segments(schema: FeatureSchema, segments: Sequence[str]) -> None:
     for name in segments:
         if name not in schema.names or schema[name].kind == "numeric":
             raise FrameError(f"segment {name!r} is no categorical feature; segments are made of levels")
-
-
-def _said(table: Columns, parts: Parts) -> list[tuple[Cells, int, str]]:
-    """Cells of what the model said as `_cut` gives them: score, then predicted class, with their names in the table."""
-    found = []
-    if parts.score is not None:
-        scores = columns.floats(table.column(parts.score), parts.score)
-        yes = _said_yes(table, parts)
-        at = None if yes is None else classes.threshold(scores, yes)
-        found.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), 0, parts.score))
-    if parts.prediction is not None:
-        seen = _in_classes(frequencies(profile(table, parts.prediction)), parts.classes)
-        named, others, more = cut.levels(seen, closed=True)
-        cells = Cells(name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more)
-        found.append((cells, cut.selection_bias(seen, named, others), parts.prediction))
-    return found
-
-
-def _in_classes(seen: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
-    """Rows of each class, whatever its texts; of each text that names none."""
-    found: dict[str, int] = {}
-    for text, rows in seen.items():
-        name = Classes(names).of(text) or text
-        found[name] = found.get(name, 0) + rows
-    return found
-
-
-def _said_yes(table: Columns, parts: Parts) -> np.ndarray | None:
-    """Rows whose predicted class is the positive one."""
-    if parts.task != "binary" or parts.prediction is None or parts.positive is None:
-        return None
-    codes, texts = columns.levels(table.column(parts.prediction))
-    named = Classes(parts.classes, open=True).of_all(texts)
-    yes: np.ndarray = np.array([*(name == parts.positive for name in named), False])[codes]
-    return yes
 
 
 def _cut(column: Profile, feature: Feature) -> tuple[Cells, int]:
@@ -184,6 +106,7 @@ def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str
         positive=None if parts.positive is None else str(parts.positive),
         classes=parts.classes,
         segments=parts.segments,
+        in_sample=parts.in_sample,
         notes=tuple(notes),
     )
 
@@ -230,39 +153,6 @@ def _side_by_side(nothing: Reference, profiles: Sequence[Reference]) -> Referenc
         notes=(*nothing.notes, *(note for one in profiles for note in one.notes)),
         **arrays,
     )
-
-
-def _labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
-    """Add what the labels say: sums, figures, and which scores are predicted positive."""
-    if reference.score is None or parts.score is None or parts.task not in ("binary", "multiclass", "regression"):
-        if parts.label is None:
-            return reference
-        return replace(reference, notes=(*reference.notes, "no performance: labels need a task and a score"))
-    if parts.task == "multiclass" and parts.prediction is None:
-        why = "no performance: a multiclass model needs the predicted class beside the score"
-        return replace(reference, notes=(*reference.notes, why)) if parts.label is not None else reference
-    yes = _said_yes(table, parts)
-    if yes is not None:
-        cells = reference.score.index(table.column(parts.score))
-        reference = replace(reference, positive_share=classes.positive_share(cells, yes, reference.score.size))
-    if parts.label is None:
-        return reference
-    said = table.column(parts.prediction) if parts.prediction is not None else None
-    sums = label_sums(reference, table.column(parts.score), said, table.column(parts.label))
-    figures = {metric: figure.value for metric, figure in sorted(realised(reference, sums).items())}
-    hangs_together = _loss_design_effect(reference, table, parts)
-    return replace(reference, labels=sums, performance=figures, loss_design_effect=hangs_together)
-
-
-def _loss_design_effect(reference: Reference, table: Columns, parts: Parts) -> float:
-    """How much neighbouring rows' losses have in common."""
-    assert parts.score is not None and parts.label is not None
-    said = table.column(parts.prediction) if parts.prediction is not None else None
-    loss = row_losses(reference, table.column(parts.score), said, table.column(parts.label))
-    cells = Cells(name="loss", edges=cut.edges(loss))
-    place = cells.index(loss)[:, None]
-    asked = contrasts((cells,), np.bincount(place[:, 0], minlength=cells.size))
-    return float(np.average(design_effects((cells,), place), weights=asked.weight))
 
 
 def _remarks(cells: Cells) -> list[str]:

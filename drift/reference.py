@@ -75,6 +75,11 @@ class Reference:
     order
         Order in which the rows were taken, and dependence read off them; see `drift.row_order`. Where it is unknown,
         the first windows of a stream show how much windows differ.
+    held_out_rows
+        Rows that the model has not learnt from, of which score, prediction, label sums and performance are then; 0
+        where they are those of the table's own rows.
+    in_sample
+        The model has learnt from the rows whose scores these are: no loss is judged by them, and none estimated.
     """
 
     task: Task | None
@@ -101,6 +106,8 @@ class Reference:
     checks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     order: "Order" = "file"
+    held_out_rows: int = 0
+    in_sample: bool = False
 
     @classmethod
     def fit(
@@ -119,6 +126,8 @@ class Reference:
         classes: Sequence[str] = (),
         time: str | None = None,
         order: "Order | None" = None,
+        holdout: Frame | None = None,
+        in_sample: bool = False,
     ) -> "Reference":
         """Profile a table: pandas, Arrow, the path of a Parquet or CSV file, or of a folder of Parquet files, or a
         table that stays in its store (`drift.store.table.StoreTable`).
@@ -153,6 +162,13 @@ class Reference:
         order
             ``"file"``: the rows stand in order although a column of times says otherwise; ``"unknown"``: they were
             mixed, and the stream is to show how much windows differ. None finds out by the columns of times.
+        holdout
+            Rows that the model has not learnt from, with its score, prediction and label: a table as ``frame``. Scores,
+            predictions and performance are then those of these rows, and ``frame`` need not have them.
+        in_sample
+            The model has learnt from the rows of ``frame``, and there are no others: its performance on them is kept
+            and judges nothing. By default the scores are taken to be of rows that it has not learnt from; where they
+            look too good for that, a note says so.
 
         Raises
         ------
@@ -165,8 +181,9 @@ class Reference:
         ([('age', 'numeric', 10), ('city', 'categorical', 4)], 3)
         """
         from drift import fit, row_order
+        from drift.fit_outputs import Parts
 
-        parts = fit.Parts(
+        parts = Parts(
             task=task,
             score=score,
             prediction=prediction,
@@ -176,12 +193,21 @@ class Reference:
             kinds=dict(kinds or {}),
             positive=positive,
             classes=tuple(classes),
+            in_sample=in_sample,
         )
         named = features.names if isinstance(features, FeatureSchema) else features or ()
         if time is not None and time in (*named, *parts.named):
             raise frames.FrameError(f"{time!r} orders the rows, so it is no feature; name another column as time=")
-        rows = row_order.ordered_rows(frames.scan(frame, fit.kinds_of(parts, features)), time, order)
-        fitted = fit.fit(rows.table, parts, features)
+        if holdout is not None and in_sample:
+            raise frames.FrameError("holdout= has rows that the model has not learnt from; leave in_sample out")
+        kinds_known = fit.kinds_of(parts, features)
+        rows = row_order.ordered_rows(frames.scan(frame, kinds_known), time, order)
+        held_out = None
+        if holdout is not None:
+            scanned = frames.scan(holdout, kinds_known)
+            has_time = time is not None and time in scanned.column_names
+            held_out = row_order.ordered_rows(scanned, time if has_time else None, order).table
+        fitted = fit.fit(rows.table, parts, features, held_out)
         return replace(fitted, order=rows.order, notes=(*filter(None, [rows.note]), *fitted.notes))
 
     @classmethod
@@ -243,6 +269,16 @@ class Reference:
     def prediction(self) -> Cells | None:
         """Cells of the predicted class, if it is watched."""
         return next((cells for cells in self.columns if cells.name == PREDICTION), None)
+
+    @property
+    def unjudged(self) -> str:
+        """Why no loss is judged although there were labels; empty where it is."""
+        if not self.in_sample or self.label is None:
+            return ""
+        return (
+            "performance is not judged, nor estimated: its figures are of rows that the model has learnt from, and "
+            "every honest day would look like a fall beside them; held-out rows (--holdout FILE, holdout=) mend that"
+        )
 
     @cached_property
     def class_reader(self) -> Classes:

@@ -39,10 +39,12 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     classes: tuple[str, ...] = ()
     order: Order = "file"
+    held_out_rows: int = 0
+    in_sample: bool = False
 
 
 #: Fields that came later: one that has its default is left out, so that an older reference keeps its bytes and its id.
-_LATER = ("classes", "order")
+_LATER = ("classes", "order", "held_out_rows", "in_sample")
 
 
 def encode(reference: Reference) -> bytes:
@@ -108,6 +110,8 @@ def _head(reference: Reference) -> Head:
         notes=reference.notes,
         classes=reference.classes,
         order=reference.order,
+        held_out_rows=reference.held_out_rows,
+        in_sample=reference.in_sample,
     )
 
 
@@ -172,4 +176,6 @@ def _reference(head: Head, table: pa.Table) -> Reference:
         notes=head.notes,
         classes=head.classes,
         order=head.order,
+        held_out_rows=head.held_out_rows,
+        in_sample=head.in_sample,
     )

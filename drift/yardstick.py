@@ -45,7 +45,8 @@ class Yardstick:
         for column in range(len(found)):
             span = slice(self.asked.span[column], self.asked.span[column + 1])
             indicator = self.asked.indicator[span]
-            shares = self.asked.matrix(column)[indicator] @ rows[self.cells(column)] / max(1, self.reference.rows)
+            own = rows[self.cells(column)]  # The score's rows may be held-out ones, and fewer.
+            shares = self.asked.matrix(column)[indicator] @ own / max(1, int(own.sum()))
             weight = shares * (1 - shares)
             if weight.sum() > 0:
                 found[column] = np.average(self._design_effects[span][indicator], weights=weight)

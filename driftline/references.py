@@ -129,7 +129,7 @@ def columns(reference: Reference) -> list[Column]:
             name=cells.name,
             kind=cells.kind,
             cells=cells.size,
-            null_rate=float(reference.of(cells.name)[cells.null]) / max(1, reference.rows),
+            null_rate=float(reference.of(cells.name)[cells.null]) / max(1, int(reference.of(cells.name).sum())),
             content=content(reference, cells.name),
         )
         for cells in reference.columns
@@ -144,6 +144,7 @@ def content(reference: Reference, name: str) -> str:
         low, high = (float(end) for end in reference.extremes[place])
         return "no finite value" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
     counts = reference.of(name)[: len(cells.levels)]
-    shares = [f"{cells.levels[k]} {counts[k] / max(1, reference.rows):.0%}" for k in np.argsort(-counts, kind="stable")]
+    rows = max(1, int(reference.of(name).sum()))
+    shares = [f"{cells.levels[k]} {counts[k] / rows:.0%}" for k in np.argsort(-counts, kind="stable")]
     more = len(shares) + len(cells.others) - _SHOWN_MAX
     return ", ".join(shares[:_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")

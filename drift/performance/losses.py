@@ -64,14 +64,15 @@ class Amount(NamedTuple):
 
 
 def losses(reference: Reference, tolerance: float) -> list[Loss]:
-    """Losses that a model is judged by; none where the reference had no labels, or its loss never varied.
+    """Losses that a model is judged by; none where the reference had no labels, or those of rows that the model has
+    learnt from, or its loss never varied.
 
     Parameters
     ----------
     tolerance
         Share of the training data's loss by which it may grow before anyone need care.
     """
-    if reference.labels is None:
+    if reference.labels is None or reference.in_sample:
         return []
     found = (_loss(reference, metric, tolerance) for metric in _metrics(reference))
     return [loss for loss in found if loss is not None]

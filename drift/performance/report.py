@@ -13,7 +13,8 @@ from streams.records import MetricReport
 
 
 def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:
-    """Figures to expect of a window from its scores alone; empty where the reference had no labels.
+    """Figures to expect of a window from its scores alone; empty where the reference had no labels, or those
+    of rows that the model has learnt from.
 
     Binary: ``auc accuracy f1 brier ece``; multiclass: ``accuracy brier ece``; regression: ``mae rmse bias``, from how
     large the errors of each score cell were on the training data (direct loss estimation).
@@ -24,7 +25,12 @@ def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:
         Rows of the window in each score cell, int64 [score cells].
     """
     sums = reference.labels
-    if sums is None or reference.task not in ("binary", "multiclass", "regression") or not sums[:, LABELLED].any():
+    if (
+        sums is None
+        or reference.in_sample
+        or reference.task not in ("binary", "multiclass", "regression")
+        or not sums[:, LABELLED].any()
+    ):
         return {}
     rows = scores.astype(np.float64)
     rows[[0, -2, -1]] = 0.0  # Infinite and missing scores promise nothing.
@@ -73,7 +79,7 @@ def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) ->
             low=actual[metric].low if metric in actual else None,
             high=actual[metric].high if metric in actual else None,
             estimated=hoped.get(metric),
-            reference=reference.performance.get(metric),
+            reference=None if reference.in_sample else reference.performance.get(metric),
             coverage=coverage,
             **_powered(reference, metric, scores, sums),
         )
@@ -83,7 +89,7 @@ def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) ->
 
 def _powered(reference: Reference, metric: str, scores: np.ndarray, sums: np.ndarray | None) -> dict[str, float]:
     """The figure of all rows where some have a label, by labels and predictions together."""
-    if sums is None or reference.labels is None or metric not in ("accuracy", "brier", "mae"):
+    if sums is None or reference.labels is None or reference.in_sample or metric not in ("accuracy", "brier", "mae"):
         return {}
     found = powered(reference, metric, scores, sums)
     if found is None:

@@ -158,7 +158,7 @@ def of_reference(model: str, version: str, reference: "Reference") -> Rows:
             "labels": [list(cells.labels) for cells in reference.columns],
             "edges": [list(cells.edges) for cells in reference.columns],
             "counts": [reference.of(cells.name).tolist() for cells in reference.columns],
-            "rows": [reference.rows] * n,
+            "rows": [int(reference.of(cells.name).sum()) for cells in reference.columns],
             "centre": reference.centre.tolist(),
             "scale": reference.scale.tolist(),
             "design_effect": Yardstick(reference).design_effects.tolist(),

@@ -1,0 +1,187 @@
+"""Fitting what a model answered and what was true: classes, cells of score and prediction, label sums and figures.
+
+The rows are those whose scores count: rows that the model has not learnt from, if there are any. Where there are none
+(``in_sample``), figures are kept and nothing is judged by them.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from drift import columns, cut
+from drift.cells import PREDICTION, SCORE, Cells
+from drift.contrasts import contrasts
+from drift.dependence import design_effects
+from drift.frames import Columns
+from drift.performance import classes
+from drift.performance.figures import realised
+from drift.performance.label_faults import numbers
+from drift.performance.label_sums import label_sums, row_losses
+from drift.performance.positive import Separation, separation
+from drift.profiles import frequencies, profile
+from drift.reference import Reference, Task
+from streams.schema import Kind
+from streams.wire.classes import Classes
+
+#: A model is hardly ever this good on rows that it has not learnt from: AUC, accuracy, or explained variance.
+TOO_GOOD = 0.995
+
+
+class Parts(NamedTuple):
+    """What the columns of a table are to a model; see `Reference.fit`."""
+
+    task: Task | None
+    score: str | None
+    prediction: str | None
+    label: str | None
+    exclude: tuple[str, ...]
+    segments: tuple[str, ...]
+    kinds: Mapping[str, Kind]
+    positive: str | float | bool | None
+    classes: tuple[str, ...] = ()
+    in_sample: bool = False
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Columns that are what the model said, or the truth."""
+        return tuple(name for name in (self.score, self.prediction, self.label) if name is not None)
+
+
+def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tuple[Parts, tuple[str, ...]]:
+    """Fill in what follows: a regression's prediction is its score, the classes, the positive one of a binary model.
+
+    Parameters
+    ----------
+    table
+        The rows whose scores count.
+    other
+        The rows that the model has learnt from, where those are others: their labels name classes, too.
+    """
+    if parts.task == "regression":
+        return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), ()
+    if parts.task not in ("binary", "multiclass"):
+        return parts._replace(positive=None, classes=()), ()
+    predicted = {} if parts.prediction is None else frequencies(profile(table, parts.prediction))
+    labelled: Counter[str] = Counter()
+    for known in (table, other):
+        if known is not None and parts.label is not None and parts.label in known.column_names:
+            labelled.update(frequencies(profile(known, parts.label)))
+    names, notes = classes.classes_of(parts.classes, predicted, labelled)
+    if parts.task == "multiclass":
+        # Predictions alone do not tell of which classes labels may be.
+        return parts._replace(positive=None, classes=names if labelled or parts.classes else ()), notes
+    found = classes.settle_binary(names, parts.positive, _separations(table, parts, names))
+    return parts._replace(positive=found.positive, classes=found.classes), (*notes, *found.notes)
+
+
+def _separations(table: Columns, parts: Parts, names: Sequence[str]) -> dict[str, Separation | None]:
+    """How the scores of rows predicted, and labelled, as the last of two classes lie among the others'."""
+    if parts.score is None or len(names) != 2:
+        return {}
+    scores = columns.floats(table.column(parts.score), parts.score)
+    reader, found = Classes(tuple(names)), {}
+    for what, column in (("predicted", parts.prediction), ("labelled", parts.label)):
+        if column is not None:
+            codes, texts = columns.levels(table.column(column))
+            named = np.array([*reader.of_all(texts), None], dtype=object)[codes]
+            found[what] = separation(scores, named == names[1], named == names[0])
+    return found
+
+
+def outputs(table: Columns, parts: Parts) -> list[tuple[Cells, int, str]]:
+    """Cells of what the model said, score and then predicted class, with the `Reference.selection_bias` of their levels
+    and their names in the table.
+    """
+    found = []
+    if parts.score is not None:
+        scores = columns.floats(table.column(parts.score), parts.score)
+        yes = _said_yes(table, parts)
+        at = None if yes is None else classes.threshold(scores, yes)
+        found.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), 0, parts.score))
+    if parts.prediction is not None:
+        seen = _in_classes(frequencies(profile(table, parts.prediction)), parts.classes)
+        named, others, more = cut.levels(seen, closed=True)
+        cells = Cells(name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more)
+        found.append((cells, cut.selection_bias(seen, named, others), parts.prediction))
+    return found
+
+
+def _in_classes(seen: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
+    """Rows of each class, whatever its texts; of each text that names none."""
+    found: dict[str, int] = {}
+    for text, rows in seen.items():
+        name = Classes(names).of(text) or text
+        found[name] = found.get(name, 0) + rows
+    return found
+
+
+def _said_yes(table: Columns, parts: Parts) -> np.ndarray | None:
+    """Rows whose predicted class is the positive one."""
+    if parts.task != "binary" or parts.prediction is None or parts.positive is None:
+        return None
+    codes, texts = columns.levels(table.column(parts.prediction))
+    named = Classes(parts.classes, open=True).of_all(texts)
+    yes: np.ndarray = np.array([*(name == parts.positive for name in named), False])[codes]
+    return yes
+
+
+def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
+    """Add what the labels say: sums, figures, and which scores are predicted positive."""
+    if reference.score is None or parts.score is None or parts.task not in ("binary", "multiclass", "regression"):
+        if parts.label is None:
+            return reference
+        return replace(reference, notes=(*reference.notes, "no performance: labels need a task and a score"))
+    if parts.task == "multiclass" and parts.prediction is None:
+        why = "no performance: a multiclass model needs the predicted class beside the score"
+        return replace(reference, notes=(*reference.notes, why)) if parts.label is not None else reference
+    yes = _said_yes(table, parts)
+    if yes is not None:
+        cells = reference.score.index(table.column(parts.score))
+        share = classes.positive_share(cells, yes, reference.score.size)
+        reference = replace(reference, positive_share=share)
+    if parts.label is None:
+        return reference
+    said = table.column(parts.prediction) if parts.prediction is not None else None
+    sums = label_sums(reference, table.column(parts.score), said, table.column(parts.label))
+    figures = {metric: figure.value for metric, figure in sorted(realised(reference, sums).items())}
+    hangs_together = _loss_design_effect(reference, table, parts)
+    found = replace(reference, labels=sums, performance=figures, loss_design_effect=hangs_together)
+    return replace(found, notes=(*found.notes, *_doubts(found, table, parts)))
+
+
+def _doubts(reference: Reference, table: Columns, parts: Parts) -> list[str]:
+    """Say on which rows the figures stand, and whether they look like those of rows that the model has learnt from."""
+    if reference.in_sample:
+        return [reference.unjudged]
+    if reference.held_out_rows:
+        return [f"scores and performance are those of {reference.held_out_rows:,} held-out rows"]
+    assert parts.score is not None and parts.label is not None
+    good = {"binary": "auc", "multiclass": "accuracy"}.get(str(parts.task))
+    if good is None:
+        truth, score = numbers(table.column(parts.label)), columns.floats(table.column(parts.score), parts.score)
+        known = np.isfinite(truth) & np.isfinite(score)
+        variance = float(np.var(truth[known], dtype=np.float64)) if known.any() else 0.0
+        error = float(np.square(truth[known] - score[known], dtype=np.float64).mean()) if variance else 0.0
+        good, value = "explained variance", 1 - error / variance if variance else 0.0
+    else:
+        value = reference.performance.get(good, 0.0)
+    if value < TOO_GOOD:
+        return []
+    return [
+        f"{good} {value:.3g} is almost perfect: if the model has learnt from these rows, every honest day will look "
+        "like a fall; give rows that it has not seen (holdout=), or say in_sample=True"
+    ]
+
+
+def _loss_design_effect(reference: Reference, table: Columns, parts: Parts) -> float:
+    """How much neighbouring rows' losses have in common."""
+    assert parts.score is not None and parts.label is not None
+    said = table.column(parts.prediction) if parts.prediction is not None else None
+    loss = row_losses(reference, table.column(parts.score), said, table.column(parts.label))
+    cells = Cells(name="loss", edges=cut.edges(loss))
+    place = cells.index(loss)[:, None]
+    asked = contrasts((cells,), np.bincount(place[:, 0], minlength=cells.size))
+    return float(np.average(design_effects((cells,), place), weights=asked.weight))
