@@ -190,10 +190,10 @@ def test_what_would_be_refused_row_by_row_is_not_sent(cluster, kafka, parquet):
     assert "the requests wait until one does, `driftline model route NAME VERSION`" in none
     announce(cluster, lambda book: Route(model="churn", epoch=0, ts=0, champion="v1"))
     assert check(cluster, Plan(path=parquet)) == check(cluster, Plan(path=parquet, model="churn")) == []
-    with pytest.raises(PlanError, match="no model 'chrun' serves.*did you mean churn"):
+    with pytest.raises(PlanError, match=r"no model 'chrun' serves.*did you mean churn"):
         check(cluster, Plan(path=parquet, model="chrun"))
     announce(cluster, lambda book: Route(model="tips", epoch=0, ts=0, champion="v1"))
-    with pytest.raises(PlanError, match="2 models serve and none is named.*add --model, one of churn, tips"):
+    with pytest.raises(PlanError, match=r"2 models serve and none is named.*add --model, one of churn, tips"):
         check(cluster, Plan(path=parquet))
     assert check(cluster, Plan(path=parquet, model="tips")) == check(cluster, Plan(path=parquet), ["tips"]) == []
     with pytest.raises(TopicError, match="topics create"):
