@@ -83,6 +83,12 @@ class Risk(msgspec.Struct, kw_only=True, eq=False):
         """Log of the evidence of harm."""
         return float(logsumexp(self.by_loss))
 
+    @property
+    def newest(self) -> bool:
+        """Whether the best stretch of the loss with the most evidence is no longer than the newest window."""
+        loss = int(self.by_loss.argmax())
+        return int(self.starts[loss, int(self.highest[loss].argmax())]) >= self.windows - 1
+
     def change_point(self, loss: int) -> tuple[int, int, int]:
         """Event time since when a loss has been larger, and an interval: the starts of all bets that do nearly as well
         (log-likelihood ratio within 1.92).

@@ -1,12 +1,15 @@
-"""How harm is told: the alert of a loss that has grown, and its sentence."""
+"""How harm is told: the alerts of a loss that has grown, grows further, shrinks, and is back, and their sentences."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from drift.evidence.risk import Risk
 from drift.incidents.labelled import Labelled
+from drift.incidents.loss_regime import Regime
 from drift.incidents.scene import evidence_of
-from drift.incidents.sentences import percent
+from drift.incidents.spelling import from_to, percent, spell
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import Loss
 from drift.statistics.effect import Z95
@@ -20,46 +23,92 @@ _NAMES = {
 }
 
 
-def telling(window: Labelled, risk: Risk, at: int, name: str, event: IncidentEvent, page: bool) -> Alert:
-    """Tell of a loss, the one at place ``at``, that has grown; it pages once it is above its tolerance."""
-    since, low, high = risk.change_point(at)
-    evidence = evidence_of(window.in_windows(risk.log_evidence))
+@dataclass(frozen=True, eq=False)
+class Telling:
+    """What is told of a window: a loss (its place among the window's), since when and between which times (ms), and the
+    rows and label sums of that stretch, int64 [score cells, 4].
+    """
+
+    window: Labelled
+    at: int
+    since: int
+    between: tuple[int, ...]
+    rows: int
+    sums: np.ndarray
+    log_evidence: float
+
+    @property
+    def loss(self) -> Loss:
+        """The loss, against the training data."""
+        return self.window.losses[self.at]
+
+    def mean(self, sums: np.ndarray, place: int | None = None) -> float:
+        """Mean of the loss, or of that at another place, over label sums."""
+        loss = self.window.losses[self.at if place is None else place]
+        return self.window.amount(loss, sums).mean
+
+
+def opening(telling: Telling, name: str, event: IncidentEvent, page: bool) -> Alert:
+    """Tell of a loss that has grown; it pages once it is above its tolerance."""
+    window = telling.window
+    tail = "" if page else f"; not yet {percent(window.tolerance)} worse for certain"
+    low, high = telling.between
     return Alert(
         id=name,
         incident=name.rpartition("/")[0],
         event=event,
         model=window.model,
         version=window.version,
-        ts=window.end,
-        window_start=window.start,
-        window_end=window.end,
         kind="performance",
         severity="critical" if page else "warning",
         page=page,
         reach="page" if page else "list",
-        columns=[_figure(window, risk, at, evidence)],
-        change_point=since,
+        change_point=telling.since,
         change_point_low=low,
         change_point_high=high,
-        evidence=evidence,
         budget=window.watch.false_alarm_every,
-        reference=window.reference.id,
-        epoch=window.epoch,
-        text=_sentence(window, risk, at) + ("" if page else f"; not yet {percent(window.tolerance)} worse for certain"),
+        text=f"{_moves(telling)} since {window.say(telling.since)}{_labels(telling)}{tail}",
+        **_of_window(telling),
     )
+
+
+def further(telling: Telling, last: Alert, told: Regime, worst: Regime) -> Alert:
+    """Tell, and page, again: the loss has grown by another tolerance since it was told."""
+    since = telling.window.say(telling.since)
+    text = f"{_moves(telling, told, ' further')} since {since}{_worst(telling, worst)}{_before(telling, last)}"
+    return _next(telling, last, text + _labels(telling), severity="critical", page=True, reach="page")
+
+
+def better(telling: Telling, last: Alert, told: Regime, worst: Regime) -> Alert:
+    """Tell that the loss has shrunk, and is not yet what it was."""
+    text = f"{_moves(telling, told, ' again')} since {telling.window.say(telling.since)}, not yet back"
+    text += f"{_worst(telling, worst)}{_before(telling, last)}{_labels(telling)}"
+    return _next(telling, last, text, page=False, reach="chat")
+
+
+def settled(telling: Telling, last: Alert) -> Alert:
+    """Correct what was told of the loss while it had but few rows."""
+    figure = spell(telling.loss.metric, _figure(telling.loss, telling.mean(telling.sums)))
+    text = f"{name(telling.loss)} stands at {figure} since {telling.window.say(telling.since)}"
+    text += f", now that {telling.rows:,} rows are known{_before(telling, last)}{_labels(telling)}"
+    return _next(telling, last, text, page=False, reach="chat")
+
+
+def back(telling: Telling, last: Alert, worst: Regime | None) -> Alert:
+    """Close an incident whose loss is like the training data's again, and say what had happened."""
+    window = telling.window
+    text = f"{_stand(telling, 'is back')} ({_trained(telling)})"
+    if worst is not None:
+        between = f"from {window.say(last.change_point)} to {window.say(telling.since)}"
+        text += f"; it had been worse {between}, {_listed(_figures(telling, worst.sums))} at worst"
+    reach = "chat" if worst is not None else "list"
+    return _next(telling, last, text, event="close", page=False, reach=reach, columns=last.columns, later=last.later)
 
 
 def farewell(last: Alert, ts: int, why: str) -> Alert:
-    """Close the incident that ``last`` told of."""
-    return msgspec.structs.replace(
-        last,
-        id=next_id(last),
-        event="close",
-        page=False,
-        reach="chat" if last.reach != "list" else "list",
-        ts=ts,
-        text=why,
-    )
+    """Close the incident that ``last`` told of, for a reason that is no window's."""
+    reach = "list" if last.reach == "list" else "chat"
+    return msgspec.structs.replace(last, id=next_id(last), event="close", page=False, reach=reach, ts=ts, text=why)
 
 
 def next_id(last: Alert) -> str:
@@ -73,10 +122,32 @@ def name(loss: Loss) -> str:
     return _NAMES[loss.metric]
 
 
-def _figure(window: Labelled, risk: Risk, at: int, evidence: float) -> MovedColumn:
+def _next(telling: Telling, last: Alert, text: str, **changes: Any) -> Alert:
+    """The alert after the last one; the first change point stays, the new one is listed."""
+    later = [*last.later, telling.since] if telling.since > last.change_point else last.later
+    news = _of_window(telling) | {"event": "update", "text": text, "later": later, "opinions": []} | changes
+    return msgspec.structs.replace(last, id=next_id(last), **news)
+
+
+def _of_window(telling: Telling) -> dict[str, Any]:
+    """What every alert takes from the window that it is told of."""
+    window = telling.window
+    evidence = evidence_of(window.in_windows(telling.log_evidence))
+    return {
+        "ts": window.end,
+        "window_start": window.start,
+        "window_end": window.end,
+        "columns": [_column(telling, evidence)],
+        "evidence": evidence,
+        "reference": window.reference.id,
+        "epoch": window.epoch,
+    }
+
+
+def _column(telling: Telling, evidence: float) -> MovedColumn:
     """The figure as the column that has moved: by how much its loss has grown, as a share of the training data's."""
-    loss, sums = window.losses[at], risk.stretch(at)[1]
-    now = window.amount(loss, sums)
+    window, loss = telling.window, telling.loss
+    now = window.amount(loss, telling.sums)
     reach = Z95 * now.standard_error(loss.design_effect)
     return MovedColumn(
         name=loss.metric,
@@ -88,22 +159,64 @@ def _figure(window: Labelled, risk: Risk, at: int, evidence: float) -> MovedColu
         tolerance=window.tolerance,
         evidence=evidence,
         n=now.rows,
-        change_point=risk.change_point(at)[0],
-        counts=np.ravel(sums).tolist(),
+        change_point=telling.since,
+        counts=np.ravel(telling.sums).tolist(),
     )
 
 
-def _sentence(window: Labelled, risk: Risk, at: int) -> str:
-    """Say which figure is worse, by how much, since when, and how many rows the labels speak of."""
-    rows, sums = risk.stretch(at)
-    told = [_change(window, window.losses[place], sums) for place in sorted({0, at})]  # The headline first.
-    known = sums[:, LABELLED].sum() / max(rows, 1)
-    return f"{' and '.join(told)} since {window.say(risk.change_point(at)[0])}; labels cover {percent(min(1.0, known))}"
+def _moves(telling: Telling, before: Regime | None = None, again: str = "") -> str:
+    """Say which figures moved, from what to what: the headline where one sees it move, and the loss that told."""
+    found = []
+    for place in sorted({0, telling.at}):
+        loss = telling.window.losses[place]
+        was = loss.mean if before is None else telling.mean(before.sums, place)
+        now = telling.mean(telling.sums, place)
+        same_way = (now > was) != (again == " again")
+        figures = _figure(loss, was), _figure(loss, now)
+        if place == telling.at or (same_way and spell(loss.metric, figures[0]) != spell(loss.metric, figures[1])):
+            verb = "fell" if figures[1] < figures[0] else "rose"
+            found.append(f"{name(loss)} {verb}{again} {from_to(loss.metric, *figures)}")
+    return " and ".join(found)
 
 
-def _change(window: Labelled, loss: Loss, sums: np.ndarray) -> str:
-    now = window.amount(loss, sums).mean
-    if loss.metric == "accuracy":
-        verb = "fell" if now > loss.mean else "rose"
-        return f"accuracy {verb} from {percent(1 - loss.mean)} to {percent(1 - now)}"
-    return f"{name(loss)} {'rose' if now > loss.mean else 'fell'} from {loss.mean:.3g} to {now:.3g}"
+def _stand(telling: Telling, verb: str) -> str:
+    """Say how the figures stand."""
+    (first, figure), *others = _figures(telling, telling.sums)
+    return f"{first} {verb} at {figure}" + "".join(f" and {what} at {other}" for what, other in others)
+
+
+def _worst(telling: Telling, worst: Regime) -> str:
+    """Say the worst that there was, unless it is what has just been said."""
+    if telling.mean(worst.sums) <= telling.mean(telling.sums):
+        return ", the worst so far"
+    return f"; worst so far {_listed(_figures(telling, worst.sums))}"
+
+
+def _before(telling: Telling, last: Alert) -> str:
+    return f"; {_trained(telling)}, worse since {telling.window.say(last.change_point)}"
+
+
+def _trained(telling: Telling) -> str:
+    assert telling.window.reference.labels is not None
+    return f"{_listed(_figures(telling, telling.window.reference.labels))} on the training data"
+
+
+def _figures(telling: Telling, sums: np.ndarray) -> list[tuple[str, str]]:
+    """The headline, and the loss that is told of: name and figure of each."""
+    places = sorted({0, telling.at})
+    losses = [(telling.window.losses[place], telling.mean(sums, place)) for place in places]
+    return [(name(loss), spell(loss.metric, _figure(loss, mean))) for loss, mean in losses]
+
+
+def _listed(figures: list[tuple[str, str]]) -> str:
+    return " and ".join(figure for _, figure in figures)
+
+
+def _labels(telling: Telling) -> str:
+    known = telling.sums[:, LABELLED].sum() / max(telling.rows, 1)
+    return f"; labels cover {percent(min(1.0, float(known)))}"
+
+
+def _figure(loss: Loss, mean: float) -> float:
+    """The figure that people know of a mean loss."""
+    return 1 - mean if loss.metric == "accuracy" else mean

@@ -12,7 +12,7 @@ from drift.cells import SCORE
 from drift.incidents.flow import CALM_WINDOWS, opened, told
 from drift.incidents.moved import Moved
 from drift.incidents.scene import Scene
-from drift.incidents.sentences import percent
+from drift.incidents.spelling import percent
 from drift.performance.report import estimate
 from drift.tolerances import tolerance
 from streams.records import Alert

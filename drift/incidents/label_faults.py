@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from drift.incidents.sentences import percent
+from drift.incidents.spelling import percent
 from drift.performance.label_faults import OTHERS
 from drift.reference import Reference
 

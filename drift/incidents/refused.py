@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from drift.incidents.sentences import percent
+from drift.incidents.spelling import percent
 from drift.windows import Span
 from streams.records import MinuteCounts, RefusedCount, Watch
 

@@ -32,7 +32,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from drift.incidents.sentences import listed
+from drift.incidents.spelling import listed
 from streams.records import Alert, Opinion
 
 #: Windows that a course keeps: four hours of minutes.
@@ -85,7 +85,7 @@ def asked(
     """
     if alert.kind not in ("prediction", "performance") or alert.event == "close":
         return alert
-    found = opinions(course, of, binary, alert.change_point_low)
+    found = opinions(course, of, binary, alert.later[-1] if alert.later else alert.change_point_low)
     return msgspec.structs.replace(alert, opinions=found, text=alert.text + clause(found, say))
 
 

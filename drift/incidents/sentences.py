@@ -6,6 +6,7 @@ from drift.cells import SCORE
 from drift.incidents.levels import moved_levels
 from drift.incidents.moved import Moved, faults
 from drift.incidents.scene import Scene
+from drift.incidents.spelling import listed, number, percent
 from streams.records import IncidentKind, MovedLevel
 
 _SHORT = {"ks": "D", "tvd": "TVD"}
@@ -103,34 +104,6 @@ def _wrong(scene: Scene, moved: Moved) -> bool:
 def name(scene: Scene, moved: Moved) -> str:
     """Name of a moved column."""
     return scene.yard.reference.columns[moved.column].name
-
-
-def listed(names: Sequence[str]) -> str:
-    """Join names as people do.
-
-    >>> listed(["16"]), listed(["16", "17", "0"])
-    ('16', '16, 17 and 0')
-    """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def percent(share: float) -> str:
-    """Spell a share.
-
-    >>> [percent(share) for share in (0.0731, 0.0, 0.99961, 0.0004)]
-    ['7.3 %', '0 %', '100 %', '0.04 %']
-    """
-    value = 100 * share
-    return f"{value:.1f}".removesuffix(".0") + " %" if value >= 1 else f"{value:.1g} %"
-
-
-def number(value: float) -> str:
-    """Spell a size.
-
-    >>> number(0.07312), number(0.0)
-    ('0.073', '0')
-    """
-    return f"{value:.2g}"
 
 
 def _be(several: Sequence[Moved]) -> str:

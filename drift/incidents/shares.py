@@ -13,8 +13,8 @@ from collections.abc import Callable
 import msgspec
 
 from drift.incidents.flow import CALM_WINDOWS, STEADY_WINDOWS, opened, told
-from drift.incidents.sentences import percent
 from drift.incidents.severity import worse
+from drift.incidents.spelling import percent
 from streams.records import Alert, Severity
 
 #: What is looked at, and how it is said of a share of the rows.

@@ -10,6 +10,7 @@ within a tenth of what any evidence against the same null could have); the Brier
 are far too sure.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,8 +75,21 @@ def losses(reference: Reference, tolerance: float) -> list[Loss]:
     """
     if reference.labels is None or reference.in_sample:
         return []
-    found = (_loss(reference, metric, tolerance) for metric in _metrics(reference))
+    found = (_loss(reference, metric, tolerance, reference.labels) for metric in _metrics(reference))
     return [loss for loss in found if loss is not None]
+
+
+def losses_of(reference: Reference, known: Sequence[Loss], tolerance: float, sums: np.ndarray) -> list[Loss]:
+    """The same losses against other rows than the training data's: not worse than these by another tolerance.
+
+    Parameters
+    ----------
+    known
+        Losses against the training data; one that cannot be known of these rows stays as it is.
+    sums
+        Label sums of those rows, int64 [score cells, 4].
+    """
+    return [_loss(reference, loss.metric, tolerance, sums) or loss for loss in known]
 
 
 def amount(reference: Reference, metric: str, sums: np.ndarray) -> Amount:
@@ -152,10 +166,9 @@ def _metrics(reference: Reference) -> tuple[str, ...]:
     return ("accuracy", "brier", "log_loss") if scores.min() >= 0 and scores.max() <= 1 else ("accuracy",)
 
 
-def _loss(reference: Reference, metric: str, tolerance: float) -> Loss | None:
-    assert reference.labels is not None
+def _loss(reference: Reference, metric: str, tolerance: float, sums: np.ndarray) -> Loss | None:
     effect = reference.loss_design_effect
-    was = amount(reference, metric, reference.labels)
+    was = amount(reference, metric, sums)
     if not was.rows or not was.squares:
         return None
     error = was.standard_error(effect)

@@ -10,7 +10,7 @@ from scipy import stats
 
 import drift
 from drift import Reference
-from drift.incidents.sentences import percent
+from drift.incidents.spelling import percent
 from drift.orders import COOL_DOWN_MS, order
 from streams.records import Alert, MovedColumn, Watch
 from streams.schema import Feature, FeatureSchema

@@ -1,0 +1,109 @@
+"""Regimes of the loss: what was told of it last, and whether it has become better since.
+
+While an incident is open, what was told is what the next news is held against: a loss that grows by another tolerance
+is news, and so is one that shrinks.
+"""
+
+import math
+
+import msgspec
+import numpy as np
+
+from drift.incidents.labelled import Labelled
+from drift.incidents.moved import POOL_WINDOWS, SETTLE_ROWS
+from drift.performance.losses import Loss, losses_of
+
+#: Standard errors by which a loss must have shrunk before it is told. Good news wakes nobody, so it need be less sure.
+BETTER = 2.0
+
+
+class Regime(msgspec.Struct, kw_only=True, eq=False):
+    """A stretch of windows as it was told: since when (ms), its rows, and its label sums, int64 [score cells, 4].
+
+    It was told when it looked worst, often of a few rows, so it grows: windows that are like it join it, once it is
+    known that nothing new began with them. Each window is evidence against what was known before it, so that takes
+    nothing from the promise. ``waiting`` are the rows and label sums of windows that may be the beginning of something;
+    ``settled`` says that it has been told with rows enough.
+    """
+
+    since: int
+    rows: int
+    sums: np.ndarray
+    waiting_rows: int = 0
+    waiting: np.ndarray | None = None
+    settled: bool = False
+
+    def take(self, window: Labelled, fresh: bool) -> bool:
+        """Take a window; returns whether what was told of few rows is now known of enough.
+
+        ``fresh`` says that what begins, if anything does, begins with this window at the earliest: those before it are
+        of this regime.
+        """
+        held = np.zeros_like(self.sums) if self.waiting is None else self.waiting
+        if fresh:
+            self.rows, self.sums = self.rows + self.waiting_rows, self.sums + held
+            self.waiting_rows, held = 0, np.zeros_like(held)
+        self.waiting_rows, self.waiting = self.waiting_rows + window.rows, held + window.sums
+        settles = not self.settled and self.rows >= SETTLE_ROWS
+        self.settled = self.settled or settles
+        return settles
+
+    def absorb(self, rows: int, sums: np.ndarray) -> None:
+        """Take a stretch that is of this regime after all."""
+        self.rows, self.sums = self.rows + rows, self.sums + sums
+        self.waiting_rows, self.waiting, self.settled = 0, None, True
+
+    def losses(self, window: Labelled) -> list[Loss]:
+        """The window's losses, held against this regime: not worse than it by another tolerance."""
+        return losses_of(window.reference, window.losses, window.tolerance, self.sums)
+
+
+class Relief(msgspec.Struct, kw_only=True, eq=False):
+    """The stretch since when a loss has been nearer to the training data's than to what was told.
+
+    A cumulative sum (CUSUM) of how far each window lies below the middle of the two: where it is used up, the stretch
+    begins anew. Good news costs no one a night, so it spends no budget.
+    """
+
+    sums: np.ndarray
+    score: float = 0.0
+    since: int = 0
+    rows: int = 0
+    windows: int = 0
+
+    @classmethod
+    def none(cls, window: Labelled) -> "Relief":
+        """Nothing yet, for label sums like the window's."""
+        return cls(sums=np.zeros_like(window.sums))
+
+    def take(self, window: Labelled, loss: Loss, told: Loss) -> None:
+        """Take a window; ``told`` is the same loss in the regime that was told."""
+        now = window.amount(loss, window.sums)
+        score = self.score + now.rows * (loss.mean + told.mean) / 2 - now.total
+        if score <= 0:
+            self.sums, self.score, self.rows, self.windows = np.zeros_like(self.sums), 0.0, 0, 0
+            return
+        if not self.windows:
+            self.since = window.start
+        self.sums = self.sums + window.sums
+        self.score, self.rows, self.windows = score, self.rows + window.rows, self.windows + 1
+
+    def settled(self, window: Labelled, loss: Loss, told: Loss) -> bool:
+        """Whether it has lasted long enough, and is a tolerance below what was told, for certain."""
+        if self.windows < POOL_WINDOWS or self.rows < SETTLE_ROWS:
+            return False
+        now = window.amount(loss, self.sums)
+        if not now.rows:
+            return False
+        reach = BETTER * math.hypot(now.standard_error(loss.design_effect), told.error)
+        return now.mean + reach < told.mean and now.mean < told.mean - window.tolerance * loss.mean
+
+    def back(self, window: Labelled, loss: Loss) -> bool | None:
+        """Whether it is like the training data's: within half the tolerance, give or take a standard error; None while
+        its rows cannot tell.
+        """
+        now, allowed = window.amount(loss, self.sums), loss.mean * (1 + window.tolerance / 2)
+        error = now.standard_error(loss.design_effect)
+        if now.mean - error <= allowed:
+            return True
+        return False if now.mean - BETTER * error > allowed else None
