@@ -26,7 +26,7 @@ _MODEL, _VERSION, _TOPIC = "backtest", "v1", "table"
 
 REPORTS = [
     *("window", "first_row", "last_row", "column", "n", "ks", "w1", "psi", "tvd", "null_rate", "unseen_rate"),
-    *("effect", "effect_low", "effect_high", "evidence", "drifted"),
+    *("effect", "effect_low", "effect_high", "evidence", "drifted", "partial"),
 ]
 PERFORMANCE = ["window", "first_row", "last_row", "metric", "estimated", "realised", "low", "high", "coverage"]
 PERFORMANCE += ["powered", "powered_low", "powered_high"]
@@ -43,7 +43,7 @@ class Backtest:
     Parameters
     ----------
     reports
-        A row per window and column.
+        A row per window and column. A ``partial`` window is one that the stream began or ended in: it is not judged.
     performance
         A row per window and metric; empty without a score.
     alerts
@@ -246,7 +246,7 @@ def _tables(told: list[Told], clock: _Clock) -> Backtest:
     alerts = [said for said in told if isinstance(said, Alert)]
     columns, figures = [], []
     for report in reports.values():
-        place = _place(report, clock)
+        place = _place(report, clock) | {"partial": bool(report.partial)}
         columns += [place | _fields(column) | {"column": column.name} for column in report.columns]
         figures += [place | _fields(metric) for metric in report.performance]
     events = [

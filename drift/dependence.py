@@ -58,7 +58,7 @@ def block_counts(index: np.ndarray, cells: int) -> np.ndarray:
     return np.bincount(place, minlength=blocks * cells).reshape(blocks, cells)
 
 
-def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int) -> np.ndarray:
+def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int | np.ndarray) -> np.ndarray:
     """Design effect of every contrast of one column, float64 [contrasts].
 
     Parameters
@@ -66,20 +66,22 @@ def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int) -
     counts
         All rows in each cell, int64 [cells].
     blocks, size
-        Those of each whole block, int64 [blocks, cells], and a block's rows.
+        Those of each whole block, int64 [blocks, cells], and a block's rows, or each one's, int64 [blocks].
     """
     asked = contrasts((cells,), counts)
     if len(blocks) < BLOCKS_MIN:
         return np.ones(len(asked))
     scores = asked.matrix(0)
     mean, variance, excess = _moments(scores, blocks.sum(axis=0))
-    sums = blocks @ scores.T - size * mean
+    rows = np.broadcast_to(size, len(blocks))
+    sums = blocks @ scores.T - rows[:, None] * mean
     ratios, errors = [], []
     while len(sums) >= BLOCKS_MIN:
-        ratios.append((sums**2).mean(axis=0) / (size * variance))
-        errors.append(np.sqrt((2 + excess / size) / len(sums)))
+        ratios.append((sums**2).mean(axis=0) / (rows.mean() * variance))
+        errors.append(np.sqrt((2 + excess / rows.mean()) / len(sums)))
         even = len(sums) // 2 * 2
-        sums, size = sums[:even].reshape(-1, 2, len(scores)).sum(axis=1), size * 2
+        sums = sums[:even].reshape(-1, 2, len(scores)).sum(axis=1)
+        rows = rows[:even].reshape(-1, 2).sum(axis=1)
     own, error = np.array(ratios), np.array(errors)
     varies = variance < 1  # That of a constant stands for none; an indicator's is at most a quarter.
     shared = asked.indicator & varies

@@ -7,10 +7,12 @@ import numpy as np
 
 from drift import window_report
 from drift.cells import SCORE
-from drift.evidence import Detector
+from drift.evidence import Detector, Look
+from drift.evidence.learning import Learning, only
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
 from drift.incidents.hopes import Hopes
 from drift.incidents.label_faults import label_fault
+from drift.incidents.moved import fault
 from drift.incidents.refused import BROKEN, Refused, sentence
 from drift.incidents.second_opinions import Course, asked
 from drift.incidents.shares import LABEL_FAULTS, LATE, REFUSED, REPEATED, Shares, certain
@@ -47,6 +49,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
     Evidence and incidents are those of all rows; a segment of them has reports with effects alone. ``harm`` begins with
     the first labels. ``scores`` and ``errors`` are how the mean score and the mean error went, for second opinions.
+    ``learning`` is there where the order of the reference's rows is unknown.
     """
 
     reference: str
@@ -60,23 +63,37 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     scores: Course = msgspec.field(default_factory=Course)
     errors: Course = msgspec.field(default_factory=Course)
     refused: Refused = msgspec.field(default_factory=Refused)
+    learning: Learning | None = None
 
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
         """Begin with nothing but the reference."""
         detector = None if segment else Detector.over(yard.asked, yard.reference.expected)
-        return cls(reference=yard.reference.id, windows=Windows(), detector=detector, incidents=Incidents())
+        learning = Learning() if detector is not None and yard.reference.order == "unknown" else None
+        return cls(
+            reference=yard.reference.id,
+            windows=Windows(),
+            detector=detector,
+            incidents=Incidents(),
+            learning=learning,
+        )
 
     def close(self, span: Span, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Report | Alert]:
-        """Close the next window: evidence by its timely rows, the report by all."""
+        """Close the next window: evidence by its timely rows, the report by all. A partial one is no evidence: hours
+        that are missing would be taken for a change.
+        """
+        yard, partial = self._measure(yard), self.windows.partial(span, rule.last)
         timely, late, labels = self.windows.take(span)
         repeated, sampled = self.windows.take_ids(span)
         sums = timely if late is None else timely + late
         alerts: list[Alert] = []
         verdicts: list[Verdict] = []
         total = 0.0
-        if self.detector is not None:
+        if self.detector is not None and partial:
+            self.flow.until = span.end
+        elif self.detector is not None:
             look = self.detector.take(yard.asked, yard.spread, timely.cells, timely.rows, span.start)
+            yard, look = self._learn(self.detector, yard, look, timely.cells)
             scene = Scene(
                 model=rule.model,
                 version=rule.version,
@@ -111,6 +128,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             evidence=total,
             budget=rule.watch.false_alarm_every,
             columns=[],
+            partial=partial or msgspec.UNSET,
+            learning=(self.learning and self.learning.windows_left) or msgspec.UNSET,
         )
         window = Closed(
             span=span,
@@ -125,6 +144,23 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         )
         self.windows.keep(window, yard.score)
         return [window_report.full(yard, rule.watch, window, sums), *alerts]
+
+    def _measure(self, yard: Yardstick) -> Yardstick:
+        """Allow for what the stream has shown of how windows differ."""
+        return yard if self.learning is None else yard.widened(self.learning.effects)
+
+    def _learn(self, detector: Detector, yard: Yardstick, look: Look, window: np.ndarray) -> tuple[Yardstick, Look]:
+        """Learn how windows differ, if that is unknown; only what is broken is evidence till then."""
+        if self.learning is None or self.learning.effects is not None:
+            return yard, look
+        if self.learning.observe(yard, window):
+            wider = self._measure(yard)
+            detector.rescale(yard.spread / wider.spread)
+            return wider, detector.look(yard.asked)
+        columns, was = yard.reference.columns, yard.reference.expected
+        cells = [yard.cells(place) for place in range(len(columns))]
+        broken = [bool(fault(c, window[own], was[own])) for c, own in zip(columns, cells, strict=True)]
+        return yard, only(look, np.array(broken))
 
     def _verdicts(self, scene: Scene) -> list[Verdict]:
         """Each column's evidence in this window: while an incident names it, at least what it was named for."""
@@ -281,6 +317,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
     def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""
+        yard = self._measure(yard)
         return [window_report.restate(yard, watch, window) for window in windows if window.untold]
 
 

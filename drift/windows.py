@@ -14,12 +14,14 @@ import numpy as np
 from drift.kept import Kept, keep
 from drift.repeats import merged, share
 from drift.sums import Sums
-from streams.records import Report, Watch
+from streams.records import MINUTE_MS, Report, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
 RESTATE_WAITS = 2
 #: Late rows restate the newest closed windows, so many of them; older ones are restated by labels, without columns.
 ROWS_WINDOWS_MAX = 128
+#: A window begins late, or ends early, where no row came for so many times their mean distance.
+GAP_SPACINGS = 10
 
 
 class Span(NamedTuple):
@@ -156,6 +158,8 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         End of the last closed window.
     forgotten
         End of the last window that may no more be restated; what comes for it is counted in ``rows_too_late``.
+    end_gap_ms
+        Longest time without rows at the end of a window so far.
     """
 
     minutes: dict[int, Sums] = {}
@@ -167,6 +171,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     edge: int | None = None
     forgotten: int | None = None
     rows_too_late: int = 0
+    end_gap_ms: int = 0
 
     @property
     def empty(self) -> bool:
@@ -269,6 +274,25 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             rows += self.minutes[minute].rows
         enough = rows >= watch.window_rows_min or starved or watermark_ms is None
         return Span(start, end) if enough else None
+
+    def partial(self, span: Span, last: bool) -> bool:
+        """Whether the stream begins after the start of a window that is ready, or ends before its end.
+
+        Parameters
+        ----------
+        last
+            Nothing more is expected: rows may be missing at its end. A stream whose windows have ended so before is
+            like that, as one is that sleeps at night.
+        """
+        minutes = [minute for minute in self.minutes if minute < span.end]
+        rows = sum(self.minutes[minute].rows for minute in minutes)
+        # Rows lie as far apart as their number says; ten times that hardly comes by chance.
+        chance = max(MINUTE_MS, GAP_SPACINGS * (span.end - span.start) // max(1, rows))
+        start_gap, end_gap = min(minutes) - span.start, span.end - max(minutes) - MINUTE_MS
+        begins_late = self.edge is None and start_gap > chance
+        ends_early = last and end_gap > max(chance, self.end_gap_ms)
+        self.end_gap_ms = max(self.end_gap_ms, end_gap)
+        return begins_late or ends_early
 
     def take(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
         """Remove a window's timely rows, late rows and label sums, and move the edge to its end."""

@@ -17,9 +17,31 @@ from streams.records import Watch
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """A reference with its contrasts and design effects."""
+    """A reference with its contrasts and design effects.
+
+    Parameters
+    ----------
+    reference
+        What windows are compared with.
+    learnt
+        Design effects that a stream has shown, float64 [contrasts]; None takes the reference's own.
+    """
 
     reference: Reference
+    learnt: np.ndarray | None = None
+
+    def widened(self, effects: np.ndarray | None) -> "Yardstick":
+        """Measure by design effects that a stream has shown; the same ones give the same yardstick."""
+        if effects is None:
+            return self
+        key = effects.tobytes()
+        if key not in self._widened:
+            self._widened[key] = Yardstick(self.reference, effects)
+        return self._widened[key]
+
+    @cached_property
+    def _widened(self) -> dict[bytes, "Yardstick"]:
+        return {}
 
     @cached_property
     def asked(self) -> Contrasts:
@@ -34,7 +56,7 @@ class Yardstick:
     @cached_property
     def spread(self) -> np.ndarray:
         """Root of each contrast's design effect, float64 [contrasts]."""
-        root: np.ndarray = np.sqrt(self._design_effects)
+        root: np.ndarray = np.sqrt(self.contrast_effects)
         return root
 
     @cached_property
@@ -49,12 +71,13 @@ class Yardstick:
             shares = self.asked.matrix(column)[indicator] @ own / max(1, int(own.sum()))
             weight = shares * (1 - shares)
             if weight.sum() > 0:
-                found[column] = np.average(self._design_effects[span][indicator], weights=weight)
+                found[column] = np.average(self.contrast_effects[span][indicator], weights=weight)
         return found
 
     @cached_property
-    def _design_effects(self) -> np.ndarray:
-        held = self.reference.design_effects
+    def contrast_effects(self) -> np.ndarray:
+        """Design effect of each contrast, float64 [contrasts]."""
+        held = self.reference.design_effects if self.learnt is None else self.learnt
         assert len(held) in (0, len(self.asked)), (len(held), len(self.asked))
         return held if len(held) else np.ones(len(self.asked))
 

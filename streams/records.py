@@ -353,6 +353,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A closed window's numbers, one message on `reports`. ``revision`` counts restatements; the highest one holds.
 
     Labels may come long after the window: its last restatement then has no ``columns``, and those before it hold.
+    ``partial`` is there where the stream began after the window did, or ended before it: it was not judged.
+    ``learning`` is there while the first windows show how much windows differ: so many are waited for till columns are
+    judged.
     """
 
     model: str
@@ -368,6 +371,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     budget: float
     columns: list[ColumnReport]
     performance: list[MetricReport] = []
+    partial: bool | msgspec.UnsetType = msgspec.UNSET
+    learning: int | msgspec.UnsetType = msgspec.UNSET
     format: int = FORMAT
 
 

@@ -106,7 +106,12 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         self.pool = self.pool + window
         self.counts = self.counts + window
         self.windows += 1
-        return self._look(asked)
+        return self.look(asked)
+
+    def rescale(self, ratio: np.ndarray) -> None:
+        """Multiply every z so far, as if spreads had been others from the first window on, float64 [contrasts]."""
+        self.sums = self.sums * ratio
+        self.sums_before = self.sums_before * ratio
 
     def _begin(self, start_ms: int) -> None:
         """Keep the coming window as a start, and of the older ones those that the lag allows.
@@ -122,7 +127,8 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         self.sums_before = _append(self.sums_before, kept[:-1], self.sums)
         self.counts_before = _append(self.counts_before, kept[:-1], self.counts)
 
-    def _look(self, asked: Contrasts) -> Look:
+    def look(self, asked: Contrasts) -> Look:
+        """The evidence as it stands."""
         by_start = log_evidence(
             self.sums,
             self.mass,

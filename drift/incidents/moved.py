@@ -128,12 +128,8 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
 
     def broken(self, scene: Scene) -> str:
         """What every value now is, where hardly one was it: ``null``, ``unseen``; else empty."""
-        now, was = self.present(scene), scene.yard.reference.expected[scene.yard.cells(self.column)]
-        for what, cells in faults(scene.yard.reference.columns[self.column]).items():
-            gone, before = now[list(cells)].sum() / max(1, now.sum()), was[list(cells)].sum() / max(1, was.sum())
-            if gone >= BROKEN and before < BROKEN / 2:
-                return what
-        return ""
+        was = scene.yard.reference.expected[scene.yard.cells(self.column)]
+        return fault(scene.yard.reference.columns[self.column], self.present(scene), was)
 
     def returning(self, scene: Scene) -> bool:
         """Whether the change led from somewhere else nearer to the reference."""
@@ -175,3 +171,21 @@ def faults(cells: Cells) -> dict[str, tuple[int, ...]]:
     found = {cells.labels[cell]: (cell,) for cell in special if cell is not None}
     outside = tuple(cell for cell in cells.out_of_range if cell not in special)
     return found | ({"out-of-range": outside} if outside else {})
+
+
+def fault(cells: Cells, now: np.ndarray, was: np.ndarray) -> str:
+    """What every value of a column now is, where hardly one was it: ``null``, ``unseen``, ``-inf``...; else empty.
+
+    Parameters
+    ----------
+    now, was
+        Rows in each cell now and in the reference, int64 [cells].
+
+    >>> fault(Cells(name="vip", kind="boolean", levels=("false", "true")), np.array([0, 1, 499]), np.array([90, 8, 2]))
+    'null'
+    """
+    for what, places in faults(cells).items():
+        gone, before = now[list(places)].sum() / max(1, now.sum()), was[list(places)].sum() / max(1, was.sum())
+        if gone >= BROKEN and before < BROKEN / 2:
+            return what
+    return ""

@@ -29,7 +29,7 @@ def of_reports(reports: Sequence[Report]) -> Rows:
     feature,      the column's name      ``effect`` with interval and tolerance; ks, w1, psi, psi_bias,
     prediction                           tvd, mean, null_rate, unseen_rate, out_of_range_rate, evidence
     performance   the metric's name      ``realised``, ``powered``; estimated, reference, coverage
-    window        (empty)                rows, late_rows, evidence, budget
+    window        (empty)                rows, late_rows, evidence, budget; partial, learning where they are
     ============  =====================  =============================================================
 
     A statistic that a column does not have has no row. ``n`` is the rows that a value is from: of a realised figure
@@ -61,6 +61,9 @@ def _rows(report: Report) -> Iterator[dict[str, Any]]:
 def _window(report: Report) -> Iterator[dict[str, Any]]:
     for name in _OF_WINDOW:
         yield {"role": "window", "column": "", "statistic": name, "value": getattr(report, name), "n": report.rows}
+    for name in ("partial", "learning"):
+        if value := getattr(report, name):
+            yield {"role": "window", "column": "", "statistic": name, "value": float(value), "n": report.rows}
 
 
 def _column(column: ColumnReport) -> Iterator[dict[str, Any]]:
