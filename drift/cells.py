@@ -24,6 +24,7 @@ import numpy as np
 from drift.columns import floats, levels
 from streams.schema import Kind
 from streams.wire.classes import Classes
+from streams.wire.spelling import Levels
 
 Role = Literal["feature", "prediction"]
 
@@ -94,18 +95,17 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def positions(self, texts: list[str | None]) -> np.ndarray:
         """Cell of each level text, int64 [texts + 1]; the last entry is null's, so that code -1 finds it."""
         beyond = self.other if self.open else self.unseen
-        places = self._places | {None: self.null}
+        missed = self.null if beyond is None else beyond
         if self._classes is not None:
             texts = self._classes.of_all(texts)
-        found = [places.get(text, self.null if beyond is None else beyond) for text in texts]
+        found = [self.null if text is None else self._places.get(text, missed) for text in texts]
         return np.array([*found, self.null], dtype=np.int64)
 
     @cached_property
-    def _places(self) -> dict[str | None, int]:
-        if self.kind == "boolean":  # However a client writes it.
-            return {"false": 0, "0": 0, "False": 0, "true": 1, "1": 1, "True": 1}
-        named: dict[str | None, int] = {level: place for place, level in enumerate(self.levels)}
-        return named | dict.fromkeys(self.others, len(self.levels))
+    def _places(self) -> Levels[int]:
+        if self.kind == "boolean":
+            return Levels({"false": 0, "true": 1})
+        return Levels({**dict.fromkeys(self.others, len(self.levels)), **{t: n for n, t in enumerate(self.levels)}})
 
     @cached_property
     def _classes(self) -> Classes | None:

@@ -17,11 +17,12 @@ import pyarrow as pa
 from inference.package import nearest
 from inference.unfit import LEVELS_MAX
 from streams import tables
+from streams.rows import level_codes
 from streams.schema import RESERVED, Feature, FeatureSchema, Kind
 from streams.tables import TableError
 from streams.tables.kinds import kind_of
 from streams.tables.values import floats, levels
-from streams.wire.spelling import Levels, boolean_of
+from streams.wire.spelling import boolean_of
 
 __all__ = ["TableError", "as_table", "infer_features", "levels_of", "matrix_of", "natural", "texts_of"]
 
@@ -122,7 +123,7 @@ def matrix_of(table: pa.Table, schema: FeatureSchema) -> np.ndarray:
             continue
         codes, texts = levels(column)
         if feature.kind == "categorical":
-            places = Levels({level: code for code, level in enumerate(feature.categories)})
+            places = level_codes(feature.categories)
             own = [feature.null_code if t is None else places.get(t, feature.unseen_code) for t in texts]
             matrix[:, j] = np.array([*own, feature.null_code], np.float32)[codes]
         else:

@@ -1,12 +1,14 @@
 """Rows: decoded requests of one model, a column a feature."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from streams.schema import Feature, FeatureSchema, level_text
+from streams.schema import Feature, FeatureSchema
+from streams.wire.spelling import BOOLEAN_TEXTS, Levels, boolean_of, level_text
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -90,6 +92,8 @@ class Gathering:
                 matrix[:, j], strange = categorical_codes(feature, column)
                 if strange:
                     unseen[j] = strange
+            elif feature.kind == "boolean":
+                matrix[:, j] = truth_values(column)
             else:
                 with np.errstate(over="ignore"):  # beyond float32 is infinity, a cell of its own
                     matrix[:, j] = np.array(column, np.float64)
@@ -109,16 +113,42 @@ def categorical_codes(feature: Feature, column: Sequence[Any]) -> tuple[list[int
     >>> categorical_codes(Feature("c", "categorical", categories=("16", "17")), [17.0, "16", None, "x"])
     ([1, 0, 3, 2], {3: 'x'})
     """
-    codes: dict[Any, int] = {level: code for code, level in enumerate(feature.categories)}
-    codes[None] = feature.null_code
+    known = level_codes(feature.categories)
+    codes: dict[Any, int] = {None: feature.null_code}
     strange: dict[int, str] = {}
     out: list[int] = []
     for row, value in enumerate(column):
-        code = codes.get(value)
+        asked = level_text(value) if value is True or value is False else value  # They equal 1 and 0.
+        code = codes.get(asked)
         if code is None:
-            text = level_text(value)
-            code = codes[value] = codes.get(text, feature.unseen_code)
+            code = codes[asked] = known.get(level_text(asked), feature.unseen_code)
         if code == feature.unseen_code:
-            strange[row] = level_text(value)
+            strange[row] = level_text(asked)
         out.append(code)
     return out, strange
+
+
+@lru_cache(maxsize=1024)
+def level_codes(categories: tuple[str, ...]) -> Levels[int]:
+    """Code of each level."""
+    return Levels({level: code for code, level in enumerate(categories)})
+
+
+def takes_truths(feature: Feature) -> bool:
+    """Whether a truth value may be one of a feature's levels: elsewhere it is a mistake, and no new level."""
+    codes = level_codes(feature.categories)
+    return any(codes.get(text) is not None for text in ("true", "false"))
+
+
+def truth_values(column: Sequence[Any]) -> list[float]:
+    """Truth values as the matrix holds them.
+
+    >>> truth_values([True, 0, 1.0, "false", None])
+    [1.0, 0.0, 1.0, 0.0, nan]
+    """
+    return [_TRUTHS[value] for value in column]
+
+
+#: By value: True, 1 and 1.0 are one key. `streams.formats.shape` lets nothing else through.
+_TRUTHS: dict[Any, float] = {True: 1.0, False: 0.0, None: float("nan")}
+_TRUTHS |= {text: float(bool(boolean_of(text))) for text in BOOLEAN_TEXTS}

@@ -12,7 +12,7 @@ from drift.reference import Reference
 from drift.watching.mapping import Mapping, picked, spelled
 from streams.block import Block
 from streams.formats.envelope import default_id, default_time, event_time, request_id
-from streams.formats.shape import misfit, request_decoders
+from streams.formats.shape import convert, misfit, request_decoders
 from streams.observation import RefusedRequest, observed
 from streams.records import Label
 from streams.refusals import Refusal, Refused
@@ -136,7 +136,7 @@ class Sight:
         """Feature values in schema order."""
         found = {name: picked(said, path, block, at) for name, path in self._places.items()}
         try:
-            fitted = msgspec.convert({name: v for name, v in found.items() if v is not None}, self._features)
+            fitted = convert(self._features, {name: v for name, v in found.items() if v is not None})
         except msgspec.ValidationError as error:
             reason, field, detail = misfit(error).args
             raise Refused(reason, spelled(self._places.get(field.removeprefix("$."), field)), detail) from None

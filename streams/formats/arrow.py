@@ -5,6 +5,7 @@ or RFC 3339) and ``model`` (one for the whole message; the header ``model`` rule
 n of the message is row n of its answers, whose default id ends in ``/n``.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,11 @@ from streams.formats.envelope import Schemas, default_id, default_time, event_ti
 from streams.formats.ipc import UNPACKED_BYTES_MAX, Columns, read
 from streams.formats.sheet import Sheet, joined
 from streams.refusals import Refusal, Refused
-from streams.rows import Rows
-from streams.schema import Feature, FeatureSchema, level_text
+from streams.rows import Rows, level_codes, takes_truths
+from streams.schema import Feature, FeatureSchema
+from streams.tables.kinds import kind_of
+from streams.tables.values import dictionary_texts, is_text
+from streams.wire.spelling import boolean_of
 
 
 class ArrowDecoder:
@@ -133,13 +137,14 @@ def _wrong(name: str, expected: str, kind: pa.DataType) -> Refused:
 
 
 def _numbers(column: pa.ChunkedArray, feature: Feature) -> np.ndarray:
-    """Numbers or booleans, float32 [rows]; null is NaN, beyond float32 is infinity."""
+    """Numbers, float32 [rows]; null is NaN, beyond float32 is infinity. Truth values may be numbers, too."""
     array = _whole(column)
     kind = _kind(array)
     if pt.is_null(kind):
         return np.full(len(array), np.nan, np.float32)
-    number = pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind)
-    if not (number or (feature.kind == "boolean" and pt.is_boolean(kind))):
+    if feature.kind == "boolean" and (pt.is_boolean(kind) or is_text(kind)):
+        return _truths(array, feature)
+    if not (pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind)):
         raise _wrong(feature.name, "numbers" if feature.kind == "numeric" else "booleans", kind)
     array = array.dictionary_decode() if pt.is_dictionary(array.type) else array
     if pt.is_float32(kind) and not array.null_count:
@@ -148,8 +153,14 @@ def _numbers(column: pa.ChunkedArray, feature: Feature) -> np.ndarray:
         return np.asarray(pc.cast(array, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float32)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
+def _truths(array: pa.Array, feature: Feature) -> np.ndarray:
+    """Truth values by value, float32 [rows]; a text among them that is none is infinite, and so refused by its row."""
+    values, places = _encoded(array)
+    if len(values) and not any(boolean_of(value) is not None for value in values.to_pylist()):
+        raise _wrong(feature.name, "booleans", _kind(array))
+    truths = [math.inf if (truth := boolean_of(value)) is None else float(truth) for value in values.to_pylist()]
+    found: np.ndarray = np.array([*truths, np.nan], np.float32)[places]
+    return found
 
 
 def _encoded(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
@@ -178,11 +189,11 @@ def _levels(column: pa.ChunkedArray, feature: Feature) -> tuple[np.ndarray, dict
     """Codes of levels, and the texts of those that the model does not know, by row."""
     array = _whole(column)
     kind = _kind(array)
-    if not (_is_text(kind) or pt.is_integer(kind) or pt.is_floating(kind) or pt.is_null(kind)):
+    if not (is_text(kind) or kind_of(kind) == "numeric" or (pt.is_boolean(kind) and takes_truths(feature))):
         raise _wrong(feature.name, "texts or numbers", kind)
     values, places = _encoded(array)
-    known: dict[str | None, int] = {level: code for code, level in enumerate(feature.categories)}
-    texts = [None if v is None or v != v else level_text(v) for v in [*values.to_pylist(), None]]
+    known = level_codes(feature.categories)
+    texts = [*dictionary_texts(values), None]
     codes = [feature.null_code if text is None else known.get(text, feature.unseen_code) for text in texts]
     found = np.array(codes)[places]
     strange = np.flatnonzero(found == feature.unseen_code).tolist()
@@ -195,7 +206,7 @@ def _own_values(columns: Columns, name: str, *others: Callable[[pa.DataType], bo
         return []
     array = _whole(columns[name])
     kind = _kind(array)
-    if not (_is_text(kind) or pt.is_null(kind) or any(is_kind(kind) for is_kind in others)):
+    if not (is_text(kind) or pt.is_null(kind) or any(is_kind(kind) for is_kind in others)):
         raise _wrong(name, expected, kind)
     values, places = _encoded(array)
     if pt.is_timestamp(kind):

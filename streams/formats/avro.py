@@ -13,7 +13,7 @@ import msgspec
 from streams.block import Block
 from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
 from streams.formats.registry import SchemaRegistry, UnknownSchema
-from streams.formats.shape import features_of, misfit, request_decoders
+from streams.formats.shape import convert, features_of, misfit, request_decoders
 from streams.formats.sheet import complete
 from streams.refusals import Refusal, Refused
 from streams.rows import Gathering, Rows
@@ -140,7 +140,7 @@ def _fitted(said: dict[str, Any], schema: FeatureSchema) -> Any:
     # What stands beside an object of features is left alone, as in JSON.
     form = decoders.nested if "features" in said else decoders.either
     try:
-        request = msgspec.convert(said, form.type)
+        request = convert(form, said)
     except msgspec.ValidationError as error:
         raise misfit(error) from None
     return request

@@ -13,7 +13,8 @@ from msgspec import UNSET
 from streams.block import Block
 from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
 from streams.formats.json_columns import JsonColumns
-from streams.formats.shape import features_of, misfit, request_decoders
+from streams.formats.json_text import undecodable, unmarked
+from streams.formats.shape import Reader, features_of, misfit, request_decoders
 from streams.refusals import Refusal, Refused
 from streams.rows import Gathering, Rows
 from streams.schema import FeatureSchema
@@ -65,6 +66,7 @@ class JsonDecoder:
             raise Refused("empty", "$", "the record has no value")
         if len(value) > REQUEST_BYTES_MAX:
             raise Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
+        value = unmarked(value)
         named = header(block, at, "model") if block.headers[at] else None
         if named is None and (default := self._schemas(None)) is not None:
             try:
@@ -80,7 +82,7 @@ class JsonDecoder:
     def _whose(self, block: Block, at: int) -> tuple[str, int | None]:
         """Whose request one that is refused was, and its time, as far as they can be read."""
         try:
-            own = _ENVELOPE.decode(block.values[at] or b"")
+            own = _ENVELOPE.decode(unmarked(block.values[at] or b""))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return "", None
         found = self._schemas(header(block, at, "model") or own.model)
@@ -108,13 +110,13 @@ def _model_field(value: bytes) -> str | None:
     return named.model
 
 
-def _said(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
+def _said(decoder: Reader, value: bytes) -> Any:
     try:
         return decoder.decode(value)
     except msgspec.ValidationError as error:
         raise misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("undecodable", "$", str(error)) from None
+        raise undecodable(value, error) from None
 
 
 class _Form(msgspec.Struct):

@@ -6,6 +6,7 @@ import msgspec
 
 from streams.formats.avro import AvroReader
 from streams.formats.envelope import REQUEST_BYTES_MAX
+from streams.formats.json_text import undecodable, unmarked
 from streams.formats.registry import SchemaRegistry
 from streams.refusals import Refused
 
@@ -44,6 +45,6 @@ class PlainReader:
         if self._format == "avro" or (self._format == "auto" and value[0] == 0):
             return self._avro(value)
         try:
-            return msgspec.json.decode(value)
+            return msgspec.json.decode(unmarked(value))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Refused("undecodable", "$", str(error)) from None
+            raise undecodable(value, error) from None

@@ -16,6 +16,8 @@ None, NaN, ``pandas.NA``, NaT       missing
 import datetime as dt
 import math
 import re
+import struct
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from numbers import Integral, Real
@@ -25,8 +27,12 @@ from typing import Any, TypeVar
 #: does: ``NA`` is a country.
 NULL_TEXTS = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "None", "<NA>", "#N/A")
 
+_FLOAT32 = struct.Struct("f")
 _BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
-_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
+#: Texts that are a truth value.
+BOOLEAN_TEXTS = ("true", "True", "TRUE", "1", "1.0", "false", "False", "FALSE", "0", "0.0")
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 Place = TypeVar("Place")
 
@@ -105,8 +111,9 @@ def _is_boolean(value: Any) -> bool:
 class Levels(dict[str | None, Place]):
     """Looks levels up by their text, and by value where the text alone is not among them.
 
-    A whole number may have been written with a point by a table with missing values (``"16.0"``), and true as 1 where
-    the levels are the two truth values. A level that is listed always means itself.
+    A whole number may have been written with a point by a table with missing values (``"16.0"``), a float32 with the
+    digits of a double (``"0.10000000149011612"``), and true as 1 where the levels are the two truth values. A level
+    that is listed always means itself.
 
     >>> Levels({"16": 0, "07": 1})["16.0"], "7" in Levels({"07": 1}), Levels({"0": 0, "1": 1}).get("true")
     (0, False, 1)
@@ -119,13 +126,17 @@ class Levels(dict[str | None, Place]):
         values = {text: boolean_of(text) for text in places}
         if None not in values.values() and len(set(values.values())) == len(places):
             self._truths = {bool(value): places[text] for text, value in values.items()}
+        # Of two levels that are one number, neither is meant by a third spelling.
+        numbers = [(number, place) for text, place in places.items() if (number := _single(text)) is not None]
+        times = Counter(number for number, _ in numbers)
+        self._numbers = {number: place for number, place in numbers if times[number] == 1}
 
     def __missing__(self, text: str | None) -> Place:
         if text is not None:
             if self._truths and (truth := boolean_of(text)) in self._truths:
                 return self._truths[bool(truth)]
-            if (whole := _WHOLE.fullmatch(text)) and whole[1] in self:
-                return super().__getitem__(whole[1])
+            if self._numbers and (number := _single(text)) in self._numbers:
+                return self._numbers[number]
         raise KeyError(text)
 
     def get(self, text: Any, default: Any = None) -> Any:
@@ -139,6 +150,20 @@ class Levels(dict[str | None, Place]):
 def level_texts(values: Sequence[Any]) -> list[str | None]:
     """Spell many values; None where one is missing."""
     return [None if missing(value) else level_text(value) for value in values]
+
+
+def _single(text: str) -> float | None:
+    """The number that a text without leading zeros spells, as float32 holds it; whole numbers as they are."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    number = float(text)
+    if number.is_integer():
+        return int(text) if text.lstrip("-").isdecimal() else number
+    try:
+        single: float = _FLOAT32.unpack(_FLOAT32.pack(number))[0]
+    except OverflowError:
+        return number
+    return single
 
 
 def _encodable(text: str) -> str:

@@ -1,0 +1,36 @@
+"""JSON as clients write it: what is no JSON is refused by the name of what is wrong with it."""
+
+import re
+
+from streams.refusals import Refused
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+_NO_NUMBER = re.compile(rb"[:\[,]\s*(-?(?:NaN|Infinity))\b")
+
+
+def unmarked(value: bytes) -> bytes:
+    """Leave out the byte order mark that some clients write before a text."""
+    return value.removeprefix(_BYTE_ORDER_MARK)
+
+
+def undecodable(value: bytes, error: Exception) -> Refused:
+    """Say why a text is no JSON, by the name of what is wrong with it.
+
+    >>> undecodable(b'{"a":"\\\\ud83d"}', ValueError("truncated")).args[2]
+    'a text holds half a surrogate pair, \\\\ud83d, which is no character (truncated)'
+    """
+    said = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        said = f"the text is not UTF-8 ({said})"
+    elif value.startswith((b"\xff\xfe", b"\xfe\xff")):
+        said = f"the text is UTF-16, UTF-8 is read ({said})"
+    elif half := _LONE_SURROGATE.search(value):
+        said = f"a text holds half a surrogate pair, {half[0].decode()}, which is no character ({said})"
+    elif "trailing characters" in said:
+        said = f"{said}; one message is one JSON object"
+    elif token := _NO_NUMBER.search(value):
+        said = f"{token[1].decode()} is no JSON: write null for a missing value ({said})"
+    return Refused("undecodable", "$", said)
