@@ -1,10 +1,14 @@
 """Rows of a file, a batch at a time: Parquet, CSV or JSON lines, with values as JSON has them.
 
-Integers stay integers, times become RFC 3339 in UTC (naive ones are UTC), NaN becomes null. What JSON cannot say is
-refused with the column's name: before the first row where the file has a schema, else where it comes.
+Integers stay integers, decimals become numbers, times RFC 3339 in UTC (naive ones are UTC), NaN null. What JSON cannot
+say is refused with the column's name: before the first row where the file has a schema, else where it comes.
+
+CSV is read twice: what a column holds is what all of it says (`streams.tables.text`). In a column of text a cell that
+spells a number as we would is sent as that number: as a level it is the same, and a numeric feature needs it so.
 """
 
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +16,12 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+
+from streams.tables import text
+from streams.tables.csv import SUFFIXES, CsvError, CsvFile
+from streams.tables.values import is_text, plain
+from streams.wire.spelling import number_text
 
 BATCH_ROWS_MAX = 2_000
 BATCH_VALUES_MAX = 200_000
@@ -26,7 +34,7 @@ class RowFileError(ValueError):
 
 
 class RowFile:
-    """A file of rows, by its ending: ``.parquet``, ``.csv`` or ``.jsonl``.
+    """A file of rows, by its ending: ``.parquet``, ``.csv`` (``.tsv``, ``.txt``, ``.csv.gz``) or ``.jsonl``.
 
     Parameters
     ----------
@@ -52,7 +60,8 @@ class RowFile:
         self.total: int | None = None
         self._take = take
         self._leave = leave
-        self._format = {".pq": ".parquet", ".ndjson": ".jsonl"}.get(path.suffix.lower(), path.suffix.lower())
+        ending = path.suffix.lower()
+        self._format = ".csv" if ending in SUFFIXES else {".pq": ".parquet", ".ndjson": ".jsonl"}.get(ending, ending)
         schema = self._schema()
         for name in (*(take or ()), *leave):
             if name not in schema.names:
@@ -60,6 +69,8 @@ class RowFile:
         self.columns = tuple(name for name in schema.names if self._wanted(name))
         for name in self.columns:
             _check(path, name, schema.field(name).type)
+        if self._format == ".csv":
+            self._types = self._guessed()
 
     def batches(self) -> Iterator[Sequence[Row]]:
         """The rows in the file's order; may be asked again.
@@ -75,14 +86,14 @@ class RowFile:
                     rows = max(1, min(BATCH_ROWS_MAX, BATCH_VALUES_MAX // len(self.columns or "1")))
                     yield from self._rows(file.iter_batches(rows, columns=list(self.columns)))
             elif self._format == ".csv":
-                only = pacsv.ConvertOptions(include_columns=list(self.columns))
-                with pacsv.open_csv(self.path, convert_options=only) as reader:
-                    yield from self._rows(batch for whole in reader for batch in _cut(whole))
+                blocks = self._csv.blocks(self.columns)
+                yield from self._rows(batch for block in blocks for batch in _cut(self._typed(block)))
             else:
                 yield from self._lines()
+        except CsvError as error:
+            raise RowFileError(str(error)) from None
         except pa.ArrowInvalid as error:
-            hint = "; mend the row, or save the file as Parquet" if self._format == ".csv" else ""
-            raise RowFileError(f"{self.path}: {error}{hint}") from None
+            raise RowFileError(f"{self.path}: {error}") from None
 
     def _wanted(self, name: str) -> bool:
         return name not in self._leave and (self._take is None or name in self._take)
@@ -94,8 +105,10 @@ class RowFile:
                     self.total = file.metadata.num_rows
                     return file.schema_arrow
             if self._format == ".csv":
-                with pacsv.open_csv(self.path) as reader:
-                    return reader.schema
+                self._csv = CsvFile(self.path)
+                return pa.schema([(name, pa.string()) for name in self._csv.names])
+        except CsvError as error:
+            raise RowFileError(str(error)) from None
         except pa.ArrowInvalid as error:
             raise RowFileError(f"{self.path}: {error}") from None
         if self._format != ".jsonl":
@@ -107,22 +120,54 @@ class RowFile:
         first = 0
         for batch in batches:
             names = batch.schema.names
-            columns = [self._plain(name, batch[name], first).to_pylist() for name in names]
+            columns = [self._plain(name, batch[name], first) for name in names]
             yield [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
             first += batch.num_rows
 
-    def _plain(self, name: str, column: pa.Array, first: int) -> pa.Array:
-        """A column whose values `to_pylist` gives as JSON has them."""
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
+    def _guessed(self) -> dict[str, pa.DataType]:
+        """What each column holds, all of it."""
+        guesses = {name: text.Guess() for name in self.columns}
+        self.total = 0
+        try:
+            for block in self._csv.blocks(self.columns):
+                self.total += block.num_rows
+                for name, guess in guesses.items():
+                    guess.look(self._pointed(block[name]))
+        except CsvError as error:
+            raise RowFileError(str(error)) from None
+        return {name: guess.type for name, guess in guesses.items()}
+
+    def _pointed(self, texts: pa.Array) -> pa.Array:
+        return text.with_points(texts) if self._csv.decimal_comma else texts
+
+    def _typed(self, block: pa.RecordBatch) -> pa.RecordBatch:
+        columns = []
+        for name in block.schema.names:
+            kind = self._types[name]
+            stays = pa.types.is_timestamp(kind) or pa.types.is_string(kind)
+            columns.append(block[name] if stays else text.typed(self._pointed(block[name]), kind))
+        return pa.RecordBatch.from_arrays(columns, names=block.schema.names)
+
+    def _plain(self, name: str, column: pa.Array, first: int) -> list[Any]:
+        """Values as JSON has them."""
+        column = plain(column)
+        if pa.types.is_decimal(column.type):
+            column = column.cast(pa.int64() if _is_whole(column.type) else pa.float64(), safe=False)
         if pa.types.is_floating(column.type):
             infinite = pc.index(pc.is_inf(column), True).as_py()
             if infinite >= 0:
                 raise self._infinity(name, f"row {first + infinite}")
-            return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-        if pa.types.is_timestamp(column.type):  # to UTC, and to milliseconds, which is what the log keeps
-            return pc.strftime(column.cast(pa.timestamp("ms"), safe=False), "%Y-%m-%dT%H:%M:%SZ")
-        return column.cast(pa.string()) if pa.types.is_date(column.type) else column
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        elif pa.types.is_timestamp(column.type):  # to UTC, and to milliseconds, which is what the log keeps
+            column = pc.strftime(column.cast(pa.timestamp("ms"), safe=False), "%Y-%m-%dT%H:%M:%SZ")
+        elif pa.types.is_date(column.type):
+            column = column.cast(pa.string())
+        if self._format == ".csv" and is_text(column.type):
+            encoded = column.dictionary_encode()
+            values = [_number_or_text(value) for value in encoded.dictionary.to_pylist()]
+            return [None if at is None else values[at] for at in encoded.indices.to_pylist()]
+        plainly: list[Any] = column.to_pylist()
+        return plainly
 
     def _lines(self) -> Iterator[Sequence[Row]]:
         batch: list[Row] = []
@@ -159,13 +204,39 @@ class RowFile:
 
 
 def _check(path: Path, name: str, kind: pa.DataType) -> None:
-    of = kind.value_type if pa.types.is_dictionary(kind) else kind
-    tests = ("null", "boolean", "integer", "floating", "string", "large_string", "string_view", "timestamp", "date")
+    of = plain(pa.array([], kind)).type
+    if pa.types.is_dictionary(of):
+        of = of.value_type
+    tests = ("null", "boolean", "integer", "floating", "decimal", "string", "large_string", "timestamp", "date")
     if not any(getattr(pa.types, f"is_{test}")(of) for test in tests):
         raise RowFileError(
             f"{path}: column {name!r} is {kind}, which JSON does not have; convert it to numbers or text, or leave it "
             f"out: --exclude {name}"
         )
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    """Whether decimals are integers of 64 bits."""
+    return bool(kind.scale <= 0 and kind.precision - kind.scale <= 18)
+
+
+_WHOLE, _FRACTION = re.compile(r"-?(0|[1-9]\d{0,17})"), re.compile(r"-?(0|[1-9]\d*)\.\d*[1-9]")
+
+
+def _number_or_text(value: str) -> Any:
+    """Read the cell of a column of text: the number that is spelled so, if there is one.
+
+    >>> [_number_or_text(text) for text in ("100", "100.5", "01", "1.50", "1e5", "A7", "-0")]
+    [100, 100.5, '01', '1.50', '1e5', 'A7', '-0']
+    """
+    number: float
+    if _WHOLE.fullmatch(value):
+        number = int(value)
+    elif _FRACTION.fullmatch(value):
+        number = float(value)
+    else:
+        return value
+    return number if number_text(number) == value else value
 
 
 def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

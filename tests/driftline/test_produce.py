@@ -163,13 +163,6 @@ def test_broken_lines_are_named(tmp_path, text, said):
     assert said in str(error.value)
 
 
-def test_a_csv_that_changes_its_mind_names_the_row(tmp_path):
-    path = tmp_path / "x.csv"
-    path.write_text("x\n" + "1\n" * 1_000_000 + "one\n")
-    with pytest.raises(RowFileError, match="save the file as Parquet"):
-        list(RowFile(path).batches())
-
-
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
