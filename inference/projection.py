@@ -16,7 +16,7 @@ version then gets the columns and the codes that it was trained on.
 ([[41.0, 1.0], [7.0, 0.0], [8.0, 2.0]], {1: {2: 'Bari'}})
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -28,17 +28,21 @@ from streams.schema import Feature, FeatureSchema, SchemaError
 def union(schemas: Sequence[FeatureSchema], answering: int | None = None) -> FeatureSchema:
     """The inputs of several versions as one schema.
 
+    What all versions that answer require is required of every request. What only some of them do, a canary say, is
+    required of the requests that those answer: see `Projection.lacking`.
+
     Parameters
     ----------
     answering
-        How many of them, from the first, answer requests: only those make a feature required, because a shadow must
-        not turn a good request into a dead letter. All when absent.
+        How many of them, from the first, answer requests; a shadow must not turn a good request into a dead letter. All
+        when absent.
     """
+    answer = schemas[:answering]
     found: dict[str, Feature] = {}
-    for place, schema in enumerate(schemas):
+    for schema in schemas:
         for feature in schema.features:
-            answers = answering is None or place < answering
-            own = msgspec.structs.replace(feature, required=feature.required and answers)
+            needed = all(feature.name in own.names and own[feature.name].required for own in answer)
+            own = msgspec.structs.replace(feature, required=needed)
             found[own.name] = _merge(found[own.name], own) if own.name in found else own
     return FeatureSchema(tuple(found.values()))
 
@@ -48,11 +52,7 @@ def _merge(one: Feature, other: Feature) -> Feature:
         raise SchemaError(
             f"feature {one.name!r} is {one.kind} in one version and {other.kind} in another; requests can hold only one"
         )
-    return msgspec.structs.replace(
-        one,
-        required=one.required or other.required,
-        categories=tuple(dict.fromkeys((*one.categories, *other.categories))),
-    )
+    return msgspec.structs.replace(one, categories=tuple(dict.fromkeys((*one.categories, *other.categories))))
 
 
 class Projection:
@@ -66,6 +66,7 @@ class Projection:
         for j, feature in enumerate(own.features):
             if feature.kind == "categorical":
                 self._map(j, whole[feature.name], feature)
+        self._needed = [f.name for f in own.features if f.required and not whole[f.name].required]
         straight = np.array_equal(self._columns, np.arange(len(whole)))
         self._same = straight and not self._tables
 
@@ -77,6 +78,16 @@ class Projection:
         codes = [place.get(level, own.unseen_code) for level in wide.categories]
         self._tables[j] = np.array([*codes, own.unseen_code, own.null_code], np.float32)
         self._texts[j] = {code: level for code, level in enumerate(wide.categories) if level not in place}
+
+    def lacking(self, rows: Rows) -> Iterator[tuple[int, str]]:
+        """Rows, by position, that lack what this version requires and others do not, each with the first such name."""
+        for n in range(len(rows)) if self._needed else ():
+            for name in self._needed:
+                feature = rows.schema[name]
+                value = rows.matrix[n, rows.schema.names.index(name)]
+                if value == feature.null_code if feature.kind == "categorical" else np.isnan(value):
+                    yield n, name
+                    break
 
     def __call__(self, rows: Rows) -> Rows:
         """Turn rows decoded by the union into the version's own."""

@@ -197,8 +197,11 @@ class Score:
             for model, rows in decoded.items():
                 served = self._models[model]
                 for lane in lanes(served.route, rows.ids):
-                    part = _Part(n, lane.role, served.views[lane.version](rows.pick(lane.rows)))
-                    waiting.setdefault((model, lane.version), []).append(part)
+                    given, view = rows.pick(lane.rows), served.views[lane.version]
+                    if lane.role != "shadow":
+                        given = self._with_required(outcome, served, lane.version, given)
+                    if len(given):
+                        waiting.setdefault((model, lane.version), []).append(_Part(n, lane.role, view(given)))
         for (model, version), parts in waiting.items():
             self._pass(model, self._models[model].scorers[version], parts, outcomes)
         return [outcome.effects() for outcome in outcomes]
@@ -216,6 +219,21 @@ class Score:
             return decoded
         self._models = self._schemas.look()
         return [self._decode(block) for block in blocks]
+
+    def _with_required(self, outcome: _Outcome, served: Served, version: str, rows: Rows) -> Rows:
+        """Refuse rows that lack what the version that answers them requires and the others do not; returns the rest."""
+        lacking = dict(served.views[version].lacking(rows))
+        if not lacking:
+            return rows
+        model = served.route.model
+        for n, name in lacking.items():
+            at, row = int(rows.at[n]), int(rows.row[n])
+            field = f"$[{row}].{name}" if rows.row.any() else f"$.{name}"
+            detail = f"{model} {version}, which answers this request, requires {name!r}"
+            refusal = Refusal(at, "missing_field", field, detail, model, int(rows.ts[n]))
+            outcome.refuse(refusal)
+            outcome.tell(model, version, refusal, served.schema.names)
+        return rows.pick(np.delete(np.arange(len(rows)), list(lacking)))
 
     def _tell(self, outcome: _Outcome, refusal: Refusal) -> None:
         """Tell of a request that nobody could read, where it is known whose it was."""

@@ -13,6 +13,7 @@ Reason = Literal[
     "unknown_schema",
     "wrong_type",
     "missing_field",
+    "no_known_feature",
     "unknown_model",
     "model_not_loaded",
     "impossible_timestamp",

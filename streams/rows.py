@@ -57,6 +57,19 @@ class Rows(msgspec.Struct, frozen=True):
         )
 
 
+def without_values(rows: Rows) -> np.ndarray:
+    """Positions, int64, of rows that hold no value at all; none where the schema requires one."""
+    if any(feature.required for feature in rows.schema.features):
+        return np.empty(0, np.int64)
+    left = np.arange(len(rows))
+    for j, feature in enumerate(rows.schema.features):
+        column = rows.matrix[left, j]
+        left = left[column == feature.null_code if feature.kind == "categorical" else np.isnan(column)]
+        if not len(left):
+            break
+    return left
+
+
 class Gathering:
     """Rows of one model on their way into columns: some as columns already, others a record a row."""
 

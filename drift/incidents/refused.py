@@ -29,6 +29,7 @@ _WHY = {
     "unknown_schema": "the registry does not know their schema",
     "wrong_type": "a field has another type",
     "missing_field": "a required field is missing",
+    "no_known_feature": "none of their names is a feature of the model",
     "impossible_timestamp": "their time is no time, or lies ahead",
     "impossible_id": "their id is empty or too long",
     "model_failed": "the model fails on them",

@@ -17,6 +17,7 @@ import pyarrow.types as pt
 from streams.block import Block
 from streams.formats.envelope import Schemas, default_id, default_time, event_time, find, header, request_id
 from streams.formats.ipc import UNPACKED_BYTES_MAX, Columns, read
+from streams.formats.known_names import missing, own_names, unknown
 from streams.formats.sheet import Sheet, joined
 from streams.refusals import Refusal, Refused
 from streams.rows import Rows, level_codes, takes_truths
@@ -72,13 +73,15 @@ def _model(columns: Columns, named: str | None) -> str | None:
 
 
 def _sheet(columns: Columns, schema: FeatureSchema, block: Block, at: int) -> Sheet:
+    if stranger := unknown(own_names(columns), schema):
+        raise stranger
     n = len(next(iter(columns.values())))
     matrix = np.empty((n, len(schema)), np.float32)
     unseen: dict[int, dict[int, str]] = {}
     bad: list[tuple[Feature, np.ndarray]] = []
     for j, feature in enumerate(schema.features):
         if feature.name not in columns:
-            _absent(feature)
+            _absent(feature, columns, schema)
             matrix[:, j] = feature.null_code if feature.kind == "categorical" else np.nan
         elif feature.kind == "categorical":
             matrix[:, j], strange = _levels(columns[feature.name], feature)
@@ -119,9 +122,10 @@ def _own(sheet: Sheet, columns: Columns, arrived_ms: int) -> None:
                 sheet.refuse_row(n, why)
 
 
-def _absent(feature: Feature) -> None:
+def _absent(feature: Feature, columns: Columns, schema: FeatureSchema) -> None:
     if feature.required:
-        raise Refused("missing_field", f"$.{feature.name}", f"the batch has no column {feature.name!r}")
+        why = Refused("missing_field", f"$.{feature.name}", f"the batch has no column {feature.name!r}")
+        raise missing(why, own_names(columns), schema)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -12,6 +12,7 @@ import msgspec
 
 from streams.block import Block
 from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
+from streams.formats.known_names import missing, own_names, unknown
 from streams.formats.registry import SchemaRegistry, UnknownSchema
 from streams.formats.shape import convert, features_of, misfit, request_decoders
 from streams.formats.sheet import complete
@@ -104,8 +105,7 @@ class AvroDecoder:
             try:
                 said = self._record(block.values[at])
                 model, schema = find(self._schemas, header(block, at, "model") or said.get("model"))
-                request = _fitted(said, schema)
-                features = features_of(request, schema)
+                request, features = _fitted(said, schema)
                 id_, ts = id_of(block, at, request.id), time_of(block, at, request.ts)
             except Refused as why:
                 found = self._schemas(header(block, at, "model") or said.get("model")) if said else None
@@ -135,15 +135,24 @@ class AvroDecoder:
         return said
 
 
-def _fitted(said: dict[str, Any], schema: FeatureSchema) -> Any:
+def _fitted(said: dict[str, Any], schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
     decoders = request_decoders(schema)
     # What stands beside an object of features is left alone, as in JSON.
     form = decoders.nested if "features" in said else decoders.either
+    names, field = own_names(said), "$"
+    if isinstance(nested := said.get("features"), dict):
+        names, field = list(nested), "$.features"
+    strange = unknown(names, schema, field) if nested is None or isinstance(nested, dict) else None
+    if strange:
+        raise strange
     try:
         request = convert(form, said)
+        return request, features_of(request, schema)
     except msgspec.ValidationError as error:
-        raise misfit(error) from None
-    return request
+        why = misfit(error)
+    except Refused as error:
+        why = error
+    raise missing(why, names, schema) if why.args[0] == "missing_field" else why
 
 
 def _milliseconds(moment: dt.datetime) -> int:

@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import UNSET
 
 from streams.block import Block
 from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
 from streams.formats.json_columns import JsonColumns
 from streams.formats.json_text import undecodable, unmarked
+from streams.formats.known_names import missing, own_names, unknown
 from streams.formats.shape import Reader, features_of, misfit, request_decoders
 from streams.refusals import Refusal, Refused
-from streams.rows import Gathering, Rows
+from streams.rows import Gathering, Rows, without_values
 from streams.schema import FeatureSchema
 
 
@@ -58,7 +60,14 @@ class JsonDecoder:
             if gathering is None:
                 gathering = taken[model] = Gathering(schema)
             gathering.add(at, id_, ts, features)
-        return {model: gathering.rows() for model, gathering in taken.items() if gathering.at}, refused
+        found: dict[str, Rows] = {}
+        for model, gathering in taken.items():
+            if gathering.at:
+                rows, strangers = _part(gathering.rows(), model, block)
+                refused += strangers
+                if len(rows):
+                    found[model] = rows
+        return found, refused
 
     def _read(self, block: Block, at: int) -> tuple[str, FeatureSchema, Any, tuple[Any, ...]]:
         value = block.values[at]
@@ -126,7 +135,45 @@ class _Form(msgspec.Struct):
 _FORM = msgspec.json.Decoder(_Form)
 
 
+def _part(rows: Rows, model: str, block: Block) -> tuple[Rows, list[Refusal]]:
+    """Part rows from requests that name no feature of the model, of which one without required features takes all."""
+    refused = {}
+    for n in without_values(rows).tolist():
+        at = int(rows.at[n])
+        names, field = _names(unmarked(block.values[at] or b""))
+        if why := unknown(names, rows.schema, field):
+            reason, place, detail = why.args
+            refused[n] = Refusal(at, reason, place, detail, model, int(rows.ts[n]))
+    if not refused:
+        return rows, []
+    return rows.pick(np.delete(np.arange(len(rows)), list(refused))), list(refused.values())
+
+
+_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _names(value: bytes) -> tuple[list[str], str]:
+    """Names of a request's features, or of what may be some, and where they stand."""
+    try:
+        top = _KEYS.decode(value)
+        if "features" in top:
+            return list(_KEYS.decode(top["features"])), "$.features"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # of fields that nobody else has looked at
+        return [], "$"
+    return own_names(top), "$"
+
+
 def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
+    try:
+        return _fitted(value, schema)
+    except Refused as why:
+        if why.args[0] != "missing_field":
+            raise
+        names, field = _names(value)
+        raise unknown(names, schema, field) or missing(why, names, schema) from None
+
+
+def _fitted(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
     decoders = request_decoders(schema)
     try:
         request = _said(decoders.either, value)

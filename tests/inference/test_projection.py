@@ -25,9 +25,9 @@ SCHEMAS = st.lists(
 )
 REQUESTS = st.lists(
     st.fixed_dictionaries(
-        {},
+        # Every schema knows the city: a request that names none of a model's features is refused.
+        {"city": st.sampled_from([*LEVELS, "Nice", 16, None])},
         optional={
-            "city": st.sampled_from([*LEVELS, "Nice", 16, None]),
             "age": st.none() | st.floats(0, 99, width=32),
             "vip": st.none() | st.booleans(),
         },
@@ -59,6 +59,16 @@ def test_a_shadow_makes_no_feature_required():
     shadow = FeatureSchema((Feature("age", required=True), Feature("new", required=True)))
     whole = union([answering, shadow], answering=1)
     assert {feature.name: feature.required for feature in whole.features} == {"age": False, "vip": True, "new": False}
+
+
+def test_only_what_all_who_answer_require_is_required_of_everybody():
+    old = FeatureSchema((Feature("age", required=True), Feature("vip", "boolean", required=True)))
+    new = FeatureSchema((Feature("age", required=True), Feature("vip", "boolean"), Feature("score2", required=True)))
+    whole = union([old, new])
+    assert {f.name: f.required for f in whole.features} == {"age": True, "vip": False, "score2": False}
+    rows = decoded(whole, [{"age": 1, "vip": True, "score2": 3}, {"age": 1, "score2": 3}, {"age": 1, "vip": False}])
+    lacking = [{n: name for n, name in Projection(whole, own).lacking(rows)} for own in (old, new)]
+    assert lacking == [{1: "vip"}, {2: "score2"}]
 
 
 def test_versions_that_disagree_on_a_kind_are_refused():
