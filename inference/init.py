@@ -5,11 +5,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
+from inference.leak import ROWS_MAX, says
 from inference.package import Limits, ModelPackage, Outputs, Task, nearest, write_package
-from inference.table import TableError, as_table, infer_features, levels_of, natural, texts_of
+from inference.table import TableError, as_table, infer_features, levels_of, matrix_of, natural, texts_of
 from inference.unfit import unfit
+from streams.schema import Feature, FeatureSchema
 from streams.tables.kinds import coarse
 from streams.tables.values import doubles
 
@@ -80,6 +84,8 @@ def draft_package(
         What the scores mean, where the label does not say: text, truth values, and integers of at most `CLASSES_MAX`
         distinct values mean classes, other numbers a regression; the last class in order is the positive one.
 
+    A column without a null is required in requests.
+
     Raises
     ------
     TableError
@@ -105,6 +111,7 @@ def draft_package(
         if not features:
             raise TableError("no column is left as a feature; " + "; ".join(notes or ["name some that are"]))
     inputs = infer_features(table, features)
+    inputs, columns = _with_required(table, inputs)
     notes += [note for one in inputs if one.kind == "numeric" and (note := coarse(one.name, doubles(table[one.name])))]
     truth = label or prediction
     classes: tuple[str, ...] = ()
@@ -115,6 +122,8 @@ def draft_package(
         notes.append("neither label nor prediction is named: taken as binary with the classes 0 and 1")
     if task != "regression" and truth:
         classes = tuple(sorted(levels_of(table[truth]), key=natural))
+    if label is not None and task is not None:
+        notes += _given_away(columns, table, label, task)
     package = ModelPackage(
         name=name,
         version=version,
@@ -127,6 +136,36 @@ def draft_package(
         owner=owner,
     )
     return Draft(package, tuple(notes))
+
+
+def _with_required(table: pa.Table, inputs: Collection[Feature]) -> tuple[tuple[Feature, ...], dict[str, np.ndarray]]:
+    """The features, required where no value is missing; and each as its matrix column, NaN where missing, one row in
+    `_every` of a long table.
+
+    What never was null when the model was trained is a producer's fault where it is, and not the model's to guess.
+    """
+    found, columns = [], {}
+    for one in inputs:
+        column = matrix_of(table, FeatureSchema((one,)))[:, 0]
+        if one.kind == "categorical":
+            column[column == one.null_code] = np.nan
+        found.append(replace(one, required=not np.isnan(column).any()))
+        columns[one.name] = column[:: _every(table)].copy()
+    return tuple(found), columns
+
+
+def _every(table: pa.Table) -> int:
+    return int(table.num_rows // (2 * ROWS_MAX)) + 1
+
+
+def _given_away(columns: dict[str, np.ndarray], table: pa.Table, label: str, task: Task) -> list[str]:
+    """Warn of features that say the label by themselves."""
+    truth = doubles(table[label]) if task == "regression" else texts_of(table[label])
+    return [
+        f"{name!r} gives {label!r} away: {how}; if it is not known before the answer is asked for, leave it out: "
+        f"--exclude {name}"
+        for name, how in says(columns, truth[:: _every(table)]).items()
+    ]
 
 
 def _named_by_number(table: pa.Table, categorical: Collection[str]) -> pa.Table:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-from msgspec.structs import replace
 
 from driftline.models.profile import load, profile
-from inference import init_package, write_package
+from inference import init_package
 
 NAME = "employment"
 LABEL = "employed"
@@ -25,8 +24,6 @@ def build(folder: Path) -> tuple[float, int]:
     package = init_package(
         folder, table, name=NAME, artefact="model.pt2", label=LABEL, exclude=NOT_FEATURES, task="binary"
     )
-    package = replace(package, inputs=tuple(replace(i, required=i.name == "AGEP") for i in package.inputs))
-    write_package(package, folder)
     trained = train(package, table, LABEL)
     export(trained, folder / "model.pt2", package.limits.batch_rows)
     (folder / "reference.arrow").write_bytes(profile(load(folder), pa.Table.from_pandas(table), label=LABEL).to_bytes())

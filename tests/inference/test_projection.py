@@ -67,7 +67,7 @@ def test_only_what_all_who_answer_require_is_required_of_everybody():
     whole = union([old, new])
     assert {f.name: f.required for f in whole.features} == {"age": True, "vip": False, "score2": False}
     rows = decoded(whole, [{"age": 1, "vip": True, "score2": 3}, {"age": 1, "score2": 3}, {"age": 1, "vip": False}])
-    lacking = [{n: name for n, name in Projection(whole, own).lacking(rows)} for own in (old, new)]
+    lacking = [dict(Projection(whole, own).lacking(rows)) for own in (old, new)]
     assert lacking == [{1: "vip"}, {2: "score2"}]
 
 

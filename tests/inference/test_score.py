@@ -488,3 +488,26 @@ def test_who_names_no_model_where_several_serve_is_told_their_names():
     [effects] = Score(serving(*others)).fold([block({"x": 1})])
     [letter] = letters(effects)
     assert letter["reason"] == "unknown_model" and "put one of ramp, slope into the field" in letter["detail"]
+
+
+def test_what_only_the_canary_requires_is_asked_of_its_own_requests():
+    wider = (*INPUTS, Feature("new", required=True))
+    score = Score(serving(ramp(), ramp("v2", wider), ramp("v3", wider), canary={"v2": 0.5}, shadows=("v3",)))
+    requests = [{"id": f"r{n}", "x": n + 20, **({} if n % 2 else {"new": 1})} for n in range(40)]
+    [effects] = score.fold([block(*requests)])
+    [canary] = [lane for lane in lanes(route_of(score), [one["id"] for one in requests]) if lane.role == "canary"]
+    without = {n for n in canary.rows.tolist() if n % 2}
+    assert without and len(without) < len(canary.rows)
+    refused = letters(effects)
+    assert {int(letter["offset"]) for letter in refused} == without
+    assert {letter["reason"] for letter in refused} == {"missing_field"}
+    assert {letter["field"] for letter in refused} == {"$.new"}
+    assert "ramp v2, which answers this request, requires 'new'" in refused[0]["detail"]
+    assert len(said(effects)) == 40 - len(without)
+    told = {head.version: len(head.refused or ()) for head, _ in seen(effects)}
+    assert told == {"v1": 0, "v2": len(without), "v3": 0}
+    assert {head.version: batch.num_rows for head, batch in seen(effects)}["v3"] == 40  # a shadow sees all
+
+
+def route_of(score):
+    return score._serving.models()["ramp"].route
