@@ -9,7 +9,7 @@ from driftline.words import aligned, instant
 from streams import ranges
 from streams.cluster import Cluster
 from streams.dead_letters import DEAD_LETTERS, IN_WORDS, Letter
-from streams.redrive import Filter, Found
+from streams.redrive import Filter, Found, can_be_sent
 from streams.topics import FOREIGN, NAMES
 
 _HEADINGS = ("reason", "topic", "stage", "letters", "sent again", "newest", "field")
@@ -22,13 +22,16 @@ class LetterError(ValueError):
 
 
 class Group(msgspec.Struct, kw_only=True):
-    """Letters of one kind. ``again`` of them were sent again; ``newest_ms`` is when the last was written."""
+    """Letters of one kind. ``again`` of them were sent again, ``due`` of the others could be; ``newest_ms`` is when the
+    last was written.
+    """
 
     reason: str
     topic: str
     stage: str
     letters: int = 0
     again: int = 0
+    due: int = 0
     newest_ms: int = 0
     field: str = ""
 
@@ -64,6 +67,7 @@ def listing(found: Found, limit: int) -> Listing:
         group = groups.setdefault(kind, Group(reason=letter.reason, topic=letter.topic, stage=letter.stage))
         group.letters += 1
         group.again += again
+        group.due += not again and can_be_sent(letter)
         group.newest_ms, group.field = letter.time_ms, letter.field
         known = {name: getattr(letter, name) for name in Listed.__struct_fields__ if name != "again"}
         last.append(Listed(**known, again=again))
@@ -132,10 +136,23 @@ def table(listing: Listing) -> Iterator[str]:
         for letter in listing.letters
     ]
     yield from aligned(letters, wide=60)
-    last = listing.letters[-1]
     yield ""
-    yield f"next: `driftline dead-letters show {last.place}`; once the cause is mended,"
-    yield f"      `driftline dead-letters redrive --reason {listing.groups[0].reason}`"
+    yield from _next(listing)
+
+
+def _next(listing: Listing) -> Iterator[str]:
+    """What to do: about the newest letter that was not sent again, and the reason of most that could be."""
+    left = [letter for letter in listing.letters if not letter.again]
+    due = max(listing.groups, key=lambda group: group.due)
+    if all(group.again == group.letters for group in listing.groups):
+        yield "all of them were sent again: nothing is left to do"
+        return
+    show = f"next: `driftline dead-letters show {left[-1].place}`" if left else "next: `driftline dead-letters list`"
+    if not due.due:
+        yield f"{show}; none of those that are left can be sent again from here"
+        return
+    yield f"{show}; once the cause is mended,"
+    yield f"      `driftline dead-letters redrive --reason {due.reason}`"
 
 
 def full(letter: Letter, again: bool) -> Iterator[str]:

@@ -143,6 +143,11 @@ def redrive(
     return done
 
 
+def can_be_sent(letter: Letter) -> bool:
+    """Whether a letter's record is whole, and came from a topic that is ours to write to."""
+    return not (letter.sha256 or letter.topic.startswith(FOREIGN))
+
+
 def _due(found: Found, done: Redriven) -> Iterator[Letter]:
     for letter in found:
         if found.sent_again(letter):

@@ -40,6 +40,20 @@ def test_a_listing_counts_by_reason_and_keeps_the_newest(cluster):
     assert "dead-letters/0/3" in said and "redrive --reason wrong_type" in said
 
 
+def test_what_was_sent_again_is_proposed_no_more(cluster):
+    def said():
+        return "\n".join(table(listing(Found(cluster, Filter(), 0), limit=20)))
+
+    # Two of wrong_type lie there, one undecodable, and one oversize of which only the beginning was kept.
+    assert said().endswith("redrive --reason wrong_type`")
+    redrive(cluster, Filter(reason="wrong_type"), 0)
+    assert said().endswith("redrive --reason undecodable`") and "show dead-letters/0/3`" in said()
+    redrive(cluster, Filter(), 0)
+    assert "redrive" not in said() and "show dead-letters/0/3`; none of those that are left can be sent" in said()
+    only = "\n".join(table(listing(Found(cluster, Filter(reason="wrong_type"), 0), limit=20)))
+    assert only.endswith("all of them were sent again: nothing is left to do")
+
+
 @pytest.mark.parametrize("place", ["dead-letters/0/1", "0/1", "requests/1/1042"])
 def test_a_letter_is_found_by_its_place_and_by_its_records(cluster, place):
     for spelled in (place, cluster.prefix + place if place.count("/") == 2 else place):

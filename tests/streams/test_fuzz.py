@@ -17,8 +17,8 @@ def test_every_message_has_one_outcome(seed):
     assert len(kinds) > 15
     assert accounts.predictions.sum() > ROWS / 3
     assert set(accounts.reasons) == {
-        "undecodable", "wrong_type", "unknown_model", "missing_field", "no_known_feature", "empty", "impossible_timestamp",
-        "unknown_schema", "model_failed", "impossible_id", "oversize",
+        "undecodable", "wrong_type", "unknown_model", "missing_field", "no_known_feature", "empty",
+        "impossible_timestamp", "unknown_schema", "model_failed", "impossible_id", "oversize",
     }  # fmt: skip
 
 
