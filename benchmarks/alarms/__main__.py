@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.alarms import employment, harm
+from benchmarks.alarms import cycles, employment, harm
 from benchmarks.alarms.runs import Delay, Quiet, delay, quiet
 from benchmarks.alarms.worlds import (
     MANY_LEVELS,
@@ -113,6 +113,7 @@ def _cases(seed: int, share: float) -> dict[str, Callable[[], Iterator[Quiet | D
             (SMALL_REFERENCE, 20, 1_000),
         ),
         "harm": lambda: (harm.quiet(*world, seed, times(20), 500, BUDGETS[1]) for world in harm.WORLDS),
+        "cycles": lambda: (cycles.quiet(*world, seed, times(10), BUDGETS[1]) for world in cycles.WORLDS),
         "1,000 columns": late(MOVES, (THOUSAND, 5)),
         "no drift, 100 and 1,000 columns": silent((HUNDRED, 6, 500), (THOUSAND, 2, 200)),
     }

@@ -38,6 +38,16 @@ def classes(flip: float = 0.0) -> Draw:
     return draw
 
 
+def spelled(draw: Draw, no: object, yes: object) -> Draw:
+    """Spell the labels 0 and 1 of rows otherwise."""
+
+    def rows_spelled(rng: np.random.Generator, rows: int) -> pd.DataFrame:
+        found = draw(rng, rows)
+        return found.assign(y=found["y"].map({0: no, 1: yes}))
+
+    return rows_spelled
+
+
 def families(rng: np.random.Generator, rows: int) -> pd.DataFrame:
     """A regression whose errors are alike in runs of five rows."""
     x = rng.normal(size=rows)
@@ -59,6 +69,14 @@ WORLDS: list[tuple[str, str, Draw, Draw]] = [
     ("values, errors larger by the tolerance", "regression", values(), values(1 + ALLOWED)),
     ("values, errors alike in runs of five", "regression", families, families),
     ("classes, as trained", "binary", classes(), classes()),
+    ("classes as text, as trained", "binary", *[spelled(classes(), "stayed", "churned")] * 2),
+    ("classes 0 and 1, served as true/false", "binary", classes(), spelled(classes(), False, True)),
+    (
+        "classes as text True/False, served as 0.0 and 1.0",
+        "binary",
+        spelled(classes(), "False", "True"),
+        spelled(classes(), 0.0, 1.0),
+    ),
     ("classes, a loss larger by the tolerance", "binary", classes(), classes(_largest_flip())),
 ]
 #: Worlds whose loss is not that of the training data: of them it is said how often they page, and nothing promised.
