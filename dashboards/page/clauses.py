@@ -1,6 +1,7 @@
 """Clauses that sentences are made of: how a column moved, what it did to performance."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from dashboards import words
@@ -111,3 +112,18 @@ def _capital(text: str) -> str:
 def primary(metrics: list[str]) -> str:
     """The metric that speaks for a model."""
     return min(set(metrics), key=lambda name: (_METRICS.index(name) if name in _METRICS else len(_METRICS), name))
+
+
+def refused(letters: Sequence[dict[str, Any]]) -> str:
+    """How many requests were refused, and why; empty where none was.
+
+    >>> row = {"stage": "score", "reason": "unknown_model", "rows": 4_998, "example": "no route for 'x'"}
+    >>> refused([row, {**row, "reason": "wrong_type", "rows": 2}, {**row, "stage": "join"}])
+    '5,000 requests were refused: unknown model (4,998) and wrong type (2).'
+    """
+    reasons = [(row["reason"].replace("_", " "), int(row["rows"])) for row in letters if row["stage"] == "score"]
+    if not reasons:
+        return ""
+    total = sum(rows for _, rows in reasons)
+    why = words.listed([f"{reason} ({rows:,})" for reason, rows in reasons])
+    return f"{total:,} {'request was' if total == 1 else 'requests were'} refused: {why}."

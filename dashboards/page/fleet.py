@@ -7,7 +7,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboards import words
-from dashboards.page import cards, live, parts
+from dashboards.page import cards, clauses, live, parts
 from dashboards.page.address import Address
 from dashboards.page.sheet import Sheet
 from dashboards.page.told import retold
@@ -20,12 +20,18 @@ def draw(sheet: Sheet, zone: tzinfo) -> list[Component | None]:
     """The page beneath its sentence."""
     models = sheet.rows("fleet")
     panel, answer = named("fleet"), sheet.answers["fleet"]
+    letters = sheet.rows("dead_letters")
+    refused = clauses.refused(letters)
+    if refused and not models:
+        body = parts.blank(f"The newest: {letters[0]['example']}", "driftline dead-letters list")
+        return [cards.card(panel, answer, body, wide=True)]
     if not models:
         body = parts.blank("Package a model, put it on a topic, and send a request; it appears here by itself.", START)
         return [cards.card(panel, answer, body, wide=True)]
     traffic = sheet.frame("fleet_traffic")
     lines = [_line(row, sheet, zone, _traffic(traffic, row["model"])) for row in models]
-    return [cards.card(panel, answer, html.Ol(lines, className="models"), wide=True, note="worst first")]
+    notices = parts.notices([f"{refused} Pipeline shows examples."] if refused else [])
+    return [*notices, cards.card(panel, answer, html.Ol(lines, className="models"), wide=True, note="worst first")]
 
 
 def _traffic(traffic: Any, model: str) -> list[float]:

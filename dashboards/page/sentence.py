@@ -32,7 +32,7 @@ def say(sheet: Sheet, zone: tzinfo = UTC) -> Verdict:
 def _fleet(sheet: Sheet, zone: tzinfo) -> Verdict:
     models = sheet.rows("fleet")
     if not models:
-        return Verdict("empty", "No model has answered a request yet.")
+        return _unanswered(sheet)
     moved = [row for row in models if row["open_incidents"]]
     if not moved:
         return Verdict("quiet", f"{_all_models(len(models))} quiet: nothing has moved beyond its tolerance.")
@@ -41,6 +41,14 @@ def _fleet(sheet: Sheet, zone: tzinfo) -> Verdict:
     others = f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} moved." if len(moved) > 1 else ""
     quiet = f" {words.plural(rest, 'other model is quiet', 'other models are quiet')}." if rest else ""
     return Verdict(_severity(worst["severity"]), f"{told.rstrip('.')}.{others}{quiet}")
+
+
+def _unanswered(sheet: Sheet) -> Verdict:
+    """No model has answered: because requests are refused, or because a worker waits, or because none came."""
+    if refused := clauses.refused(sheet.rows("dead_letters")):
+        return Verdict("critical", f"No request has been answered. {refused}")
+    waits = next((step["trouble"] for _, step in live.steps(sheet.live, "score") if step.get("trouble")), "")
+    return Verdict("empty", f"No model has answered a request yet{': ' if waits else ''}{waits}.")
 
 
 def _all_models(count: int) -> str:

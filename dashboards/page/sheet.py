@@ -11,7 +11,9 @@ from dashboards.page.desk import Answer, Desk
 from dashboards.panels import Level, at_level, named
 
 #: Panels that a page takes from another level: for its sentence, or to mark incidents.
-_ALSO: dict[Level, tuple[str, ...]] = {"column": ("incidents",), "fleet": ("fleet_traffic",)}
+_ALSO: dict[Level, tuple[str, ...]] = {"column": ("incidents",), "fleet": ("fleet_traffic", "dead_letters")}
+#: Refusals of an hour ago are news, whatever was answered last.
+_REFUSED_MS = 3_600_000
 
 
 class Sheet(msgspec.Struct, frozen=True):
@@ -52,7 +54,8 @@ def gather(desk: Desk, address: Address) -> Sheet:
     over = desk.range(address)
 
     def ask(name: str, at: Address = address) -> None:
-        answers[name] = desk.ask(named(name), over, _variables(at), stretch)
+        until = _until_now(over, at, desk.clock()) if name == "dead_letters" else over
+        answers[name] = desk.ask(named(name), until, _variables(at), stretch)
 
     if address.page != "nowhere":
         level: Level = address.page
@@ -64,6 +67,13 @@ def gather(desk: Desk, address: Address) -> Sheet:
     if address.page == "model" and (incident := _open(plain(answers["incidents"].frame))):
         ask("incident_columns", address.go(incident=incident))
     return Sheet(address, over, answers, desk.live(), desk.clock())
+
+
+def _until_now(over: Range, address: Address, now_ms: int) -> Range:
+    """A live stretch up to now: it ends with the newest row that was answered, and what is refused comes after it."""
+    if address.end_ms is not None:
+        return over
+    return Range(min(over.start_ms, now_ms - _REFUSED_MS), max(over.end_ms, now_ms), over.step_ms_min)
 
 
 def _variables(address: Address) -> dict[str, str]:

@@ -65,6 +65,30 @@ def test_fleet_at_rest() -> None:
     assert (verdict.severity, verdict.text[:23]) == ("quiet", "All 2 models are quiet:")
 
 
+REFUSED = {"stage": "score", "reason": "unknown_model", "rows": 4_998, "last": END, "example": "requests/0/1 no route"}
+
+
+def test_a_fleet_whose_requests_are_all_refused_says_so() -> None:
+    letters = [REFUSED, {**REFUSED, "reason": "wrong_type", "rows": 2}]
+    verdict = say(sheet("fleet", fleet=[], dead_letters=letters))
+    assert verdict.severity == "critical"
+    assert verdict.text == (
+        "No request has been answered. 5,000 requests were refused: unknown model (4,998) and wrong type (2)."
+    )
+    assert say(sheet("fleet", fleet=[], dead_letters=[{**REFUSED, "rows": 1}])).text.endswith(
+        "1 request was refused: unknown model (1)."
+    )
+
+
+def test_a_fleet_without_an_answer_says_what_the_worker_waits_for() -> None:
+    step = {"step": "score", "rows": 0, "trouble": "no route yet: driftline model route NAME VERSION"}
+    waiting = {"roles": {"worker-0": {"state": "up", "steps": [step]}}}
+    verdict = say(sheet("fleet", waiting, fleet=[], dead_letters=[{**REFUSED, "stage": "join"}]))
+    assert verdict.severity == "empty"
+    assert verdict.text == ("No model has answered a request yet: no route yet: driftline model route NAME VERSION.")
+    assert say(sheet("fleet", fleet=[], dead_letters=[])).text == "No model has answered a request yet."
+
+
 def test_fleet_with_trouble_counts_the_others() -> None:
     moved = model_row(open_incidents=1, severity="critical", since=END - 5 * MINUTE, text="The schema broke.")
     verdict = say(sheet("fleet", fleet=[moved, model_row(open_incidents=1, severity="watch"), model_row()]))
