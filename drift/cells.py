@@ -183,9 +183,7 @@ def _intervals(edges: tuple[float, ...]) -> tuple[str, ...]:
     """
     if not edges:
         return ("any",)
-    exact = [_spelled(edge, edges) for edge in edges]
-    short = [(f"{float(text):.4g}", shut) for text, shut in exact]
-    ends = short if len(set(short)) == len(edges) else exact
+    ends = _ends(edges)
     (first, shut), (last, included) = ends[0], ends[-1]
     inner = (
         low if (low, low_shut, high_shut) == (high, True, False) else
@@ -193,6 +191,38 @@ def _intervals(edges: tuple[float, ...]) -> tuple[str, ...]:
         for (low, low_shut), (high, high_shut) in pairwise(ends)
     )  # fmt: skip
     return (f"{'<' if shut else '<='} {first}", *inner, f"{'>=' if included else '>'} {last}")
+
+
+def edge_text(edges: tuple[float, ...], place: int) -> tuple[str, bool]:
+    """Text of an edge, and whether the number that it spells lies above it.
+
+    >>> edge_text((0.0, float(np.nextafter(np.float32(0), np.float32(1))), 31.0), 1), edge_text((18.0, 40.0), 0)
+    (('0', False), ('18', True))
+    """
+    return _ends(edges)[place]
+
+
+def point_masses(cells: Cells) -> list[tuple[str, int]]:
+    """Single values with a cell of their own: their texts and cells.
+
+    >>> point_masses(Cells(name="tip", edges=(0.0, float(np.nextafter(np.float32(0), np.float32(1))), 5.0)))
+    [('0', 2)]
+    """
+    if cells.kind != "numeric":
+        return []
+    ends = _ends(cells.edges) if cells.edges else []
+    return [
+        (low, place + 2)
+        for place, ((low, low_shut), (high, high_shut)) in enumerate(pairwise(ends))
+        if (low, low_shut, high_shut) == (high, True, False)
+    ]
+
+
+def _ends(edges: tuple[float, ...]) -> list[tuple[str, bool]]:
+    """Texts of edges, with as few digits as tell them apart."""
+    exact = [_spelled(edge, edges) for edge in edges]
+    short = [(f"{float(text):.4g}", shut) for text, shut in exact]
+    return short if len(set(short)) == len(edges) else exact
 
 
 def _spelled(edge: float, edges: tuple[float, ...]) -> tuple[str, bool]:

@@ -310,10 +310,11 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         )
 
     def retire(self, ts: int, why: str) -> list[Alert]:
-        """Close every incident, for a reason that is no window's."""
+        """Close every incident, for a reason that is no window's, and no trouble: so it is said mildly."""
         harm = self.harm.close(ts, why) if self.harm else []
         other = self.hopes.restart(ts, why) + self.flow.restart(ts, why) + self.shares.close(ts, why)
-        return self.incidents.close_all(ts, why) + harm + other
+        told = self.incidents.close_all(ts, why) + harm + other
+        return [msgspec.structs.replace(alert, severity="watch") for alert in told]
 
     def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""

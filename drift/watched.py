@@ -98,7 +98,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         told: list[Told] = []
         for (version, _), lane in sorted(self.lanes.items()):
             if version != route.champion:
-                told += lane.retire(route.ts, f"{version} no more serves {self.model}: {route.champion} does")
+                told += lane.retire(route.ts, f"over: {route.champion} serves {self.model} now, and no more {version}")
         if (route.champion, route.canary) != (self.champion, self.canary):
             for lane in self.lanes.values():  # Another share of the rows is another volume.
                 told += lane.flow.restart(route.ts, "the route has changed")

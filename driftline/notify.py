@@ -99,7 +99,8 @@ class Notify:
             yield "monitor.chat", self._chat
 
     def _tell(self, alert: Alert, setting: str, send: Send) -> None:
-        title = f"{alert.severity}: {alert.model} {alert.version}"
+        grade = "over" if alert.event == "close" else alert.severity
+        title = f"{grade}: {alert.model} {alert.version}, incident {alert.incident}"
         text = f"{alert.text}\n{self._page}/i/{alert.incident}\n{alert.id}"
         if not send(title, text):
             raise NotSent(f"alert {alert.id} was not taken by every receiver of {setting}; it is sent again")

@@ -4,10 +4,12 @@ import math
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
 from drift.incidents import sentences
 from drift.incidents.levels import moved_levels
 from drift.incidents.moved import Moved
+from drift.incidents.predictions import prediction_effects
 from drift.incidents.scene import Scene, evidence_of
 from streams.records import Alert, IncidentEvent, MovedColumn, Reach, Severity
 
@@ -17,7 +19,8 @@ class Incident(msgspec.Struct, kw_only=True, eq=False):
 
     ``start`` is the number of the window that the first change began with; ``told`` counts the alerts so far, and
     ``last`` is the latest; ``material`` says that a column was above its tolerance for certain, and people were told,
-    ``severity`` how grave it was.
+    ``severity`` how grave it was. ``began`` is its first change point with its interval (ms), which never changes,
+    ``later`` are those of further changes, and ``base`` are the counts of all windows before it, int64 [all cells].
     """
 
     number: int
@@ -27,6 +30,15 @@ class Incident(msgspec.Struct, kw_only=True, eq=False):
     severity: Severity = "watch"
     told: int = 0
     last: Alert | None = None
+    began: tuple[int, int, int] | None = None
+    base: np.ndarray | None = None
+    later: list[int] = []
+
+    @classmethod
+    def of(cls, number: int, moved: Moved) -> "Incident":
+        """An incident that begins with a column; nothing names it yet."""
+        began = moved.change_point, moved.low, moved.high
+        return cls(number=number, start=moved.start, moved=[], began=began, base=moved.base)
 
 
 def alert(
@@ -39,6 +51,9 @@ def alert(
     incident.told += 1
     several = sorted(incident.moved or left, key=lambda moved: -moved.log_evidence)
     name = f"{scene.model}-{incident.number}"
+    first = several[0]
+    began, low, high = incident.began or (first.change_point, first.low, first.high)
+    base = first.base if incident.base is None else incident.base
     incident.last = Alert(
         id=f"{name}/{incident.told}",
         incident=name,
@@ -54,9 +69,11 @@ def alert(
         page=reach == "page",
         reach=reach,
         columns=[_column(scene, moved) for moved in several],
-        change_point=several[0].change_point,
-        change_point_low=several[0].low,
-        change_point_high=several[0].high,
+        change_point=began,
+        change_point_low=low,
+        change_point_high=high,
+        later=list(incident.later),
+        predictions=prediction_effects(scene, base),
         evidence=evidence_of(_together(several)),
         budget=scene.watch.false_alarm_every,
         reference=scene.yard.reference.id,
@@ -64,11 +81,6 @@ def alert(
         text=text,
     )
     return incident.last
-
-
-def said(incident: Incident, text: str) -> bool:
-    """Whether an incident's latest alert said just that."""
-    return incident.last is not None and incident.last.text == text
 
 
 def farewell(incident: Incident, ts: int, text: str) -> Alert:

@@ -1,8 +1,10 @@
 """Levels: which cells of a column a change is about."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from drift.cells import Cells
+from drift.cells import Cells, edge_text, point_masses
 from drift.incidents.moved import Moved, faults
 from drift.incidents.scene import Scene
 from drift.statistics.effect import KOLMOGOROV_MEAN
@@ -14,7 +16,23 @@ LEVELS_MAX, EXPLAINED = 4, 0.8
 CLEAR = 3.0
 
 
+class Part(NamedTuple):
+    """A part of a column that a change is about: how it is called, and its cells."""
+
+    name: str
+    cells: tuple[int, ...]
+
+
 def moved_levels(scene: Scene, moved: Moved) -> list[MovedLevel]:
+    """The parts of a column that a change is about: their share in the reference and since the change."""
+    was, now = _shares(scene, moved)
+    return [
+        MovedLevel(part.name, float(was[list(part.cells)].sum()), float(now[list(part.cells)].sum()))
+        for part in moved_parts(scene, moved)
+    ]
+
+
+def moved_parts(scene: Scene, moved: Moved) -> list[Part]:
     """The levels that rose or those that fell, in cell order; or the edge that values have crossed.
 
     The side is told that surprises more (the larger part of chi-square): two rare levels that vanish, not the common
@@ -22,16 +40,20 @@ def moved_levels(scene: Scene, moved: Moved) -> list[MovedLevel]:
     """
     cells = scene.yard.reference.columns[moved.column]
     was, now = scene.yard.reference.expected[scene.yard.cells(moved.column)], moved.present(scene)
-    p, q = was / was.sum(), now / now.sum()
+    p, q = _shares(scene, moved)
     if cells.kind == "numeric":
         inflated = scene.yard.design_effects[moved.column] * (1 / was.sum() + 1 / now.sum())
-        return [_edge(cells, p, q, KOLMOGOROV_MEAN * float(np.sqrt(inflated)))]
+        return [_of_numbers(cells, p, q, KOLMOGOROV_MEAN * float(np.sqrt(inflated)))]
     pooled = (was + now) / (was.sum() + now.sum())
     noise = pooled * (1 / was.sum() + 1 / now.sum()) * scene.yard.design_effects[moved.column]
     z = (q - p) / np.sqrt(np.where(noise > 0, noise, 1.0))
     sign = 1 if (z[z > 0] ** 2).sum() > (z[z < 0] ** 2).sum() else -1
-    chosen = _explaining(sign * (q - p), sign * z)
-    return [MovedLevel(cells.labels[cell], float(p[cell]), float(q[cell])) for cell in chosen]
+    return [Part(cells.labels[cell], (cell,)) for cell in _explaining(sign * (q - p), sign * z)]
+
+
+def _shares(scene: Scene, moved: Moved) -> tuple[np.ndarray, np.ndarray]:
+    was, now = scene.yard.reference.expected[scene.yard.cells(moved.column)], moved.present(scene)
+    return was / was.sum(), now / now.sum()
 
 
 def _explaining(change: np.ndarray, z: np.ndarray) -> list[int]:
@@ -44,17 +66,18 @@ def _explaining(change: np.ndarray, z: np.ndarray) -> list[int]:
     return sorted(int(cell) for cell in order[: min(needed, LEVELS_MAX)])
 
 
-def _edge(cells: Cells, p: np.ndarray, q: np.ndarray, chance: float) -> MovedLevel:
-    """The edge where the two distributions are furthest apart, or a fault that explains as much.
+def _of_numbers(cells: Cells, p: np.ndarray, q: np.ndarray, chance: float) -> Part:
+    """The edge where the two distributions are furthest apart; or a fault, or a single value, that explains as much.
 
     ``chance`` is how far apart they would be if nothing had moved.
     """
     gap = np.abs(np.cumsum(q - p)[:-1])
-    wrong = {what: (p[list(those)].sum(), q[list(those)].sum()) for what, those in faults(cells).items()}
-    what, (then, present) = max(wrong.items(), key=lambda found: abs(found[1][1] - found[1][0]))
+    single = {f"of exactly {text}": (cell,) for text, cell in point_masses(cells)}
+    change = {name: abs((q - p)[list(those)].sum()) for name, those in (faults(cells) | single).items()}
+    name = max(change, key=lambda name: (change[name], name))
     apart = np.sqrt(max(gap.max() ** 2 / 4, gap.max() ** 2 - chance**2))
-    if not cells.edges or abs(present - then) >= EXPLAINED * apart:
-        return MovedLevel(what, float(then), float(present))
+    if not cells.edges or change[name] >= EXPLAINED * apart:
+        return Part(name, (faults(cells) | single)[name])
     inner = int(gap[1 : len(cells.edges) + 1].argmax())
-    above = slice(inner + 2, cells.null)
-    return MovedLevel(f"from {cells.edges[inner]:.4g} up", float(p[above].sum()), float(q[above].sum()))
+    text, included = edge_text(cells.edges, inner)
+    return Part(f"from {text} up" if included else f"above {text}", tuple(range(inner + 2, cells.null)))

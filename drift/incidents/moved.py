@@ -10,11 +10,14 @@ from drift.incidents.scene import Scene
 from drift.statistics import Effect
 from drift.statistics.effect import Z95
 from drift.tolerances import tolerance
+from streams.records import MovedLevel
 
 #: A move back towards the reference settles over so many rows before anything is said about it.
 SETTLE_ROWS = 3_000
 #: Whether a column is back is judged on pools of at least so many windows and rows, and so often in a row.
 POOL_WINDOWS, POOL_ROWS, POOLS_QUIET = 3, 3_000, 3
+#: A way back is told at each such part of the effect that was told before.
+NEARER = 2 / 3
 #: A column is broken once such a share of its rows is null, unseen, or infinite.
 BROKEN = 0.99
 
@@ -42,6 +45,11 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         It has changed again since, and what that means is not settled.
     pooled, pool_windows, pools_quiet
         Its rows since the last pool was judged, int64 [its cells]; the windows in them; pools in a row that were back.
+    began
+        Event time of its first change, ms, where it has changed again since; else None.
+    told, levels
+        Its counts when it was told last, int64 [its cells], None before that; and the levels that had moved, as told
+        when they were furthest.
     """
 
     column: int
@@ -57,6 +65,14 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
     pooled: np.ndarray
     pool_windows: int = 0
     pools_quiet: int = 0
+    began: int | None = None
+    told: np.ndarray | None = None
+    levels: list[MovedLevel] = []
+
+    @property
+    def since(self) -> int:
+        """Event time of its first change, ms."""
+        return self.change_point if self.began is None else self.began
 
     @classmethod
     def named(cls, scene: Scene, column: int) -> "Moved":
@@ -84,7 +100,19 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         """Date its latest change: what it was compared with since it was named is left behind."""
         later = Moved.named(scene, self.column)
         later.again, later.log_evidence = True, max(self.log_evidence, later.log_evidence)
+        later.began, later.told, later.levels = self.since, self.told, self.levels
         return later
+
+    def remember(self, counts: np.ndarray, levels: list[MovedLevel]) -> None:
+        """Keep what has just been told of it; the levels, as they were at its furthest."""
+        self.told = counts
+        change = max((abs(level.current - level.reference) for level in levels), default=0.0)
+        if change >= max((abs(level.current - level.reference) for level in self.levels), default=0.0):
+            self.levels = levels
+
+    def forget(self) -> None:
+        """Begin an incident of its own: what was told of it in another is of that one."""
+        self.began, self.told, self.levels = None, None, []
 
     def stretch(self, scene: Scene) -> np.ndarray:
         """Counts since the change point, int64 [its cells]."""
@@ -148,6 +176,33 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         """Whether it is now materially far from its regime before, for certain."""
         moved = scene.yard.effect(self.column, self.stretch(scene), self.before)
         return moved.low > scene.tolerance(self.column)
+
+    def further(self, scene: Scene) -> bool:
+        """Whether it has moved on, the way it had moved, by a tolerance since it was told; for certain."""
+        if not self.same_way(scene):
+            return False
+        assert self.told is not None
+        return scene.yard.effect(self.column, self.stretch(scene), self.told).low > scene.tolerance(self.column)
+
+    def same_way(self, scene: Scene) -> bool:
+        """Whether it is further away in the direction in which it was when it was told."""
+        if self.told is None or not self.told.sum():
+            return False
+        reference = scene.yard.reference.expected[scene.yard.cells(self.column)]
+        was, told, now = (self._direction(scene, counts) for counts in (reference, self.told, self.stretch(scene)))
+        return bool((told - was) @ (now - told) > 0)
+
+    def nearer(self, scene: Scene) -> bool:
+        """Whether a third of the way back lies behind it since it was told."""
+        if not self.returning(scene):
+            return False
+        told = self.before if self.told is None else self.told
+        return self.effect(scene).value <= NEARER * scene.yard.effect(self.column, told).value
+
+    def _direction(self, scene: Scene, counts: np.ndarray) -> np.ndarray:
+        """Shares of a column's cells, summed up where they have an order."""
+        shares: np.ndarray = counts / counts.sum()
+        return np.cumsum(shares) if scene.yard.reference.columns[self.column].kind == "numeric" else shares
 
     def rest(self, scene: Scene) -> bool:
         """Pool this window; whether pool after pool has been like the reference."""

@@ -8,11 +8,13 @@ import msgspec
 
 from drift.evidence import alarming, named
 from drift.incidents import sentences
-from drift.incidents.alerts import Incident, alert, farewell, said
+from drift.incidents.alerts import Incident, alert, farewell
+from drift.incidents.levels import moved_levels
 from drift.incidents.moved import Moved
+from drift.incidents.predictions import prediction_effects
 from drift.incidents.scene import Scene
 from drift.incidents.severity import worse
-from streams.records import Alert, Severity
+from streams.records import Alert, Reach, Severity
 
 #: Change points no further apart than so many windows share an incident; or than half their age.
 TOGETHER_WINDOWS = 2
@@ -28,7 +30,15 @@ class News:
     joined: list[Moved] = field(default_factory=list)
     back: list[Moved] = field(default_factory=list)
     onward: list[Moved] = field(default_factory=list)
-    still: list[Moved] = field(default_factory=list)
+    part: list[Moved] = field(default_factory=list)
+    further: list[Moved] = field(default_factory=list)
+    homes: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to tell."""
+        several = (self.joined, self.back, self.onward, self.part, self.further)
+        return self.opened or self.material or any(several)
 
 
 class Incidents(msgspec.Struct, eq=False):
@@ -36,7 +46,8 @@ class Incidents(msgspec.Struct, eq=False):
 
     A window is taken in four steps, and every incident that they changed is told of once:
 
-    1. A named column that changes again is on its way back, or somewhere new (another incident), or still moving.
+    1. A named column that changes again is still moving, or somewhere new (another incident), or on its way back. What
+       moves on in the direction in which it had moved is one incident, told again at each further tolerance.
     2. Other columns that have changed are named; they join an incident of the same time, or open one.
     3. A column that has long been like the reference leaves; the last one closes the incident.
     4. The first effect that is above its tolerance for certain is told, and pages if it is grave enough.
@@ -53,6 +64,10 @@ class Incidents(msgspec.Struct, eq=False):
         self._rest(scene, news)
         for incident in self.open:
             news[incident.number].material = _material(scene, incident)
+        for of in news.values():
+            of.homes = {
+                moved.column: f"{scene.model}-{incident.number}" for incident in self.open for moved in incident.moved
+            }
         self.open = [incident for incident in self.open if incident.moved]
         return [told for told_of in news.values() for told in _tell(scene, told_of)]
 
@@ -78,13 +93,21 @@ class Incidents(msgspec.Struct, eq=False):
                 changed = scene.weighted[moved.column] >= scene.log_budget - math.log(known)
                 kept.append(moved.anew(scene) if changed else moved)
             for moved in [moved for moved in kept if moved.again]:
-                if not _together(scene, incident, moved) and not moved.returning(scene) and moved.elsewhere(scene):
+                settled = moved.settled(scene)
+                if moved.further(scene):
+                    of.further.append(moved)
+                elif _elsewhere(scene, incident, moved):
                     of.onward.append(moved)
-                elif moved.settled(scene):
-                    (of.back if moved.back(scene) else of.still).append(moved)
-                moved.again = not (moved in of.onward or moved.settled(scene))
+                elif settled and moved.back(scene):
+                    of.back.append(moved)
+                elif settled and moved.nearer(scene):
+                    of.part.append(moved)
+                moved.again = not (moved in of.further or moved in of.onward or settled)
             incident.moved = [moved for moved in kept if moved not in of.onward and moved not in of.back]
             onward += of.onward
+            incident.later += sorted({moved.change_point for moved in of.further + of.part})
+        for moved in onward:
+            moved.forget()
         return onward
 
     def _place(self, scene: Scene, found: list[Moved], news: dict[int, News], number: Callable[[], int]) -> None:
@@ -93,7 +116,7 @@ class Incidents(msgspec.Struct, eq=False):
             homes = (incident for incident in self.open if incident.moved and _together(scene, incident, moved))
             home = next(homes, None)
             if home is None:
-                home = Incident(number=number(), start=moved.start, moved=[])
+                home = Incident.of(number(), moved)
                 self.open.append(home)
                 news[home.number] = News(home, opened=True)
             home.moved.append(moved)
@@ -133,26 +156,42 @@ def _material(scene: Scene, incident: Incident) -> bool:
 def _tell(scene: Scene, news: News) -> Iterator[Alert]:
     """Tell of one incident what is new; what was said before is not said again."""
     incident, left = news.incident, news.back + news.onward
+    told: Reach = "chat" if incident.material else "list"
     if not incident.moved:
-        yield alert(
-            scene,
-            incident,
-            "close",
-            "chat" if incident.material else "list",
-            sentences.farewell(scene, news.back, news.onward),
-            left,
-        )
+        text = sentences.farewell(scene, news.back, news.onward, news.homes)
+        yield alert(scene, incident, "close", told, text, left)
         return
-    text = sentences.headline(scene, incident.moved)
+    text = sentences.headline(scene, incident, news.further, news.part)
     if news.opened:
         yield alert(scene, incident, "open", "list", text + sentences.immaterial(scene, incident.moved))
     if news.material:
         yield alert(scene, incident, "update", "page", text)
-    elif (news.joined or news.still) and not news.opened and not said(incident, text):
-        yield alert(scene, incident, "update", "list", text)
+    elif (news.joined or news.further or news.part) and not news.opened:
+        yield alert(scene, incident, "update", told, text)
     elif left:
-        text = sentences.farewell(scene, news.back, news.onward) + sentences.remaining(scene, incident.moved)
-        yield alert(scene, incident, "update", "list", text)
+        text = sentences.farewell(scene, news.back, news.onward, news.homes)
+        text += sentences.remaining(scene, incident.moved)
+        yield alert(scene, incident, "update", told, text)
+    elif incident.last is not None and _answers_known(scene, incident, incident.last):
+        yield alert(scene, incident, "update", told, text)
+    if news.anything:
+        for moved in incident.moved:
+            moved.remember(moved.present(scene), moved_levels(scene, moved))
+
+
+def _answers_known(scene: Scene, incident: Incident, last: Alert) -> bool:
+    """Whether it is known by now what became of the model's answers, where it was unclear when it was told."""
+    unclear = {effect.name for effect in last.predictions if effect.word == "unclear"}
+    if not unclear or incident.base is None or any(column.role == "prediction" for column in last.columns):
+        return False
+    return all(effect.word != "unclear" for effect in prediction_effects(scene, incident.base))
+
+
+def _elsewhere(scene: Scene, incident: Incident, moved: Moved) -> bool:
+    """Whether a column's latest change is another story than the incident that names it."""
+    if _together(scene, incident, moved) or moved.returning(scene) or moved.same_way(scene):
+        return False
+    return moved.elsewhere(scene)
 
 
 def _together(scene: Scene, incident: Incident, moved: Moved) -> bool:

@@ -1,15 +1,18 @@
 """Sentences: what an incident says, to be read aloud at three in the morning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from drift.cells import SCORE
-from drift.incidents.levels import moved_levels
+from drift.incidents.levels import moved_levels, moved_parts
 from drift.incidents.moved import Moved, faults
+from drift.incidents.predictions import SHORT, clause, prediction_effects
 from drift.incidents.scene import Scene
-from drift.incidents.spelling import listed, number, percent
+from drift.incidents.spelling import from_to, listed, number, percent
 from streams.records import IncidentKind, MovedLevel
 
-_SHORT = {"ks": "D", "tvd": "TVD"}
+if TYPE_CHECKING:
+    from drift.incidents.alerts import Incident
+
 #: What a column is once all of its values are of one fault.
 _BROKEN = {
     "null": "is gone",
@@ -18,16 +21,36 @@ _BROKEN = {
 }
 
 
-def headline(scene: Scene, several: Sequence[Moved]) -> str:
-    """Say what moved most, how, since when, what else moved, and whether the score did."""
-    ordered = sorted(several, key=lambda moved: -moved.effect(scene).value / scene.tolerance(moved.column))
+def headline(scene: Scene, incident: "Incident", further: Sequence[Moved] = (), part: Sequence[Moved] = ()) -> str:
+    """Say what moved most, how, since when, what else moved, and what became of the model's answers.
+
+    Parameters
+    ----------
+    further, part
+        Columns that have moved on since they were told, and those that have come back in part: they come first.
+    """
+    ordered = sorted(incident.moved, key=lambda moved: -moved.effect(scene).value / scene.tolerance(moved.column))
     broken = [moved for moved in ordered if moved.broken(scene)]
-    ordered = broken + [moved for moved in ordered if moved not in broken]
-    did = _BROKEN.get(broken[0].broken(scene), "holds no finite number") if broken else "moved"
-    text = f"{name(scene, ordered[0])} {did}: {how(scene, ordered[0])} since {scene.say(ordered[0].change_point)}"
+    news = broken or [moved for moved in ordered if moved in (*further, *part)]
+    ordered = news + [moved for moved in ordered if moved not in news]
+    first = ordered[0]
+    did = "is still moving" if first in further else "has come back in part" if first in part else "moved"
+    if broken:
+        did = _BROKEN.get(first.broken(scene), "holds no finite number")
+    text = f"{name(scene, first)} {did}: {how(scene, first)} since {scene.say(first.since)}"
+    if first in (*further, *part) and not broken:
+        text += before(scene, first)
     if ordered[1:]:
         text += f"; also {listed([name(scene, moved) for moved in ordered[1:]])}"
-    return text + score(scene, ordered)
+    return text + answers(scene, incident)
+
+
+def before(scene: Scene, moved: Moved) -> str:
+    """Say where the levels that a column is told by stood when it was told last; empty where it never was."""
+    if moved.told is None or not moved.told.sum():
+        return ""
+    cells = [cell for part in moved_parts(scene, moved) for cell in part.cells]
+    return f" ({percent(float(moved.told[cells].sum() / moved.told.sum()))} when last told)"
 
 
 def immaterial(scene: Scene, several: Sequence[Moved]) -> str:
@@ -36,44 +59,63 @@ def immaterial(scene: Scene, several: Sequence[Moved]) -> str:
         return ""
     moved = max(several, key=lambda moved: moved.effect(scene).value / scene.tolerance(moved.column))
     effect, tolerance = moved.effect(scene), scene.tolerance(moved.column)
-    what = "below" if effect.value < tolerance else "not yet surely above"
-    return f"; {_SHORT[effect.statistic]} {number(effect.value)}, {what} the tolerance of {number(tolerance)}"
+    what = "below" if effect.high < tolerance else "not yet surely above"
+    low, high = number(effect.low), number(effect.high)
+    size = f"at most {high}" if low == "0" else f"{low} to {high}"
+    return f"; {SHORT[effect.statistic]} {size}, {what} the tolerance of {number(tolerance)}"
 
 
-def farewell(scene: Scene, back: Sequence[Moved], onward: Sequence[Moved]) -> str:
-    """Say which columns are back, and which have gone on to an incident of their own."""
+def farewell(scene: Scene, back: Sequence[Moved], onward: Sequence[Moved], homes: Mapping[int, str]) -> str:
+    """Say which columns are back and what had happened to them, and which have gone on to an incident of their own.
+
+    Parameters
+    ----------
+    homes
+        Name of the incident that names a column now.
+    """
     said = []
     if back:
-        said.append(f"{listed([name(scene, m) for m in back])} {_be(back)} back, within half the tolerance")
+        had = "; ".join(filter(None, (_had(scene, moved) for moved in back)))
+        names = listed([name(scene, moved) for moved in back])
+        said.append(f"{names} {_be(back)} back, within half the tolerance{': ' + had if had else ''}")
     if onward:
-        said.append(f"{listed([name(scene, m) for m in onward])} {_have(onward)} changed again: another incident")
+        names, others = listed([name(scene, m) for m in onward]), sorted({homes[m.column] for m in onward})
+        said.append(f"{names} moved again, another way: see incident{'s' * (len(others) > 1)} {listed(others)}")
     return "; ".join(said)
+
+
+def _had(scene: Scene, moved: Moved) -> str:
+    """Say what had happened to a column, as it was told."""
+    if not moved.levels:
+        return ""
+    subject, was, now = _change(scene, moved, moved.levels)
+    verb = "risen" if now > was else "fallen"
+    return f"{subject} had {verb} from {percent(was)} to {percent(now)} since {scene.say(moved.since)}"
 
 
 def remaining(scene: Scene, several: Sequence[Moved]) -> str:
     """Say which columns an incident still names."""
-    return f"; {listed([name(scene, moved) for moved in several])} {_have(several)} not"
+    return f"; {listed([name(scene, moved) for moved in several])} still as told"
 
 
-def score(scene: Scene, several: Sequence[Moved]) -> str:
-    """Say how the score has fared since the change; empty where it is named itself or there is none."""
-    reference = scene.yard.reference
-    if reference.score is None or any(reference.columns[moved.column].role == "prediction" for moved in several):
+def answers(scene: Scene, incident: "Incident") -> str:
+    """Say what became of the model's answers since the change; empty where they are named themselves."""
+    reference, base = scene.yard.reference, incident.moved[0].base if incident.base is None else incident.base
+    if any(reference.columns[moved.column].role == "prediction" for moved in incident.moved):
         return ""
-    column = reference.place(SCORE)
-    cells = scene.yard.cells(column)
-    effect = scene.yard.effect(column, scene.detector.counts[cells] - several[0].base[cells])
-    tolerance = scene.tolerance(column)
-    verdict = "moved too" if effect.low > tolerance else "unchanged" if effect.value <= tolerance else "unclear"
-    return f"; score {verdict} (D {number(effect.value)})"
+    return clause(prediction_effects(scene, base))
 
 
 def how(scene: Scene, moved: Moved) -> str:
     """Say which levels rose or fell, or which side of an edge did."""
-    levels = moved_levels(scene, moved)
+    subject, was, now = _change(scene, moved, moved_levels(scene, moved))
+    return f"{subject} {'rose' if now > was else 'fell'} {from_to('share', was, now)}"
+
+
+def _change(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> tuple[str, float, float]:
+    """What moved, and its share in the reference and when it had moved."""
     was, now = sum(level.reference for level in levels), sum(level.current for level in levels)
-    verb = "rose" if now > was else "fell"
-    return f"{_subject(scene, moved, levels)} {verb} from {percent(was)} to {percent(now)}"
+    return _subject(scene, moved, levels), was, now
 
 
 def _subject(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> str:
@@ -108,7 +150,3 @@ def name(scene: Scene, moved: Moved) -> str:
 
 def _be(several: Sequence[Moved]) -> str:
     return "is" if len(several) == 1 else "are"
-
-
-def _have(several: Sequence[Moved]) -> str:
-    return "has" if len(several) == 1 else "have"

@@ -26,12 +26,12 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def spell(metric: str, value: float, more: int = 0) -> str:
-    """Spell a metric's figure: accuracy as a share, all others as numbers; with more digits where asked.
+    """Spell a figure: accuracy and shares of rows in percent, all others as numbers; with more digits where asked.
 
     >>> spell("accuracy", 0.79), spell("mae", 1.0123)
     ('79 %', '1.01')
     """
-    return percent(value, 1 + more) if metric == "accuracy" else number(value, 3 + more)
+    return percent(value, 1 + more) if metric in ("accuracy", "share") else number(value, 3 + more)
 
 
 def from_to(metric: str, was: float, now: float) -> str:

@@ -47,6 +47,10 @@ def alerts(reference, *stretches, watch=ALL):
 GONE = {"city": (0.45, 0.33, 0.22, 0.0)}
 
 
+def was_ulm(reference):
+    return percent(reference.of("city")[reference.columns[0].labels.index("Ulm")] / 20_000)
+
+
 def test_nothing_is_said_while_nothing_changes(reference):
     assert alerts(reference, (100_000, {})).empty
 
@@ -57,8 +61,7 @@ def test_a_vanished_level_opens_then_pages_and_says_which(reference):
     first = found.iloc[0]
     assert first.first_row in (10_000, 10_500) and first.change_point == 10_000
     assert first["columns"] == ["city"]
-    was = percent(reference.of("city")[reference.columns[0].labels.index("Ulm")] / 20_000)
-    assert found.iloc[1].text == f"city moved: level Ulm fell from {was} to 0 % since row 10,000"
+    assert found.iloc[1].text == f"city moved: level Ulm fell from {was_ulm(reference)} to 0 % since row 10,000"
     assert found.page.sum() == 1
 
 
@@ -66,7 +69,7 @@ def test_a_small_shift_opens_and_never_pages(reference):
     # .1 sd is D = .04, below the tolerance of .05 (STATISTICS 3.7).
     found = alerts(reference, (10_000, {}), (60_000, {"x": 0.1}))
     assert found.event.iloc[0] == "open" and found["columns"].iloc[0] == ["x"]
-    assert "below the tolerance of 0.05" in found.text.iloc[0]
+    assert re.search(r"; D 0\.0\d+ to 0\.\d+, not yet surely above the tolerance of 0\.05$", found.text.iloc[0])
     assert not found.page.any()
 
 
@@ -132,7 +135,8 @@ def test_a_return_settles_closes_and_pages_nobody(reference):
     assert found.page.tolist() == [False, True, False]
     # It settles over 3,000 rows before anything is said.
     assert 22_500 <= found.first_row.iloc[-1] <= 24_500
-    assert found.text.iloc[-1] == "city is back, within half the tolerance"
+    had = f"level Ulm had fallen from {was_ulm(reference)} to 0 % since row 10,000"
+    assert found.text.iloc[-1] == f"city is back, within half the tolerance: {had}"
 
 
 def test_after_a_return_the_same_change_is_news_again(reference):
@@ -147,7 +151,7 @@ def test_a_move_to_somewhere_else_is_another_incident(reference):
     found = alerts(reference, (10_000, {}), (10_000, GONE), (10_000, turned))
     assert found.event.tolist() == ["open", "update", "close", "open", "update"]
     assert found.incident.tolist() == ["backtest-1"] * 3 + ["backtest-2"] * 2
-    assert "another incident" in found.text.iloc[2]
+    assert found.text.iloc[2] == "city moved again, another way: see incident backtest-2"
 
 
 def test_half_way_back_is_the_same_incident_and_no_page(reference):
@@ -155,6 +159,8 @@ def test_half_way_back_is_the_same_incident_and_no_page(reference):
     found = alerts(reference, (10_000, {}), (10_000, {"city": (0.45, 0.35, 0.2, 0.0)}), (15_000, half))
     assert set(found.incident) == {"backtest-1"} and found.page.sum() == 1
     assert found.event.iloc[-1] == "update" and "to 5" in found.text.iloc[-1]
+    assert found.text.iloc[-1].startswith("city has come back in part: ")
+    assert found.text.iloc[-1].endswith("% since row 10,000 (0 % when last told)")
 
 
 def test_a_moved_prediction_is_a_warning(reference):
@@ -174,7 +180,53 @@ def test_a_worse_harm_pages_again_and_the_same_harm_does_not(reference):
 def test_the_score_is_told_beside_a_moved_feature(reference):
     scored = Reference.fit(rows(20_000, seed=0), task="regression", score="x")
     found = alerts(scored, (10_000, {}), (5_000, GONE))
-    assert found[found.page].text.iloc[0].split("; ")[1].startswith("score unchanged (D 0")
+    # 500 rows cannot tell; once more of them can, it is told. The score is x, which did not move.
+    assert re.search(r"; score unclear \(D 0 to 0\.0\d+ in 500 rows\)$", found[found.page].text.iloc[0])
+    known = found.iloc[-1]
+    assert (known.event, known.page, known.reach) == ("update", False, "chat")
+    assert re.search(r"; score unchanged \(D at most 0\.0[34]\d*\)$", known.text) and known.first_row < 14_000
+
+
+def test_a_column_that_moves_steadily_is_one_incident_told_at_each_further_tolerance(reference):
+    # A shift from 0 to 1.5 sd over 60 windows: D grows from 0 to .55, eleven tolerances.
+    steps = [(500, {"x": step / 40}) for step in range(61)]
+    found = alerts(reference, (10_000, {}), *steps, (20_000, {"x": 1.5}), watch=Watch())
+    assert set(found.incident) == {"backtest-1"} and found.event.tolist().count("open") == 1
+    moving = found[found.text.str.contains("is still moving")]
+    assert 2 <= len(moving) <= 11 and set(moving.reach) == {"chat"} and not moving.page.any()
+    # The first change point stays; each sentence goes on from where the last one stood.
+    assert set(found.change_point) == {found.change_point.iloc[0]}
+    said = [re.search(r"since (row [\d,]+) \((\S+) % when last told\)", text).groups() for text in moving.text]
+    assert {since for since, _ in said} == {f"row {found.change_point.iloc[0]:,}"}
+    # After it has come to rest nothing more is said.
+    assert found.first_row.max() <= 10_000 + 61 * 500 + 5_000
+
+
+def test_a_step_further_the_same_way_is_told_in_the_same_incident(reference):
+    more = {"city": (0.15, 0.15, 0.2, 0.5)}
+    found = alerts(reference, (10_000, {}), (10_000, {"city": (0.3, 0.2, 0.2, 0.3)}), (10_000, more), watch=Watch())
+    assert set(found.incident) == {"backtest-1"}
+    last = found.iloc[-1]
+    assert re.fullmatch(
+        rf"city is still moving: level Ulm rose from {was_ulm(reference)} to (49|5\d)\S* % since row 10,000 "
+        r"\((29|30|31)\S* % when last told\)",
+        last.text,
+    )
+    assert 20_000 <= last.first_row <= 22_000
+
+
+def test_an_edge_that_is_a_single_value_is_spelled_as_that_value():
+    def rain(n, seed, dry):
+        rng = np.random.default_rng(seed)
+        return pd.DataFrame({"rain": np.where(rng.random(n) < dry, 0.0, rng.exponential(2.0, n))})
+
+    dry = Reference.fit(rain(20_000, 0, 0.7))
+    found = drift.backtest(dry, pd.concat([rain(5_000, 1, 0.7), rain(5_000, 2, 0.4)]), false_alarm_every=10_000).alerts
+    assert re.match(r"rain moved: values of exactly 0 fell from (69|70)\S* % to (3|4)\d", found.text.iloc[0])
+    wet = pd.concat([rain(5_000, 1, 0.7), rain(5_000, 2, 0.7).assign(rain=lambda f: f.rain * 3)])
+    found = drift.backtest(dry, wet, false_alarm_every=10_000).alerts
+    assert re.match(r"rain moved: values from \d\S* up rose from ", found.text.iloc[0])
+    assert not found.text.str.contains("e-").any()
 
 
 def test_tolerances_are_the_user_s(reference):

@@ -55,7 +55,7 @@ def test_what_pages_is_sent_with_its_sentence_its_link_and_its_id(webhook):
     address, posted, _ = webhook
     effects = Notify(sender([address]), "http://page").fold([alerts(True, False, True)])
     assert len(effects) == 1 and not effects[0].publish
-    assert [post["title"] for post in posted] == ["warning: m v1"] * 2
+    assert [post["title"] for post in posted] == ["warning: m v1, incident m-1"] * 2
     assert posted[1]["message"].split("\n") == ["age moved", "http://page/i/m-1", "m-1/2"]
 
 

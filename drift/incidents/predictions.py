@@ -1,0 +1,71 @@
+"""What became of the model's answers since an incident began: of its score, and of the class that it predicts."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from drift.cells import PREDICTION, SCORE
+from drift.incidents.scene import Scene
+from drift.incidents.spelling import listed, number
+from drift.incidents.verdict import Word, word
+from streams.records import PredictionEffect
+
+#: What people call a column of answers, and the distances.
+_NAMES = {SCORE: "score", PREDICTION: "predicted class"}
+SHORT = {"ks": "D", "tvd": "TVD"}
+_ORDER: tuple[Word, ...] = ("changed", "unclear", "unchanged")
+
+
+def prediction_effects(scene: Scene, base: np.ndarray) -> list[PredictionEffect]:
+    """The effect on each column of answers since ``base``, the counts of all windows before (int64 [all cells])."""
+    found = []
+    for place, column in enumerate(scene.yard.reference.columns):
+        if column.role != "prediction":
+            continue
+        cells = scene.yard.cells(place)
+        stretch = scene.detector.counts[cells] - base[cells]
+        if not stretch.sum():
+            continue
+        effect, tolerance = scene.yard.effect(place, stretch), scene.tolerance(place)
+        found.append(
+            PredictionEffect(
+                name=column.name,
+                statistic=effect.statistic,
+                effect=effect.value,
+                low=effect.low,
+                high=effect.high,
+                tolerance=tolerance,
+                n=int(stretch.sum()),
+                word=word(effect.low, effect.high, tolerance),
+            )
+        )
+    return found
+
+
+def clause(effects: Sequence[PredictionEffect]) -> str:
+    """Say what became of the answers; empty where there are none.
+
+    >>> one = PredictionEffect(
+    ...     name="score", statistic="ks", effect=0.0, low=0.0, high=0.02, tolerance=0.05, n=5_000, word="unchanged"
+    ... )
+    >>> clause([one])
+    '; score unchanged (D at most 0.02)'
+    """
+    ordered = sorted(effects, key=lambda effect: _ORDER.index(effect.word))
+    said = ""
+    for verdict, several in groupby(ordered, key=lambda effect: effect.word):
+        group = list(several)
+        names = listed([_NAMES.get(effect.name, effect.name) for effect in group])
+        too = ", too" if verdict == "changed" else ""
+        said += f"; {names} {verdict}{too} ({', '.join(map(_size, group))})"
+    return said
+
+
+def _size(effect: PredictionEffect) -> str:
+    short = SHORT[effect.statistic]
+    if effect.word == "unchanged":
+        return f"{short} at most {number(effect.high)}"
+    if effect.word == "changed":
+        return f"{short} {number(effect.effect)}"
+    return f"{short} {number(effect.low)} to {number(effect.high)} in {effect.n:,} rows"
