@@ -1,6 +1,6 @@
 """Backtest: what would have been reported and told, had this table been the stream. The live counts, the live judge."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,14 @@ import pandas as pd
 import pyarrow as pa
 
 from drift import frames
+from drift.analysis.table_clock import TableClock
+from drift.analysis.table_counts import MODEL, VERSION, table_counts
 from drift.columns import levels
-from drift.event_times import milliseconds
 from drift.frames import Frame, FrameError
-from drift.incidents import rfc3339
 from drift.judge import Judge
-from drift.minutes import count_minutes, parts
-from drift.performance import label_sums
-from drift.performance.label_faults import label_faults
 from drift.reference import Reference
 from drift.watched import Told
-from streams.records import MINUTE_MS, Alert, LabelSums, PartialCounts, Report, Route, RouteCopy, Watch
-
-_MODEL, _VERSION, _TOPIC = "backtest", "v1", "table"
+from streams.records import Alert, Report, Route, RouteCopy, Watch
 
 REPORTS = [
     *("window", "first_row", "last_row", "column", "n", "ks", "w1", "psi", "tvd", "null_rate", "unseen_rate"),
@@ -64,7 +59,9 @@ def backtest(
     *,
     window: str | None = None,
     time: str | None = None,
+    timezone: str | None = None,
     watch: Watch | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Backtest:
     """Run a table through the counts and the judge that watch a live stream.
 
@@ -85,8 +82,13 @@ def backtest(
     window, time
         A window's length as pandas spells it (``"1min"``, ``"1h"``), and the column of event times; rows are then taken
         in order of time, and windows are named by their start.
+    timezone
+        Time zone by whose calendar windows begin (an IANA name): a day goes from midnight to midnight there, a week
+        (``"7D"``) begins on Monday. By default that of ``watch``, which is UTC.
     watch
         Further settings: tolerances, budget, fewest rows of a window.
+    on_progress
+        Told how many rows have been taken, and how many there are.
 
     Raises
     ------
@@ -99,69 +101,36 @@ def backtest(
     ['open', 'update']
     """
     table = frames.read(stream, reference.kinds)
-    clock = _Clock.of(table, rows_per_window, window, time)
-    settings = msgspec.structs.replace(watch or Watch(), false_alarm_every=false_alarm_every, window_ms=clock.window_ms)
-    settings = msgspec.structs.replace(settings, label_wait_ms_max=0)  # A table's labels are there.
+    watch = watch or Watch()
+    clock = _clock(table, rows_per_window, window, time, timezone or watch.timezone)
+    settings = msgspec.structs.replace(
+        watch,
+        false_alarm_every=false_alarm_every,
+        window_ms=clock.window_ms,
+        timezone=clock.timezone,
+        label_wait_ms_max=0,  # A table's labels are there.
+    )
     if not table.num_rows:
         reference.align(table)  # A column that is missing is told all the same.
         return _tables([], clock)
     if clock.by_rows:  # A window that was asked for is no starved one.
         settings = msgspec.structs.replace(settings, window_rows_min=min(settings.window_rows_min, rows_per_window))
     judge = Judge(lambda _model, _version: reference, clock.say)
-    route = Route(model=_MODEL, epoch=1, ts=0, champion=_VERSION, watch=settings)
-    told = judge.take(RouteCopy(model=_MODEL, route=route))
-    for message in _messages(reference, table, _labels(reference, table, labels), clock):
+    route = Route(model=MODEL, epoch=1, ts=0, champion=VERSION, watch=settings)
+    told = judge.take(RouteCopy(model=MODEL, route=route))
+    known = _labels(reference, table, labels)
+    judged = reference.score is not None and reference.task in ("binary", "multiclass", "regression")
+    for message in table_counts(reference, reference.align(table), known if judged else None, clock, on_progress):
         told += judge.take(message)
     return _tables(told + judge.finish(), clock)
 
 
-@dataclass(frozen=True, eq=False)
-class _Clock:
-    """Event time of the rows: the table's own, or a minute for every so many rows.
-
-    ``order`` are the rows in order of time and ``times`` their event times in that order, int64 [rows].
-    """
-
-    order: np.ndarray
-    times: np.ndarray
-    window_ms: int
-    by_rows: bool
-
-    @classmethod
-    def of(cls, table: pa.Table, rows: int, window: str | None, time: str | None) -> "_Clock":
-        """Read the times, or make them up."""
-        if time is None:
-            if window is not None:
-                raise FrameError(f"window={window!r} needs time=, the column of event times")
-            if rows < 1:
-                raise FrameError(f"rows_per_window must be at least 1, got {rows}")
-            order = np.arange(table.num_rows)
-            return cls(order, order // rows * MINUTE_MS, MINUTE_MS, True)
-        frames.require(table, (time,), "the stream")
-        length = int(pd.Timedelta(window or "1min") // pd.Timedelta(1, "ms"))
-        if length < MINUTE_MS or length % MINUTE_MS:
-            raise FrameError(f"window={window!r} is no multiple of a minute")
-        stamps = milliseconds(table.column(time), time)
-        order = np.argsort(stamps, kind="stable")
-        return cls(order, stamps[order], length, False)
-
-    def rows(self, start: int, end: int) -> np.ndarray:
-        """Rows whose time lies in an interval."""
-        first, last = np.searchsorted(self.times, (start, end))
-        return self.order[first:last]
-
-    def name(self, start: int) -> Any:
-        """Name a window by its start."""
-        return start // MINUTE_MS if self.by_rows else pd.Timestamp(start, unit="ms", tz="UTC")
-
-    def first_row(self, start: int) -> int:
-        """Place in the table of the first row at or after a time."""
-        at = min(int(np.searchsorted(self.times, start)), len(self.order) - 1)
-        return int(self.order[at])
-
-    def say(self, ms: int) -> str:
-        """Spell a time in texts: by its row where times are made up."""
-        return f"row {self.first_row(ms):,}" if self.by_rows else rfc3339(ms)
+def _clock(table: pa.Table, rows: int, window: str | None, time: str | None, timezone: str) -> TableClock:
+    if time is not None:
+        return TableClock.of_times(table, time, window, timezone)
+    if window is not None:
+        raise FrameError(f"window={window!r} needs time=, the column of event times")
+    return TableClock.of_rows(table.num_rows, rows)
 
 
 def _labels(reference: Reference, table: pa.Table, labels: Frame | None) -> pa.ChunkedArray | None:
@@ -194,54 +163,7 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     return found
 
 
-def _messages(
-    reference: Reference, table: pa.Table, labels: pa.ChunkedArray | None, clock: _Clock
-) -> Iterator[PartialCounts | LabelSums]:
-    """Counts and label sums, minute by minute, as the stages would have published them."""
-    aligned = reference.align(table).take(clock.order)
-    judged = reference.score is not None and reference.task in ("binary", "multiclass", "regression")
-    said = labels.take(clock.order) if labels is not None and judged else None
-    minutes = clock.times // MINUTE_MS
-    cuts = np.flatnonzero(np.diff(minutes, prepend=minutes[:1] - 1))
-    for first, last in zip(cuts, [*cuts[1:], len(minutes)], strict=True):
-        rows = aligned.slice(first, last - first)
-        times = clock.times[first:last]
-        for part in parts(count_minutes(reference, rows, times, np.zeros(last - first, bool))):
-            yield PartialCounts(
-                model=_MODEL,
-                version=_VERSION,
-                reference=reference.id,
-                topic=_TOPIC,
-                partition=0,
-                first=int(first),
-                last=int(last) - 1,
-                partitions=1,
-                watermark_ms=int(times[0]),
-                minutes=part,
-            )
-        if said is not None:
-            yield _label_sums(reference, rows, said.slice(first, last - first), int(minutes[first]), int(first))
-
-
-def _label_sums(reference: Reference, rows: pa.Table, labels: pa.ChunkedArray, minute: int, first: int) -> LabelSums:
-    predicted = None if reference.prediction is None else rows.column("prediction")
-    sums = label_sums(reference, rows.column("score"), predicted, labels)
-    return LabelSums(
-        model=_MODEL,
-        version=_VERSION,
-        reference=reference.id,
-        segment="",
-        minute_ms=minute * MINUTE_MS,
-        cells=sums.astype("<i8").tobytes(),
-        faults=label_faults(reference, labels),
-        topic=_TOPIC,
-        partition=0,
-        first=first,
-        last=first + len(labels) - 1,
-    )
-
-
-def _tables(told: list[Told], clock: _Clock) -> Backtest:
+def _tables(told: list[Told], clock: TableClock) -> Backtest:
     reports = {said.window_start: said for said in told if isinstance(said, Report)}
     alerts = [said for said in told if isinstance(said, Alert)]
     columns, figures = [], []
@@ -262,7 +184,7 @@ def _tables(told: list[Told], clock: _Clock) -> Backtest:
     return Backtest(_frame(columns, REPORTS), _frame(figures, PERFORMANCE), _frame(events, ALERTS))
 
 
-def _place(report: Report, clock: _Clock) -> dict[str, Any]:
+def _place(report: Report, clock: TableClock) -> dict[str, Any]:
     rows = clock.rows(report.window_start, report.window_end)
     return {"window": clock.name(report.window_start), "first_row": int(rows.min()), "last_row": int(rows.max())}
 

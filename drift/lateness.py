@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
+from drift.window_calendar import calendar_of
 from streams.observation import RefusedRequest
 from streams.records import MINUTE_MS, RefusedCount, Watch
 
@@ -30,6 +30,7 @@ class EventClock:
     def __init__(self, reached: int | None, watch: Watch) -> None:
         self._reached = _NEVER if reached is None else reached
         self._watch = watch
+        self._calendar = calendar_of(watch)
 
     @property
     def reached(self) -> int | None:
@@ -55,7 +56,7 @@ class EventClock:
                 ts = ts if ts <= before + self._watch.lateness_ms_max else before
             if one.dated or before != _NEVER:
                 self._reached = max(before, ts)
-            if self._closed_at(ts) > before:
+            if self._closed_at(np.array([ts]))[0] > before:
                 timely.append((ts // MINUTE_MS * MINUTE_MS, one.reason, one.column, one.got))
         late[first:] = self._late(times[first:])
         return late, list(_counts(timely))
@@ -66,10 +67,10 @@ class EventClock:
         found: np.ndarray = self._closed_at(times) <= running[:-1]
         return found
 
-    def _closed_at(self, times: Any) -> Any:
-        """When the windows of some times, or of one, are closed."""
-        length = self._watch.window_ms
-        return (times // length + 1) * length + self._watch.lateness_ms_max
+    def _closed_at(self, times: np.ndarray) -> np.ndarray:
+        """When the windows of some times are closed, int64 [times]."""
+        _, ends = self._calendar.spans(times)
+        return ends + self._watch.lateness_ms_max
 
 
 def _counts(timely: Iterable[tuple[int, str, str, str]]) -> Iterable[RefusedCount]:

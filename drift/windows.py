@@ -14,6 +14,7 @@ import numpy as np
 from drift.kept import Kept, keep
 from drift.repeats import merged, share
 from drift.sums import Sums
+from drift.window_calendar import calendar_of
 from streams.records import MINUTE_MS, Report, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
@@ -95,7 +96,7 @@ def watermark(sources: Iterable[Source], watch: Watch | None = None, version: st
         last = max(furthest, default=None)
         if last is None or watch is None or not asleep:
             return last
-        return (last // watch.window_ms + 1) * watch.window_ms + watch.lateness_ms_max
+        return calendar_of(watch).span(last)[1] + watch.lateness_ms_max
     known = [time for time in reached if time is not None]
     return min(known) if len(known) == len(reached) else None
 
@@ -260,7 +261,8 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         if not self.minutes:
             return None
         ordered = sorted(self.minutes)
-        start = ordered[0] // watch.window_ms * watch.window_ms
+        calendar = calendar_of(watch)
+        start, _ = calendar.span(ordered[0])
         if self.edge is not None:
             start = max(start, self.edge)
         end, rows = start, 0
@@ -268,7 +270,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             if minute >= end:
                 if rows >= watch.window_rows_min and end > start:
                     break
-                end = (minute // watch.window_ms + 1) * watch.window_ms
+                _, end = calendar.span(minute)
                 if watermark_ms is not None and end + watch.lateness_ms_max > watermark_ms:
                     return None
             rows += self.minutes[minute].rows

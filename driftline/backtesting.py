@@ -2,16 +2,19 @@
 
 import hashlib
 import shlex
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from drift import backtest, frames
 from drift.backtests import Backtest
+from drift.event_times import milliseconds
 from drift.reference import Reference
 from drift.reports import tables
 from driftline import references
@@ -46,7 +49,9 @@ def run(
     rows_per_window: int = 500,
     window: str | None = None,
     time: str | None = None,
+    timezone: str | None = None,
     watch: Watch,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Ran:
     """Run a backtest over files.
 
@@ -54,7 +59,7 @@ def run(
     ----------
     reference
         A reference file or a package's folder. A package scores a stream that has no scores.
-    stream, labels, rows_per_window, window, time
+    stream, labels, rows_per_window, window, time, timezone, on_progress
         See `drift.backtest`.
     watch
         Tolerances, budget, false alarms.
@@ -63,7 +68,8 @@ def run(
     table = _scored(reference, read, frames.read(stream, read.kinds))
     if time is not None:
         frames.require(table, (time,), "the stream")
-        table = table.sort_by(time)  # So that the rows of a window lie together.
+        # So that the rows of a window lie together.
+        table = table.take(pa.array(np.argsort(milliseconds(table.column(time), time), kind="stable")))
     result = backtest(
         read,
         table,
@@ -72,9 +78,16 @@ def run(
         false_alarm_every=watch.false_alarm_every,
         window=window,
         time=time,
+        timezone=timezone,
         watch=watch,
+        on_progress=on_progress,
     )
-    cut = {"window": window or "1min", "time": time} if time else {"rows per window": f"{rows_per_window:,}"}
+    zone = timezone or watch.timezone
+    cut = (
+        {"window": window or "1min", "time": time, "timezone": zone}
+        if time
+        else {"rows per window": f"{rows_per_window:,}"}
+    )
     facts = {
         "reference": f"{reference}   {read.id}",
         "stream": f"{stream}   sha256 {_sha256(stream)}",
@@ -104,7 +117,7 @@ def _command(reference: Path, stream: Path, labels: Path | None, cut: dict[str, 
     words = ["driftline", "backtest", "--reference", str(reference), "--stream", str(stream)]
     words += ["--labels", str(labels)] if labels else []
     if "time" in cut:
-        words += ["--window", cut["window"], "--time", cut["time"]]
+        words += ["--window", cut["window"], "--time", cut["time"], "--timezone", cut["timezone"]]
     else:
         words += ["--rows-per-window", cut["rows per window"].replace(",", "")]
     return shlex.join([*words, "--false-alarm-every", f"{watch.false_alarm_every:g}"])

@@ -14,6 +14,7 @@ from streams.records import Watch
 KEYS: dict[str, str] = {
     "false_alarm_every": "windows between two false incidents, over everything watched of a model",
     "window_ms": "length of a window of event time, whole minutes",
+    "timezone": "time zone whose days, weeks and hours windows are, an IANA name",
     "window_rows_min": "windows with fewer rows merge with the next",
     "lateness_ms_max": "how long after its end a window waits for stragglers, in event time",
     "label_wait_ms_max": "how long after its end a window's performance waits for labels, in event time",
@@ -45,7 +46,7 @@ def watch_of(table: Mapping[str, Any]) -> Watch:
     >>> watch_of({"window": "1d"})
     Traceback (most recent call last):
     driftline.watch_settings.WatchError: [watch] `window` is no setting; did you mean window_ms? its keys are \
-false_alarm_every, window_ms, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, budget
+false_alarm_every, window_ms, timezone, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, budget
     """
     if not isinstance(table, Mapping):
         raise WatchError(f"[watch] is a table with the keys {', '.join(KEYS)}; got {table!r}")

@@ -8,11 +8,14 @@ reader refuses a format number it does not know.
 
 import math
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 FORMAT = 1
 MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 #: What a share of the false-alarm budget, and what a tolerance, can be given for.
 BUDGET_KINDS = ("performance", "prediction", "feature", "quality")
 TOLERANCES = ("ks", "w1", "tvd", "rate", "performance")
@@ -100,6 +103,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     page_from
         The mildest severity that pages: ``watch``, ``warning`` or ``critical``. What is milder is told in lists, chats
         and topics, and orders no retraining.
+    timezone
+        Time zone of the windows, an IANA name: windows of a day go from midnight to midnight there, those of a week
+        from Monday. In another zone than UTC a window's length divides a day, or is whole days.
 
     Raises
     ------
@@ -124,6 +130,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         default_factory=lambda: {"performance": 0.5, "prediction": 0.25, "feature": 0.15, "quality": 0.1}
     )
     page_from: Severity = "warning"
+    timezone: str = "UTC"
 
     def __post_init__(self) -> None:
         every, length = self.false_alarm_every, self.window_ms
@@ -133,6 +140,13 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             "window_ms",
             length,
             f"make it a multiple of {MINUTE_MS} (windows are whole minutes)",
+        )
+        _require(_is_zone(self.timezone), "timezone", self.timezone, "name one of the IANA list, such as Europe/Berlin")
+        _require(
+            self.timezone == "UTC" or DAY_MS % length == 0 or length % DAY_MS == 0,
+            "window_ms",
+            length,
+            f"with timezone {self.timezone} make it a length that divides a day, or whole days ({DAY_MS})",
         )
         _require(self.window_rows_min >= 0, "window_rows_min", self.window_rows_min, "make it 0 or more")
         _require(self.page_from in SEVERITIES, "page_from", self.page_from, f"severities are {', '.join(SEVERITIES)}")
@@ -148,6 +162,14 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         _require(
             math.isclose(total, 1, abs_tol=1e-6), "budget", self.budget, f"make its shares sum to 1, not {total:g}"
         )
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _require(holds: bool, key: str, value: object, remedy: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from drift.incidents.spelling import percent
+from drift.window_calendar import calendar_of
 from drift.windows import Span
 from streams.records import MinuteCounts, RefusedCount, Watch
 
@@ -65,8 +66,7 @@ class Refused(msgspec.Struct, kw_only=True, eq=False):
         first = min((*self.rows, *self.requests), default=None)
         if first is None:
             return None
-        start = first // watch.window_ms * watch.window_ms
-        end = start + watch.window_ms
+        start, end = calendar_of(watch).span(first)
         over = watermark_ms is None or end + watch.lateness_ms_max <= watermark_ms
         return Span(start, end) if over else None
 

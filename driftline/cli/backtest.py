@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, File, echo_json, load, progress
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ def backtest(
     rows_per_window: Annotated[int, typer.Option(min=1, help="Rows of a window.")] = 500,
     window: Annotated[str | None, typer.Option(help="Or its length, as in 1min or 1h; needs --time.")] = None,
     time: Annotated[str | None, typer.Option(help="Column of event times.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="By whose calendar windows begin, as in Europe/Berlin; else UTC.")
+    ] = None,
     false_alarm_every: Annotated[float | None, typer.Option(min=1, help="Windows between false incidents.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write an HTML summary.")] = None,
     file: File = None,
@@ -32,15 +36,18 @@ def backtest(
     settings = load(file)
     asked = {} if false_alarm_every is None else {"false_alarm_every": false_alarm_every}
     progress(f"running {stream} against {reference}")
-    ran = run(
-        reference,
-        stream,
-        labels=labels,
-        rows_per_window=rows_per_window,
-        window=window,
-        time=time,
-        watch=compose.watch(settings, **asked),
-    )
+    with bars() as told:
+        ran = run(
+            reference,
+            stream,
+            labels=labels,
+            rows_per_window=rows_per_window,
+            window=window,
+            time=time,
+            timezone=timezone,
+            watch=compose.watch(settings, **asked),
+            on_progress=lambda done, total: told("rows", done, total),
+        )
     if out is not None:
         from drift.reports.summary import summary
 

@@ -1,16 +1,12 @@
 """Rows of a file as requests."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, File, echo_json, load
-
-if TYPE_CHECKING:
-    from driftline.produce import Told
 
 
 def produce(
@@ -55,27 +51,8 @@ def produce(
     notes = work.check(cluster, plan, [topic.model for topic in settings.watch_topics])
     for note in notes:
         typer.echo(f"driftline: {note}", err=True)
-    with _progress() as told:
+    with bars() as told:
         # Where it is known that they wait, nobody waits with them.
         sent = work.produce(cluster, plan, told, follow=not (no_wait or notes))
     echo_json(sent) if as_json else typer.echo(work.summary(sent))
     raise typer.Exit(0 if sent.complete else 1)
-
-
-@contextmanager
-def _progress() -> Iterator["Told"]:
-    """Bars on stderr where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        tasks = {}
-
-        def told(what: str, sent: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=sent)
-
-        yield told

@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drift import Reference, backtest
-from drift.backtests import Judge, Route, RouteCopy, Watch, _Clock, _messages
+from drift import Reference, backtest, frames
+from drift.analysis.table_clock import TableClock
+from drift.analysis.table_counts import table_counts
 from drift.cells import Cells
 from drift.dependence import block_counts, block_rows, of_blocks
+from drift.judge import Judge
 from drift.row_order import LEARNING_WINDOWS
+from streams.records import PartialCounts, Route, RouteCopy, Watch
 
 
 def cycle(start: str, days: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
@@ -69,12 +72,10 @@ def test_a_column_that_becomes_all_null_is_not_waited_for():
     assert alerts.severity.iloc[-1] == "critical" and alerts.page.any()
 
 
-def messages(stream: pd.DataFrame) -> list:
-    from drift import frames
-
+def messages(stream: pd.DataFrame) -> list[PartialCounts]:
     table = frames.read(stream)
-    clock = _Clock.of(table, 0, HOUR, "ts")
-    return list(_messages(REFERENCE, table, None, clock))
+    clock = TableClock.of_times(table, "ts", HOUR, "UTC")
+    return list(table_counts(REFERENCE, REFERENCE.align(table), None, clock))
 
 
 def test_reports_say_how_many_windows_are_waited_for_and_a_snapshot_in_their_midst_changes_nothing():
