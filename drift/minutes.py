@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.reference import Reference
-from drift.repeats import sketch
+from drift.repeats import sketches
 from drift.sums import Sums, sum_groups
 from streams.records import MINUTE_MS, MinuteCounts
 
@@ -39,7 +39,7 @@ def count_minutes(
     sums = sum_groups(reference, batch, groups.astype(np.int32), len(rows))
     ids = [b""] * len(rows)
     if not segment and "id" in batch.schema.names:
-        ids = [sketch(batch.column("id").filter(pa.array(groups == group))) for group in range(len(rows))]
+        ids = sketches(batch.column("id"), groups, len(rows))
     return [
         pack(int(minutes[row]) * MINUTE_MS, names[levels[row]], bool(late[row]), part, own)
         for row, part, own in zip(rows, sums, ids, strict=True)

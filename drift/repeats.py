@@ -5,6 +5,8 @@ What does not fit is never among the smallest of a larger whole, so sketches mer
 any order, gives the same bytes.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -20,8 +22,32 @@ def sketch(ids: pa.Array) -> bytes:
     >>> share(sketch(pa.array(["a", "b", "a", "c"])))
     (1, 4)
     """
-    hashes = pd.util.hash_array(np.asarray(ids.to_numpy(zero_copy_only=False), dtype=object))
-    return _pack(*np.unique(hashes, return_counts=True))
+    return sketches(ids, np.zeros(len(ids), np.int32), 1)[0]
+
+
+def sketches(ids: pa.Array, groups: np.ndarray, size: int) -> list[bytes]:
+    """Sketch the ids of each group of rows.
+
+    Parameters
+    ----------
+    groups
+        Group of each row, int32 [rows], below ``size``.
+
+    >>> [share(held) for held in sketches(pa.array(["a", "b", "a", "b"]), np.array([0, 1, 0, 2]), 4)]
+    [(1, 2), (0, 1), (0, 1), (0, 0)]
+    """
+    texts = np.asarray(ids.to_numpy(zero_copy_only=False), dtype=object)
+    # pandas hashes a missing id by its place among the categories, and texts with or without categories alike.
+    hashes = pd.util.hash_array(texts, categorize=ids.null_count > 0)
+    order = np.lexsort((hashes, groups))
+    hashes, groups = hashes[order], groups[order]
+    new = np.empty(len(order), bool)
+    new[:1] = True
+    new[1:] = (hashes[1:] != hashes[:-1]) | (groups[1:] != groups[:-1])
+    firsts = np.flatnonzero(new)
+    rows = np.diff(firsts, append=len(order))
+    bounds = np.searchsorted(groups[firsts], np.arange(size + 1))
+    return [_pack(hashes[firsts[low:high]], rows[low:high]) for low, high in pairwise(bounds.tolist())]
 
 
 def merged(one: bytes, other: bytes) -> bytes:

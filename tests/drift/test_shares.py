@@ -15,7 +15,7 @@ import drift
 from drift import Reference
 from drift.incidents.flow import STEADY_WINDOWS
 from drift.incidents.shares import LATE, REPEATED, Shares, above
-from drift.repeats import IDS_MAX, merged, share, sketch
+from drift.repeats import IDS_MAX, merged, share, sketch, sketches
 from streams.records import MINUTE_MS, Alert
 
 BLANK = Alert(
@@ -57,6 +57,24 @@ def test_any_split_in_any_order_gives_the_same_sketch(ids, cuts):
     assert whole == sketch(pa.array(texts))
     if len(set(ids)) <= IDS_MAX:
         assert share(whole) == (len(ids) - len(set(ids)), len(ids))
+
+
+@given(
+    rows=st.lists(st.tuples(st.one_of(st.none(), st.integers(0, 400)), st.integers(0, 5)), max_size=900),
+    size=st.integers(6, 8),
+)
+@settings(max_examples=30)
+def test_groups_are_sketched_as_if_each_stood_alone(rows, size):
+    texts = pa.array([None if number is None else f"id {number}" for number, _ in rows], pa.string())
+    groups = np.array([group for _, group in rows], np.int32)
+    together = sketches(texts, groups, size)
+    for group in range(size):
+        alone = texts.filter(pa.array(groups == group, pa.bool_()))
+        # The definition: pandas' hash of each id, the smallest first, with how many rows have it.
+        hashes = pd.util.hash_array(np.array(alone.to_pylist(), object))
+        smallest, counts = np.unique(hashes, return_counts=True)
+        entries = [(int(h), int(n)) for h, n in zip(smallest[:IDS_MAX], counts[:IDS_MAX], strict=True)]
+        assert np.frombuffer(together[group], [("hash", "<u8"), ("rows", "<u4")]).tolist() == entries
 
 
 def test_of_many_ids_the_share_is_that_of_a_sample():
