@@ -37,7 +37,9 @@ class Grid(NamedTuple):
         edges = bounds[1 + trimmed : len(bounds) - 1 - trimmed].astype(np.float64)
         low, high = (edges[0], edges[-1]) if len(edges) else (0.0, 0.0)
         slots_per_unit = SLOTS / (high - low) if high > low else 0.0
-        slots = np.array([_slot(bound, low, slots_per_unit) for bound in np.minimum(bounds, _LARGEST)])
+        # As `_slot` does it, in float64: compiling or loading the kernel for so few numbers took longer than a fit.
+        steps = (np.minimum(bounds, _LARGEST).astype(np.float64) - low) * slots_per_unit
+        slots = np.clip(steps, 0.0, SLOTS - 1.0).astype(np.int64)
         # One infinity more: the kernel looks one bound ahead.
         ahead = np.append(bounds, np.float32(np.inf))
         return cls(ahead, np.searchsorted(slots, np.arange(SLOTS)).astype(np.int32), low, slots_per_unit)

@@ -12,6 +12,7 @@ from drift.performance.intervals import normal
 from driftline.replay.comparing import Row
 from driftline.replay.result import Metric
 from inference import ModelPackage
+from inference.ranks import midranks
 from streams.wire.classes import Classes
 
 _Labels = Mapping[tuple[str, str, str, int], str]
@@ -72,16 +73,18 @@ def _auc(model: str, scores: np.ndarray, positive: np.ndarray) -> Metric:
 
     DeLong, DeLong and Clarke-Pearson (1988), by midranks as Sun and Xu (2014) compute it.
     """
-    from scipy.stats import rankdata  # a second to import, and often there is no label
-
     ups, downs = int(positive.sum()), int((~positive).sum())
-    whole = rankdata(scores, axis=1)
-    beaten = (whole[:, positive] - rankdata(scores[:, positive], axis=1)) / downs  # by each positive
-    beating = 1 - (whole[:, ~positive] - rankdata(scores[:, ~positive], axis=1)) / ups  # each negative
+    whole = _midranks(scores)
+    beaten = (whole[:, positive] - _midranks(scores[:, positive])) / downs  # by each positive
+    beating = 1 - (whole[:, ~positive] - _midranks(scores[:, ~positive])) / ups  # each negative
     values = beaten.mean(axis=1)
     variance = np.var(beaten[1] - beaten[0]) / ups + np.var(beating[1] - beating[0]) / downs
     low, high = normal(float(values[1] - values[0]), float(variance))
     return _metric(model, "auc", ups + downs, values, low, high)
+
+
+def _midranks(sides: np.ndarray) -> np.ndarray:
+    return np.stack([midranks(side) for side in sides])
 
 
 def _metric(model: str, name: str, rows: int, values: np.ndarray, low: float, high: float) -> Metric:

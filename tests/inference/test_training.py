@@ -34,6 +34,22 @@ def test_the_seed_says_all_and_torchs_own_state_is_left_alone(table, folder):
     assert same == [True, False]
 
 
+def test_threads_change_neither_the_network_nor_stay_changed(table, folder, monkeypatch):
+    """On small matrices several threads wait for each other: 20 times the time of one, on a busy machine."""
+    package, before, raw = read_package(folder), torch.get_num_threads(), TabularNet.raw
+    used, nets = [], []
+    monkeypatch.setattr(TabularNet, "raw", lambda net, x: used.append(torch.get_num_threads()) or raw(net, x))
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            nets.append(train(package, table, "y", limits=QUICK).net.state_dict())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert set(used) == {1}
+    assert all(torch.equal(nets[0][k], nets[1][k]) for k in nets[0])
+
+
 def test_it_learns_what_there_is_to_learn(table, folder):
     # The label's own probability has an AUC of .896 on the last fifth of this table; 5 % of the cells are null.
     trained = train(read_package(folder), table, "y", limits=TrainingLimits(epochs_min=20, batch_rows_max=128))
