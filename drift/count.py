@@ -156,7 +156,8 @@ def idle(models: Iterable[str], topic: str, partition: int, partitions: int, asl
     b'churn'
     """
     flags = [
-        Idle(model=model, topic=topic, partition=partition, partitions=partitions, asleep=asleep) for model in models
+        Idle(model=model, topic=topic, partition=partition, partitions=partitions, asleep=asleep, repeated=True)
+        for model in models
     ]
     return Effects([publication(flag) for flag in flags])
 

@@ -81,7 +81,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def take_idle(self, message: Idle, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """A partition holds the watermark back no more."""
         self._source(message.topic, message.partitions).fall_silent(
-            message.partition, message.partitions, message.asleep
+            message.partition, message.partitions, message.asleep, message.repeated
         )
         told = self._advance(yards, say)
         if self._asleep:

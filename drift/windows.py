@@ -33,28 +33,36 @@ class Span(NamedTuple):
 
 
 class Source(msgspec.Struct):
-    """What is known of one source topic: how far the event time of each version and partition has come, and which
-    partitions are idle.
+    """What is known of one source topic: how far the event time of each version and partition has come, which
+    partitions are idle, or asleep, and of which of them the silence is told again while it lasts.
+
+    Where all are idle and one speaks, the others are awaited again: in the time of a stream that wakes they are not
+    behind because nothing comes, but because it has not been read yet.
     """
 
     partitions: int
     reached: dict[str, dict[int, int]] = {}
     idle: set[int] = set()
     asleep: set[int] = set()
+    repeated: set[int] = set()
 
     def hear(self, version: str, partition: int, partitions: int, watermark_ms: int | None) -> None:
         """A partition speaks of a version, whose watermark there only grows."""
         self.partitions = max(self.partitions, partitions)
-        self.idle.discard(partition)
-        self.asleep.discard(partition)
+        if len(self.repeated) >= self.partitions:
+            self.idle, self.asleep, self.repeated = set(), set(), set()
+        for silent in (self.idle, self.asleep, self.repeated):
+            silent.discard(partition)
         own = self.reached.setdefault(version, {})
         if watermark_ms is not None:
             own[partition] = max(watermark_ms, own.get(partition, watermark_ms))
 
-    def fall_silent(self, partition: int, partitions: int, asleep: bool = False) -> None:
+    def fall_silent(self, partition: int, partitions: int, asleep: bool = False, repeated: bool = False) -> None:
         """A partition leaves the watermark's minimum until it speaks again."""
         self.partitions = max(self.partitions, partitions)
         self.idle.add(partition)
+        if repeated:
+            self.repeated.add(partition)
         if asleep:
             self.asleep.add(partition)
 

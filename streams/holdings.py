@@ -11,6 +11,7 @@ committed.
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import NamedTuple
 
 import confluent_kafka as ck
 import structlog
@@ -42,6 +43,17 @@ def _plainly(take: _Word) -> _Word:
             raise RuntimeError(f"{take.__name__}: {error.args[0].str()}") from error
 
     return taken
+
+
+class _Quiet(NamedTuple):
+    """When a partition spoke last, how many lengths of its silence were told, when it was last looked at, and where
+    all partitions of its topic ended when it was told.
+    """
+
+    spoke_ms: float
+    told: int = 0
+    looked_ms: float = 0.0
+    ends: tuple[int, ...] = ()
 
 
 class Holdings:
@@ -78,8 +90,7 @@ class Holdings:
         self._revoke_wait_ms_max = revoke_wait_ms_max
         self._coming: dict[Place, tuple[ck.TopicPartition, int]] = {}  # in which epoch; their stages have not begun
         self._next: dict[Place, int] = {}  # the offset behind all that was handed over
-        # By partition held: when it spoke last, and how many lengths of its silence were told.
-        self._spoke: dict[Place, tuple[float, int]] = {}
+        self._spoke: dict[Place, _Quiet] = {}  # of the partitions held
 
     def places(self) -> list[Place]:
         """Partitions held, by logical topic; may be asked from any thread."""
@@ -158,7 +169,7 @@ class Holdings:
                 self._step.revoke(*place)
                 del starts[place]
         self._next |= {place: p.offset for place, p in starts.items()}
-        self._spoke |= dict.fromkeys(starts, (ticks_ms(), 0))
+        self._spoke |= dict.fromkeys(starts, _Quiet(ticks_ms()))
 
     def _begin(self, starts: dict[Place, ck.TopicPartition]) -> "Future[None]":
         """Begin stages in a thread of their own, in flight like a turn."""
@@ -182,17 +193,43 @@ class Holdings:
     # Silence and lag.
 
     def fallen_silent(self, consumer: ck.Consumer, blocks: Sequence[Block], after_ms: Sequence[int]) -> list[Silence]:
-        """Partitions that are read to their end and spoke last so long ago; a silence is told once for each length."""
+        """Partitions that are read to their end and spoke last so long ago.
+
+        A silence is told once for each length. It is told again, every first length, while other partitions of the
+        topic go on: where all were silent and one wakes, the others are awaited until they speak or are told silent
+        anew (`drift.windows.Source`).
+        """
         now = ticks_ms()
         for block in blocks:
             place = (block.topic, block.partition)
-            self._spoke[place], self._next[place] = (now, 0), block.last + 1
-        silent = []
-        for place, (spoke, told) in self._spoke.items():
-            if told < len(after_ms) and now - spoke > after_ms[told] and self._at_end(consumer, place):
-                silent.append(Silence(*place, after_ms[told], self._next[place] - 1))
-                self._spoke[place] = (spoke, told + 1)
+            self._spoke[place], self._next[place] = _Quiet(now), block.last + 1
+        silent: list[Silence] = []
+        ends: dict[str, tuple[int, ...]] = {}
+        for place, quiet in self._spoke.items():
+            longer = quiet.told < len(after_ms) and now - quiet.spoke_ms > after_ms[quiet.told]
+            if not longer and not (quiet.told and now - quiet.looked_ms > after_ms[0]):
+                continue
+            if place[0] not in ends:
+                ends[place[0]] = self._topic_ends(consumer, place[0])
+            moved = ends[place[0]] != quiet.ends and bool(ends[place[0]])
+            if (longer or moved) and self._at_end(consumer, place):
+                told = quiet.told + longer
+                silent.append(Silence(*place, after_ms[told - 1], self._next[place] - 1))
+                self._spoke[place] = _Quiet(quiet.spoke_ms, told, now, ends[place[0]])
+            else:
+                self._spoke[place] = quiet._replace(looked_ms=now)
         return silent
+
+    def _topic_ends(self, consumer: ck.Consumer, topic: str) -> tuple[int, ...]:
+        """Where the partitions of a topic end, those of other members too; empty if the broker does not say."""
+        name = self._cluster.topic(topic)
+        try:
+            known = consumer.list_topics(name, timeout=_ASK_S).topics[name].partitions
+            asked = [ck.TopicPartition(name, partition, ck.OFFSET_END) for partition in sorted(known)]
+            found = consumer.offsets_for_times(asked, timeout=_ASK_S)
+        except ck.KafkaException:
+            return ()
+        return () if any(where.error for where in found) else tuple(where.offset for where in found)
 
     def _at_end(self, consumer: ck.Consumer, place: Place) -> bool:
         """Whether nothing more is there, by the broker's word: what this process knows may be as old as its sleep."""

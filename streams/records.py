@@ -294,7 +294,8 @@ class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
     """A source partition has fallen silent and leaves the watermark's minimum until it speaks again.
 
     It is ``asleep`` when it has been silent for long: when all of them are, nothing more is waited for, and the windows
-    that are open close.
+    that are open close. It is ``repeated`` if whoever says so says it again while other partitions speak; those before
+    that was done were said once.
     """
 
     model: str
@@ -302,6 +303,7 @@ class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
     partition: int
     partitions: int
     asleep: bool = False
+    repeated: bool = False
     format: int = FORMAT
 
 

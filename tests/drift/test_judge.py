@@ -406,6 +406,17 @@ def test_a_silent_partition_is_waited_for_until_it_is_idle():
     assert last
 
 
+def test_a_stream_that_wakes_partition_by_partition_has_no_late_rows():
+    """All were idle before it began; the first partition is read to its end before the others are."""
+    flags = [msgspec.structs.replace(msgspec.msgpack.decode(idle(n), type=Idle), repeated=True) for n in range(3)]
+    told = judged([routed(1), *map(encoded, flags), *itertools.chain(*PARTS)])
+    straight = judged([routed(1), *itertools.chain(*PARTS)])
+    assert final(told[0]) == final(straight[0]) and told[1:] == straight[1:]
+    once = judged([routed(1), *(idle(n) for n in range(3)), *itertools.chain(*PARTS)])
+    late = [sum(report.late_rows for report in final(reports).values()) for reports in (told[0], once[0])]
+    assert late[1] > 10 * late[0]  # the cause: two thirds of the rows came "after their window had closed"
+
+
 def test_when_all_partitions_are_asleep_every_window_is_reported():
     """Somebody sends a file and stops: its last minutes get a report as well, few as their rows may be."""
     judge = Judge(catalogue)

@@ -103,6 +103,30 @@ def test_when_all_are_asleep_the_last_window_and_its_stragglers_time_are_over():
     assert watermark([source], WATCH) == 5 * MINUTE + 2
 
 
+def test_when_all_are_idle_and_one_wakes_the_others_are_awaited_until_they_speak_or_are_told_anew():
+    source = Source(3)
+    for partition in range(3):
+        source.hear("v1", partition, 3, 100 + partition)
+        source.fall_silent(partition, 3, asleep=True, repeated=True)
+    source.hear("v1", 0, 3, 900)
+    assert watermark([source]) == 101  # the others may have as much to say, and have not been read yet
+    source.hear("v1", 1, 3, 800)
+    source.fall_silent(2, 3, repeated=True)
+    assert watermark([source]) == 800
+    source.hear("v1", 2, 3, 850)  # one of them wakes: the others speak
+    assert watermark([source]) == 800
+
+
+def test_silences_that_are_told_once_are_as_they_were():
+    """By an older worker, or in a recording of one: nobody would tell the others anew."""
+    source = Source(2)
+    for partition in range(2):
+        source.hear("v1", partition, 2, 100)
+        source.fall_silent(partition, 2, repeated=partition == 0)
+    source.hear("v1", 0, 2, 900)
+    assert watermark([source]) == 900
+
+
 def test_each_version_has_a_watermark_of_its_own():
     source, other = Source(2), Source(1)
     source.hear("v1", 0, 2, 500)
