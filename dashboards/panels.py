@@ -74,7 +74,7 @@ PANELS: tuple[Panel, ...] = (
         columns=(
             *("model", "versions", "rows", "first_row", "last_row", "moved", "watched", "open_incidents", "severity"),
             *("page", "incident", "since", "text", "metric", "estimated", "realised", *_BAND, "reference", "coverage"),
-            *("evidence", "budget"),
+            *("outside", "evidence", "budget"),
         ),
     ),
     Panel(
@@ -127,7 +127,17 @@ PANELS: tuple[Panel, ...] = (
         todo="Realised below the reference, interval clear of it: retrain or roll back. Estimated alone: wait.",
         drawing="performance",
         unit="score",
-        columns=("time", "metric", "realised", *_BAND, "estimated", "reference", "coverage"),
+        columns=(
+            "time",
+            "metric",
+            "realised",
+            *_BAND,
+            "estimated",
+            "reference",
+            "coverage",
+            "outside",
+            "estimated_outside",
+        ),
     ),
     Panel(
         name="lag_curve",
@@ -158,7 +168,7 @@ PANELS: tuple[Panel, ...] = (
         drawing="table",
         columns=(
             *("incident", "kind", "severity", "page", "opened", "updated", "closed", "change_point", "columns"),
-            *("evidence", "text"),
+            *("evidence", "text", "predictions"),
         ),
     ),
     Panel(
@@ -230,7 +240,7 @@ PANELS: tuple[Panel, ...] = (
         columns=(
             *("time", "event", "model", "version", "segment", "kind", "severity", "page", "change_point"),
             *("change_point_low", "change_point_high", "window_start", "window_end", "evidence", "budget"),
-            *("reference", "text", "opinions"),
+            *("reference", "text", "opinions", "reach", "act", "predictions"),
         ),
     ),
     Panel(

@@ -164,6 +164,17 @@ def listed(names: list[str], most: int = 3) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def verdict(low: float, high: float, tolerance: float) -> str:
+    """One of three words for an effect: below its tolerance for certain, above it for certain, or neither.
+
+    >>> verdict(0.0, 0.03, 0.05), verdict(0.0, 0.09, 0.05), verdict(0.06, 0.09, 0.05)
+    ('unchanged', 'unclear', 'changed')
+    """
+    if high < tolerance:
+        return "unchanged"
+    return "changed" if low > tolerance else "unclear"
+
+
 _METRICS = {"accuracy": "accuracy", "brier": "Brier score", "r2": "R²", "log_loss": "log loss"}
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from drift.cells import Cells
 from drift.performance import report as performance_report
+from drift.performance.outside import outside
 from drift.statistics import ColumnStatistics
 from drift.sums import Sums
 from drift.tolerances import tolerance
@@ -29,6 +30,9 @@ def full(yard: Yardstick, watch: Watch, window: Closed, sums: Sums | None) -> Re
     columns = [] if sums is None else _columns(yard, watch, window, sums)
     scores = window.scores if sums is None or yard.score is None else sums.cells[yard.score]
     figures = [] if scores is None else performance_report(yard.reference, scores, window.labels)
+    if sums is not None and any(figure.estimated is not None for figure in figures):
+        beyond = outside(yard.reference, sums.cells)
+        figures = [msgspec.structs.replace(figure, outside=beyond) for figure in figures]
     return msgspec.structs.replace(window.report, columns=columns, performance=figures)
 
 

@@ -358,7 +358,8 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     ``realised`` from the labels that have come, with its 95 % interval where there is one; ``estimated``
     without labels; ``powered`` for all rows where only some have a label, by labels and predictions together, with its
     95 % interval; ``coverage`` the share of the window's predictions that have a label; ``reference`` the figure on the
-    training data.
+    training data; ``outside`` the share of the rows that lie outside the training data, in the feature where most do:
+    where it is large an estimate is no fact.
     """
 
     metric: str
@@ -371,6 +372,7 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     powered: float | None = None
     powered_low: float | None = None
     powered_high: float | None = None
+    outside: float | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

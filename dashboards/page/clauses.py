@@ -9,6 +9,9 @@ from dashboards import words
 #: Changes of at least this share of the largest one are told with it.
 _ALIKE = 0.25
 _METRICS = ("auc", "accuracy", "mae", "rmse", "brier")
+#: Metrics that are best at 1; the others are best at 0.
+_SHARES = ("auc", "accuracy", "f1", "r2")
+_TOLERATED = 0.05
 
 
 def moved(columns: list[dict[str, Any]]) -> str:
@@ -52,8 +55,8 @@ def shifted_text(levels: str) -> str:
 
 
 def _levels(names: list[str]) -> str:
-    if names[0].startswith("from "):
-        return f"values {names[0]}"  # one side of an edge
+    if names[0].startswith(("from ", "above ", "of exactly ")):
+        return f"values {names[0]}"  # one side of an edge, or a single value
     if any(name[:1] in "[<>" for name in names):
         return f"values in {words.listed(sorted(names))}"
     if names in (["null"], ["unseen"], ["other"]):
@@ -61,12 +64,49 @@ def _levels(names: list[str]) -> str:
     return f"{'level' if len(names) == 1 else 'levels'} {words.listed(sorted(names))}"
 
 
+_ANSWERS = {"score": "score", "prediction": "predicted class"}
+
+
+def answers(predictions: list[dict[str, Any]]) -> str:
+    """What became of the model's answers since an incident began, as its newest alert says; empty where it does not.
+
+    >>> score = {"name": "score", "statistic": "ks", "effect": 0.0, "low": 0.0, "high": 0.02, "n": 5000}
+    >>> answers([score | {"word": "unchanged"}])
+    'Predictions unchanged (score D at most 0.02).'
+    >>> answers([score | {"word": "unclear", "high": 0.08, "n": 500}])
+    'Whether predictions changed is unclear (score D 0 to 0.08 in 500 rows).'
+    """
+    if not predictions:
+        return ""
+    said = {row["word"] for row in predictions}
+    word = "changed" if "changed" in said else "unclear" if "unclear" in said else "unchanged"
+    sizes = "; ".join(_size(row) for row in predictions if row["word"] == word)
+    begin = {
+        "changed": "Predictions changed, too",
+        "unclear": "Whether predictions changed is unclear",
+        "unchanged": "Predictions unchanged",
+    }
+    return f"{begin[word]} ({sizes})."
+
+
+def _size(row: dict[str, Any]) -> str:
+    distance = f"{_ANSWERS.get(row['name'], row['name'])} {'D' if row['statistic'] == 'ks' else 'TVD'}"
+    if row["word"] == "changed":
+        return f"{distance} {words.figure(row['effect'])}"
+    if row["word"] == "unchanged":
+        return f"{distance} at most {words.figure(row['high'])}"
+    return f"{distance} {words.figure(row['low'])} to {words.figure(row['high'])} in {words.figure(row['n'])} rows"
+
+
 def performance(rows: list[dict[str, Any]]) -> str:
     """The first metric's newest figure against training, in one sentence.
 
-    >>> performance([{"metric": "auc", "time": 1, "realised": 0.877, "low": 0.846, "high": 0.908, "estimated": 0.84,
-    ...     "reference": 0.845, "coverage": 0.6}])
-    'AUC 0.877 [0.846, 0.908], 0.845 in training; labels cover 60 %.'
+    >>> row = {"metric": "auc", "time": 1, "realised": 0.877, "low": 0.846, "high": 0.908, "estimated": 0.84,
+    ...     "reference": 0.845, "coverage": 0.6, "outside": 0.0}
+    >>> performance([row])
+    'AUC unclear: 0.877 [0.846, 0.908], 0.845 in training; labels cover 60 %.'
+    >>> performance([row | {"realised": None, "estimated": None, "estimated_outside": 0.84, "outside": 0.97}])
+    'AUC estimated 0.84, but 97 % of the rows lie outside the training data: not to be trusted; no labels yet.'
     """
     last = newest(rows)
     if not last:
@@ -76,10 +116,25 @@ def performance(rows: list[dict[str, Any]]) -> str:
         span = f" {words.interval(last['low'], last['high'])}" if last["low"] is not None else ""
         trained = f", {words.figure(last['reference'])} in training" if last["reference"] is not None else ""
         labels = f"labels cover {words.share(last['coverage'])}"
-        return f"{_capital(metric)} {words.figure(last['realised'])}{span}{trained}; {labels}."
+        return f"{_capital(metric)} {_against(last)}{words.figure(last['realised'])}{span}{trained}; {labels}."
+    if last.get("estimated_outside") is not None:
+        left = f"{words.share(last['outside'])} of the rows lie outside the training data: not to be trusted"
+        return f"{_capital(metric)} estimated {words.figure(last['estimated_outside'])}, but {left}; no labels yet."
     if last["estimated"] is None or last["reference"] is None:
         return ""
     return f"Estimated {metric} {words.figure(last['estimated'] - last['reference'], signed=True)}; no labels yet."
+
+
+def _against(row: dict[str, Any]) -> str:
+    """The word for a realised figure against that of the training data."""
+    if row["low"] is None or row["reference"] is None:
+        return ""
+    # The figure's loss may be a twentieth larger, as `Watch.tolerances` has it by default.
+    at_best = 1.0 if row["metric"] in _SHARES else 0.0
+    allowed = _TOLERATED * abs(at_best - row["reference"])
+    low, high = sorted(abs(at_best - row[end]) - abs(at_best - row["reference"]) for end in ("low", "high"))
+    gap = max(low, -high, 0.0), max(abs(low), abs(high))
+    return f"{words.verdict(*gap, allowed)}: "
 
 
 def awaited(rows: list[dict[str, Any]]) -> str:

@@ -13,6 +13,8 @@ from dashboards.page.sheet import Sheet
 from dashboards.page.told import retold
 from dashboards.panels import named
 
+#: An estimate of which a larger share of the rows lies outside the training data is no fact.
+OUTSIDE_MAX = 0.1
 START = "driftline model init NAME --data train.parquet --model model.pt2 --label y --score p"
 
 
@@ -90,6 +92,9 @@ def _performance(row: dict[str, Any]) -> tuple[str, str, str]:
     if row["realised"] is not None and row["coverage"]:
         beneath = f"{_trained(row)}labels cover {words.share(row['coverage'])}"
         return (words.metric(row["metric"]), words.figure(row["realised"]), beneath)
+    if row["estimated"] is not None and (row["outside"] or 0.0) > OUTSIDE_MAX:
+        beneath = f"{words.share(row['outside'])} of the rows outside the training data"
+        return (f"{words.metric(row['metric'])} estimated", words.NOTHING, beneath)
     return (
         f"{words.metric(row['metric'])} estimated",
         words.figure(row["estimated"]),

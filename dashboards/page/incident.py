@@ -18,6 +18,8 @@ from dashboards.panels import named
 
 #: Digits of a reference's id that tell it from others; its hover has them all.
 _HASH = 8
+#: Events of an incident's life that its time line shows: the first, and the newest.
+_SHOWN_MAX = 40
 
 
 def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:  # noqa: ARG001
@@ -41,16 +43,10 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
     low, high = (words.clock(last[key], zone, end) for key in ("change_point_low", "change_point_high"))
     between = f"between {low} and {high}"
     steps = [(last["change_point"], "change point", between)]
-    page = next((event for event in events if event["page"]), None)
-    updates = [event for event in events if event["event"] == "update" and event is not page]
-    for event in events:
-        if event in updates and event is not updates[-1]:
-            continue  # The newest says what the others said; an incident that lasts has hundreds.
-        what = {"open": "opened", "close": "closed"}.get(event["event"], "updated")
-        if event is page:
-            what = "opened and paged" if event["event"] == "open" else "paged"
-        times = f"{len(updates)} times, " if event in updates and len(updates) > 1 else ""
-        steps.append((event["time"], what, f"{times}evidence {words.evidence(event['evidence'])}"))
+    shown = events if len(events) <= _SHOWN_MAX else [*events[:1], *events[1 - _SHOWN_MAX :]]
+    for event in shown:
+        said = retold(event["text"], lambda ms: words.clock(ms, zone, end), since=True)
+        steps.append((event["time"], _happened(event), said))
     steps += [
         (row["time"], "retraining ordered", retold(row["reason"], lambda ms: words.clock(ms, zone, end)))
         for row in sheet.rows("incident_orders")
@@ -65,6 +61,16 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
         for ms, what, beside in sorted(steps, key=lambda step: step[0])
     ]
     return cards.card(named("incident"), sheet.answers["incident"], html.Ol(lines, className="timeline"))
+
+
+def _happened(event: dict[str, Any]) -> str:
+    """What an event of an incident's life was, in a word."""
+    acts = {"acknowledge": "acknowledged", "mute": "muted", "rebaseline": "made the new normal"}
+    if event["act"]:
+        return acts.get(str(event["act"]), str(event["act"]))
+    if event["page"]:
+        return "opened and paged" if event["event"] == "open" else "paged"
+    return {"open": "opened", "close": "closed"}.get(event["event"], "told" if event["reach"] == "chat" else "noted")
 
 
 def _opinions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

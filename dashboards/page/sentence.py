@@ -1,5 +1,6 @@
 """The sentence that opens every page: the answer, in words that can be read aloud at 3 a.m."""
 
+import json
 from datetime import UTC, tzinfo
 from typing import Any, Literal
 
@@ -69,7 +70,8 @@ def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
     columns = sheet.rows("incident_columns")
     what = clauses.moved(columns) or _small(_retold(incident, sheet, zone))
     text = f"Since {_clock(incident['change_point'], sheet, zone)} {what.rstrip('.')}."
-    score = "" if any(row["role"] == "prediction" for row in columns) else _predictions(map_rows)
+    named = incident.get("kind") == "performance" or any(row["role"] == "prediction" for row in columns)
+    score = "" if named else clauses.answers(json.loads(incident.get("predictions") or "[]")) or _drifted(map_rows)
     more = len(open_ones) - 1
     others = words.plural(more, "more incident is open.", "more incidents are open.") if more else ""
     said = " ".join(filter(None, [text, score, others, cost, *refused]))
@@ -88,12 +90,17 @@ def _largest(map_rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _predictions(map_rows: list[dict[str, Any]]) -> str:
+def _drifted(map_rows: list[dict[str, Any]]) -> str:
+    """What the newest window says of the predictions, where the alert says nothing: one window proves no calm."""
     newest = max((row["time"] for row in map_rows), default=0)
     last = [row for row in map_rows if row["time"] == newest and row["role"] == "prediction"]
     if not last:
         return ""
-    return "Predictions moved, too." if any(row["drifted"] for row in last) else "Predictions unchanged."
+    return (
+        "Predictions changed, too."
+        if any(row["drifted"] for row in last)
+        else "Whether predictions changed is unclear."
+    )
 
 
 def _column(sheet: Sheet, zone: tzinfo) -> Verdict:
@@ -101,13 +108,14 @@ def _column(sheet: Sheet, zone: tzinfo) -> Verdict:
     if not effects:
         return Verdict("empty", f"No window of {name} has closed in this stretch of time.")
     last = effects[-1]
+    word = words.verdict(last["low"], last["high"], last["tolerance"])
     size = (
         f"{last['statistic'].upper()} {words.figure(last['effect'])} "
         f"{words.interval(last['low'], last['high'])}, tolerated {words.figure(last['tolerance'])}."
     )
     naming = [row for row in sheet.rows("incidents") if name in row["columns"] and row["closed"] is None]
     if not naming:
-        return Verdict("quiet", f"{name} has not moved: {size}")
+        return Verdict("quiet", f"No incident names {name}; in the newest window it is {word}: {size}")
     cells = [{**row, "level": row["cell"]} for row in sheet.rows("column_cells")]
     how = clauses.shifted([row for row in cells if abs(row["difference"]) >= 0.005])
     since = _clock(naming[0]["change_point"], sheet, zone)

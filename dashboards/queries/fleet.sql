@@ -33,7 +33,7 @@ WITH
         SELECT
             model, argMin(figure, place) AS metric, argMin(estimates, place) AS estimated,
             argMin(truth, place) AS realised, argMin(truth_low, place) AS low, argMin(truth_high, place) AS high,
-            argMin(trained, place) AS reference, argMin(covered, place) AS coverage
+            argMin(trained, place) AS reference, argMin(covered, place) AS coverage, argMin(beyond, place) AS outside
         FROM
         (
             SELECT
@@ -42,7 +42,8 @@ WITH
                 -- The newest window that has labels, where there is one.
                 argMax(was_estimated, newness) AS estimates, argMax(was_true, newness) AS truth,
                 argMax(was_low, newness) AS truth_low, argMax(was_high, newness) AS truth_high,
-                argMax(was_trained, newness) AS trained, argMax(was_covered, newness) AS covered
+                argMax(was_trained, newness) AS trained, argMax(was_covered, newness) AS covered,
+                argMax(was_outside, newness) AS beyond
             FROM
             (
                 SELECT
@@ -53,6 +54,7 @@ WITH
                     avgIf(reports.high, statistic = 'realised') AS was_high,
                     avgIf(value, statistic = 'reference') AS was_trained,
                     avgIf(value, statistic = 'coverage') AS was_covered,
+                    avgIf(value, statistic = 'outside') AS was_outside,
                     (NOT isNaN(was_true), window_start) AS newness
                 FROM reports
                 WHERE segment = '' AND role = 'performance' AND $__timeFilter_ms(window_start)
@@ -65,9 +67,10 @@ WITH
     incidents AS
     (
         SELECT
-            model, incident, argMax(event, (ts, window_end)) AS state, argMax(severity, (ts, window_end)) AS grade,
+            model, incident, argMax(event, (ts, window_end)) AS state,
+            argMax(severity, (indexOf(['watch', 'warning', 'critical'], severity), ts)) AS grade,
             max(page) AS paged, argMax(change_point, (ts, window_end)) AS began, 
-            argMax(text, (position(text, ' moved: ') > 0, ts, window_end)) AS said,
+            argMax(text, (event != 'close' AND act = '', ts, window_end)) AS said,
             max(ts) AS told, indexOf(['watch', 'warning', 'critical'], grade) AS weight
         FROM alerts
         WHERE ts <= $__toTime_ms
@@ -78,7 +81,8 @@ WITH
         SELECT
             model, countIf(state != 'close') AS open_incidents,
             argMax(incident, (state != 'close', paged, weight, told)) AS incident,
-            argMax(grade, (state != 'close', paged, weight, told)) AS severity,
+            -- A model that is quiet has no severity, however grave its last incident was.
+            if(open_incidents > 0, argMax(grade, (state != 'close', paged, weight, told)), '') AS severity,
             argMax(paged, (state != 'close', paged, weight, told)) AS page,
             argMax(began, (state != 'close', paged, weight, told)) AS since,
             argMax(said, (state != 'close', paged, weight, told)) AS text
@@ -88,7 +92,7 @@ WITH
 SELECT
     traffic.model AS model, arrayStringConcat(arraySort(versions), ', ') AS versions, answered AS rows,
     first_row, last_row, moved, watched, open_incidents, severity, page, incident, since, text,
-    metric, estimated, realised, low, high, reference, coverage, evidence, budget
+    metric, estimated, realised, low, high, reference, coverage, outside, evidence, budget
 FROM traffic
 LEFT JOIN judged ON judged.model = traffic.model
 LEFT JOIN measured ON measured.model = traffic.model

@@ -14,7 +14,9 @@ SELECT
     avgIf(value, statistic = 'realised' AND window_start < began) AS realised_before,
     avgIf(value, statistic = 'realised' AND window_start >= began) AS realised_after,
     avgIf(value, statistic = 'estimated' AND window_start < began) AS estimated_before,
-    avgIf(value, statistic = 'estimated' AND window_start >= began) AS estimated_after,
+    -- Where more of the rows lie outside the training data an estimate is no fact.
+    if(avgIf(value, statistic = 'outside' AND window_start >= began) > 0.1, nan,
+        avgIf(value, statistic = 'estimated' AND window_start >= began)) AS estimated_after,
     avgIf(value, statistic = 'coverage' AND window_start >= began) AS coverage
 FROM reports CROSS JOIN life
 WHERE model = of_model AND segment = '' AND role = 'performance'

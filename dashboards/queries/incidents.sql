@@ -2,7 +2,7 @@
 SELECT
     incident,
     argMax(alerts.kind, (ts, window_end)) AS kind,
-    argMax(alerts.severity, (ts, window_end)) AS severity,
+    argMax(alerts.severity, (indexOf(['watch', 'warning', 'critical'], alerts.severity), ts)) AS severity,
     max(alerts.page) AS page,
     min(ts) AS opened,
     max(ts) AS updated,
@@ -10,7 +10,8 @@ SELECT
     argMax(alerts.change_point, (ts, window_end)) AS change_point,
     argMax(names, (length(names) > 0, ts, window_end)) AS columns,
     max(alerts.evidence) AS evidence,
-    argMax(alerts.text, (position(alerts.text, ' moved: ') > 0, ts, window_end)) AS text
+    argMax(alerts.text, (event != 'close' AND act = '', ts, window_end)) AS text,
+    argMax(alerts.predictions, (event != 'close' AND act = '', ts, window_end)) AS predictions
 FROM alerts
 WHERE model = ${model:singlequote} AND ts <= $__toTime_ms
 GROUP BY incident

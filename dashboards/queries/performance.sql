@@ -5,9 +5,12 @@ SELECT
     avgIf(value, statistic = 'realised') AS realised,
     avgIf(reports.low, statistic = 'realised') AS low,
     avgIf(reports.high, statistic = 'realised') AS high,
-    avgIf(value, statistic = 'estimated') AS estimated,
+    -- Where more of the rows lie outside the training data an estimate is no fact, and stands apart.
+    if(outside > 0.1, nan, avgIf(value, statistic = 'estimated')) AS estimated,
     avgIf(value, statistic = 'reference') AS reference,
-    avgIf(value, statistic = 'coverage') AS coverage
+    avgIf(value, statistic = 'coverage') AS coverage,
+    avgIf(value, statistic = 'outside') AS outside,
+    if(outside > 0.1, avgIf(value, statistic = 'estimated'), nan) AS estimated_outside
 FROM reports
 WHERE model = ${model:singlequote} AND segment = '' AND role = 'performance' AND $__timeFilter_ms(window_start)
     AND (version, window_start) IN

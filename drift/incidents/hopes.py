@@ -1,7 +1,8 @@
 """Hopes: the incident of a model whose scores promise worse predictions than they did, before any label says so.
 
 The scores have moved, or it would not be asked: it stands on the evidence of the score's column and spends no budget of
-its own. It is a warning and pages nobody, since an estimate sees the inputs and not the truth.
+its own. It is a warning and pages nobody, since an estimate sees the inputs and not the truth. Where many inputs have
+left the training data it is not even that: nothing is opened, told or closed by it.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from drift.incidents.flow import CALM_WINDOWS, opened, told
 from drift.incidents.moved import Moved
 from drift.incidents.scene import Scene
 from drift.incidents.spelling import percent
+from drift.performance.outside import OUTSIDE_MAX, outside
 from drift.performance.report import estimate
 from drift.tolerances import tolerance
 from streams.records import Alert
@@ -42,6 +44,10 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
         """
         growth, text = (0.0, "") if score is None else _growth(scene, score)
         allowed = tolerance(scene.watch, "performance")
+        if score is not None and outside(scene.yard.reference, scene.detector.counts - score.base) > OUTSIDE_MAX:
+            # Where inputs have left the training data an estimate is no fact: it neither alarms nor calms.
+            self.calm = 0
+            return []
         self.calm = self.calm + 1 if growth < allowed / 2 else 0
         if self.open is None and growth > allowed and opens:
             assert score is not None

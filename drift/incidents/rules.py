@@ -169,8 +169,7 @@ def _tell(scene: Scene, news: News) -> Iterator[Alert]:
     elif (news.joined or news.further or news.part) and not news.opened:
         yield alert(scene, incident, "update", told, text)
     elif left:
-        text = sentences.farewell(scene, news.back, news.onward, news.homes)
-        text += sentences.remaining(scene, incident.moved)
+        text += f"; {sentences.farewell(scene, news.back, news.onward, news.homes)}"
         yield alert(scene, incident, "update", told, text)
     elif incident.last is not None and _answers_known(scene, incident, incident.last):
         yield alert(scene, incident, "update", told, text)

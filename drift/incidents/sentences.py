@@ -93,11 +93,6 @@ def _had(scene: Scene, moved: Moved) -> str:
     return f"{subject} had {verb} from {percent(was)} to {percent(now)} since {scene.say(moved.since)}"
 
 
-def remaining(scene: Scene, several: Sequence[Moved]) -> str:
-    """Say which columns an incident still names."""
-    return f"; {listed([name(scene, moved) for moved in several])} still as told"
-
-
 def answers(scene: Scene, incident: "Incident") -> str:
     """Say what became of the model's answers since the change; empty where they are named themselves."""
     reference, base = scene.yard.reference, incident.moved[0].base if incident.base is None else incident.base

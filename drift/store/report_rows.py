@@ -7,7 +7,7 @@ from drift.store.rows import Rows
 from streams.records import ColumnReport, MetricReport, Report
 
 _OF_COLUMN = ("ks", "w1", "psi", "psi_bias", "tvd", "mean", "null_rate", "unseen_rate", "out_of_range_rate", "evidence")
-_OF_METRIC = ("estimated", "coverage", "reference")
+_OF_METRIC = ("estimated", "coverage", "reference", "outside")
 _OF_WINDOW = ("rows", "late_rows", "evidence", "budget")
 _BLANK: dict[str, Any] = {
     "low": None,
@@ -28,7 +28,7 @@ def of_reports(reports: Sequence[Report]) -> Rows:
     ============  =====================  =============================================================
     feature,      the column's name      ``effect`` with interval and tolerance; ks, w1, psi, psi_bias,
     prediction                           tvd, mean, null_rate, unseen_rate, out_of_range_rate, evidence
-    performance   the metric's name      ``realised``, ``powered``; estimated, reference, coverage
+    performance   the metric's name      ``realised``, ``powered``; estimated, reference, coverage, outside
     window        (empty)                rows, late_rows, evidence, budget; partial, learning where they are
     ============  =====================  =============================================================
 

@@ -28,6 +28,7 @@ from streams.records import (
     Order,
     Outcome,
     PartialCounts,
+    PredictionEffect,
     Report,
 )
 
@@ -318,6 +319,11 @@ def _outcomes(model: str, start: int, frame: dict[str, np.ndarray]) -> Iterator[
             )
 
 
+_UNCHANGED = PredictionEffect(
+    name="score", statistic="ks", effect=0.01, low=0.0, high=0.03, tolerance=0.05, n=6_000, word="unchanged"
+)
+
+
 def _alerts(scene: Scene, reports: list[Report]) -> list[Alert]:
     """Opened one window after the change, paged two later, updated at the end."""
     told = []
@@ -346,6 +352,7 @@ def _alerts(scene: Scene, reports: list[Report]) -> list[Alert]:
                 reference="3fa29c1d",
                 epoch=1,
                 text="RELP moved: levels 16 and 17 fell from 7.3 % to 0 %.",
+                predictions=[_UNCHANGED],
             )
         )
     return told

@@ -1,5 +1,6 @@
 """The sentence of every page, in the situations that people meet at night."""
 
+import json
 from datetime import UTC
 from typing import Any
 
@@ -117,11 +118,40 @@ def test_model_that_moved() -> None:
     verdict = say(moved)
     assert verdict.severity == "warning"
     assert verdict.text == (
-        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. Predictions unchanged. "
-        "AUC 0.82 [0.8, 0.84], 0.84 in training; labels cover 12 %."
+        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. Whether predictions changed is unclear. "
+        "AUC unclear: 0.82 [0.8, 0.84], 0.84 in training; labels cover 12 %."
     )
     assert say(moved, zone("Asia/Tokyo")).text.startswith("Since 12:12 RELP")
     assert say(moved, zone("America/New_York")).text.startswith("Since 22:12 RELP")
+
+
+def test_what_became_of_predictions_is_said_as_the_alert_says_it() -> None:
+    score = {
+        "name": "score",
+        "statistic": "ks",
+        "effect": 0.01,
+        "low": 0.0,
+        "high": 0.02,
+        "n": 9000,
+        "word": "unchanged",
+    }
+    hat = score | {"name": "prediction", "statistic": "tvd", "effect": 0.14, "low": 0.12, "word": "changed"}
+    for predictions, says in (
+        ([score], "Predictions unchanged (score D at most 0.02)."),
+        ([score, hat], "Predictions changed, too (predicted class TVD 0.14)."),
+    ):
+        incident = INCIDENT | {"predictions": json.dumps(predictions)}
+        rows = {"incidents": [incident], "incident_columns": [{"column": "RELP", "levels": LEVELS}]}
+        verdict = say(sheet("model", drift_map=[map_row("RELP", 1.5, True)], performance=[], **rows))
+        assert verdict.text == f"Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. {says}"
+
+
+def test_an_estimate_of_rows_outside_the_training_data_is_no_fact() -> None:
+    estimate = metric(estimated=None, estimated_outside=0.939, outside=0.966)
+    verdict = say(sheet("model", drift_map=[map_row("ANC", 0.6)], incidents=[], performance=[estimate]))
+    assert verdict.text.endswith(
+        "AUC estimated 0.939, but 96.6 % of the rows lie outside the training data: not to be trusted; no labels yet."
+    )
 
 
 def test_the_score_is_told_once_and_other_incidents_are_counted() -> None:
@@ -153,7 +183,9 @@ def test_model_that_nobody_knows() -> None:
 def test_column_quiet_and_moved() -> None:
     effect = {"time": END, "effect": 0.0748, "low": 0.065, "high": 0.085, "tolerance": 0.05, "statistic": "tvd"}
     quiet = say(sheet("column", column_effect=[effect], incidents=[]))
-    assert quiet.text == "RELP has not moved: TVD 0.0748 [0.065, 0.085], tolerated 0.05."
+    assert quiet.text == (
+        "No incident names RELP; in the newest window it is changed: TVD 0.0748 [0.065, 0.085], tolerated 0.05."
+    )
     cells = [{"cell": "16", "reference": 0.04, "current": 0.0, "difference": -0.04}]
     moved = say(sheet("column", column_effect=[effect], incidents=[INCIDENT], column_cells=cells))
     assert moved.text == (

@@ -48,7 +48,7 @@ def fill(store: Store) -> None:
         insert(store, report_rows.of_reports([report]))
     how = "bmi moved: values from 26.72 up rose from 40.6 % to 74.4 % since 2026-11-21T02:40:00Z"
     open_text = f"{how}; also {', '.join(NAMES[1:-1])} and score"
-    insert(store, rows.of_alerts([alert("open", 1, open_text), alert("update", 2, "age is back; bmi has not")]))
+    insert(store, rows.of_alerts([alert("open", 1, open_text), alert("update", 2, f"{open_text}; age is back")]))
 
 
 def column(name: str) -> ColumnReport:
@@ -141,7 +141,7 @@ def test_the_fleet_measures_by_the_newest_window_with_labels_and_says_the_time_o
     assert (row["metric"], row["realised"], row["coverage"]) == ("mae", 50.7, 0.74)
     assert said["sentence"] == (
         "progression: since 02:40, bmi moved: values from 26.72 up rose from 40.6 % to 74.4 %; "
-        "also age, bp, s1 and 3 more."
+        "also age, bp, s1 and 3 more; age is back."
     )
 
 
@@ -149,7 +149,7 @@ def test_the_model_is_told_by_what_it_has(young: Store) -> None:
     client = make_app(young.query, live, clock=lambda: START).test_client()
     assert client.get("/api/m/progression").json["sentence"] == (
         "Since 02:40 bmi, age, bp and 4 more have moved: bmi's values from 26.72 up rose from 40.6 % to 74.4 %. "
-        "MAE 50.7 [47, 54.4], 44.1 in training; labels cover 74 %. "
+        "MAE changed: 50.7 [47, 54.4], 44.1 in training; labels cover 74 %. "
         "worker-0 refused the newest route of progression and goes on with v1."
     )
     pipeline = client.get("/api/pipeline").json

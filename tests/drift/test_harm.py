@@ -10,10 +10,12 @@ from scipy.stats import norm
 
 import drift
 from drift import Reference
+from drift.count import count_rows
 from drift.evidence import Risk, performance_share
 from drift.performance import label_sums
 from drift.performance.calibration import mean_score
 from drift.performance.losses import amount, growth, losses
+from drift.performance.outside import outside
 from streams.records import Watch
 
 N = 12_000
@@ -227,6 +229,26 @@ def test_scores_that_promise_less_are_a_warning_without_labels():
     hoped = [np.mean(1 / (1 + np.exp(-2 * np.abs(norm.ppf((np.arange(999) + 0.5) / 999) * sd)))) for sd in (1, 1 / 3)]
     assert [float(share) for share in said.groups()] == pytest.approx(100 * np.array(hoped), abs=2.5)
     assert 4000 <= hopes.first_row.iloc[0] < 4600
+
+
+def test_an_estimate_of_rows_outside_the_training_data_neither_opens_nor_closes():
+    # The score follows x through the model; then x leaves what it was trained on, and labels would say .5.
+    far = classes(6000, 21).assign(x=lambda f: f.x + 30, p=lambda f: 0.5 + (f.p - 0.5) / 3)
+    stream = pd.concat([classes(4000, 20), far]).drop(columns="y")
+    found = drift.backtest(CLASSES, stream, rows_per_window=200)
+    assert "performance" not in set(found.alerts.kind) and "score" in {c for cs in found.alerts["columns"] for c in cs}
+
+
+def test_a_report_says_which_part_of_its_rows_lies_outside_the_training_data():
+    inside = outside(CLASSES, _counts(CLASSES, classes(2000, 30)))
+    gone = classes(2000, 31).assign(x=lambda f: f.x.where(np.arange(2000) % 4 > 0, 50.0))
+    assert inside < 0.005 and outside(CLASSES, _counts(CLASSES, gone)) == pytest.approx(0.25, abs=0.005)
+    empty = classes(2000, 32).assign(x=lambda f: f.x.where(np.arange(2000) % 2 > 0))
+    assert outside(CLASSES, _counts(CLASSES, empty)) == pytest.approx(0.5, abs=0.005)
+
+
+def _counts(reference, frame):
+    return count_rows(reference, reference.align(frame))
 
 
 def test_it_closes_when_it_is_long_back_and_the_next_one_is_news():

@@ -1,0 +1,44 @@
+"""How many rows lie outside the training data: where most do, an estimate from scores is no fact."""
+
+import numpy as np
+
+from drift.cells import Cells
+from drift.reference import Reference
+
+#: Beyond such a share of the rows, an estimate says nothing that one may act on.
+OUTSIDE_MAX = 0.1
+#: Cells at the ends of a numeric column count if the training data had at most this share of its rows in them.
+_RARE = 0.01
+
+
+def outside(reference: Reference, counts: np.ndarray) -> float:
+    """Share of the rows outside the training data, in the feature where it is largest.
+
+    Outside are missing, infinite and unseen values, those out of their range, and those beyond the outermost edges of a
+    number, where the training data had next to none; what it had itself is taken off.
+
+    Parameters
+    ----------
+    counts
+        int64 [cells of all columns].
+    """
+    found = 0.0
+    for place, cells in enumerate(reference.columns):
+        if cells.role != "feature":
+            continue
+        span = slice(int(reference.offsets[place]), int(reference.offsets[place + 1]))
+        was, now = reference.expected[span], counts[span]
+        if not was.sum() or not now.sum():
+            continue
+        p, q = was / was.sum(), now / now.sum()
+        beyond = _beyond(cells, p)
+        found = max(found, float(q[beyond].sum() - p[beyond].sum()))
+    return found
+
+
+def _beyond(cells: Cells, share: np.ndarray) -> list[int]:
+    special = {cells.null, cells.unseen, cells.minus_inf, cells.plus_inf, *cells.out_of_range}
+    ends = {1, len(cells.edges) + 1} if cells.kind == "numeric" and cells.edges else set()
+    return sorted(
+        {place for place in special if place is not None} | {place for place in ends if share[place] <= _RARE}
+    )
