@@ -122,6 +122,18 @@ _REMEDIES = {
 }
 
 
+def judged_rows(reference: Reference) -> str:
+    """Say which rows the figures of a reference's performance are of.
+
+    >>> judged_rows(Reference.fit(pa.table({"x": [1.5, 2.5]})))
+    "the table's own 2 rows"
+    """
+    if reference.held_out_rows:
+        return f"{reference.held_out_rows:,} held-out rows"
+    learnt = ", which the model has learnt from" if reference.in_sample else ""
+    return f"the table's own {reference.rows:,} rows{learnt}"
+
+
 def columns(reference: Reference) -> list[Column]:
     """Every column of a reference, features first."""
     return [

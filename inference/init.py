@@ -16,6 +16,7 @@ from inference.unfit import unfit
 from streams.schema import Feature, FeatureSchema
 from streams.tables.kinds import coarse
 from streams.tables.values import doubles
+from streams.wire.classes import Classes, class_names
 
 #: A label of integers with more distinct values is a quantity.
 CLASSES_MAX = 20
@@ -115,13 +116,16 @@ def draft_package(
     notes += [note for one in inputs if one.kind == "numeric" and (note := coarse(one.name, doubles(table[one.name])))]
     truth = label or prediction
     classes: tuple[str, ...] = ()
+    if truth:
+        classes = tuple(sorted(class_names(dict.fromkeys(levels_of(table[truth]), 1)), key=natural))
+        classes, positive = _with_positive(classes, positive, truth, notes)
     if task is None and truth:
-        task = _task(table[truth], truth, notes)
+        task = _task(table[truth], classes, truth, notes)
     if task is None:
         task = "binary"
         notes.append("neither label nor prediction is named: taken as binary with the classes 0 and 1")
-    if task != "regression" and truth:
-        classes = tuple(sorted(levels_of(table[truth]), key=natural))
+    if task == "regression":
+        classes = ()
     if label is not None and task is not None:
         notes += _given_away(columns, table, label, task)
     package = ModelPackage(
@@ -175,8 +179,19 @@ def _named_by_number(table: pa.Table, categorical: Collection[str]) -> pa.Table:
     return table
 
 
-def _task(column: pa.ChunkedArray, name: str, notes: list[str]) -> Task:
-    levels = len(levels_of(column))
+def _with_positive(classes: tuple[str, ...], positive: str, name: str, notes: list[str]) -> tuple[tuple[str, ...], str]:
+    """Spell the positive class as the column does; one that no row has is the other class of a column of one."""
+    if not positive:
+        return classes, positive
+    found = Classes(classes).of(positive)
+    if found is None and len(classes) == 1:
+        notes.append(f"no row of {name!r} is {positive!r}, the positive class: all are {classes[0]!r}")
+        return tuple(sorted((*classes, positive), key=natural)), positive
+    return classes, found or positive
+
+
+def _task(column: pa.ChunkedArray, classes: tuple[str, ...], name: str, notes: list[str]) -> Task:
+    levels = len(classes)
     if levels < 2:
         raise TableError(f"label {name!r} holds {levels} distinct values; a model needs two classes or a quantity")
     if levels == 2:

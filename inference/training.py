@@ -77,7 +77,7 @@ def train(
         raise TableError(f"label {label!r} is not in the table; its columns: {', '.join(table.column_names)}")
     table = table.filter(table[label].is_valid())
     inputs, targets = torch.from_numpy(matrix_of(table, package.schema)), _targets(package, table[label])
-    kept = int(len(inputs) * (1 - limits.holdout))
+    kept = _learnt_rows(len(inputs), limits)
     if not 0 < kept < len(inputs):
         raise TableError(f"{len(inputs)} labelled rows are too few to keep {limits.holdout:.0%} for a test")
     with torch.random.fork_rng(devices=[]), _one_thread():
@@ -102,6 +102,21 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def kept_back(table: Any, label: str, limits: TrainingLimits | None = None) -> pa.Table:
+    """Rows of a table that `train` does not learn from: the last ones that have a label.
+
+    >>> kept_back(pa.table({"x": range(10), "y": [0, 1] * 5}), "y").column("x").to_pylist()
+    [8, 9]
+    """
+    table = as_table(table)
+    labelled = table.filter(table[label].is_valid())
+    return labelled.slice(_learnt_rows(labelled.num_rows, limits or TrainingLimits()))
+
+
+def _learnt_rows(rows: int, limits: TrainingLimits) -> int:
+    return int(rows * (1 - limits.holdout))
 
 
 def export(trained: Trained, file: str | Path, batch_rows: int) -> Path:

@@ -47,6 +47,12 @@ def init(
         Literal["file", "unknown"] | None,
         typer.Option(help="Without --time: the rows stand in order (file), or were mixed (unknown)."),
     ] = None,
+    holdout: Annotated[
+        Path | None, typer.Option(help="Table of rows that the model has not learnt from: performance is theirs.")
+    ] = None,
+    data_is_held_out: Annotated[
+        bool, typer.Option("--data-is-held-out", help="The model has not learnt from --data itself.")
+    ] = False,
     shuffle: Annotated[
         bool, typer.Option("--shuffle", help="Mix the rows before --train; without --time their order is unknown.")
     ] = False,
@@ -66,6 +72,8 @@ def init(
         shuffle=shuffle,
         time=time,
         order=order,
+        holdout=holdout,
+        data_is_held_out=data_is_held_out,
         force=force,
         say=progress,
         name=name,
@@ -89,6 +97,8 @@ def init(
                 "reference": made.reference.id,
                 "rows": made.reference.rows,
                 "performance": made.reference.performance,
+                "held_out_rows": made.reference.held_out_rows,
+                "in_sample": made.reference.in_sample,
                 "checks": made.reference.checks,
                 "notes": made.notes,
                 "trained": made.trained,
@@ -99,7 +109,7 @@ def init(
 
 
 def _say_made(made: "Made", label: str | None) -> None:
-    from driftline.references import content
+    from driftline.references import content, judged_rows
 
     package, reference = made.package, made.reference
     outputs = f": {', '.join(package.outputs.classes[:8])}" if package.outputs.classes else ""
@@ -114,7 +124,7 @@ def _say_made(made: "Made", label: str | None) -> None:
         typer.echo(f"trained: {made.trained}")
     if reference.performance:
         figures = ", ".join(f"{metric} {value:.3g}" for metric, value in reference.performance.items())
-        typer.echo(f"on the table's own {reference.rows:,} rows: {figures}")
+        typer.echo(f"on {judged_rows(reference)}: {figures}")
     for note in made.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"written: {made.folder}/model.toml, {package.artefact.partition(':')[0]}, reference.arrow")

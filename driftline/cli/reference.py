@@ -35,6 +35,12 @@ def build(
         Literal["file", "unknown"] | None,
         typer.Option(help="Without --time: the rows stand in order (file), or were mixed (unknown)."),
     ] = None,
+    holdout: Annotated[
+        Path | None, typer.Option(help="Table of rows that the model has not learnt from: performance is theirs.")
+    ] = None,
+    in_sample: Annotated[
+        bool, typer.Option("--in-sample", help="The model has learnt from these rows: no loss is judged by them.")
+    ] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help="Write it though its own halves differ.")] = False,
     file: File = None,
     as_json: AsJson = False,
@@ -60,6 +66,8 @@ def build(
         segments=names(segments),
         time=time,
         order=order,
+        holdout=holdout,
+        in_sample=in_sample,
     )
     notes = [*reference.notes, *filter(None, [references.assumed_order(reference, time, order, from_store)])]
     if as_json:
@@ -84,6 +92,10 @@ def show(file: Built, as_json: AsJson = False) -> None:
             "checks": reference.checks,
             "notes": reference.notes,
             "order": reference.order,
+            "held_out_rows": reference.held_out_rows,
+            "in_sample": reference.in_sample,
+            "classes": reference.classes,
+            "positive": reference.positive,
         }
         echo_json({**facts, "columns": found, **more})
         return
@@ -94,7 +106,8 @@ def show(file: Built, as_json: AsJson = False) -> None:
         null = f"{100 * column.null_rate:.3g} %"
         typer.echo(f"{column.name:<{wide}}  {column.kind:<11} {column.cells:>5} {null:>7}  {column.content}")
     if reference.performance:
-        typer.echo("on its own rows: " + ", ".join(f"{k} {v:.3g}" for k, v in reference.performance.items()))
+        figures = ", ".join(f"{k} {v:.3g}" for k, v in reference.performance.items())
+        typer.echo(f"on {references.judged_rows(reference)}: {figures}")
     for note in (*reference.notes, *filter(None, [references.doubt(reference)])):
         typer.echo(f"note: {note}")
 

@@ -17,7 +17,7 @@ DATA = Path(str(files("driftline.demo"))) / "data"
 
 def build(folder: Path) -> tuple[float, int]:
     """Train, package and profile; returns the AUC on rows that the network has not seen, and the rows of the table."""
-    from inference.training import export, train  # torch: seconds, so only when it is wanted
+    from inference.training import export, kept_back, train  # torch: seconds, so only when it is wanted
 
     table = pd.read_parquet(DATA / "employment_reference.parquet")
     folder.mkdir(parents=True, exist_ok=True)
@@ -26,5 +26,7 @@ def build(folder: Path) -> tuple[float, int]:
     )
     trained = train(package, table, LABEL)
     export(trained, folder / "model.pt2", package.limits.batch_rows)
-    (folder / "reference.arrow").write_bytes(profile(load(folder), pa.Table.from_pandas(table), label=LABEL).to_bytes())
+    rows = pa.Table.from_pandas(table)
+    reference = profile(load(folder), rows, label=LABEL, held_out=kept_back(rows, LABEL))
+    (folder / "reference.arrow").write_bytes(reference.to_bytes())
     return trained.value, len(table)

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -50,6 +50,8 @@ def init(
     shuffle: bool = False,
     time: str | None = None,
     order: Order | None = None,
+    holdout: Path | None = None,
+    data_is_held_out: bool = False,
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
     **known: Any,
@@ -72,6 +74,11 @@ def init(
     time, order
         Column of event times, which is no feature, or what is known of the order of the rows; see
         `drift.Reference.fit`.
+    holdout
+        A table of rows that the model has not learnt from: scores and performance are then of these. A network that is
+        trained here keeps rows back for that by itself.
+    data_is_held_out
+        The model has not learnt from ``data`` itself.
     force
         Write over a package that is there.
     say
@@ -81,6 +88,8 @@ def init(
     """
     if (folder / FILE).exists() and not force:
         raise InitError(f"{folder / FILE} is there already; --force writes over it, --out names another folder")
+    if holdout is not None and data_is_held_out:
+        raise InitError("--holdout has rows that the model has not learnt from: leave --data-is-held-out away")
     file = None if model is None else _found(model)
     say(f"reading {data}")
     table = frames.read(data, dict.fromkeys(known.get("categorical") or (), "categorical"))
@@ -104,7 +113,8 @@ def init(
         package, notes = draft_package(table, artefact=artefact, limits=limits, **known)
         write_package(package, draft)
         trained = _trained(package, table, known.get("label"), draft, say) if model is None else ""
-        reference, doubts = _profiled(draft, table, known, say, time, order)
+        rows = _Rows(table, _held_out(table, holdout, model, known), learnt=model is not None and not data_is_held_out)
+        package, reference, doubts = _profiled(draft, rows, known, say, time, order)
         (draft / REFERENCE).write_bytes(reference.to_bytes())
         shutil.copytree(draft, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return Made(folder=folder, package=package, reference=reference, notes=(*notes, *doubts), trained=trained)
@@ -168,23 +178,68 @@ def _trained(
     return f"{trained.metric} {trained.value:.3f} on the last fifth of {trained.rows:,} rows, which it has not seen"
 
 
+class _Rows(NamedTuple):
+    """The table, rows that the model has not learnt from, and whether it has learnt from the table's."""
+
+    table: pa.Table
+    held_out: pa.Table | None
+    learnt: bool
+
+
+def _held_out(table: pa.Table, holdout: Path | None, model: str | None, known: dict[str, Any]) -> pa.Table | None:
+    """Rows that the model has not learnt from, if there are any beside the table."""
+    if holdout is not None:
+        found = frames.read(holdout, dict.fromkeys(known.get("categorical") or (), "categorical"))
+        frames.require(found, filter(None, (known.get(name) for name in ("label", "score"))), str(holdout))
+        return found
+    if model is not None:
+        return None
+    from inference.training import kept_back
+
+    return kept_back(table, str(known.get("label")))
+
+
 def _profiled(
     folder: Path,
-    table: pa.Table,
+    rows: _Rows,
     known: dict[str, Any],
     say: Callable[[str], None],
     time: str | None,
     order: Order | None,
-) -> tuple[Reference, list[str]]:
-    """Make the reference, and say what looks wrong with it."""
+) -> tuple[ModelPackage, Reference, list[str]]:
+    """Make the reference, and say what looks wrong with it; a binary model's positive class is the one that its scores
+    speak of.
+    """
     say("loading the model")
     scorer = profile.load(folder)
+    package = scorer.package
     label, score, prediction = (known.get(name) for name in ("label", "score", "prediction"))
+    judged = rows.table if rows.held_out is None else rows.held_out
+    doubts: list[str] = []
+    if package.task == "binary" and label is not None and rows.learnt:
+        package, note = profile.oriented(
+            scorer, judged, label=label, score=score, prediction=prediction, named=bool(known.get("positive"))
+        )
+        doubts.append(note)
+        if package != scorer.package:
+            write_package(package, folder)
+            scorer = profile.load(folder)
+    doubt = "" if score is None else profile.contradiction(scorer, judged, score)
     say("profiling the table")
-    reference = profile.profile(scorer, table, label=label, score=score, prediction=prediction, time=time, order=order)
-    doubts = [*reference.notes, *filter(None, [references.assumed_order(reference, time, order)])]
-    if score is not None and (doubt := profile.contradiction(scorer, table, score)):
-        doubts.append(doubt)
+    reference = profile.profile(
+        scorer,
+        rows.table,
+        label=label,
+        score=score,
+        prediction=prediction,
+        time=time,
+        order=order,
+        held_out=rows.held_out,
+        # Scores that are not the model's own on its table come from elsewhere: from folds, as a rule.
+        in_sample=rows.learnt and rows.held_out is None and label is not None and not doubt,
+    )
+    doubts += [note for note in reference.notes if not note.startswith("the score is taken as")]
+    doubts += filter(None, [references.assumed_order(reference, time, order), doubt])
     if reference.checks:
         doubts.append(f"the table: {references.doubt(reference)}")
-    return reference, doubts
+    return package, reference, doubts

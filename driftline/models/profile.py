@@ -2,19 +2,26 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
+from drift.columns import floats, levels
+from drift.cut import natural
+from drift.performance.positive import positive_class, separation
 from drift.reference import Reference
 from drift.row_order import Order
 from inference import ModelPackage, Scorer, matrix_of, read_package
 from inference.answers import answers
 from inference.artefacts import load_artefact
 from inference.devices import device
+from streams.wire.classes import Classes
 
 #: Rows on which a column of scores is compared with what the model says.
 _COMPARED_ROWS = 1_000
 _COMPARED_WITHIN = 1e-3
+#: So many rows, evenly over the table, tell which class the scores are of.
+_ORIENTED_ROWS = 4_000
 
 
 class ProfileError(ValueError):
@@ -57,6 +64,8 @@ def profile(
     prediction: str | None = None,
     time: str | None = None,
     order: Order | None = None,
+    held_out: pa.Table | None = None,
+    in_sample: bool = False,
 ) -> Reference:
     """Profile a package's training table.
 
@@ -67,15 +76,20 @@ def profile(
         follow from its scores.
     time, order
         In which order the rows came, see `drift.Reference.fit`.
+    held_out
+        Rows that the model has not learnt from: scores and performance are then of these.
+    in_sample
+        The model has learnt from the table's rows, and no others are at hand.
     """
     package = scorer.package
+    judged = table if held_out is None else held_out
     if score is None:
         score, prediction = (f"model_{name}" if name == label else name for name in ("score", "prediction"))
-        table = scored(scorer, table, (score, prediction))
+        judged = scored(scorer, judged, (score, prediction))
     elif prediction is None and package.task == "binary":
-        table, prediction = _decided(package, table, score), "prediction"
+        judged, prediction = _decided(package, judged, score), "prediction"
     return Reference.fit(
-        table,
+        judged if held_out is None else table,
         task=package.task,
         score=score,
         prediction=prediction if package.task != "regression" else None,
@@ -83,9 +97,52 @@ def profile(
         features=package.schema,
         segments=package.segments,
         positive=package.outputs.positive or None,
+        classes=package.outputs.classes,
         time=time,
         order=order,
+        holdout=None if held_out is None else judged,
+        in_sample=in_sample,
     )
+
+
+def oriented(
+    scorer: Scorer, table: pa.Table, *, label: str, score: str | None, prediction: str | None, named: bool
+) -> tuple[ModelPackage, str]:
+    """Decide by the rows which class a binary model's score is the probability of, and say why.
+
+    Parameters
+    ----------
+    table
+        Rows with the label, and with the score and the prediction where they are named.
+    named
+        The package's positive class was asked for, and stays.
+
+    Returns
+    -------
+    The package, with another positive class where the rows say so, and a sentence.
+    """
+    package = scorer.package
+    rows = table.take(np.unique(np.linspace(0, table.num_rows - 1, _ORIENTED_ROWS).astype(np.int64)))
+    values = None if score is not None else scorer(matrix_of(rows, package.schema)).values
+    scores = floats(rows[score], str(score)) if values is None else answers(package, values).score
+    pair = tuple(sorted(package.outputs.classes, key=natural))
+    found = {}
+    for column in filter(None, (label, prediction if score is not None else None)):
+        codes, texts = levels(rows[column])
+        classes = np.array([*Classes(pair).of_all(texts), None], dtype=object)[codes]
+        found[column] = separation(scores, classes == pair[1], classes == pair[0])
+    # The scores were read as those of the package's own positive class.
+    wanted = package.outputs.positive if named else None
+    positive = positive_class(pair, wanted, found.get(prediction or ""), found.get(label))
+    if positive.name == package.outputs.positive:
+        return package, positive.note
+    outputs = msgspec.structs.replace(package.outputs, positive=positive.name)
+    if values is not None and values.shape[1] == 2:  # One column a class: it is their order that was guessed wrong.
+        outputs = msgspec.structs.replace(package.outputs, classes=package.outputs.classes[::-1])
+        names = " and ".join(map(repr, outputs.classes))
+        note = f"the model's two outputs are taken as the probabilities of {names}: the other way round they are wrong"
+        return msgspec.structs.replace(package, outputs=outputs), note
+    return msgspec.structs.replace(package, outputs=outputs), positive.note
 
 
 def contradiction(scorer: Scorer, table: pa.Table, score: str) -> str:

@@ -111,10 +111,11 @@ def test_a_table_alone_gets_a_model(tmp_path):
     assert said["trained"].startswith("auc ") and float(said["trained"].split()[1]) > 0.9
     assert said["checks"] == []
     assert read_package(out).outputs.positive == "0"
-    # The score is the probability of class 0: its share of the rows, on average.
+    # The score is the probability of class 0: its share of the rows that the network has not seen, on average.
     reference = Reference.from_bytes((out / "reference.arrow").read_bytes())
-    counts = reference.of("prediction")[:2] / len(frame)
-    assert counts[reference.prediction.levels.index("0")] == pytest.approx((frame.target == 0).mean(), abs=0.05)
+    unseen = frame.tail(reference.held_out_rows)
+    counts = reference.of("prediction")[:2] / len(unseen)
+    assert counts[reference.prediction.levels.index("0")] == pytest.approx((unseen.target == 0).mean(), abs=0.05)
 
 
 def test_scores_in_the_table_are_held_against_the_model(tmp_path):
@@ -123,7 +124,7 @@ def test_scores_in_the_table_are_held_against_the_model(tmp_path):
     frame["p"] = fitted.predict(frame.drop(columns="target")).astype(np.float32)
     frame.to_parquet(file)
     words = ("--data", file, "--model", f"{tmp_path}/model.py:Linear", "--with", tmp_path / "weights.json")
-    words = (*words, "--label", "target", "--score", "p", "--order", "file")
+    words = (*words, "--label", "target", "--score", "p", "--order", "file", "--data-is-held-out")
     words = (*words, "--json", "--force", "--out", tmp_path / "p")
     assert json.loads(run("model", "init", "sugar", *words))["notes"] == []
     turned = ",".join(reversed(frame.columns[:10]))
