@@ -21,7 +21,7 @@ from streams import observation
 from streams.block import Block
 from streams.dead_letters import dead_letter
 from streams.observation import Head
-from streams.records import CountsMessage, Idle, PartialCounts, RefusedCount, Watch
+from streams.records import CountsMessage, Idle, PartialCounts, Watch
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
@@ -96,7 +96,10 @@ class Count:
         except Unwatched:
             return []
         times = batch.column("ts").to_numpy()
-        late, refused = self._late(head, times, batch.column("offset"))
+        clock = self._clock(head)
+        late, refused = clock.take(times, batch.column("offset").to_numpy(), head.refused or ())
+        if clock.reached is not None:
+            self.maxima[head.model][_source(head)][head.version] = clock.reached
         segments = ("", *reference.segments) if batch.num_rows else ()
         minutes = [minute for name in segments for minute in count_minutes(reference, batch, times, late, name)]
         messages = [
@@ -115,22 +118,22 @@ class Count:
             for part in list(parts(minutes)) or [[]]
         ]
         # Only after its last part has the judge seen all that the watermark promises.
-        reached = self.maxima[head.model][_source(head)].get(head.version)
-        messages[-1] = msgspec.structs.replace(messages[-1], watermark_ms=reached, refused=refused)
+        messages[-1] = msgspec.structs.replace(
+            messages[-1],
+            watermark_ms=clock.reached,
+            refused=refused,
+            leaps=clock.leaps or msgspec.UNSET,
+            behind=clock.behind or msgspec.UNSET,
+        )
         return [publication(message) for message in messages]
 
-    def _late(self, head: Head, times: np.ndarray, offsets: pa.Array) -> tuple[np.ndarray, list[RefusedCount]]:
-        """Which rows came after their window had closed, bool [rows], and the requests that were refused in time; moves
-        the running maximum on.
+    def _clock(self, head: Head) -> EventClock:
+        """The running maximum of event time that a block goes on from.
+
+        Before the very first row there is none; its own time closes nothing.
         """
-        watch = self._watch(head.model)
         maxima = self.maxima.setdefault(head.model, {}).setdefault(_source(head), {})
-        # Before the very first row there is no maximum; its own time closes nothing.
-        clock = EventClock(maxima.get(head.version), watch)
-        found = clock.take(times, offsets.to_numpy(), head.refused or ())
-        if clock.reached is not None:
-            maxima[head.version] = clock.reached
-        return found
+        return EventClock(maxima.get(head.version), self._watch(head.model))
 
     def _memory(self) -> str:
         """The maxima as text. Where they do not fit, versions long behind the others of their model are forgotten: one

@@ -10,6 +10,7 @@ from drift.cells import SCORE
 from drift.evidence import Detector, Look
 from drift.evidence.learning import Learning, only
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
+from drift.incidents.behind import Behind
 from drift.incidents.hopes import Hopes
 from drift.incidents.label_faults import label_fault
 from drift.incidents.moved import fault
@@ -64,6 +65,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     errors: Course = msgspec.field(default_factory=Course)
     refused: Refused = msgspec.field(default_factory=Refused)
     learning: Learning | None = None
+    behind: Behind = msgspec.field(default_factory=Behind)
 
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
@@ -283,6 +285,19 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         blank = self._blank(rule, Span(edge, edge))
         return self.flow.silence(blank, rule.say(edge), lambda: f"{rule.model}-{number()}")
 
+    def tell_behind(self, rule: Rule, reached: int, number: Callable[[], int]) -> list[Alert]:
+        """Tell that rows come that lie far behind the stream."""
+        blank = self._blank(rule, Span(reached, reached))
+        if not rule.opens:
+            return []
+        return [self.behind.tell(blank, rule.watch, reached, f"{rule.model}-{number()}", rule.say)]
+
+    def close_behind(self, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:  # noqa: ARG002
+        """Event time has gone on since."""
+        due = self.behind.closes_ms
+        assert due is not None
+        return self.behind.close(self._blank(rule, Span(due, due)), "event time has gone on from there")
+
     def _blank(self, rule: Rule, span: Span) -> Alert:
         """An alert about the quality of the data that says nothing yet."""
         return Alert(
@@ -313,6 +328,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         """Close every incident, for a reason that is no window's, and no trouble: so it is said mildly."""
         harm = self.harm.close(ts, why) if self.harm else []
         other = self.hopes.restart(ts, why) + self.flow.restart(ts, why) + self.shares.close(ts, why)
+        other += self.behind.restart(ts, why)
         told = self.incidents.close_all(ts, why) + harm + other
         return [msgspec.structs.replace(alert, severity="watch") for alert in told]
 

@@ -7,9 +7,16 @@ import numpy as np
 
 from drift.window_calendar import calendar_of
 from streams.observation import RefusedRequest
-from streams.records import MINUTE_MS, RefusedCount, Watch
+from streams.records import DAY_MS, MINUTE_MS, Leap, RefusedCount, Watch
 
 _NEVER = -(2**62)
+#: Leaps that are named of one block, the largest.
+_LEAPS_MAX = 8
+
+
+def far_ms(watch: Watch) -> int:
+    """How much of event time is far: more than stragglers lie behind, or a stream goes on between two rows."""
+    return max(DAY_MS, 3 * watch.window_ms)
 
 
 class EventClock:
@@ -22,6 +29,11 @@ class EventClock:
     watch
         Length of a window, and its lateness.
 
+    Attributes
+    ----------
+    leaps, behind
+        Leaps of the maximum by far more than a window, and rows that lay so far behind it; see `far_ms`.
+
     >>> clock = EventClock(None, Watch())
     >>> clock.take(np.array([5_000, 120_000, 6_000]), np.arange(3))[0].tolist(), clock.reached
     ([False, False, True], 120000)
@@ -31,6 +43,8 @@ class EventClock:
         self._reached = _NEVER if reached is None else reached
         self._watch = watch
         self._calendar = calendar_of(watch)
+        self.leaps: list[Leap] = []
+        self.behind = 0
 
     @property
     def reached(self) -> int | None:
@@ -55,6 +69,7 @@ class EventClock:
             if not one.dated and before != _NEVER:
                 ts = ts if ts <= before + self._watch.lateness_ms_max else before
             if one.dated or before != _NEVER:
+                self._reach(np.array([before]), np.array([ts]))
                 self._reached = max(before, ts)
             if self._closed_at(np.array([ts]))[0] > before:
                 timely.append((ts // MINUTE_MS * MINUTE_MS, one.reason, one.column, one.got))
@@ -64,8 +79,17 @@ class EventClock:
     def _late(self, times: np.ndarray) -> np.ndarray:
         running = np.maximum.accumulate(np.concatenate([[self._reached], times]))
         self._reached = int(running[-1])
+        self._reach(running[:-1], times)
         found: np.ndarray = self._closed_at(times) <= running[:-1]
         return found
+
+    def _reach(self, before: np.ndarray, times: np.ndarray) -> None:
+        """Note leaps and what is far behind, by the maximum before each time."""
+        far, known = far_ms(self._watch), before != _NEVER
+        self.behind += int((known & (before - times > far)).sum())
+        leaps = [Leap(int(before[at]), int(times[at])) for at in np.flatnonzero(known & (times - before > far))]
+        if leaps:
+            self.leaps = sorted([*self.leaps, *leaps], key=lambda leap: leap.start_ms - leap.end_ms)[:_LEAPS_MAX]
 
     def _closed_at(self, times: np.ndarray) -> np.ndarray:
         """When the windows of some times are closed, int64 [times]."""

@@ -65,7 +65,17 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         self._source(message.topic, message.partitions).hear(
             message.version, message.partition, message.partitions, message.watermark_ms
         )
-        return told + self._advance(yards, say)
+        return told + self._tell_behind(message, say) + self._advance(yards, say)
+
+    def _tell_behind(self, message: PartialCounts, say: Callable[[int], str]) -> list[Told]:
+        """Tell at once of rows that lie far behind: no window may close any more that would."""
+        lane, leaps, rows = self.lanes[message.version, ""], message.leaps or [], message.behind or 0
+        if not lane.behind.observe(leaps, rows) or message.watermark_ms is None:
+            return []
+        rule = self._rule(message.version, "", say, last=False)
+        return [
+            heeded(alert, self.watch) for alert in lane.tell_behind(rule, message.watermark_ms, self._next_incident)
+        ]
 
     def take_labels(self, message: LabelSums, yards: Yards) -> list[Told]:
         """Add labels; they restate reports, and are no evidence."""
@@ -204,6 +214,9 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         over = bool(self.routed) and key[0] not in self.routed and windows.quiet(self.watch, reached)
         if (span := windows.ready(self.watch, reached, starved=self._asleep or over)) is not None:
             yield closes_at(self.watch, span), 1, key, partial(lane.close, span)
+        if not key[1] and lane.behind.due(reached):
+            assert lane.behind.closes_ms is not None
+            yield lane.behind.closes_ms, 3, key, lane.close_behind
         if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
             yield judged_at(self.watch, window.span), 2, key, partial(lane.judge, window)
 

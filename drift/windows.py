@@ -15,7 +15,7 @@ from drift.kept import Kept, keep
 from drift.repeats import merged, share
 from drift.sums import Sums
 from drift.window_calendar import calendar_of
-from streams.records import MINUTE_MS, Report, Watch
+from streams.records import DAY_MS, MINUTE_MS, Report, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
 RESTATE_WAITS = 2
@@ -305,8 +305,16 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         return begins_late or ends_early
 
     def take(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
-        """Remove a window's timely rows, late rows and label sums, and move the edge to its end."""
+        """Remove a window's timely rows, late rows and label sums, and move the edge to its end.
+
+        What waits from long before the window is none of its: no window takes it.
+        """
         self.edge = span.end
+        old = span.start - max(DAY_MS, 3 * (span.end - span.start))
+        for minute in [minute for minute in self.late if minute < old]:
+            self.rows_too_late += self.late.pop(minute).rows
+        for minute in [minute for minute in self.labels if minute < old]:
+            self.rows_too_late += max(1, int(np.abs(self.labels.pop(minute)[:, 0]).sum()))
         timely, late, labels = (_drain(held, span.end) for held in (self.minutes, self.late, self.labels))
         assert timely is not None, span
         return timely, late, labels

@@ -232,13 +232,21 @@ class RefusedCount(msgspec.Struct, frozen=True, array_like=True):
     many: int
 
 
+class Leap(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """Event time of a source partition went on by far more than a window with one row: from when to when, ms."""
+
+    start_ms: int
+    end_ms: int
+
+
 class PartialCounts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
     """What one block of observations added, for one model version.
 
     ``watermark_ms`` is the version's running maximum of event time in the source partition after the block (absent
     on all but the last part of a split); ``partitions`` how many partitions the source topic has: the judge's
     watermark of the version is the minimum over all of them that are not idle. ``refused`` are requests of the block
-    that never became rows.
+    that never became rows. ``leaps`` are the largest leaps of event time in the block, and ``behind`` how many of its
+    rows lay that far behind; they are absent where there are none.
     """
 
     model: str
@@ -252,6 +260,8 @@ class PartialCounts(msgspec.Struct, frozen=True, kw_only=True, tag="counts"):
     watermark_ms: int | None
     minutes: list[MinuteCounts]
     refused: list[RefusedCount] = []
+    leaps: list[Leap] | msgspec.UnsetType = msgspec.UNSET
+    behind: int | msgspec.UnsetType = msgspec.UNSET
     format: int = FORMAT
 
 

@@ -237,4 +237,5 @@ def test_of_too_many_versions_those_longest_behind_are_forgotten():
 
 def test_idle_tells_the_judge_of_each_model():
     published = idle(["a", "b"], "requests", 3, 8).publish
-    assert said(published) == [Idle(model=name, topic="requests", partition=3, partitions=8) for name in ("a", "b")]
+    flags = [Idle(model=name, topic="requests", partition=3, partitions=8, repeated=True) for name in ("a", "b")]
+    assert said(published) == flags

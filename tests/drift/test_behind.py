@@ -1,0 +1,135 @@
+"""Rows that lie far behind: a dozen requests without a time among a stream of the past, and what is told of it."""
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from drift import Reference
+from drift.count import Count
+from drift.judge import Judge
+from drift.lateness import EventClock
+from streams import observation
+from streams.block import Block
+from streams.records import DAY_MS, Alert, CountsMessage, Leap, Report, Route, RouteCopy, Watch
+
+MINUTE = 60_000
+FEBRUARY = int(pd.Timestamp("2024-02-10", tz="UTC").timestamp() * 1000)
+TODAY = int(pd.Timestamp("2026-11-30 06:00", tz="UTC").timestamp() * 1000)
+WATCH = Watch(window_rows_min=20)
+REFERENCE = Reference.fit(pd.DataFrame({"x": np.random.default_rng(0).normal(size=3_000)}))
+
+
+def counted(times: list[int], block_rows: int = 50, memory: str = "") -> tuple[list[CountsMessage], str]:
+    """What the count stage makes of rows with these times, in blocks of so many."""
+    x = np.random.default_rng(1).normal(size=len(times)).astype(np.float32)
+    n = len(times)
+    columns = [pa.array([f"{i}" for i in range(n)]), pa.array(times, pa.int64()), pa.array(range(n), pa.int64())]
+    columns += [pa.array([0] * n, pa.int32()), pa.nulls(n, pa.float32())]
+    columns += [pa.array([None] * n, pa.string()).dictionary_encode(), pa.array(["c"] * n).dictionary_encode()]
+    batch = pa.RecordBatch.from_arrays([*columns, pa.array(x)], schema=observation.arrow_schema(REFERENCE.schema))
+    values = []
+    for first in range(0, n, block_rows):
+        head = observation.Head(
+            model="m", version="v1", topic="requests", partition=0, first=first, last=first + block_rows - 1
+        )
+        values.append(observation.encode(head, batch.slice(first, block_rows)))
+    effects = Count(lambda *_: REFERENCE, lambda _: WATCH, 1, memory).fold(Block.of("observations", 0, values))
+    return [msgspec.msgpack.decode(one.value, type=CountsMessage) for one in effects.publish], effects.memory
+
+
+def judged(messages: list[CountsMessage]) -> tuple[Judge, list]:
+    judge = Judge(lambda *_: REFERENCE)
+    told = judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=WATCH)))
+    for message in messages:
+        told += judge.take(message)
+    return judge, told
+
+
+def alerts(told: list) -> list[Alert]:
+    return [said for said in told if isinstance(said, Alert)]
+
+
+MIXED = [FEBRUARY + i * 2_000 for i in range(600)] + [TODAY + i for i in range(12)]
+MIXED += [FEBRUARY + i * 2_000 for i in range(600, 1_400)]
+
+
+def test_a_dozen_rows_of_today_among_february_s_are_told_at_once_and_once():
+    _, told = judged(counted(MIXED)[0])
+    (found,) = [alert for alert in alerts(told) if "leapt" in alert.text]
+    assert (found.event, found.kind, found.page, found.severity) == ("open", "quality", True, "warning")
+    assert found.text.startswith(
+        "the time of the stream leapt from 2024-02-10T00:19:58Z to 2026-11-30T06:00:00Z, and 100 rows and more have "
+        "come since that are older"
+    )
+    assert "requests without `ts`" in found.text
+    assert found.change_point == MIXED[599]
+
+
+@pytest.mark.parametrize("block_rows", [1, 7, 199, 5_000])
+def test_how_the_rows_were_cut_into_blocks_changes_nothing(block_rows):
+    assert alerts(judged(counted(MIXED, block_rows)[0])[1]) == alerts(judged(counted(MIXED)[0])[1])
+
+
+def test_rows_of_february_are_in_no_report_of_today():
+    more = [TODAY + MINUTE + i * 2_000 for i in range(300)]
+    judge, told = judged(counted(MIXED + more)[0])
+    told += judge.finish()
+    today = [said for said in told if isinstance(said, Report) and said.window_start >= TODAY - MINUTE]
+    assert today and sum(report.late_rows for report in today) == 0
+    assert judge.models["m"].lanes["v1", ""].windows.rows_too_late == 800
+
+
+def test_it_closes_when_event_time_has_gone_on_and_is_told_again_if_more_come():
+    later = [TODAY + DAY_MS + i * 2_000 for i in range(100)]
+    again = [FEBRUARY + i for i in range(200)]
+    found = alerts(judged(counted(MIXED + later + again)[0])[1])
+    assert [(alert.incident, alert.event) for alert in found if alert.kind == "quality"] == [
+        ("m-1", "open"),
+        ("m-1", "close"),
+        ("m-2", "open"),
+    ]
+
+
+def test_rows_of_the_past_without_a_leap_say_where_the_stream_is():
+    present = [TODAY + i * 2_000 for i in range(300)]
+    found = alerts(judged(counted(present + [FEBRUARY + i for i in range(150)])[0])[1])
+    assert [alert.text.split(":")[0] for alert in found] == [
+        "100 rows and more lie far behind the stream, whose time is 2026-11-30T06"
+    ]
+
+
+def test_stragglers_and_a_weekend_are_no_matter():
+    """A stream that rests for three days, and clients that had kept 50 rows back over it."""
+    times = [FEBRUARY + i * 2_000 for i in range(600)] + [FEBRUARY + 3 * DAY_MS + i * 2_000 for i in range(600)]
+    times[700:750] = times[550:600]
+    assert not [
+        alert for alert in alerts(judged(counted(times)[0])[1]) if "behind" in alert.text or "leapt" in alert.text
+    ]
+
+
+def test_it_goes_on_from_a_snapshot_in_its_midst():
+    messages, _ = counted(MIXED + [TODAY + DAY_MS + i * 2_000 for i in range(100)])
+    whole = alerts(judged(messages)[1])
+    for cut in range(0, len(messages), 5):
+        judge, told = judged(messages[:cut])
+        restored = Judge(lambda *_: REFERENCE)
+        restored.restore(judge.snapshot())
+        for message in messages[cut:]:
+            told += restored.take(message)
+        assert alerts(told) == whole
+
+
+def test_only_the_largest_leaps_are_named():
+    clock = EventClock(0, WATCH)
+    times = np.cumsum(np.arange(2, 40)) * DAY_MS
+    clock.take(times, np.arange(len(times)))
+    assert len(clock.leaps) == 8 and clock.leaps[0] == Leap(int(times[-2]), int(times[-1]))
+
+
+def test_what_was_counted_before_says_nothing_of_leaps():
+    message = counted([FEBRUARY])[0][0]
+    written = msgspec.msgpack.encode(message)
+    assert {"leaps", "behind"}.isdisjoint(msgspec.msgpack.decode(written))
+    assert msgspec.msgpack.decode(written, type=CountsMessage) == message
