@@ -77,7 +77,7 @@ def compare(
     if method in RANKED or method in MEASURED:
         return _by_values(reference, current, method, options)
     if method == "mmd":
-        return mmd(np.asarray(reference, np.float64), np.asarray(current, np.float64), **options)
+        return _by_vectors(reference, current, options)
     if method in peers.PEERS:
         return _by_peer(reference, current, method)
     return _by_counts(_cell_counts(reference, current, method, edges, column), method, options)
@@ -87,9 +87,22 @@ def _by_values(reference: Any, current: Any, method: str, options: dict[str, Any
     ranked = method in RANKED
     (was, was_note), (now, now_note) = (values.numbers(side, infinite=ranked) for side in (reference, current))
     _refuse_empty(len(was), len(now))
+    if not ranked:
+        values.refuse_huge(method, was, now)
     found = (RANKED if ranked else MEASURED)[method]((was, now), **options)
     notes = [f"{side}: {note}" for side, note in (("reference", was_note), ("current", now_note)) if note]
-    return msgspec.structs.replace(found, note="; ".join(notes))
+    return msgspec.structs.replace(found, note="; ".join([found.note] * bool(found.note) + notes))
+
+
+def _by_vectors(reference: Any, current: Any, options: dict[str, Any]) -> Comparison:
+    (was, was_note), (now, now_note) = (values.vectors(side) for side in (reference, current))
+    _refuse_empty(len(was), len(now))
+    if was.shape[1] != now.shape[1]:
+        raise ColumnError(f"mmd compares vectors of one length, got {was.shape[1]} and {now.shape[1]} dimensions")
+    values.refuse_huge("mmd", was, now)
+    found = mmd(was, now, **options)
+    notes = [f"{side}: {note}" for side, note in (("reference", was_note), ("current", now_note)) if note]
+    return msgspec.structs.replace(found, note="; ".join([found.note, *notes]))
 
 
 def _by_peer(reference: Any, current: Any, method: str) -> Comparison:
@@ -100,6 +113,8 @@ def _by_peer(reference: Any, current: Any, method: str) -> Comparison:
     else:
         was, now = (np.array([text for text in _texts(side) if text is not None]) for side in (reference, current))
     _refuse_empty(len(was), len(now))
+    if was.dtype.kind == now.dtype.kind == "f":
+        values.refuse_huge(method, was, now)
     value = peers.PEERS[method]((was, now))
     return Comparison(method=method, statistic=value, effect=value, n_reference=len(was), n_current=len(now))
 

@@ -2,6 +2,7 @@
 
 import warnings
 
+import msgspec
 import numpy as np
 from scipy import stats
 
@@ -24,7 +25,7 @@ def cramer_von_mises(pair: Pair, exact: bool | None = None) -> Comparison:
     """Cramer-von Mises' T; the effect is the largest gap between the distribution functions."""
     method = {None: "auto", True: "exact", False: "asymptotic"}[exact]
     if min(map(len, pair)) < 2:
-        return _by_gap("cramer_von_mises", pair, np.nan, np.nan)
+        return _undecided(_by_gap("cramer_von_mises", pair, 0.0, 1.0))
     found = stats.cramervonmises_2samp(*pair, method=method)
     return _by_gap("cramer_von_mises", pair, found.statistic, found.pvalue)
 
@@ -32,7 +33,9 @@ def cramer_von_mises(pair: Pair, exact: bool | None = None) -> Comparison:
 def anderson_darling(pair: Pair) -> Comparison:
     """Anderson-Darling for two samples, normalised; p is tabulated from .001 to .25. Effect as for `ks`."""
     if len(np.unique(np.concatenate(pair))) < 2:
-        return _by_gap("anderson_darling", pair, np.nan, 1.0)
+        return _by_gap("anderson_darling", pair, 0.0, 1.0)  # One value on both sides: nothing differs.
+    if min(map(len, pair)) < 2:
+        return _undecided(_by_gap("anderson_darling", pair, 0.0, 1.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # That p is floored or capped; and SciPy's renaming of an argument.
         found = stats.anderson_ksamp(list(pair))
@@ -52,9 +55,15 @@ def welch_t(pair: Pair) -> Comparison:
     """Welch's t, current minus reference; the effect is the difference of the means in the column's unit."""
     reference, current = pair
     difference = float(current.mean() - reference.mean())
-    if min(map(len, pair)) < 2 or reference.var() + current.var() == 0:
-        return _said("welch_t", pair, np.nan, np.nan, difference, NO_INTERVAL)
-    found = stats.ttest_ind(current, reference, equal_var=False)
+    if min(map(len, pair)) < 2:
+        return _undecided(_said("welch_t", pair, 0.0, 1.0, difference, NO_INTERVAL))
+    if np.ptp(reference) == np.ptp(current) == 0:  # Two constants: the same, or different beyond any doubt.
+        alike = reference[0] == current[0]
+        statistic, p_value = (0.0, 1.0) if alike else (np.copysign(np.inf, difference), 0.0)
+        return _said("welch_t", pair, statistic, p_value, difference, (difference, difference))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # That one of them hardly varies.
+        found = stats.ttest_ind(current, reference, equal_var=False)
     interval = found.confidence_interval(0.95)
     return _said("welch_t", pair, found.statistic, found.pvalue, difference, (interval.low, interval.high))
 
@@ -82,6 +91,12 @@ def robust_spread(values: np.ndarray) -> float:
     """
     low, high = np.quantile(values, (0.25, 0.75), method="inverted_cdf")
     return float((high - low) / 1.349 or values.std() or 1.0)
+
+
+def _undecided(found: Comparison) -> Comparison:
+    """Say of a single value that it decides nothing."""
+    note = f"one value a side decides nothing for {found.method}: p is 1; ks and mann_whitney take it"
+    return msgspec.structs.replace(found, note=note)
 
 
 def _by_gap(method: str, pair: Pair, statistic: float, p_value: float) -> Comparison:

@@ -9,6 +9,9 @@ import pyarrow.types as pt
 from drift import columns, cut
 from drift.cells import Cells
 
+#: The square root of the largest float64, and some room.
+HUGE = 1e150
+
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -34,6 +37,32 @@ def numbers(values: Any, infinite: bool) -> tuple[np.ndarray, str]:
     aside = len(found) - len(kept)
     what = "null" if infinite else "null or infinite"
     return kept, f"{aside} {what} values set aside" if aside else ""
+
+
+def vectors(values: Any) -> tuple[np.ndarray, str]:
+    """Rows of a column or of a table of numbers, float64 [rows, dimensions], and a note on what was set aside."""
+    if len(getattr(values, "shape", ())) < 2 and not isinstance(values, pa.Table):
+        try:
+            flat, note = numbers(values, infinite=False)
+            return flat.reshape(-1, 1), note
+        except columns.ColumnError:
+            if not any(isinstance(row, list | tuple | np.ndarray) for row in list(values)[:1]):
+                raise
+            values = list(values)
+    try:
+        wide = np.asarray(values.to_pandas() if isinstance(values, pa.Table) else values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise columns.ColumnError(f"vectors of numbers expected ({error}); leave out what is no number") from None
+    kept = np.isfinite(wide).all(axis=1)
+    aside = int((~kept).sum())
+    return wide[kept], f"{aside} rows with null or infinite values set aside" if aside else ""
+
+
+def refuse_huge(method: str, *sides: np.ndarray) -> None:
+    """Refuse values whose squares no float64 holds."""
+    largest = max(float(np.abs(side).max()) for side in sides)
+    if HUGE < largest < np.inf:
+        raise columns.ColumnError(f"{method}: values up to {largest:.3g} are too large to be added up; divide them")
 
 
 def counts(reference: Any, current: Any, edges: Any = None) -> Pair:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import stats
 
@@ -141,3 +142,57 @@ def test_refusals_say_what_to_do(was, now, method, error, said):
 def test_degenerate_columns_do_not_crash(method, now):
     found = compare([5.0] * 40, now, method)
     assert found.n_reference == 40
+
+
+SPOILT = np.where(np.arange(400) % 10 == 0, np.nan, WAS)
+SMALL = {
+    "constants": ([3.5] * 50, [3.5] * 50),
+    "other constants": ([3.5] * 50, [4.5] * 50),
+    "a constant": ([3.5] * 50, WAS),
+    "with null": (SPOILT, SPOILT),
+    "all null": ([np.nan] * 5, [None] * 5),
+    "nothing": ([], []),
+    "one each": ([1.0], [1.0]),
+    "one other": ([1.0], [2.0]),
+    "two each": ([1.0, 2.0], [1.0, 2.0]),
+    "infinite": ([1.0, np.inf, 2.0] * 5, [1.0, 2.0, -np.inf] * 5),
+    "huge": ([1e308, -1e308] * 20, [1e308, -1e308] * 20),
+    "text": (["a"] * 30, ["b"] * 30),
+    "true and false": ([True, False] * 20, [True] * 40),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("pair", SMALL.values(), ids=SMALL)
+def test_whatever_the_columns_there_is_a_number_or_a_refusal_that_says_what_to_do(method, pair):
+    try:
+        found = compare(*pair, method)
+    except ValueError as error:
+        assert any(word in str(error) for word in ("nothing to compare", "choose", "divide", "two rows a side")), error
+        return
+    assert not np.isnan(found.statistic) and not np.isnan(found.effect)
+    assert found.p_value is None or 0 <= found.p_value <= 1
+
+
+@pytest.mark.parametrize("method", ["mmd", "ks", "mann_whitney", "welch_t", "chi2", "energy"])
+def test_a_column_with_null_against_itself_is_no_drift(method):
+    found = compare(SPOILT, SPOILT.copy(), method)
+    assert found.p_value is None or found.p_value > 0.05
+    assert "set aside" in found.note or method == "chi2"
+
+
+def test_two_constants_differ_or_do_not():
+    same, other = compare([3.5] * 50, [3.5] * 50, "welch_t"), compare([3.5] * 50, [4.5] * 50, "welch_t")
+    assert (same.statistic, same.p_value, same.effect, same.interval) == (0.0, 1.0, 0.0, (0.0, 0.0))
+    assert (other.statistic, other.p_value, other.effect, other.interval) == (np.inf, 0.0, 1.0, (1.0, 1.0))
+
+
+def test_mmd_takes_rows_of_tables_and_sets_aside_those_with_null():
+    then = pd.DataFrame({"a": WAS, "b": WAS})
+    then.iloc[3, 1] = np.nan
+    assert "reference: 1 rows with null" in compare(then, pa.Table.from_pandas(then.dropna()), "mmd").note
+    with pytest.raises(ColumnError, match="one length, got 2 and 1"):
+        compare(then, WAS, "mmd")
+    with pytest.raises(ColumnError, match="leave out what is no number"):
+        compare(then.assign(c="x"), then, "mmd")
