@@ -5,13 +5,16 @@ keeps none. This module is that process: ``python -m drift.reports.evidently_htm
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
@@ -52,7 +55,8 @@ def write(current: pa.Table, reference: pa.Table, out: Path) -> Path:
         )
     if said.returncode:
         last = (said.stderr.strip().splitlines() or ["no word"])[-1]
-        raise ReportError(f"Evidently: {last}; is it installed (driftline[report])?")
+        hint = "; install driftline[report]" if "No module named" in last else ""
+        raise ReportError(f"Evidently: {last}{hint}")
     return out
 
 
@@ -62,16 +66,48 @@ def _thinned(table: pa.Table) -> pa.Table:
     return table.take(pa.array(np.linspace(0, table.num_rows - 1, ROWS_MAX).astype(np.int64)))
 
 
+def without_values(current: pa.Table, reference: pa.Table) -> dict[str, str]:
+    """Columns in which one side has no value, and which: Evidently compares none of them."""
+    found = {}
+    for name in reference.column_names:
+        sides = [side for side, table in (("now", current), ("then", reference)) if not _values(table.column(name))]
+        if sides:
+            found[name] = " and ".join(sides)
+    return found
+
+
+def _values(column: pa.ChunkedArray) -> int:
+    """Rows that have a value; infinities are none."""
+    if pt.is_floating(column.type):
+        column = pc.if_else(pc.is_finite(column), column, None)
+    return int(len(column) - column.null_count)
+
+
 def _run(current: str, reference: str, out: str) -> None:
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset, DataSummaryPreset
 
     tables = [pq.read_table(file) for file in (current, reference)]
+    empty = without_values(*tables)
+    tables = [table.drop_columns(list(empty)) for table in tables]
+    if not tables[0].column_names:
+        raise ReportError(f"no column has values on both sides: {_left_out(empty)}")
     numbers = [field.name for field in tables[1].schema if pt.is_floating(field.type) or pt.is_integer(field.type)]
     levels = [name for name in tables[1].column_names if name not in numbers]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=levels)
     now, then = (Dataset.from_pandas(table.to_pandas(), data_definition=definition) for table in tables)
     Report([DataDriftPreset(), DataSummaryPreset()]).run(now, then).save_html(out)
+    if empty:
+        page = Path(out).read_text()
+        note = f'<p style="font: 16px sans-serif; margin: 16px">{escape(_left_out(empty))}</p>'
+        Path(out).write_text(_BODY.sub(lambda body: body[0] + note, page, count=1))
+
+
+_BODY = re.compile(r"<body[^>]*>")
+
+
+def _left_out(empty: dict[str, str]) -> str:
+    return "Without any value, and so not compared: " + ", ".join(f"{name} ({side})" for name, side in empty.items())
 
 
 if __name__ == "__main__":
