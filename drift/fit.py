@@ -1,6 +1,6 @@
 """Fitting a reference: a table in, a frozen profile out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from drift.frames import Columns, FrameError
 from drift.profiles import Held, Profile, fixed_point, frequencies, profile
 from drift.reference import Reference
 from streams.schema import Feature, FeatureSchema, Kind
+from streams.wire.spelling import Levels
 
 #: So many cells make a counts message of 900 kB.
 CELLS_MAX = 100_000
@@ -80,10 +81,19 @@ def _cut(column: Profile, feature: Feature) -> tuple[Cells, int]:
         return Cells(name=feature.name, edges=edges, low=feature.low, high=feature.high), 0
     if feature.kind == "boolean":
         return Cells(name=feature.name, kind="boolean", levels=("false", "true")), 0
-    seen = frequencies(column)
+    seen = _by_value(frequencies(column), feature.categories)
     named, others, more = cut.levels(seen, feature.categories)
     cells = Cells(name=feature.name, kind="categorical", levels=named, others=others, open=more)
     return cells, cut.selection_bias(seen, named, others)
+
+
+def _by_value(seen: Mapping[str, int], categories: Sequence[str]) -> dict[str, int]:
+    """Rows of each level, as a schema spells it where it lists it."""
+    known, found = Levels({level: level for level in categories}), dict[str, int]()
+    for text, rows in seen.items():
+        level = known.get(text) or known.spelled(text)
+        found[level] = found.get(level, 0) + rows
+    return found
 
 
 def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str]) -> Reference:

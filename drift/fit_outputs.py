@@ -21,6 +21,7 @@ from drift.performance.figures import realised
 from drift.performance.label_faults import numbers
 from drift.performance.label_sums import label_sums, row_losses
 from drift.performance.positive import Separation, separation
+from drift.performance.score_scale import scale_note
 from drift.profiles import frequencies, profile
 from drift.reference import Reference, Task
 from streams.schema import Kind
@@ -64,12 +65,14 @@ def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tup
         return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), ()
     if parts.task not in ("binary", "multiclass"):
         return parts._replace(positive=None, classes=()), ()
+    scaled = "" if parts.score is None else scale_note(columns.floats(table.column(parts.score), parts.score))
     predicted = {} if parts.prediction is None else frequencies(profile(table, parts.prediction))
     labelled: Counter[str] = Counter()
     for known in (table, other):
         if known is not None and parts.label is not None and parts.label in known.column_names:
             labelled.update(frequencies(profile(known, parts.label)))
     names, notes = classes.classes_of(parts.classes, predicted, labelled)
+    notes = (*notes, *([scaled] if scaled else []))
     if parts.task == "multiclass":
         # Predictions alone do not tell of which classes labels may be.
         return parts._replace(positive=None, classes=names if labelled or parts.classes else ()), notes

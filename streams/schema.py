@@ -27,7 +27,7 @@ Kind = Literal["numeric", "categorical", "boolean"]
 #: Names of our own columns beside the features, in observations and in the store.
 RESERVED = frozenset(
     """
-    id ts model features version score prediction route segment label minute
+    id ts model features version score prediction route label
     offset row batch_rows stored_at source_topic source_partition source_offset
     """.split()  # noqa: SIM905
 )

@@ -96,6 +96,8 @@ def performance(figures: pd.DataFrame, reference: Mapping[str, float]) -> pd.Dat
 def sentence(result: Backtest, found: pd.DataFrame, rows: int) -> str:
     """Say what a person would have been told, to be read aloud."""
     windows = result.reports["window"].nunique()
+    if not rows:
+        return "The stream holds no row: there is nothing to compare."
     over = f"{rows:,} rows in {windows:,} windows"
     paged = found[found["paged"].notna()]
     if len(paged):

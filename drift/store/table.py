@@ -122,7 +122,7 @@ class StoreColumn:
         self._name = name
         self.type = table.types[name]
         self.rows = table.num_rows
-        missing = "isNull(value) OR isNaN(value)" if pa.types.is_floating(self.type) else "isNull(value)"
+        missing = "isNull(value) OR isNaN(toFloat64(value))" if pa.types.is_floating(self.type) else "isNull(value)"
         self.nulls = int(table.ask(f"countIf({missing}) AS n", name).column("n")[0].as_py())
 
     def distinct(self) -> int:

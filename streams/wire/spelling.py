@@ -128,6 +128,7 @@ class Levels(dict[str | None, Place]):
             self._truths = {bool(value): places[text] for text, value in values.items()}
         # Of two levels that are one number, neither is meant by a third spelling.
         numbers = [(number, place) for text, place in places.items() if (number := _single(text)) is not None]
+        self._all_numbers = bool(places) and len(numbers) == len(places)
         times = Counter(number for number, _ in numbers)
         self._numbers = {number: place for number, place in numbers if times[number] == 1}
 
@@ -138,6 +139,16 @@ class Levels(dict[str | None, Place]):
             if self._numbers and (number := _single(text)) in self._numbers:
                 return self._numbers[number]
         raise KeyError(text)
+
+    def spelled(self, text: str) -> str:
+        """Spell a level that is not listed as those that are: where all are numbers, a number as `number_text` does.
+
+        >>> Levels({"1": 0, "2": 1}).spelled("11.0"), Levels({"1": 0, "x": 1}).spelled("11.0")
+        ('11', '11.0')
+        """
+        if self._all_numbers and (number := _single(text)) is not None:
+            return number_text(number if float(number).is_integer() else float(text))
+        return text
 
     def get(self, text: Any, default: Any = None) -> Any:
         """Place of a level, else the default."""
@@ -152,7 +163,7 @@ def level_texts(values: Sequence[Any]) -> list[str | None]:
     return [None if missing(value) else level_text(value) for value in values]
 
 
-def _single(text: str) -> float | None:
+def _single(text: str) -> float | int | None:
     """The number that a text without leading zeros spells, as float32 holds it; whole numbers as they are."""
     if not _NUMBER.fullmatch(text):
         return None
