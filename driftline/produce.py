@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from driftline.request_outcomes import Followed, Outcomes, Places, in_words
+from driftline.request_outcomes import Followed, Outcomes, Places, count, in_words
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
@@ -182,7 +182,7 @@ def _send(cluster: Cluster, plan: Plan, what: str, told: Told, sent: Sent) -> Se
 
 def _follow(followed: Sequence[tuple[str, Followed, Places]], told: Told, sent: Sent) -> None:
     for what, before, places in followed:
-        total = sum(map(len, places.values()))
+        total = count(places)
         if not total:
             continue
         name = "answers" if what == "requests" else "labels taken"

@@ -5,9 +5,8 @@ the group's offset stands behind it, and what is done and has no dead letter has
 """
 
 import time
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -22,11 +21,31 @@ _LOOK_S = 0.2
 #: Different reasons that are told.
 _REASONS_MAX = 3
 
-#: Offsets of records by partition.
-Places = Mapping[int, Sequence[int]]
+#: Offsets of records by partition, as ascending ranges ``[first, end]``.
+Places = Mapping[int, Sequence[Sequence[int]]]
 
 
-class Refusals(msgspec.Struct, frozen=True):
+def count(sent: Places) -> int:
+    """How many records there are.
+
+    >>> count({0: [[5, 8], [10, 11]], 1: []})
+    4
+    """
+    return sum(end - first for stretches in sent.values() for first, end in stretches)
+
+
+def holds(sent: Places, partition: int, offset: int) -> bool:
+    """Whether a record is among them.
+
+    >>> [holds({0: [[5, 8], [10, 11]]}, 0, offset) for offset in (4, 5, 7, 8, 10, 11)]
+    [False, True, True, False, True, False]
+    """
+    stretches = sent.get(partition, ())
+    at = bisect_right(stretches, offset, key=lambda one: one[0]) - 1
+    return at >= 0 and offset < stretches[at][1]
+
+
+class Refusals(msgspec.Struct):
     """Records refused for one reason; ``field`` and ``detail`` are those of the first, ``place`` its dead letter's."""
 
     reason: str
@@ -68,7 +87,7 @@ class Followed:
         on_progress
             Given how many are done.
         """
-        total = sum(map(len, sent.values()))
+        total = count(sent)
         done, moved = -1, time.monotonic()
         while True:
             found = self._done(sent)
@@ -82,41 +101,30 @@ class Followed:
     def now(self, sent: Places) -> Outcomes:
         """What became of them until now."""
         done = self._done(sent)  # First: the dead letters of what is done are there.
-        ours = {partition: frozenset(offsets) for partition, offsets in sent.items()}
-        refused = [one for one in self._letters() if one.source_offset in ours.get(one.source_partition, ())]
-        records = {(one.source_partition, one.source_offset) for one in refused}  # of many rows, each has a letter
-        done = max(done, len(records))
-        return Outcomes(
-            answered=done - len(records),
-            refused=len(records),
-            waiting=sum(map(len, sent.values())) - done,
-            refusals=_by_reason(refused),
-        )
+        kinds: dict[str, Refusals] = {}
+        for letter in self._letters():
+            if holds(sent, letter.source_partition, letter.source_offset):
+                fresh = Refusals(letter.reason, 0, letter.field, letter.detail, letter.place)
+                kinds.setdefault(letter.reason, fresh).records += 1
+        refusals = sorted(kinds.values(), key=lambda one: -one.records)
+        refused = sum(one.records for one in refusals)
+        done = max(done, refused)
+        return Outcomes(answered=done - refused, refused=refused, waiting=count(sent) - done, refusals=refusals)
 
     def _done(self, sent: Places) -> int:
         behind = committed(self._cluster, self._group, self._topic)
-        # A partition's offsets ascend: the broker confirms them in order.
-        return sum(bisect_left(offsets, behind.get(partition, 0)) for partition, offsets in sent.items())
+        return sum(
+            max(0, min(end, behind.get(partition, 0)) - first)
+            for partition, stretches in sent.items()
+            for first, end in stretches
+        )
 
-    def _letters(self) -> list[Letter]:
+    def _letters(self) -> Iterator[Letter]:
         """Dead letters of the topic since the beginning; waits for transactions that are open now."""
-        found = []
         for partition, (low, end) in ranges.bounds(self._cluster, DEAD_LETTERS, settled=False).items():
             start = max(low, self._letters_from.get(partition, low))
             for block in ranges.read(self._cluster, DEAD_LETTERS, partition, start, end):
-                found += [letter for letter in letters(block) if letter.topic == self._topic]
-        return found
-
-
-def _by_reason(refused: Sequence[Letter]) -> list[Refusals]:
-    firsts: dict[str, Letter] = {}
-    for letter in refused:
-        firsts.setdefault(letter.reason, letter)
-    counts = Counter(letter.reason for letter in refused)
-    return [
-        Refusals(reason, many, firsts[reason].field, firsts[reason].detail, firsts[reason].place)
-        for reason, many in counts.most_common()
-    ]
+                yield from (letter for letter in letters(block) if letter.topic == self._topic)
 
 
 def in_words(outcomes: Outcomes, what: str) -> list[str]:

@@ -1,7 +1,5 @@
 """A plain sender for tools: no transaction, but nothing is dropped in silence."""
 
-from array import array
-
 import confluent_kafka as ck
 
 from streams.cluster import Cluster
@@ -22,14 +20,15 @@ class Sender:
     why
         The first failure in words.
     places
-        Offsets of what has arrived, by partition, of all topics together: meant for a sender of one topic.
+        Offsets of what has arrived, as ``[first, end]`` ranges by partition, of all topics together: meant for a sender
+        of one topic. Ranges are few: messages of one sender lie one behind the other.
     """
 
     def __init__(self, cluster: Cluster) -> None:
         self.arrived = 0
         self.failed = 0
         self.why = ""
-        self.places: dict[int, array[int]] = {}
+        self.places: dict[int, list[list[int]]] = {}
         limits = {"queue.buffering.max.kbytes": BUFFER_BYTES_MAX // 1024, "message.timeout.ms": DELIVERY_MS_MAX}
         self._cluster = cluster
         self._producer = cluster.producer(None, **limits)
@@ -54,7 +53,11 @@ class Sender:
     def _told(self, error: ck.KafkaError | None, message: ck.Message) -> None:
         if error is None:
             self.arrived += 1
-            self.places.setdefault(message.partition(), array("q")).append(message.offset())
+            ranges, offset = self.places.setdefault(message.partition(), []), message.offset()
+            if ranges and ranges[-1][1] == offset:
+                ranges[-1][1] += 1
+            else:
+                ranges.append([offset, offset + 1])
         else:
             self._fail(error)
 

@@ -117,7 +117,8 @@ def _say_made(made: "Made", label: str | None) -> None:
         outputs += f"; the score is the probability of {package.outputs.positive!r}"
     typer.echo(f"{package.name} {package.version}   {package.task}{outputs}")
     for feature in package.inputs:
-        typer.echo(f"  {feature.name:<24} {feature.kind:<12} {content(reference, feature.name)}")
+        needed = "required" if feature.required else "may be null"
+        typer.echo(f"  {feature.name:<24} {feature.kind:<12} {needed:<12} {content(reference, feature.name)}")
     if label:
         typer.echo(f"  {label:<24} label")
     if made.trained:
@@ -277,7 +278,7 @@ def _finish(made: "Route", file: Path | None, no_wait: bool, as_json: bool) -> N
         echo_json({**msgspec.structs.asdict(made), "workers": workers})
     else:
         for sentence in in_words(made, workers):
-            typer.echo(f"  {sentence}", err=not (workers and served(workers)))
+            typer.echo(f"  {sentence}", err=any(worker.state != "serves" for worker in workers) or not workers)
     raise typer.Exit(0 if served(workers) else 1)
 
 

@@ -18,6 +18,8 @@ from streams.records import Route
 
 #: A model may be large, and be fetched from far away.
 WAIT_S = 120.0
+#: Longer than a dead member stays in its group; whoever is silent for longer cannot be reached from here.
+SILENT_S = 15.0
 _LOOK_S = 0.2
 _ASK_S = 2.0
 
@@ -66,12 +68,14 @@ def wait_until_served(
         As they were asked last; empty where no worker runs.
     """
     http, admin = PoolManager(timeout=_ASK_S, retries=False), cluster.admin(log_level=2)
-    until, before = time.monotonic() + wait_s, ""
+    began, before = time.monotonic(), ""
     while True:
         present = members(cluster, "score", admin)
         found = [standing(one, _status(http, one.url) if one.url else None, route) for one in present]
-        waiting = [worker.name for worker in found if worker.state in ("loads", "silent")]
-        if not waiting or any(worker.state == "refuses" for worker in found) or time.monotonic() > until:
+        waited_s = time.monotonic() - began
+        states = ("loads", "silent") if waited_s < SILENT_S else ("loads",)
+        waiting = [worker.name for worker in found if worker.state in states]
+        if not waiting or any(worker.state == "refuses" for worker in found) or waited_s > wait_s:
             return found
         if before != (before := f"waiting for {', '.join(waiting)} to serve {route.model}"):
             say(before)
@@ -86,8 +90,8 @@ def _status(http: PoolManager, url: str) -> dict[str, Any] | None:
 
 
 def served(workers: Sequence[Worker]) -> bool:
-    """Whether every worker serves by the route; true where there is none: the next one begins with it."""
-    return all(worker.state == "serves" for worker in workers)
+    """Whether no worker is known to lack the route; true where there is none: the next one begins with it."""
+    return all(worker.state in ("serves", "silent") for worker in workers)
 
 
 def in_words(route: Route, workers: Sequence[Worker]) -> list[str]:
@@ -101,15 +105,15 @@ def in_words(route: Route, workers: Sequence[Worker]) -> list[str]:
     """
     if not workers:
         return ["no worker runs; the route holds as soon as one does: `driftline up`, or `driftline worker`"]
-    if served(workers):
+    if all(worker.state == "serves" for worker in workers):
         names = [worker.name for worker in workers]
         return [f"{', '.join(names)} {'serves' if len(names) == 1 else 'serve'} it"]
     named = f"{route.model} {', '.join([route.champion, *sorted(route.canary), *route.shadows])}"
     text = {
         "refuses": "{name} cannot load {named}: {why}. It goes on as before, and tries again.",
         "loads": "{name} does not serve {named} yet; `driftline status` shows what it does",
-        "silent": "{name} does not answer at {why}: whether it serves {named} is not known; set roles.host to an "
-        "address that can be reached from here, or look at `driftline status` where it runs",
+        "silent": "{name} does not answer at {why}: whether it serves {named} already is not known; set roles.host to "
+        "an address that can be reached from here (--no-wait does not ask)",
     }
     return [
         text[worker.state].format(name=worker.name, named=named, why=worker.why or "an address that it told")

@@ -300,6 +300,17 @@ def test_route_waits_for_every_worker(deployment, tmp_path):
         assert route["epoch"] < read_book(deployment)["fare"].epoch
 
 
+def test_a_worker_that_cannot_be_asked_is_named_and_not_waited_for(deployment, tmp_path, monkeypatch):
+    monkeypatch.setattr("driftline.models.workers.SILENT_S", 0.5)
+    create(deployment, Layout())
+    run("model", "add", package(tmp_path, "v1"))
+    with Workers(deployment, "worker-0") as workers:
+        workers.close_pages()
+        found = CliRunner().invoke(app, ["model", "route", "fare", "v1"])
+    assert found.exit_code == 0
+    assert "worker-0 does not answer at http://127.0.0.1:" in found.stderr and "set roles.host" in found.stderr
+
+
 class Workers:
     """Members of the group of workers, each with a status page; no more than `model route` can see of them."""
 
@@ -322,6 +333,11 @@ class Workers:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return server
+
+    def close_pages(self):
+        for server in self._servers.values():
+            server.shutdown()
+            server.server_close()
 
     def __enter__(self):
         self._consumers = []
@@ -349,8 +365,7 @@ class Workers:
         self._polling.join()
         for consumer in self._consumers:
             consumer.close()
-        for server in self._servers.values():
-            server.shutdown()
+        self.close_pages()
 
 
 def test_refused_routes(deployment, tmp_path):
