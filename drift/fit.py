@@ -51,14 +51,18 @@ def fit(
         kinds: dict[str, Kind] = dict.fromkeys(numbered, "categorical")
         schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), kinds | dict(parts.kinds))
     _check_segments(schema, parts.segments)
-    nothing = _nothing(parts, schema, table.num_rows, (*notes, *remarks))
+    nothing = _nothing(parts, schema, table.num_rows, (*notes, *remarks.notes))
     profiles = [_profile(nothing, *_cut(column, f), f.name, column) for f, column in _each(table, schema.features)]
     of_judged = replace(nothing, rows=judged.num_rows)
     profiles += [
         _profile(of_judged, cells, bias, name, Held(judged.column(name), name))
         for cells, bias, name in fit_outputs.outputs(judged, parts)
     ]
-    whole = replace(_side_by_side(nothing, profiles), held_out_rows=0 if held_out is None else held_out.num_rows)
+    whole = replace(
+        _side_by_side(nothing, profiles),
+        held_out_rows=0 if held_out is None else held_out.num_rows,
+        warnings=remarks.warnings,
+    )
     return fit_outputs.labelled(whole, judged, parts)
 
 

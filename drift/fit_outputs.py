@@ -19,7 +19,7 @@ from drift.frames import Columns
 from drift.performance import classes
 from drift.performance.figures import realised
 from drift.performance.label_faults import numbers
-from drift.performance.label_sums import label_sums, row_losses
+from drift.performance.label_sums import LABELLED, label_sums, row_losses
 from drift.performance.positive import Separation, separation
 from drift.performance.score_scale import scale_note
 from drift.profiles import frequencies, profile
@@ -51,7 +51,14 @@ class Parts(NamedTuple):
         return tuple(name for name in (self.score, self.prediction, self.label) if name is not None)
 
 
-def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tuple[Parts, tuple[str, ...]]:
+class Remarks(NamedTuple):
+    """What is to be said of a fit, and which of it asks for something to be done."""
+
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tuple[Parts, Remarks]:
     """Fill in what follows: a regression's prediction is its score, the classes, the positive one of a binary model.
 
     Parameters
@@ -62,9 +69,9 @@ def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tup
         The rows that the model has learnt from, where those are others: their labels name classes, too.
     """
     if parts.task == "regression":
-        return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), ()
+        return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), Remarks()
     if parts.task not in ("binary", "multiclass"):
-        return parts._replace(positive=None, classes=()), ()
+        return parts._replace(positive=None, classes=()), Remarks()
     scaled = "" if parts.score is None else scale_note(columns.floats(table.column(parts.score), parts.score))
     predicted = {} if parts.prediction is None else frequencies(profile(table, parts.prediction))
     labelled: Counter[str] = Counter()
@@ -75,9 +82,10 @@ def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tup
     notes = (*notes, *([scaled] if scaled else []))
     if parts.task == "multiclass":
         # Predictions alone do not tell of which classes labels may be.
-        return parts._replace(positive=None, classes=names if labelled or parts.classes else ()), notes
+        return parts._replace(positive=None, classes=names if labelled or parts.classes else ()), Remarks(notes, notes)
     found = classes.settle_binary(names, parts.positive, _separations(table, parts, names))
-    return parts._replace(positive=found.positive, classes=found.classes), (*notes, *found.notes)
+    remarks = Remarks((*notes, *found.notes), (*notes, *found.warnings))
+    return parts._replace(positive=found.positive, classes=found.classes), remarks
 
 
 def _separations(table: Columns, parts: Parts, names: Sequence[str]) -> dict[str, Separation | None]:
@@ -136,10 +144,11 @@ def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
     if reference.score is None or parts.score is None or parts.task not in ("binary", "multiclass", "regression"):
         if parts.label is None:
             return reference
-        return replace(reference, notes=(*reference.notes, "no performance: labels need a task and a score"))
+        return _warned(reference, "no performance: labels need a task and a score")
     if parts.task == "multiclass" and parts.prediction is None:
-        why = "no performance: a multiclass model needs the predicted class beside the score"
-        return replace(reference, notes=(*reference.notes, why)) if parts.label is not None else reference
+        if parts.label is None:
+            return reference
+        return _warned(reference, "no performance: a multiclass model needs the predicted class beside the score")
     yes = _said_yes(table, parts)
     if yes is not None:
         cells = reference.score.index(table.column(parts.score))
@@ -152,31 +161,42 @@ def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
     figures = {metric: figure.value for metric, figure in sorted(realised(reference, sums).items())}
     hangs_together = _loss_design_effect(reference, table, parts)
     found = replace(reference, labels=sums, performance=figures, loss_design_effect=hangs_together)
-    return replace(found, notes=(*found.notes, *_doubts(found, table, parts)))
+    if not sums[:, LABELLED].any():
+        return _warned(found, "no performance: no row has a score, a prediction and a label that can be compared")
+    if found.held_out_rows:
+        note = f"scores and performance are those of {found.held_out_rows:,} held-out rows"
+        return replace(found, notes=(*found.notes, note))
+    return _warned(found, found.unjudged or _too_good(found, table, parts))
 
 
-def _doubts(reference: Reference, table: Columns, parts: Parts) -> list[str]:
-    """Say on which rows the figures stand, and whether they look like those of rows that the model has learnt from."""
-    if reference.in_sample:
-        return [reference.unjudged]
-    if reference.held_out_rows:
-        return [f"scores and performance are those of {reference.held_out_rows:,} held-out rows"]
+def _warned(reference: Reference, warning: str) -> Reference:
+    """Add a warning, if there is one."""
+    if not warning:
+        return reference
+    return replace(reference, notes=(*reference.notes, warning), warnings=(*reference.warnings, warning))
+
+
+def _too_good(reference: Reference, table: Columns, parts: Parts) -> str:
+    """Say that figures look like those of rows that the model has learnt from; empty where they do not."""
     assert parts.score is not None and parts.label is not None
-    good = {"binary": "auc", "multiclass": "accuracy"}.get(str(parts.task))
-    if good is None:
-        truth, score = numbers(table.column(parts.label)), columns.floats(table.column(parts.score), parts.score)
-        known = np.isfinite(truth) & np.isfinite(score)
-        variance = float(np.var(truth[known], dtype=np.float64)) if known.any() else 0.0
-        error = float(np.square(truth[known] - score[known], dtype=np.float64).mean()) if variance else 0.0
-        good, value = "explained variance", 1 - error / variance if variance else 0.0
+    metric = {"binary": "auc", "multiclass": "accuracy"}.get(str(parts.task), "explained variance")
+    if parts.task == "regression":
+        value = _explained(numbers(table.column(parts.label)), columns.floats(table.column(parts.score), parts.score))
     else:
-        value = reference.performance.get(good, 0.0)
+        value = reference.performance.get(metric, 0.0)
     if value < TOO_GOOD:
-        return []
-    return [
-        f"{good} {value:.3g} is almost perfect: if the model has learnt from these rows, every honest day will look "
+        return ""
+    return (
+        f"{metric} {value:.3g} is almost perfect: if the model has learnt from these rows, every honest day will look "
         "like a fall; give rows that it has not seen (holdout=), or say in_sample=True"
-    ]
+    )
+
+
+def _explained(truth: np.ndarray, score: np.ndarray) -> float:
+    """Share of the label's variance that the score explains; 0 where it has none."""
+    known = np.isfinite(truth) & np.isfinite(score)
+    variance = float(np.var(truth[known], dtype=np.float64)) if known.any() else 0.0
+    return 1 - float(np.square(truth[known] - score[known], dtype=np.float64).mean()) / variance if variance else 0.0
 
 
 def _loss_design_effect(reference: Reference, table: Columns, parts: Parts) -> float:

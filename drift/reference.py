@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Task = Literal["binary", "multiclass", "regression", "embedding"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Reference:
     """A frozen profile: make one with `Reference.fit`.
 
@@ -80,6 +80,8 @@ class Reference:
         where they are those of the table's own rows.
     in_sample
         The model has learnt from the rows whose scores these are: no loss is judged by them, and none estimated.
+    warnings
+        The notes that ask for something to be done.
     """
 
     task: Task | None
@@ -108,6 +110,7 @@ class Reference:
     order: "Order" = "file"
     held_out_rows: int = 0
     in_sample: bool = False
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -208,7 +211,14 @@ class Reference:
             has_time = time is not None and time in scanned.column_names
             held_out = row_order.ordered_rows(scanned, time if has_time else None, order).table
         fitted = fit.fit(rows.table, parts, features, held_out)
-        return replace(fitted, order=rows.order, notes=(*filter(None, [rows.note]), *fitted.notes))
+        said = tuple(filter(None, [rows.note]))
+        warnings = (*(said if rows.order == "unknown" else ()), *fitted.warnings)
+        return replace(fitted, order=rows.order, notes=(*said, *fitted.notes), warnings=warnings)
+
+    def __repr__(self) -> str:
+        from drift.reference_text import summary
+
+        return summary(self)
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Reference":

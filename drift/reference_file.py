@@ -41,10 +41,11 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     order: Order = "file"
     held_out_rows: int = 0
     in_sample: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 #: Fields that came later: one that has its default is left out, so that an older reference keeps its bytes and its id.
-_LATER = ("classes", "order", "held_out_rows", "in_sample")
+_LATER = ("classes", "order", "held_out_rows", "in_sample", "warnings")
 
 
 def encode(reference: Reference) -> bytes:
@@ -112,6 +113,7 @@ def _head(reference: Reference) -> Head:
         order=reference.order,
         held_out_rows=reference.held_out_rows,
         in_sample=reference.in_sample,
+        warnings=reference.warnings,
     )
 
 
@@ -178,4 +180,5 @@ def _reference(head: Head, table: pa.Table) -> Reference:
         order=head.order,
         held_out_rows=head.held_out_rows,
         in_sample=head.in_sample,
+        warnings=head.warnings,
     )

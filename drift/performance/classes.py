@@ -13,11 +13,14 @@ from streams.wire.classes import OPPOSITE, Classes, class_names
 
 
 class Settled(NamedTuple):
-    """The classes of a model, the positive one of a binary model, and what is to be said of that."""
+    """The classes of a model, the positive one of a binary model, what is to be said of that, and what of it is
+    doubtful.
+    """
 
     classes: tuple[str, ...]
     positive: str | None
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def classes_of(
@@ -80,7 +83,8 @@ def settle_binary(
         if wanted is not None and named is None:
             raise FrameError(f"positive={wanted!r} is not among the classes {list(names)}; name one of them")
         found = positive_class(names, named, separations.get("predicted"), separations.get("labelled"))
-        return Settled(names, found.name, (found.note,) if separations else ())
+        notes = (found.note,) if separations else ()
+        return Settled(names, found.name, notes, notes if found.doubtful else ())
     if not names:
         return Settled((), None if wanted is None else level_text(wanted), ())
     (only,) = names
@@ -88,11 +92,11 @@ def settle_binary(
     asked = pair[-1] if wanted is None else Classes(pair).of(wanted)
     if asked is not None:
         note = f"all rows of the table are of one class, {only!r}; {asked!r} is taken as the positive one"
-        return Settled(pair if len(pair) == 2 else (), asked, (note,))
+        return Settled(pair if len(pair) == 2 else (), asked, (note,), (note,))
     assert wanted is not None  # else the pair's last one is asked for
     text = level_text(wanted)
     note = f"no row of the table is of the class {text!r}, named positive: all are {only!r}"
-    return Settled(tuple(sorted((only, text), key=cut.natural)), text, (note,))
+    return Settled(tuple(sorted((only, text), key=cut.natural)), text, (note,), (note,))
 
 
 def threshold(scores: np.ndarray, said_yes: np.ndarray) -> float | None:

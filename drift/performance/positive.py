@@ -17,10 +17,11 @@ AUC_APART, CERTAIN = 0.05, 3.0
 
 
 class Positive(NamedTuple):
-    """The positive class, and why it is that one, in a sentence."""
+    """The positive class, why it is that one, in a sentence, and whether somebody should look at that."""
 
     name: str
     note: str
+    doubtful: bool = False
 
 
 class Separation(NamedTuple):
@@ -84,11 +85,13 @@ def positive_class(
         against = [] if said * side >= 0 else [f"rows predicted {name!r} have the lower scores"]
         against += [] if true * side >= 0 else [f"rows labelled {name!r} have the lower scores{figure}"]
         doubt = f"; but {' and '.join(against)}: is it the probability of {(last if side < 0 else first)!r}?"
-        return Positive(name, f"{taken}, as named{doubt if against else ''}")
+        return Positive(name, f"{taken}, as named{doubt if against else ''}", bool(against))
     if said:
         doubt = f"; but rows labelled so have the lower scores{figure}: the model does worse than chance"
-        return Positive(name, f"{taken}: rows predicted so have the higher scores{doubt if true * side < 0 else ''}")
+        contradicted = true * side < 0
+        note = f"{taken}: rows predicted so have the higher scores{doubt if contradicted else ''}"
+        return Positive(name, note, contradicted)
     if true:
         return Positive(name, f"{taken}: rows labelled so have the higher scores{figure}")
     why = "the scores do not tell the classes apart for certain" if value is not None else "nothing else tells"
-    return Positive(name, f"{taken}, the last class in order; {why}{figure}; name the positive class to be sure")
+    return Positive(name, f"{taken}, the last class in order; {why}{figure}; name the positive class to be sure", True)

@@ -337,16 +337,14 @@ def test_many_different_faults_are_named_but_not_all():
     assert max(map(len, found)) <= 42
 
 
-def test_a_snapshot_keeps_label_faults_and_the_order_of_messages_does_not_matter():
-    from drift.backtests import _Clock, _labels, _messages
+def test_a_snapshot_keeps_label_faults_and_the_order_of_messages_does_not_matter(monkeypatch):
     from drift.judge import Judge
-    from streams.records import Route, RouteCopy, Watch
 
-    reference, stream = drift.Reference.fit(scored(), **BINARY), with_faults(scored(seed=4), "maybe", 4)
-    table = drift.frames.read(stream)
-    clock = _Clock.of(table, 500, None, None)
-    messages = list(_messages(reference, table, _labels(reference, table, None), clock))
-    route = RouteCopy(model="backtest", route=Route(model="backtest", epoch=1, ts=0, champion="v1", watch=Watch()))
+    reference, messages, take = drift.Reference.fit(scored(), **BINARY), [], Judge.take
+    with monkeypatch.context() as patched:
+        patched.setattr(Judge, "take", lambda judge, message: messages.append(message) or take(judge, message))
+        drift.backtest(reference, with_faults(scored(seed=4), "maybe", 4))
+    route, *messages = messages
 
     def alerts(several, restarts):
         judge, told = Judge(lambda *_: reference), []
@@ -361,7 +359,13 @@ def test_a_snapshot_keeps_label_faults_and_the_order_of_messages_does_not_matter
     assert [alert.kind for alert in plain] == ["quality"]
     assert alerts(messages, True) == plain
     counts, labels = ([m for m in messages if hasattr(m, "faults") is of] for of in (False, True))
-    assert alerts(labels[::-1] + counts, False) == plain
+    assert counts and labels and alerts(labels[::-1] + counts, False) == plain
+
+
+def test_a_table_without_a_label_that_can_be_used_says_so():
+    reference = drift.Reference.fit(scored().assign(y=None), **BINARY)
+    assert not reference.performance and any("no row has a score" in note for note in reference.warnings)
+    assert drift.backtest(reference, scored(seed=4)).alerts.empty
 
 
 def test_a_reference_without_a_task_ignores_labels():

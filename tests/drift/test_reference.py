@@ -300,3 +300,21 @@ def test_a_table_is_summed_a_column_at_a_time_as_it_is_whole(tmp_path, several):
             np.testing.assert_array_equal(getattr(found, part), getattr(wanted, part))
     with pytest.raises(FrameError, match="lacks the column 'x'"):
         sum_table(reference, later.drop(columns="x"))
+
+
+def test_a_reference_shows_itself_on_a_screen_with_its_warnings_first():
+    rng = np.random.default_rng(0)
+    n = 2_000
+    wide = pd.DataFrame(rng.normal(size=(n, 120)), columns=[f"x{i}" for i in range(120)])
+    for i in range(40):
+        wide[f"id{i}"] = [f"{i}-{j}" for j in range(n)]
+    truth = rng.choice(["churned", "stayed"], n)
+    wide = wide.assign(p=np.where(truth == "churned", 0.9, 0.1), y=truth, sorted=np.arange(n) * 1.0)
+    reference = Reference.fit(wide, task="binary", score="p", label="y")
+    shown = repr(reference).splitlines()
+    assert len(reference.notes) > 30 and len(shown) <= 15 and max(map(len, shown)) <= 120
+    assert shown[0].startswith("Reference of 2,000 rows, binary, id ") and "sorted" in shown[1]
+    assert shown[1].startswith("  warning: ") and "almost perfect" in shown[2]
+    assert any(line.startswith("  classes: 'churned', 'stayed'; the score is of 'churned'") for line in shown)
+    again = Reference.from_bytes(reference.to_bytes())
+    assert repr(again) == repr(reference) and set(reference.warnings) <= set(reference.notes)
