@@ -158,11 +158,11 @@ def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
         return reference
     said = table.column(parts.prediction) if parts.prediction is not None else None
     sums = label_sums(reference, table.column(parts.score), said, table.column(parts.label))
+    if not sums[:, LABELLED].any():
+        return _warned(reference, "no performance: no row has a score, a prediction and a label that can be compared")
     figures = {metric: figure.value for metric, figure in sorted(realised(reference, sums).items())}
     hangs_together = _loss_design_effect(reference, table, parts)
     found = replace(reference, labels=sums, performance=figures, loss_design_effect=hangs_together)
-    if not sums[:, LABELLED].any():
-        return _warned(found, "no performance: no row has a score, a prediction and a label that can be compared")
     if found.held_out_rows:
         note = f"scores and performance are those of {found.held_out_rows:,} held-out rows"
         return replace(found, notes=(*found.notes, note))

@@ -73,7 +73,7 @@ def losses(reference: Reference, tolerance: float) -> list[Loss]:
     tolerance
         Share of the training data's loss by which it may grow before anyone need care.
     """
-    if reference.labels is None or reference.in_sample:
+    if reference.labels is None or reference.in_sample or not reference.labels[:, LABELLED].any():
         return []
     found = (_loss(reference, metric, tolerance, reference.labels) for metric in _metrics(reference))
     return [loss for loss in found if loss is not None]
