@@ -22,7 +22,7 @@ from drift.performance.label_sums import LABELLED
 from drift.sums import Sums
 from drift.tolerances import tolerance
 from drift.window_report import Verdict
-from drift.windows import Closed, Span, Windows
+from drift.windows import Closed, Span, Windows, judged_at
 from drift.yardstick import Yardstick
 from streams.records import Alert, Report, Watch
 
@@ -179,12 +179,23 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     def judge(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Judge what comes late to a closed window, labels and rows, once, when they have had their time; later ones
         restate only.
+
+        A window without a label, or of a model whose labels are known to take longer, is measured when they have come.
         """
         window.judged = True
         alerts = self._shares(rule, window, number) + self._label_faults(yard, rule, window, number)
+        if not yard.losses(rule.watch) or yard.reference.score is None:
+            return alerts
+        late = self.windows.measured_at(rule.watch, window.span) > judged_at(rule.watch, window.span)
+        window.awaits_labels = late or window.labels is None
+        return alerts if window.awaits_labels else alerts + self.measure(window, yard, rule, number)
+
+    def measure(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
+        """Judge a window's performance by its labels."""
+        window.awaits_labels = False
         losses, score = yard.losses(rule.watch), yard.reference.score
         if window.labels is None or not losses or score is None:
-            return alerts
+            return []
         if self.harm is None:
             self.harm = Harm.begin(losses, score.size)
         labelled = Labelled(
@@ -205,7 +216,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         told, headline = self.harm.take(labelled, number), losses[0]
         self.errors.take(window.span.start, labelled.labelled, labelled.amount(headline, window.labels).mean)
         by_row = headline.metric == "accuracy"
-        return alerts + [asked(alert, self.errors, "error", by_row, rule.say) for alert in told]
+        return [asked(alert, self.errors, "error", by_row, rule.say) for alert in told]
 
     def _hear_scores(self, yard: Yardstick, span: Span, timely: Sums) -> None:
         """Keep the mean of a window's finite scores, in the fixed point of its reference."""

@@ -10,6 +10,8 @@ from drift.incidents.severity import heeded
 from drift.lane import Lane, Rule, much
 from drift.minutes import unpack
 from drift.orders import order
+from drift.performance.label_sums import LABELLED
+from drift.window_calendar import calendar_of
 from drift.windows import Source, closes_at, judged_at, watermark
 from drift.yardstick import Yardstick
 from streams.records import Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
@@ -85,6 +87,10 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         cells = np.frombuffer(message.cells, "<i8").astype(np.int64).reshape(-1, 4)
         if not cells.any():
             return []
+        reached, labels = self.reached.get(message.version), int(cells[:, LABELLED].sum())
+        if reached is not None and labels > 0:  # A correction tells nothing of delays.
+            delay = reached - calendar_of(self.watch).span(message.minute_ms)[1]
+            lane.windows.delays.add(delay, labels, self.watch)
         window = lane.windows.add_labels(message.minute_ms, cells)
         return list(lane.restate(yards(message.version), self.watch, much(window)))
 
@@ -141,7 +147,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         for (version, _), lane in sorted(self.lanes.items()):
             if version in moved:
                 told += lane.restate(yards(version), self.watch, lane.windows.due(self.watch, self.reached[version]))
-                lane.windows.forget(self.watch, self.reached[version])
+                serves = not self.routed or version in self.routed
+                lane.windows.forget(self.watch, self.reached[version], awaits=serves)
         self.lanes = {key: lane for key, lane in self.lanes.items() if key[0] in self.routed or not self._over(lane)}
         return told
 
@@ -219,6 +226,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             yield lane.behind.closes_ms, 3, key, lane.close_behind
         if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
             yield judged_at(self.watch, window.span), 2, key, partial(lane.judge, window)
+        if not key[1] and (window := windows.unmeasured(self.watch, reached)) is not None:
+            yield windows.measured_at(self.watch, window.span), 3, key, partial(lane.measure, window)
 
     def _restate_all(self, yards: Yards) -> list[Told]:
         return [

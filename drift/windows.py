@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from drift.kept import Kept, keep
+from drift.labels import LabelDelays
 from drift.repeats import merged, share
 from drift.sums import Sums
 from drift.window_calendar import calendar_of
@@ -21,6 +22,8 @@ from streams.records import DAY_MS, MINUTE_MS, Report, Watch
 RESTATE_WAITS = 2
 #: Late rows restate the newest closed windows, so many of them; older ones are restated by labels, without columns.
 ROWS_WINDOWS_MAX = 128
+#: Windows without labels are kept, so many of the newest, for so long, for labels that come later than anybody said.
+AWAITED_WINDOWS_MAX, AWAITED_MS_MAX = 128, 31 * 86_400_000
 #: A window begins late, or ends early, where no row came for so many times their mean distance.
 GAP_SPACINGS = 10
 
@@ -130,7 +133,9 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     untold, rows_changed
         Late rows and labels that came since the report last left; whether there were rows among them.
     waited, judged
-        Its labels have had the time that is theirs; its performance was judged by them.
+        Its labels have had the time that is theirs; what came late to it was judged.
+    awaits_labels
+        No label had come by then, or they are known to come later: its performance is yet to be judged.
     """
 
     span: Span
@@ -147,6 +152,7 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     rows_changed: bool = False
     waited: bool = False
     judged: bool = False
+    awaits_labels: bool = False
 
 
 class Windows(msgspec.Struct, kw_only=True, eq=False):
@@ -169,6 +175,8 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         End of the last window that may no more be restated; what comes for it is counted in ``rows_too_late``.
     end_gap_ms
         Longest time without rows at the end of a window so far.
+    delays
+        How long after their windows labels came.
     """
 
     minutes: dict[int, Sums] = {}
@@ -181,6 +189,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     forgotten: int | None = None
     rows_too_late: int = 0
     end_gap_ms: int = 0
+    delays: LabelDelays = msgspec.field(default_factory=LabelDelays)
 
     @property
     def empty(self) -> bool:
@@ -332,14 +341,24 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         early = found is not None and watermark_ms is not None and judged_at(watch, found.span) > watermark_ms
         return None if early else found
 
+    def unmeasured(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
+        """The next judged window whose labels came after its time, and have had the time that they take."""
+        found = next((window for window in self.closed if window.awaits_labels and window.labels is not None), None)
+        early = found is not None and watermark_ms is not None and self.measured_at(watch, found.span) > watermark_ms
+        return None if early else found
+
+    def measured_at(self, watch: Watch, span: Span) -> int:
+        """Watermark at which a window's performance is judged: labels may take longer than they are given."""
+        return max(judged_at(watch, span), span.end + self.delays.wait_ms(watch))
+
     def due(self, watch: Watch, watermark_ms: int) -> list[Closed]:
         """Closed windows to be told again as time goes on: late rows came, or their labels have had their time.
 
         Labels come one by one for hours; a report for each of them would drown the windows that close.
         """
-        found = []
+        found, wait = [], max(self.delays.wait_ms(watch), 1)
         for window in self.closed:
-            waits = (watermark_ms - window.span.end - watch.lateness_ms_max) / max(watch.label_wait_ms_max, 1)
+            waits = (watermark_ms - window.span.end - watch.lateness_ms_max) / wait
             ended = (waits >= 1 and not window.waited) or waits >= RESTATE_WAITS
             window.waited |= waits >= 1
             if window.untold and (window.rows_changed or ended):
@@ -358,11 +377,17 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         older.scores = None if score is None else older.kept.sums.cells[score].copy()
         older.kept, older.evidence, older.drifted = None, np.zeros(0), np.zeros(0, bool)
 
-    def forget(self, watch: Watch, watermark_ms: int) -> None:
-        """Drop closed windows that are too old to be restated."""
-        until = watermark_ms - watch.lateness_ms_max - RESTATE_WAITS * watch.label_wait_ms_max
-        while self.closed and self.closed[0].span.end <= until:
+    def forget(self, watch: Watch, watermark_ms: int, awaits: bool = False) -> None:
+        """Drop closed windows that are too old to be restated; with ``awaits``, not the newest that have no label."""
+        until = watermark_ms - watch.lateness_ms_max - RESTATE_WAITS * self.delays.wait_ms(watch)
+        while self.closed and self.closed[0].span.end <= until and not (awaits and self._awaited(watermark_ms)):
             self.forgotten = self.closed.pop(0).span.end
+
+    def _awaited(self, watermark_ms: int) -> bool:
+        """Whether the oldest window is kept for labels, none of which has come."""
+        oldest = self.closed[0]
+        few = len(self.closed) <= AWAITED_WINDOWS_MAX and oldest.span.end + AWAITED_MS_MAX > watermark_ms
+        return few and oldest.awaits_labels
 
 
 def closes_at(watch: Watch, span: Span) -> int:

@@ -94,7 +94,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     lateness_ms_max
         How long after its end a window waits for stragglers, in event time.
     label_wait_ms_max
-        How long after its end a window's performance waits for labels, in event time.
+        How long after its end a window's performance waits for labels, in event time. Where more than half of the
+        labels come later, it waits until half of them have come.
     tolerances
         Material effect by statistic: ``ks``, ``w1``, ``tvd``, ``rate`` (points), ``performance`` (share of
         the reference loss); above 0. One that is left out has its default.

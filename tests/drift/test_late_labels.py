@@ -1,0 +1,89 @@
+"""Labels that come later than the wait that was set: a window waits as long as they take."""
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.late_labels import HOUR_MS, told
+from drift import Reference
+from drift.freeze import freeze, thaw
+from drift.labels import LabelDelays
+from drift.windows import Windows
+from streams.records import MINUTE_MS, Watch
+
+ROWS, START = 300, pd.Timestamp("2024-03-01", tz="UTC")
+
+
+def rows(rng: np.random.Generator, number: int, flip: float) -> pd.DataFrame:
+    """Rows of a calibrated score; a share of ``flip`` of the labels is turned over."""
+    x = rng.normal(size=number)
+    p = 1 / (1 + np.exp(-2 * x))
+    return pd.DataFrame({"x": x, "p": p, "y": ((rng.random(number) < p) ^ (rng.random(number) < flip)).astype(int)})
+
+
+def lived(flips: list[tuple[int, float]], seed: int = 1) -> tuple[Reference, pd.DataFrame]:
+    """Hours of rows, so many at each share of labels that are turned over."""
+    rng = np.random.default_rng(seed)
+    reference = Reference.fit(rows(rng, 6_000, 0.0), task="binary", score="p", label="y")
+    stream = pd.concat([rows(rng, hours * ROWS, flip) for hours, flip in flips], ignore_index=True)
+    return reference, stream.assign(ts=START + pd.to_timedelta(np.arange(len(stream)) // ROWS, unit="h"))
+
+
+def pages(alerts: pd.DataFrame) -> list[tuple[int, int]]:
+    """Hour that each page about performance is about, and the hour at which it was told."""
+    own = alerts[(alerts["kind"] == "performance") & alerts["page"].astype(bool)]
+    times = pd.to_datetime(own["window_start"], unit="ms", utc=True), pd.to_datetime(own["now"], utc=True)
+    hours = [several - START for several in times]
+    return list(zip(*((several // pd.Timedelta("1h")).tolist() for several in hours), strict=True))
+
+
+@pytest.mark.parametrize("delay_hours", [3, 24, 100])
+def test_labels_later_than_the_wait_are_judged_when_they_come(delay_hours):
+    reference, stream = lived([(20, 0.0), (20, 0.4), (20, 0.0), (20, 0.4), (int(delay_hours * 1.42) + 10, 0.0)])
+    watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)  # Waits for an hour, as by default.
+    found = pages(told(reference, stream, "ts", watch, delay_hours * HOUR_MS).alerts)
+    assert len(found) == 2
+    for (window, now), turn in zip(found, (20, 60), strict=True):
+        assert turn <= window < turn + 8
+        # Buckets of delays double every two, so what is learnt is up to the root of two too long.
+        assert window + delay_hours <= now <= window + 3 + delay_hours * 1.42
+
+
+def test_a_stream_whose_labels_are_on_time_waits_as_it_was_told():
+    reference, stream = lived([(20, 0.0), (60, 0.4)])
+    watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000, label_wait_ms_max=25 * HOUR_MS)
+    ((window, now),) = pages(told(reference, stream, "ts", watch, 24 * HOUR_MS).alerts)
+    assert 20 <= window < 28 and now <= window + 28
+
+
+def test_nothing_is_told_where_late_labels_are_as_good_as_ever():
+    reference, stream = lived([(80, 0.0)])
+    watch = Watch(window_ms=HOUR_MS, false_alarm_every=1_000)
+    assert pages(told(reference, stream, "ts", watch, 24 * HOUR_MS).alerts) == []
+
+
+def test_half_of_the_labels_decide_how_long_to_wait():
+    watch, delays = Watch(label_wait_ms_max=HOUR_MS), LabelDelays()
+    delays.add(24 * HOUR_MS, 29, watch)
+    assert delays.wait_ms(watch) == HOUR_MS  # Too few to say.
+    delays.add(24 * HOUR_MS, 21, watch)
+    assert 24 * HOUR_MS <= delays.wait_ms(watch) <= 24 * HOUR_MS * 2**0.5
+    delays.add(-5_000, 50, watch)
+    assert delays.wait_ms(watch) == HOUR_MS
+    assert thaw(freeze(delays), LabelDelays) == delays
+
+
+def test_the_wait_that_is_learnt_is_bounded_and_the_one_that_was_set_is_not():
+    year = 365 * 24 * HOUR_MS
+    short, long = Watch(window_ms=MINUTE_MS), Watch(window_ms=MINUTE_MS, label_wait_ms_max=year)
+    delays = LabelDelays()
+    delays.add(2 * year, 1_000, short)
+    assert delays.wait_ms(short) == 5_000 * MINUTE_MS
+    assert delays.wait_ms(long) == year
+
+
+def test_a_snapshot_from_before_delays_were_counted_is_read():
+    tree = msgspec.msgpack.decode(freeze(Windows(edge=60_000)))
+    del tree["delays"]
+    assert thaw(msgspec.msgpack.encode(tree), Windows).delays == LabelDelays()
