@@ -38,7 +38,7 @@ def told(reference: Reference, stream: pd.DataFrame, time: str, watch: Watch, de
     time
         Column of event times, timezone-aware.
     delay_ms
-        From a row's hour to the moment at which its label is known; at most ``watch.label_wait_ms_max``.
+        From a row's hour to the moment at which its label is known.
     """
     judge = Judge(lambda _model, _version: reference)
     route = Route(model=_WHERE["model"], epoch=1, ts=0, champion=_WHERE["version"], watch=watch)

@@ -17,7 +17,7 @@ KEYS: dict[str, str] = {
     "timezone": "time zone whose days, weeks and hours windows are, an IANA name",
     "window_rows_min": "windows with fewer rows merge with the next",
     "lateness_ms_max": "how long after its end a window waits for stragglers, in event time",
-    "label_wait_ms_max": "how long after its end a window's performance waits for labels, in event time; longer where most of them come later",
+    "label_wait_ms_max": "how long after its end a window's performance waits for labels; longer where most come later",
     "tolerances": "effect that matters: ks, w1, tvd, rate (share), performance (share of the reference loss)",
     "budget": "shares of the false alarms: performance, prediction, feature, quality; they sum to 1",
 }

@@ -71,7 +71,7 @@ def _watch(model: Model, flights: pd.DataFrame, asked: argparse.Namespace) -> No
             alerts = drift.backtest(reference, answered, time=TIME, window=window).alerts
             orders = pd.DataFrame(columns=["ts", "incident"])
         else:
-            watch = Watch(window_ms=_WINDOWS_MS[window], label_wait_ms_max=25 * HOUR_MS)
+            watch = Watch(window_ms=_WINDOWS_MS[window])  # The wait for labels is the default of an hour.
             alerts, orders, _ = told(reference, answered, TIME, watch, 24 * HOUR_MS)
             alerts = alerts.assign(
                 window=pd.to_datetime(alerts["window_start"], unit="ms", utc=True),
