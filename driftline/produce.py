@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,10 +18,16 @@ from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.formats.envelope import ID_CHARACTERS_MAX, event_time_ms
 from streams.provision import TopicError, partition_counts
+from streams.records import Route
 from streams.routes import read_book
 from streams.sender import Sender
 
+if TYPE_CHECKING:
+    from driftline.backfill import Past
+
 _SLICE_S = 0.02
+#: Rows of a backfill that go to one partition before it is the next one's turn: few, so that all are in step.
+_RUN_ROWS = 50
 
 #: Told of progress: what is being sent, how many have been, how many there are (None where nobody knows).
 Told = Callable[[str, int, int | None], None]
@@ -50,6 +56,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Column with the true answers, sent as feedback under the same ids once all requests are out; no feature.
     feedback
         Send the labels alone.
+    backfill
+        The rows are past: they go in order of ``time``, to all partitions in step; see `driftline.backfill`.
     """
 
     path: Path
@@ -62,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     labels: str | None = None
     feedback: bool = False
+    backfill: bool = False
 
 
 class Sent(msgspec.Struct, kw_only=True):
@@ -107,9 +116,16 @@ def check(cluster: Cluster, plan: Plan, elsewhere: Collection[str] = ()) -> list
     topic = "feedback" if plan.feedback else "requests"
     if topic not in partition_counts(cluster):
         raise TopicError(f"topic {cluster.topic(topic)} is missing; run `driftline topics create`")
-    known = sorted(read_book(cluster).routes.keys() - set(elsewhere))
+    routes = read_book(cluster).routes
+    known = sorted(routes.keys() - set(elsewhere))
+    if plan.backfill and (plan.feedback or not plan.time):
+        raise PlanError("--backfill sends requests with their times; give --time COLUMN, and not --feedback")
     if plan.feedback:
         return []
+    if not known and plan.backfill:
+        raise PlanError(
+            "no model serves yet, so nothing would take the rows; `driftline model route NAME VERSION` first"
+        )
     if not known:
         return ["no model serves yet: the requests wait until one does, `driftline model route NAME VERSION`"]
     if plan.model and plan.model not in known:
@@ -121,7 +137,25 @@ def check(cluster: Cluster, plan: Plan, elsewhere: Collection[str] = ()) -> list
             f"{len(known)} models serve and none is named, so every request would be refused; add --model, one of "
             f"{', '.join(known)}"
         )
-    return []
+    return [_past_stated(cluster, plan, routes[plan.model or known[0]])] if plan.backfill else []
+
+
+def _past_stated(cluster: Cluster, plan: Plan, route: Route) -> str:
+    """Say what a backfill does, or refuse one whose rows would be late."""
+    from driftline import backfill
+
+    past = _past(plan)
+    if why := backfill.refusal(past, route, backfill.reached(cluster, route)):
+        raise PlanError(why)
+    partitions = partition_counts(cluster)["requests"]
+    return backfill.statement(past, route.model, partitions, keyed=plan.key is not None)
+
+
+def _past(plan: Plan) -> "Past":
+    from driftline.backfill import survey
+
+    assert plan.time
+    return survey(RowFile(plan.path), plan.time, plan.rows)
 
 
 def produce(cluster: Cluster, plan: Plan, told: Told = lambda what, sent, total: None, *, follow: bool = False) -> Sent:
@@ -162,9 +196,10 @@ _FOLLOWED = {"requests": ("requests", "score"), "labels": ("feedback", "join")}
 
 def _send(cluster: Cluster, plan: Plan, what: str, told: Told, sent: Sent) -> Sender:
     sender = Sender(cluster)
+    in_turn = partition_counts(cluster)["requests"] if plan.backfill and what == "requests" and not plan.key else None
     try:
-        for topic, value, key in _paced(_messages(plan, what, told), plan.rate):
-            sender.send(topic, value, key)
+        for n, (topic, value, key) in enumerate(_paced(_messages(plan, what, told), plan.rate)):
+            sender.send(topic, value, key, None if in_turn is None else n // _RUN_ROWS % in_turn)
     except KeyboardInterrupt:
         sent.interrupted = True
     except (RowFileError, PlanError) as error:
@@ -240,7 +275,12 @@ def _messages(plan: Plan, what: str, told: Told) -> Iterator[_Message]:
         of_row = _label
     total = file.total if plan.rows is None else min(plan.rows, file.total or plan.rows)
     sent = 0
-    for batch in file.batches():
+    batches = file.batches()
+    if plan.backfill and what == "requests":
+        from driftline.backfill import in_order
+
+        batches = in_order(_past(plan), batches)
+    for batch in batches:
         for row in batch:
             if sent == plan.rows:
                 return

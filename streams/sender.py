@@ -33,11 +33,14 @@ class Sender:
         self._cluster = cluster
         self._producer = cluster.producer(None, **limits)
 
-    def send(self, topic: str, value: bytes, key: bytes | None = None) -> None:
-        """Hand one message over; waits where the buffer is full. The key, or else chance, decides its partition."""
+    def send(self, topic: str, value: bytes, key: bytes | None = None, partition: int | None = None) -> None:
+        """Hand one message over; waits where the buffer is full. The key, or else chance, decides its partition, where
+        none is named.
+        """
+        named = {} if partition is None else {"partition": partition}
         while True:
             try:
-                self._producer.produce(self._cluster.topic(topic), value, key, on_delivery=self._told)
+                self._producer.produce(self._cluster.topic(topic), value, key, on_delivery=self._told, **named)
                 self._producer.poll(0)
                 return
             except BufferError:

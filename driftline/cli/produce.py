@@ -26,6 +26,10 @@ def produce(
         str | None, typer.Option(metavar="COLUMN", help="True answers, sent as feedback afterwards; needs --id.")
     ] = None,
     feedback: Annotated[bool, typer.Option("--feedback", help="Send the labels alone.")] = False,
+    backfill: Annotated[
+        bool,
+        typer.Option("--backfill", help="The rows are past: send them in order of --time, all partitions in step."),
+    ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the answers.")] = False,
     file: File = None,
     as_json: AsJson = False,
@@ -45,6 +49,7 @@ def produce(
         exclude=tuple(name.strip() for name in exclude.split(",") if name.strip()),
         labels=labels,
         feedback=feedback,
+        backfill=backfill,
     )
     settings = load(file)
     cluster = compose.answering(settings)
@@ -53,6 +58,6 @@ def produce(
         typer.echo(f"driftline: {note}", err=True)
     with bars() as told:
         # Where it is known that they wait, nobody waits with them.
-        sent = work.produce(cluster, plan, told, follow=not (no_wait or notes))
+        sent = work.produce(cluster, plan, told, follow=not (no_wait or (notes and not backfill)))
     echo_json(sent) if as_json else typer.echo(work.summary(sent))
     raise typer.Exit(0 if sent.complete else 1)

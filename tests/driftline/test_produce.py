@@ -264,3 +264,37 @@ def test_nobody_is_waited_for_for_ever(cluster, tmp_path, monkeypatch):
         sent = produce(cluster, numbers(tmp_path, 3, 3, 3), follow=True)
     assert sent.outcomes["requests"].waiting == 3 and not sent.complete
     assert "0 answered, 3 wait" in summary(sent) and "driftline status" in summary(sent)
+
+
+def test_a_backfill_goes_in_order_to_all_partitions_and_comes_before_live_traffic(cluster, tmp_path):
+    rows = pa.table({
+        "ts": pa.array([NOON - dt.timedelta(minutes=m) for m in range(200)], pa.timestamp("ms", "UTC")),
+        "age": pa.array(range(200)),
+    })  # fmt: skip
+    pq.write_table(rows, tmp_path / "past.parquet")
+    plan = Plan(path=tmp_path / "past.parquet", time="ts", backfill=True)
+    with pytest.raises(PlanError, match="no model serves yet"):
+        check(cluster, plan)
+    announce(cluster, lambda book: Route(model="m", epoch=0, ts=0, champion="v1"))
+    with pytest.raises(PlanError, match="--time COLUMN"):
+        check(cluster, Plan(path=plan.path, backfill=True))
+    (note,) = check(cluster, plan)
+    assert note.startswith(
+        "backfill: 200 rows of 2026-03-01T08:41:00Z to 2026-03-01T12:00:00Z, in order of 'ts', by which"
+    )
+    produce(cluster, plan)
+    seen = {}
+    for block in ranges.read_all(cluster, "requests"):
+        seen.setdefault(block.partition, []).extend(json.loads(value)["ts"] for value in block.values)
+    assert sorted(map(len, seen.values())) == [100, 100] and all(times == sorted(times) for times in seen.values())
+    leave(cluster, json.dumps({"m": {"requests/1": {"v1": int(NOON.timestamp() * 1000) + 600_000}}}))
+    with pytest.raises(PlanError, match="has seen event times up to 2026-03-01T12:10:00Z, so 200 of 200 rows"):
+        check(cluster, plan)
+
+
+def leave(cluster: Cluster, memory: str) -> None:
+    """Commit what the count stage remembers beside its offset."""
+    reader = cluster.reader(**{"group.id": cluster.prefix + "count"})
+    place = ck.TopicPartition(cluster.topic("observations"), 0, 0, memory)
+    reader.commit(offsets=[place], asynchronous=False)
+    reader.close()

@@ -1,0 +1,146 @@
+"""Rows of the past, sent so that windows take them: in order of time, all with a time, to all partitions in step.
+
+A row is late by the event time that its model's version has reached in its own partition. So a backfill comes before
+live traffic: where a model has already seen later times, the rows would be late, and that is refused before one is
+sent.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import confluent_kafka as ck
+import msgspec
+import numpy as np
+
+from drift.count import Maxima
+from drift.incidents import rfc3339
+from drift.window_calendar import calendar_of
+from driftline.rowfile import Row, RowFile, RowFileError
+from streams.clock import now_ms
+from streams.cluster import Cluster
+from streams.formats.envelope import AHEAD_MS_MAX, event_time_ms
+from streams.provision import partition_counts
+from streams.records import Route
+
+#: A file that is not in order of time is sorted in memory, up to so many rows.
+SORTED_ROWS_MAX = 1_000_000
+_ASK_S = 15.0
+
+
+class Past(msgspec.Struct, frozen=True):
+    """The event times of a file, int64 ms [rows], in the file's order."""
+
+    path: str
+    column: str
+    times: np.ndarray
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the file is in order of time."""
+        return bool((np.diff(self.times) >= 0).all())
+
+
+def survey(file: RowFile, time: str, rows: int | None) -> Past:
+    """Read the times of a file's first rows.
+
+    Raises
+    ------
+    RowFileError
+        A row has no time, or one that lies ahead; or there is no row.
+    """
+    if time not in file.columns:
+        raise RowFileError(f"{file.path} has no column {time!r} to take; it has {', '.join(file.columns)}")
+    times: list[int] = []
+    alone = RowFile(file.path, take=[time])
+    for batch in alone.batches():
+        for row in batch[: None if rows is None else max(0, rows - len(times))]:
+            ms = event_time_ms(row[time]) if isinstance(row[time], str | int | float) else None
+            if ms is None:
+                raise RowFileError(
+                    f"{file.path}: row {len(times):,} has {row[time]!r:.80} for {time!r}, which is no time; it would "
+                    "take that of its arrival, and every later row would be late: drop it, or give it a time"
+                )
+            times.append(ms)
+    if not times:
+        raise RowFileError(f"{file.path} holds no row")
+    if max(times) > now_ms() + AHEAD_MS_MAX:
+        raise RowFileError(
+            f"{file.path}: {time!r} reaches to {rfc3339(max(times))}, which lies ahead; a backfill is past"
+        )
+    return Past(str(file.path), time, np.array(times, np.int64))
+
+
+def late_rows(past: Past, route: Route, reached_ms: int | None) -> int:
+    """Rows of a file whose windows a model has closed, by the event time that it has reached."""
+    if reached_ms is None:
+        return 0
+    _, ends = calendar_of(route.watch).spans(past.times)
+    return int((ends + route.watch.lateness_ms_max <= reached_ms).sum())
+
+
+def reached(cluster: Cluster, route: Route) -> int | None:
+    """The furthest event time that the versions of a route have reached, ms; None before their first row."""
+    topic = cluster.topic("observations")
+    asked = [ck.TopicPartition(topic, partition) for partition in range(partition_counts(cluster)["observations"])]
+    asker = cluster.reader(**{"group.id": cluster.prefix + "count"})
+    try:
+        memories = [place.metadata for place in asker.committed(asked, _ASK_S)]
+    finally:
+        asker.close()
+    return furthest(memories, route)
+
+
+def furthest(memories: Iterable[str | None], route: Route) -> int | None:
+    """The furthest event time in what the count stage has left beside its offsets.
+
+    >>> route = Route(model="m", epoch=1, ts=0, champion="v2")
+    >>> furthest(['{"m":{"requests/0":{"v1":9,"v2":5}}}', '{"m":{"requests/1":{"v2":7}}}', "", None], route)
+    7
+    """
+    versions = {route.champion, *route.canary, *route.shadows}
+    sources = [msgspec.json.decode(memory, type=Maxima).get(route.model, {}) for memory in memories if memory]
+    times = [ms for of in sources for known in of.values() for version, ms in known.items() if version in versions]
+    return max(times, default=None)
+
+
+def refusal(past: Past, route: Route, reached_ms: int | None) -> str:
+    """Why rows of the past cannot be sent now; empty where they can."""
+    late = late_rows(past, route, reached_ms)
+    if not late or reached_ms is None:
+        return ""
+    return (
+        f"{route.model} {route.champion} has seen event times up to {rfc3339(reached_ms)}, so {late:,} of "
+        f"{len(past.times):,} rows of {past.path} would come after their windows had closed, and nothing would watch "
+        "them; a backfill comes before live traffic: route a new version for it, whose time begins with these rows, or "
+        "see what they would have set off with `driftline backtest`"
+    )
+
+
+def statement(past: Past, model: str, partitions: int, keyed: bool) -> str:
+    """Say what a backfill does."""
+    first, last = rfc3339(int(past.times.min())), rfc3339(int(past.times.max()))
+    order = f"in order of {past.column!r}" + ("" if past.ordered else ", by which they are sorted first")
+    where = "by their keys" if keyed else f"in turn to all {partitions} partitions"
+    return (
+        f"backfill: {len(past.times):,} rows of {first} to {last}, {order}, {where}; the event time of {model} is "
+        "theirs: a request without `ts` among them would leap ahead to its arrival and make the rest late"
+    )
+
+
+def in_order(past: Past, batches: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:
+    """The rows of a file in order of time; equal times stay as they were.
+
+    Raises
+    ------
+    RowFileError
+        It is not in order, and too large to be sorted here.
+    """
+    if past.ordered:
+        yield from batches
+        return
+    if len(past.times) > SORTED_ROWS_MAX:
+        raise RowFileError(
+            f"{past.path} is not in order of {past.column!r} and has {len(past.times):,} rows; sort it first "
+            f"(up to {SORTED_ROWS_MAX:,} are sorted here)"
+        )
+    rows = [row for batch in batches for row in batch][: len(past.times)]
+    yield [rows[place] for place in np.argsort(past.times, kind="stable")]
