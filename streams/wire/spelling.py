@@ -168,6 +168,8 @@ def _single(text: str) -> float | int | None:
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text)
+    if math.isinf(number):
+        return None
     if number.is_integer():
         return int(text) if text.lstrip("-").isdecimal() else number
     try:

@@ -118,6 +118,34 @@ def test_observations_round_trip(store: Store) -> None:
     assert set(back["version"].to_pylist()) == {"v1"}
 
 
+ODD_NAMES = (
+    'screen (")',
+    "path\\to",
+    "a\tb",
+    "a\nb",
+    "a.b",
+    "колонка",
+    "it's `q` %s {x}",
+    "minute",
+    "segment",
+    "x.y.z",
+)
+
+
+def test_features_of_any_name_are_stored(store: Store) -> None:
+    head, batch = observations(5)
+    features = [(name, "numeric") for name in ODD_NAMES]
+    values = [pa.array(np.arange(5, dtype=np.float32) + place) for place in range(len(ODD_NAMES))]
+    own = [batch.column(name) for name in OWN.names]
+    batch = pa.RecordBatch.from_arrays([*own, *values], names=[*OWN.names, *ODD_NAMES])
+    ensure_observations(store, head.model, features)
+    ensure_observations(store, head.model, features)
+    assert insert(store, rows.of_observations(head, batch)) == 5
+    back = store.arrow("SELECT * FROM observations_census ORDER BY source_offset")
+    for place, name in enumerate(ODD_NAMES):
+        assert back[name].to_pylist() == values[place].to_pylist(), name
+
+
 def test_a_retried_block_of_observations_is_there_once_everywhere(store: Store) -> None:
     head, batch = observations(50)
     ensure_observations(store, head.model, FEATURES)
