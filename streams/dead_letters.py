@@ -39,7 +39,7 @@ IN_WORDS: dict[Reason, str] = {
     "unknown_schema": "the schema registry has no schema of the record's number; register it, then redrive",
     "wrong_type": "a field has another type than the schema says; mend the producer, or the schema in model.toml",
     "missing_field": "a required field is missing; send it, or make it optional in model.toml",
-    "no_known_feature": "none of the names is a feature of the model; compare them with model.toml, upper case counts",
+    "no_known_feature": "none of the names is a feature of the model; send those of model.toml, spelled alike",
     "unknown_model": "no route for the model that the record names; `driftline model list` shows what serves",
     "model_not_loaded": "the model has a route and cannot be loaded; see the detail, mend its package, then redrive",
     "impossible_timestamp": "the time is no time, or lies ahead of its arrival; mend the producer's clock or format",

@@ -23,8 +23,7 @@ def draw(sheet: Sheet, zone: tzinfo) -> list[Component | None]:
     models = sheet.rows("fleet")
     panel, answer = named("fleet"), sheet.answers["fleet"]
     letters = sheet.rows("dead_letters")
-    refused = clauses.refused(letters)
-    if refused and not models:
+    if not models and clauses.refused(letters):
         body = parts.blank(f"The newest: {letters[0]['example']}", "driftline dead-letters list")
         return [cards.card(panel, answer, body, wide=True)]
     if not models:
@@ -32,8 +31,7 @@ def draw(sheet: Sheet, zone: tzinfo) -> list[Component | None]:
         return [cards.card(panel, answer, body, wide=True)]
     traffic = sheet.frame("fleet_traffic")
     lines = [_line(row, sheet, zone, _traffic(traffic, row["model"])) for row in models]
-    notices = parts.notices([f"{refused} Pipeline shows examples."] if refused else [])
-    return [*notices, cards.card(panel, answer, html.Ol(lines, className="models"), wide=True, note="worst first")]
+    return [cards.card(panel, answer, html.Ol(lines, className="models"), wide=True, note="worst first")]
 
 
 def _traffic(traffic: Any, model: str) -> list[float]:

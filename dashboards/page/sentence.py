@@ -34,6 +34,15 @@ def _fleet(sheet: Sheet, zone: tzinfo) -> Verdict:
     models = sheet.rows("fleet")
     if not models:
         return _unanswered(sheet)
+    verdict = _worst(models, sheet, zone)
+    if refused := clauses.refused(sheet.rows("dead_letters")):
+        severity: Severity = "watch" if verdict.severity == "quiet" else verdict.severity
+        return Verdict(severity, f"{verdict.text} {refused}")
+    return verdict
+
+
+def _worst(models: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> Verdict:
+    """Of models that have answered, the one that needs somebody most."""
     moved = [row for row in models if row["open_incidents"]]
     if not moved:
         return Verdict("quiet", f"{_all_models(len(models))} quiet: nothing has moved beyond its tolerance.")

@@ -18,7 +18,7 @@ from streams.schema import FeatureSchema
 #: What stands beside the features of a request whose features lie at the top level.
 _ENVELOPE = frozenset({"id", "ts", "model", "features"})
 
-_SHOWN_MAX = 6
+_SHOWN_MAX = 4
 _CHARACTERS_MAX = 60
 
 
@@ -73,7 +73,10 @@ def _meant(names: Iterable[str], expected: Collection[str]) -> str:
         elif close := get_close_matches(name[:_CHARACTERS_MAX], expected, 1, 0.75):
             near.append(f"did you mean {_quoted(close[0])} by {_quoted(name)}?")
     if cased:
-        return f"; names are case-sensitive: {', '.join(cased[:_SHOWN_MAX])}"
+        more = len(cased) - _SHOWN_MAX
+        return f"; names are case-sensitive: {', '.join(cased[:_SHOWN_MAX])}" + (
+            f" and {more} more" if more > 0 else ""
+        )
     return f"; {near[0]}" if near else ""
 
 

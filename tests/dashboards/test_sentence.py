@@ -81,6 +81,15 @@ def test_a_fleet_whose_requests_are_all_refused_says_so() -> None:
     )
 
 
+def test_a_quiet_fleet_says_what_it_refuses() -> None:
+    verdict = say(sheet("fleet", fleet=[model_row()], dead_letters=[REFUSED]))
+    assert verdict.severity == "watch"
+    assert verdict.text == (
+        "The model is quiet: nothing has moved beyond its tolerance. "
+        "4,998 requests were refused: unknown model (4,998)."
+    )
+
+
 def test_a_fleet_without_an_answer_says_what_the_worker_waits_for() -> None:
     step = {"step": "score", "rows": 0, "trouble": "no route yet: driftline model route NAME VERSION"}
     waiting = {"roles": {"worker-0": {"state": "up", "steps": [step]}}}
