@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from drift.store import Store
+from drift.store import Store, StoreError
 from driftline.words import aligned, instant
 from streams.records import MovedColumn
 
@@ -18,6 +18,13 @@ FROM alerts
 """
 _ORDERS = """
 SELECT id, toUnixTimestamp64Milli(ts), reason FROM retraining WHERE incident = {incident:String} ORDER BY ts, id
+"""
+# Where the requests of a stretch of event time begin in the log: a replay counts in Kafka's time or in offsets.
+_REQUESTS = """
+SELECT source_partition, min(source_offset) FROM predictions
+WHERE model = {model:String} AND version = {version:String} AND source_topic = 'requests'
+    AND ts >= fromUnixTimestamp64Milli({since:Int64})
+GROUP BY source_partition ORDER BY source_partition
 """
 # The newest incidents, by their last word: an incident is a handful of events.
 _NEWEST = """
@@ -100,11 +107,14 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """An incident with its events, oldest first, and the orders that followed."""
+    """An incident with its events, oldest first, the orders that followed, and the first offset of its requests in each
+    partition; none where the store knows none.
+    """
 
     incident: Incident
     events: list[Event]
     orders: list[Order]
+    requests_from: dict[int, int] = {}
 
 
 def incidents(store: Store, model: str = "", closed: bool = True, limit: int = 20) -> list[Incident]:
@@ -136,7 +146,16 @@ def story(store: Store, incident: str) -> Story:
     if not events:
         raise IncidentError(f"no incident {incident!r}; `driftline incidents list` names those there are")
     orders = [Order(*row) for row in store.rows(_ORDERS, {"incident": incident})]
-    return Story(_standing(events), events, orders)
+    standing = _standing(events)
+    return Story(standing, events, orders, _requests_from(store, standing))
+
+
+def _requests_from(store: Store, incident: Incident) -> dict[int, int]:
+    given = {"model": incident.model, "version": incident.version, "since": incident.since_ms}
+    try:
+        return {int(partition): int(offset) for partition, offset in store.rows(_REQUESTS, given)}
+    except StoreError:  # No model has a table of predictions yet.
+        return {}
 
 
 def _events(store: Store, which: str, given: dict[str, Any]) -> list[Event]:
@@ -216,7 +235,9 @@ def full(told: Story) -> Iterator[str]:
         yield from aligned([headings, *map(_column, one.columns)], numbers=(2, 4, 5, 6))
     yield ""
     yield f"see it in full, offline    driftline report --incident {one.incident}"
-    yield f"through another version    driftline replay --from {instant(one.since_ms)} --model v2"
+    if told.requests_from:
+        places = ",".join(f"{partition}:{offset}" for partition, offset in told.requests_from.items())
+        yield f"through another version    driftline replay --from {places} --model v2"
     yield f"the version before         driftline model rollback {one.model}"
 
 

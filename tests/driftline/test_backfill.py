@@ -73,7 +73,7 @@ def past(minutes: list[int]) -> backfill.Past:
 
 
 def test_what_a_model_has_left_behind_is_refused_and_counted():
-    """Windows of an hour, a minute of lateness: at 02:01 those of the first two hours are closed, just before one is."""
+    """Windows of an hour, a minute of lateness: at 02:01 those of two hours are closed, just before that one is."""
     found = past([0, 59, 60, 119, 120, 500])
     at = int(START.timestamp() * 1000) + 2 * 3_600_000 + 60_000
     assert backfill.late_rows(found, ROUTE, at) == 4

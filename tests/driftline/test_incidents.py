@@ -1,12 +1,15 @@
 """Incidents read back from a store, as alerts were written into it."""
 
 import msgspec
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from drift.store.rows import of_alerts, of_orders
+from drift.store import ensure_observations
+from drift.store.rows import of_alerts, of_observations, of_orders
 from driftline.cli import app
 from driftline.incidents import IncidentError, full, incidents, story, table
+from streams.observation import OWN, Head
 from streams.records import Alert, MovedColumn, MovedLevel, Order
 
 BASE_MS = 1_700_000_000_000
@@ -106,7 +109,28 @@ def test_a_story_has_every_step_in_order(filled):
     steps = [said.index(word) for word in ("opened", "paged", "retraining ordered", "closed  ")]
     assert steps == sorted(steps)
     assert "0.1 to 0.14" in said
-    assert "--from 2023-11-14T22:12:20Z" in said
+    assert "replay" not in said  # the store knows no request of it
+
+
+def test_a_replay_is_proposed_by_offsets_for_it_counts_in_the_time_of_the_log(filled):
+    """Requests of the past that are sent today: their event time is no place in the log."""
+    ensure_observations(filled, "churn", [])
+    for partition, first in ((0, 70), (3, 1_041)):
+        times = [BASE_MS - 61_000, BASE_MS - 59_000, BASE_MS - 60_000, BASE_MS]
+        own = [pa.array([f"{partition}/{n}" for n in range(4)]), pa.array(times, pa.int64())]
+        own += [
+            pa.array(range(first, first + 4), pa.int64()),
+            pa.array([0] * 4, pa.int32()),
+            pa.array([0.5] * 4, pa.float32()),
+        ]
+        own += [pa.array(["no"] * 4).dictionary_encode(), pa.array(["champion"] * 4).dictionary_encode()]
+        batch = pa.RecordBatch.from_arrays(own, schema=pa.schema(list(OWN)))
+        head = Head(model="churn", version="v1", topic="requests", partition=partition, first=first, last=first + 3)
+        part = of_observations(head, batch)
+        filled.insert(part.table, part.columns, token=str(partition))
+    told = story(filled, "churn-1")
+    assert told.requests_from == {0: 71, 3: 1_042}
+    assert "driftline replay --from 0:71,3:1042 --model v2" in "\n".join(full(told))
 
 
 def test_an_incident_that_is_not_there(filled):
