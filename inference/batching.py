@@ -92,8 +92,13 @@ class Scorer:
                 f"{_said(error)}; a missing or zero value must not be an error"
             ) from error
 
-    def __call__(self, matrix: np.ndarray) -> Scores:
+    def __call__(self, matrix: np.ndarray, on_rows: Callable[[int], None] = lambda done: None) -> Scores:
         """Score rows: float32 [rows, features], any number of them.
+
+        Parameters
+        ----------
+        on_rows
+            Told after each batch how many rows have been scored.
 
         Raises
         ------
@@ -110,6 +115,7 @@ class Scorer:
                 self._halve(batch, first, values, failures)
                 if all(row in failures for row in range(first, first + len(batch))):
                     self._probe(failures[first].why)
+            on_rows(first + len(batch))
         failures |= unusable(self.package, values, failures)
         return Scores(values, failures)
 

@@ -4,7 +4,7 @@ The result is a function of the table, the settings and the seed; torch's own ra
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,13 @@ class Trained(msgspec.Struct, frozen=True):
 
 
 def train(
-    package: ModelPackage, table: Any, label: str, *, seed: int = 0, limits: TrainingLimits | None = None
+    package: ModelPackage,
+    table: Any,
+    label: str,
+    *,
+    seed: int = 0,
+    limits: TrainingLimits | None = None,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Trained:
     """Train a network for a package's inputs and outputs.
 
@@ -69,6 +75,8 @@ def train(
         Arrow table, pandas frame or Parquet path with the features and the label; rows without a label are left out.
     label
         Name of the label's column.
+    on_step
+        Told after each batch how many are done, and how many there are.
     """
     began = time.perf_counter()
     limits = limits or TrainingLimits()
@@ -83,7 +91,7 @@ def train(
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         net = _network(package, inputs[:kept], limits)
-        _fit(net, package, inputs[:kept], targets[:kept], limits)
+        _fit(net, package, inputs[:kept], targets[:kept], limits, on_step)
         metric, value = _judge(package.task, net, inputs[kept:], targets[kept:])
     return Trained(net, metric, value, len(inputs), time.perf_counter() - began)
 
@@ -164,7 +172,14 @@ def _network(package: ModelPackage, inputs: Tensor, limits: TrainingLimits) -> T
     )
 
 
-def _fit(net: TabularNet, package: ModelPackage, inputs: Tensor, targets: Tensor, limits: TrainingLimits) -> None:
+def _fit(
+    net: TabularNet,
+    package: ModelPackage,
+    inputs: Tensor,
+    targets: Tensor,
+    limits: TrainingLimits,
+    on_step: Callable[[int, int], None],
+) -> None:
     missing = _missing_row(package)
     centre, scale = torch.zeros(()), torch.ones(())
     loss_of: nn.Module = nn.CrossEntropyLoss()
@@ -178,8 +193,8 @@ def _fit(net: TabularNet, package: ModelPackage, inputs: Tensor, targets: Tensor
     steps = -(-len(inputs) // batch_rows)
     epochs = max(limits.epochs_min, -(-limits.steps_min // steps))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, limits.learning_rate, total_steps=epochs * steps)
-    for _ in range(epochs):
-        for rows in torch.split(torch.randperm(len(inputs)), batch_rows):
+    for epoch in range(epochs):
+        for step, rows in enumerate(torch.split(torch.randperm(len(inputs)), batch_rows), 1):
             batch = inputs[rows]
             batch = torch.where(torch.rand_like(batch) < limits.hidden_cells, missing, batch)
             out = net.raw(batch)
@@ -188,6 +203,7 @@ def _fit(net: TabularNet, package: ModelPackage, inputs: Tensor, targets: Tensor
             loss.backward()
             optimiser.step()
             schedule.step()
+            on_step(epoch * steps + step, epochs * steps)
     net.stretch(centre, scale)
 
 

@@ -1,23 +1,35 @@
 """Progress of long work, as bars on a terminal."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+#: Told what is done, how much is, and how much there is (None where nobody knows).
+Told = Callable[[str, int, int | None], None]
+
 
 @contextmanager
-def bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Bars on stderr where that is a terminal, else nothing: told what is done, how much is, and how much there is."""
+def bars() -> Iterator[Told]:
+    """Bars with the time left, on stderr where that is a terminal, else nothing.
+
+    A step of unknown length moves until the next one begins.
+    """
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         tasks = {}
 
         def told(what: str, done: int, total: int | None) -> None:
             if what not in tasks:
+                for task in progress.tasks:
+                    if task.total is None:
+                        progress.update(task.id, completed=1, total=1)
                 tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
+            progress.update(tasks[what], completed=done, total=total)
 
         yield told

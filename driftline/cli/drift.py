@@ -1,18 +1,16 @@
 """Drift detectors, on the user's own rows."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, echo_json, group, names
 
 if TYPE_CHECKING:
     from drift.bench import Bench, Plan
-    from drift.bench.race import Told
     from drift.bench.result import Quiet
 
 app = group("Drift: which detector to trust with your rows.")
@@ -58,7 +56,7 @@ def bench(
     )
     left = tuple(names(exclude))
     said = (lambda _: None) if as_json else partial(_say_quiet, plan)
-    with _progress() as told:
+    with bars() as told:
         ran = benching.run(reference, plan, score=score, exclude=left, told=told, settled=said)
     if out is not None:
         from drift.bench.page import page
@@ -106,22 +104,3 @@ def _table(rows: list[list[str]]) -> None:
     for first, *rest in rows:
         cells = "".join(f"  {cell:>{width}}" for cell, width in zip(rest, wide[1:], strict=True))
         typer.echo(f"  {first:<{wide[0]}}{cells}".rstrip())
-
-
-@contextmanager
-def _progress() -> Iterator["Told"]:
-    """Bars on stderr where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        tasks = {}
-
-        def told(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(f"{what:<12}", total=of)
-            progress.update(tasks[what], completed=done)
-
-        yield told

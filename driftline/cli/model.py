@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 
+from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, File, echo_json, group, load, names, progress
 
 if TYPE_CHECKING:
@@ -60,35 +61,37 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make a package and its reference from a table."""
-    from driftline.models.init import init as make
-
     if (model is None) == (not train):
         raise typer.BadParameter("name the model, --model model.pt2 or --model model.py:Class; or --train a network")
-    made = make(
-        data,
-        out or Path("packages") / name,
-        model=model,
-        companions=companions or (),
-        shuffle=shuffle,
-        time=time,
-        order=order,
-        holdout=holdout,
-        data_is_held_out=data_is_held_out,
-        force=force,
-        say=progress,
-        name=name,
-        version=version,
-        label=label,
-        score=score,
-        prediction=prediction,
-        features=names(features) or None,
-        exclude=names(exclude),
-        categorical=names(categorical),
-        task=task,
-        positive=positive,
-        threshold=threshold,
-        segments=names(segments),
-    )
+    with bars() as told:
+        told(f"reading {data}", 0, None)
+        from driftline.models.init import init as make  # after the first word: it takes a while on a busy machine
+
+        made = make(
+            data,
+            out or Path("packages") / name,
+            model=model,
+            companions=companions or (),
+            shuffle=shuffle,
+            time=time,
+            order=order,
+            holdout=holdout,
+            data_is_held_out=data_is_held_out,
+            force=force,
+            on_progress=told,
+            name=name,
+            version=version,
+            label=label,
+            score=score,
+            prediction=prediction,
+            features=names(features) or None,
+            exclude=names(exclude),
+            categorical=names(categorical),
+            task=task,
+            positive=positive,
+            threshold=threshold,
+            segments=names(segments),
+        )
     if as_json:
         echo_json(
             {

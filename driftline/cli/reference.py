@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, File, echo_json, group, load, names
 
 app = group("References: what windows are compared with.")
@@ -46,29 +47,31 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Profile a table; refuse one whose own halves differ."""
-    from driftline import compose, references
-
     if (data is None) == (not from_store):
         raise typer.BadParameter("give --data FILE or --from-store TABLE, one of them")
-    if data is None:
-        table = references.in_store(compose.store_settings(load(file)), from_store, names(order_by))
-    reference = references.build(
-        table if data is None else data,
-        out,
-        anyway=anyway,
-        task=task,
-        score=score,
-        prediction=prediction,
-        label=label,
-        positive=positive,
-        features=names(features) or None,
-        exclude=names(exclude),
-        segments=names(segments),
-        time=time,
-        order=order,
-        holdout=holdout,
-        in_sample=in_sample,
-    )
+    with bars() as told:
+        told(f"profiling {data or from_store}", 0, None)
+        from driftline import compose, references
+
+        if data is None:
+            table = references.in_store(compose.store_settings(load(file)), from_store, names(order_by))
+        reference = references.build(
+            table if data is None else data,
+            out,
+            anyway=anyway,
+            task=task,
+            score=score,
+            prediction=prediction,
+            label=label,
+            positive=positive,
+            features=names(features) or None,
+            exclude=names(exclude),
+            segments=names(segments),
+            time=time,
+            order=order,
+            holdout=holdout,
+            in_sample=in_sample,
+        )
     notes = [*reference.notes, *filter(None, [references.assumed_order(reference, time, order, from_store)])]
     if as_json:
         echo_json({"file": out, "id": reference.id, "rows": reference.rows, "notes": notes})

@@ -1,13 +1,16 @@
 """The time machine on the command line."""
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from driftline.cli.bars import Told, bars
 from driftline.cli.options import AsJson, echo_json, load
+
+if TYPE_CHECKING:
+    from driftline.replay import Replay
 
 _PLACE = "Kafka time (RFC 3339, ms, -15m, now) or offsets (3:1041,...)"
 
@@ -26,22 +29,12 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Run the past again and say what differs."""
-    from driftline import compose
-    from driftline.replay import replay as run
-    from driftline.replay import words
-    from driftline.replay.change import Change, watch_of
-    from inference import Registry
-
     _be_quiet()
-    settings = load()
-    change = Change(model, watch_of(watch) if watch else {}, str(watch) if watch else None)
-    registry, score = Registry(settings.registry), settings.score
+    with bars() as told:
+        told("reading what was served", 0, None)
+        result = _run(start, end, model, watch, told)
+    from driftline.replay import words
 
-    def find(name: str, version: str) -> Any:
-        return registry.load(name, version, score.device, trust_code=score.trust_code or registry.local)
-
-    with _bar() as tell:
-        result = run(compose.answering(settings), find, compose.catalogue(settings), start, end, change, tell)
     if out is not None:
         from driftline.replay.page import page
 
@@ -51,6 +44,22 @@ def replay(
     else:
         typer.echo("\n".join(words.lines(result)))
     raise typer.Exit(1 if fail and result.differs else 0)
+
+
+def _run(start: str | None, end: str | None, model: str | None, watch: Path | None, told: Told) -> "Replay":
+    from driftline import compose
+    from driftline.replay import replay as run
+    from driftline.replay.change import Change, watch_of
+    from inference import Registry
+
+    settings = load()
+    change = Change(model, watch_of(watch) if watch else {}, str(watch) if watch else None)
+    registry, score = Registry(settings.registry), settings.score
+
+    def find(name: str, version: str) -> Any:
+        return registry.load(name, version, score.device, trust_code=score.trust_code or registry.local)
+
+    return run(compose.answering(settings), find, compose.catalogue(settings), start, end, change, told)
 
 
 def _be_quiet() -> None:
@@ -63,30 +72,3 @@ def _be_quiet() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is by then
     )
-
-
-def _bar() -> Any:
-    """A progress bar on stderr, where that is a terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    return _Bar(console) if console.is_terminal else nullcontext()
-
-
-class _Bar:
-    def __init__(self, console: Any) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console, transient=True)
-
-    def __enter__(self) -> Any:
-        self._progress.start()
-        self._task = self._progress.add_task("requests", total=None)
-        return self._tell
-
-    def __exit__(self, *raised: object) -> None:
-        self._progress.stop()
-
-    def _tell(self, done: int, of: int) -> None:
-        self._progress.update(self._task, completed=done, total=of)

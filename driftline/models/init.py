@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +53,7 @@ def init(
     holdout: Path | None = None,
     data_is_held_out: bool = False,
     force: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    on_progress: profile.OnProgress = lambda what, done, total: None,
     **known: Any,
 ) -> Made:
     """Make a package: `model.toml`, the model file, and the reference.
@@ -81,8 +81,8 @@ def init(
         The model has not learnt from ``data`` itself.
     force
         Write over a package that is there.
-    say
-        Told what is being done.
+    on_progress
+        Told what is being done, how much of it is, and how much there is.
     known
         See `inference.draft_package`.
     """
@@ -91,7 +91,7 @@ def init(
     if holdout is not None and data_is_held_out:
         raise InitError("--holdout has rows that the model has not learnt from: leave --data-is-held-out away")
     file = None if model is None else _found(model)
-    say(f"reading {data}")
+    on_progress(f"reading {data}", 0, None)
     table = frames.read(data, dict.fromkeys(known.get("categorical") or (), "categorical"))
     if shuffle:
         table = table.take(pa.array(np.random.default_rng(0).permutation(table.num_rows)))
@@ -112,9 +112,9 @@ def init(
         limits = _limits(draft / artefact) if artefact.endswith(".pt2") and model is not None else None
         package, notes = draft_package(table, artefact=artefact, limits=limits, **known)
         write_package(package, draft)
-        trained = _trained(package, table, known.get("label"), draft, say) if model is None else ""
+        trained = _trained(package, table, known.get("label"), draft, on_progress) if model is None else ""
         rows = _Rows(table, _held_out(table, holdout, model, known), learnt=model is not None and not data_is_held_out)
-        package, reference, doubts = _profiled(draft, rows, known, say, time, order)
+        package, reference, doubts = _profiled(draft, rows, known, on_progress, time, order)
         (draft / REFERENCE).write_bytes(reference.to_bytes())
         shutil.copytree(draft, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return Made(folder=folder, package=package, reference=reference, notes=(*notes, *doubts), trained=trained)
@@ -154,12 +154,12 @@ def _limits(file: Path) -> Limits | None:
 
 
 def _trained(
-    package: ModelPackage, table: pa.Table, label: str | None, folder: Path, say: Callable[[str], None]
+    package: ModelPackage, table: pa.Table, label: str | None, folder: Path, on_progress: profile.OnProgress
 ) -> str:
     """Train the built-in network; returns how well it does."""
     if label is None:
         raise InitError(f"--train needs --label, one of: {', '.join(table.column_names)}")
-    say("training a small network")
+    on_progress("training a small network", 0, None)
     from inference.training import TrainingLimits, export, train  # torch: seconds
 
     kept = table.slice(0, int(table.num_rows * (1 - TrainingLimits().holdout)))[label].unique()
@@ -173,7 +173,10 @@ def _trained(
             f"label {label!r}: {never} stands in the last fifth of the rows only, on which the network is tested; "
             "the table is sorted: --shuffle mixes it"
         )
-    trained = train(package, table, label)
+    trained = train(
+        package, table, label, on_step=lambda done, total: on_progress("training a small network", done, total)
+    )
+    on_progress("exporting it", 0, None)
     export(trained, folder / package.artefact, package.limits.batch_rows)
     return f"{trained.metric} {trained.value:.3f} on the last fifth of {trained.rows:,} rows, which it has not seen"
 
@@ -203,14 +206,14 @@ def _profiled(
     folder: Path,
     rows: _Rows,
     known: dict[str, Any],
-    say: Callable[[str], None],
+    on_progress: profile.OnProgress,
     time: str | None,
     order: Order | None,
 ) -> tuple[ModelPackage, Reference, list[str]]:
     """Make the reference, and say what looks wrong with it; a binary model's positive class is the one that its scores
     speak of.
     """
-    say("loading the model")
+    on_progress("loading the model", 0, None)
     scorer = profile.load(folder)
     package = scorer.package
     label, score, prediction = (known.get(name) for name in ("label", "score", "prediction"))
@@ -225,7 +228,6 @@ def _profiled(
             write_package(package, folder)
             scorer = profile.load(folder)
     doubt = "" if score is None else profile.contradiction(scorer, judged, score)
-    say("profiling the table")
     reference = profile.profile(
         scorer,
         rows.table,
@@ -237,6 +239,7 @@ def _profiled(
         held_out=rows.held_out,
         # Scores that are not the model's own on its table come from elsewhere: from folds, as a rule.
         in_sample=rows.learnt and rows.held_out is None and label is not None and not doubt,
+        on_progress=on_progress,
     )
     doubts += [note for note in reference.notes if not note.startswith("the score is taken as")]
     doubts += filter(None, [references.assumed_order(reference, time, order), doubt])

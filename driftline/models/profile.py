@@ -1,5 +1,6 @@
 """References of packages: the training table, scored by the very file that will serve."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,9 @@ from inference.answers import answers
 from inference.artefacts import load_artefact
 from inference.devices import device
 from streams.wire.classes import Classes
+
+#: Told what is being done, how much of it is, and how much there is (None where that is not known).
+OnProgress = Callable[[str, int, int | None], None]
 
 #: Rows on which a column of scores is compared with what the model says.
 _COMPARED_ROWS = 1_000
@@ -34,7 +38,12 @@ def load(folder: Path) -> Scorer:
     return Scorer(package, load_artefact(package, folder, device("cpu"), trust_code=True))
 
 
-def scored(scorer: Scorer, table: pa.Table, names: tuple[str, str] = ("score", "prediction")) -> pa.Table:
+def scored(
+    scorer: Scorer,
+    table: pa.Table,
+    names: tuple[str, str] = ("score", "prediction"),
+    on_progress: OnProgress = lambda what, done, total: None,
+) -> pa.Table:
     """Add two columns, the score and the prediction, as the model gives them; older ones of those names make way.
 
     Raises
@@ -43,7 +52,8 @@ def scored(scorer: Scorer, table: pa.Table, names: tuple[str, str] = ("score", "
         The model gives no score for a row.
     """
     package = scorer.package
-    found = scorer(matrix_of(table, package.schema))
+    matrix = matrix_of(table, package.schema)
+    found = scorer(matrix, lambda done: on_progress("scoring the rows", done, len(matrix)))
     if found.failures:
         row, failure = min(found.failures.items())
         raise ProfileError(
@@ -66,6 +76,7 @@ def profile(
     order: Order | None = None,
     held_out: pa.Table | None = None,
     in_sample: bool = False,
+    on_progress: OnProgress = lambda what, done, total: None,
 ) -> Reference:
     """Profile a package's training table.
 
@@ -80,14 +91,17 @@ def profile(
         Rows that the model has not learnt from: scores and performance are then of these.
     in_sample
         The model has learnt from the table's rows, and no others are at hand.
+    on_progress
+        Told what is being done, how much of it is, and how much there is.
     """
     package = scorer.package
     judged = table if held_out is None else held_out
     if score is None:
         score, prediction = (f"model_{name}" if name == label else name for name in ("score", "prediction"))
-        judged = scored(scorer, judged, (score, prediction))
+        judged = scored(scorer, judged, (score, prediction), on_progress)
     elif prediction is None and package.task == "binary":
         judged, prediction = _decided(package, judged, score), "prediction"
+    on_progress("profiling the columns", 0, None)
     return Reference.fit(
         judged if held_out is None else table,
         task=package.task,

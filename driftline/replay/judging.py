@@ -23,6 +23,9 @@ from streams.stage import Publish
 #: The first counts of a stretch are looked for from so long before its first observation on; clocks differ.
 _CLOCKS_MS_MAX = 600_000
 
+#: A bar moves once in so many messages.
+_TOLD_EVERY = 200
+
 _decode = msgspec.msgpack.Decoder(CountsMessage).decode
 
 
@@ -54,6 +57,8 @@ class Judging:
         The observations that were served, and the replayed ones.
     alter
         Changes a route into the one to replay under; None to replay as it was served.
+    on_progress
+        Told what is being done, how many offsets are, and how many there are.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Judging:
         instead: Mapping[str, str],
         alter: Callable[[Route], Route] | None,
         labels: Relabelled,
+        on_progress: Callable[[str, int, int | None], None],
     ) -> None:
         self._cluster = cluster
         self._catalogue = catalogue
@@ -80,6 +86,7 @@ class Judging:
         self._instead = instead
         self._alter = alter
         self._labels = labels
+        self._on_progress = on_progress
 
     def retell(self) -> Iterator[Retold]:
         """Judge every partition of `counts` that speaks of the stretch."""
@@ -97,6 +104,8 @@ class Judging:
         telling = _Telling(judge, self)
         retold: Retold | None = None
         for offset, time, value in _values(self._cluster, partition, start, end):
+            if not offset % _TOLD_EVERY:
+                self._on_progress(f"judging counts/{partition}", offset - start, end - start)
             message = _decode(value)
             if retold is None and not self.touches(message):
                 judge.fold(Block.of("counts", partition, [value]))

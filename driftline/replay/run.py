@@ -20,8 +20,8 @@ from streams.records import Route
 from streams.replay import Stretch, stretch
 from streams.routes import read_book
 
-#: Told how many requests have been scored again, of how many offsets.
-Tell = Callable[[int, int], None]
+#: Told what is being done, how much of it is, and how much there is (None where that is not known).
+OnProgress = Callable[[str, int, int | None], None]
 
 
 def replay(
@@ -31,7 +31,7 @@ def replay(
     start: str | None = None,
     end: str | None = None,
     change: Change | None = None,
-    tell: Tell | None = None,
+    on_progress: OnProgress = lambda what, done, total: None,
 ) -> Replay:
     """Run a stretch of `requests` again and say what differs from what was served.
 
@@ -43,7 +43,7 @@ def replay(
         Places in the log as `streams.replay.moment` reads them; the whole topic by default.
     change
         What is to be otherwise; nothing by default.
-    tell
+    on_progress
         Told how far it is.
 
     Raises
@@ -55,7 +55,7 @@ def replay(
     history = read_book(cluster).history
     if not history:
         raise ReplayError("no model has ever served here: `models` is empty; is this the right Kafka?")
-    one = _Run(cluster, load, catalogue, history, change, tell or (lambda done, of: None))
+    one = _Run(cluster, load, catalogue, history, change, on_progress)
     result = one.run(start, end)
     result.seconds = (ticks_ms() - began) / 1000
     return result
@@ -69,7 +69,7 @@ class _Run:
         catalogue: Catalogue,
         history: Sequence[Route],
         change: Change,
-        tell: Tell,
+        on_progress: OnProgress,
     ) -> None:
         self._cluster = cluster
         self._catalogue = catalogue
@@ -77,13 +77,14 @@ class _Run:
         self._change = change
         self._instead = change.instead(sorted({route.model for route in history}))
         self._scoring = Scoring(load, history, self._instead)
-        self._tell = tell
+        self._on_progress = on_progress
         self._done = self._of = 0
         for model, version in self._instead.items():
             self._scoring.package(model, version)  # what is not there should be said before the work
 
     def run(self, start: str | None, end: str | None) -> Replay:
         """Score, compare, judge, compare."""
+        self._on_progress("reading what was served", 0, None)
         settled = self._settled()
         asked = stretch(self._cluster, "requests", settled, start, end, now_ms())
         result = Replay(stretch=dict(asked), model=self._change.model, settings=self._change.settings)
@@ -137,7 +138,7 @@ class _Run:
             result.since = first if result.since is None else min(result.since, first)
             result.until = last if result.until is None else max(result.until, last)
             self._done += len(again.offsets)
-            self._tell(self._done, self._of)
+            self._on_progress("scoring requests", self._done, self._of)
         if not unread:
             comparing.take(partition, _within(was, asked), _within(replayed, asked))
         return messages
@@ -162,6 +163,7 @@ class _Run:
             instead=self._instead,
             alter=None if as_served else lambda route: self._change.alter(route, self._instead),
             labels=labels,
+            on_progress=self._on_progress,
         )
         retold = list(judging.retell())
         again = heard.again(said for one in retold for said in one.told)

@@ -142,3 +142,9 @@ def test_scores_can_be_cut():
     scores = behind(Recorder())(column(0.5, np.nan, 0.75, np.nan))
     assert scores[1:3].failures == {0: Failure("model gave NaN")}
     assert scores[3:].failures == {0: Failure("model gave NaN")}
+
+
+def test_who_waits_is_told_how_many_rows_are_scored():
+    told = []
+    behind(Recorder())(column(*[0.5] * 40), told.append)
+    assert told == [16, 32, 40]
