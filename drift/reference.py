@@ -287,7 +287,8 @@ class Reference:
             return ""
         return (
             "performance is not judged, nor estimated: its figures are of rows that the model has learnt from, and "
-            "every honest day would look like a fall beside them; held-out rows (--holdout FILE, holdout=) mend that"
+            "every honest day would look like a fall beside them; give rows that it has not seen (--holdout FILE, "
+            "holdout=), or say that these are such rows (--data-is-held-out, in_sample=False)"
         )
 
     @cached_property

@@ -19,6 +19,7 @@ from inference.network import TabularNet
 from inference.package import ModelPackage
 from inference.ranks import midranks
 from inference.table import TableError, as_table, matrix_of, texts_of
+from streams.wire.classes import Classes
 
 
 class TrainingLimits(msgspec.Struct, frozen=True):
@@ -140,14 +141,15 @@ def _targets(package: ModelPackage, column: pa.ChunkedArray) -> Tensor:
     if package.task == "regression":
         return torch.from_numpy(column.cast(pa.float64()).to_numpy().astype(np.float32))
     texts = texts_of(column)
-    classes = package.outputs.classes
-    strange = set(texts) - set(classes)
+    reader = Classes(package.outputs.classes)
+    named = {text: reader.of(text) for text in set(texts)}
+    strange = sorted(text for text, name in named.items() if name is None)
     if strange:
-        raise TableError(f"label holds {sorted(strange)[:5]}, but outputs.classes are {list(classes)}")
+        raise TableError(f"label holds {strange[:5]}, but outputs.classes are {list(reader.names)}")
     if package.task == "binary":
-        return torch.from_numpy((texts == package.outputs.positive).astype(np.float32))
-    place = {text: code for code, text in enumerate(classes)}
-    return torch.tensor([place[text] for text in texts], dtype=torch.long)
+        return torch.tensor([float(named[text] == package.outputs.positive) for text in texts])
+    place = {name: code for code, name in enumerate(reader.names)}
+    return torch.tensor([place[str(named[text])] for text in texts], dtype=torch.long)
 
 
 def _network(package: ModelPackage, inputs: Tensor, limits: TrainingLimits) -> TabularNet:

@@ -177,7 +177,7 @@ class Sight:
 
 
 def _text(value: Any, path: str) -> str | None:
-    if value is None:
+    if value is None or value != value:  # NaN alone differs from itself; Avro has it.
         return None
     if not isinstance(value, str | int | float):
         raise Refused("wrong_type", spelled(path), f"Expected text, number or boolean, got `{type(value).__name__}`")

@@ -190,7 +190,8 @@ def test_the_counts_are_those_of_the_rows_and_a_silence_reaches_the_judge_behind
     assert (said[0].topic, said[0].partition, said[0].partitions) == ("@answers", 5, 9)
     assert (sum(minute.rows for minute in said[0].minutes), said[0].watermark_ms) == (50, ARRIVED_MS + 49)
     assert said[1:] == [
-        Idle(model="churn", topic="@answers", partition=5, partitions=9, asleep=asleep) for asleep in (False, True)
+        Idle(model="churn", topic="@answers", partition=5, partitions=9, asleep=asleep, repeated=True)
+        for asleep in (False, True)
     ]
 
 
