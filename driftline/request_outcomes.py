@@ -13,10 +13,13 @@ import msgspec
 from streams import ranges
 from streams.cluster import Cluster
 from streams.dead_letters import DEAD_LETTERS, IN_WORDS, Letter, letters
+from streams.members import members
 from streams.progress import committed
 
 #: How long nothing may be settled before nobody is waited for any more.
 STILL_S_MAX = 60.0
+#: After this long without news it is looked up whether anybody reads the topic at all.
+NOBODY_S = 5.0
 _LOOK_S = 0.2
 #: Different reasons that are told.
 _REASONS_MAX = 3
@@ -80,7 +83,7 @@ class Followed:
         self._letters_from = {p: end for p, (_, end) in ranges.bounds(cluster, DEAD_LETTERS).items()}
 
     def wait(self, sent: Places, on_progress: Callable[[int], None] = lambda _: None) -> Outcomes:
-        """Wait until all are done, or nothing is for so long.
+        """Wait until all are done, or nothing is for so long, or nobody is there to do it.
 
         Parameters
         ----------
@@ -94,7 +97,9 @@ class Followed:
             if found != done:
                 done, moved = found, time.monotonic()
                 on_progress(done)
-            if done == total or time.monotonic() - moved > STILL_S_MAX:
+            still_s = time.monotonic() - moved
+            alone = still_s > NOBODY_S and not members(self._cluster, self._group)
+            if done == total or still_s > STILL_S_MAX or alone:
                 return self.now(sent)
             time.sleep(_LOOK_S)
 

@@ -259,7 +259,7 @@ def test_all_answered_is_said(cluster, tmp_path):
 
 
 def test_nobody_is_waited_for_for_ever(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("driftline.request_outcomes.STILL_S_MAX", 1.0)
+    monkeypatch.setattr("driftline.request_outcomes.NOBODY_S", 1.0)  # the worker below has joined no group
     with worker(cluster, slow=(3,)):
         sent = produce(cluster, numbers(tmp_path, 3, 3, 3), follow=True)
     assert sent.outcomes["requests"].waiting == 3 and not sent.complete
