@@ -78,7 +78,8 @@ def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tup
     for known in (table, other):
         if known is not None and parts.label is not None and parts.label in known.column_names:
             labelled.update(frequencies(profile(known, parts.label)))
-    names, notes = classes.classes_of(parts.classes, predicted, labelled)
+    found_in = classes.binary_classes if parts.task == "binary" else classes.classes_of
+    names, notes = found_in(parts.classes, predicted, labelled)
     notes = (*notes, *([scaled] if scaled else []))
     if parts.task == "multiclass":
         # Predictions alone do not tell of which classes labels may be.

@@ -52,6 +52,25 @@ def classes_of(
     return known.names, (f"{many} are none of the classes {names}, and count for nothing: {texts}",)
 
 
+def binary_classes(
+    given: Sequence[str], predicted: Mapping[str, int], labelled: Mapping[str, int]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name the classes of a binary model, as `classes_of` does: where predictions are of two, most labels name them, and
+    some do not, the others are no classes but faults of the labels.
+
+    >>> binary_classes((), {"0": 5, "1": 5}, {"0": 4, "1": 5, "n/a": 1})[0]
+    ('0', '1')
+    """
+    names, notes = classes_of(given, predicted, labelled)
+    if given or len(names) <= 2:
+        return names, notes
+    of_model, _ = classes_of((), predicted, {})
+    known = sum(rows for text, rows in labelled.items() if Classes(of_model).of(text) is not None)
+    if len(of_model) != 2 or 2 * known < sum(labelled.values()):
+        return names, notes
+    return classes_of(of_model, predicted, labelled)
+
+
 def settle_binary(
     classes: Sequence[str], wanted: str | float | bool | None, separations: Mapping[str, Separation | None]
 ) -> Settled:

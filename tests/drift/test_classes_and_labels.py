@@ -198,6 +198,18 @@ def test_given_classes_name_them_and_labels_beyond_them_are_said():
     assert "2 of 4000 labels are none of the classes '0', '1', and count for nothing: 'n/a'" in reference.notes
 
 
+def test_labels_of_no_class_are_faults_in_a_training_table_too():
+    table, strange = scored(), np.arange(4_000) % 10 == 0
+    mixed = table.assign(y=table["y"].astype(str).where(~strange, "maybe"))
+    reference = drift.Reference.fit(mixed, **BINARY)
+    kept = table[~strange]
+    assert reference.classes == ("0", "1")
+    assert reference.performance["accuracy"] == accuracy_score(kept["y"], kept["hat"])
+    assert any("400 of 4000 labels are none of the classes" in warning for warning in reference.warnings)
+    with pytest.raises(FrameError, match="spelled differently"):
+        drift.Reference.fit(table.assign(y=table["y"].map({0: "no", 1: "yes"})), **BINARY)
+
+
 def test_a_reference_keeps_its_classes_and_an_older_file_is_read_as_it_was():
     reference = drift.Reference.fit(churn(), **BINARY)
     again = drift.Reference.from_bytes(reference.to_bytes())
