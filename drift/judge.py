@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from drift.accepting import ActError
 from drift.catalogue import Catalogue, Unwatched
 from drift.freeze import freeze, thaw
 from drift.incidents import rfc3339
@@ -19,7 +20,7 @@ from drift.watched import Told, Watched, Yards
 from drift.yardstick import Yardstick
 from streams.block import Block
 from streams.dead_letters import dead_letter
-from streams.records import FORMAT, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
+from streams.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
@@ -60,7 +61,7 @@ class Judge:
         for at, value in enumerate(block.values):
             try:
                 publish += map(_publication, self.take(msgspec.msgpack.decode(value or b"", type=CountsMessage)))
-            except (msgspec.MsgspecError, MisfitError) as error:
+            except (msgspec.MsgspecError, MisfitError, ActError) as error:
                 publish.append(dead_letter(block, Refusal(at, "undecodable", "$", str(error)), "judge"))
         return Effects(publish)
 
@@ -71,6 +72,8 @@ class Judge:
         ------
         MisfitError
             It has another format number, or was counted over another reference.
+        ActError
+            It is an act about an incident that is not open, or that cannot be.
         """
         if message.format != FORMAT:
             raise MisfitError(f"counts format {message.format}, this version reads {FORMAT}; upgrade the monitor")
@@ -89,6 +92,8 @@ class Judge:
                 return watched.take_idle(message, yards, self._say)
             case RouteCopy():
                 return watched.take_route(message)
+            case Act():
+                return watched.take_act(message, yards, self._say)
 
     def finish(self) -> list[Told]:
         """Close every open window, at the end of a closed range; a live judge never does."""

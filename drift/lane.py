@@ -1,6 +1,7 @@
 """A lane: the windows, the evidence and the incidents of one model version and segment."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from drift.incidents.refused import BROKEN, Refused, sentence
 from drift.incidents.second_opinions import Course, asked
 from drift.incidents.shares import LABEL_FAULTS, LATE, REFUSED, REPEATED, Shares, certain
 from drift.kept import keep
+from drift.new_normal import NewNormal
 from drift.performance.label_sums import LABELLED
 from drift.sums import Sums
 from drift.tolerances import tolerance
@@ -50,7 +52,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
     Evidence and incidents are those of all rows; a segment of them has reports with effects alone. ``harm`` begins with
     the first labels. ``scores`` and ``errors`` are how the mean score and the mean error went, for second opinions.
-    ``learning`` is there where the order of the reference's rows is unknown.
+    ``learning`` is there where the order of the reference's rows is unknown. ``normal`` is what has been accepted as
+    usual since.
     """
 
     reference: str
@@ -66,6 +69,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     refused: Refused = msgspec.field(default_factory=Refused)
     learning: Learning | None = None
     behind: Behind = msgspec.field(default_factory=Behind)
+    normal: NewNormal | None = None
 
     @classmethod
     def begin(cls, yard: Yardstick, segment: str) -> "Lane":
@@ -84,7 +88,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         """Close the next window: evidence by its timely rows, the report by all. A partial one is no evidence: hours
         that are missing would be taken for a change.
         """
-        yard, partial = self._measure(yard), self.windows.partial(span, rule.last)
+        yard, partial = self.measured(yard), self.windows.partial(span, rule.last)
         timely, late, labels = self.windows.take(span)
         repeated, sampled = self.windows.take_ids(span)
         sums = timely if late is None else timely + late
@@ -126,7 +130,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             window_end=span.end,
             rows=sums.rows,
             late_rows=0 if late is None else late.rows,
-            reference=self.reference,
+            reference=yard.reference.id,
             evidence=total,
             budget=rule.watch.false_alarm_every,
             columns=[],
@@ -147,8 +151,12 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         self.windows.keep(window, yard.score)
         return [window_report.full(yard, rule.watch, window, sums), *alerts]
 
-    def _measure(self, yard: Yardstick) -> Yardstick:
-        """Allow for what the stream has shown of how windows differ."""
+    def measured(self, yard: Yardstick, reference: str = "") -> Yardstick:
+        """Allow for what has been accepted as usual (but for what was reported by another reference), and for what the
+        stream has shown of how windows differ.
+        """
+        if self.normal is not None and reference != yard.reference.id:
+            yard = yard.overlaid(self.normal)
         return yard if self.learning is None else yard.widened(self.learning.effects)
 
     def _learn(self, detector: Detector, yard: Yardstick, look: Look, window: np.ndarray) -> tuple[Yardstick, Look]:
@@ -156,7 +164,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         if self.learning is None or self.learning.effects is not None:
             return yard, look
         if self.learning.observe(yard, window):
-            wider = self._measure(yard)
+            wider = self.measured(yard)
             detector.rescale(yard.spread / wider.spread)
             return wider, detector.look(yard.asked)
         columns, was = yard.reference.columns, yard.reference.expected
@@ -182,7 +190,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
         A window without a label, or of a model whose labels are known to take longer, is measured when they have come.
         """
-        window.judged = True
+        window.judged, yard = True, self.measured(yard)
         alerts = self._shares(rule, window, number) + self._label_faults(yard, rule, window, number)
         if not yard.losses(rule.watch) or yard.reference.score is None:
             return alerts
@@ -192,7 +200,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
     def measure(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Judge a window's performance by its labels."""
-        window.awaits_labels = False
+        window.awaits_labels, yard = False, self.measured(yard)
         losses, score = yard.losses(rule.watch), yard.reference.score
         if window.labels is None or not losses or score is None:
             return []
@@ -345,8 +353,18 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
     def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""
-        yard = self._measure(yard)
-        return [window_report.restate(yard, watch, window) for window in windows if window.untold]
+        return [
+            window_report.restate(self.measured(yard, window.report.reference), watch, window)
+            for window in windows
+            if window.untold
+        ]
+
+    def standing(self) -> dict[str, tuple[Any, str]]:
+        """Who keeps the latest alert of each open incident: the object, and the name of its attribute."""
+        held: list[tuple[Any, str]] = [(incident, "last") for incident in self.incidents.open]
+        held += [(self.harm.open, "last")] if self.harm and self.harm.open else []
+        held += [(rule, "open") for rule in (self.hopes, self.flow, *self.shares.known.values())]
+        return {last.incident: (rule, name) for rule, name in held if (last := getattr(rule, name)) is not None}
 
 
 def much(window: Closed | None) -> list[Closed]:

@@ -6,7 +6,11 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from drift.accepting import ActError, accept
+from drift.incidents import Incident
+from drift.incidents.acts import Heeds, acted, sentence
 from drift.incidents.severity import heeded
+from drift.incidents.spelling import listed
 from drift.lane import Lane, Rule, much
 from drift.minutes import unpack
 from drift.orders import order
@@ -14,7 +18,7 @@ from drift.performance.label_sums import LABELLED
 from drift.window_calendar import calendar_of
 from drift.windows import Source, closes_at, judged_at, watermark
 from drift.yardstick import Yardstick
-from streams.records import Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
+from streams.records import Act, Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
 
 Told = Report | Alert | Order
 #: Finds the yardstick of a version.
@@ -42,6 +46,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         Event time of the latest retraining order.
     lanes
         By version and segment.
+    heeds
+        What people said of open incidents.
     """
 
     model: str
@@ -55,6 +61,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     incidents: int = 0
     ordered_ms: int | None = None
     lanes: dict[tuple[str, str], Lane] = {}
+    heeds: Heeds = msgspec.field(default_factory=Heeds)
 
     def take_counts(self, message: PartialCounts, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """Add a block's counts; its watermark may close windows."""
@@ -103,7 +110,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         if self._asleep:
             for (version, segment), lane in sorted(self.lanes.items()):
                 silent = lane.silence(self._rule(version, segment, say, last=True), self._next_incident)
-                told += [heeded(alert, self.watch) for alert in silent]
+                told += map(self._as_heeded, silent)
         return told + self._restate_all(yards)
 
     def take_route(self, message: RouteCopy) -> list[Told]:
@@ -121,6 +128,37 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         self.watch, self.epoch, self.champion, self.canary = route.watch, route.epoch, route.champion, route.canary
         self.routed = {route.champion, *route.canary, *route.shadows}
         return told
+
+    def take_act(self, act: Act, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+        """Follow what a person decided about an open incident.
+
+        Raises
+        ------
+        ActError
+            No open incident of the model is called so, or it cannot be accepted as it is.
+        """
+        holders = ((version, lane, lane.standing()) for (version, _), lane in sorted(self.lanes.items()))
+        found = next(((v, lane, held[act.incident]) for v, lane, held in holders if act.incident in held), None)
+        if found is None:
+            raise ActError(f"{act.incident} is no open incident of {self.model}: it is closed, or never was")
+        if act.act == "mute" and act.until_ms is None:
+            raise ActError(f"{act.incident} cannot be muted for ever; say until when")
+        version, lane, (holder, name) = found
+        last, text = getattr(holder, name), sentence(act, say)
+        if act.act == "rebaseline":
+            rows, names = accept(lane, lane.measured(yards(version)), act.incident, f"{act.incident}/{act.at_ms}")
+            reference = lane.measured(yards(version)).reference.id
+            since = say(last.later[-1] if last.later else last.change_point)
+            compared = f"{'is' if len(names) == 1 else 'are'} compared with the {rows:,} rows since {since}"
+            text += f": from here on {listed(names)} {compared} (reference {reference[:8]})"
+        alert = acted(last, act, text)
+        if isinstance(holder, Incident):
+            holder.told += 1
+        setattr(holder, name, alert)
+        self.heeds.take(act)
+        if act.act == "rebaseline":
+            self.heeds.of.pop(act.incident, None)
+        return [alert]
 
     def finish(self, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """Close every window, as the last messages of a closed range."""
@@ -190,11 +228,15 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             rule = self._rule(version, segment, say, last=self._asleep or reached(version) is None)
             for found in do(yards(version), rule, self._next_incident):
                 if isinstance(found, Alert):
-                    alert = heeded(found, self.watch)
+                    alert = self._as_heeded(found)
                     yield alert
                     yield from self._order(alert)
                 else:
                     yield found
+
+    def _as_heeded(self, alert: Alert) -> Alert:
+        """An alert as it leaves: as far as people want to hear of it, and as the settings say."""
+        return heeded(self.heeds.applied(alert), self.watch)
 
     def _rule(self, version: str, segment: str, say: Callable[[int], str], last: bool) -> Rule:
         return Rule(

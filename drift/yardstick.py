@@ -8,6 +8,7 @@ import numpy as np
 from drift.cells import SCORE
 from drift.contrasts import Contrasts, contrasts
 from drift.evidence.naming import performance_share, shares
+from drift.new_normal import NewNormal
 from drift.performance.losses import Loss, losses
 from drift.reference import Reference
 from drift.statistics import Effect, Panel, effect
@@ -25,10 +26,13 @@ class Yardstick:
         What windows are compared with.
     learnt
         Design effects that a stream has shown, float64 [contrasts]; None takes the reference's own.
+    trained
+        The training data's reference, where another is laid over it: the contrasts are its.
     """
 
     reference: Reference
     learnt: np.ndarray | None = None
+    trained: Reference | None = None
 
     def widened(self, effects: np.ndarray | None) -> "Yardstick":
         """Measure by design effects that a stream has shown; the same ones give the same yardstick."""
@@ -36,17 +40,29 @@ class Yardstick:
             return self
         key = effects.tobytes()
         if key not in self._widened:
-            self._widened[key] = Yardstick(self.reference, effects)
+            self._widened[key] = Yardstick(self.reference, effects, self.trained)
         return self._widened[key]
 
     @cached_property
     def _widened(self) -> dict[bytes, "Yardstick"]:
         return {}
 
+    def overlaid(self, normal: NewNormal) -> "Yardstick":
+        """Measure by what has been accepted as usual; the same gives the same yardstick."""
+        if normal.key not in self._overlaid:
+            trained = self.trained or self.reference
+            self._overlaid[normal.key] = Yardstick(normal.over(trained), self.learnt, trained)
+        return self._overlaid[normal.key]
+
+    @cached_property
+    def _overlaid(self) -> dict[str, "Yardstick"]:
+        return {}
+
     @cached_property
     def asked(self) -> Contrasts:
         """The contrasts of all columns."""
-        return contrasts(self.reference.columns, self.reference.counts)
+        known = self.trained or self.reference
+        return contrasts(known.columns, known.counts)
 
     @cached_property
     def panel(self) -> Panel:

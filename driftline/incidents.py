@@ -5,15 +5,16 @@ from typing import Any, Literal
 
 import msgspec
 
+from drift.incidents.verdict import word
 from drift.store import Store, StoreError
 from driftline.words import aligned, instant
-from streams.records import MovedColumn
+from streams.records import SEVERITIES, MovedColumn
 
 _EVENTS = """
 SELECT
     incident, event, model, version, segment, kind, severity, page, toUnixTimestamp64Milli(ts),
     toUnixTimestamp64Milli(change_point), toUnixTimestamp64Milli(change_point_low),
-    toUnixTimestamp64Milli(change_point_high), evidence, budget, columns, text
+    toUnixTimestamp64Milli(change_point_high), evidence, budget, columns, text, reach, act
 FROM alerts
 """
 _ORDERS = """
@@ -62,6 +63,8 @@ class Event(msgspec.Struct, frozen=True):
     budget: float
     columns: str
     text: str
+    reach: str = "list"
+    act: str = ""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -164,7 +167,8 @@ def _events(store: Store, which: str, given: dict[str, Any]) -> list[Event]:
 
 def _standing(events: list[Event]) -> Incident:
     last = events[-1]
-    speaking = [event for event in events if event.event != "close"] or events  # a close says that it is over
+    # A close says that it is over, and an act who decided what: the headline is what had happened.
+    speaking = [event for event in events if event.event != "close" and not event.act] or events
     naming = [event for event in events if event.columns not in ("", "[]")] or events
     return Incident(
         incident=last.incident,
@@ -173,13 +177,13 @@ def _standing(events: list[Event]) -> Incident:
         segment=last.segment,
         state="closed" if last.event == "close" else "open",
         kind=last.kind,
-        severity=last.severity,
+        severity=max((event.severity for event in events), key=SEVERITIES.index),
         paged=any(event.page for event in events),
         opened_ms=events[0].ts,
         updated_ms=last.ts,
-        since_ms=last.change_point,
-        since_low_ms=last.change_point_low,
-        since_high_ms=last.change_point_high,
+        since_ms=speaking[-1].change_point,
+        since_low_ms=speaking[-1].change_point_low,
+        since_high_ms=speaking[-1].change_point_high,
         evidence=max(event.evidence for event in events),
         budget=last.budget,
         columns=msgspec.json.decode(naming[-1].columns or "[]", type=list[MovedColumn]),
@@ -218,33 +222,39 @@ def full(told: Story) -> Iterator[str]:
     yield f"  {one.text}"
     yield f"  since {instant(one.since_ms)}, between {instant(one.since_low_ms)} and {instant(one.since_high_ms)}"
     yield f"  evidence {one.evidence:,.3g}, opens at {one.budget:,.3g}"
-    steps = [
-        (
-            event.ts,
-            "paged" if event.page else {"open": "opened", "close": "closed"}.get(event.event, "updated"),
-            event.text,
-        )
-        for event in told.events
-    ]
+    steps = [(event.ts, _happened(event), event.text) for event in told.events]
     steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in told.orders]
     yield ""
     yield from aligned([(f"  {instant(ms)}", what, text) for ms, what, text in sorted(steps)], wide=120)
     if one.columns:
         yield ""
-        headings = ("  column", "statistic", "effect", "interval", "tolerated", "evidence", "n")
-        yield from aligned([headings, *map(_column, one.columns)], numbers=(2, 4, 5, 6))
+        headings = ("  column", "statistic", "verdict", "effect", "interval", "tolerated", "evidence", "n")
+        yield from aligned([headings, *map(_column, one.columns)], numbers=(3, 5, 6, 7))
     yield ""
     yield f"see it in full, offline    driftline report --incident {one.incident}"
     if told.requests_from:
         places = ",".join(f"{partition}:{offset}" for partition, offset in told.requests_from.items())
         yield f"through another version    driftline replay --from {places} --model v2"
     yield f"the version before         driftline model rollback {one.model}"
+    if one.state == "open":
+        yield f"someone is on it           driftline incidents acknowledge {one.incident}"
+        yield f"nothing until then         driftline incidents mute {one.incident} --until 3d"
+        yield f"it is the new normal       driftline incidents rebaseline {one.incident}"
+
+
+def _happened(event: Event) -> str:
+    """What an event of an incident's life was, in a word."""
+    acts = {"acknowledge": "acknowledged", "mute": "muted", "rebaseline": "the new normal"}
+    if event.act or event.page:
+        return acts.get(event.act, event.act) if event.act else "paged"
+    return {"open": "opened", "close": "closed"}.get(event.event, "told" if event.reach == "chat" else "noted")
 
 
 def _column(column: MovedColumn) -> tuple[str, ...]:
     return (
         f"  {column.name}",
         column.statistic,
+        word(column.effect_low, column.effect_high, column.tolerance),
         f"{column.effect:.3g}",
         f"{column.effect_low:.3g} to {column.effect_high:.3g}",
         f"{column.tolerance:.3g}",

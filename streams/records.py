@@ -326,7 +326,24 @@ class RouteCopy(msgspec.Struct, frozen=True, kw_only=True, tag="route"):
     format: int = FORMAT
 
 
-CountsMessage = PartialCounts | LabelSums | Idle | RouteCopy
+class Act(msgspec.Struct, frozen=True, kw_only=True, tag="act"):
+    """What a person decided about an open incident, so that the judge and every replay know it from here on.
+
+    ``by`` is who, ``at_ms`` when by their clock, ``reason`` why; ``until_ms`` the event time until which a muted one is
+    sent to nobody.
+    """
+
+    model: str
+    incident: str
+    act: Literal["acknowledge", "mute", "rebaseline"]
+    by: str
+    at_ms: int
+    reason: str = ""
+    until_ms: int | None = None
+    format: int = FORMAT
+
+
+CountsMessage = PartialCounts | LabelSums | Idle | RouteCopy | Act
 
 
 # --- what the judge says --------------------------------------------------------------------------
@@ -477,7 +494,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     its interval are event times, ``later`` those of further changes while the incident was open. ``text`` is one
     sentence to read aloud; ``predictions`` is what became of the model's answers; ``opinions`` are further, named
     evidence where predictions or performance have changed; ``act`` is what a person did, where the alert tells of that:
-    ``acknowledge``, ``mute``, ``rebaseline``.
+    ``acknowledge``, ``mute``, ``rebaseline``; ``worse`` says that it has worsened by another tolerance since it was
+    told.
     """
 
     id: str
@@ -504,6 +522,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     opinions: list[Opinion] = []
     reach: Reach = "list"
     act: str = ""
+    worse: bool = False
     later: list[int] = []
     predictions: list[PredictionEffect] = []
     format: int = FORMAT

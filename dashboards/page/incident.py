@@ -85,7 +85,8 @@ def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:
     commands = [
         ("See it in full, offline", f"driftline report --incident {incident}"),
         ("Run it again through another version", f"driftline replay --from {_stamp(last['change_point'])} --model v2"),
-        ("Read it in a terminal", f"driftline incidents show {incident}"),
+        ("Say that someone is on it", f"driftline incidents acknowledge {incident}"),
+        ("Take it as the new normal", f"driftline incidents rebaseline {incident}"),
         ("Go back to the version before", f"driftline model rollback {model}"),
     ]
     body = [html.Div([html.P(why), parts.copyable(command)], className="todo") for why, command in commands]

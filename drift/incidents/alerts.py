@@ -42,7 +42,13 @@ class Incident(msgspec.Struct, kw_only=True, eq=False):
 
 
 def alert(
-    scene: Scene, incident: Incident, event: IncidentEvent, reach: Reach, text: str, left: Sequence[Moved] = ()
+    scene: Scene,
+    incident: Incident,
+    event: IncidentEvent,
+    reach: Reach,
+    text: str,
+    left: Sequence[Moved] = (),
+    worse: bool = False,
 ) -> Alert:
     """Tell of an incident: one event of its life, with all that is needed to recompute it.
 
@@ -68,6 +74,7 @@ def alert(
         severity=incident.severity,
         page=reach == "page",
         reach=reach,
+        worse=worse,
         columns=[_column(scene, moved) for moved in several],
         change_point=began,
         change_point_low=low,
@@ -88,7 +95,9 @@ def farewell(incident: Incident, ts: int, text: str) -> Alert:
     assert incident.last is not None, incident
     incident.told += 1
     name, told = f"{incident.last.incident}/{incident.told}", "chat" if incident.material else "list"
-    return msgspec.structs.replace(incident.last, id=name, event="close", page=False, reach=told, ts=ts, text=text)
+    return msgspec.structs.replace(
+        incident.last, id=name, event="close", page=False, reach=told, worse=False, act="", ts=ts, text=text
+    )
 
 
 def _together(several: Sequence[Moved]) -> float:

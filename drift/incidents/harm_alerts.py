@@ -76,7 +76,7 @@ def further(telling: Telling, last: Alert, told: Regime, worst: Regime) -> Alert
     """Tell, and page, again: the loss has grown by another tolerance since it was told."""
     since = telling.window.say(telling.since)
     text = f"{_moves(telling, told, ' further')} since {since}{_worst(telling, worst)}{_before(telling, last)}"
-    return _next(telling, last, text + _labels(telling), severity="critical", page=True, reach="page")
+    return _next(telling, last, text + _labels(telling), severity="critical", page=True, reach="page", worse=True)
 
 
 def better(telling: Telling, last: Alert, told: Regime, worst: Regime) -> Alert:
@@ -108,7 +108,9 @@ def back(telling: Telling, last: Alert, worst: Regime | None) -> Alert:
 def farewell(last: Alert, ts: int, why: str) -> Alert:
     """Close the incident that ``last`` told of, for a reason that is no window's."""
     reach = "list" if last.reach == "list" else "chat"
-    return msgspec.structs.replace(last, id=next_id(last), event="close", page=False, reach=reach, ts=ts, text=why)
+    return msgspec.structs.replace(
+        last, id=next_id(last), event="close", page=False, reach=reach, worse=False, act="", ts=ts, text=why
+    )
 
 
 def next_id(last: Alert) -> str:
@@ -125,7 +127,11 @@ def name(loss: Loss) -> str:
 def _next(telling: Telling, last: Alert, text: str, **changes: Any) -> Alert:
     """The alert after the last one; the first change point stays, the new one is listed."""
     later = [*last.later, telling.since] if telling.since > last.change_point else last.later
-    news = _of_window(telling) | {"event": "update", "text": text, "later": later, "opinions": []} | changes
+    news = (
+        _of_window(telling)
+        | {"event": "update", "text": text, "later": later, "opinions": [], "worse": False, "act": ""}
+        | changes
+    )
     return msgspec.structs.replace(last, id=next_id(last), **news)
 
 

@@ -165,9 +165,9 @@ def _tell(scene: Scene, news: News) -> Iterator[Alert]:
     if news.opened:
         yield alert(scene, incident, "open", "list", text + sentences.immaterial(scene, incident.moved))
     if news.material:
-        yield alert(scene, incident, "update", "page", text)
+        yield alert(scene, incident, "update", "page", text, worse=True)
     elif (news.joined or news.further or news.part) and not news.opened:
-        yield alert(scene, incident, "update", told, text)
+        yield alert(scene, incident, "update", told, text, worse=bool(news.joined or news.further))
     elif left:
         text += f"; {sentences.farewell(scene, news.back, news.onward, news.homes)}"
         yield alert(scene, incident, "update", told, text)

@@ -109,7 +109,7 @@ def of_label_sums(messages: Sequence[LabelSums]) -> Rows:
 
 def of_alerts(alerts: Sequence[Alert]) -> Rows:
     """Incidents' events."""
-    columns = _fields(alerts, Alert, leave=("format", *_AS_JSON))
+    columns = _fields(alerts, Alert, leave=("format", "worse", *_AS_JSON))
     columns["names"] = [[column.name for column in alert.columns] for alert in alerts]
     columns |= {name: [msgspec.json.encode(getattr(alert, name)).decode() for alert in alerts] for name in _AS_JSON}
     return Rows("alerts", columns)

@@ -1,5 +1,6 @@
 """What the judge has found."""
 
+import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,8 +9,9 @@ from driftline.cli.options import AsJson, File, echo_json, group, load
 
 if TYPE_CHECKING:
     from drift.store import Store
+    from driftline.incident_acts import Kind
 
-app = group("Incidents: list, show.")
+app = group("Incidents: list, show, acknowledge, mute, rebaseline.")
 
 
 def _store(file: File) -> "Store":
@@ -45,3 +47,56 @@ def show(
 
     told = incidents.story(_store(file), incident)
     echo_json(told) if as_json else typer.echo("\n".join(incidents.full(told)))
+
+
+Incident = Annotated[str, typer.Argument(metavar="ID", help="Name of the incident, such as churn-2.")]
+By = Annotated[str, typer.Option(help="Who decides; by default, whoever runs this.")]
+Reason = Annotated[str, typer.Option(help="Why, in a few words; everybody reads it.")]
+
+
+@app.command()
+def acknowledge(
+    incident: Incident, reason: Reason = "", by: By = "", file: File = None, as_json: AsJson = False
+) -> None:
+    """Say that someone is on it: told in lists alone, until it worsens by another tolerance."""
+    _act(file, as_json, incident, "acknowledge", by, reason)
+
+
+@app.command()
+def mute(
+    incident: Incident,
+    until: Annotated[str, typer.Option(help="Until when, in event time: 3d from now on, or 2024-05-01T12:00:00Z.")],
+    reason: Reason = "",
+    by: By = "",
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send nothing of it until then; it is counted."""
+    _act(file, as_json, incident, "mute", by, reason, until)
+
+
+@app.command()
+def rebaseline(
+    incident: Incident, reason: Reason = "", by: By = "", file: File = None, as_json: AsJson = False
+) -> None:
+    """Make how things are the new normal: it ends, and later rows are compared with those since its change."""
+    _act(file, as_json, incident, "rebaseline", by, reason)
+
+
+def _act(file: File, as_json: bool, incident: str, kind: "Kind", by: str, reason: str, until: str = "") -> None:
+    from driftline import compose, incident_acts
+
+    store = _store(file)
+    act = incident_acts.decide(store, incident, kind, by=by or getpass.getuser(), reason=reason, until=until)
+    incident_acts.publish(compose.cluster(load(file)), act)
+    told = incident_acts.followed(store, act)
+    if as_json:
+        echo_json({"act": act, "followed": told})
+    elif told is not None:
+        typer.echo(f"{incident}: {told.text}")
+    else:
+        typer.echo(
+            f"{incident}: written, and not yet followed. Does the monitor run (`driftline status`)? "
+            "What it refuses is in `driftline dead-letters list`.",
+            err=True,
+        )

@@ -1,16 +1,24 @@
 """Incidents read back from a store, as alerts were written into it."""
 
+import re
+
 import msgspec
 import pyarrow as pa
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from drift.store import ensure_observations
 from drift.store.rows import of_alerts, of_observations, of_orders
 from driftline.cli import app
+from driftline.incident_acts import decide, publish
 from driftline.incidents import IncidentError, full, incidents, story, table
+from streams import ranges
+from streams.cluster import Cluster
 from streams.observation import OWN, Head
-from streams.records import Alert, MovedColumn, MovedLevel, Order
+from streams.provision import Layout, create
+from streams.records import Act, Alert, CountsMessage, MovedColumn, MovedLevel, Order, Route
+from streams.routes import announce
 
 BASE_MS = 1_700_000_000_000
 MOVED = MovedColumn(
@@ -146,3 +154,49 @@ def test_the_commands_read_the_settings_store(filled, monkeypatch):
     assert [one["incident"] for one in msgspec.json.decode(listed.stdout)] == ["fraud-1", "churn-2"]
     shown = CliRunner().invoke(app, ["incidents", "show", "churn-1"])
     assert (shown.exit_code, "model rollback churn" in shown.stdout) == (0, True)
+
+
+def test_acts_are_told_and_leave_the_headline_and_the_gravest_severity(store):
+    moved = alert("acts-1", "open", 0, 50_000, columns=[MOVED])
+    page = structs.replace(alert("acts-1", "update", 1, 50_000, page=True, columns=[MOVED]), severity="critical")
+    known = structs.replace(
+        page, id="acts-1/3", ts=page.ts + 1, page=False, act="acknowledge", text="acknowledged by ann"
+    )
+    over = structs.replace(known, id="acts-1/4", event="close", ts=page.ts + 2, act="rebaseline", severity="watch")
+    for_all = of_alerts([moved, page, known, over])
+    store.insert(for_all.table, for_all.columns)
+    told = story(store, "acts-1")
+    assert (told.incident.text, told.incident.severity, told.incident.state) == (page.text, "critical", "closed")
+    assert [event.act for event in told.events] == ["", "", "acknowledge", "rebaseline"]
+    lines = "\n".join(full(told))
+    assert re.search(r"acknowledged +acknowledged by ann", lines) and "the new normal" in lines and "changed" in lines
+
+
+def test_an_act_is_checked_against_what_the_store_knows(filled):
+    act = decide(filled, "churn-2", "acknowledge", by="ann", reason=" new sensor ")
+    assert (act.model, act.incident, act.act, act.by, act.reason, act.until_ms) == (
+        "churn", "churn-2", "acknowledge", "ann", "new sensor", None,
+    )  # fmt: skip
+    newest = BASE_MS + 20 * 60_000
+    assert decide(filled, "churn-2", "mute", by="ann", until="3d").until_ms == newest + 3 * 86_400_000
+    for incident, kind, until, why in (
+        ("churn-1", "acknowledge", "", "churn-1 is closed since 2023-11-14T"),
+        ("churn-9", "mute", "3d", "no incident 'churn-9'"),
+        ("fraud-1", "rebaseline", "", "neither columns nor performance"),
+        ("churn-2", "mute", "soon", "'soon' is no length of time"),
+        ("churn-2", "mute", "2001-01-01", "2001-01-01 is over"),
+    ):
+        with pytest.raises(IncidentError, match=re.escape(why)):
+            decide(filled, incident, kind, by="ann", until=until)
+
+
+def test_an_act_is_written_where_the_judge_reads_the_routes_of_its_model(kafka, topic_prefix):
+    cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
+    create(cluster, Layout())
+    act = Act(model="churn", incident="churn-2", act="acknowledge", by="ann", at_ms=7, reason="known")
+    announce(cluster, lambda book: Route(model="churn", epoch=0, ts=0, champion="v1"))
+    publish(cluster, act)
+    blocks = [block for block in ranges.read_all(cluster, "counts") if block.values]
+    (partition,) = {block.partition for block in blocks}
+    read = [msgspec.msgpack.decode(value, type=CountsMessage) for block in blocks for value in block.values]
+    assert [type(message).__name__ for message in read] == ["RouteCopy", "Act"] and read[1] == act, partition

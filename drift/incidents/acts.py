@@ -1,0 +1,83 @@
+"""Acts: what people decide about an open incident, and what becomes of its alerts then.
+
+An act is a record on `counts` (`streams.records.Act`) before anything folds over it, so a replay sees it where it was.
+
+===============  ==================================================================================================
+acknowledged     someone is on it: told in lists alone, until it worsens by another tolerance
+muted            counted, and sent to nobody, until a time of the events
+the new normal   (re-baselined) the incident ends; what it was about is compared, from here on, with how it is now
+===============  ==================================================================================================
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from streams.records import Act, Alert
+
+
+class Heed(msgspec.Struct, kw_only=True):
+    """How an incident is to be told: whether someone is on it, and until when (event time, ms) nobody wants to hear."""
+
+    acknowledged: bool = False
+    muted_until_ms: int | None = None
+
+
+class Heeds(msgspec.Struct):
+    """What people said of a model's open incidents, by incident."""
+
+    of: dict[str, Heed] = {}
+
+    def take(self, act: Act) -> None:
+        """Take an act."""
+        heed = self.of.setdefault(act.incident, Heed())
+        if act.act == "acknowledge":
+            heed.acknowledged = True
+        elif act.act == "mute":
+            heed.muted_until_ms = act.until_ms
+
+    def applied(self, alert: Alert) -> Alert:
+        """An alert as far as people want to hear of its incident."""
+        heed = self.of.get(alert.incident)
+        if heed is None:
+            return alert
+        if alert.event == "close":
+            del self.of[alert.incident]
+        muted = heed.muted_until_ms is not None and alert.ts < heed.muted_until_ms
+        if not muted and heed.acknowledged and (alert.worse or alert.reach == "page"):
+            heed.acknowledged = False  # It has worsened: that was not what was acknowledged.
+        if not muted and not heed.acknowledged:
+            return alert
+        return msgspec.structs.replace(alert, reach="list", page=False)
+
+
+def acted(last: Alert, act: Act, text: str) -> Alert:
+    """The alert that tells of an act: in event time just after the last one of the incident, and before the next."""
+    incident, _, number = last.id.rpartition("/")
+    return msgspec.structs.replace(
+        last,
+        id=f"{incident}/{int(number) + 1}",
+        event="close" if act.act == "rebaseline" else "update",
+        page=False,
+        reach="chat",
+        worse=False,
+        act=act.act,
+        ts=last.ts + 1,
+        text=text,
+    )
+
+
+def sentence(act: Act, say: Callable[[int], str]) -> str:
+    """Say who decided what, when, and why.
+
+    >>> act = Act(model="m", incident="m-1", act="mute", by="ann", at_ms=0, reason="a holiday", until_ms=7)
+    >>> sentence(act, str)
+    'muted until 7 by ann at 0 (a holiday): it is counted, and sent to nobody'
+    """
+    why = f" at {say(act.at_ms)}" + (f" ({act.reason})" if act.reason else "")
+    if act.act == "mute":
+        assert act.until_ms is not None
+        return f"muted until {say(act.until_ms)} by {act.by}{why}: it is counted, and sent to nobody"
+    if act.act == "acknowledge":
+        return f"acknowledged by {act.by}{why}: told in lists alone until it worsens by another tolerance"
+    return f"made the new normal by {act.by}{why}"
