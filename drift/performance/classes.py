@@ -55,8 +55,8 @@ def classes_of(
 def binary_classes(
     given: Sequence[str], predicted: Mapping[str, int], labelled: Mapping[str, int]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name the classes of a binary model, as `classes_of` does: where predictions are of two, most labels name them, and
-    some do not, the others are no classes but faults of the labels.
+    """Name the classes of a binary model, as `classes_of` does: where predictions are of two and most labels name them,
+    the other labels are no classes but faults.
 
     >>> binary_classes((), {"0": 5, "1": 5}, {"0": 4, "1": 5, "n/a": 1})[0]
     ('0', '1')
