@@ -160,7 +160,9 @@ class System:
             workers = [name for name in self._role_ports if name.startswith("worker")]
             said = {name: self.ask(name) or {} for name in workers}
             return {
-                name: f"it does not serve {model} yet" for name in workers if model not in said[name].get("serving", {})
+                name: f"it does not serve {model} yet"
+                for name in workers
+                if "version" not in said[name].get("serving", {}).get(model, {})
             }
 
         self._wait(missing, deadline_s)

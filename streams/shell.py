@@ -75,6 +75,8 @@ class Shell:
         Tells how many answers records ask for; each asks for one by default.
     hold
         Why nothing may be read yet, or None: see `Feed`.
+    may_be_held
+        Nobody minds: the process is ready all the same.
     settle
         Makes another settlement than one transaction a turn (`streams.intents`), from the feed.
     client
@@ -95,6 +97,7 @@ class Shell:
         starts: Starts | None = None,
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
+        may_be_held: bool = False,
         settle: Callable[[Feed], Settle] | None = None,
         client: str = "",
     ) -> None:
@@ -119,6 +122,7 @@ class Shell:
             hold=hold,
             consumer_options={"client.id": client} if client else None,
         )
+        self._may_be_held = may_be_held
         self._settling: asyncio.Task[None] | None = None
         self._failures = 0
         self._threads = {kind: ThreadPoolExecutor(1, f"{name}-{kind}") for kind in ("fold", "settle")}
@@ -132,7 +136,7 @@ class Shell:
 
     def trouble(self) -> str | None:
         """Why the shell is not making progress, or None."""
-        return self.held() or self.gauges.trouble
+        return (None if self._may_be_held else self.held()) or self.gauges.trouble
 
     def held(self) -> str | None:
         """What the shell waits for before it reads anything, or None."""
@@ -142,7 +146,7 @@ class Shell:
         """What the status page shows of this shell."""
         return {
             **self.gauges.status(now_ms(), self._feed.epoch, self._feed.lag_rows),
-            "trouble": self.trouble(),
+            "waits": self.held(),
             "partitions": self._feed.partitions(),
         }
 

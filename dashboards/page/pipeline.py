@@ -43,6 +43,7 @@ def _path(sheet: Sheet) -> Component:
 def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
     running = [state for _, state in live.steps(now, step)]
     trouble = next((state["trouble"] for state in running if state.get("trouble")), "")
+    waits = next((state["waits"] for state in running if state.get("waits")), "")
     rate, lag = live.total(now, step, "rows_per_s"), live.most(now, step, "lag_ms")
     at_rest = bool(running) and all(live.idle(state) for state in running)
     small: Sequence[tuple[str, str]] = (
@@ -59,7 +60,7 @@ def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
             html.Span([words.figure(rate), html.Small(" rows/s")], className="rate"),
             html.Span("nothing waits" if at_rest or lag == 0 else f"{words.span(lag)} behind", className="lag"),
             html.Dl([html.Div([html.Dt(name), html.Dd(value)]) for name, value in small]),
-            html.Span(trouble or f"→ {leaves}", className="leaves"),
+            html.Span(trouble or waits or f"→ {leaves}", className="leaves"),
         ],
         className=f"box box--{state}",
     )

@@ -57,7 +57,8 @@ def _unanswered(sheet: Sheet) -> Verdict:
     """No model has answered: because requests are refused, or because a worker waits, or because none came."""
     if refused := clauses.refused(sheet.rows("dead_letters")):
         return Verdict("critical", f"No request has been answered. {refused}")
-    waits = next((step["trouble"] for _, step in live.steps(sheet.live, "score") if step.get("trouble")), "")
+    reasons = (step.get("waits") or step.get("trouble") for _, step in live.steps(sheet.live, "score"))
+    waits = next(filter(None, reasons), "")
     return Verdict("empty", f"No model has answered a request yet{': ' if waits else ''}{waits}.")
 
 
@@ -161,6 +162,10 @@ def _pipeline(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
     troubled = [step for step in steps if step.get("trouble")]
     if troubled:
         return Verdict("warning", f"{troubled[0]['step']} makes no progress: {troubled[0]['trouble']}.{refused}")
+    held = [step for step in steps if step.get("waits") and step.get("lag_rows")]
+    if held:
+        rows = words.plural(held[0]["lag_rows"], "record waits", "records wait")
+        return Verdict("warning", f"{rows} for {held[0]['step']}: {held[0]['waits']}.{refused}")
     if refusals := live.refusals(sheet.live):
         return Verdict("warning", f"{refusals[0].told}{refused}")
     late = [

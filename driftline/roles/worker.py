@@ -55,5 +55,6 @@ def run(settings: Settings, slot: str, port: int) -> None:
         starts=Starts(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,
         hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it
+        may_be_held=bool(settings.watch_topics),  # a deployment that only watches has no model of its own
     )
     role.run()

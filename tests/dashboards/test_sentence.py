@@ -91,7 +91,7 @@ def test_a_quiet_fleet_says_what_it_refuses() -> None:
 
 
 def test_a_fleet_without_an_answer_says_what_the_worker_waits_for() -> None:
-    step = {"step": "score", "rows": 0, "trouble": "no route yet: driftline model route NAME VERSION"}
+    step = {"step": "score", "rows": 0, "waits": "no route yet: driftline model route NAME VERSION"}
     waiting = {"roles": {"worker-0": {"state": "up", "steps": [step]}}}
     verdict = say(sheet("fleet", waiting, fleet=[], dead_letters=[{**REFUSED, "stage": "join"}]))
     assert verdict.severity == "empty"
@@ -239,6 +239,16 @@ def roles(**steps: dict[str, Any]) -> dict[str, Any]:
         ),
         (roles(score={"lag_ms": 120_000}), "warning", "Falling behind: score (2 min)."),
         (roles(score={"trouble": "no broker"}), "warning", "score makes no progress: no broker."),
+        (
+            roles(score={"waits": "no route yet", "lag_rows": 169}),
+            "warning",
+            "169 records wait for score: no route yet.",
+        ),
+        (
+            roles(score={"waits": "no route yet", "lag_rows": 0, "rows_per_s": 0.0}),
+            "quiet",
+            "Everything keeps up: no request came in the last 10 s, and none waits.",
+        ),
         ({"roles": {"store": {"state": "restarting"}}}, "critical", "store is not running."),
         ({}, "empty", "No role tells how it is."),
     ],
