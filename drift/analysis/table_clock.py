@@ -85,7 +85,10 @@ class TableClock:
 
     def say(self, ms: int) -> str:
         """Spell a time in texts: by its row where times are made up."""
-        return f"row {self.first_row(ms):,}" if self.by_rows else rfc3339(ms)
+        if not self.by_rows:
+            return rfc3339(ms)
+        row = self.first_row(ms)
+        return f"row {row:,}" if row else "the first row"
 
 
 def _length_ms(window: str, timezone: str) -> int:

@@ -32,6 +32,8 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
         Windows running outside and inside the usual range while an incident is open.
     open
         The latest alert of the open incident.
+    told
+        Rows a minute, as they were told last.
     """
 
     windows: int = 0
@@ -41,6 +43,7 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
     outside: int = 0
     inside: int = 0
     open: Alert | None = None
+    told: float = 0.0
 
     def take(self, blank: Alert, rows: int, name: Callable[[], str], opens: bool) -> list[Alert]:
         """Take a window; returns what is to be told.
@@ -71,12 +74,23 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
         if self.outside >= STEADY_WINDOWS:
             self.windows = 0
             return told + self.close(blank, "the new volume has become the usual one")
-        if self.open is not None or not opens:
+        if not opens or (self.open is not None and not self._further(pace, low)):
             return told
         bound = f"the fewest were {self.fewest:,.0f}" if pace < low else f"the most were {self.most:,.0f}"
         verb = "few" if pace < low else "many"
-        blank = msgspec.structs.replace(blank, reach="page")
-        return [*told, self._open(blank, name(), f"too {verb} rows: {pace:,.0f} a minute, {bound}")]
+        blank, text = msgspec.structs.replace(blank, reach="page"), f"too {verb} rows: {pace:,.0f} a minute, {bound}"
+        self.told = pace
+        if self.open is None:
+            return [*told, self._open(blank, name(), text)]
+        return [*told, self._tell(msgspec.structs.replace(blank, worse=True), "update", text)]
+
+    def _further(self, pace: float, low: float) -> bool:
+        """Whether a pace outside the usual range is as far again from what was told, or on the other side."""
+        if not self.told:  # A snapshot from before it was kept.
+            self.told = pace
+        if pace < low:
+            return self.told >= low or pace * FACTOR < self.told
+        return self.told < low or pace > FACTOR * self.told
 
     def silence(self, blank: Alert, since: str, name: Callable[[], str]) -> list[Alert]:
         """Take a silence: all sources are asleep; returns what is to be told."""

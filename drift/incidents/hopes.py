@@ -19,12 +19,16 @@ from drift.performance.report import estimate
 from drift.tolerances import tolerance
 from streams.records import Alert
 
+#: An open incident is told again once the estimated loss is so many times what was told.
+FURTHER = 1.25
+
 
 class Hopes(msgspec.Struct, kw_only=True, eq=False):
-    """The open incident, and the windows running in which nothing was worse."""
+    """The open incident, the windows running in which nothing was worse, and the growth of the loss as told last."""
 
     open: Alert | None = None
     calm: int = 0
+    told: float = 0.0
 
     def take(
         self, scene: Scene, blank: Alert, score: Moved | None, name: Callable[[], str], opens: bool
@@ -49,11 +53,16 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
             self.calm = 0
             return []
         self.calm = self.calm + 1 if growth < allowed / 2 else 0
-        if self.open is None and growth > allowed and opens:
-            assert score is not None
+        if self.open is not None and not self.told:
+            self.told = growth  # A snapshot from before it was kept.
+        further = self.open is not None and 1 + growth > FURTHER * (1 + self.told)
+        if score is not None and opens and ((self.open is None and growth > allowed) or further):
             since = {"change_point": score.change_point, "change_point_low": score.low, "change_point_high": score.high}
             blank = msgspec.structs.replace(blank, kind="performance", severity="warning", reach="chat", **since)
-            self.open = opened(blank, name(), f"{text} since {scene.say(score.change_point)}, by the scores alone")
+            text = f"{text} since {scene.say(score.since)}, by the scores alone"
+            worse = msgspec.structs.replace(blank, worse=True)
+            self.open = opened(blank, name(), text) if self.open is None else told(self.open, worse, "update", text)
+            self.told = growth
             return [self.open]
         if self.open is None or self.calm < CALM_WINDOWS:
             return []
@@ -63,7 +72,7 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
         """Close the open incident."""
         if self.open is None:
             return []
-        last, self.open = self.open, None
+        last, self.open, self.told = self.open, None, 0.0
         return [
             told(
                 last, msgspec.structs.replace(blank, kind="performance", severity="warning", reach="chat"), "close", why

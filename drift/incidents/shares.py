@@ -2,7 +2,8 @@
 that were refused, of its labels those that cannot be used.
 
 A share alarms when it is above the usual one and a point more for certain: by Chernoff's bound such a window comes by
-chance at most once in as many as the budget says. It is told once, and what lasts becomes the usual share. Rows that
+chance at most once in as many as the budget says. It is told once, and again where it is half as much again; what
+lasts becomes the usual share. Rows that
 are late or doubled are a watch; requests without an answer are a warning, and critical once they are most of them;
 labels that cannot be used are a watch, and a warning once they are most.
 """
@@ -17,6 +18,8 @@ from drift.incidents.severity import worse
 from drift.incidents.spelling import percent
 from streams.records import Alert, Severity
 
+#: An open incident is told again once the share is so many times what was told, and a tolerance more, for certain.
+FURTHER = 1.5
 #: What is looked at, and how it is said of a share of the rows.
 LATE, REPEATED, REFUSED, LABEL_FAULTS = "late", "repeated", "refused", "label_faults"
 _SAID = {
@@ -28,12 +31,15 @@ _SAID = {
 
 
 class Share(msgspec.Struct, kw_only=True, eq=False):
-    """What is remembered of a share: the usual one, windows running outside and inside, and the open incident."""
+    """What is remembered of a share: the usual one, windows running outside and inside, the open incident, and what was
+    told last.
+    """
 
     usual: float = 0.0
     outside: int = 0
     inside: int = 0
     open: Alert | None = None
+    told: float = 0.0
 
 
 class Shares(msgspec.Struct, kw_only=True, eq=False):
@@ -79,15 +85,22 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
             held.inside, held.outside = held.inside + 1, 0
             if held.open is None or held.inside < CALM_WINDOWS:
                 return []
-            return self._close(held, blank, f"as many {of} as usual {did}")
+            return self._close(held, blank, f"as many {of} as usual {did}; it had been {percent(held.told)} when told")
         held.outside, held.inside = held.outside + 1, 0
         if held.outside >= STEADY_WINDOWS:
             held.usual, held.outside = many / rows, 0
             return self._close(held, blank, f"{percent(held.usual)} of the {of} {did}: that is usual now")
-        if not opens or (held.open is not None and not worse(severity, held.open.severity)):
+        if held.open is not None and not held.told:
+            held.told = many / rows  # A snapshot from before it was kept.
+        further = held.open is not None and certain(blank, many, rows, FURTHER * held.told + tolerance)
+        if not opens or (held.open is not None and not further and not worse(severity, held.open.severity)):
             return []
         text = say() if say else f"{percent(many / rows)} of the {of} {did}; {percent(held.usual)} is usual"
         blank = msgspec.structs.replace(blank, severity=severity, page=severity != "watch", reach="page")
+        if held.open is not None:  # It is as grave as it has been, though it be less so now.
+            gravest = severity if worse(severity, held.open.severity) else held.open.severity
+            blank = msgspec.structs.replace(blank, severity=gravest, worse=True)
+        held.told = many / rows
         held.open = opened(blank, name(), text) if held.open is None else told(held.open, blank, "update", text)
         return [held.open]
 
@@ -100,7 +113,7 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
     def _close(self, held: Share, blank: Alert, why: str) -> list[Alert]:
         if held.open is None:
             return []
-        last, held.open = held.open, None
+        last, held.open, held.told = held.open, None, 0.0
         return [told(last, msgspec.structs.replace(blank, severity=last.severity, reach="chat"), "close", why)]
 
 

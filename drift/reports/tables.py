@@ -49,7 +49,8 @@ def incidents(alerts: pd.DataFrame) -> pd.DataFrame:
 def _incident(name: str, events: pd.DataFrame) -> dict[str, Any]:
     first, pages = events.iloc[0], events[events["page"].astype(bool)]
     closes = events[events["event"] == "close"]
-    told = first if pages.empty else pages.iloc[0]
+    material = events[events["reach"] != "list"] if "reach" in events else pages
+    told = (pages if len(pages) else material if len(material) else events).iloc[0]
     return {
         "incident": name,
         "kind": first["kind"],

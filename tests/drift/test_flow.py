@@ -137,3 +137,13 @@ def test_a_shadow_opens_nothing_and_another_route_forgets_what_was_usual(steady)
     (closed,) = steady.flow.restart(7, "the route has changed")
     assert (closed.event, closed.ts, closed.page) == ("close", 7, False)
     assert not steady.send(10) and not steady.fall_silent()
+
+
+def test_too_few_rows_that_become_far_fewer_are_told_again_and_the_same_few_are_not(steady):
+    (opened,) = steady.send(120)
+    assert steady.send(110, 100, 90) == []
+    (fewer,) = steady.send(20)
+    assert (fewer.incident, fewer.event, fewer.worse) == (opened.incident, "update", True)
+    assert fewer.text == "too few rows: 20 a minute, the fewest were 400"
+    (many,) = steady.send(4_000)
+    assert many.incident == opened.incident and many.text.startswith("too many rows: 4,000 a minute")

@@ -1,6 +1,7 @@
 """Rows that repeat an id, rows that come late, columns that break: told in words; clean streams stay silent."""
 
 import itertools
+import re
 
 import msgspec
 import numpy as np
@@ -101,11 +102,20 @@ def told(shares: Shares, what: str, several: list[tuple[int, int]]) -> list[Aler
     return found
 
 
+def test_a_share_that_grows_by_half_and_a_point_is_told_again_and_its_end_says_how_much_it_was():
+    found = told(Shares(), LATE, [(0, 500)] * 5 + [(60, 500)] * 4 + [(70, 500)] * 4 + [(200, 500)] * 4 + [(0, 500)] * 4)
+    assert [alert.event for alert in found] == ["open", "update", "close"]
+    assert found[1].text.startswith("40 % of the rows came after") and found[1].worse
+    assert found[2].text == "as many rows as usual came after their window had closed; it had been 40 % when told"
+
+
 def test_it_is_told_once_and_closes_after_three_calm_windows():
     found = told(Shares(), LATE, [(0, 500)] * 5 + [(60, 500)] * 4 + [(0, 500)] * 4)
     assert [alert.event for alert in found] == ["open", "close"] and not any(alert.page for alert in found)
     assert found[0].text == "12 % of the rows came after their window had closed; 0 % is usual"
-    assert found[1].text == "as many rows as usual came after their window had closed"
+    assert re.fullmatch(
+        r"as many rows as usual came after their window had closed; it had been \S+ % when told", found[1].text
+    )
     assert found[1].id == "m-1/2" and found[1].window_start == 11 * MINUTE_MS
 
 
