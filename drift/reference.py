@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from drift import frames
 from drift.cells import PREDICTION, SCORE, Cells
+from drift.columns import refuse_other_than_truths
 from drift.frames import Frame
 from streams.schema import FeatureSchema, Kind
 from streams.wire.classes import OPPOSITE, Classes
@@ -339,10 +340,13 @@ class Reference:
         Raises
         ------
         FrameError
-            A column is missing.
+            A column is missing, or one of truth values holds something else.
         """
         table = frames.read(frame, self.kinds)
         frames.require(table, self.sources, "the table")
+        for source, cells in zip(self.sources, self.columns, strict=True):
+            if cells.kind == "boolean":
+                refuse_other_than_truths(table.column(source), source)
         return pa.Table.from_arrays(
             [table.column(source) for source in self.sources], names=[cells.name for cells in self.columns]
         )

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift import frames, kernel
-from drift.columns import floats, levels
+from drift.columns import floats, levels, refuse_other_than_truths
 from drift.frames import Frame
 from drift.reference import Reference
 
@@ -64,8 +64,10 @@ def sum_table(reference: Reference, frame: Frame) -> Sums:
     frames.require(table, reference.sources, "the table")
     total = Sums.zero(reference)
     for place, (cells, source) in enumerate(zip(reference.columns, reference.sources, strict=True)):
-        alone = reference.alone(place)
-        one = sum_rows(alone, pa.Table.from_arrays([table.column(source)], names=[cells.name]))
+        alone, column = reference.alone(place), table.column(source)
+        if cells.kind == "boolean":
+            refuse_other_than_truths(column, source)
+        one = sum_rows(alone, pa.Table.from_arrays([column], names=[cells.name]))
         total.cells[reference.offsets[place] : reference.offsets[place + 1]] = one.cells
         total.moments[place], total.extremes[place] = one.moments[0], one.extremes[0]
     return msgspec.structs.replace(total, rows=table.num_rows)

@@ -41,7 +41,8 @@ def read(table: Any, kinds: Mapping[str, Kind] | None = None) -> pa.Table:
     Parameters
     ----------
     table
-        pandas frame, Arrow table or record batch, or the path of a Parquet or CSV file or of a folder of Parquet files.
+        pandas frame, Arrow table or record batch, what exports itself as Arrow, or the path of a Parquet or CSV file or
+        of a folder of Parquet files.
     kinds
         What columns should be. Of CSV they are read so; any other column is what it says itself.
 
@@ -67,6 +68,8 @@ def read(table: Any, kinds: Mapping[str, Kind] | None = None) -> pa.Table:
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
     if hasattr(table, "columns") and hasattr(table, "items"):
         return _frame(table)
+    if hasattr(table, "__arrow_c_stream__"):  # Polars, DuckDB, and whoever else speaks Arrow.
+        return read(pa.table(table), kinds)
     raise TableError(f"a pandas DataFrame, an Arrow table or a path expected, got {type(table).__name__}")
 
 

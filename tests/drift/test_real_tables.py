@@ -13,6 +13,7 @@ import pytest
 
 import drift
 from drift.frames import FrameError
+from drift.sums import sum_table
 from inference.init import draft_package
 from inference.table import matrix_of
 
@@ -277,3 +278,33 @@ def test_a_model_that_was_drafted_from_decimals_takes_them() -> None:
         pa.Table.from_pandas(frame), draft_package(frame, name="m", artefact="m", label="y").package.schema
     )
     np.testing.assert_array_equal(found[:, 0], frame.fee.astype(np.float32))
+
+
+@pytest.mark.parametrize("odd", ["yes", 2, 0.5])
+def test_what_is_no_truth_value_is_refused_and_not_taken_for_missing(odd: Any) -> None:
+    frame = BASE.assign(flag=RNG.random(N) < 0.4)
+    reference = drift.Reference.fit(frame)
+    for spelled in (
+        frame.flag.astype(int),
+        frame.flag.astype(float),
+        frame.flag.astype(str),
+        frame.flag.astype(object),
+    ):
+        assert drift.backtest(reference, frame.assign(flag=spelled)).alerts.empty
+        assert sum_table(reference, frame.assign(flag=spelled)).cells.tolist() == reference.counts.tolist()
+    for count in (drift.backtest, sum_table):
+        with pytest.raises(ValueError, match=f"flag: true or false expected, got '{odd}'"):
+            count(reference, frame.assign(flag=[odd if k == 9 else 1 for k in range(N)]))
+
+
+class Exporter:
+    """Another library's frame, which exports itself as Arrow."""
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return pa.Table.from_pandas(BASE).__arrow_c_stream__(requested_schema)
+
+
+def test_whoever_speaks_arrow_is_read() -> None:
+    assert drift.Reference.fit(Exporter()).id == drift.Reference.fit(BASE).id
+    with pytest.raises(FrameError, match="expected, got list"):
+        drift.Reference.fit([1, 2])
