@@ -125,9 +125,11 @@ class System:
         settings = self.resolved()
         cluster = compose.cluster(settings)
         provision.create(cluster, compose.layout(settings))
-        wrong = provision.check(cluster)
-        if wrong:
+        waiting = provision.behind(cluster, provision.partition_counts(cluster))
+        if wrong := [text for text in provision.check(cluster) if text not in waiting]:
             raise provision.TopicError("; ".join(wrong))
+        for text in waiting:
+            self._progress.note(f"  topics     {text}")
         return time.perf_counter() - began
 
     def start_roles(self) -> None:

@@ -89,25 +89,25 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
     Raises
     ------
     SettingsError
-        A topic is not there, or see `sights`.
+        See `sights`.
     """
     wanted = sights(settings, catalogue)
     if not wanted:
         return
-    there = provision.foreign_partitions(role.cluster, wanted)
-    missing = sorted(set(wanted) - set(there))
-    if missing:
-        raise SettingsError(
-            f"watch_topics: no topic {missing[0]} on {role.cluster.bootstrap}; mend its name, or make it"
-        )
     formats = {one.topic: one.format for one in settings.watch_topics}
     registry = compose.schema_registry(settings)
     stages = {
-        FOREIGN + topic: Watching(looked_for, PlainReader(formats[topic], registry), there[topic], observations)
+        FOREIGN + topic: Watching(looked_for, PlainReader(formats[topic], registry), 0, observations)
         for topic, looked_for in wanted.items()
     }
     idle_after_ms = settings.monitor.idle_after_ms
     asleep_after_ms = idle_after_ms + settings.monitor.asleep_after_ms
+
+    def stage(topic: str, partition: int, memory: str) -> Watching:  # noqa: ARG001
+        """The topic's stage, told anew how many partitions there are: the topic may not have been there, or not all."""
+        counts = provision.foreign_partitions(role.cluster, [role.cluster.topic(topic)])
+        stages[topic].resize(max(partition + 1, *counts.values()))
+        return stages[topic]
 
     def silent(topic: str, partition: int, after_ms: int) -> Effects:
         return stages[topic].silence(topic, partition, "asleep" if after_ms == asleep_after_ms else "idle")
@@ -116,7 +116,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         "watch",
         role.cluster,
         list(stages),
-        PerPartition(lambda topic, partition, memory: stages[topic], silent),
+        PerPartition(stage, silent),
         writes=["observations", "feedback", "dead-letters"],
         limits=FeedLimits(idle_after_ms=(idle_after_ms, asleep_after_ms)),
         starts=Starts(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),

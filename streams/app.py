@@ -106,13 +106,17 @@ class Role:
     def _troubled(self) -> list[tuple[Shell, str]]:
         return [(shell, f"{shell.name}: {why}") for shell in self.shells if (why := shell.trouble())]
 
+    def waits(self) -> list[str]:
+        """What is waited for while everything else goes on."""
+        return [f"{shell.name} waits: {why}" for shell in self.shells if (why := shell.waits())]
+
     def _serve(self) -> None:
         async def livez(web: Any, request: Any) -> Any:  # noqa: ARG001
             return web.text("ok\n")
 
         async def readyz(web: Any, request: Any) -> Any:  # noqa: ARG001
             why = self.trouble()
-            return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
+            return web.text("\n".join([*(why or ["ok"]), *self.waits()]) + "\n", status=503 if why else 200)
 
         async def startupz(web: Any, request: Any) -> Any:  # noqa: ARG001
             # To be held back is no fault of this process, and to start it again would change nothing.

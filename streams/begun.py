@@ -4,9 +4,12 @@ A broker forgets the offsets of a group that has been away for ``offsets.retenti
 group would look like a new one, read from the beginning and do everything again. So a group commits where it
 begins, and then leaves a mark for each partition on `snapshots`, which is compacted and kept for ever: where there is
 a mark and no offset, the offset is gone.
+
+A mark also keeps the id of its topic. A topic that was deleted and made again has another one: its offsets went with
+the old topic, and its records are all new.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import confluent_kafka as ck
 import structlog
@@ -17,6 +20,7 @@ from streams.cluster import Cluster
 log = structlog.get_logger("streams.begun")
 
 _WAIT_S = 5.0
+_MARK = b"begun"
 
 #: Topic by its logical name, and partition.
 Place = tuple[str, int]
@@ -31,46 +35,64 @@ class Begun:
         Where.
     group
         Whose, without the prefix.
+
+    Attributes
+    ----------
+    noted
+        Ids of the topics of partitions that this process has left marks for; empty text where the broker tells none.
     """
 
     def __init__(self, cluster: Cluster, group: str) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
+        self.noted: dict[Place, str] = {}
         self._group = group
-        self._noted: set[Place] = set()
 
-    def places(self) -> set[Place]:
-        """Where the group has begun, by whatever process; reads all of `snapshots`, so ask where an offset is missing.
+    def marks(self) -> dict[Place, str]:
+        """Where the group has begun, by whatever process, with the topic's id then; empty text where it was not kept.
+
+        Reads all of `snapshots`, so ask where an offset is missing.
 
         Raises
         ------
         RangeError
             The topic is not there, or cannot be read.
         """
-        keys = (key for block in ranges.read_all(self._cluster, "snapshots") for key in block.keys)
-        before = self._key("")
-        marks = (key.decode()[len(before) :].rpartition("/") for key in keys if key and key.startswith(before.encode()))
-        return {(topic, int(partition)) for topic, _, partition in marks}
+        before = self._key("").encode()
+        found = {}
+        for block in ranges.read_all(self.cluster, "snapshots"):
+            for key, value in zip(block.keys, block.values, strict=True):
+                if key and key.startswith(before):
+                    topic, _, partition = key[len(before) :].decode().rpartition("/")
+                    found[topic, int(partition)] = (value or b"").removeprefix(_MARK).strip().decode()
+        return found | self.noted
 
     def place(self, p: ck.TopicPartition) -> Place:
         """A partition as it is noted."""
-        return self._cluster.logical(p.topic), p.partition
+        return self.cluster.logical(p.topic), p.partition
 
-    def note(self, places: Iterable[Place]) -> None:
+    def note(self, places: Iterable[Place], ids: Mapping[str, str]) -> None:
         """Leave marks for partitions whose offsets are committed. Where the broker does not answer soon there is none
         yet: whoever is assigned the partition next leaves it.
+
+        Parameters
+        ----------
+        ids
+            Of the topics, by logical name.
         """
-        new = set(places) - self._noted
+        wanted = {place: ids.get(place[0], "") for place in places}
+        new = {place: id_ for place, id_ in wanted.items() if self.noted.get(place) != id_}
         if not new:
             return
         # A mark may come twice, so it needs no producer id, which takes half a second to get.
-        producer = self._cluster.producer(None, **{"enable.idempotence": False, "linger.ms": 0})
-        for topic, partition in new:
-            producer.produce(self._cluster.topic("snapshots"), b"begun", self._key(f"{topic}/{partition}").encode())
+        producer = self.cluster.producer(None, **{"enable.idempotence": False, "linger.ms": 0})
+        for (topic, partition), id_ in new.items():
+            mark = b" ".join([_MARK, id_.encode()]).strip()
+            producer.produce(self.cluster.topic("snapshots"), mark, self._key(f"{topic}/{partition}").encode())
         left = producer.flush(_WAIT_S)
         if left:
             log.warning("begun.not_noted", group=self._group, marks=left)
         else:
-            self._noted |= new
+            self.noted |= new
 
     def _key(self, rest: str) -> str:
         return f"begun/{self._group}/{rest}"

@@ -27,6 +27,7 @@ _READ = {
     "fetch.message.max.bytes": 262_144,
     "fetch.wait.max.ms": 50,
     "allow.auto.create.topics": False,
+    "topic.metadata.refresh.interval.ms": 10_000,  # new partitions and topics; the default is 5 minutes
 }
 _WRITE = {
     "log_level": 3,  # a coordinator that is still loading is no news

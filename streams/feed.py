@@ -11,8 +11,9 @@ How partitions come and go is in `holdings`.
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +25,7 @@ from streams.block import Block
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.holdings import Holdings
+from streams.kafka.topic_ids import TopicChanges
 from streams.offsets import Gap, Starts
 from streams.portions import Weigh, portions
 from streams.stage import Step
@@ -36,6 +38,8 @@ _ROOM_S = 1.0
 _POLL_S = 0.2
 _LAG_EVERY_MS = 1_000
 _ASK_S = 2.0
+#: So many partitions may lose their position before anything is read again; each asks for a beginning of its own.
+_LOST_POSITIONS_MAX = 100
 
 
 class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +93,8 @@ class Feed:
         Tells how many answers records ask for; each asks for one by default.
     hold
         Why nothing may be read yet, or None; asked in the feed's thread. What is held keeps its partitions.
+    alike
+        Topics of ours that must have as many partitions as the one that is read; see `Holdings`.
     """
 
     def __init__(
@@ -104,6 +110,7 @@ class Feed:
         starts: Starts | None = None,
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
+        alike: Sequence[str] = (),
         consumer_options: dict[str, Any] | None = None,
     ) -> None:
         self.cluster = cluster
@@ -115,12 +122,17 @@ class Feed:
         self._crash = crash
         self._weigh = weigh
         self.held = hold or (lambda: None)
-        self._consumer = cluster.consumer(group, **(consumer_options or {}))
+        self._client = partial(cluster.consumer, group, **(consumer_options or {}))
+        self._consumer = self._client()
+        self._renewing = False
         self._turns = Turns(self._commit)
         wait_ms_max = self.limits.revoke_wait_ms_max
-        self._holdings = Holdings(cluster, group, step, starts or Starts(), self._turns, wait_ms_max)
+        self._starts = starts or Starts()
+        self._changes = TopicChanges(cluster, self._topics)
+        self._holdings = Holdings(cluster, group, step, self._starts, self._turns, wait_ms_max, alike)
         self._handed_ms = ticks_ms()
         self._lag_at_ms = 0.0
+        self._lost_positions = 0
         self._thread = threading.Thread(target=self._run, name=f"feed-{group}", daemon=True)
         self.folded = self._turns.folded
         self.settling = self._turns.settling
@@ -135,6 +147,16 @@ class Feed:
     def partitions(self) -> list[tuple[str, int]]:
         """Partitions held now, by logical topic."""
         return self._holdings.places()
+
+    def waits(self) -> str:
+        """What is waited for while the rest goes on, for people; empty where there is nothing."""
+        reasons = [f"topic {name} is not there yet; `driftline topics create {name}`" for name in self._changes.missing]
+        reasons += [why for _, why in sorted(self._holdings.held_back().items()) if not why.endswith("is not there")]
+        return "; ".join(dict.fromkeys(reasons))
+
+    def notes(self) -> list[tuple[int, str]]:
+        """What happened that people should know, with its time in ms."""
+        return list(self._starts.notes)
 
     def commit(self, offsets: list[ck.TopicPartition]) -> None:
         """Commit outside a transaction, as `Turns.commit` does.
@@ -167,16 +189,18 @@ class Feed:
     def _run(self) -> None:
         turns, holdings = self._turns, self._holdings
         try:
-            self._consumer.subscribe(
-                self._topics, on_assign=holdings.assigned, on_revoke=holdings.revoked, on_lost=holdings.lost
-            )
+            self._changes.look(wait=True)
+            self._subscribe()
             while not turns.stopping:
-                if holdings.unsettled:
+                if self._renewing:
+                    self._renew()
+                elif holdings.unsettled:
                     holdings.settle_in(self._consumer, self._poll_paused)
                     self._consumer.resume(self._consumer.assignment())
                 elif self._wait_for_room(_ROOM_S):
                     self._read()
                     self._measure_lag()
+                    self._look_at_topics()
                 else:
                     self._keep_membership()
         except BaseException as error:
@@ -189,6 +213,30 @@ class Feed:
             except (RuntimeError, ck.KafkaException) as error:
                 log.warning("feed.close", group=self.group, why=str(error))
 
+    def _subscribe(self) -> None:
+        holdings = self._holdings
+        self._consumer.subscribe(
+            self._topics, on_assign=holdings.assigned, on_revoke=holdings.revoked, on_lost=holdings.lost
+        )
+
+    def _look_at_topics(self, wait: bool = False) -> None:
+        """See whether a topic was made again, and begin what was held back."""
+        self._renewing = self._changes.look(wait) or self._renewing
+        if not self._renewing:
+            self._holdings.take_up(self._consumer)
+
+    def _renew(self) -> None:
+        """Go on with a new client. The old one takes a topic that was made again for the one that it knew: where that
+        had a higher leader epoch, which it has after a restart of its broker, nothing is fetched any more, without a
+        word.
+        """
+        self._renewing = False
+        self.rewind()
+        self._consumer.close()
+        self._holdings.let_go()
+        self._consumer = self._client()
+        self._subscribe()
+
     def _wait_for_room(self, wait_s: float) -> bool:
         if self.held():
             time.sleep(min(wait_s, _POLL_S))
@@ -199,9 +247,10 @@ class Feed:
     def _keep_membership(self) -> None:
         """Poll while turns are in flight: a slow model must not cost the membership."""
         self._consumer.pause(self._consumer.assignment())
-        while not (self._wait_for_room(_POLL_S) or self._holdings.unsettled or self._turns.stopping):
+        while not (self._wait_for_room(_POLL_S) or self._holdings.unsettled or self._renewing or self._turns.stopping):
             self._poll_paused()
             self._measure_lag(paused=True)
+            self._look_at_topics()
         self._consumer.resume(self._consumer.assignment())
 
     def _poll_paused(self) -> None:
@@ -222,6 +271,8 @@ class Feed:
             return
         quiet = self.limits.quiet_turn_ms
         idle = self._holdings.fallen_silent(self._consumer, blocks, self.limits.idle_after_ms)
+        if blocks:
+            self._lost_positions = 0
         if blocks or idle or (quiet is not None and ticks_ms() - self._handed_ms > quiet):
             self._handed_ms = ticks_ms()
             membership = self._consumer.consumer_group_metadata()
@@ -265,15 +316,30 @@ class Feed:
         if error.code() in (ck.KafkaError._PARTITION_EOF, ck.KafkaError._MAX_POLL_EXCEEDED):
             return
         if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
-            raise Gap(
-                f"{message.topic()}/{message.partition()}: the position is no longer in the log "
-                f"({error.str()}); set kafka.accept_gap=true to go on behind it"
-            )
+            self._out_of_range(error, message)
+            return
         # What a consumer is told of its own fatal error does not say of itself that it is fatal.
         if error.code() != ck.KafkaError._FATAL and (error.retriable() or not error.fatal()):
             log.warning("feed.error", group=self.group, why=error.str())
             return
         raise ck.KafkaException(error)
+
+    def _out_of_range(self, error: ck.KafkaError, message: ck.Message) -> None:
+        """Begin again at what is committed, which finds out whether retention was faster or the topic was made again.
+
+        Raises
+        ------
+        Gap
+            That did not help.
+        """
+        self._look_at_topics(wait=True)
+        self._lost_positions += 1
+        if self._lost_positions > _LOST_POSITIONS_MAX:
+            raise Gap(
+                f"{message.topic()}/{message.partition()}: the position is no longer in the log "
+                f"({error.str()}); set kafka.accept_gap=true to go on behind it"
+            )
+        self.rewind()
 
     def _measure_lag(self, paused: bool = False) -> None:
         if ticks_ms() - self._lag_at_ms >= _LAG_EVERY_MS:

@@ -6,6 +6,9 @@ afterwards, in a thread of its own, while the feed goes on polling with everythi
 a turn is. A partition that is taken away waits a bounded time for what is in flight. A turn that is dropped for it held
 records of other partitions too, which stay ours: so whatever is dropped, everything is read again from what is
 committed.
+
+A partition that cannot begin yet is held back, and the others go on: its topic is not there (it was deleted, and may be
+made again), or a topic that must have as many partitions as this one has fewer. It is looked at again and again.
 """
 
 import threading
@@ -20,7 +23,9 @@ from streams.begun import Begun, Place
 from streams.block import Block
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
+from streams.kafka.topic_ids import topic_ids
 from streams.offsets import Starts
+from streams.provision import TopicError, partition_counts
 from streams.stage import Step
 from streams.turns import Silence, Turns
 
@@ -28,6 +33,8 @@ log = structlog.get_logger("streams.holdings")
 
 _ASK_S = 0.5
 _POLL_MS = 200
+_COUNTS_S = 5.0
+_HELD_LOOK_MS = 2_000
 
 _Word = Callable[["Holdings", ck.Consumer, list[ck.TopicPartition]], None]
 
@@ -71,6 +78,8 @@ class Holdings:
         Those in flight.
     revoke_wait_ms_max
         How long a partition that is taken away waits for its turn.
+    alike
+        Topics of ours that must have as many partitions as the one that is read.
 
     Attributes
     ----------
@@ -79,9 +88,19 @@ class Holdings:
     """
 
     def __init__(
-        self, cluster: Cluster, group: str, step: Step, starts: Starts, turns: Turns, revoke_wait_ms_max: int
+        self,
+        cluster: Cluster,
+        group: str,
+        step: Step,
+        starts: Starts,
+        turns: Turns,
+        revoke_wait_ms_max: int,
+        alike: Sequence[str] = (),
     ) -> None:
         self.changes = 0
+        self._alike = alike
+        self._held_back: dict[Place, tuple[ck.TopicPartition, str]] = {}  # and why
+        self._looked_ms = 0.0
         self._cluster = cluster
         self._begun = Begun(cluster, group)
         self._step = step
@@ -101,13 +120,18 @@ class Holdings:
         """Whether `settle_in` is due."""
         return bool(self._coming) or self._turns.rewinding
 
+    def held_back(self) -> dict[Place, str]:
+        """Partitions that cannot begin yet, each with the reason; may be asked from any thread."""
+        return {place: why for place, (_, why) in self._held_back.copy().items()}
+
     # The group's word, in the feed's thread.
 
     @_plainly
     def assigned(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         """Partitions come: each begins at its committed offset."""
         self.changes += 1
-        starts = self._starts.of(consumer, partitions, self._begun, lambda: self._turns.stopping)
+        fit = self._fit(partitions)
+        starts = self._starts.of(consumer, fit, self._begun, lambda: self._turns.stopping)
         consumer.incremental_assign(starts)
         self._coming |= {self._begun.place(p): (p, self._turns.epoch) for p in starts}
         if starts:
@@ -128,14 +152,65 @@ class Holdings:
         self._turns.rewind()
         self._forget(consumer, partitions)
 
+    def let_go(self) -> None:
+        """Forget whatever is still held: the client is closed."""
+        self.changes += 1
+        for place in self._spoke.keys() | self._coming.keys():
+            self._step.revoke(*place)
+        for held in (self._held_back, self._coming, self._next, self._spoke):
+            held.clear()
+
+    def take_up(self, consumer: ck.Consumer) -> None:
+        """Begin what was held back and can begin now."""
+        if not self._held_back or ticks_ms() - self._looked_ms < _HELD_LOOK_MS:
+            return
+        partitions = [p for p, _ in self._held_back.values()]
+        if fit := self._fit(partitions):
+            self.assigned(consumer, fit)
+
+    def _fit(self, partitions: list[ck.TopicPartition]) -> list[ck.TopicPartition]:
+        """Partitions that can begin; the others are held back, which is told once."""
+        self._looked_ms = ticks_ms()
+        reasons = self._reasons(partitions)
+        for p in partitions:
+            place, why = self._begun.place(p), reasons.get((p.topic, p.partition), "")
+            if why and self._held_back.get(place, (p, ""))[1] != why:
+                log.warning("holdings.held_back", partition=f"{p.topic}/{p.partition}", why=why)
+            if why:
+                self._held_back[place] = (ck.TopicPartition(p.topic, p.partition), why)
+            else:
+                self._held_back.pop(place, None)
+        return [p for p in partitions if (p.topic, p.partition) not in reasons]
+
+    def _reasons(self, partitions: list[ck.TopicPartition]) -> dict[tuple[str, int], str]:
+        """Why partitions cannot begin; where the broker does not answer, the start itself waits for it."""
+        try:
+            there = topic_ids(self._cluster, {p.topic for p in partitions})
+            counts = partition_counts(self._cluster, _COUNTS_S) if self._alike and partitions else {}
+        except (ck.KafkaException, TopicError):
+            return {}
+        reasons = {}
+        for p in partitions:
+            if p.topic not in there:
+                reasons[p.topic, p.partition] = f"topic {p.topic} is not there"
+            elif small := [name for name in self._alike if counts.get(name, 0) <= p.partition]:
+                names = " and ".join(f"{self._cluster.topic(name)} has {counts.get(name, 0)}" for name in small)
+                reasons[p.topic, p.partition] = (
+                    f"{p.topic}/{p.partition}: {names} partitions, one for each is needed; `driftline topics create` "
+                    "adds them"
+                )
+        return reasons
+
     def _forget(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self.changes += 1
         for place in map(self._begun.place, partitions):
             self._coming.pop(place, None)
             self._next.pop(place, None)
             self._spoke.pop(place, None)
-            self._step.revoke(*place)
-        consumer.incremental_unassign(partitions)
+            if self._held_back.pop(place, None) is None:
+                self._step.revoke(*place)
+        if gone := [p for p in partitions if p in consumer.assignment()]:  # what was held back is not assigned
+            consumer.incremental_unassign(gone)
 
     # Between two turns.
 
@@ -152,8 +227,9 @@ class Holdings:
         if self._turns.rewinding:
             self._turns.rewound()
             older = [p for p in consumer.assignment() if self._begun.place(p) not in starts]
+            older = self._drop_unfit(consumer, older)
             for p in self._starts.of(consumer, older, self._begun, lambda: self._turns.stopping):
-                consumer.seek(p)
+                _seek(consumer, p)
                 starts[self._begun.place(p)] = p
         if not starts or self._turns.stopping:
             return
@@ -170,6 +246,17 @@ class Holdings:
                 del starts[place]
         self._next |= {place: p.offset for place, p in starts.items()}
         self._spoke |= dict.fromkeys(starts, _Quiet(ticks_ms()))
+
+    def _drop_unfit(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> list[ck.TopicPartition]:
+        """Let go of partitions whose topic has gone; they are held back until it is there again, or the group takes
+        them."""
+        fit = self._fit(partitions)
+        if gone := [p for p in partitions if p not in fit]:
+            held_back = {place: self._held_back[place] for place in map(self._begun.place, gone)}
+            self._held_back = {place: held for place, held in self._held_back.items() if place not in held_back}
+            self._forget(consumer, gone)
+            self._held_back |= held_back
+        return fit
 
     def _begin(self, starts: dict[Place, ck.TopicPartition]) -> "Future[None]":
         """Begin stages in a thread of their own, in flight like a turn."""
@@ -260,6 +347,18 @@ class Holdings:
             if at >= 0:
                 total += max(0, high - at)
         return total
+
+
+def _seek(consumer: ck.Consumer, p: ck.TopicPartition) -> None:
+    """Read a partition from an offset on; one whose topic was made again is no longer fetched, and is assigned anew."""
+    try:
+        consumer.seek(p)
+    except ck.KafkaException as error:
+        if error.args[0].code() != ck.KafkaError._STATE:
+            raise
+        consumer.incremental_unassign([p])
+        consumer.incremental_assign([p])
+        consumer.pause([p])
 
 
 def _ends(consumer: ck.Consumer, places: list[ck.TopicPartition], ask: bool) -> list[int]:

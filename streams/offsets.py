@@ -4,11 +4,13 @@ While a dead member's open transaction holds offsets, the group's offsets are "u
 "none": left alone it would read the partition from its beginning and double every prediction. So the offsets are asked
 for until they are stable, and the consumer's own reset policy is `error`.
 
-Nor is a group whose offsets the broker has forgotten a new one: see `streams.begun`.
+Nor is a group whose offsets the broker has forgotten a new one: see `streams.begun`. A topic that was deleted and made
+again is a new one: it is read from its beginning, whatever is said about gaps.
 """
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,7 +18,8 @@ import confluent_kafka as ck
 import structlog
 
 from streams.begun import Begun
-from streams.clock import ticks_ms
+from streams.clock import now_ms, ticks_ms
+from streams.kafka.topic_ids import topic_ids
 
 log = structlog.get_logger("streams.offsets")
 
@@ -24,6 +27,7 @@ _ASK_S = 2.0
 _WATERMARKS_S = 5.0
 _PAUSE_S = 0.05
 UNSTABLE_MS_MAX = 60_000
+_NOTES_MAX = 20
 
 _T = TypeVar("_T")
 
@@ -42,10 +46,16 @@ class Starts:
         Where a group that has never committed begins: at the end instead of the beginning.
     accept_gap
         Go on behind a `Gap`, counting it in ``lost_records``, instead of refusing.
+
+    Attributes
+    ----------
+    notes
+        What happened that people should know, with its time in ms; the newest ones.
     """
 
     def __init__(self, from_end: bool = False, accept_gap: bool = False) -> None:
         self.lost_records = 0
+        self.notes: deque[tuple[int, str]] = deque(maxlen=_NOTES_MAX)
         self._from_end = from_end
         self._accept_gap = accept_gap
 
@@ -54,7 +64,8 @@ class Starts:
     ) -> list[ck.TopicPartition]:
         """Partitions with the offset to begin at and the metadata of their last commit.
 
-        Where the group is new its start is committed at once: it holds, whatever happens before the first settlement.
+        Where the group is new, or the topic, its start is committed at once: it holds, whatever happens before the
+        first settlement.
 
         Raises
         ------
@@ -68,17 +79,34 @@ class Starts:
             (p.topic, p.partition): _patiently(lambda p=p: _bounds(consumer, p), stopping)  # type: ignore[misc]
             for p in committed
         }
-        new = [p for p in committed if p.offset < 0]
-        before = begun.places() if new else set()
+        names = {p.topic for p in committed}
+        ids = _patiently(lambda: topic_ids(begun.cluster, names), stopping)
+        strange = any(not 0 <= p.offset <= bounds[p.topic, p.partition][1] for p in committed)
+        marks = begun.marks() if strange else begun.noted
+        anew = [p for p in committed if _other(marks.get(begun.place(p)), ids.get(p.topic))]
+        self._tell_anew(anew)
+        new = [p for p in committed if p.offset < 0 and p not in anew]
         for p in new:
             low, high = bounds[p.topic, p.partition]
-            if begun.place(p) in before:
+            if begun.place(p) in marks:
                 self._accept(_forgotten(p, high), high - low)
                 low = high  # nothing is done twice
             p.offset = high if self._from_end else low
-        pinned = _pin(consumer, new)
-        begun.note(begun.place(p) for p in committed if pinned or p not in new)
-        return [p if p in new else self._go_on(p, bounds[p.topic, p.partition][0]) for p in committed]
+        starts = [
+            *new,
+            *(ck.TopicPartition(p.topic, p.partition, bounds[p.topic, p.partition][0], metadata="") for p in anew),
+        ]
+        pinned = _pin(consumer, starts)
+        logical = {begun.cluster.logical(name): id_ for name, id_ in ids.items()}
+        begun.note((begun.place(p) for p in committed if pinned or p not in starts), logical)
+        others = [p for p in committed if p not in starts]
+        return starts + [self._go_on(p, bounds[p.topic, p.partition][0]) for p in others]
+
+    def _tell_anew(self, anew: list[ck.TopicPartition]) -> None:
+        for topic in sorted({p.topic for p in anew}):
+            told = f"{topic} was deleted and made again; it is read from its beginning"
+            self.notes.append((now_ms(), told))
+            log.warning("offsets.topic_made_again", topic=topic, what=told)
 
     def _go_on(self, p: ck.TopicPartition, low: int) -> ck.TopicPartition:
         if p.offset >= low:
@@ -94,11 +122,16 @@ class Starts:
         log.error("offsets.gap", what=told, records_max=records)
 
 
+def _other(before: str | None, now: str | None) -> bool:
+    """Whether a topic is not the one that a mark was left for, as far as both are known."""
+    return bool(before and now and before != now)
+
+
 def _forgotten(p: ck.TopicPartition, high: int) -> str:
     return (
         f"{p.topic}/{p.partition}: the group has read here before, and the broker has forgotten how far (it does, "
-        "offsets.retention.minutes after the last member has left); set the offsets with kafka-consumer-groups "
-        f"--reset-offsets, or set kafka.accept_gap=true to go on at the end, {high}"
+        "offsets.retention.minutes after the last member has left, and when a topic is deleted); set the offsets with "
+        f"kafka-consumer-groups --reset-offsets, or set kafka.accept_gap=true to go on at the end, {high}"
     )
 
 

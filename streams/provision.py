@@ -1,12 +1,12 @@
 """Topics made and checked from the one table; never changed behind anyone's back."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import confluent_kafka as ck
 import msgspec
 import structlog
-from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic, ResourceType
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
 from streams.clock import ticks_ms
@@ -15,6 +15,8 @@ from streams.topics import TOPICS, Topic
 
 log = structlog.get_logger("streams.provision")
 
+#: What is written to the partition that a request was read from.
+FOLLOW_REQUESTS = ("predictions", "observations")
 #: How long a role waits for its topics.
 AWAIT_S = 120.0
 _WAIT_S = 15.0
@@ -151,6 +153,59 @@ def foreign_partitions(cluster: Cluster, topics: Iterable[str], timeout_s: float
     return {name: len(found[name].partitions) for name in topics if name in found}
 
 
+def behind(cluster: Cluster, counts: Mapping[str, int]) -> list[str]:
+    """Topics with fewer partitions than `requests`, whose other partitions therefore wait; in sentences."""
+    return [
+        f"topic {cluster.topic(name)} has {counts[name]} partitions and requests has {counts['requests']}: what comes "
+        "to the others waits; `driftline topics create` adds them"
+        for name in FOLLOW_REQUESTS
+        if counts[name] < counts["requests"]
+    ]
+
+
+def extend(cluster: Cluster) -> list[str]:
+    """Give the topics that must have as many partitions as `requests` those that they lack; returns what was done.
+
+    Raises
+    ------
+    TopicError
+        The broker refuses.
+    """
+    counts = partition_counts(cluster)
+    wanted = [
+        NewPartitions(cluster.topic(name), counts["requests"])
+        for name in FOLLOW_REQUESTS
+        if counts[name] < counts["requests"]
+    ]
+    admin = cluster.admin()  # it must outlive its futures
+    for name, future in (admin.create_partitions(wanted, request_timeout=_WAIT_S) if wanted else {}).items():
+        try:
+            future.result(_WAIT_S)
+        except ck.KafkaException as error:
+            raise TopicError(f"topic {name}: {error.args[0].str()}; add partitions by hand or allow it") from error
+    return [f"{one.topic}: {one.new_total_count} partitions" for one in wanted]
+
+
+def create_foreign(cluster: Cluster, names: Iterable[str], partitions: int, replicas: int) -> list[str]:
+    """Create topics that are not of the table, by their names on the cluster; returns those made.
+
+    Raises
+    ------
+    TopicError
+        The broker refuses one.
+    """
+    asked = list(names)
+    there = foreign_partitions(cluster, asked)
+    wanted = [NewTopic(name, partitions, replicas) for name in asked if name not in there]
+    admin = cluster.admin()  # it must outlive its futures
+    for name, future in (admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}).items():
+        try:
+            future.result(_WAIT_S)
+        except ck.KafkaException as error:
+            raise TopicError(f"topic {name}: {error.args[0].str()}; create it by hand or allow it") from error
+    return [topic.topic for topic in wanted]
+
+
 def check(cluster: Cluster) -> list[str]:
     """What is wrong with the topics, in sentences; empty when all is well."""
     counts = partition_counts(cluster)
@@ -162,11 +217,12 @@ def check(cluster: Cluster) -> list[str]:
     if wrong:
         return wrong
     for name in ("predictions", "observations"):
-        if counts[name] != counts["requests"]:
+        if counts[name] > counts["requests"]:
             wrong.append(
                 f"topic {cluster.topic(name)} has {counts[name]} partitions and requests has {counts['requests']}: "
-                "order by key would be lost; give both the same number"
+                "those that are more stay empty; give requests as many"
             )
+    wrong += behind(cluster, counts)
     by_model = {topic.name: counts[topic.name] for topic in TOPICS if topic.partitions == "model"}
     if len(set(by_model.values())) > 1:
         wrong.append(f"model-keyed topics differ in partitions ({by_model}); give all of them the same number")

@@ -25,6 +25,7 @@ from streams.feed import Feed, FeedLimits
 from streams.offsets import Starts
 from streams.outbox import Aborted, Fenced, Outbox, Settled
 from streams.portions import Weigh
+from streams.provision import foreign_partitions
 from streams.stage import Step
 from streams.telemetry import Gauges
 from streams.turns import Stuck, Turn
@@ -77,6 +78,8 @@ class Shell:
         Why nothing may be read yet, or None: see `Feed`.
     may_be_held
         Nobody minds: the process is ready all the same.
+    alike
+        Topics of ours that must have as many partitions as what it reads.
     settle
         Makes another settlement than one transaction a turn (`streams.intents`), from the feed.
     client
@@ -98,6 +101,7 @@ class Shell:
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
         may_be_held: bool = False,
+        alike: Sequence[str] = (),
         settle: Callable[[Feed], Settle] | None = None,
         client: str = "",
     ) -> None:
@@ -106,7 +110,7 @@ class Shell:
         self._app = app
         self._cluster = cluster
         self._step = step
-        self._reads, self._writes = topics[0], writes
+        self._reads, self._writes = topics, writes
         self._slot = slot
         self._channel = TurnChannel(app)
         self._feed = Feed(
@@ -121,6 +125,7 @@ class Shell:
             weigh=weigh,
             hold=hold,
             consumer_options={"client.id": client} if client else None,
+            alike=alike,
         )
         self._may_be_held = may_be_held
         self._settling: asyncio.Task[None] | None = None
@@ -142,17 +147,24 @@ class Shell:
         """What the shell waits for before it reads anything, or None."""
         return self._feed.held()
 
+    def waits(self) -> str:
+        """What is waited for while the rest goes on; empty where there is nothing."""
+        return "; ".join(filter(None, [self.held(), self._feed.waits()]))
+
     def status(self) -> dict[str, Any]:
         """What the status page shows of this shell."""
         return {
             **self.gauges.status(now_ms(), self._feed.epoch, self._feed.lag_rows),
-            "waits": self.held(),
             "partitions": self._feed.partitions(),
+            "waits": self.waits(),
+            "notes": self._feed.notes(),
         }
 
     def _transactions(self, feed: Feed) -> Settle:  # noqa: ARG002
         outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
-        outbox.sweep(self._writes, self._reads, self.name)
+        names = {self._cluster.topic(topic): topic for topic in self._reads}
+        there = [names[name] for name in foreign_partitions(self._cluster, names)]
+        outbox.sweep(self._writes, there[0] if there else None, self.name)
         return lambda settled, group: outbox.settle(settled, (), group)
 
     # The agent.

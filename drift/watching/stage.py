@@ -25,7 +25,7 @@ class Watching:
     read
         Reads a record as a plain object.
     partitions, observations
-        Partitions of the topic, and of `observations`.
+        Partitions of the topic as far as they are known (see `resize`), and of `observations`.
     """
 
     def __init__(self, sights: Sequence[Sight], read: PlainReader, partitions: int, observations: int) -> None:
@@ -33,6 +33,18 @@ class Watching:
         self._read = read
         self._partitions = partitions
         self._observations = observations
+        self._gone: set[int] = set()
+        self._untold: list[int] = []
+
+    def resize(self, partitions: int) -> None:
+        """Learn how many partitions the topic has now.
+
+        A topic that was made again with fewer leaves partitions behind that nobody hears of any more; the judge is told
+        with the next block that they are asleep, and does not wait for them.
+        """
+        self._gone = (self._gone | set(range(self._partitions))) - set(range(partitions))
+        self._untold = sorted(self._gone)
+        self._partitions = partitions
 
     def fold(self, block: Block) -> Effects:
         """Make observations of predictions and feedback of labels; what cannot be read is a dead letter.
@@ -57,7 +69,9 @@ class Watching:
                 letters.append(dead_letter(block, Refusal(at, *why.args), STAGE))
         seen = [message for sight in self._sights for message in self._seen(sight, block)]
         labels = [message for sight in self._sights for message in sight.labels()]
-        return Effects([*seen, *labels, *letters])
+        untold, self._untold = self._untold, []
+        asleep = [message for partition in untold for message in self.silence(block.topic, partition, "asleep").publish]
+        return Effects([*seen, *asleep, *labels, *letters])
 
     def _look(self, block: Block, at: int, value: bytes) -> None:
         try:

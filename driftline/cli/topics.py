@@ -1,5 +1,7 @@
 """The topics of this deployment."""
 
+from typing import Annotated
+
 import typer
 
 from driftline.cli.options import AsJson, File, echo_json, group, load
@@ -8,13 +10,23 @@ app = group("Create and check the topics.")
 
 
 @app.command()
-def create(file: File = None, as_json: AsJson = False) -> None:
-    """Create the topics that are missing."""
+def create(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Topics that you fill and we watch; none: ours alone.")
+    ] = None,
+    partitions: Annotated[int, typer.Option(help="Partitions of the topics that are named.", min=1)] = 1,
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create the topics that are missing, and add the partitions that ours lack; what is there stays."""
     from driftline import compose
     from streams import provision
 
     settings = load(file)
-    made = provision.create(compose.answering(settings), compose.layout(settings))
+    cluster = compose.answering(settings)
+    made = provision.create(cluster, compose.layout(settings))
+    made += provision.extend(cluster)
+    made += provision.create_foreign(cluster, names or (), partitions, settings.kafka.replicas)
     echo_json(made) if as_json else typer.echo("\n".join(made) or "nothing to create")
 
 

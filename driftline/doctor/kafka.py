@@ -102,4 +102,6 @@ def _mended(said: str) -> str:
         return "driftline topics create"
     if "cleanup.policy" in said:
         return f"kafka-configs.sh --alter --topic {said.split()[1]} --add-config cleanup.policy=compact"
+    if "`driftline topics create`" in said:
+        return f"driftline topics create, or kafka-topics.sh --alter --topic {said.split()[1]} --partitions N"
     return "kafka-topics.sh --alter --topic NAME --partitions N, with the larger N"

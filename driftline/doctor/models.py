@@ -56,7 +56,8 @@ def watched(settings: Settings) -> Iterator[Finding]:
         if topic in there:
             yield Finding("watch_topics", "ok", f"{topic}, {there[topic]} partitions")
         else:
-            yield failing("watch_topics", f"{topic} is not on {log.bootstrap}", "mend watch_topics.topic")
+            fix = f"driftline topics create {topic}, or mend watch_topics.topic"
+            yield failing("watch_topics", f"{topic} is not on {log.bootstrap}", fix)
 
 
 def routes(settings: Settings) -> Iterator[Finding]:

@@ -87,6 +87,12 @@ def _counting(
     default = compose.watch(settings)
     partitions = partition_counts(cluster)["observations"]
 
+    def stage(topic: str, partition: int, memory: str) -> Count:  # noqa: ARG001
+        nonlocal partitions
+        if partition >= partitions:  # some were added
+            partitions = max(partition + 1, partition_counts(cluster)["observations"])
+        return Count(catalogue, watch, partitions, memory)
+
     def watch(model: str) -> Watch:
         return book[model].watch if model in book.routes else default
 
@@ -98,7 +104,7 @@ def _counting(
         served = sorted(book.routes.keys() - elsewhere)
         return idle(served, "requests", partition, partitions, asleep)
 
-    return PerPartition(lambda topic, partition, memory: Count(catalogue, watch, partitions, memory), silent)
+    return PerPartition(stage, silent)
 
 
 def _joining(settings: Settings, cluster: Cluster, catalogue: Catalogue) -> Joining:

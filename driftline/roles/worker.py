@@ -13,7 +13,7 @@ from streams.clock import now_ms
 from streams.feed import FeedLimits
 from streams.formats import Decoder
 from streams.offsets import Starts
-from streams.provision import await_topics
+from streams.provision import FOLLOW_REQUESTS, await_topics
 from streams.routes import read_book
 from streams.schema import FeatureSchema
 
@@ -51,6 +51,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         ["requests"],
         step,
         writes=["predictions", "observations", "dead-letters"],
+        alike=FOLLOW_REQUESTS,
         limits=FeedLimits(rows_max=score.turn_rows_max),
         starts=Starts(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,

@@ -240,3 +240,23 @@ def test_a_predicted_class_is_spelled_as_the_reference_spells_it(said, kept):
     publish = fold(judged, block({"id": "a", "p": 0.4, "hat": said, "age": 0.5}), mapping)
     _, batch = observation.decode(out(publish, "observations")[0].value)
     assert batch.column("prediction").to_pylist() == [kept]
+
+
+def test_partitions_that_went_with_a_topic_are_told_asleep_and_hold_no_watermark_back(reference):
+    """A topic of four partitions is made again with two: nobody would ever hear of the others."""
+    stage = Watching([Sight(FULL, reference)], PlainReader(), 0, 2)
+    stage.resize(4)
+    assert silences(stage.fold(block(record()))) == []
+    stage.resize(2)
+    assert silences(stage.fold(block(record()))) == [(2, "asleep", 2), (3, "asleep", 2)]
+    assert silences(stage.fold(block(record()))) == []
+    stage.resize(2)  # a block that was dropped comes again, to a stage that begins anew
+    assert silences(stage.fold(block(record()))) == [(2, "asleep", 2), (3, "asleep", 2)]
+    stage.resize(4)
+    assert silences(stage.fold(block(record()))) == []
+
+
+def silences(effects):
+    """Partition, silence and the topic's partitions of each observation that says a partition is silent."""
+    heads = [observation.decode(m.value)[0] for m in effects.publish if m.topic == "observations"]
+    return [(head.partition, head.silence, head.partitions) for head in heads if head.silence]

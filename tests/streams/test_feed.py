@@ -12,13 +12,16 @@ from unittest.mock import Mock
 import confluent_kafka as ck
 import msgspec
 import pytest
+from confluent_kafka.admin import NewPartitions, NewTopic
 
+from driftline.broker import EmbeddedBroker
 from streams import ranges
 from streams.cluster import Cluster
 from streams.feed import Feed, FeedLimits
 from streams.offsets import Gap, Starts
 from streams.outbox import Aborted, Outbox
 from streams.portions import Weigh
+from streams.provision import Layout, create, extend
 from streams.stage import Effects, PerPartition, Publish
 from streams.turns import Dropped, Stuck, Turn
 
@@ -36,6 +39,7 @@ class Reading:
         starts: Starts,
         begin_s: float,
         weigh: Weigh | None,
+        alike: tuple[str, ...] = (),
     ) -> None:
         self.turns: queue.Queue[tuple[float, Turn]] = queue.Queue()
         self.crashed: list[BaseException] = []
@@ -50,6 +54,7 @@ class Reading:
             limits=limits,
             starts=starts,
             weigh=weigh,
+            alike=alike,
             consumer_options=options,
         )
 
@@ -82,9 +87,10 @@ def reading(
     starts: Starts | None = None,
     begin_s: float = 0,
     weigh: Weigh | None = None,
+    alike: tuple[str, ...] = (),
     **limits: Any,
 ) -> Iterator[Reading]:
-    reading = Reading(cluster, FeedLimits(**limits), options or {}, starts or Starts(), begin_s, weigh)
+    reading = Reading(cluster, FeedLimits(**limits), options or {}, starts or Starts(), begin_s, weigh, alike)
     reading.feed.start()
     try:
         yield reading
@@ -413,3 +419,179 @@ def test_where_a_group_begins_at_the_end_that_end_holds_through_a_death(cluster,
     send(cluster, [b"new"])
     with reading(cluster, starts=Starts(from_end=True)) as second:
         assert settled(second, 1) == [b"new"]
+
+
+# Topics that go, come, and grow.
+
+
+def delete(cluster: Cluster, topic: str = "feedback") -> None:
+    admin = cluster.admin()  # it must outlive its futures
+    admin.delete_topics([cluster.topic(topic)])[cluster.topic(topic)].result(DEADLINE_S)
+
+
+def make(cluster: Cluster, partitions: int, topic: str = "feedback") -> None:
+    admin, name = cluster.admin(), cluster.topic(topic)
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            admin.create_topics([NewTopic(name, partitions, 1)])[name].result(DEADLINE_S)
+            return
+        except ck.KafkaException as error:  # the old one is still being deleted
+            assert time.monotonic() < deadline and error.args[0].code() == ck.KafkaError.TOPIC_ALREADY_EXISTS
+            time.sleep(0.02)
+
+
+def grow(cluster: Cluster, partitions: int, topic: str = "feedback") -> None:
+    admin, name = cluster.admin(), cluster.topic(topic)
+    admin.create_partitions([NewPartitions(name, partitions)])[name].result(DEADLINE_S)
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("records", [1, 9], ids=["fewer records than before", "more"])
+@pytest.mark.parametrize("accept_gap", [False, True])
+def test_a_topic_made_again_is_read_from_its_beginning_while_the_feed_goes_on(cluster, protocol, records, accept_gap):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    starts = Starts(accept_gap=accept_gap)
+    with reading(cluster, starts=starts) as one:
+        send(cluster, [b"old"] * 4)
+        assert settled(one, 4) == [b"old"] * 4
+        delete(cluster)
+        make(cluster, 2)
+        new = [b"%d" % n for n in range(records)]
+        send(cluster, new)
+        read: list[bytes] = []
+        while set(read) != set(new):
+            read += one.settle_next()
+        # What lies behind the old position may have been read there, before anybody knew of the new topic: nothing in
+        # a record says of which it is. It is read again from the beginning.
+        assert sorted(read) == new or records == 9
+        send(cluster, [b"newer"])
+        while (last := one.settle_next()) != [b"newer"]:
+            assert records == 9 and set(last) <= set(new)
+    assert starts.lost_records == 0
+    [told] = {text for _, text in starts.notes}
+    assert told == f"{cluster.topic('feedback')} was deleted and made again; it is read from its beginning"
+    with reading(cluster) as after:  # where it stands is settled
+        until(lambda: len(after.feed.partitions()) == 2)
+        send(cluster, [b"last"])
+        assert settled(after, 1) == [b"last"]
+
+
+@PROTOCOLS
+def test_a_topic_made_again_while_nobody_reads_is_read_from_its_beginning(cluster, protocol):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    with reading(cluster) as before:
+        send(cluster, [b"old"] * 4)
+        assert settled(before, 4) == [b"old"] * 4
+    delete(cluster)
+    make(cluster, 1)
+    send(cluster, [b"new"])
+    starts = Starts(accept_gap=True, from_end=True)
+    with reading(cluster, starts=starts) as one:
+        assert settled(one, 1) == [b"new"]
+    assert starts.lost_records == 0 and len(starts.notes) == 1
+
+
+@PROTOCOLS
+def test_a_topic_that_is_not_there_is_waited_for_and_one_that_has_gone_as_well(cluster, protocol):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    delete(cluster)
+    named = cluster.topic("feedback")
+    until(lambda: named not in cluster.admin().list_topics(timeout=5).topics)
+    with reading(cluster) as one:
+        until(lambda: one.feed.waits() == f"topic {named} is not there yet; `driftline topics create {named}`")
+        make(cluster, 2)
+        until(lambda: len(one.feed.partitions()) == 2 and not one.feed.waits())
+        send(cluster, [b"one"])
+        assert settled(one, 1) == [b"one"]
+        delete(cluster)
+        until(lambda: one.feed.partitions() == [] or one.feed.waits())
+        one.feed.rewind()  # as an aborted settlement would
+        until(lambda: bool(one.feed.waits()))
+        make(cluster, 3)
+        until(lambda: len(one.feed.partitions()) == 3)
+        send(cluster, [b"two"], partition=2)
+        assert settled(one, 1) == [b"two"]
+
+
+@PROTOCOLS
+def test_partitions_that_are_added_are_taken_up(cluster, protocol):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    with reading(cluster) as one:
+        until(lambda: len(one.feed.partitions()) == 2)
+        grow(cluster, 4)
+        until(lambda: len(one.feed.partitions()) == 4)
+        send(cluster, [b"there"], partition=3)
+        assert settled(one, 1) == [b"there"]
+
+
+@PROTOCOLS
+def test_a_partition_without_its_like_waits_and_holds_up_no_other(cluster, protocol):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    grow(cluster, 3)
+    grow(cluster, 3, "requests")
+    with reading(cluster, alike=("predictions",)) as one:
+        until(lambda: len(one.feed.partitions()) == 2 and bool(one.feed.waits()))
+        assert "predictions has 2 partitions, one for each is needed; `driftline topics create`" in one.feed.waits()
+        send(cluster, [b"waits"], partition=2)
+        send(cluster, [b"goes on"])
+        assert settled(one, 1) == [b"goes on"]
+        one.feed.rewind()
+        send(cluster, [b"after a rewind"])
+        assert settled(one, 1) == [b"after a rewind"]
+        assert sorted(extend(cluster)) == [
+            f"{cluster.topic(name)}: 3 partitions" for name in ("observations", "predictions")
+        ]
+        assert settled(one, 1) == [b"waits"]
+        assert one.feed.waits() == ""
+
+
+@PROTOCOLS
+@pytest.mark.parametrize("away_s", [0.0, 3.0])
+def test_a_topic_made_again_later_while_the_feed_is_quiet(cluster, protocol, away_s):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    with reading(cluster, idle_after_ms=(500, 1_000)) as one:
+        send(cluster, [b"old"] * 100)
+        send(cluster, [b"old"] * 100, partition=1)
+        settled(one, 200)
+        quiet(one, 2.0)
+        delete(cluster)
+        quiet(one, away_s)
+        make(cluster, 2)
+        quiet(one, 3.0)
+        send(cluster, [b"new"] * 20)
+        send(cluster, [b"new"] * 20, partition=1)
+        assert settled(one, 40) == [b"new"] * 40
+
+
+def quiet(reader: Reading, seconds: float) -> None:
+    """Serve the feed for a while in which nothing comes but silences."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(queue.Empty):
+            _, turn = reader.turns.get(timeout=0.2)
+            assert turn.blocks == [] or turn.epoch != reader.feed.epoch
+            topic = reader.feed.cluster.topic
+            if turn.epoch == reader.feed.epoch:  # a silence is settled with the offset that is settled already
+                reader.feed.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in turn.idle])
+            reader.feed.done()
+
+
+@PROTOCOLS
+def test_a_topic_older_than_its_broker_is_read_again_when_it_was_made_again(tmp_path, protocol):
+    """Its leader epoch was higher than the new topic's: a client that knows it would fetch nothing, without a word."""
+    with EmbeddedBroker(tmp_path / "kafka") as broker:
+        cluster = Cluster(bootstrap=broker.bootstrap, group_protocol=protocol)
+        create(cluster, Layout(requests=2))
+        broker.stop()
+        broker.start()
+        broker.wait_ready()
+        with reading(cluster) as one:
+            send(cluster, [b"old"] * 100)
+            assert settled(one, 100) == [b"old"] * 100
+            delete(cluster)
+            quiet(one, 1.0)
+            make(cluster, 2)
+            quiet(one, 3.0)
+            send(cluster, [b"new"] * 20)
+            assert settled(one, 20) == [b"new"] * 20

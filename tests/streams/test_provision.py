@@ -1,10 +1,24 @@
 """Topics on a real broker: made from the table, checked in sentences, never changed."""
 
+import threading
+import time
+
 import pytest
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import NewPartitions, NewTopic
 
 from streams.cluster import Cluster
-from streams.provision import Layout, TopicError, check, create, partition_counts
+from streams.provision import (
+    Layout,
+    TopicError,
+    await_topics,
+    behind,
+    check,
+    create,
+    create_foreign,
+    extend,
+    foreign_partitions,
+    partition_counts,
+)
 from streams.topics import NAMES
 
 
@@ -50,3 +64,40 @@ def test_what_stands_differently_is_told_and_left_alone(bare):
 def test_a_kafka_that_is_away_is_named():
     with pytest.raises(TopicError, match=r"no Kafka at 127\.0\.0\.1:1: .*kafka\.bootstrap"):
         partition_counts(Cluster(bootstrap="127.0.0.1:1"), timeout_s=1.0)
+
+
+def test_topics_that_follow_requests_are_named_and_given_their_partitions(bare):
+    create(bare, Layout(requests=2))
+    admin = bare.admin()
+    admin.create_partitions([NewPartitions(bare.topic("requests"), 5)])[bare.topic("requests")].result(15)
+    deadline = time.monotonic() + 15
+    while partition_counts(bare)["requests"] < 5 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    wrong = check(bare)
+    assert len(wrong) == 2 and all("`driftline topics create` adds them" in text for text in wrong)
+    assert wrong == behind(bare, partition_counts(bare))
+    assert len(extend(bare)) == 2
+    while partition_counts(bare)["predictions"] < 5 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert check(bare) == extend(bare) == []
+
+
+def test_topics_of_others_are_made_by_their_own_names_and_never_changed(bare):
+    name = f"theirs-{bare.prefix.strip('.')}"
+    assert create_foreign(bare, [name], 3, 1) == [name]
+    deadline = time.monotonic() + 15
+    while not foreign_partitions(bare, [name]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert create_foreign(bare, [name], 7, 1) == []
+    assert foreign_partitions(bare, [name]) == {name: 3}
+
+
+def test_a_role_waits_for_its_topics_and_says_which_are_missing(bare):
+    with pytest.raises(TopicError, match=r"no topic \S+requests on .*`driftline topics create`"):
+        await_topics(bare, ["requests"], deadline_s=0.2)
+    making = threading.Timer(0.5, create, (bare, Layout()))
+    making.start()
+    await_topics(bare, ["requests", "models"], deadline_s=30)
+    making.join()
+    with pytest.raises(TopicError, match="no Kafka at"):
+        await_topics(Cluster(bootstrap="127.0.0.1:1"), ["requests"], deadline_s=0.2)

@@ -1,0 +1,100 @@
+"""Ids of topics: one that was deleted and made again has another, and nothing of the old one is in it.
+
+Brokers before Kafka 2.8 give none; a topic of theirs that was made again looks like the old one.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from streams.clock import ticks_ms
+from streams.cluster import Cluster
+
+_ASK_S = 5.0
+_EVERY_MS = 2_000
+#: What a broker says that has no ids.
+_ZERO = "AAAAAAAAAAAAAAAAAAAAAA"
+
+
+def topic_ids(cluster: Cluster, names: Collection[str]) -> dict[str, str]:
+    """Ids by name on the cluster; empty text where the broker tells none. A topic that is not there is left out.
+
+    Raises
+    ------
+    ck.KafkaException
+        The broker does not answer.
+    """
+    admin = cluster.admin(log_level=2)  # it must outlive its futures
+    return _answers(_ask(admin, names))
+
+
+class TopicChanges:
+    """Asks now and then, without waiting for the answer, whether topics are there and still the same ones.
+
+    Parameters
+    ----------
+    names
+        On the cluster.
+
+    Attributes
+    ----------
+    missing
+        Those that were not there when they were last asked for.
+    """
+
+    def __init__(self, cluster: Cluster, names: Collection[str]) -> None:
+        self.missing: tuple[str, ...] = ()
+        self._cluster = cluster
+        self._names = tuple(names)
+        self._known: dict[str, str] = {}
+        self._admin: AdminClient | None = None
+        self._asked: Mapping[str, Any] = {}
+        self._asked_ms = -float(_EVERY_MS)
+
+    def look(self, wait: bool = False) -> bool:
+        """Whether one of them was made again since the last look.
+
+        Parameters
+        ----------
+        wait
+            Ask now and wait for the answer; a broker that does not give one knows of no change.
+        """
+        self._admin = self._admin or self._cluster.admin(log_level=2)
+        if wait or (not self._asked and ticks_ms() - self._asked_ms >= _EVERY_MS):
+            self._asked, self._asked_ms = _ask(self._admin, self._names), ticks_ms()
+        if not self._asked or not (wait or all(answer.done() for answer in self._asked.values())):
+            return False
+        asked, self._asked = self._asked, {}
+        try:
+            ids = _answers(asked)
+        except ck.KafkaException:
+            return False
+        self.missing = tuple(name for name in self._names if name not in ids)
+        changed = any(self._known.get(name, id_) != id_ for name, id_ in ids.items())
+        self._known |= ids
+        return changed
+
+
+def _ask(admin: AdminClient, names: Collection[str]) -> Mapping[str, Any]:
+    asked: Mapping[str, Any] = {}
+    if names:
+        asked = admin.describe_topics(TopicCollection(list(names)), request_timeout=_ASK_S)
+    return asked
+
+
+def _answers(asked: Mapping[str, Any]) -> dict[str, str]:
+    ids = {}
+    for name, answer in asked.items():
+        try:
+            told = str(answer.result(_ASK_S + 1).topic_id)
+        except ck.KafkaException as error:
+            if error.args[0].code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
+                continue
+            if error.args[0].code() != ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise
+            told = _ZERO  # it may be read all the same
+        ids[name] = "" if told == _ZERO else told
+    return ids
