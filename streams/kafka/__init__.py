@@ -1,1 +1,1 @@
-"""The log as a server: whether it answers at all (`reach`), and which of its topics are still the same (`topic_ids`)."""
+"""The log as a server: whether it answers at all (`reach`), which of its topics are still the same (`topic_ids`)."""
