@@ -68,7 +68,9 @@ class Reading:
             if turn.epoch != self.feed.epoch:
                 return []
             topic = self.feed.cluster.topic
-            self.feed.commit([ck.TopicPartition(topic(b.topic), b.partition, b.last + 1) for b in turn.blocks])
+            settled = [*turn.blocks, *turn.idle]  # a silence is settled with the offset that is settled already
+            if settled:
+                self.feed.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in settled])
             return [value for block in turn.blocks for value in block.values]
         finally:
             self.feed.done()
@@ -569,12 +571,7 @@ def quiet(reader: Reading, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(queue.Empty):
-            _, turn = reader.turns.get(timeout=0.2)
-            assert turn.blocks == [] or turn.epoch != reader.feed.epoch
-            topic = reader.feed.cluster.topic
-            if turn.epoch == reader.feed.epoch:  # a silence is settled with the offset that is settled already
-                reader.feed.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in turn.idle])
-            reader.feed.done()
+            assert reader.settle_next(0.2) == []
 
 
 @PROTOCOLS
