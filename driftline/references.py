@@ -103,7 +103,8 @@ def assumed_order(reference: Reference, *known: object) -> str:
         return ""
     return (
         "no column of times is named: the rows are taken to stand in the order in which they came (--time COLUMN "
-        "names it; --order unknown says that they were mixed, --order file that they were not)"
+        "names it; --order unknown says that they were mixed, as train_test_split does; --order file, that they were "
+        "not)"
     )
 
 

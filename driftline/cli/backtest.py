@@ -75,9 +75,17 @@ def _plain(ran: "Ran") -> dict[str, Any]:
 
 def _say(ran: "Ran") -> None:
     from drift.reports import tables
+    from drift.row_order import LEARNING_WINDOWS
 
     incidents, columns = ran.incidents, ran.columns
     typer.echo(tables.sentence(ran.result, incidents, ran.stream.num_rows))
+    if ran.reference.order == "unknown":
+        typer.echo(
+            f"  the order of the reference's rows is unknown: columns are judged from window {LEARNING_WINDOWS} on, "
+            "once those before have shown how much windows differ (`reference build --time COLUMN` knows it at once)"
+        )
+    if partial := int(ran.result.reports.drop_duplicates("window")["partial"].sum()):
+        typer.echo(f"  {partial} windows that the stream began or ended in were not judged")
     for row in incidents.to_dict("records"):
         paged = "recorded" if row["paged"] is None else "paged"
         state = "open" if row["closed"] is None else f"closed at {row['closed']}"
