@@ -63,7 +63,7 @@ def fit(
         held_out_rows=0 if held_out is None else held_out.num_rows,
         warnings=remarks.warnings,
     )
-    return fit_outputs.labelled(whole, judged, parts)
+    return fit_outputs.labelled(fit_outputs.warned(whole, whole.unjudged), judged, parts)
 
 
 def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature, Profile]]:

@@ -145,11 +145,11 @@ def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
     if reference.score is None or parts.score is None or parts.task not in ("binary", "multiclass", "regression"):
         if parts.label is None:
             return reference
-        return _warned(reference, "no performance: labels need a task and a score")
+        return warned(reference, "no performance: labels need a task and a score")
     if parts.task == "multiclass" and parts.prediction is None:
         if parts.label is None:
             return reference
-        return _warned(reference, "no performance: a multiclass model needs the predicted class beside the score")
+        return warned(reference, "no performance: a multiclass model needs the predicted class beside the score")
     yes = _said_yes(table, parts)
     if yes is not None:
         cells = reference.score.index(table.column(parts.score))
@@ -160,17 +160,17 @@ def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
     said = table.column(parts.prediction) if parts.prediction is not None else None
     sums = label_sums(reference, table.column(parts.score), said, table.column(parts.label))
     if not sums[:, LABELLED].any():
-        return _warned(reference, "no performance: no row has a score, a prediction and a label that can be compared")
+        return warned(reference, "no performance: no row has a score, a prediction and a label that can be compared")
     figures = {metric: figure.value for metric, figure in sorted(realised(reference, sums).items())}
     hangs_together = _loss_design_effect(reference, table, parts)
     found = replace(reference, labels=sums, performance=figures, loss_design_effect=hangs_together)
     if found.held_out_rows:
         note = f"scores and performance are those of {found.held_out_rows:,} held-out rows"
         return replace(found, notes=(*found.notes, note))
-    return _warned(found, found.unjudged or _too_good(found, table, parts))
+    return found if found.in_sample else warned(found, _too_good(found, table, parts))
 
 
-def _warned(reference: Reference, warning: str) -> Reference:
+def warned(reference: Reference, warning: str) -> Reference:
     """Add a warning, if there is one."""
     if not warning:
         return reference

@@ -80,7 +80,8 @@ class Reference:
         Rows that the model has not learnt from, of which score, prediction, label sums and performance are then; 0
         where they are those of the table's own rows.
     in_sample
-        The model has learnt from the rows whose scores these are: no loss is judged by them, and none estimated.
+        The model has learnt from the rows whose scores these are: neither scores nor losses are judged by them, and
+        no performance is estimated.
     warnings
         The notes that ask for something to be done.
     """
@@ -170,9 +171,9 @@ class Reference:
             Rows that the model has not learnt from, with its score, prediction and label: a table as ``frame``. Scores,
             predictions and performance are then those of these rows, and ``frame`` need not have them.
         in_sample
-            The model has learnt from the rows of ``frame``, and there are no others: its performance on them is kept
-            and judges nothing. By default the scores are taken to be of rows that it has not learnt from; where they
-            look too good for that, a note says so.
+            The model has learnt from the rows of ``frame``, and there are no others: its scores and its performance on
+            them are kept and judge nothing. By default the scores are taken to be of rows that it has not learnt from;
+            where they look too good for that, a note says so.
 
         Raises
         ------
@@ -283,13 +284,13 @@ class Reference:
 
     @property
     def unjudged(self) -> str:
-        """Why no loss is judged although there were labels; empty where it is."""
-        if not self.in_sample or self.label is None:
+        """Why neither scores nor losses are judged; empty where they are."""
+        if not self.in_sample or all(cells.role == "feature" for cells in self.columns):
             return ""
         return (
-            "performance is not judged, nor estimated: its figures are of rows that the model has learnt from, and "
-            "every honest day would look like a fall beside them; give rows that it has not seen (--holdout FILE, "
-            "holdout=), or say that these are such rows (--data-is-held-out, in_sample=False)"
+            "scores and performance are not judged, nor is performance estimated: the reference has them of rows that "
+            "the model has learnt from, and every honest day would look like a fall beside these; give rows that it has "
+            "not seen (--holdout FILE, holdout=), or say that these are such rows (--data-is-held-out, in_sample=False)"
         )
 
     @cached_property

@@ -98,8 +98,17 @@ class Yardstick:
         return held if len(held) else np.ones(len(self.asked))
 
     def shares(self, watch: Watch) -> np.ndarray:
-        """Share of the budget of false alarms of each column, float64 [columns]."""
-        return shares(self.reference.columns, watch.budget, self.performance_share(watch))
+        """Share of the budget of false alarms of each column, float64 [columns].
+
+        Scores of rows that the model has learnt from are no sample of those to come: they have no share, or the promise
+        would be broken.
+        """
+        columns, budget = self.reference.columns, watch.budget
+        if not self.reference.in_sample:
+            return shares(columns, budget, self.performance_share(watch))
+        features = np.array([cells.role == "feature" for cells in columns])
+        found: np.ndarray = shares(columns, {**budget, "prediction": 0.0}, self.performance_share(watch)) * features
+        return found
 
     def performance_share(self, watch: Watch) -> float:
         """Share of the budget for performance: none where no loss can be judged."""

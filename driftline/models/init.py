@@ -238,7 +238,7 @@ def _profiled(
         order=order,
         held_out=rows.held_out,
         # Scores that are not the model's own on its table come from elsewhere: from folds, as a rule.
-        in_sample=rows.learnt and rows.held_out is None and label is not None and not doubt,
+        in_sample=rows.learnt and rows.held_out is None and not doubt,
         on_progress=on_progress,
     )
     doubts += [note for note in reference.notes if not note.startswith("the score is taken as")]

@@ -72,10 +72,26 @@ def test_rows_that_the_model_has_learnt_from_judge_nothing_and_it_is_said(forest
     assert reference.performance["accuracy"] > 0.99, "what it is, is kept"
     assert reference.unjudged in reference.notes and "has learnt from" in reference.unjudged
     found = drift.backtest(reference, stream)
-    assert not (found.alerts["kind"] == "performance").any()
+    # Nor are its scores, which lie elsewhere on rows that it has not seen: nothing has happened.
+    assert found.alerts.empty
     assert accuracy_of(found)["estimated"].isna().all() and accuracy_of(found)["realised"].notna().all()
     again = drift.Reference.from_bytes(reference.to_bytes())
     assert again.in_sample and again.unjudged == reference.unjudged
+
+
+def test_features_are_judged_whatever_the_scores_are_of(forest):
+    train, _, stream = forest
+    reference = drift.Reference.fit(train, **BINARY, in_sample=True)
+    moved = drift.backtest(reference, stream.assign(c=stream["c"] + 0.5)).alerts
+    assert set(moved["columns"].explode()) == {"c"}
+
+
+def test_scores_without_labels_are_of_learnt_rows_all_the_same(forest):
+    train, _, stream = forest
+    reference = drift.Reference.fit(train, task="binary", score="p", prediction="hat", exclude=["y"], in_sample=True)
+    assert reference.unjudged in reference.warnings and drift.backtest(reference, stream).alerts.empty
+    columns_only = drift.Reference.fit(train, features=FEATURES, exclude=["p", "hat", "y"], in_sample=True)
+    assert columns_only.unjudged == ""
 
 
 def test_a_performance_that_is_too_good_is_doubted(forest):
