@@ -289,8 +289,9 @@ class Reference:
             return ""
         return (
             "scores and performance are not judged, nor is performance estimated: the reference has them of rows that "
-            "the model has learnt from, and every honest day would look like a fall beside these; give rows that it has "
-            "not seen (--holdout FILE, holdout=), or say that these are such rows (--data-is-held-out, in_sample=False)"
+            "the model has learnt from, and every honest day would look like a fall beside these; give rows that it "
+            "has not seen (--holdout FILE, holdout=), or say that these are such rows (--data-is-held-out, "
+            "in_sample=False)"
         )
 
     @cached_property

@@ -3,8 +3,8 @@
 ``status()`` returns ``{"roles": {NAME: {"pid", "state", "restarts", "steps": [STEP, ...], "serving"}}}``. A step says
 ``step``, ``rows``, ``rows_per_s``, ``lag_rows`` and ``lag_ms`` (records that are not settled, and the age of the oldest
 of them), ``p99_ms`` (the age that 99 of 100 records of the last ten seconds were settled within), ``fold_ms``,
-``settle_ms``, ``partitions``, ``trouble`` and ``waits`` (for what, before it reads anything); the score step also, where
-it knows, per model ``models: {NAME: {"p99_ms", "lag_ms"}}``. A worker's ``serving`` is
+``settle_ms``, ``partitions``, ``trouble`` and ``waits`` (for what, before it reads anything); the score step also,
+where it knows, per model ``models: {NAME: {"p99_ms", "lag_ms"}}``. A worker's ``serving`` is
 ``{MODEL: {"version", "epoch", "refused"?, "refused_epoch"?}}``.
 Whatever is missing is shown as unknown.
 """
