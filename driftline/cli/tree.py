@@ -42,12 +42,19 @@ def status(file: File = None, as_json: AsJson = False) -> None:
     from driftline.supervisor.run_file import running
     from driftline.supervisor.status_text import lines
 
-    found = running(load(file).data_dir)
+    settings = load(file)
+    found = running(settings.data_dir)
     if as_json:
         echo_json(found)
     elif found:
         for line in lines(found):
             typer.echo(line)
+        if found["roles"]:
+            from driftline.doctor.running import refused
+
+            for finding in refused(settings):
+                if finding.fix:
+                    typer.echo(f"! {finding.said}\n  -> {finding.fix}")
     else:
         typer.echo("nothing runs here; `driftline up` starts it")
     raise typer.Exit(0 if found and found.get("state", "up") == "up" else 1)

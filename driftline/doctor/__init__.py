@@ -1,8 +1,8 @@
 """The doctor: what is missing on this machine and around it, each with the command or setting that mends it.
 
 Every check is a function that yields findings and changes nothing, here or on any server: `machine` looks at Python,
-packages, ports and disk, `kafka` at the log, `store` at ClickHouse, `models` at registry and routes. What is simply
-not running is a note, not a failure.
+packages, ports and disk, `kafka` at the log, `store` at ClickHouse, `models` at registry and routes, `running` at what
+crashes, hangs behind or is refused just now. What is simply not running is a note, not a failure.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from driftline import settings as reading
-from driftline.doctor import kafka, machine, models, store
+from driftline.doctor import kafka, machine, models, running, store
 from driftline.doctor.finding import Finding, failing
 from driftline.settings import Settings, SettingsError
 
@@ -30,6 +30,8 @@ _WITH_SETTINGS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     models.registry,
     models.routes,
     models.watched,
+    running.roles,
+    running.refused,
 )
 
 

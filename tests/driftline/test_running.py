@@ -1,0 +1,134 @@
+"""The doctor and `status` look at what runs: crash loops, lag, what is refused just now."""
+
+import json
+import os
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from driftline import doctor, settings
+from driftline.cli import app
+from driftline.doctor import running
+from driftline.supervisor.crashes import WITHIN_MS
+from driftline.supervisor.status_text import lines
+from streams.block import Block
+from streams.clock import now_ms
+from streams.cluster import Cluster
+from streams.dead_letters import dead_letter
+from streams.outbox import Outbox
+from streams.provision import Layout, create
+from streams.refusals import Refusal
+
+NOW = 1_700_000_000_000
+GAP = "watch: answers/0: the group has read here before"
+
+
+def role(*ends_ago_s, state="up", why=GAP, steps=()):
+    ends = [NOW - int(ago * 1000) for ago in ends_ago_s]
+    return {
+        "pid": 7,
+        "state": state,
+        "restarts": len(ends),
+        "ends_ms": ends,
+        "why": why if ends else "",
+        "log": "logs/monitor.log",
+        "steps": list(steps),
+    }
+
+
+def step(**more):
+    return {"step": "count", "lag_rows": 0, "lag_ms": 0, "trouble": None, "waits": "", "notes": []} | more
+
+
+def told(**roles):
+    return [(one.state, one.said, one.fix) for one in running.judged(roles, NOW)]
+
+
+def test_a_role_that_crashes_again_and_again_fails_with_its_reason_in_words():
+    [(state, said, fix)] = told(monitor=role(10, 20, 30, 40, 50), store=role())
+    assert state == "fail" and said == f"monitor has ended 5 times in the last 10 minutes; {GAP}"
+    assert "logs/monitor.log" in fix
+
+
+@pytest.mark.parametrize(
+    ("one", "state"),
+    [
+        (role(), "ok"),
+        (role(5), "warn"),  # once, and it came back: somebody killed it
+        (role(5, state="restarting"), "fail"),
+        (role(5, 10), "fail"),
+        (role(*[WITHIN_MS / 1000 + 5] * 9), "ok"),  # long ago
+    ],
+)
+def test_one_end_is_a_warning_and_two_are_no_accident(one, state):
+    assert [found for found, *_ in told(monitor=one)] == [state]
+
+
+def test_steps_without_progress_behind_or_waiting_are_told():
+    steps = [
+        step(step="score", trouble="settle: TimeoutError: away"),
+        step(step="score", lag_rows=5_000, lag_ms=90_000),
+        step(step="join", lag_rows=5_000, lag_ms=9_000),
+        step(step="judge", lag_rows=5, lag_ms=None),
+        step(step="watch", waits="topic answers is not there yet; `driftline topics create answers`"),
+        step(step="watch", notes=[[NOW - 5_000, "answers was deleted and made again"], [0, "long ago"]]),
+    ]
+    assert told(all=role(steps=steps)) == [
+        ("fail", "all, score makes no progress: settle: TimeoutError: away", "see logs/monitor.log"),
+        ("warn", "all, score: 5,000 rows wait, the oldest for 90 s", "roles.workers = 2"),
+        (
+            "warn",
+            "all, watch waits: topic answers is not there yet; `driftline topics create answers`",
+            "driftline topics create answers",
+        ),
+        ("note", "all, watch: answers was deleted and made again", ""),
+    ]
+
+
+def test_status_shows_the_same():
+    found = {
+        "state": "up",
+        "kafka": "k",
+        "clickhouse": "c",
+        "page": "p",
+        "roles": {"monitor": {**role(1), "ends_ms": [now_ms()] * 3}},
+    }
+    text = "\n".join(lines(found))
+    assert f"  ! ended 3 times in the last 10 minutes; {GAP}" in text
+    assert next(iter(lines({**found, "state": "starting", "waits": {"store": "no answer"}, "roles": {}}))) == (
+        "starting: waiting for store (no answer)"
+    )
+
+
+def test_the_doctor_never_says_all_is_well_while_a_role_crashes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".driftline").mkdir()
+    state = {**role(), "ends_ms": [now_ms() - n * 12_000 for n in range(5)], "why": GAP}
+    run = {"pid": os.getpid(), "page": "http://p", "state": "up", "roles": {"monitor": state}, "urls": {}}
+    (tmp_path / ".driftline" / "run.json").write_bytes(msgspec.json.encode(run))
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    found = [one for one in json.loads(done.stdout) if one["name"] == "roles"]
+    assert done.exit_code == 1
+    assert [one["said"] for one in found] == [f"monitor has ended 5 times in the last 10 minutes; {GAP}"]
+
+
+def test_what_is_refused_just_now_is_told_by_its_reason(kafka, topic_prefix, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
+    given = settings.load({"kafka.bootstrap": kafka, "kafka.prefix": topic_prefix})
+    assert list(running.refused(given)) == []  # there is no such topic
+    create(cluster, Layout())
+    assert [one.state for one in running.refused(given)] == ["ok"]
+    block = Block.of("requests", 0, [b"{"] * 7, first=0)
+    letters = [dead_letter(block, Refusal(at, "undecodable", "$", "cut"), "score") for at in range(6)]
+    letters.append(dead_letter(block, Refusal(6, "unknown_model", "$.model", "x"), "score"))
+    Outbox(cluster, "test").settle((), letters, None)
+    [one] = running.refused(given)
+    assert (one.state, one.fix) == ("warn", "driftline dead-letters list --from -10m")
+    assert one.said.startswith("7 records were refused in the last 10 minutes: 6 by score: the bytes are no JSON")
+    assert "1 by score: no route for the model" in one.said
+    monkeypatch.setattr(running, "_LETTERS_MAX", 3)
+    [one] = running.refused(given)
+    assert one.said.startswith("more than 2 records")  # the third offset is the commit's marker
+    assert running.refused in doctor._WITH_SETTINGS and running.roles in doctor._WITH_SETTINGS
