@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
-from inference import Registry, RouteError
+from inference import Registry, RouteError, VersionRemoved
 from inference.manifest import Manifest
 from inference.routing import check, versions
 from streams import provision
@@ -133,6 +133,12 @@ class Desk:
                     f"`driftline model promote {name} VERSION` names another"
                 )
             back = reigns[-2]
+            try:
+                self._registry.package(name, back.champion)
+            except VersionRemoved as error:
+                raise RouteError(
+                    f"{error}, and was the champion before; `driftline model promote {name} VERSION` names another"
+                ) from None
             route = self._crowned(known, name, back.champion, reason or f"rolled back from {known.champion}")
             return msgspec.structs.replace(route, restores=back.epoch)
 

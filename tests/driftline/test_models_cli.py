@@ -234,6 +234,17 @@ def test_rollback_goes_back_step_by_step_and_never_forth(deployment, tmp_path):
     assert "nothing to go back to" in run("model", "rollback", "fare", "--no-wait", code=1)
 
 
+def test_what_was_removed_is_not_gone_back_to(deployment, tmp_path):
+    create(deployment, Layout())
+    for version in ("v1", "v2"):
+        run("model", "add", package(tmp_path, version))
+        run("model", "promote", "fare", version, "--no-wait")
+    run("model", "remove", "fare", "v1")
+    said = run("model", "rollback", "fare", "--no-wait", code=1)
+    assert "fare v1 was removed from" in said and "`driftline model promote fare VERSION` names another" in said
+    assert read_book(deployment)["fare"].champion == "v2"
+
+
 def test_a_version_that_no_route_names_can_be_removed(deployment, tmp_path):
     for version in ("v1", "v2", "v3", "v4"):
         run("model", "add", package(tmp_path, version))
