@@ -12,7 +12,7 @@ from drift import frames
 from drift.columns import floats, levels
 from drift.loading import rows
 from drift.reference import Reference
-from drift.reports import evidently_html
+from drift.reports.evidently_process import EvidentlyProcess, thinned
 from drift.store import Store
 from driftline import compose
 from driftline.models import profile
@@ -77,23 +77,42 @@ def of_model(store: Store, model: str, start: str, end: str | None, version: str
     return Stretch(model, version or found[0][0], first, until)
 
 
-def write(settings: Settings, store: Store, stretch: Stretch, training: Path, out: Path) -> Path:
+class Written(NamedTuple):
+    """A report: its file, the rows on both sides, and how many of them Evidently has seen."""
+
+    file: Path
+    rows: int
+    rows_compared: int
+    training_rows: int
+    training_rows_compared: int
+
+
+def write(settings: Settings, store: Store, stretch: Stretch, training: Path, out: Path) -> Written:
     """Write the report.
 
     Parameters
     ----------
     training
         The training table: Evidently compares rows with rows. The registry's model scores it where it has no scores.
+
+    Raises
+    ------
+    ReportRefused
+        There are no rows to report on.
     """
     reference = compose.catalogue(settings)(stretch.model, stretch.version)
     folder = Registry(settings.registry).folder(stretch.model, stretch.version)
-    then = reference.align(_scored(folder, reference, frames.read(training, reference.kinds)))
     model, version, first, until = stretch
-    now = rows(store, "observations", first, until, model=model, version=version)
-    if not now.num_rows:
-        raise ReportRefused(f"{model} {version} has no rows in the store from {first} to {until} (ms UTC)")
     kinds = {cells.name: cells.kind for cells in reference.columns}
-    return evidently_html.write(_plain(now, kinds), _plain(then, kinds), out)
+    with EvidentlyProcess() as evidently:
+        now = rows(store, "observations", first, until, model=model, version=version)
+        if not now.num_rows:
+            raise ReportRefused(f"{model} {version} has no rows in the store from {first} to {until} (ms UTC)")
+        table = frames.read(training, reference.kinds)
+        then = reference.align(_scored(folder, reference, thinned(table)))
+        came = thinned(now)
+        evidently.write(_plain(came, kinds), _plain(then, kinds), out)
+    return Written(out, now.num_rows, came.num_rows, table.num_rows, then.num_rows)
 
 
 def _scored(folder: Path, reference: Reference, table: pa.Table) -> pa.Table:

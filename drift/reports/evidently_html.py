@@ -1,69 +1,20 @@
-"""Evidently's report of a window against its reference, written by a process of its own.
+"""Evidently's report of a window against its reference: the other side of `evidently_process`.
 
-Evidently needs seconds and hundreds of megabytes to be imported, and rows on both sides: a `drift.Reference`
-keeps none. This module is that process: ``python -m drift.reports.evidently_html CURRENT REFERENCE OUT``.
+``python -m drift.reports.evidently_html`` imports Evidently, then reads three paths from stdin, a line each: the rows
+that came, the rows of the reference, both Parquet, and the page to write.
 """
 
-import os
 import re
-import subprocess
 import sys
-import tempfile
 from html import escape
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-#: Rows of either side: its statistics need no more, and its page would not open.
-ROWS_MAX = 50_000
-_SECONDS_MAX = 600
-
-
-class ReportError(RuntimeError):
-    """Evidently could not write its report; the text holds its last words."""
-
-
-def write(current: pa.Table, reference: pa.Table, out: Path) -> Path:
-    """Write the report as one HTML file.
-
-    Parameters
-    ----------
-    current, reference
-        Rows with the same columns; of more than `ROWS_MAX`, as many are taken, evenly.
-
-    Raises
-    ------
-    ReportError
-        Evidently is not installed, or failed.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="driftline-report-") as folder:
-        files = [Path(folder) / name for name in ("current.parquet", "reference.parquet")]
-        for file, table in zip(files, (current, reference), strict=True):
-            pq.write_table(_thinned(table), file)
-        said = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", __name__, *map(str, files), str(out)],
-            env={**os.environ, "DO_NOT_TRACK": "1"},
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS_MAX,
-        )
-    if said.returncode:
-        last = (said.stderr.strip().splitlines() or ["no word"])[-1]
-        hint = "; install driftline[report]" if "No module named" in last else ""
-        raise ReportError(f"Evidently: {last}{hint}")
-    return out
-
-
-def _thinned(table: pa.Table) -> pa.Table:
-    if table.num_rows <= ROWS_MAX:
-        return table
-    return table.take(pa.array(np.linspace(0, table.num_rows - 1, ROWS_MAX).astype(np.int64)))
+from drift.reports.evidently_process import ReportError
 
 
 def without_values(current: pa.Table, reference: pa.Table) -> dict[str, str]:
@@ -83,10 +34,15 @@ def _values(column: pa.ChunkedArray) -> int:
     return int(len(column) - column.null_count)
 
 
-def _run(current: str, reference: str, out: str) -> None:
+def _run() -> None:
+    # First, while whoever started this process fetches the rows.
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset, DataSummaryPreset
 
+    paths = sys.stdin.read().splitlines()
+    if len(paths) < 3:  # Whoever asked has given up.
+        return
+    current, reference, out = paths
     tables = [pq.read_table(file) for file in (current, reference)]
     empty = without_values(*tables)
     tables = [table.drop_columns(list(empty)) for table in tables]
@@ -111,4 +67,4 @@ def _left_out(empty: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    _run(*sys.argv[1:])
+    _run()

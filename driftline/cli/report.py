@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from driftline.cli.options import AsJson, File, echo_json, load, progress
+from driftline.cli.bars import bars
+from driftline.cli.options import AsJson, File, echo_json, load
 
 
 def report(
@@ -29,17 +30,33 @@ def report(
             "Evidently compares rows with rows, and a reference keeps none: give the table that the model was trained "
             "on, --reference-data train.parquet"
         )
-    from drift.store import Store
-    from driftline import compose, reporting
+    with bars() as told:
+        told("fetching the rows, asking Evidently", 0, None)
+        from drift.store import Store
+        from driftline import compose, reporting
 
-    settings = load(file)
-    store = Store.connect(compose.store_settings(settings))
-    if incident is not None:
-        stretch = reporting.of_incident(store, incident)
-    else:
-        assert model is not None and start is not None
-        stretch = reporting.of_model(store, model, start, end, version)
-    progress("asking Evidently")
-    name = out or Path(f"report-{incident or model}.html")
-    written = reporting.write(settings, store, stretch, reference_data, name)
-    echo_json({"file": written, **stretch._asdict()}) if as_json else typer.echo(f"written: {written}")
+        settings = load(file)
+        store = Store.connect(compose.store_settings(settings))
+        if incident is not None:
+            stretch = reporting.of_incident(store, incident)
+        else:
+            assert model is not None and start is not None
+            stretch = reporting.of_model(store, model, start, end, version)
+        name = out or Path(f"report-{incident or model}.html")
+        written = reporting.write(settings, store, stretch, reference_data, name)
+    if as_json:
+        echo_json({**written._asdict(), **stretch._asdict()})
+        return
+    typer.echo(
+        f"written: {written.file}   {_of(written.rows_compared, written.rows)} rows, "
+        f"against {_of(written.training_rows_compared, written.training_rows)} of the training table"
+    )
+
+
+def _of(some: int, all_: int) -> str:
+    """Write a sample's size.
+
+    >>> _of(20_000, 68_785), _of(500, 500)
+    ('20,000 (evenly) of 68,785', '500')
+    """
+    return f"{some:,}" if some == all_ else f"{some:,} (evenly) of {all_:,}"

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from drift.reports import evidently_html
+from drift.reports import evidently_html, evidently_process
 
 X = np.random.default_rng(0).normal(size=300)
 THEN = pa.table({"x": X, "v": X[::-1].copy(), "c": ["a", "b", "c"] * 100})
@@ -14,13 +14,13 @@ THEN = pa.table({"x": X, "v": X[::-1].copy(), "c": ["a", "b", "c"] * 100})
 
 def test_columns_without_values_are_left_out_by_name(tmp_path: Path) -> None:
     now = pa.table({"x": X + 1, "v": pa.nulls(300, pa.float64()), "c": pa.nulls(300, pa.string())})
-    page = evidently_html.write(now, THEN, tmp_path / "r.html").read_text()
+    page = evidently_process.write(now, THEN, tmp_path / "r.html").read_text()
     assert "Without any value, and so not compared: v (now), c (now)" in page
 
 
 def test_without_any_column_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(evidently_html.ReportError, match=r"no column has values on both sides.*x \(now\)") as error:
-        evidently_html.write(pa.table({"x": pa.nulls(3, pa.float64())}), THEN.select(["x"]), tmp_path / "r.html")
+    with pytest.raises(evidently_process.ReportError, match=r"no column has values on both sides.*x \(now\)") as error:
+        evidently_process.write(pa.table({"x": pa.nulls(3, pa.float64())}), THEN.select(["x"]), tmp_path / "r.html")
     assert "install" not in str(error.value)
 
 
