@@ -19,6 +19,7 @@ from driftline.models import profile
 from driftline.settings import Settings
 from inference import Registry
 from streams.schema import Kind
+from streams.wire.spelling import boolean_of, level_text
 
 
 class ReportRefused(ValueError):
@@ -130,7 +131,10 @@ def _plain(table: pa.Table, kinds: dict[str, Kind]) -> pa.Table:
         if kind == "numeric":
             found[name] = pa.array(floats(column, name))
             continue
-        codes, texts = levels(column.cast(pa.bool_()) if kind == "boolean" else column)
+        codes, texts = levels(column)
+        if kind == "boolean":
+            truths = [boolean_of(text) for text in texts]
+            texts = [None if truth is None else level_text(truth) for truth in truths]
         found[name] = pa.array(np.array([*texts, None], object)[codes], pa.string())
     return pa.table(found)
 

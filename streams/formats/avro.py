@@ -5,7 +5,9 @@ JSON request is: fields may come and go on the writer's side as long as those th
 """
 
 import datetime as dt
+import decimal
 import io
+import uuid
 from typing import Any
 
 import msgspec
@@ -64,7 +66,7 @@ class AvroReader:
             raise Refused("undecodable", "$", f"no record of its schema: {type(error).__name__}: {error}") from None
         if stream.tell() != len(value):
             raise Refused("undecodable", "$", f"{len(value) - stream.tell()} bytes stand behind the record")
-        return said
+        return _as_json(said)
 
     def _schema(self, number: int) -> Any:
         if self._registry is None:
@@ -133,6 +135,24 @@ class AvroDecoder:
         if not isinstance(said.get("model"), str | None):
             raise Refused("wrong_type", "$.model", f"Expected `str | null`, got `{type(said['model']).__name__}`")
         return said
+
+
+def _as_json(value: Any) -> Any:
+    """Values of logical types that JSON has not, as it would say them: decimals as numbers, UUIDs as text.
+
+    >>> _as_json({"fee": decimal.Decimal("1.50"), "n": [decimal.Decimal(7)], "who": uuid.UUID(int=1)})
+    {'fee': 1.5, 'n': [7], 'who': '00000000-0000-0000-0000-000000000001'}
+    """
+    if isinstance(value, dict):
+        return {name: _as_json(part) if type(part) in _COMPOSED else part for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_json(part) if type(part) in _COMPOSED else part for part in value]
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value.is_finite() and value == int(value) else float(value)
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
+_COMPOSED = frozenset({dict, list, decimal.Decimal, uuid.UUID})
 
 
 def _fitted(said: dict[str, Any], schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:

@@ -7,7 +7,7 @@ text                                itself; case and spaces count, and so do lea
 ``True``, ``False``                 ``true``, ``false``
 16, 16.0, ``Decimal("16.00")``      ``16``
 0.5, float32 0.1                    the shortest text that reads back as the same number: ``0.5``, ``0.1``
-a date, a time                      ``2024-01-31``, ``2024-01-31T08:00:00Z`` (naive times are UTC)
+a date, a time                      ``2024-01-31``, ``2024-01-31T08:00:00.000Z`` (naive: UTC)
 a UUID                              its 36 characters
 None, NaN, ``pandas.NA``, NaT       missing
 ==================================  ========================================================================
@@ -69,7 +69,7 @@ def level_text(value: Any) -> str:
         return number_text(value)
     if isinstance(value, dt.datetime):
         moment = value.astimezone(dt.UTC) if value.tzinfo else value
-        return moment.isoformat().removesuffix("+00:00") + "Z"
+        return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     return _encodable(str(value))

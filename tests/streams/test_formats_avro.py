@@ -1,6 +1,7 @@
 """Avro in Confluent's frame, against a registry that is an HTTP server on loopback; JSON is the oracle for the rows."""
 
 import base64
+import decimal
 import io
 import json
 import threading
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from streams.block import Block
 from streams.formats import Decoder, RegistryAway, SchemaRegistry, UnknownSchema
+from streams.formats.avro import AvroDecoder
 from streams.formats.json import JsonDecoder
 from streams.schema import Feature, FeatureSchema
 
@@ -261,3 +263,21 @@ def test_headers_name_the_model_and_give_what_the_body_does_not(double):
     rows, refused = Decoder(only, registry=SchemaRegistry(double.url))(asked)
     assert rows["churn"].ids == ["e-1"] and rows["churn"].ts.tolist() == [ARRIVED_MS - 1000]
     assert [(r.at, r.reason) for r in refused] == [(0, "unknown_model")]
+
+
+def test_logical_types_are_what_json_would_say():
+    fields = [
+        ("age", {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}),
+        ("city", {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}),
+        ("member", "float"),
+        ("tenure", "float"),
+    ]
+    wrote = fastavro.parse_schema(record(*fields))
+    sink = io.BytesIO(bytes(5))
+    sink.seek(5)
+    row = {"age": decimal.Decimal("41.25"), "city": decimal.Decimal("16.00"), "member": 1.0, "tenure": float("nan")}
+    fastavro.schemaless_writer(sink, wrote, row)
+    registry = type("Registry", (), {"schema": lambda self, number: wrote})()
+    rows, refused = AvroDecoder(only, registry)(Block.of("requests", 0, [sink.getvalue()]))
+    assert not refused
+    np.testing.assert_array_equal(rows["churn"].matrix, np.array([[np.nan, 41.25, 1, 1]], np.float32))

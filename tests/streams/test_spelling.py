@@ -33,9 +33,9 @@ from streams.wire.spelling import Levels, boolean_of, level_text, level_texts, m
         ("bad\ud83d", "bad\\ud83d"),
         (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
         (dt.date(2024, 1, 31), "2024-01-31"),
-        (dt.datetime(2024, 1, 31, 8), "2024-01-31T08:00:00Z"),
-        (dt.datetime(2024, 1, 31, 8, tzinfo=dt.timezone(dt.timedelta(hours=2))), "2024-01-31T06:00:00Z"),
-        (pd.Timestamp("2024-01-31 08:00"), "2024-01-31T08:00:00Z"),
+        (dt.datetime(2024, 1, 31, 8), "2024-01-31T08:00:00.000Z"),
+        (dt.datetime(2024, 1, 31, 8, tzinfo=dt.timezone(dt.timedelta(hours=2))), "2024-01-31T06:00:00.000Z"),
+        (pd.Timestamp("2024-01-31 08:00"), "2024-01-31T08:00:00.000Z"),
         (pd.Period("2024-01", "M"), "2024-01"),
     ],
 )
