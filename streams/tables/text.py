@@ -102,7 +102,7 @@ def of_kind(texts: pa.Array, kind: Kind, name: str, decimal_comma: bool = False)
     [7.0, None, 1000.0]
     """
     if kind == "categorical":
-        return texts
+        return with_points(texts) if decimal_comma else texts
     found = _missing_out(texts)
     if kind == "boolean":
         return _booleans(found, name)

@@ -48,6 +48,7 @@ SCHEMA = FeatureSchema(
         Feature("text", "categorical", categories=TEXTS[:-2]),
         Feature("code", "categorical", categories=("1", "2", "3", "10")),
         Feature("bit", "categorical", categories=("0", "1")),
+        Feature("rate", "categorical", categories=("0.1", "0.25", "3")),
         Feature("screen (\")", low=-5.0, high=5.0),
     )
 )  # fmt: skip
@@ -70,6 +71,7 @@ def made(seed: int) -> Table:
         "text": holes(rng.choice(np.array(TEXTS, object), ROWS).tolist()),
         "code": holes(rng.choice([1, 2, 3, 10, 11], ROWS).tolist()),
         "bit": holes(rng.integers(0, 2, ROWS).tolist()),
+        "rate": holes(rng.choice([0.1, 0.25, 3.0, 7.7], ROWS).tolist()),
         'screen (")': holes((10 * rng.normal(size=ROWS)).tolist()),
     }
 
@@ -83,7 +85,7 @@ KINDS = {feature.name: feature.kind for feature in SCHEMA.features}
 
 def arrow(table: Table) -> pa.Table:
     kinds = {"real": pa.float64(), "whole": pa.int64(), "flag": pa.bool_(), "text": pa.string(), "code": pa.int64()}
-    kinds |= {"bit": pa.int64(), 'screen (")': pa.float64()}
+    kinds |= {"bit": pa.int64(), "rate": pa.float64(), 'screen (")': pa.float64()}
     return pa.table({name: pa.array(values, kinds[name]) for name, values in table.items()})
 
 
@@ -96,6 +98,7 @@ def in_other_types(table: Table) -> pa.Table:
         "text": pa.chunked_array([found["text"].combine_chunks().cast(pa.string_view())]),
         "code": found["code"].cast(pa.int16()).dictionary_encode(),
         "bit": found["bit"].cast(pa.bool_()),
+        "rate": found["rate"].cast(pa.float32()),
         "flag": found["flag"].cast(pa.float32()),
         'screen (")': found['screen (")'],
     }
@@ -109,12 +112,20 @@ def frame(table: Table) -> pd.DataFrame:
 
 def numpy_frame(table: Table) -> pd.DataFrame:
     """What NumPy makes of it: numbers with holes are floats, truth values with holes objects, or 1.0."""
-    found = frame(table).astype({"real": float, "whole": float, "code": float, "flag": float, 'screen (")': float})
+    found = frame(table).astype(dict.fromkeys(("real", "whole", "code", "flag", "rate", 'screen (")'), float))
     return found.assign(text=found["text"].astype("category"), bit=found["bit"].astype(float))
 
 
 def nullable_frame(table: Table) -> pd.DataFrame:
-    kinds = {"real": "Float64", "whole": "Int64", "flag": "boolean", "text": "string", "code": "Int64", "bit": "Int64"}
+    kinds = {
+        "real": "Float64",
+        "whole": "Int64",
+        "flag": "boolean",
+        "text": "string",
+        "code": "Int64",
+        "bit": "Int64",
+        "rate": "Float64",
+    }
     return frame(table).astype(kinds | {'screen (")': "Float64"})
 
 
@@ -204,7 +215,14 @@ class OneSchema:
     """A registry of one schema."""
 
     def schema(self, _: int) -> Any:
-        maybe = {"whole": "long", "flag": "boolean", "text": "string", "code": "long", "bit": "boolean"}
+        maybe = {
+            "rate": "float",
+            "whole": "long",
+            "flag": "boolean",
+            "text": "string",
+            "code": "long",
+            "bit": "boolean",
+        }
         fields = [{"name": AVRO_NAMES[n], "type": ["null", maybe.get(n, "double")]} for n in SCHEMA.names]
         return fastavro.parse_schema({"type": "record", "name": "Request", "fields": fields})
 
@@ -280,7 +298,8 @@ def by_hand(table: Table) -> np.ndarray:
             else:
                 known = {level: place for place, level in enumerate(cells.levels)}
                 known |= dict.fromkeys(cells.others, cells.other)
-                found[first + known.get(str(value), cells.unseen)] += 1
+                text = str(value).removesuffix(".0") if cells.name == "rate" else str(value)
+                found[first + known.get(text, cells.unseen)] += 1
     return found
 
 
@@ -317,7 +336,7 @@ def test_requests_count_the_same_whatever_they_are_written_in(way: str, tmp_path
 def test_a_table_in_the_store_gives_the_same_reference(store: Store) -> None:
     store.rows(
         "CREATE TABLE t (at UInt32, real Nullable(Float64), whole Nullable(Decimal(9, 2)), flag Nullable(Bool), "
-        'text Nullable(String), code Nullable(Int16), bit Nullable(UInt8), `screen (")` Nullable(Float64)) '
+        'text Nullable(String), code Nullable(Int16), bit Nullable(UInt8), rate Nullable(Float32), `screen (")` Nullable(Float64)) '
         "ENGINE = MergeTree ORDER BY at"
     )
     columns: Table = {"at": list(range(ROWS)), **TABLE}
@@ -339,6 +358,7 @@ CELLS = st.fixed_dictionaries(
         | st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=8),
         "code": st.none() | st.integers(-(2**40), 2**40),
         "bit": st.none() | st.integers(0, 1),
+        "rate": st.none() | st.floats(-100, 100, width=32) | st.sampled_from([0.1, 0.25, 3.0]),
         'screen (")': st.none() | st.floats(-1e6, 1e6, width=32),
     }
 )
