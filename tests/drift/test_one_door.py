@@ -336,7 +336,8 @@ def test_requests_count_the_same_whatever_they_are_written_in(way: str, tmp_path
 def test_a_table_in_the_store_gives_the_same_reference(store: Store) -> None:
     store.rows(
         "CREATE TABLE t (at UInt32, real Nullable(Float64), whole Nullable(Decimal(9, 2)), flag Nullable(Bool), "
-        'text Nullable(String), code Nullable(Int16), bit Nullable(UInt8), rate Nullable(Float32), `screen (")` Nullable(Float64)) '
+        "text Nullable(String), code Nullable(Int16), bit Nullable(UInt8), rate Nullable(Float32), "
+        '`screen (")` Nullable(Float64)) '
         "ENGINE = MergeTree ORDER BY at"
     )
     columns: Table = {"at": list(range(ROWS)), **TABLE}
