@@ -7,6 +7,7 @@ CSV is read twice: what a column holds is what all of it says (`streams.tables.t
 spells a number as we would is sent as that number: as a level it is the same, and a numeric feature needs it so.
 """
 
+import json
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from streams.formats.json_text import undecodable, unmarked
 from streams.tables import text
 from streams.tables.csv import SUFFIXES, CsvError, CsvFile
 from streams.tables.values import is_text, plain
@@ -119,7 +121,7 @@ class RowFile:
     def _rows(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Sequence[Row]]:
         first = 0
         for batch in batches:
-            names = batch.schema.names
+            names = [name for name in batch.schema.names if name in self.columns]  # Who asks for `a` gets `a.b`, too.
             columns = [self._plain(name, batch[name], first) for name in names]
             yield [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
             first += batch.num_rows
@@ -183,10 +185,14 @@ class RowFile:
 
     def _row(self, number: int, line: bytes) -> Row:
         where = f"{self.path}, line {number}"
+        line = unmarked(line)
         try:
-            row = msgspec.json.decode(line, type=Row)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            row = msgspec.convert(_with_nan(line), Row) if b"NaN" in line else msgspec.json.decode(line, type=Row)
+        except msgspec.ValidationError as error:
             raise RowFileError(f"{where}: {error}; each line must be one JSON object") from None
+        except (ValueError, RecursionError) as error:
+            why = undecodable(line, error).args[2]
+            raise RowFileError(f"{where}: {why}; each line must be one JSON object") from None
         kept = {name: value for name, value in row.items() if self._wanted(name)}
         for name, value in kept.items():
             if isinstance(value, dict | list):
@@ -201,6 +207,11 @@ class RowFile:
             f"{self.path}, {where}: column {name!r} is infinite, which JSON cannot say; replace it, or leave the "
             f"column out: --exclude {name}"
         )
+
+
+def _with_nan(line: bytes) -> Any:
+    """Read a line in which NaN, which Python writes and JSON has not, is a missing value."""
+    return json.loads(line, parse_constant=lambda name: None if name == "NaN" else float(name))
 
 
 def _check(path: Path, name: str, kind: pa.DataType) -> None:

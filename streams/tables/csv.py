@@ -1,6 +1,5 @@
 """CSV files: their separator, their encoding, and their columns as text."""
 
-import csv
 import gzip
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -58,7 +57,7 @@ class CsvFile:
             raise CsvError(f"{path} is empty; a CSV file begins with a line of column names")
         self._separator = separator(header)
         self.decimal_comma = self._separator != ","
-        self.names = next(csv.reader(header.splitlines(keepends=True), delimiter=self._separator))
+        self.names = self._header()
         twice = [name for name, times in Counter(self.names).items() if times > 1]
         if twice:
             raise CsvError(f"{path}: column {twice[0]!r} stands twice in the header; rename one")
@@ -78,9 +77,8 @@ class CsvFile:
             strings_can_be_null=True,
             null_values=[""],
         )
-        parse = pacsv.ParseOptions(delimiter=self._separator, newlines_in_values=True)
         try:
-            with pacsv.open_csv(self.path, parse_options=parse, convert_options=convert) as reader:
+            with pacsv.open_csv(self.path, parse_options=self._parse, convert_options=convert) as reader:
                 yield from reader
         except pa.ArrowInvalid as error:
             raise CsvError(f"{self.path}: {self._why(str(error))}") from None
@@ -89,6 +87,17 @@ class CsvFile:
         """All its rows; see `blocks`."""
         wanted = self.names if names is None else [name for name in self.names if name in names]
         return pa.Table.from_batches(self.blocks(names), pa.schema([(name, pa.string()) for name in wanted]))
+
+    @property
+    def _parse(self) -> pacsv.ParseOptions:
+        return pacsv.ParseOptions(delimiter=self._separator, newlines_in_values=True)
+
+    def _header(self) -> list[str]:
+        try:
+            with pacsv.open_csv(self.path, parse_options=self._parse) as reader:
+                return list(reader.schema.names)
+        except pa.ArrowInvalid as error:
+            raise CsvError(f"{self.path}: {self._why(str(error))}") from None
 
     def _sample(self) -> str:
         opened = gzip.open if self.path.suffix.lower() == ".gz" else open

@@ -105,3 +105,29 @@ def test_a_csv_that_cannot_be_read_is_refused_by_name(tmp_path: Path, raw: bytes
     (tmp_path / "t.csv").write_bytes(raw)
     with pytest.raises(RowFileError, match=rf"t\.csv.*{words}"):
         rows(tmp_path / "t.csv")
+
+
+def test_a_column_that_is_left_out_is_not_sent_though_its_name_begins_like_anothers(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1], "a.b": [2], "b": [3]}), tmp_path / "t.parquet")
+    assert rows(tmp_path / "t.parquet", leave=["a.b"]) == [{"a": 1, "b": 3}]
+    assert rows(tmp_path / "t.parquet", take=["a.b"]) == [{"a.b": 2}]
+
+
+def test_lines_as_python_writes_them(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(b'\xef\xbb\xbf{"x": NaN, "s": "NaN"}\n{"x": 1.5, "s": "a"}\n')
+    assert rows(tmp_path / "t.jsonl") == [{"x": None, "s": "NaN"}, {"x": 1.5, "s": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"x": Infinity}', "Infinity is no JSON"),
+        ('{"x": NaN, "y": -Infinity}', "column 'y' is infinite"),
+        ('{"x": "\\ud83d"}', "half a surrogate pair"),
+        ('{"x": 1} {"x": 2}', "each line must be one JSON object"),
+    ],
+)
+def test_what_is_no_line_is_named(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "t.jsonl").write_text('{"x": 1}\n' + line)
+    with pytest.raises(RowFileError, match=f"line 2: .*{words}"):
+        rows(tmp_path / "t.jsonl")

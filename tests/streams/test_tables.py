@@ -211,6 +211,11 @@ def test_a_file_that_is_no_csv_is_refused_by_name(tmp_path: Path, raw: bytes, wo
         of_csv(tmp_path, raw)
 
 
+def test_odd_headers(tmp_path: Path) -> None:
+    table = of_csv(tmp_path, '\n"a\nb", c,"d ""e""",\n1,2,3,4\n')
+    assert table.to_pydict() == {"a\nb": [1], " c": [2], 'd "e"': [3], "": [4]}
+
+
 def test_no_rows(tmp_path: Path) -> None:
     table = of_csv(tmp_path, "a,b\n")
     assert (table.num_rows, table.column_names) == (0, ["a", "b"])
