@@ -70,7 +70,7 @@ def alert(
         ts=scene.end,
         window_start=scene.start,
         window_end=scene.end,
-        kind=sentences.kind(scene, several),
+        kind=sentences.kind(scene, several) if incident.moved or incident.last is None else incident.last.kind,
         severity=incident.severity,
         page=reach == "page",
         reach=reach,

@@ -41,6 +41,8 @@ def moved_parts(scene: Scene, moved: Moved) -> list[Part]:
     cells = scene.yard.reference.columns[moved.column]
     was, now = scene.yard.reference.expected[scene.yard.cells(moved.column)], moved.present(scene)
     p, q = _shares(scene, moved)
+    if cells.kind == "numeric" and _still(scene, moved, q):
+        return [Part(name, tuple(own)) for name, own in moved.parts]
     if cells.kind == "numeric":
         inflated = scene.yard.design_effects[moved.column] * (1 / was.sum() + 1 / now.sum())
         return [_of_numbers(cells, p, q, KOLMOGOROV_MEAN * float(np.sqrt(inflated)))]
@@ -49,6 +51,16 @@ def moved_parts(scene: Scene, moved: Moved) -> list[Part]:
     z = (q - p) / np.sqrt(np.where(noise > 0, noise, 1.0))
     sign = 1 if (z[z > 0] ** 2).sum() > (z[z < 0] ** 2).sum() else -1
     return [Part(cells.labels[cell], (cell,)) for cell in _explaining(sign * (q - p), sign * z)]
+
+
+def _still(scene: Scene, moved: Moved, share: np.ndarray) -> bool:
+    """Whether the edge that a number was told by still tells its change: then readers keep it."""
+    if not moved.parts or moved.told is None or not moved.told.sum():
+        return False
+    told, tolerance = moved.told / moved.told.sum(), scene.tolerance(moved.column)
+    own = [cell for _, cells in moved.parts for cell in cells]
+    apart = float(np.abs(np.cumsum(share - told)).max())
+    return apart < tolerance or abs(share[own].sum() - told[own].sum()) >= tolerance
 
 
 def _shares(scene: Scene, moved: Moved) -> tuple[np.ndarray, np.ndarray]:

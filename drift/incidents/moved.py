@@ -50,6 +50,8 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
     told, levels
         Its counts when it was told last, int64 [its cells], None before that; and the levels that had moved, as told
         when they were furthest.
+    parts
+        By which parts of it it was told last: names, and cells.
     """
 
     column: int
@@ -68,6 +70,7 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
     began: int | None = None
     told: np.ndarray | None = None
     levels: list[MovedLevel] = []
+    parts: list[tuple[str, list[int]]] = []
 
     @property
     def since(self) -> int:
@@ -100,19 +103,19 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         """Date its latest change: what it was compared with since it was named is left behind."""
         later = Moved.named(scene, self.column)
         later.again, later.log_evidence = True, max(self.log_evidence, later.log_evidence)
-        later.began, later.told, later.levels = self.since, self.told, self.levels
+        later.began, later.told, later.levels, later.parts = self.since, self.told, self.levels, self.parts
         return later
 
-    def remember(self, counts: np.ndarray, levels: list[MovedLevel]) -> None:
+    def remember(self, counts: np.ndarray, levels: list[MovedLevel], parts: list[tuple[str, list[int]]]) -> None:
         """Keep what has just been told of it; the levels, as they were at its furthest."""
-        self.told = counts
+        self.told, self.parts = counts, parts
         change = max((abs(level.current - level.reference) for level in levels), default=0.0)
         if change >= max((abs(level.current - level.reference) for level in self.levels), default=0.0):
             self.levels = levels
 
     def forget(self) -> None:
         """Begin an incident of its own: what was told of it in another is of that one."""
-        self.began, self.told, self.levels = None, None, []
+        self.began, self.told, self.levels, self.parts = None, None, [], []
 
     def stretch(self, scene: Scene) -> np.ndarray:
         """Counts since the change point, int64 [its cells]."""

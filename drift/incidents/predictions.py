@@ -7,7 +7,7 @@ import numpy as np
 
 from drift.cells import PREDICTION, SCORE
 from drift.incidents.scene import Scene
-from drift.incidents.spelling import listed, number
+from drift.incidents.spelling import listed
 from drift.incidents.verdict import Word, word
 from streams.records import PredictionEffect
 
@@ -46,26 +46,22 @@ def prediction_effects(scene: Scene, base: np.ndarray) -> list[PredictionEffect]
 def clause(effects: Sequence[PredictionEffect]) -> str:
     """Say what became of the answers; empty where there are none.
 
-    >>> one = PredictionEffect(
+    >>> score = PredictionEffect(
     ...     name="score", statistic="ks", effect=0.0, low=0.0, high=0.02, tolerance=0.05, n=5_000, word="unchanged"
     ... )
-    >>> clause([one])
-    '; score unchanged (D at most 0.02)'
+    >>> clause([score])
+    '; score unchanged'
+    >>> from msgspec.structs import replace
+    >>> clause([replace(score, word="unclear", n=500), replace(score, name="prediction", word="unclear", n=500)])
+    '; whether score and predicted class changed is unclear yet (500 rows)'
     """
     ordered = sorted(effects, key=lambda effect: _ORDER.index(effect.word))
     said = ""
     for verdict, several in groupby(ordered, key=lambda effect: effect.word):
         group = list(several)
         names = listed([_NAMES.get(effect.name, effect.name) for effect in group])
-        too = ", too" if verdict == "changed" else ""
-        said += f"; {names} {verdict}{too} ({', '.join(map(_size, group))})"
+        if verdict == "unclear":
+            said += f"; whether {names} changed is unclear yet ({max(effect.n for effect in group):,} rows)"
+        else:
+            said += f"; {names} {verdict}{', too' if verdict == 'changed' else ''}"
     return said
-
-
-def _size(effect: PredictionEffect) -> str:
-    short = SHORT[effect.statistic]
-    if effect.word == "unchanged":
-        return f"{short} at most {number(effect.high)}"
-    if effect.word == "changed":
-        return f"{short} {number(effect.effect)}"
-    return f"{short} {number(effect.low)} to {number(effect.high)} in {effect.n:,} rows"

@@ -9,7 +9,7 @@ import msgspec
 from drift.evidence import alarming, named
 from drift.incidents import sentences
 from drift.incidents.alerts import Incident, alert, farewell
-from drift.incidents.levels import moved_levels
+from drift.incidents.levels import moved_levels, moved_parts
 from drift.incidents.moved import Moved
 from drift.incidents.predictions import prediction_effects
 from drift.incidents.scene import Scene
@@ -175,7 +175,8 @@ def _tell(scene: Scene, news: News) -> Iterator[Alert]:
         yield alert(scene, incident, "update", told, text)
     if news.anything:
         for moved in incident.moved:
-            moved.remember(moved.present(scene), moved_levels(scene, moved))
+            parts = [(part.name, list(part.cells)) for part in moved_parts(scene, moved)]
+            moved.remember(moved.present(scene), moved_levels(scene, moved), parts)
 
 
 def _answers_known(scene: Scene, incident: Incident, last: Alert) -> bool:

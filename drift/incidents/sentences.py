@@ -77,7 +77,9 @@ def farewell(scene: Scene, back: Sequence[Moved], onward: Sequence[Moved], homes
     if back:
         had = "; ".join(filter(None, (_had(scene, moved) for moved in back)))
         names = listed([name(scene, moved) for moved in back])
-        said.append(f"{names} {_be(back)} back, within half the tolerance{': ' + had if had else ''}")
+        since = {moved.change_point for moved in back if moved.began is not None}
+        when = f" since {scene.say(min(since))}" if len(since) == 1 else ""
+        said.append(f"{names} {_be(back)} back{when}, within half the tolerance{': ' + had if had else ''}")
     if onward:
         names, others = listed([name(scene, m) for m in onward]), sorted({homes[m.column] for m in onward})
         said.append(f"{names} moved again, another way: see incident{'s' * (len(others) > 1)} {listed(others)}")

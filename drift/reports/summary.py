@@ -106,6 +106,8 @@ def _incidents(found: pd.DataFrame) -> str:
     rows = []
     for row in found.head(_LISTED_MAX).to_dict("records"):
         paged = f'<span class="page">{_when(row["paged"])}</span>' if _there(row["paged"]) else "no"
+        if not _there(row["paged"]) and _there(row["told"]):
+            paged = f"told {_when(row['told'])}"
         said = f"<b>{escape(', '.join(row['columns'][:8]))}</b><br>{escape(row['text'])}"
         closed = _when(row["closed"]) if _there(row["closed"]) else "open"
         rows.append(

@@ -12,7 +12,7 @@ from drift.tolerances import tolerance
 from streams.records import Watch
 
 _SEVERITIES = ("watch", "warning", "critical")
-INCIDENTS = ["incident", "kind", "severity", "opened", "changed", "paged", "closed", "columns", "text"]
+INCIDENTS = ["incident", "kind", "severity", "opened", "changed", "told", "paged", "closed", "columns", "text"]
 COLUMNS = [
     "column",
     "statistic",
@@ -39,8 +39,8 @@ def ratios(reference: Reference, watch: Watch, reports: pd.DataFrame) -> pd.Data
 def incidents(alerts: pd.DataFrame) -> pd.DataFrame:
     """A row per incident, in the order in which they opened.
 
-    ``opened``, ``paged`` and ``closed`` are windows, None where it did not come to that; ``changed`` (the change point)
-    and ``text`` are as said when it paged, else when it opened.
+    ``opened``, ``told`` (beyond the lists), ``paged`` and ``closed`` are windows, None where it did not come to that;
+    ``changed`` (the change point) and ``text`` are as said when it paged, else when it was told, else when it opened.
     """
     rows = [_incident(str(name), events) for name, events in alerts.groupby("incident", sort=False)]
     return pd.DataFrame(rows, columns=INCIDENTS, dtype=object)  # None stays None: windows are no floats
@@ -49,7 +49,7 @@ def incidents(alerts: pd.DataFrame) -> pd.DataFrame:
 def _incident(name: str, events: pd.DataFrame) -> dict[str, Any]:
     first, pages = events.iloc[0], events[events["page"].astype(bool)]
     closes = events[events["event"] == "close"]
-    material = events[events["reach"] != "list"] if "reach" in events else pages
+    material = events[events["reach"] != "list"]
     told = (pages if len(pages) else material if len(material) else events).iloc[0]
     return {
         "incident": name,
@@ -57,6 +57,7 @@ def _incident(name: str, events: pd.DataFrame) -> dict[str, Any]:
         "severity": max(events["severity"], key=_SEVERITIES.index),
         "opened": first["window"],
         "changed": told["change_point"],
+        "told": None if told["reach"] == "list" and not told["page"] else told["window"],
         "paged": None if pages.empty else told["window"],
         "closed": None if closes.empty else closes.iloc[0]["window"],
         "columns": list(dict.fromkeys(column for names in events["columns"] for column in names)),
@@ -105,8 +106,11 @@ def sentence(result: Backtest, found: pd.DataFrame, rows: int) -> str:
         more = len(paged) - 1
         also = f" {more} more incident{'s' if more > 1 else ''} paged." if more else ""
         return f"{_stop(paged.iloc[0]['text'])}{also} Seen in {over}."
+    told = found[found["told"].notna()]
+    if len(told):
+        return f"{_stop(told.iloc[0]['text'])} It would have been told, and paged nobody. Seen in {over}."
     if len(found):
-        return f"Nothing would have paged. {_stop(found.iloc[0]['text'])} Seen in {over}."
+        return f"Nothing would have been told. {_stop(found.iloc[0]['text'])} Seen in {over}."
     return f"Nothing moved: no incident in {over}."
 
 

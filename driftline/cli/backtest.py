@@ -87,7 +87,7 @@ def _say(ran: "Ran") -> None:
     if partial := int(ran.result.reports.drop_duplicates("window")["partial"].sum()):
         typer.echo(f"  {partial} windows that the stream began or ended in were not judged")
     for row in incidents.to_dict("records"):
-        paged = "recorded" if row["paged"] is None else "paged"
+        paged = "paged" if row["paged"] is not None else "told" if row["told"] is not None else "recorded"
         state = "open" if row["closed"] is None else f"closed at {row['closed']}"
         typer.echo(f"\n  {row['incident']}   {row['severity']}, {paged}, from window {row['opened']}, {state}")
         typer.echo(f"    {row['text']}")

@@ -136,7 +136,7 @@ def test_a_return_settles_closes_and_pages_nobody(reference):
     # It settles over 3,000 rows before anything is said.
     assert 22_500 <= found.first_row.iloc[-1] <= 24_500
     had = f"level Ulm had fallen from {was_ulm(reference)} to 0 % since row 10,000"
-    assert found.text.iloc[-1] == f"city is back, within half the tolerance: {had}"
+    assert found.text.iloc[-1] == f"city is back since row 20,000, within half the tolerance: {had}"
 
 
 def test_after_a_return_the_same_change_is_news_again(reference):
@@ -181,10 +181,10 @@ def test_the_score_is_told_beside_a_moved_feature(reference):
     scored = Reference.fit(rows(20_000, seed=0), task="regression", score="x")
     found = alerts(scored, (10_000, {}), (5_000, GONE))
     # 500 rows cannot tell; once more of them can, it is told. The score is x, which did not move.
-    assert re.search(r"; score unclear \(D 0 to 0\.0\d+ in 500 rows\)$", found[found.page].text.iloc[0])
+    assert found[found.page].text.iloc[0].endswith("; whether score changed is unclear yet (500 rows)")
     known = found.iloc[-1]
     assert (known.event, known.page, known.reach) == ("update", False, "chat")
-    assert re.search(r"; score unchanged \(D at most 0\.0[34]\d*\)$", known.text) and known.first_row < 14_000
+    assert known.text.endswith("; score unchanged") and known.first_row < 14_000
 
 
 def test_a_column_that_moves_steadily_is_one_incident_told_at_each_further_tolerance(reference):

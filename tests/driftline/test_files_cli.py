@@ -95,7 +95,9 @@ def test_a_backtest_names_the_column_and_the_window(files):
     said = json.loads(run(*words, "--labels", files / "labels.csv", "--json"))
     assert (said["rows"], said["windows"]) == (WINDOW * WINDOWS, WINDOWS)
     (incident,) = said["incidents"]
-    assert incident["columns"] == ["city"] and incident["opened"] == incident["paged"] == CHANGE
+    # A feature that moves is a watch: told, and paged to nobody.
+    assert incident["columns"] == ["city"] and incident["opened"] == incident["told"] == CHANGE
+    assert incident["paged"] is None
     assert said["columns"][0]["column"] == "city"
     text = run(*words)
     assert text.startswith("city moved: level Oslo fell from 33")
