@@ -115,23 +115,25 @@ class _Schemas:
         return self._models is not self._serving.models() or self._missing is not self._serving.missing()
 
     def __call__(self, model: str | None, /) -> tuple[str, FeatureSchema] | None:
-        """Find a model's schema; without a name, the only model's."""
+        """Find a model's schema; without a name, that of the only one that has a route, loaded or not."""
         models = self._models or self._serving.models()
-        if model is None and len(models) == 1:
-            model = next(iter(models))
+        routed = {*models, *self._missing}
+        if model is None and len(routed) == 1:
+            (model,) = routed
         served = models.get(model) if model is not None else None
         return None if served is None or model is None else (model, served.schema)
 
     def why_absent(self, model: str | None) -> Refused:
         """Say why a request has no model."""
-        serving = ", ".join(sorted(self._models))
+        if model is None and (names := ", ".join(sorted({*self._models, *self._missing}))):
+            several = f"no model is named, and several serve: put one of {names} into the field or the header 'model'"
+            return Refused("unknown_model", "$.model", several)
         if model is None:
-            several = f"no model is named, and several serve: put one of {serving} into the field or the header 'model'"
-            return Refused("unknown_model", "$.model", several if serving else "no model is named, and none serves")
+            return Refused("unknown_model", "$.model", "no model is named, and none serves")
         self.absent.add(model)
         if missing := self._missing.get(model):
             return Refused("model_not_loaded", "$.model", str(missing))
-        near = nearest(model, tuple(sorted(self._models))) if serving else ""
+        near = nearest(model, tuple(sorted(self._models))) if self._models else ""
         return Refused("unknown_model", "$.model", f"no route for {model!r}{near}")
 
 

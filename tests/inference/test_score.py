@@ -453,6 +453,15 @@ def test_a_model_that_cannot_be_loaded_is_no_unknown_model_and_harms_no_neighbou
     assert seen(effects)[0][0].refused is None  # it is no fault of the model beside it
 
 
+def test_who_names_no_model_means_the_only_one_that_has_a_route_loaded_or_not():
+    found = serving(ramp())
+    assert letters(Score(found).fold([block({"x": 1})])[0]) == []
+    found.expect(Route(model="lost", epoch=1, ts=0, champion="v1"))  # whether it is loaded yet decides nothing
+    [letter] = letters(Score(found).fold([block({"x": 1})])[0])
+    assert (letter["reason"], letter["field"]) == ("unknown_model", "$.model")
+    assert "put one of lost, ramp into the field" in letter["detail"]
+
+
 def test_requests_wait_while_their_model_is_loaded(monkeypatch):
     monkeypatch.setattr("inference.score._LOADING_S_MAX", 0.01)
     found = serving(ramp())
