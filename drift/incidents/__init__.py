@@ -9,14 +9,45 @@ shift that matters is dated to when it began.
 `Harm` keeps those of performance, for no column need move for a model to be wrong more often, and `Flow` those of the
 rows' volume and of silence. Where predictions or performance are told of, `second_opinions` adds what River's detectors
 say: named evidence beside ours, which opens and pages nothing.
+
+A name is loaded when it is first asked for: who lists incidents needs the words of `verdict`, and no statistics.
 """
 
-from drift.incidents.alerts import Incident
-from drift.incidents.flow import Flow
-from drift.incidents.harm import Harm
-from drift.incidents.labelled import Labelled
-from drift.incidents.moved import Moved
-from drift.incidents.rules import Incidents
-from drift.incidents.scene import Scene, evidence_of, rfc3339
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drift.incidents.alerts import Incident as Incident
+    from drift.incidents.flow import Flow as Flow
+    from drift.incidents.harm import Harm as Harm
+    from drift.incidents.labelled import Labelled as Labelled
+    from drift.incidents.moved import Moved as Moved
+    from drift.incidents.rules import Incidents as Incidents
+    from drift.incidents.scene import Scene as Scene
+    from drift.incidents.scene import evidence_of as evidence_of
+    from drift.incidents.scene import rfc3339 as rfc3339
+
+_PUBLIC = {
+    "Flow": "drift.incidents.flow",
+    "Harm": "drift.incidents.harm",
+    "Incident": "drift.incidents.alerts",
+    "Incidents": "drift.incidents.rules",
+    "Labelled": "drift.incidents.labelled",
+    "Moved": "drift.incidents.moved",
+    "Scene": "drift.incidents.scene",
+    "evidence_of": "drift.incidents.scene",
+    "rfc3339": "drift.incidents.scene",
+}
 
 __all__ = ["Flow", "Harm", "Incident", "Incidents", "Labelled", "Moved", "Scene", "evidence_of", "rfc3339"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+        return value
+    raise AttributeError(f"module 'drift.incidents' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -40,6 +40,8 @@ def registry(settings: Settings) -> Iterator[Finding]:
 
 def watched(settings: Settings) -> Iterator[Finding]:
     """Topics that somebody else fills: their references fit, and they are there."""
+    if not settings.watch_topics:
+        return
     from driftline import watching
     from streams.provision import foreign_partitions
 

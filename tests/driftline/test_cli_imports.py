@@ -66,6 +66,10 @@ print("loaded:", *sys.modules)
         (["model", "list"], {"confluent_kafka", "fsspec", "numpy", "structlog"}),
         (["dead-letters", "list"], {"confluent_kafka", "numpy", "structlog"}),
         (["incidents", "list"], {"clickhouse_driver", "numpy", "pyarrow"}),
+        (
+            ["doctor"],
+            {"clickhouse_driver", "confluent_kafka", "fsspec", "numpy", "psutil", "pyarrow", "structlog", "urllib3"},
+        ),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )

@@ -1,0 +1,178 @@
+"""What people wait for: the first word of a command, `model init`, `report`, `replay`; in CPU seconds and by the clock.
+
+    python -m benchmarks.small_things [--repeats 5] [--rows 50000] [--without-system]
+
+Every command is a process of its own. CPU is its user and system time with that of its children: nearly the same on a
+busy machine (up to twice as much at a load of 10 on 2 cores, measured), where the clock says more of the others. The
+first run of each command, which fills the disk's cache, is left out where it is run more than once. For the commands
+that need a system the demo is started on ports of its own, sends its rows and stays up.
+
+Goals, by CPU: a command that looks 1 s; `init` of 26,000 rows 15 s; `report` 10 s; `replay` of 50,000 rows 30 s.
+"""
+
+import argparse
+import os
+import platform
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from driftline.demo.model import DATA
+
+INIT_ROWS = 26_000
+SEED = 1
+LOOK_S, INIT_S, REPORT_S, REPLAY_S = 1.0, 15.0, 10.0, 30.0
+_START_S_MAX = 300
+
+
+class Run(NamedTuple):
+    """Seconds of one run."""
+
+    cpu: float
+    wall: float
+
+
+class Timed(NamedTuple):
+    """All runs of a command, the first one apart where there were more."""
+
+    command: str
+    goal: float
+    runs: list[Run]
+
+    def line(self) -> str:
+        """CPU: median, least and most; the clock: median; whether the goal was met."""
+        cpu, wall = ([getattr(run, what) for run in self.runs] for what in ("cpu", "wall"))
+        middle = statistics.median(cpu)
+        verdict = "" if middle <= self.goal else "   MISSED"
+        return (
+            f"{self.command:<34} {middle:>7.2f}  ({min(cpu):.2f} to {max(cpu):.2f}) {statistics.median(wall):>10.2f} "
+            f"{self.goal:>8.0f}{verdict}"
+        )
+
+
+def timed(command: Sequence[str], goal: float, folder: Path, environ: Mapping[str, str], repeats: int) -> Timed:
+    """Run a command of ours again and again."""
+    runs = [_run(command, folder, environ) for _ in range(repeats)]
+    named = list(takewhile(lambda word: not word.startswith("--"), command[1:]))
+    shown = Timed(" ".join([command[0], *named]), goal, runs[1:] or runs)
+    print(shown.line(), flush=True)
+    return shown
+
+
+def _run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Run:
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "driftline", *command],
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = process.stderr.read() if process.stderr else ""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if "Traceback" in said:
+        raise RuntimeError(f"driftline {' '.join(command)}: {said}")
+    return Run(used.ru_utime + used.ru_stime, time.perf_counter() - began)
+
+
+def wide_table(rows: int) -> pa.Table:
+    """Rows as of flights: numbers, counts, levels from 3 to 4,000, and a label that some of them tell."""
+    rng = np.random.default_rng(SEED)
+    columns: dict[str, np.ndarray] = {f"number_{n}": rng.normal(size=rows) * 10 for n in range(8)}
+    columns |= {f"clock_{n}": rng.integers(0, 2_400, rows) for n in range(4)}
+    columns |= {
+        f"level_{levels}": np.array([f"L{n:04}" for n in range(levels)])[rng.integers(0, levels, rows)]
+        for levels in (3, 16, 105, 4_000)
+    }
+    columns["late"] = columns["number_0"] + columns["clock_0"] / 200 + rng.normal(size=rows) * 5 > 8
+    return pa.table(columns)
+
+
+@contextmanager
+def demo(rows: int, folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """The demo, run until its rows are through and kept up; yields its settings file."""
+    command = [sys.executable, "-m", "driftline", "demo", "--keep", "--rows", str(rows)]
+    with (folder / "demo.log").open("w") as out:
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + _START_S_MAX
+        while not (found := re.search(r"DRIFTLINE_SETTINGS=(\S+)", said := (folder / "demo.log").read_text())):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"the demo did not come up:\n{said[-2_000:]}")
+            time.sleep(0.5)
+        yield found[1]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def alone(folder: Path, environ: Mapping[str, str], repeats: int) -> list[Timed]:
+    """Commands for which nothing has to run."""
+    employment = pq.read_table(DATA / "employment_reference.parquet").slice(0, INIT_ROWS)
+    pq.write_table(employment, folder / "employment.parquet")
+    pq.write_table(wide_table(INIT_ROWS), folder / "wide.parquet")
+    words = ("--help", "settings show", "status", "topics check", "model list", "incidents list", "doctor")
+    done = [timed(word.split(), LOOK_S, folder, environ, repeats) for word in words]
+    left = "id,year,prediction,predicted_probability"
+    for name, label, more in (("employment", "employed", ["--exclude", left]), ("wide", "late", [])):
+        given = ["--data", str(folder / f"{name}.parquet"), "--train", "--label", label, "--force", *more]
+        done.append(timed(["model", "init", name, *given], INIT_S, folder, environ, min(repeats, 3)))
+    return done
+
+
+def against_a_system(rows: int, folder: Path, environ: Mapping[str, str], repeats: int) -> list[Timed]:
+    """Commands that ask a broker and a store."""
+    with demo(rows, folder, environ) as settings:
+        environ = {**environ, "DRIFTLINE_SETTINGS": settings}
+        words = ("status", "topics check", "model list", "incidents list", "dead-letters list", "doctor")
+        done = [timed(word.split(), LOOK_S, folder, environ, repeats) for word in words]
+        table = str(DATA / "employment_reference.parquet")
+        report = ["report", "--model", "employment", "--from", "2000-01-01", "--reference-data", table]
+        done.append(timed(report, REPORT_S, folder, environ, min(repeats, 3)))
+        done.append(timed(["replay"], REPLAY_S, folder, environ, min(repeats, 3)))
+    return done
+
+
+def main() -> int:
+    """Print all; exit 1 where a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5, help="runs of a command; the longer ones are run 3 times")
+    parser.add_argument("--rows", type=int, default=50_000, help="requests that the demo sends")
+    parser.add_argument("--without-system", action="store_true", help="leave out what needs a broker and a store")
+    asked = parser.parse_args()
+    packages = ("numpy", "pandas", "pyarrow", "numba", "torch", "pydantic-settings", "typer", "evidently")
+    print(f"python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in packages)}")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, seed {SEED}, {asked.rows:,} requests\n")
+    print(f"{'driftline ...':<34} {'CPU s':>7}  {'(least to most)':<15} {'clock s':>9} {'goal':>8}")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
+    environ |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))}
+    with TemporaryDirectory(prefix="driftline-small-") as home:
+        done = alone(Path(home), environ, asked.repeats)
+        if not asked.without_system:
+            print("\nbeside the demo, which has sent its rows")
+            done += against_a_system(asked.rows, Path(home), environ, asked.repeats)
+    missed = [one.command for one in done if statistics.median([run.cpu for run in one.runs]) > one.goal]
+    print(
+        f"\nload at the end {os.getloadavg()[0]:.1f}; {'missed: ' + ', '.join(missed) if missed else 'all goals met'}"
+    )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
