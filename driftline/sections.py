@@ -95,7 +95,7 @@ class Monitor(Section):
     join_rows_max: int = Field(20_000, ge=1, description="labels joined at a time, at the most")
     prediction_wait_ms_max: Ms = Field(600_000, ge=0, description="how long a label waits for its prediction")
     notify: list[str] = Field([], description="Apprise addresses (or env:/file: references) that pages are sent to")
-    chat: list[str] = Field([], description="the same, for all that is told: pages, and what is too mild to page")
+    chat: list[str] = Field([], description="Apprise addresses that hear of more: pages, and what is too mild to page")
 
 
 class Sink(Section):

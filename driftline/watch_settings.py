@@ -20,6 +20,7 @@ KEYS: dict[str, str] = {
     "label_wait_ms_max": "how long after its end a window's performance waits for labels; longer where most come later",
     "tolerances": "effect that matters: ks, w1, tvd, rate (share), performance (share of the reference loss)",
     "budget": "shares of the false alarms: performance, prediction, feature, quality; they sum to 1",
+    "page_from": "mildest severity that pages: watch, warning or critical; what is milder is told and orders nothing",
 }
 
 
@@ -46,7 +47,7 @@ def watch_of(table: Mapping[str, Any]) -> Watch:
     >>> watch_of({"window": "1d"})
     Traceback (most recent call last):
     driftline.watch_settings.WatchError: [watch] `window` is no setting; did you mean window_ms? its keys are \
-false_alarm_every, window_ms, timezone, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, budget
+false_alarm_every, window_ms, timezone, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, budget, page_from
     """
     if not isinstance(table, Mapping):
         raise WatchError(f"[watch] is a table with the keys {', '.join(KEYS)}; got {table!r}")

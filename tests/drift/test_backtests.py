@@ -214,7 +214,7 @@ def test_a_score_is_told_of_and_its_performance_estimated(employment):
     assert paged.first_row.min() >= GONE - 500
     assert "RELP" in paged.iloc[0]["columns"] and "levels 16 and 17 fell from 7.5 % to 0 %" in paged.iloc[0].text
     opened = found.alerts[(found.alerts.event == "open") & (found.alerts.first_row >= GONE - 500)].iloc[0]
-    assert "; score " in opened.text
+    assert "; whether score and predicted class changed is unclear yet (" in opened.text
     auc = found.performance[(found.performance.metric == "auc") & (found.performance.first_row < TURNED - 500)]
     assert auc.coverage.min() == 1
     assert (auc.estimated - auc.realised).abs().mean() < 0.02  # The realised one's own error at 500 rows is .014.
