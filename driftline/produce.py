@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from driftline.request_outcomes import Followed, Outcomes, Places, count, in_words
+from driftline.request_outcomes import Followed, Outcomes, Places, Refusals, count, in_words
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
@@ -86,6 +86,7 @@ class Sent(msgspec.Struct, kw_only=True):
     rate: float = 0.0
     interrupted: bool = False
     outcomes: dict[str, Outcomes] = {}
+    hint: str = ""
 
     @property
     def complete(self) -> bool:
@@ -187,7 +188,28 @@ def produce(cluster: Cluster, plan: Plan, told: Told = lambda what, sent, total:
     sent.seconds = (ticks_ms() - began) / 1000
     sent.rate = (sent.requests + sent.labels) / sent.seconds
     _follow(followed, told, sent)
+    if "requests" in sent.outcomes:
+        sent.hint = taken_out(plan, sent.outcomes["requests"].refusals)
     return sent
+
+
+def taken_out(plan: Plan, refusals: Sequence[Refusals]) -> str:
+    """Name the option that takes a column out of the requests which the model requires; empty where none does.
+
+    >>> refused = Refusals("missing_field", 9, "$.features.customer", "", "dead-letters/0/0")
+    >>> taken_out(Plan(path=Path("today.csv"), id="customer"), [refused]).split(": ")[0]
+    "'customer' is a feature of the model, and --id takes it out of the requests"
+    """
+    options: dict[str | None, str] = dict.fromkeys(plan.exclude, "--exclude")
+    options |= {plan.id: "--id", plan.time: "--time", plan.labels: "--labels"}
+    for one in refusals:
+        name = one.field.rpartition(".features.")[2]
+        if one.reason == "missing_field" and name in options:
+            return (
+                f"{name!r} is a feature of the model, and {options[name]} takes it out of the requests: drop it from "
+                f"the model (model init --exclude {name}), or give another column"
+            )
+    return ""
 
 
 #: Where what is sent goes, and which group settles it.
@@ -250,6 +272,8 @@ def summary(sent: Sent) -> str:
     for what, outcomes in sent.outcomes.items():
         first, *rest = in_words(outcomes, what)
         lines += [f"{what}: {first}", *rest]
+    if sent.hint:
+        lines.append(sent.hint)
     if not sent.outcomes:
         lines.append("next: `driftline status`; `driftline dead-letters list` says what was refused")
     elif any(one.waiting for one in sent.outcomes.values()):
