@@ -1,11 +1,16 @@
 """Models: packages in the registry are whole, and routes lead to versions that are there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from driftline import compose
 from driftline.doctor.finding import Finding, failing
 from driftline.settings import Settings, SettingsError
 from streams.kafka.reach import ANSWER_S, unreachable
+
+if TYPE_CHECKING:
+    from drift.catalogue import Catalogue
+    from streams.records import Route
 
 _REFERENCE = "reference.arrow"
 
@@ -86,7 +91,25 @@ def routes(settings: Settings) -> Iterator[Finding]:
                 fix = f"driftline model add FOLDER, or driftline model rollback {route.model}"
                 wrong.append(failing("routes", said, fix))
     yield from wrong
+    if models.local:
+        yield from unjudged(book.routes.values(), compose.catalogue(settings))
     if not book.routes:
         yield Finding("routes", "note", "no model serves", "driftline model add FOLDER")
     elif not wrong:
         yield Finding("routes", "ok", ", ".join(f"{r.model} {r.champion}" for r in book.routes.values()))
+
+
+def unjudged(routes: "Iterable[Route]", catalogue: "Catalogue") -> Iterator[Finding]:
+    """Versions that serve and whose scores and losses are not judged, because their reference has no held-out rows."""
+    from drift.catalogue import Unwatched
+    from inference import RegistryError
+
+    for route in routes:
+        for version in (route.champion, *route.canary):
+            try:
+                why = catalogue(route.model, version).unjudged
+            except (Unwatched, RegistryError, ValueError):  # One without a reference, or with a broken one, is told elsewhere.
+                continue
+            if why:
+                fix = "driftline model init ... --holdout FILE, under a new version"
+                yield Finding("routes", "warn", f"{route.model} {version}: {why}", fix)

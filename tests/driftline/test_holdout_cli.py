@@ -133,3 +133,22 @@ def test_reference_build_takes_held_out_rows_and_says_what_they_are(tmp_path):
     facts = json.loads(run("reference", "show", tmp_path / "r.arrow", "--json"))
     assert facts["in_sample"] and facts["positive"] == "churned" and facts["classes"] == ["churned", "stayed"]
     assert "which the model has learnt from" in run("reference", "show", tmp_path / "r.arrow")
+
+
+def test_the_doctor_names_versions_whose_scores_are_not_judged():
+    from drift.catalogue import Unwatched
+    from driftline.doctor.models import unjudged
+    from streams.records import Route
+
+    table = rows(500, 1).assign(p=lambda t: 1 / (1 + np.exp(-2 * t["x"])))
+    parts = {"task": "binary", "score": "p", "label": "y"}
+    known = {"v1": Reference.fit(table, **parts, in_sample=True), "v2": Reference.fit(table, **parts)}
+
+    def catalogue(model, version):
+        if version not in known:
+            raise Unwatched(model, version)
+        return known[version]
+
+    routes = [Route(model="churn", epoch=1, ts=0, champion="v1", canary={"v2": 0.1, "v3": 0.1})]
+    (finding,) = unjudged(routes, catalogue)
+    assert finding.state == "warn" and finding.said.startswith("churn v1: scores and performance are not judged")
