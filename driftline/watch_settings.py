@@ -47,7 +47,8 @@ def watch_of(table: Mapping[str, Any]) -> Watch:
     >>> watch_of({"window": "1d"})
     Traceback (most recent call last):
     driftline.watch_settings.WatchError: [watch] `window` is no setting; did you mean window_ms? its keys are \
-false_alarm_every, window_ms, timezone, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, budget, page_from
+false_alarm_every, window_ms, timezone, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, budget, \
+page_from
     """
     if not isinstance(table, Mapping):
         raise WatchError(f"[watch] is a table with the keys {', '.join(KEYS)}; got {table!r}")
