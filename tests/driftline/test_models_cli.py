@@ -157,6 +157,32 @@ def test_refusals_say_what_to_do_and_leave_nothing(tmp_path):
     assert "--force writes over it" in run(*init, "--train", "--label", "target", code=1)
 
 
+def test_the_order_of_the_rows_is_asked_for_and_said(tmp_path):
+    frame, file = table("diabetes", tmp_path)
+    linear(tmp_path, frame)
+    minutes = np.random.default_rng(0).permutation(len(frame))
+    stamps = np.datetime64("2026-03-01T00:00", "ms") + minutes.astype("timedelta64[m]")
+    words = ("model", "init", "sugar", "--data", file, "--model", f"{tmp_path}/model.py:Linear", "--label", "target")
+    words = (*words, "--with", tmp_path / "weights.json", "--json", "--force", "--out", tmp_path / "p")
+
+    def notes(*more):
+        return " ".join(json.loads(run(*words, *more))["notes"])
+
+    frame.to_parquet(file)
+    assert "no column of times is named" in notes()
+    assert "no column of times is named" not in notes("--order", "file")
+    assert "is learnt from the first 30 windows" in notes("--order", "unknown")
+    frame.assign(at=stamps).to_parquet(file)
+    assert "'at' does not ascend: the rows look mixed" in notes()
+    assert "rows are taken in the order of 'at'" in notes("--time", "at")
+    reference = Reference.from_bytes((tmp_path / "p" / "reference.arrow").read_bytes())
+    assert reference.order == "time" and "at" not in reference.sources
+    frame.assign(at=minutes + 1_700_000_000_000).to_parquet(file)  # milliseconds: a number, and yet no feature
+    notes("--time", "at")
+    assert "at" not in read_package(tmp_path / "p").schema.names
+    assert "lacks the column 'when'" in run(*words, "--time", "when", code=1)
+
+
 def test_a_sorted_table_is_named(tmp_path):
     frame, file = table("iris", tmp_path)
     frame.sort_values("target").iloc[:120].to_parquet(file)  # with an index, as pandas does it
