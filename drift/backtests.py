@@ -14,14 +14,15 @@ from drift.analysis.table_clock import TableClock
 from drift.analysis.table_counts import MODEL, VERSION, table_counts
 from drift.columns import levels
 from drift.frames import Frame, FrameError
+from drift.incidents.verdict import word
 from drift.judge import Judge
 from drift.reference import Reference
 from drift.watched import Told
-from streams.records import Alert, Report, Route, RouteCopy, Watch
+from streams.records import Alert, ColumnReport, Report, Route, RouteCopy, Watch
 
 REPORTS = [
     *("window", "first_row", "last_row", "column", "n", "ks", "w1", "psi", "tvd", "null_rate", "unseen_rate"),
-    *("effect", "effect_low", "effect_high", "evidence", "drifted", "partial"),
+    *("effect", "effect_low", "effect_high", "evidence", "drifted", "partial", "verdict"),
 ]
 PERFORMANCE = ["window", "first_row", "last_row", "metric", "estimated", "realised", "low", "high", "coverage"]
 PERFORMANCE += ["powered", "powered_low", "powered_high"]
@@ -169,7 +170,7 @@ def _tables(told: list[Told], clock: TableClock) -> Backtest:
     columns, figures = [], []
     for report in reports.values():
         place = _place(report, clock) | {"partial": bool(report.partial)}
-        columns += [place | _fields(column) | {"column": column.name} for column in report.columns]
+        columns += [place | _fields(column) | _said_of(column) for column in report.columns]
         figures += [place | _fields(metric) for metric in report.performance]
     events = [
         _fields(alert)
@@ -187,6 +188,11 @@ def _tables(told: list[Told], clock: TableClock) -> Backtest:
 def _place(report: Report, clock: TableClock) -> dict[str, Any]:
     rows = clock.rows(report.window_start, report.window_end)
     return {"window": clock.name(report.window_start), "first_row": int(rows.min()), "last_row": int(rows.max())}
+
+
+def _said_of(column: ColumnReport) -> dict[str, str]:
+    """A column's name, and its effect in a word: unchanged, unclear, changed."""
+    return {"column": column.name, "verdict": word(column.effect_low, column.effect_high, column.tolerance)}
 
 
 def _fields(said: msgspec.Struct) -> dict[str, Any]:

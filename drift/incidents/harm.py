@@ -84,7 +84,9 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
             return []
         standing = self.open
         if standing is not None and standing.told is None and standing.last.page:
-            standing.told = standing.worst = _recalled(standing.last)  # A snapshot from before regimes were kept.
+            # A snapshot from before regimes were kept; its evidence was against the training data.
+            standing.told = standing.worst = _recalled(standing.last)
+            self.risk = self.risk.anew()
         if standing is None or standing.told is None:
             self._bet(window, window.losses)
             return self._open(window, number) if standing is None else self._page(window, standing)
@@ -160,7 +162,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         at = [loss.metric for loss in window.losses].index(_of(window.losses, standing.metric).metric)
         telling = Telling(window, at, told.since, (told.since,) * 2, told.rows, told.sums, self.risk.log_evidence)
         said = telling.loss.mean * (1 + standing.last.columns[0].effect)
-        if abs(telling.mean(told.sums) - said) <= window.tolerance * telling.loss.mean:
+        if abs(telling.mean(told.sums) - said) <= window.tolerance * said:
             return []
         standing.last = harm_alerts.settled(telling, standing.last)
         return [standing.last]

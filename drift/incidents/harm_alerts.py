@@ -126,7 +126,8 @@ def name(loss: Loss) -> str:
 
 def _next(telling: Telling, last: Alert, text: str, **changes: Any) -> Alert:
     """The alert after the last one; the first change point stays, the new one is listed."""
-    later = [*last.later, telling.since] if telling.since > last.change_point else last.later
+    known = {last.change_point, *last.later}
+    later = last.later if telling.since in known else [*last.later, telling.since]
     news = (
         _of_window(telling)
         | {"event": "update", "text": text, "later": later, "opinions": [], "worse": False, "act": ""}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drift.incidents.scene import rfc3339
+from drift.incidents.spelling import rfc3339
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import Amount, Loss, amount
 from drift.reference import Reference

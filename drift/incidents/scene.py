@@ -1,6 +1,5 @@
 """The scene: all that a rule about incidents may look at when a window has closed."""
 
-import datetime as dt
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from drift.evidence import Detector, Look
+from drift.incidents.spelling import rfc3339
 from drift.tolerances import tolerance
 from drift.yardstick import Yardstick
 from streams.records import Watch
@@ -24,15 +24,6 @@ def evidence_of(log_evidence: float) -> float:
     (1.0, True)
     """
     return math.exp(min(log_evidence, LOG_MAX))
-
-
-def rfc3339(ms: int) -> str:
-    """Spell an event time.
-
-    >>> rfc3339(60_000)
-    '1970-01-01T00:01:00Z'
-    """
-    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,5 +1,6 @@
-"""Spelling: one way of writing a share, a size and a list of names, for all that incidents say."""
+"""Spelling: one way of writing a share, a size, a time and a list of names, for all that incidents say."""
 
+import datetime as dt
 from collections.abc import Sequence
 
 
@@ -54,3 +55,12 @@ def listed(names: Sequence[str]) -> str:
     ('16', '16, 17 and 0')
     """
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def rfc3339(ms: int) -> str:
+    """Spell an event time.
+
+    >>> rfc3339(60_000)
+    '1970-01-01T00:01:00Z'
+    """
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -157,3 +157,29 @@ def test_what_cannot_be_is_refused_by_name(moved):
     (letter,) = moved.judge.fold(Block.of("counts", 0, [value])).publish
     assert letter.topic == "dead-letters"
     assert any(b"m-7 is no open incident of m" in value for _, value in letter.headers)
+
+
+#: What a snapshot of an older version does not have, wherever it stands.
+NEWER = {
+    *("heeds", "normal", "began", "base", "later", "told", "levels", "parts", "worst", "relief"),
+    *("reach", "act", "worse", "predictions"),
+}
+
+
+def without(tree, names):
+    """The tree without these keys; a column's ``base`` and an incident's count ``told`` were always there."""
+    if isinstance(tree, dict):
+        kept = {"base"} if "mixed" in tree else {"told"} if isinstance(tree.get("told"), int) else set()
+        return {key: without(value, names) for key, value in tree.items() if key not in names - kept}
+    return [without(value, names) for value in tree] if isinstance(tree, list) else tree
+
+
+def test_a_snapshot_of_an_older_version_goes_on(moved):
+    moved.send(4, shift=0.5, noise=1.5)
+    old = without(msgspec.msgpack.decode(moved.judge.snapshot()), NEWER)
+    assert "heeds" not in str(old) and "relief" not in str(old)
+    moved.judge.restore(msgspec.msgpack.encode(old))
+    alerts = moved.send(16, shift=0.5, noise=2.5) + moved.send(30)
+    assert any(alert.worse and "rose further" in alert.text for alert in alerts)
+    closed = {alert.incident: alert.text for alert in alerts if alert.event == "close"}
+    assert "x is back" in closed["m-1"] and "is back at" in closed["m-2"]
