@@ -6,6 +6,7 @@ import msgspec
 
 from streams.block import Block
 from streams.formats.envelope import default_time, event_time, request_id
+from streams.formats.json_text import undecodable, unmarked
 from streams.formats.shape import misfit
 from streams.refusals import Refusal, Refused
 from streams.schema import level_text
@@ -68,11 +69,11 @@ def _read(block: Block, at: int) -> Said:
     if not value:
         raise Refused("empty", "$", "the record has no value")
     try:
-        sent = _label.decode(value)
+        sent = _label.decode(unmarked(value))
     except msgspec.ValidationError as error:
         raise misfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("undecodable", "$", str(error)) from None
+        raise undecodable(value, error) from None
     return Said(at, request_id(sent.id), label_text(sent.label), _since(block, at, sent.ts))
 
 

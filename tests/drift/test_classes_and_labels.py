@@ -260,6 +260,7 @@ def test_a_label_that_cannot_be_used_is_refused_by_its_own_name(value, reason, f
         (b'{"id":7,"label":1}', "7", "1", TS),
         (b'{"id":"7","label":true,"ts":1700000000001}', "7", "true", TS + 1),
         (b'{"id":-3,"label":1.0,"ts":null}', "-3", "1", TS),
+        (b'\xef\xbb\xbf{"id":"a","label":false}', "a", "false", TS),
         (b'{"id":12345678901234567890,"label":"a","more":[1]}', "12345678901234567890", "a", TS),
     ],
 )
@@ -383,3 +384,20 @@ def test_a_table_without_a_label_that_can_be_used_says_so():
 def test_a_reference_without_a_task_ignores_labels():
     reference = drift.Reference.fit(scored(), score="p", label="y")
     assert drift.backtest(reference, scored(seed=4)).performance.empty
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (b'{"id":"a","label":NaN}', "NaN is no JSON: write null"),
+        (b'{"id":"a","label":1}{"id":"b","label":0}', "one message is one JSON object"),
+        ('{"id":"a","label":"\u00e9"}'.encode("latin-1"), "not UTF-8"),
+        (b"id=a", "JSON"),
+        (b"[1]", "object"),
+    ],
+)
+def test_what_is_no_json_of_a_label_is_refused_by_what_is_wrong_with_it(value, name):
+    from drift.feedback import read_labels
+
+    said, (refused,) = read_labels(Block.of("feedback", 0, [value], time=TS))
+    assert not said and name in refused.detail
