@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from drift.incidents.rules import Incidents as Incidents
     from drift.incidents.scene import Scene as Scene
     from drift.incidents.scene import evidence_of as evidence_of
-    from drift.incidents.scene import rfc3339 as rfc3339
+    from drift.incidents.spelling import rfc3339 as rfc3339
 
 _PUBLIC = {
     "Flow": "drift.incidents.flow",
@@ -36,7 +36,7 @@ _PUBLIC = {
     "Moved": "drift.incidents.moved",
     "Scene": "drift.incidents.scene",
     "evidence_of": "drift.incidents.scene",
-    "rfc3339": "drift.incidents.scene",
+    "rfc3339": "drift.incidents.spelling",
 }
 
 __all__ = ["Flow", "Harm", "Incident", "Incidents", "Labelled", "Moved", "Scene", "evidence_of", "rfc3339"]
