@@ -38,7 +38,7 @@ def test_the_tables_have_the_promised_columns_even_when_empty():
     found = drift.backtest(PLAIN, table(1200))
     assert list(found.reports.columns) == REPORTS == [
         *("window", "first_row", "last_row", "column", "n", "ks", "w1", "psi", "tvd", "null_rate", "unseen_rate"),
-        *("effect", "effect_low", "effect_high", "evidence", "drifted", "partial"),
+        *("effect", "effect_low", "effect_high", "evidence", "drifted", "partial", "verdict"),
     ]  # fmt: skip
     assert list(found.performance.columns) == PERFORMANCE and found.performance.empty
     assert list(found.alerts.columns) == ALERTS and found.alerts.empty
