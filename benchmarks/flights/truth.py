@@ -13,7 +13,8 @@ import pandas as pd
 
 from benchmarks.flights.table import JANUARY_ENDS, TIME, Model
 
-Verdict = Literal["true", "trivial", "false"]
+Verdict = Literal["true", "trivial", "usual", "false"]
+VERDICTS: tuple[Verdict, ...] = ("true", "trivial", "usual", "false")
 Effect = Callable[[np.ndarray, np.ndarray], float]
 HOUR = pd.Timedelta("1h")
 _BINS, _EXCHANGES, _DAY = 200, 999, 24
@@ -40,7 +41,7 @@ class Truth:
 
     def __init__(self, model: Model, answered: pd.DataFrame, seed: int = 1) -> None:
         self._rng = np.random.default_rng(seed)
-        hour = ((answered[TIME] - pd.Timestamp("2013-01-01", tz="UTC")) // HOUR).to_numpy(np.int64)
+        self._hour = hour = ((answered[TIME] - pd.Timestamp("2013-01-01", tz="UTC")) // HOUR).to_numpy(np.int64)
         self._hours = int(hour.max()) + 1
         january = (answered[TIME] < JANUARY_ENDS).to_numpy()
         self._counts: dict[str, np.ndarray] = {}
@@ -53,6 +54,11 @@ class Truth:
             self._ordered[named.get(name, name)] = ordered
         self.losses = {name: _by_hour(hour, loss, self._hours) for name, loss in losses(model, answered).items()}
         self._rows = np.bincount(hour, minlength=self._hours)
+
+    @property
+    def names(self) -> set[str]:
+        """Columns by the names that are told."""
+        return set(self._counts)
 
     def column(self, name: str, start: pd.Timestamp, end: pd.Timestamp) -> Found:
         """How far a column has moved in a stretch.
@@ -78,7 +84,28 @@ class Truth:
 
         effect, chance, rare = self._judge(counts, start, end, distance)
         chance = min(chance, self._judge(counts, start, end, unusual).chance)
-        return Found(effect, chance, "false" if chance > rare else "true" if effect >= DISTANCE else "trivial")
+        return Found(effect, chance, _verdict(effect >= DISTANCE, chance <= rare))
+
+    def share(self, rows: np.ndarray, start: pd.Timestamp, end: pd.Timestamp) -> Found:
+        """How far the share of some rows has moved."""
+
+        def apart(taken: np.ndarray, against: np.ndarray) -> float:
+            return abs(_share(taken) - _share(against))
+
+        effect, chance, rare = self._judge(self._hits(rows), start, end, apart)
+        return Found(effect, chance, _verdict(effect >= DISTANCE, chance <= rare))
+
+    def shares(self, rows: np.ndarray, start: pd.Timestamp, end: pd.Timestamp, step: pd.Timedelta) -> tuple:
+        """Share of some rows in January, and since every window between start and end, float64 [windows].
+
+        A sentence tells the share as it stands: the windows in which the change was under way may be left out.
+        """
+        hits, last = self._hits(rows), max(self._place(end), self._place(start) + 1)
+        starts = range(self._place(start), last, max(1, step // HOUR))
+        return _share(hits[:JANUARY].sum(axis=0)), np.array([_share(hits[at:last].sum(axis=0)) for at in starts])
+
+    def _hits(self, rows: np.ndarray) -> np.ndarray:
+        return np.stack([np.bincount(self._hour, weights=of, minlength=self._hours) for of in (rows, ~rows)], axis=1)
 
     def loss(self, name: str, start: pd.Timestamp, end: pd.Timestamp) -> Found:
         """How much a loss per row has grown in a stretch, as a share of January's."""
@@ -88,13 +115,12 @@ class Truth:
             return float((taken[1] / max(taken[0], 1)) / (against[1] / against[0]) - 1)
 
         effect, chance, rare = self._judge(sums, start, end, growth)
-        return Found(effect, chance, "false" if chance > rare else "true" if effect >= LOSS_SHARE else "trivial")
+        return Found(effect, chance, _verdict(effect >= LOSS_SHARE, chance <= rare))
 
     def worst_loss(self, start: pd.Timestamp, end: pd.Timestamp) -> Found:
         """The loss that has grown most certainly."""
         found = [self.loss(name, start, end) for name in self.losses]
-        order = ("true", "trivial", "false")
-        return min(found, key=lambda one: (order.index(one.verdict), one.chance, -one.effect))
+        return min(found, key=lambda one: (VERDICTS.index(one.verdict), one.chance, -one.effect))
 
     def volume(self, start: pd.Timestamp, end: pd.Timestamp) -> Found:
         """How the number of rows an hour differs from the same hours of January's days, as a share."""
@@ -110,6 +136,7 @@ class Truth:
     def _judge(self, hourly: np.ndarray, start: pd.Timestamp, end: pd.Timestamp, effect: Effect) -> _Judged:
         """Effect of a stretch, how often chance reaches it, and up to where that is rare."""
         first, last = self._place(start), max(self._place(end), self._place(start) + 1)
+        first = JANUARY if first < JANUARY < last - 2 * _DAY else first  # What is said of January is said of the rest.
         if last - first < 2 * _DAY:
             return _by_placement(hourly, first, last, effect)
         starts = np.arange(first, last, _DAY)
@@ -127,6 +154,14 @@ class Truth:
             taken, rest = every[order[: len(blocks)]].sum(axis=0), every[order[len(blocks) :]].sum(axis=0)
             reached += effect(taken, rest) >= found
         return _Judged(found, (1 + reached) / (1 + _EXCHANGES), 0.01)
+
+
+def _verdict(large: bool, rare: bool) -> Verdict:
+    return ("true" if large else "trivial") if rare else ("usual" if large else "false")
+
+
+def _share(counts: np.ndarray) -> float:
+    return float(counts[0] / max(counts.sum(), 1))
 
 
 def _by_placement(hourly: np.ndarray, first: int, last: int, effect: Effect) -> _Judged:

@@ -1,0 +1,50 @@
+"""What a sentence claims of a column: which rows, and their shares before and now."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+_WHAT = (
+    r"(?:(?P<null>null values)|values from (?P<low>\S+) up|values above (?P<above>\S+)"
+    r"|values of exactly (?P<exact>\S+)|levels? (?P<levels>.+?))"
+)
+_SAID = re.compile(
+    r"^(?P<name>\S+) (?:moved|is gone|has [^:]*): "
+    + _WHAT
+    + r" (?:rose|fell) from (?P<was>\S+) % to (?P<now>\S+) % since (?P<since>\S+Z)"
+)
+#: Shares are told in per cent, with three digits; edges with five.
+ROUNDING = 0.012
+
+
+class Claim(NamedTuple):
+    """A column, the rows of it that are spoken of, bool [rows], since when, and their shares before and now."""
+
+    name: str
+    rows: np.ndarray
+    since: pd.Timestamp
+    was: float
+    now: float
+
+
+def claim(text: str, answered: pd.DataFrame) -> Claim | None:
+    """Read a sentence; None where it claims nothing that can be counted here."""
+    said = _SAID.match(text)
+    if said is None:
+        return None
+    column = answered.get({"score": "p", "prediction": "hat"}.get(said["name"], said["name"]))
+    if column is None or "unseen" in (said["levels"] or "") or "other" in (said["levels"] or ""):
+        return None
+    if said["null"]:
+        rows = column.isna()
+    elif said["levels"]:
+        rows = column.isin(re.split(r", | and ", said["levels"]))
+    elif said["exact"]:
+        rows = np.isclose(column.astype(float), float(said["exact"]), rtol=1e-4)
+    else:
+        edge = said["low"] or said["above"]
+        rows = column >= float(edge) if said["low"] else column > float(edge)
+    shares = float(said["was"]) / 100, float(said["now"]) / 100
+    return Claim(said["name"], np.asarray(rows, bool), pd.Timestamp(said["since"]), *shares)
