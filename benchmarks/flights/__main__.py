@@ -136,7 +136,8 @@ def _verdict(truth: Truth, alert: object, length: pd.Timedelta, answered: pd.Dat
         return truth.worst_loss(start, end), ""
     if not named:
         return truth.volume(start, end), ""
-    found = [truth.column(name, start, end) for name in named]
+    began = {moved.name: pd.Timestamp(moved.change_point, unit="ms", tz="UTC") for moved in getattr(alert, "moved", ())}
+    found = [truth.column(name, began.get(name, start), end) for name in named]
     worst, misquoted = max(found, key=lambda one: VERDICTS.index(one.verdict)), ""  # Each name must be right.
     said = claim(alert.text, answered)
     if said is not None:
@@ -157,7 +158,7 @@ def summary(judged: pd.DataFrame, orders: pd.DataFrame, truth: Truth) -> None:
     print(f"| month | incidents | of them {', '.join(VERDICTS)} | pages | the same | orders | the same |")
     print("|---|---|---|---|---|---|---|")
     lines = []
-    ordered = pd.to_datetime(orders["ts"], unit="ms", utc=True)
+    ordered = pd.to_datetime(orders["ts"] - 1, unit="ms", utc=True)  # The end of a window, which lies before it.
     for month in range(1, 13):
         own = judged[judged["window"].dt.month == month]
         opened, paged = own[own["event"] == "open"], own[own["page"].astype(bool) & (own["event"] != "close")]
