@@ -12,7 +12,7 @@ def scale_note(scores: np.ndarray) -> str:
         float32 [rows]; NaN is missing.
 
     >>> scale_note(np.float32([12.5, 98.0]))
-    'scores lie between 12.5 and 98: they look like percent, and a probability is from 0 to 1; divide them by 100, here and where the model answers, or performance is estimated of rows that are all sure'
+    'scores lie between 12.5 and 98: they look like percent, and a probability is from 0 to 1; divide them by 100, here and where the model answers: as they are, every answer counts as certain, and estimates of performance are wrong'
     >>> scale_note(np.float32([0, 1]))
     ''
     """  # noqa: E501
@@ -23,10 +23,11 @@ def scale_note(scores: np.ndarray) -> str:
     between = f"scores lie between {low:.3g} and {high:.3g}: they "
     if low >= 0 and 2 < high <= 100:
         return (
-            between + "look like percent, and a probability is from 0 to 1; divide them by 100, here and where the "
-            "model answers, or performance is estimated of rows that are all sure"
+            between
+            + "look like percent, and a probability is from 0 to 1; divide them by 100, here and where the "
+            "model answers: as they are, every answer counts as certain, and estimates of performance are wrong"
         )
     return (
         between + "are no probabilities, which are from 0 to 1 (margins, perhaps, or logits); make probabilities of "
-        "them, here and where the model answers, or no estimate of performance means anything"
+        "them, here and where the model answers: as they are, estimates of performance are wrong"
     )
