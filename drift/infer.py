@@ -53,6 +53,8 @@ def infer(
             refusal = odd.get(name, "") or _refusal(name, column, kinds.get(name))
             feature = None if refusal else _feature(name, column, kinds.get(name), notes)
         except ColumnError as error:
+            if name in kinds:  # It is not what somebody said that it is.
+                raise FrameError(str(error)) from error
             refusal = str(error)
         if refusal and names is not None:
             raise FrameError(f"{name!r} cannot be watched: {refusal}; leave it out of features")

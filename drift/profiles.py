@@ -106,6 +106,8 @@ class Held:
     def tally(self, alone: Reference) -> Tally:
         """See `Profile`."""
         (cells,) = alone.columns
+        if cells.kind == "boolean":
+            columns.refuse_other_than_truths(self._array, self._name)
         sums = sum_rows(alone, pa.Table.from_arrays([self._values], names=[cells.name]))
         index = cells.index(self._array)
         first, second = (np.bincount(half, minlength=cells.size) for half in np.split(index, [len(index) // 2]))

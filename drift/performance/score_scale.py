@@ -23,8 +23,7 @@ def scale_note(scores: np.ndarray) -> str:
     between = f"scores lie between {low:.3g} and {high:.3g}: they "
     if low >= 0 and 2 < high <= 100:
         return (
-            between
-            + "look like percent, and a probability is from 0 to 1; divide them by 100, here and where the "
+            between + "look like percent, and a probability is from 0 to 1; divide them by 100, here and where the "
             "model answers: as they are, every answer counts as certain, and estimates of performance are wrong"
         )
     return (

@@ -308,3 +308,12 @@ def test_whoever_speaks_arrow_is_read() -> None:
     assert drift.Reference.fit(Exporter()).id == drift.Reference.fit(BASE).id
     with pytest.raises(FrameError, match="expected, got list"):
         drift.Reference.fit([1, 2])
+
+
+def test_kinds_that_cannot_be_are_refused() -> None:
+    frame = BASE.assign(flag=RNG.integers(0, 2, N))
+    assert drift.Reference.fit(frame, kinds={"flag": "boolean"}).schema["flag"].kind == "boolean"
+    with pytest.raises(ValueError, match=r"c: true or false expected, got '[abc]'"):
+        drift.Reference.fit(frame, kinds={"c": "boolean"})
+    with pytest.raises(ValueError, match="c: numeric expected"):
+        drift.Reference.fit(frame, kinds={"c": "numeric"})
