@@ -401,3 +401,31 @@ def test_what_is_no_json_of_a_label_is_refused_by_what_is_wrong_with_it(value, n
 
     said, (refused,) = read_labels(Block.of("feedback", 0, [value], time=TS))
     assert not said and name in refused.detail
+
+
+def test_a_snapshot_from_before_label_faults_is_read():
+    import msgspec
+
+    from drift.judge import Judge
+    from streams.records import LabelSums, Route, RouteCopy, Watch
+
+    reference = drift.Reference.fit(scored(), **BINARY)
+    sums = label_sums(reference, [0.9], ["1"], ["1"])
+    judge = Judge(lambda *_: reference)
+    judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=Watch())))
+    judge.take(
+        LabelSums(
+            model="m", version="v1", reference=reference.id, segment="", minute_ms=TS // 60_000 * 60_000,
+            cells=sums.astype("<i8").tobytes(), topic="feedback", partition=0, first=0, last=0,
+        )
+    )  # fmt: skip
+
+    def without(tree):
+        if isinstance(tree, dict):
+            return {key: without(value) for key, value in tree.items() if key != "label_faults"}
+        return [without(one) for one in tree] if isinstance(tree, list) else tree
+
+    before = msgspec.msgpack.encode(without(msgspec.msgpack.decode(judge.snapshot(), strict=False)))
+    again = Judge(lambda *_: reference)
+    again.restore(before)
+    assert again.snapshot() == judge.snapshot() and before != judge.snapshot()
