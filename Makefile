@@ -11,13 +11,27 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## list the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
+# TORCH=cpu: torch without CUDA's libraries, from PyTorch's own index; the lock holds the hashes of the CUDA build, so
+# that one package is pinned by its version alone, as in docker/Dockerfile. `make clean` goes from one to the other.
+TORCH ?= cuda
+ifeq ($(TORCH),cpu)
+SIZE := about 3 GB, without CUDA
+INSTALL = $(BIN)/python docker/requirements.py laptop < requirements.lock > .venv/cpu.txt && \
+  VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes .venv/cpu.txt && \
+  VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --torch-backend=cpu \
+    "$$($(BIN)/python docker/requirements.py pin torch < requirements.lock)"
+else
+SIZE := about 7.5 GB, 5.2 of them CUDA, torch and triton; TORCH=cpu spares most of it
+INSTALL = VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
+endif
+
 .venv/ready: requirements.lock pyproject.toml
-	@echo "setting up .venv (about 5 GB with torch; once) ..."
+	@echo "setting up .venv ($(SIZE); once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 	  { echo "Driftline needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version). Set PYTHON=python3.12, say."; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements.lock
+	@$(INSTALL)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
@@ -26,7 +40,7 @@ setup: .venv/ready ## the environment and Kafka's jars, and nothing else
 	@$(BIN)/driftline broker --fetch
 
 .PHONY: demo
-demo: setup ## the whole system on real data; ends with a summary
+demo: setup ## the whole system on real data; TORCH=cpu sets up without CUDA
 	@$(BIN)/driftline demo $(ARGS)
 
 .PHONY: test

@@ -13,6 +13,9 @@ from requests import RequestException
 
 from dashboards.grafana import alerts
 from dashboards.grafana.classic import DATASOURCE, dashboards
+from dashboards.grafana.drawings import DATASOURCE_TYPE
+from dashboards.grafana.source import Source
+from dashboards.grafana.source import datasource as source_of
 
 _EDITABLE = {"X-Disable-Provenance": "true"}
 _NOT_FOUND = 404
@@ -28,9 +31,29 @@ class Pushed(msgspec.Struct, frozen=True):
     folder: str
     dashboards: list[str]
     rules: list[str]
+    datasource: str = DATASOURCE
+    datasource_made: str = ""
+
+    def lines(self, url: str) -> list[str]:
+        """What to tell people."""
+        made = {"made": ", made", "updated": ", brought up to date"}.get(self.datasource_made, "")
+        return [
+            f"{len(self.dashboards)} dashboards and {len(self.rules)} alert rules are in {url}, folder {alerts.FOLDER}",
+            f"they ask the data source {self.datasource}{made}",
+            f"begin at {url.rstrip('/')}/d/{self.dashboards[0]}",
+        ]
 
 
-def push(url: str, token: str, *, datasource: str = DATASOURCE, timeout_s: float = 10.0) -> Pushed:
+def push(
+    url: str,
+    token: str,
+    *,
+    datasource: str = DATASOURCE,
+    source: Source | None = None,
+    password: str = "",
+    look: bool = False,
+    timeout_s: float = 10.0,
+) -> Pushed:
     """Send the folder, the dashboards and the rules.
 
     Parameters
@@ -41,23 +64,33 @@ def push(url: str, token: str, *, datasource: str = DATASOURCE, timeout_s: float
         Of a service account that may edit folders, dashboards and alert rules.
     datasource
         Uid of the ClickHouse data source that they ask.
+    source, password
+        Make that data source, or bring it up to this, first.
+    look
+        Refuse, before anything is sent, where Grafana has no such data source.
 
     Raises
     ------
     PushError
-        Not reachable, not allowed, or an answer that is no success.
+        Not reachable, not allowed, no data source, or an answer that is no success.
     """
     api = _api(url, token, timeout_s)
+    made = ""
     try:
+        if source is not None:
+            made = _put_source(api, source_of(source, password, datasource))
+        elif look:
+            _find_source(api, datasource)
         _folder(api)
         sent = [_dashboard(api, board) for board in dashboards(datasource).values()]
         rules = [_rule(api, rule) for rule in alerts.for_api(datasource)]
     except GrafanaException as error:
-        hint = "give the token the role Editor" if error.status_code in (401, 403) else "see Grafana's log"
+        role = "Admin: only that may make a data source" if source is not None and not made else "Editor"
+        hint = f"give the token the role {role}" if error.status_code in (401, 403) else "see Grafana's log"
         raise PushError(f"Grafana at {url} answered {error.status_code}: {error.message}; {hint}") from error
     except RequestException as error:
         raise PushError(f"Grafana at {url} does not answer: {error}; is the address right?") from error
-    return Pushed(alerts.FOLDER_UID, sent, rules)
+    return Pushed(alerts.FOLDER_UID, sent, rules, datasource, made)
 
 
 def _api(url: str, token: str, timeout_s: float) -> Any:
@@ -74,6 +107,30 @@ def _api(url: str, token: str, timeout_s: float) -> Any:
         timeout=timeout_s,
     )
     return face.api
+
+
+def _find_source(api: Any, uid: str) -> None:
+    try:
+        found = api.GET(f"/datasources/uid/{uid}")
+    except GrafanaClientError as error:
+        if error.status_code != _NOT_FOUND:
+            raise
+        raise PushError(
+            f"Grafana has no data source with the uid {uid}, which the panels would ask; name yours with "
+            "--datasource UID, or have it made: --datasource-url clickhouse://user@host:9000/driftline"
+        ) from None
+    kind = found.get("type", DATASOURCE_TYPE) if isinstance(found, dict) else DATASOURCE_TYPE
+    if kind != DATASOURCE_TYPE:
+        raise PushError(f"the data source {uid} is of the kind {kind}; the panels ask ClickHouse, {DATASOURCE_TYPE}")
+
+
+def _put_source(api: Any, wanted: dict[str, Any]) -> str:
+    editable = wanted | {"editable": True}
+    if _exists(api, f"/datasources/uid/{wanted['uid']}"):
+        api.PUT(f"/datasources/uid/{wanted['uid']}", json=editable)
+        return "updated"
+    api.POST("/datasources", json=editable)
+    return "made"
 
 
 def _folder(api: Any) -> None:

@@ -2,6 +2,7 @@
 
     python requirements.py cuda < requirements.lock     without what only the tests need
     python requirements.py cpu  < requirements.lock     also without torch and the CUDA libraries
+    python requirements.py laptop < requirements.lock   all of it, tests too, without torch and the CUDA libraries
     python requirements.py pin torch < requirements.lock    one package as ``name==version``
     python requirements.py only uv < requirements.lock      one package's entry
 
@@ -43,6 +44,8 @@ def main(arguments: list[str]) -> str:
     match arguments:
         case ["cpu" | "cuda" as target]:
             return "".join(needed(lock, target).values())
+        case ["laptop"]:
+            return "".join(entry for name, entry in lock.items() if not _CUDA.match(name))
         case ["only", name]:
             return lock[name]
         case ["pin", name]:

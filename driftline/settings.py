@@ -155,7 +155,7 @@ def layers(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> 
     try:
         written = TomlConfigSettingsSource(Settings, path)() if path else {}
         exported = EnvSettingsSource(Settings)()
-    except (tomllib.TOMLDecodeError, SourceError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, SourceError) as error:
         raise SettingsError(f"{path or 'environment'}: {error}; mend it") from None
     exported |= dict.fromkeys(_strange_variables(), "")
     given = {key: value for key, value in (flags or {}).items() if value is not None}
@@ -217,6 +217,8 @@ def _file(named: Path | None) -> Path | None:
         named = Path(os.environ["DRIFTLINE_SETTINGS"])
     if named is not None and not named.exists():
         raise SettingsError(f"settings file {named} is not there; make it or leave the option out")
+    if named is not None and not named.is_file():
+        raise SettingsError(f"settings file {named} is a folder; name the file in it")
     return named or (Path(FILE) if Path(FILE).exists() else None)
 
 

@@ -116,22 +116,26 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         return AdminClient(self._common() | more)
 
 
+class SecretError(ValueError):
+    """A reference to a secret that leads nowhere; the text names it, never a value."""
+
+
 def open_reference(value: str) -> str:
     """Resolve ``env:NAME`` and ``file:PATH``; any other text is itself.
 
     Raises
     ------
-    ValueError
+    SecretError
         The variable or file is not there; the text names it, never a value.
     """
     if value.startswith("env:"):
         found = os.environ.get(value[4:])
         if found is None:
-            raise ValueError(f"secret {value}: the environment variable is not set; set it or change the reference")
+            raise SecretError(f"secret {value}: the environment variable is not set; set it or change the reference")
         return found
     if value.startswith("file:"):
         try:
             return Path(value[5:]).read_text().rstrip("\n")
         except OSError as error:
-            raise ValueError(f"secret {value}: {error.strerror}; mend the path or its permissions") from None
+            raise SecretError(f"secret {value}: {error.strerror}; mend the path or its permissions") from None
     return value

@@ -6,6 +6,7 @@ needs only its role's packages.
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 import typer
@@ -28,8 +29,6 @@ from driftline.cli import (
     tree,
 )
 from driftline.lifeline import die_with_parent
-
-_OURS = ("driftline", "streams", "inference", "drift", "dashboards")
 
 app = typer.Typer(
     name="driftline",
@@ -81,9 +80,14 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in _OURS:
+        from driftline.cli.refusals import refusal
+
+        said = refusal(error)
+        if said is None:
             raise
         from driftline.settings import SettingsError  # pydantic: a third of the time of `--help`
 
-        typer.echo(f"driftline: {error}", err=True)
+        if os.environ.get("DRIFTLINE_PARENT"):  # a role: its log has the trace, and below it the line that `up` reads
+            traceback.print_exc()
+        typer.echo(f"driftline: {said}", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)

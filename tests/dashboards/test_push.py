@@ -4,13 +4,18 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from dashboards.grafana import alerts
 from dashboards.grafana.classic import dashboards
+from dashboards.grafana.source import Source
 from dashboards.push import PushError, push
+from driftline.cli import app
 
 TOKEN = "glsa_test"
 
@@ -50,6 +55,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET", [*_, uid]:
                 known = self.path.removeprefix("/grafana") in self.server.kept
                 self._answer(200 if known else 404, {"uid": uid} if known else {"message": "not found"})
+            case "POST", ["datasources"]:
+                self._keep(f"/api/datasources/uid/{body['uid']}", body)
+            case "PUT", ["datasources", "uid", _]:
+                self._keep(self.path, body)
             case "POST", ["folders"]:
                 self._keep(f"/api/folders/{body['uid']}", body)
             case "POST", ["dashboards", "db"]:
@@ -136,3 +145,61 @@ def test_nobody_there_and_no_address() -> None:
         push("http://127.0.0.1:9", TOKEN)
     with pytest.raises(PushError, match="no address"):
         push("grafana:3000", TOKEN)
+
+
+SOURCE = Source("store", 9440, "reader", "prod", secure=True)
+
+
+def test_a_data_source_is_made_and_then_brought_up_to_date(grafana: Grafana) -> None:
+    done = push(grafana.url, TOKEN, source=SOURCE, password="secret")
+    kept = grafana.kept["/api/datasources/uid/driftline-clickhouse"]
+    assert kept["jsonData"] == {
+        "host": "store",
+        "port": 9440,
+        "protocol": "native",
+        "secure": True,
+        "username": "reader",
+        "defaultDatabase": "prod",
+    }
+    assert (kept["secureJsonData"], kept["type"]) == ({"password": "secret"}, "grafana-clickhouse-datasource")
+    assert done.datasource_made == "made"
+    assert push(grafana.url, TOKEN, source=SOURCE).datasource_made == "updated"
+
+
+def test_without_a_data_source_nothing_is_sent_and_the_remedy_is_named(grafana: Grafana) -> None:
+    with pytest.raises(PushError, match=r"no data source with the uid mine.*--datasource UID.*--datasource-url"):
+        push(grafana.url, TOKEN, datasource="mine", look=True)
+    assert grafana.kept == {}
+
+
+def test_the_command_says_in_words_what_it_sent(grafana: Grafana, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAFANA_TOKEN", TOKEN)
+    words = ["dashboards", "push", "--url", grafana.url, "--token", "env:GRAFANA_TOKEN"]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, PushError)
+    sent = CliRunner().invoke(app, [*words, "--datasource-url", "clickhouse://reader@store:9000/prod"])
+    assert sent.exit_code == 0, sent.output
+    first, second, third = sent.output.splitlines()
+    boards, rules = len(dashboards()), len(alerts.for_api())
+    assert first == f"{boards} dashboards and {rules} alert rules are in {grafana.url}, folder Driftline"
+    assert second == "they ask the data source driftline-clickhouse, made"
+    assert third == f"begin at {grafana.url}/d/{next(iter(dashboards()))}"
+    assert json.loads(CliRunner().invoke(app, [*words, "--json"]).output)["folder"] == "driftline"
+    wrong = CliRunner().invoke(app, [*words, "--datasource-url", "http://store"])
+    assert "--datasource-url: 'http://store' is no clickhouse://" in str(wrong.exception)
+
+
+def test_build_writes_the_data_source_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def written(settings: str) -> Any:
+        (tmp_path / "driftline.toml").write_text(settings)
+        assert CliRunner().invoke(app, ["dashboards", "build", "--out", "g"]).exit_code == 0
+        assert CliRunner().invoke(app, ["dashboards", "check", "--out", "g"]).exit_code == 0
+        text = (tmp_path / "g/provisioning/datasources/driftline.yaml").read_text()
+        [source] = yaml.safe_load(text)["datasources"]
+        return [source["jsonData"][key] for key in ("host", "port", "username", "defaultDatabase", "secure")]
+
+    assert written("") == ["$CLICKHOUSE_HOST", 9000, "$CLICKHOUSE_USER", "$CLICKHOUSE_DATABASE", False]
+    assert written('[clickhouse]\nurl = "clickhouses://me@ch/prod"') == ["ch", 9440, "me", "prod", True]
+    assert written("[clickhouse]\nport = 21000") == ["127.0.0.1", 21000, "default", "driftline", False]

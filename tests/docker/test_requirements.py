@@ -1,6 +1,9 @@
 """The cut of the lock that an image installs: complete, and nothing from the tests."""
 
 import importlib.util
+import shutil
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+_CUDA_NAMES = ("triton", "nvidia", "cuda")
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +73,25 @@ def test_single_entries(cut: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Non
         with (ROOT / "requirements.lock").open() as stream:
             monkeypatch.setattr("sys.stdin", stream)
             assert cut.main(arguments).startswith(begin)
+
+
+def test_a_laptop_without_cuda_has_everything_else(lock: dict[str, str]) -> None:
+    """`make TORCH=cpu`: what installs the rest, and the tests, must be there; the index for torch is not reached here."""
+    command = [sys.executable, ROOT / "docker" / "requirements.py", "laptop"]
+    with (ROOT / "requirements.lock").open() as text:
+        said = subprocess.run(command, stdin=text, capture_output=True, text=True, check=True).stdout
+    kept = {line.split("==")[0].split("[")[0] for line in said.splitlines() if line[:1].isalnum()}
+    assert {"uv", "pytest", "numpy", "sympy"} <= kept
+    assert set(lock) - kept == {name for name in lock if name == "torch" or name.split("-")[0] in _CUDA_NAMES}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_says_the_size_and_takes_torch_from_where_it_was_asked_to() -> None:
+    def said(*words: str) -> str:
+        command = ["make", "--dry-run", "--always-make", ".venv/ready", *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    plain, cpu = said(), said("TORCH=cpu")
+    assert "about 7.5 GB" in plain and "--torch-backend" not in plain
+    assert "requirements.py laptop" in cpu and "--torch-backend=cpu" in cpu and "pin torch" in cpu
+    assert "--require-hashes requirements.lock" not in cpu

@@ -1,0 +1,36 @@
+"""The ClickHouse data source that dashboards and rules ask: where it is, as Grafana's plugin reads it."""
+
+import msgspec
+
+from dashboards.grafana.classic import DATASOURCE
+from dashboards.grafana.drawings import DATASOURCE_TYPE, Json
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where the statistics are, as Grafana reaches them. By default what provisioning finds in its environment."""
+
+    host: str = "$CLICKHOUSE_HOST"
+    port: int = 9000
+    user: str = "$CLICKHOUSE_USER"
+    database: str = "$CLICKHOUSE_DATABASE"
+    secure: bool = False
+
+
+def datasource(source: Source, password: str, uid: str = DATASOURCE) -> Json:
+    """The data source for provisioning, and for ``/api/datasources``."""
+    return {
+        "name": "Driftline",
+        "uid": uid,
+        "type": DATASOURCE_TYPE,
+        "access": "proxy",
+        "editable": False,
+        "jsonData": {
+            "host": source.host,
+            "port": source.port,
+            "protocol": "native",
+            "secure": source.secure,
+            "username": source.user,
+            "defaultDatabase": source.database,
+        },
+        "secureJsonData": {"password": password},
+    }

@@ -1,0 +1,61 @@
+"""What a command says when it cannot do what it was asked: one line that names what, where and the remedy.
+
+A fault of ours keeps its trace: nobody but us can mend it.
+"""
+
+import errno
+
+_OURS = ("driftline", "streams", "inference", "drift", "dashboards")
+#: Libraries whose exceptions say what the world got wrong, and what is said before their own words.
+_THEIRS = {
+    "pyarrow": "the table cannot be read",
+    "pandas": "the table cannot be read",
+    "requests": "nobody answers",
+    "urllib3": "nobody answers",
+    "clickhouse_driver": "ClickHouse refused",
+}
+
+
+def refusal(error: BaseException) -> str | None:
+    """One line about an error that the user can mend; None for one that only we can.
+
+    >>> refusal(FileNotFoundError(2, "No such file or directory", "today.csv"))
+    'today.csv: no such file or directory; mend the path'
+    >>> refusal(ModuleNotFoundError("No module named 'dash'", name="dash"))
+    "the package dash is not installed; pip install 'driftline[all]'"
+    >>> refusal(KeyError("id"))
+    """
+    library = type(error).__module__.split(".")[0]
+    if library in _OURS:
+        return str(error)
+    if library == "cimpl":  # confluent_kafka
+        said = error.args[0].str() if error.args and hasattr(error.args[0], "str") else str(error)
+        return f"Kafka: {said}; `driftline doctor` says what is wrong"
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] not in _OURS:
+        return f"the package {error.name.split('.')[0]} is not installed; pip install 'driftline[all]'"
+    if isinstance(error, UnicodeDecodeError):
+        return f"the file is no text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+    if isinstance(error, OSError) and library == "builtins":
+        return _file(error)
+    if library in _THEIRS:
+        return f"{_THEIRS[library]}: {_first_line(error)}"
+    return None
+
+
+def _file(error: OSError) -> str:
+    remedies = {
+        errno.EACCES: "mend its permissions, or name another",
+        errno.EPERM: "mend its permissions, or name another",
+        errno.ENOSPC: "make room, or name another place",
+        errno.EADDRINUSE: "set another port",
+        errno.EROFS: "name a place that can be written",
+    }
+    remedy = remedies.get(error.errno or 0, "mend the path")
+    if error.filename is None:
+        return f"{_first_line(error)}; {remedy}"
+    said = (error.strerror or "cannot be used").lower()
+    return f"{error.filename}: {said}; {remedy}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
