@@ -76,7 +76,7 @@ def test_single_entries(cut: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_laptop_without_cuda_has_everything_else(lock: dict[str, str]) -> None:
-    """`make TORCH=cpu`: what installs the rest, and the tests, must be there; the index for torch is not reached here."""
+    """`make TORCH=cpu`: what installs the rest, and the tests, are there; torch's index is not reached here."""
     command = [sys.executable, ROOT / "docker" / "requirements.py", "laptop"]
     with (ROOT / "requirements.lock").open() as text:
         said = subprocess.run(command, stdin=text, capture_output=True, text=True, check=True).stdout
