@@ -10,7 +10,7 @@ from dashboards import words
 from dashboards.page import cards, clauses, live, parts
 from dashboards.page.address import Address
 from dashboards.page.sheet import Sheet
-from dashboards.page.told import retold
+from dashboards.page.told import leads, retold
 from dashboards.panels import named
 
 #: An estimate of which a larger share of the rows lies outside the training data is no fact.
@@ -72,6 +72,9 @@ def _p99(sheet: Sheet, model: str) -> str:
 def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component | str]:
     if row["open_incidents"]:
         link = Address(page="incident", incident=row["incident"]).href
+        if not leads(row["text"], row["since"]):
+            text = retold(row["text"], lambda ms: words.clock(ms, zone, sheet.over.end_ms), since=True)
+            return [dcc.Link(text, href=link)]
         return [
             "Since ",
             parts.moment(row["since"], zone, sheet.over.end_ms),

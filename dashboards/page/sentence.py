@@ -9,7 +9,7 @@ import msgspec
 from dashboards import words
 from dashboards.page import clauses, live
 from dashboards.page.sheet import Sheet
-from dashboards.page.told import retold
+from dashboards.page.told import leads, retold
 
 Severity = Literal["quiet", "watch", "warning", "critical", "empty"]
 
@@ -47,7 +47,7 @@ def _worst(models: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> Verdict:
     if not moved:
         return Verdict("quiet", f"{_all_models(len(models))} quiet: nothing has moved beyond its tolerance.")
     worst, rest = moved[0], len(models) - len(moved)
-    told = f"{worst['model']}: since {_clock(worst['since'], sheet, zone)}, {_small(_retold(worst, sheet, zone))}"
+    told = f"{worst['model']}: {_small(_retold(worst, worst['since'], 'since {},', sheet, zone))}"
     others = f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} moved." if len(moved) > 1 else ""
     quiet = f" {words.plural(rest, 'other model is quiet', 'other models are quiet')}." if rest else ""
     return Verdict(_severity(worst["severity"]), f"{told.rstrip('.')}.{others}{quiet}")
@@ -78,8 +78,11 @@ def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
         return Verdict("warning" if refused else "quiet", said)
     incident = open_ones[0]
     columns = sheet.rows("incident_columns")
-    what = clauses.moved(columns) or _small(_retold(incident, sheet, zone))
-    text = f"Since {_clock(incident['change_point'], sheet, zone)} {what.rstrip('.')}."
+    began, what = incident["change_point"], clauses.moved(columns)
+    if what:
+        text = f"Since {_clock(began, sheet, zone)} {what.rstrip('.')}."
+    else:
+        text = f"{_retold(incident, began, 'Since {}', sheet, zone).rstrip('.')}."
     named = incident.get("kind") == "performance" or any(row["role"] == "prediction" for row in columns)
     score = "" if named else clauses.answers(json.loads(incident.get("predictions") or "[]")) or _drifted(map_rows)
     more = len(open_ones) - 1
@@ -141,7 +144,8 @@ def _incident(sheet: Sheet, zone: tzinfo) -> Verdict:
     last, columns = events[-1], sheet.rows("incident_columns")
     between = [_clock(last[key], sheet, zone) for key in ("change_point_low", "change_point_high")]
     since = f"Since {_clock(last['change_point'], sheet, zone)} (between {between[0]} and {between[1]})"
-    text = f"{since} {clauses.moved(columns) or _small(_retold(last, sheet, zone))}"
+    moved = clauses.moved(columns)
+    text = f"{since} {moved}" if moved else _retold(last, last["change_point"], since, sheet, zone)
     paged = next((row for row in events if row["page"]), None)
     orders = sheet.rows("incident_orders")
     then = [f"Paged at {_clock(paged['time'], sheet, zone)}." if paged else "No one was paged."]
@@ -217,9 +221,15 @@ def _clock(ms: int | None, sheet: Sheet, zone: tzinfo) -> str:
     return words.clock(ms, zone, beside=sheet.over.end_ms)
 
 
-def _retold(alert: dict[str, Any], sheet: Sheet, zone: tzinfo) -> str:
-    """An alert's text, once the sentence has said since when."""
-    return retold(alert["text"], lambda ms: _clock(ms, sheet, zone))
+def _retold(alert: dict[str, Any], since_ms: int, lead: str, sheet: Sheet, zone: tzinfo) -> str:
+    """An alert's text after a lead that says since when (``{}`` is the time); alone where it tells of another time."""
+
+    def clock(ms: int) -> str:
+        return _clock(ms, sheet, zone)
+
+    if not leads(alert["text"], since_ms):
+        return retold(alert["text"], clock, since=True)
+    return f"{lead.format(clock(since_ms))} {_small(retold(alert['text'], clock))}"
 
 
 def _small(text: str) -> str:

@@ -28,5 +28,17 @@ def retold(text: str, clock: Callable[[int], str], *, since: bool = False) -> st
     return _NAMES.sub(lambda names: words.listed(re.split(", | and ", names[0])), local)
 
 
+def leads(text: str, since_ms: int | None) -> bool:
+    """Whether a page may say since when in front of an alert's text: its first time, if it has one, is that time.
+
+    >>> leads("a moved: level 1 fell since 2026-11-21T08:07:00Z", 1_795_248_420_000), leads("no rows come", 7)
+    (True, True)
+    >>> leads("accuracy fell further from 79 % to 63 % since 2026-11-22T08:07:00Z, worse since ...", 1_795_248_420_000)
+    False
+    """
+    found = _SINCE.search(text)
+    return found is None or since_ms is None or abs(_ms(found[0].removeprefix(" since ")) - since_ms) < 1_000
+
+
 def _ms(stamp: str) -> int:
     return round(datetime.fromisoformat(stamp).timestamp() * 1000)

@@ -179,6 +179,17 @@ def test_a_refused_route_is_a_warning() -> None:
     assert say(sheet("pipeline", live, rates=[], dead_letters=[])).severity == "warning"
 
 
+def test_a_further_fall_says_its_own_time_and_not_that_of_the_first() -> None:
+    began, later = "2026-11-21T03:12:00Z", "2026-11-21T03:20:00Z"
+    text = f"accuracy fell further from 79 % to 63 % since {later}, the worst so far; 83 % on the training data, worse "
+    fall = INCIDENT | {"kind": "performance", "text": f"{text}since {began}; labels cover 100 %"}
+    verdict = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], performance=[]))
+    assert verdict.text == (
+        "accuracy fell further from 79 % to 63 % since 03:20, the worst so far; 83 % on the training data, worse since "
+        "03:12; labels cover 100 %."
+    )
+
+
 def test_a_change_on_another_day_carries_its_date() -> None:
     old = {**INCIDENT, "change_point": END - 86_400_000}
     verdict = say(sheet("model", drift_map=[map_row("RELP", 2, True)], incidents=[old], performance=[]), UTC)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from drift.store import ensure_observations
 from drift.store.rows import of_alerts, of_observations, of_orders
 from driftline.cli import app
-from driftline.incident_acts import decide, publish
+from driftline.incident_acts import decide, followed, publish
 from driftline.incidents import IncidentError, full, incidents, story, table
 from streams import ranges
 from streams.cluster import Cluster
@@ -200,3 +200,13 @@ def test_an_act_is_written_where_the_judge_reads_the_routes_of_its_model(kafka, 
     (partition,) = {block.partition for block in blocks}
     read = [msgspec.msgpack.decode(value, type=CountsMessage) for block in blocks for value in block.values]
     assert [type(message).__name__ for message in read] == ["RouteCopy", "Act"] and read[1] == act, partition
+
+
+def test_the_judge_s_word_on_an_act_is_waited_for(filled):
+    act = decide(filled, "churn-2", "acknowledge", by="ann", reason="known")
+    assert followed(filled, act, seconds_max=0.0) is None
+    word = structs.replace(alert("churn-2", "update", 21, 1.0), act="acknowledge", text="acknowledged by ann (known)")
+    told = of_alerts([word])
+    filled.insert(told.table, told.columns)
+    found = followed(filled, act, seconds_max=10.0)
+    assert found is not None and found.text == "acknowledged by ann (known)"
