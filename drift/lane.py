@@ -191,12 +191,18 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         A window without a label, or of a model whose labels are known to take longer, is measured when they have come.
         """
         window.judged, yard = True, self.measured(yard)
-        alerts = self._shares(rule, window, number) + self._label_faults(yard, rule, window, number)
+        alerts = [] if window.shared else self._shares(rule, window, number)
+        alerts += self._label_faults(yard, rule, window, number)
         if not yard.losses(rule.watch) or yard.reference.score is None:
             return alerts
         late = self.windows.measured_at(rule.watch, window.span) > judged_at(rule.watch, window.span)
         window.awaits_labels = late or window.labels is None
         return alerts if window.awaits_labels else alerts + self.measure(window, yard, rule, number)
+
+    def share(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:  # noqa: ARG002
+        """Ask of a window's late rows before its labels have had their time."""
+        window.shared = True
+        return self._shares(rule, window, number)
 
     def measure(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Judge a window's performance by its labels."""

@@ -16,7 +16,7 @@ from drift.minutes import unpack
 from drift.orders import order
 from drift.performance.label_sums import LABELLED
 from drift.window_calendar import calendar_of
-from drift.windows import Source, closes_at, judged_at, watermark
+from drift.windows import Source, closes_at, judged_at, shared_at, watermark
 from drift.yardstick import Yardstick
 from streams.records import Act, Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
 
@@ -266,6 +266,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         if not key[1] and lane.behind.due(reached):
             assert lane.behind.closes_ms is not None
             yield lane.behind.closes_ms, 3, key, lane.close_behind
+        if not key[1] and (window := windows.unshared(self.watch, reached)) is not None:
+            yield shared_at(self.watch, window.span), 2, key, partial(lane.share, window)
         if not key[1] and (window := windows.unjudged(self.watch, reached)) is not None:
             yield judged_at(self.watch, window.span), 2, key, partial(lane.judge, window)
         if not key[1] and (window := windows.unmeasured(self.watch, reached)) is not None:

@@ -16,7 +16,7 @@ from drift.labels import LabelDelays
 from drift.repeats import merged, share
 from drift.sums import Sums
 from drift.window_calendar import calendar_of
-from streams.records import DAY_MS, MINUTE_MS, Report, Watch
+from streams.records import DAY_MS, HOUR_MS, MINUTE_MS, Report, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
 RESTATE_WAITS = 2
@@ -24,6 +24,8 @@ RESTATE_WAITS = 2
 ROWS_WINDOWS_MAX = 128
 #: Windows without labels are kept, so many of the newest, for so long, for labels that come later than anybody said.
 AWAITED_WINDOWS_MAX, AWAITED_MS_MAX = 128, 31 * 86_400_000
+#: Rows that come late to a window are told after an hour, however long its labels are waited for.
+LATE_ROWS_WAIT_MS = HOUR_MS
 #: A window begins late, or ends early, where no row came for so many times their mean distance.
 GAP_SPACINGS = 10
 
@@ -132,6 +134,8 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
         Rows that repeat the id of another one, of so many that were looked at (`drift.repeats`).
     untold, rows_changed
         Late rows and labels that came since the report last left; whether there were rows among them.
+    shared
+        It was asked which part of its rows came late, or twice; where labels are waited for longer than for rows.
     waited, judged
         Its labels have had the time that is theirs; what came late to it was judged.
     awaits_labels
@@ -152,6 +156,7 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     rows_changed: bool = False
     waited: bool = False
     judged: bool = False
+    shared: bool = False
     awaits_labels: bool = False
 
 
@@ -335,6 +340,16 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             held = merged(held, self.ids.pop(minute))
         return share(held)
 
+    def unshared(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
+        """The next closed window whose late rows have had their time, where labels are waited for longer; None asks
+        whatever the time is.
+        """
+        if watch.label_wait_ms_max <= LATE_ROWS_WAIT_MS:
+            return None
+        found = next((window for window in self.closed if not (window.shared or window.judged)), None)
+        early = found is not None and watermark_ms is not None and shared_at(watch, found.span) > watermark_ms
+        return None if early else found
+
     def unjudged(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
         """The next closed window whose labels have had their time; None asks whatever the time is."""
         found = next((window for window in self.closed if not window.judged), None)
@@ -393,6 +408,11 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
 def closes_at(watch: Watch, span: Span) -> int:
     """Watermark at which a window closes."""
     return span.end + watch.lateness_ms_max
+
+
+def shared_at(watch: Watch, span: Span) -> int:
+    """Watermark at which a window's late rows have had their time."""
+    return span.end + max(watch.lateness_ms_max, min(watch.label_wait_ms_max, LATE_ROWS_WAIT_MS))
 
 
 def judged_at(watch: Watch, span: Span) -> int:

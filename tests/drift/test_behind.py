@@ -133,3 +133,21 @@ def test_what_was_counted_before_says_nothing_of_leaps():
     written = msgspec.msgpack.encode(message)
     assert {"leaps", "behind"}.isdisjoint(msgspec.msgpack.decode(written))
     assert msgspec.msgpack.decode(written, type=CountsMessage) == message
+
+
+def test_a_share_of_late_rows_is_told_after_an_hour_however_long_labels_take():
+    """Of the rows of every tenth minute half come five minutes late; labels are waited for a week."""
+    minutes = np.repeat(np.arange(240), 40) * MINUTE + FEBRUARY
+    late = (np.arange(len(minutes)) % 2 == 0) & (minutes // MINUTE % 10 == 0)
+    arrival = np.argsort(minutes + np.where(late, 5 * MINUTE, 0), kind="stable")
+    messages, found = counted(minutes[arrival].tolist())[0], []
+    for wait_ms in (60 * MINUTE, 7 * DAY_MS):
+        watch = msgspec.structs.replace(WATCH, label_wait_ms_max=wait_ms)
+        judge = Judge(lambda *_: REFERENCE)
+        told = judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
+        for message in messages:
+            told += judge.take(message)
+        found.append((alerts(told), alerts(told + judge.finish())))
+    assert found[0] == found[1]
+    first = found[1][0][0]
+    assert "came after their window had closed" in first.text and first.window_start < FEBRUARY + 10 * MINUTE
