@@ -4,10 +4,10 @@ from typing import Any
 
 import pyarrow.types as pt
 
-from streams.tables.values import ColumnError, column, floats, levels
+from streams.tables.values import ColumnError, column, doubles, floats, levels
 from streams.wire.spelling import boolean_of
 
-__all__ = ["ColumnError", "arrow", "floats", "levels", "refuse_other_than_truths"]
+__all__ = ["ColumnError", "arrow", "doubles", "floats", "levels", "refuse_other_than_truths"]
 
 arrow = column
 

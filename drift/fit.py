@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow.types as pt
 
-from drift import cut, fit_outputs, frames, halves, infer
+from drift import columns, cut, fit_outputs, frames, halves, infer
 from drift.cells import Cells
 from drift.dependence import block_rows, of_blocks
 from drift.fit_outputs import Parts
@@ -15,6 +15,7 @@ from drift.frames import Columns, FrameError
 from drift.profiles import Held, Profile, fixed_point, frequencies, profile
 from drift.reference import Reference
 from streams.schema import Feature, FeatureSchema, Kind
+from streams.tables.kinds import coarse
 from streams.wire.spelling import Levels
 
 #: So many cells make a counts message of 900 kB.
@@ -51,6 +52,8 @@ def fit(
         kinds: dict[str, Kind] = dict.fromkeys(numbered, "categorical")
         schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), kinds | dict(parts.kinds))
     _check_segments(schema, parts.segments)
+    if parts.score is not None and (hidden := coarse(parts.score, columns.doubles(judged.column(parts.score)))):
+        notes = [*notes, hidden]
     nothing = _nothing(parts, schema, table.num_rows, (*notes, *remarks.notes))
     profiles = [_profile(nothing, *_cut(column, f), f.name, column) for f, column in _each(table, schema.features)]
     of_judged = replace(nothing, rows=judged.num_rows)

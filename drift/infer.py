@@ -13,6 +13,7 @@ from streams.schema import Feature, FeatureSchema, Kind
 from streams.tables.kinds import INTEGER_LEVELS_MAX, codes_perhaps, kind_of, no_feature
 from streams.tables.read import unreadable
 from streams.tables.values import is_text
+from streams.wire.spelling import spells_number
 
 
 def infer(
@@ -77,7 +78,7 @@ def _refusal(name: str, column: Profile, kind: Kind | None) -> str:
 
 
 def _feature(name: str, column: Profile, kind: Kind | None, notes: list[str]) -> Feature:
-    kind = kind or kind_of(column.type)
+    said, kind = kind, kind or kind_of(column.type)
     assert kind is not None, (name, column.type)
     if column.nulls == column.rows:
         notes.append(f"{name!r} is all null: any value will count as a change")
@@ -89,6 +90,13 @@ def _feature(name: str, column: Profile, kind: Kind | None, notes: list[str]) ->
     if kind != "categorical":
         return Feature(name, kind)
     categories = known_levels(column)
+    if (
+        not said
+        and is_text(column.type)
+        and len(categories) > INTEGER_LEVELS_MAX
+        and all(map(spells_number, categories))
+    ):
+        notes.append(f"{name!r} is text that spells numbers, taken as levels; if they are numbers, make it numeric")
     if not categories:
         raise FrameError(f"{name!r} is all null, so its levels are unknown; leave it out, or give a FeatureSchema")
     return Feature(name, kind, categories=categories)

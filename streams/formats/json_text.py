@@ -11,6 +11,9 @@ _LONE_SURROGATE = re.compile(
 _NO_NUMBER = re.compile(rb"[:\[,]\s*(-?(?:NaN|Infinity))\b")
 
 
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"BZh": "bzip2"}
+
+
 def unmarked(value: bytes) -> bytes:
     """Leave out the byte order mark that some clients write before a text."""
     return value.removeprefix(_BYTE_ORDER_MARK)
@@ -23,10 +26,12 @@ def undecodable(value: bytes, error: Exception) -> Refused:
     'a text holds half a surrogate pair, \\\\ud83d, which is no character (truncated)'
     """
     said = str(error)
-    if isinstance(error, UnicodeDecodeError):
-        said = f"the text is not UTF-8 ({said})"
-    elif value.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if value.startswith((b"\xff\xfe", b"\xfe\xff")):
         said = f"the text is UTF-16, UTF-8 is read ({said})"
+    elif compressed := next((name for start, name in _COMPRESSED.items() if value.startswith(start)), ""):
+        said = f"the value is {compressed}, and no JSON: let the producer compress (compression.type), not the client"
+    elif isinstance(error, UnicodeDecodeError):
+        said = f"the text is not UTF-8 ({said})"
     elif half := _LONE_SURROGATE.search(value):
         said = f"a text holds half a surrogate pair, {half[0].decode()}, which is no character ({said})"
     elif "trailing characters" in said:

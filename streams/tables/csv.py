@@ -1,6 +1,7 @@
 """CSV files: their separator, their encoding, and their columns as text."""
 
 import gzip
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -61,6 +62,11 @@ class CsvFile:
         twice = [name for name, times in Counter(self.names).items() if times > 1]
         if twice:
             raise CsvError(f"{path}: column {twice[0]!r} stands twice in the header; rename one")
+
+        if len(self.names) == 1 and (other := _other_separator(header)):
+            raise CsvError(
+                f"{path}: its columns seem to be separated by {other!r}; write commas, semicolons, tabs or bars"
+            )
 
     def blocks(self, names: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Its rows, a block at a time, every column text; an empty text is null.
@@ -127,6 +133,20 @@ class CsvFile:
 
 
 _NOT_UTF8 = "its text is not UTF-8 (Latin-1, or a Windows code page); save it as UTF-8"
+
+
+def _other_separator(text: str) -> str:
+    """Find what a file of one column is separated by after all: it divides every line into as many, with numbers."""
+    lines = [line for line in text.splitlines()[:20] if line][: 19 if len(text) >= _SAMPLE_BYTES else 20]
+    for other in (" ", ":", "^", "~", "\x01", "#"):
+        rows = [line.split(other) for line in lines]
+        alike = len({len(row) for row in rows}) == 1 and len(rows[0]) > 1
+        if alike and len(rows) > 1 and all(any(_NUMBER.fullmatch(cell) for cell in row) for row in rows[1:]):
+            return other
+    return ""
+
+
+_NUMBER = re.compile(r"-?\d+([.,]\d+)?")
 
 
 def separator(text: str) -> str:

@@ -108,6 +108,15 @@ def _is_boolean(value: Any) -> bool:
     return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")  # NumPy's, and it is no number there.
 
 
+def spells_number(text: str) -> bool:
+    """Whether a text is a number without leading zeros, which would make a code of it.
+
+    >>> [spells_number(text) for text in ("1.50", "-3", "1e5", "007", "1,5", "NaN")]
+    [True, True, True, False, False, False]
+    """
+    return _NUMBER.fullmatch(text) is not None
+
+
 class Levels(dict[str | None, Place]):
     """Looks levels up by their text, and by value where the text alone is not among them.
 

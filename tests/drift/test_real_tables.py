@@ -317,3 +317,18 @@ def test_kinds_that_cannot_be_are_refused() -> None:
         drift.Reference.fit(frame, kinds={"c": "boolean"})
     with pytest.raises(ValueError, match="c: numeric expected"):
         drift.Reference.fit(frame, kinds={"c": "numeric"})
+
+
+def test_text_that_spells_numbers_is_told_of() -> None:
+    text = pd.Series(RNG.normal(size=N).round(2)).astype(str)
+    reference = drift.Reference.fit(BASE.assign(v=text))
+    assert "'v' is text that spells numbers, taken as levels; if they are numbers, make it numeric" in reference.notes
+    assert drift.Reference.fit(BASE.assign(v=text), kinds={"v": "numeric"}).schema["v"].kind == "numeric"
+    for other in (text.str.zfill(8), text.where(text.index != 5, "n/a"), pd.Series(RNG.integers(0, 9, N)).astype(str)):
+        assert "spells numbers" not in " ".join(drift.Reference.fit(BASE.assign(v=other)).notes)
+
+
+def test_a_score_that_float32_is_too_coarse_for_is_told_of() -> None:
+    frame = BASE.assign(y=1e9 + RNG.normal(0, 5, N).round())
+    notes = drift.Reference.fit(frame.assign(p=frame.y + 1), task="regression", score="p", label="y").notes
+    assert any(note.startswith("'p' is kept in steps of 64") for note in notes)

@@ -1,5 +1,6 @@
 """Requests as clients write them: names with any character, truth values by value, and refusals that name the thing."""
 
+import gzip
 import json
 from typing import Any
 
@@ -145,6 +146,7 @@ def test_a_byte_order_mark_is_read_over() -> None:
         (b'{"x":1}\n{"x":2}', "one message is one JSON object"),
         ('{"x":"ö"}'.encode("latin-1"), "not UTF-8"),
         ('{"x":1}'.encode("utf-16"), "UTF-16"),
+        (gzip.compress(b'{"x":1}'), "the value is gzip"),
     ],
 )  # fmt: skip
 def test_what_is_no_json_is_refused_by_its_name(value: bytes, words: str) -> None:

@@ -202,6 +202,8 @@ def test_byte_order_mark_blank_lines_and_windows_line_ends(tmp_path: Path) -> No
         (b"PAR1abc", "Parquet"),
         (b"", "is empty"),
         (b"a,b,a\n1,2,3\n", "'a' stands twice"),
+        (b"a b\n1.5 x\n2 y\n", "separated by ' '"),
+        (b"a^b\n1^2\n", "separated by '\\^'"),
         (b"a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
         (b"a,b\n1,2\n3,4,5\n", "another number of columns"),
     ],
@@ -214,6 +216,11 @@ def test_a_file_that_is_no_csv_is_refused_by_name(tmp_path: Path, raw: bytes, wo
 def test_odd_headers(tmp_path: Path) -> None:
     table = of_csv(tmp_path, '\n"a\nb", c,"d ""e""",\n1,2,3,4\n')
     assert table.to_pydict() == {"a\nb": [1], " c": [2], 'd "e"': [3], "": [4]}
+
+
+@pytest.mark.parametrize("text", ["full name\nJane Doe\nJohn Roe\n", "v\n1.5\n2\n", "v w\n", "at\n10:30\n11:15\n"])
+def test_a_file_of_one_column_is_one(tmp_path: Path, text: str) -> None:
+    assert len(of_csv(tmp_path, text).column_names) == 1
 
 
 def test_no_rows(tmp_path: Path) -> None:
