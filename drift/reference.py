@@ -283,6 +283,11 @@ class Reference:
         return next((cells for cells in self.columns if cells.name == PREDICTION), None)
 
     @property
+    def expected_performance(self) -> Mapping[str, float]:
+        """The figures that later ones may be compared with: none of rows that the model has learnt from."""
+        return {} if self.in_sample else self.performance
+
+    @property
     def unjudged(self) -> str:
         """Why neither scores nor losses are judged; empty where they are."""
         if not self.in_sample or all(cells.role == "feature" for cells in self.columns):

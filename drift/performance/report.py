@@ -79,7 +79,7 @@ def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) ->
             low=actual[metric].low if metric in actual else None,
             high=actual[metric].high if metric in actual else None,
             estimated=hoped.get(metric),
-            reference=None if reference.in_sample else reference.performance.get(metric),
+            reference=reference.expected_performance.get(metric),
             coverage=coverage,
             **_powered(reference, metric, scores, sums),
         )

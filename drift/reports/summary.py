@@ -138,9 +138,9 @@ def _drawn(reference: Reference, row: dict[Any, Any], stream: pa.Table) -> str:
 def _performance(reference: Reference, told: pd.DataFrame) -> str:
     from drift.reports import figures
 
-    table = tables.performance(told, reference.performance)
+    table = tables.performance(told, reference.expected_performance)
     shown = next((name for name in ("auc", "accuracy", "mae") if name in set(table["metric"])), table["metric"].iloc[0])
-    figure = figures.html(figures.metric_over_time(told, shown, reference.performance.get(shown)), first=False)
+    figure = figures.html(figures.metric_over_time(told, shown, reference.expected_performance.get(shown)), first=False)
     rows = "".join(
         f"<tr><td>{escape(row['metric'])}"
         + "".join(f'<td class="n">{_number(row[name])}' for name in ("reference", "estimated", "realised"))
@@ -150,6 +150,8 @@ def _performance(reference: Reference, told: pd.DataFrame) -> str:
     names = ("reference", "estimated, mean", "realised, mean", "labels")
     head = "<tr><th>metric" + "".join(f'<th class="n">{name}' for name in names)
     caption = f"{shown} by window. Estimated needs no labels and cannot see a changed relation of inputs and labels."
+    if reference.unjudged:
+        caption = f"{shown} by window. Note: {reference.unjudged}."
     return _section("Performance", f"{figure}<table>{head}</tr>{rows}</table>", caption)
 
 

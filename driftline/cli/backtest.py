@@ -101,8 +101,7 @@ def _say(ran: "Ran") -> None:
         )
     if len(columns) > _COLUMNS_SHOWN:
         typer.echo(f"  and {len(columns) - _COLUMNS_SHOWN} more columns")
-    known = {} if ran.reference.in_sample else ran.reference.performance
-    figures = tables.performance(ran.result.performance, known)
+    figures = tables.performance(ran.result.performance, ran.reference.expected_performance)
     for row in figures.to_dict("records"):
         said = ", ".join(f"{k} {row[k]:.3g}" for k in ("reference", "estimated", "realised") if row[k] == row[k])
         typer.echo(f"  {row['metric']}: {said} (mean of the windows)")

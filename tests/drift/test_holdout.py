@@ -150,3 +150,19 @@ def test_held_out_rows_come_in_the_order_of_time(forest):
     ordered = drift.Reference.fit(train.assign(ts=days), **BINARY, holdout=held_out.assign(ts=days), time="ts")
     mixed = held_out.assign(ts=days).sample(frac=1, random_state=0)
     assert drift.Reference.fit(train.assign(ts=days), **BINARY, holdout=mixed, time="ts").id == ordered.id
+
+
+def test_a_summary_compares_nothing_with_figures_of_learnt_rows(forest):
+    import pyarrow as pa
+
+    from drift.reports.summary import summary
+    from streams.records import Watch
+
+    train, held_out, stream = forest
+    rows = stream[:2_000]
+    for options, compared in (({"in_sample": True}, False), ({"holdout": held_out}, True)):
+        reference = drift.Reference.fit(train, **BINARY, **options)
+        assert bool(reference.expected_performance) is compared
+        found = drift.backtest(reference, rows)
+        text = summary(reference, found, pa.Table.from_pandas(rows), watch=Watch(), title="t", facts={})
+        assert ("are not judged" in text) is not compared
