@@ -56,6 +56,13 @@ def test_a_shift_that_all_learnt_windows_share_is_no_spread_and_is_told():
     assert any("amount" in names for names in alerts["columns"])
 
 
+@pytest.mark.parametrize("reference", [Reference.fit(WEEK), REFERENCE], ids=["time", "mixed"])
+def test_a_shift_of_one_sd_under_a_cycle_is_told_within_six_days(reference):
+    """What blocks of hours have in common hides it so long; only a model of the season could tell it earlier."""
+    alerts = backtest(reference, cycle("2024-01-08", 7, 2, shift=15.0), time="ts", window=HOUR).alerts
+    assert alerts.window.min() < pd.Timestamp("2024-01-14", tz="UTC")
+
+
 def test_independent_rows_are_judged_as_ever_once_the_windows_have_shown_it():
     random = np.random.default_rng(1)
     reference = Reference.fit(pd.DataFrame({"x": random.normal(size=5_000)}), order="unknown")
