@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from drift.reports.evidently_process import ReportError
+from drift.reports.evidently_process import ReportError, write
+
+__all__ = ["ReportError", "without_values", "write"]
 
 
 def without_values(current: pa.Table, reference: pa.Table) -> dict[str, str]:

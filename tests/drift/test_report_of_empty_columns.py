@@ -14,7 +14,7 @@ THEN = pa.table({"x": X, "v": X[::-1].copy(), "c": ["a", "b", "c"] * 100})
 
 def test_columns_without_values_are_left_out_by_name(tmp_path: Path) -> None:
     now = pa.table({"x": X + 1, "v": pa.nulls(300, pa.float64()), "c": pa.nulls(300, pa.string())})
-    page = evidently_process.write(now, THEN, tmp_path / "r.html").read_text()
+    page = evidently_html.write(now, THEN, tmp_path / "r.html").read_text()
     assert "Without any value, and so not compared: v (now), c (now)" in page
 
 
