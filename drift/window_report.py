@@ -9,7 +9,7 @@ from drift.performance import report as performance_report
 from drift.performance.outside import outside
 from drift.statistics import ColumnStatistics
 from drift.sums import Sums
-from drift.tolerances import tolerance
+from drift.tolerances import column_tolerance
 from drift.windows import Closed
 from drift.yardstick import Yardstick
 from streams.records import ColumnReport, Report, Watch
@@ -61,7 +61,7 @@ def _column(watch: Watch, cells: Cells, found: ColumnStatistics, verdict: Verdic
         effect=effect.value,
         effect_low=effect.low,
         effect_high=effect.high,
-        tolerance=tolerance(watch, effect.statistic),
+        tolerance=column_tolerance(watch, cells.name, effect.statistic),
         evidence=verdict.evidence,
         drifted=verdict.drifted,
         ks=found.ks,

@@ -12,7 +12,7 @@ from drift.new_normal import NewNormal
 from drift.performance.losses import Loss, losses
 from drift.reference import Reference
 from drift.statistics import Effect, Panel, effect
-from drift.tolerances import tolerance
+from drift.tolerances import excluded, tolerance
 from streams.records import Watch
 
 
@@ -104,15 +104,22 @@ class Yardstick:
         would be broken.
         """
         columns, budget = self.reference.columns, watch.budget
+        without = self._without(watch)
         if not self.reference.in_sample:
-            return shares(columns, budget, self.performance_share(watch))
+            return shares(columns, budget, self.performance_share(watch), without)
         features = np.array([cells.role == "feature" for cells in columns])
-        found: np.ndarray = shares(columns, {**budget, "prediction": 0.0}, self.performance_share(watch)) * features
-        return found
+        found: np.ndarray = shares(columns, {**budget, "prediction": 0.0}, self.performance_share(watch), without)
+        return found * features  # type: ignore[no-any-return]
 
     def performance_share(self, watch: Watch) -> float:
         """Share of the budget for performance: none where no loss can be judged."""
-        return performance_share(self.reference.columns, watch.budget) if self.losses(watch) else 0.0
+        without = self._without(watch)
+        judged = [cells for cells in self.reference.columns if cells.name not in without]
+        return performance_share(judged, watch.budget) if self.losses(watch) else 0.0
+
+    def _without(self, watch: Watch) -> set[str]:
+        """Columns that are no evidence, by what the route says."""
+        return {cells.name for cells in self.reference.columns if excluded(watch, cells.name)}
 
     def losses(self, watch: Watch) -> list[Loss]:
         """Losses that the model is judged by, the headline first; none without labels in the training data."""

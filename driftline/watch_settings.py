@@ -19,6 +19,8 @@ KEYS: dict[str, str] = {
     "lateness_ms_max": "how long after its end a window waits for stragglers, in event time",
     "label_wait_ms_max": "how long after its end a window's performance waits for labels; longer where most come later",
     "tolerances": "effect that matters: ks, w1, tvd, rate (share), performance (share of the reference loss)",
+    "columns": "by column: tolerance, its own (KS or TVD, at most 1), or exclude",
+    "exclude": "columns that are counted and shown, never evidence: names, or patterns with * and ?",
     "budget": "shares of the false alarms: performance, prediction, feature, quality; they sum to 1",
     "page_from": "mildest severity that pages: watch, warning or critical; what is milder is told and orders nothing",
 }
@@ -47,8 +49,8 @@ def watch_of(table: Mapping[str, Any]) -> Watch:
     >>> watch_of({"window": "1d"})
     Traceback (most recent call last):
     driftline.watch_settings.WatchError: [watch] `window` is no setting; did you mean window_ms? its keys are \
-false_alarm_every, window_ms, timezone, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, budget, \
-page_from
+false_alarm_every, window_ms, timezone, window_rows_min, lateness_ms_max, label_wait_ms_max, tolerances, columns, \
+exclude, budget, page_from
     """
     if not isinstance(table, Mapping):
         raise WatchError(f"[watch] is a table with the keys {', '.join(KEYS)}; got {table!r}")
@@ -71,7 +73,7 @@ def _read(key: str, value: Any) -> Any:
             return duration_ms(value)
         if key in ("tolerances", "budget"):
             return {name: _number(name, inner) for name, inner in _table(_decoded(value)).items()}
-        return value
+        return _decoded(value) if key in ("columns", "exclude") else value
     except ValueError as error:
         raise WatchError(f"[watch] {key}: {error}") from None
 

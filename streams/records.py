@@ -79,6 +79,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 # --- routes ---------------------------------------------------------------------------------------
 
 
+class ColumnWatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What holds for one column alone: its material effect (KS or TVD, at most 1), or that it is left out."""
+
+    tolerance: float | None = None
+    exclude: bool = False
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a model is watched; part of its route, so that a replay knows what held when.
 
@@ -107,6 +114,10 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     timezone
         Time zone of the windows, an IANA name: windows of a day go from midnight to midnight there, those of a week
         from Monday. In another zone than UTC a window's length divides a day, or is whole days.
+    columns
+        By column: a tolerance of its own (KS or TVD), or ``exclude``.
+    exclude
+        Columns that are counted and shown, and are never evidence: names, or patterns such as ``debug_*``.
 
     Raises
     ------
@@ -132,6 +143,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     )
     page_from: Severity = "warning"
     timezone: str = "UTC"
+    columns: dict[str, ColumnWatch] = {}
+    exclude: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         every, length = self.false_alarm_every, self.window_ms
@@ -159,6 +172,13 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         for name, value in self.budget.items():
             _require(name in BUDGET_KINDS, f"budget.{name}", value, f"budget kinds are {', '.join(BUDGET_KINDS)}")
             _require(value >= 0, f"budget.{name}", value, "make it 0 or more")
+        for name, one in self.columns.items():
+            _require(
+                one.tolerance is None or 0 < one.tolerance <= 1,
+                f"columns.{name}.tolerance",
+                one.tolerance,
+                "make it more than 0, and at most 1, which no KS or TVD can pass",
+            )
         total = math.fsum(self.budget.values())
         _require(
             math.isclose(total, 1, abs_tol=1e-6), "budget", self.budget, f"make its shares sum to 1, not {total:g}"

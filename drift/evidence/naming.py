@@ -1,26 +1,32 @@
 """Naming: how the budget of false alarms is shared, and which columns an alarm names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from drift.cells import Cells
 
 
-def shares(columns: Sequence[Cells], budget: Mapping[str, float], aside: float = 0.0) -> np.ndarray:
+def shares(
+    columns: Sequence[Cells], budget: Mapping[str, float], aside: float = 0.0, without: Collection[str] = ()
+) -> np.ndarray:
     """Share of the budget of each column, float64 [columns], summing to 1 less what is set aside.
 
     The budget's shares by kind, over the kinds that there are; inside a kind all columns alike. ``aside`` is the share
-    of kinds that are no columns'.
+    of kinds that are no columns'. Columns ``without`` a share are no evidence; the others have theirs.
 
     >>> two = [Cells(name="age"), Cells(name="income"), Cells(name="score", role="prediction")]
     >>> shares(two, {"feature": 0.15, "prediction": 0.25}).round(4).tolist()
     [0.1875, 0.1875, 0.625]
+    >>> shares(two, {"feature": 0.15, "prediction": 0.25}, without=["age"]).round(4).tolist()
+    [0.0, 0.375, 0.625]
     """
-    roles = [cells.role for cells in columns]
+    judged = np.array([cells.name not in without for cells in columns])
+    roles = [cells.role if one else "" for cells, one in zip(columns, judged, strict=True)]
     weight = np.array([budget.get(role, 0.0) / roles.count(role) for role in roles])
     if not weight.sum():
-        return np.full(len(roles), (1 - aside) / len(roles))
+        even: np.ndarray = judged * (1 - aside) / max(1, judged.sum())
+        return even
     share: np.ndarray = weight / weight.sum() * (1 - aside)
     return share
 

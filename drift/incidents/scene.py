@@ -9,7 +9,7 @@ import numpy as np
 
 from drift.evidence import Detector, Look
 from drift.incidents.spelling import rfc3339
-from drift.tolerances import tolerance
+from drift.tolerances import column_tolerance
 from drift.yardstick import Yardstick
 from streams.records import Watch
 
@@ -81,5 +81,5 @@ class Scene:
 
     def tolerance(self, column: int) -> float:
         """Material effect of a column, in the unit of its statistic."""
-        numeric = self.yard.reference.columns[column].kind == "numeric"
-        return tolerance(self.watch, "ks" if numeric else "tvd")
+        cells = self.yard.reference.columns[column]
+        return column_tolerance(self.watch, cells.name, "ks" if cells.kind == "numeric" else "tvd")

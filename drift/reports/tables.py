@@ -8,7 +8,7 @@ import pandas as pd
 
 from drift.backtests import Backtest
 from drift.reference import Reference
-from drift.tolerances import tolerance
+from drift.tolerances import column_tolerance
 from streams.records import Watch
 
 _SEVERITIES = ("watch", "warning", "critical")
@@ -32,7 +32,8 @@ def ratios(reference: Reference, watch: Watch, reports: pd.DataFrame) -> pd.Data
     """Add to each window and column its statistic, tolerance, and the effect in tolerances (``ratio``)."""
     statistics = {cells.name: "ks" if cells.kind == "numeric" else "tvd" for cells in reference.columns}
     statistic = reports["column"].map(statistics)
-    tolerances = statistic.map({name: tolerance(watch, name) for name in ("ks", "tvd")})
+    own = {cells.name: column_tolerance(watch, cells.name, statistics[cells.name]) for cells in reference.columns}
+    tolerances = reports["column"].map(own)
     return reports.assign(statistic=statistic, tolerance=tolerances, ratio=reports["effect"] / tolerances)
 
 

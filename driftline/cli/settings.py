@@ -54,7 +54,7 @@ def _inline(tomlkit: Any, value: Any) -> str:
         table = tomlkit.inline_table()
         table.update({name: _plain(inner) for name, inner in value.items()})
         return str(table.as_string())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(_inline(tomlkit, _plain(inner)) for inner in value)}]"
     return str(tomlkit.item(_plain(value)).as_string())
 

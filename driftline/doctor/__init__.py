@@ -30,6 +30,7 @@ _WITH_SETTINGS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     models.registry,
     models.routes,
     models.watched,
+    models.watch_columns,
     running.roles,
     running.refused,
 )

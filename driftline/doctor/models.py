@@ -1,6 +1,8 @@
 """Models: packages in the registry are whole, and routes lead to versions that are there."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from driftline import compose
@@ -41,6 +43,27 @@ def registry(settings: Settings) -> Iterator[Finding]:
         yield Finding("registry", "note", f"{settings.registry} holds no model", "driftline model add FOLDER")
     elif not wrong:
         yield Finding("registry", "ok", f"{settings.registry}, {len(versions)} versions, all whole and with reference")
+
+
+def watch_columns(settings: Settings) -> Iterator[Finding]:
+    """Columns that `[watch]` names are columns of some model. Says nothing where it names none."""
+    from drift.catalogue import Unwatched
+    from drift.tolerances import unmatched
+    from inference import ManifestError, Registry, RegistryError
+
+    watch = compose.watch(settings)
+    if not (watch.columns or watch.exclude):
+        return
+    find, registry = compose.catalogue(settings), Registry(settings.registry)
+    models = [(one.name, one.version) for one in registry.list()] if registry.local else []
+    known: set[str] = set()
+    for model, version in [*models, *((one.model, one.version) for one in settings.watch_topics if one.model)]:
+        with suppress(Unwatched, ManifestError, RegistryError, OSError, ValueError):
+            known |= {cells.name for cells in find(model, version).columns}
+    for name in unmatched(watch, known) if known else ():
+        near = get_close_matches(name, sorted(known), 1, 0.5)
+        fix = f"write {near[0]}" if near else "driftline reference show FILE names the columns"
+        yield Finding("watch", "warn", f"[watch] names {name}, which is a column of no model here", fix)
 
 
 def watched(settings: Settings) -> Iterator[Finding]:

@@ -4,12 +4,14 @@ import json
 import os
 
 import msgspec
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from drift import Reference
 from driftline import doctor, settings
 from driftline.cli import app
-from driftline.doctor import running
+from driftline.doctor import models, running
 from driftline.supervisor.crashes import WITHIN_MS
 from driftline.supervisor.status_text import lines
 from streams.block import Block
@@ -132,3 +134,19 @@ def test_what_is_refused_just_now_is_told_by_its_reason(kafka, topic_prefix, tmp
     [one] = running.refused(given)
     assert one.said.startswith("more than 2 records")  # the third offset is the commit's marker
     assert running.refused in doctor._WITH_SETTINGS and running.roles in doctor._WITH_SETTINGS
+
+
+def test_a_column_that_no_model_has_is_named_with_the_nearest(tmp_path):
+    frame = pd.DataFrame({"age": [31.5, 45.2, 18.0] * 20, "p": [0.2, 0.7, 0.4] * 20})
+    path = tmp_path / "churn.reference"
+    path.write_bytes(Reference.fit(frame, task="binary", score="p").to_bytes())
+    topics = [{"topic": "answers", "model": "churn", "score": "p", "reference": str(path)}]
+
+    def told(**watch):
+        given = settings.load({"watch_topics": topics, "registry": str(tmp_path / "none"), "watch": watch})
+        return [(one.said, one.fix) for one in models.watch_columns(given)]
+
+    assert told() == told(exclude=["ag*", "score"]) == told(columns={"age": {"tolerance": 0.1}}) == []
+    assert told(columns={"agee": {"exclude": True}}) == [
+        ("[watch] names agee, which is a column of no model here", "write age")
+    ]

@@ -15,7 +15,7 @@ from driftline.durations import duration_ms, duration_text, is_duration
 from driftline.sections import WatchTopic
 from driftline.settings import Settings, SettingsError
 from driftline.watch_settings import KEYS
-from streams.records import Watch
+from streams.records import ColumnWatch, Watch
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -87,6 +87,9 @@ def test_the_section_watch_is_checked_when_settings_are_read(tmp_path, monkeypat
         'tolerances = {ks = "small"}': "[watch] tolerances: ks is 'small'; make it a number",
         "tolerances = 5": "[watch] tolerances: 5 is no table",
         "budget = {feature = 0.5}": "sum to 1",
+        "columns = {age = 0.1}": "[watch] Expected `object`, got `float` - at `$.columns[...]`",
+        "columns = {age = {tolerence = 0.1}}": "[watch] Object contains unknown field `tolerence`",
+        "columns = {age = {tolerance = 2}}": "columns.age.tolerance is 2.0; make it more than 0",
         "label_wait = 5": "did you mean watch.label_wait_ms_max?",
     }
     for text, said in refused.items():
@@ -116,6 +119,10 @@ def test_watch_in_the_environment_is_read_like_the_file(monkeypatch, tmp_path):
     monkeypatch.setenv("DRIFTLINE_WATCH__WINDOW_MS", "15min")
     monkeypatch.setenv("DRIFTLINE_WATCH__TOLERANCES", '{"ks": 0.2}')
     assert compose.watch(settings.load()) == Watch(window_ms=900_000, tolerances={"ks": 0.2})
+    monkeypatch.setenv("DRIFTLINE_WATCH__COLUMNS", '{"AGE": {"tolerance": 0.1}}')
+    monkeypatch.setenv("DRIFTLINE_WATCH__EXCLUDE", '["debug_*"]')
+    told = compose.watch(settings.load())
+    assert (told.columns, told.exclude) == ({"AGE": ColumnWatch(tolerance=0.1)}, ("debug_*",))
     monkeypatch.setenv("DRIFTLINE_WATCH__WINDOWS", "1d")
     with pytest.raises(
         SettingsError, match=r"environment: watch\.windows is no setting; did you mean watch\.window_ms"
