@@ -6,20 +6,23 @@ import typer
 
 from driftline.cli.options import AsJson, File, echo_json
 
+_COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fail": "red"}
+
 
 def doctor(file: File = None, as_json: AsJson = False) -> None:
     """Say what is missing, and the command that mends it."""
-    from driftline.doctor import examine
+    from driftline.doctor import examine, findings
 
-    found = examine(file)
     if as_json:
+        found = examine(file)
         echo_json(found)
     else:
-        colours = {"ok": "green", "note": "cyan", "warn": "yellow", "fail": "red"}
-        for one in found:
-            typer.echo(f"{typer.style(f'{one.state:<4}', fg=colours[one.state])}  {one.name:<13} {one.said}")
+        found = []
+        for one in findings(file):
+            found.append(one)
+            typer.echo(f"{typer.style(f'{one.state:<4}', fg=_COLOURS[one.state])}  {one.name:<13} {one.said}")
             if one.fix:
                 typer.echo(f"{'':<20} -> {one.fix}")
         counts = Counter[str](one.state for one in found)
-        typer.echo(", ".join(f"{counts[state]} {state}" for state in colours if counts[state]))
+        typer.echo(", ".join(f"{counts[state]} {state}" for state in _COLOURS if counts[state]))
     raise typer.Exit(1 if any(one.state == "fail" for one in found) else 0)

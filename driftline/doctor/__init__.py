@@ -15,7 +15,7 @@ from driftline.doctor import kafka, machine, models, running, store
 from driftline.doctor.finding import Finding, failing
 from driftline.settings import Settings, SettingsError
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "findings"]
 
 _ALONE: tuple[Callable[[], Iterator[Finding]], ...] = (machine.python, machine.packages)
 _WITH_SETTINGS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
@@ -37,22 +37,30 @@ _WITH_SETTINGS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
 
 
 def examine(file: Path | None = None) -> list[Finding]:
-    """Run every check, those that wait for servers side by side; findings come in a fixed order.
+    """Run every check; see `findings`."""
+    return list(findings(file))
+
+
+def findings(file: Path | None = None) -> Iterator[Finding]:
+    """Run every check, those that wait for servers side by side; findings come in a fixed order, each as it is known.
 
     Parameters
     ----------
     file
         Settings, as everywhere. Where they cannot be read, only what needs none is checked.
     """
-    found = [finding for check in _ALONE for finding in _seen(check.__name__, check)]
+    for check in _ALONE:
+        yield from _seen(check.__name__, check)
     try:
         settings = reading.load(file=file)
     except SettingsError as error:
-        return [*found, Finding("settings", "fail", str(error), "driftline settings show")]
-    found.append(Finding("settings", "ok", _read_from(file)))
+        yield Finding("settings", "fail", str(error), "driftline settings show")
+        return
+    yield Finding("settings", "ok", _read_from(file))
     with ThreadPoolExecutor(len(_WITH_SETTINGS)) as pool:
         each = [pool.submit(_seen, check.__name__, partial(check, settings)) for check in _WITH_SETTINGS]
-        return found + [finding for future in each for finding in future.result()]
+        for future in each:
+            yield from future.result()
 
 
 def _seen(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import threading
 import time
 from importlib import metadata
 from pathlib import Path
@@ -313,3 +314,22 @@ def test_a_registry_that_is_empty_whole_unwatched_or_broken(here, tmp_path):
     Registry(tmp_path / "models").add(folder)
     (tmp_path / "models/fare/v2/model.py").write_text("# changed")
     only(models.registry(where), "fail", "model.py is not what fare v2 was added with")
+
+
+def test_what_is_known_is_said_before_a_server_answers(monkeypatch):
+    """A check that waits holds up the findings behind it, and none before it."""
+    release = threading.Event()
+
+    def at_once(settings):
+        yield doctor.Finding("folder", "ok", "is there")
+
+    def waits(settings):
+        assert release.wait(30)
+        yield doctor.Finding("server", "ok", "answers")
+
+    monkeypatch.setattr(doctor, "_WITH_SETTINGS", (at_once, waits))
+    found = doctor.findings()
+    early = [next(found).name for _ in range(4)]
+    release.set()
+    assert early == ["python", "packages", "settings", "folder"]
+    assert [one.name for one in found] == ["server"]
