@@ -88,8 +88,7 @@ def better(telling: Telling, last: Alert, told: Regime, worst: Regime) -> Alert:
 
 def settled(telling: Telling, last: Alert) -> Alert:
     """Correct what was told of the loss while it had but few rows."""
-    figure = spell(telling.loss.metric, _figure(telling.loss, telling.mean(telling.sums)))
-    text = f"{name(telling.loss)} stands at {figure} since {telling.window.say(telling.since)}"
+    text = f"{_stand(telling, 'stands')} since {telling.window.say(telling.since)}"
     text += f", now that {telling.rows:,} rows are known{_before(telling, last)}{_labels(telling)}"
     return _next(telling, last, text, page=False, reach="chat")
 

@@ -55,11 +55,14 @@ def moved_parts(scene: Scene, moved: Moved) -> list[Part]:
 
 def _still(scene: Scene, moved: Moved, share: np.ndarray) -> bool:
     """Whether the edge that a number was told by still tells its change: then readers keep it."""
-    if not moved.parts or moved.told is None or not moved.told.sum():
+    if not moved.parts or moved.told is None or not moved.told.sum() or moved.broken(scene):
         return False
+    was, _ = _shares(scene, moved)
     told, tolerance = moved.told / moved.told.sum(), scene.tolerance(moved.column)
     own = [cell for _, cells in moved.parts for cell in cells]
     apart = float(np.abs(np.cumsum(share - told)).max())
+    if abs(share[own].sum() - was[own].sum()) < np.abs(np.cumsum(share - was)).max() / 2:
+        return False
     return apart < tolerance or abs(share[own].sum() - told[own].sum()) >= tolerance
 
 

@@ -167,6 +167,14 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         before = scene.yard.effect(self.column, self.before).value
         return before > scene.tolerance(self.column) / 2 and self.effect(scene).value < before
 
+    def crossed(self, scene: Scene) -> bool:
+        """Whether it lies on the other side of the reference than when it was told."""
+        if self.told is None or not self.told.sum():
+            return False
+        reference = scene.yard.reference.expected[scene.yard.cells(self.column)]
+        was, told, now = (self._direction(scene, counts) for counts in (reference, self.told, self.stretch(scene)))
+        return bool((told - was) @ (now - was) < 0)
+
     def settled(self, scene: Scene) -> bool:
         """Whether enough rows have come since the change to speak of a return."""
         return int(self.stretch(scene).sum()) >= SETTLE_ROWS

@@ -12,7 +12,7 @@ from drift.incidents.verdict import Word, word
 from streams.records import PredictionEffect
 
 #: What people call a column of answers, and the distances.
-_NAMES = {SCORE: "score", PREDICTION: "predicted class"}
+NAMES = {SCORE: "score", PREDICTION: "predicted class"}
 SHORT = {"ks": "D", "tvd": "TVD"}
 _ORDER: tuple[Word, ...] = ("changed", "unclear", "unchanged")
 
@@ -59,7 +59,7 @@ def clause(effects: Sequence[PredictionEffect]) -> str:
     said = ""
     for verdict, several in groupby(ordered, key=lambda effect: effect.word):
         group = list(several)
-        names = listed([_NAMES.get(effect.name, effect.name) for effect in group])
+        names = listed([NAMES.get(effect.name, effect.name) for effect in group])
         if verdict == "unclear":
             said += f"; whether {names} changed is unclear yet ({max(effect.n for effect in group):,} rows)"
         else:

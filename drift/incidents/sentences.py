@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from drift.incidents.levels import moved_levels, moved_parts
 from drift.incidents.moved import Moved, faults
-from drift.incidents.predictions import SHORT, clause, prediction_effects
+from drift.incidents.predictions import NAMES, SHORT, clause, prediction_effects
 from drift.incidents.scene import Scene
 from drift.incidents.spelling import from_to, listed, number, percent
 from streams.records import IncidentKind, MovedLevel
@@ -34,7 +34,9 @@ def headline(scene: Scene, incident: "Incident", further: Sequence[Moved] = (), 
     news = broken or [moved for moved in ordered if moved in (*further, *part)]
     ordered = news + [moved for moved in ordered if moved not in news]
     first = ordered[0]
-    did = "is still moving" if first in further else "has come back in part" if first in part else "moved"
+    did = "is still moving" if first in further else "moved"
+    if first in part:
+        did = "has come back, and beyond" if first.crossed(scene) else "has come back in part"
     if broken:
         did = _BROKEN.get(first.broken(scene), "holds no finite number")
     text = f"{name(scene, first)} {did}: {how(scene, first)} since {scene.say(first.since)}"
@@ -141,8 +143,9 @@ def _wrong(scene: Scene, moved: Moved) -> bool:
 
 
 def name(scene: Scene, moved: Moved) -> str:
-    """Name of a moved column."""
-    return scene.yard.reference.columns[moved.column].name
+    """Name of a moved column, as people say it."""
+    found = scene.yard.reference.columns[moved.column]
+    return NAMES.get(found.name, found.name) if found.role == "prediction" else found.name
 
 
 def _be(several: Sequence[Moved]) -> str:
