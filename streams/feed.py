@@ -151,8 +151,11 @@ class Feed:
     def waits(self) -> str:
         """What is waited for while the rest goes on, for people; empty where there is nothing."""
         reasons = [f"topic {name} is not there yet; `driftline topics create {name}`" for name in self._changes.missing]
-        reasons += [why for _, why in sorted(self._holdings.held_back().items()) if not why.endswith("is not there")]
-        return "; ".join(dict.fromkeys(reasons))
+        alike: dict[str, list[str]] = {}
+        for (topic, partition), why in sorted(self._holdings.held_back().items()):
+            if self.cluster.topic(topic) not in self._changes.missing:
+                alike.setdefault(why, []).append(f"{self.cluster.topic(topic)}/{partition}")
+        return "; ".join([*reasons, *(f"{', '.join(places)}: {why}" for why, places in alike.items())])
 
     def notes(self) -> list[tuple[int, str]]:
         """What happened that people should know, with its time in ms."""

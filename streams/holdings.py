@@ -196,8 +196,7 @@ class Holdings:
             elif small := [name for name in self._alike if counts.get(name, 0) <= p.partition]:
                 names = " and ".join(f"{self._cluster.topic(name)} has {counts.get(name, 0)}" for name in small)
                 reasons[p.topic, p.partition] = (
-                    f"{p.topic}/{p.partition}: {names} partitions, one for each is needed; `driftline topics create` "
-                    "adds them"
+                    f"{names} partitions, one for each is needed; `driftline topics create` adds them"
                 )
         return reasons
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from driftline import compose
-from driftline.doctor.finding import Finding, failing
+from driftline.doctor.finding import Finding, State, failing
 from driftline.settings import Settings
 from driftline.supervisor import crashes
 from streams.clock import now_ms
@@ -54,7 +54,9 @@ def _role(name: str, role: Mapping[str, Any], now: int) -> Iterator[Finding]:
             more = "roles.workers = 2" if step["step"] == "score" else f"see {role['log']}"
             yield Finding("roles", "warn", said, more)
         if step.get("waits"):
-            yield Finding("roles", "warn", f"{where} waits: {step['waits']}", _fix(step["waits"]))
+            # One with a command to mend it is a fault; one without, such as a worker without a route, a fresh start.
+            state: State = "warn" if "`" in step["waits"] or step["lag_rows"] else "note"
+            yield Finding("roles", state, f"{where} waits: {step['waits']}", _fix(step["waits"]))
         for when, told in step.get("notes", []):
             if when > now - crashes.WITHIN_MS:
                 yield Finding("roles", "note", f"{where}: {told}")

@@ -28,9 +28,9 @@ def _step(step: Mapping[str, Any]) -> Iterator[str]:
     if step["lag_rows"]:
         oldest = "" if step["lag_ms"] is None else f", the oldest for {words.span(step['lag_ms'])}"
         yield f"{step['lag_rows']:,} rows wait{oldest}"
-    else:
+    elif not step.get("waits"):
         yield "nothing waits"
     if step["trouble"]:
         yield step["trouble"]
     if step.get("waits"):
-        yield step["waits"]
+        yield f"waiting: {step['waits']}"
