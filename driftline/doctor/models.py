@@ -47,13 +47,13 @@ def registry(settings: Settings) -> Iterator[Finding]:
 
 def watch_columns(settings: Settings) -> Iterator[Finding]:
     """Columns that `[watch]` names are columns of some model. Says nothing where it names none."""
+    watch = compose.watch(settings)
+    if not (watch.columns or watch.exclude):
+        return
     from drift.catalogue import Unwatched
     from drift.tolerances import unmatched
     from inference import ManifestError, Registry, RegistryError
 
-    watch = compose.watch(settings)
-    if not (watch.columns or watch.exclude):
-        return
     find, registry = compose.catalogue(settings), Registry(settings.registry)
     models = [(one.name, one.version) for one in registry.list()] if registry.local else []
     known: set[str] = set()

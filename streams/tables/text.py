@@ -12,6 +12,7 @@ not said       integers, if all are, and none has a leading zero; else numbers; 
 """
 
 from collections.abc import Iterable
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +22,6 @@ from streams.tables.values import ColumnError
 from streams.wire.spelling import NULL_TEXTS, boolean_of
 from streams.wire.times import epoch_ms
 
-_NULLS = pa.array(NULL_TEXTS)
 _TIME = pa.timestamp("ms", "UTC")
 _PATTERNS = {
     pa.int64(): r"^[+-]?([1-9][0-9]{0,17}|0)$",
@@ -30,6 +30,11 @@ _PATTERNS = {
     _TIME: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$",
 }
 _DECIMAL_COMMA = r"^[+-]?[0-9]+(,[0-9]+)?([eE][+-]?[0-9]+)?$"
+
+
+@cache
+def _nulls() -> pa.Array:
+    return pa.array(NULL_TEXTS)  # not at import: pyarrow loads pandas for it, half a second that most readers need not
 
 
 class Guess:
@@ -126,7 +131,7 @@ def with_points(texts: pa.Array) -> pa.Array:
 
 def _missing_out(texts: pa.Array) -> pa.Array:
     trimmed = pc.utf8_trim_whitespace(texts)
-    return pc.if_else(pc.is_in(trimmed, _NULLS), pa.scalar(None, trimmed.type), trimmed)
+    return pc.if_else(pc.is_in(trimmed, _nulls()), pa.scalar(None, trimmed.type), trimmed)
 
 
 def _present(texts: pa.Array) -> pa.Array:

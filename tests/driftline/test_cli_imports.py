@@ -80,3 +80,19 @@ def test_commands_that_look_load_no_more_than_they_ask(
     monkeypatch.chdir(tmp_path)
     nowhere = {"DRIFTLINE_KAFKA__PORT": "1", "DRIFTLINE_CLICKHOUSE__PORT": "1"}
     assert _loaded(*args, **nowhere) <= allowed | _SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        ("streams.tables", {"numpy", "pyarrow"}),
+        ("drift.reference", {"numpy", "pyarrow"}),
+        ("drift.incidents.verdict", set()),
+        ("drift.store", {"clickhouse_driver", "numpy", "pyarrow"}),
+        ("inference.registry", {"fsspec", "numpy"}),
+    ],
+)
+def test_a_module_that_many_commands_need_stays_light(module: str, allowed: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert {name.split(".")[0] for name in said.stdout.split()} & _HEAVY <= allowed
