@@ -40,7 +40,8 @@ def main() -> None:
     parser.add_argument("--windows", nargs="+", default=list(_WINDOWS_MS), choices=list(_WINDOWS_MS))
     parser.add_argument("--at-once", action="store_true", help="labels come with their rows (drift.backtest)")
     parser.add_argument("--until", type=int, default=12, metavar="MONTH", help="the last month that is watched")
-    parser.add_argument("--mixed", action="store_true", help="the reference's rows in no order, and no time named")
+    parser.add_argument("--mixed", action="store_true", help="the reference's rows mixed, with their times, none named")
+    parser.add_argument("--timeless", action="store_true", help="the reference's rows without their times")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--texts", action="store_true", help="print every event")
     asked = parser.parse_args()
@@ -98,9 +99,9 @@ def fit(model: Model, january: pd.DataFrame, asked: argparse.Namespace) -> drift
     if model.task != "regression":
         parts["prediction"] = "hat"
     rows = january.sample(frac=1, random_state=asked.seed) if asked.mixed else january
-    if asked.mixed or "time" not in drift.Reference.fit.__kwdefaults__:
+    if asked.timeless:
         return drift.Reference.fit(rows.drop(columns=TIME), **parts)
-    return drift.Reference.fit(rows, **parts, time=TIME)
+    return drift.Reference.fit(rows, **parts, time=None if asked.mixed else TIME)
 
 
 def months(truth: Truth, answered: pd.DataFrame) -> None:
