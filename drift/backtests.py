@@ -30,6 +30,10 @@ ALERTS = [
     *("incident", "event", "window", "first_row", "kind", "severity", "columns", "change_point", "page", "text"),
     "reach",
 ]
+#: Types of what is no fraction, for tables without a row.
+_TYPES = dict.fromkeys(("first_row", "last_row", "n"), "int64") | dict.fromkeys(("drifted", "page", "partial"), "bool")
+_TYPES |= dict.fromkeys(("column", "verdict", "metric", "incident", "event", "kind"), "object")
+_TYPES |= dict.fromkeys(("severity", "columns", "text", "reach"), "object")
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,9 @@ def _tables(told: list[Told], clock: TableClock) -> Backtest:
         }
         for alert in alerts
     ]
-    return Backtest(_frame(columns, REPORTS), _frame(figures, PERFORMANCE), _frame(events, ALERTS))
+    moment = "int64" if clock.by_rows else f"datetime64[ns, {clock.timezone}]"
+    several = ((columns, REPORTS), (figures, PERFORMANCE), (events, ALERTS))
+    return Backtest(*(_frame(rows, names, moment) for rows, names in several))
 
 
 def _place(report: Report, clock: TableClock) -> dict[str, Any]:
@@ -199,5 +205,9 @@ def _fields(said: msgspec.Struct) -> dict[str, Any]:
     return {name: getattr(said, name) for name in said.__struct_fields__}
 
 
-def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=columns)
+def _frame(rows: list[dict[str, Any]], columns: list[str], moment: str) -> pd.DataFrame:
+    """A table of its columns' types also where it has no row: ``alerts[alerts.page]`` works on a quiet stream."""
+    if rows:
+        return pd.DataFrame(rows, columns=columns)
+    types = {"window": moment} | _TYPES | ({"change_point": moment} if "change_point" in columns else {})
+    return pd.DataFrame({name: pd.Series(dtype=types.get(name, "float64")) for name in columns})

@@ -226,3 +226,20 @@ def test_shuffled_halves_of_the_training_data_are_silent(employment, seed):
     half = len(training) // 2
     reference = Reference.fit(training.iloc[:half], exclude=NOT_FEATURES)
     assert drift.backtest(reference, training.iloc[half:]).alerts.empty
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_tables_without_a_row_have_the_types_of_those_with_rows(timed):
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame(
+        {"x": rng.normal(size=2_000), "ts": pd.date_range("2024-01-01", periods=2_000, freq="1min", tz="UTC")}
+    )
+    reference = drift.Reference.fit(frame[["x"]])
+    how = {"time": "ts", "window": "1h"} if timed else {"rows_per_window": 200}
+    moved = drift.backtest(reference, frame.assign(x=frame.x + 2), **how)
+    quiet, nothing = drift.backtest(reference, frame, **how), drift.backtest(reference, frame.iloc[:0], **how)
+    assert len(moved.alerts) and not len(quiet.alerts) and not len(nothing.reports)
+    assert quiet.alerts.dtypes.to_dict() == moved.alerts.dtypes.to_dict()
+    assert quiet.alerts[quiet.alerts.page].text.tolist() == []
+    asked = ["window", "first_row", "last_row", "column", "n", "ks", "effect", "drifted"]
+    assert nothing.reports.dtypes[asked].to_dict() == moved.reports.dtypes[asked].to_dict()
