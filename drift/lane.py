@@ -9,7 +9,7 @@ import numpy as np
 from drift import window_report
 from drift.cells import SCORE
 from drift.evidence import Detector, Look
-from drift.evidence.learning import Learning, only
+from drift.evidence.learning import Learning, LossLearning, only
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
 from drift.incidents.behind import Behind
 from drift.incidents.hopes import Hopes
@@ -21,6 +21,7 @@ from drift.incidents.shares import LABEL_FAULTS, LATE, REFUSED, REPEATED, Shares
 from drift.kept import keep
 from drift.new_normal import NewNormal
 from drift.performance.label_sums import LABELLED
+from drift.performance.losses import amount
 from drift.sums import Sums
 from drift.tolerances import tolerance
 from drift.window_report import Verdict
@@ -52,8 +53,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
     Evidence and incidents are those of all rows; a segment of them has reports with effects alone. ``harm`` begins with
     the first labels. ``scores`` and ``errors`` are how the mean score and the mean error went, for second opinions.
-    ``learning`` is there where the order of the reference's rows is unknown. ``normal`` is what has been accepted as
-    usual since.
+    ``learning`` and ``loss_learning`` are there where the order of the reference's rows is unknown. ``normal`` is what
+    has been accepted as usual since.
     """
 
     reference: str
@@ -68,6 +69,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     errors: Course = msgspec.field(default_factory=Course)
     refused: Refused = msgspec.field(default_factory=Refused)
     learning: Learning | None = None
+    loss_learning: LossLearning | None = None
     behind: Behind = msgspec.field(default_factory=Behind)
     normal: NewNormal | None = None
 
@@ -82,6 +84,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             detector=detector,
             incidents=Incidents(),
             learning=learning,
+            loss_learning=None if learning is None else LossLearning(),
         )
 
     def close(self, span: Span, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Report | Alert]:
@@ -210,6 +213,13 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         losses, score = yard.losses(rule.watch), yard.reference.score
         if window.labels is None or not losses or score is None:
             return []
+        if self.loss_learning is not None:
+            if self.harm is None or self.harm.open is None:  # What an incident is about is no example of what is usual.
+                now = amount(yard.reference, losses[0].metric, window.labels)
+                self.loss_learning.observe(now.rows, now.total, now.squares)
+            if not self.loss_learning.ready:
+                return []
+            losses = yard.losses(rule.watch, self.loss_learning.effect(yard.reference.loss_design_effect))
         if self.harm is None:
             self.harm = Harm.begin(losses, score.size)
         labelled = Labelled(

@@ -121,9 +121,14 @@ class Yardstick:
         """Columns that are no evidence, by what the route says."""
         return {cells.name for cells in self.reference.columns if excluded(watch, cells.name)}
 
-    def losses(self, watch: Watch) -> list[Loss]:
-        """Losses that the model is judged by, the headline first; none without labels in the training data."""
+    def losses(self, watch: Watch, design_effect: float = 1.0) -> list[Loss]:
+        """Losses that the model is judged by, the headline first; none without labels in the training data.
+
+        ``design_effect`` is what a stream has shown, where it is more than the reference's.
+        """
         allowed = tolerance(watch, "performance")
+        if design_effect > self.reference.loss_design_effect:
+            return losses(self.reference, allowed, design_effect)
         if allowed not in self._losses:
             self._losses[allowed] = losses(self.reference, allowed)
         return self._losses[allowed]

@@ -6,6 +6,7 @@ their mean and not their spread, and stays visible. Until then no column opens a
 are nearly all null, unseen or infinite: no season does that.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,10 @@ from drift.row_order import LEARNING_WINDOWS
 
 if TYPE_CHECKING:
     from drift.yardstick import Yardstick
+
+
+#: Labelled windows before the loss is judged; standard errors of a clear difference, and of an upper bound.
+LOSS_WINDOWS_MIN, CLEAR, Z90 = 5, 3.0, 1.645
 
 
 class Learning(msgspec.Struct, kw_only=True, eq=False):
@@ -45,6 +50,48 @@ class Learning(msgspec.Struct, kw_only=True, eq=False):
             return False
         self.effects, self.windows = learnt_design_effects(yard, np.stack(self.windows)), []
         return True
+
+
+class LossLearning(msgspec.Struct, kw_only=True):
+    """The design effect of the loss, learnt from how the first labelled windows differ from each other.
+
+    Sums over those windows: how many, their rows, the losses, the squared losses, and the squared losses of whole
+    windows by their rows. Unlike columns, the loss is judged from the fifth window on, by what is known till then: a
+    model that fails from its first day need not wait for thirty.
+
+    >>> learning = LossLearning()
+    >>> for wrong in (10, 30) * 5:
+    ...     learning.observe(100, wrong, wrong)
+    >>> learning.ready, round(learning.effect(1.0), 1)
+    (True, 15.1)
+    """
+
+    windows: int = 0
+    rows: float = 0.0
+    total: float = 0.0
+    squares: float = 0.0
+    between: float = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough is known to judge by."""
+        return self.windows >= LOSS_WINDOWS_MIN
+
+    def observe(self, rows: int, total: float, squares: float) -> None:
+        """Take a window's labelled rows, the sum of their losses and of their squares; the first thirty count."""
+        if rows <= 0 or self.windows >= LEARNING_WINDOWS:
+            return
+        self.windows, self.rows, self.total = self.windows + 1, self.rows + rows, self.total + total
+        self.squares, self.between = self.squares + squares, self.between + total**2 / rows
+
+    def effect(self, least: float) -> float:
+        """Design effect of the mean loss, at least the reference's: its upper bound, where windows clearly differ."""
+        variance = self.squares / max(self.rows, 1) - (self.total / max(self.rows, 1)) ** 2
+        if self.windows < 2 or variance <= 0:
+            return least
+        error = math.sqrt(2 / (self.windows - 1))
+        found = (self.between - self.total**2 / self.rows) / ((self.windows - 1) * variance)
+        return max(least, found * math.exp(Z90 * error)) if found > 1 + CLEAR * error else least
 
 
 def learnt_design_effects(yard: "Yardstick", windows: np.ndarray) -> np.ndarray:

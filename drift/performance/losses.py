@@ -64,7 +64,7 @@ class Amount(NamedTuple):
         return float(np.sqrt(design_effect * max(0.0, self.squares / self.rows - self.mean**2) / self.rows))
 
 
-def losses(reference: Reference, tolerance: float) -> list[Loss]:
+def losses(reference: Reference, tolerance: float, design_effect: float = 1.0) -> list[Loss]:
     """Losses that a model is judged by; none where the reference had no labels, or those of rows that the model has
     learnt from, or its loss never varied.
 
@@ -72,10 +72,13 @@ def losses(reference: Reference, tolerance: float) -> list[Loss]:
     ----------
     tolerance
         Share of the training data's loss by which it may grow before anyone need care.
+    design_effect
+        How much rows hang together, where that is more than the reference shows.
     """
+    effect = max(design_effect, reference.loss_design_effect)
     if reference.labels is None or reference.in_sample or not reference.labels[:, LABELLED].any():
         return []
-    found = (_loss(reference, metric, tolerance, reference.labels) for metric in _metrics(reference))
+    found = (_loss(reference, metric, tolerance, reference.labels, effect) for metric in _metrics(reference))
     return [loss for loss in found if loss is not None]
 
 
@@ -89,7 +92,7 @@ def losses_of(reference: Reference, known: Sequence[Loss], tolerance: float, sum
     sums
         Label sums of those rows, int64 [score cells, 4].
     """
-    return [_loss(reference, loss.metric, tolerance, sums) or loss for loss in known]
+    return [_loss(reference, loss.metric, tolerance, sums, loss.design_effect) or loss for loss in known]
 
 
 def amount(reference: Reference, metric: str, sums: np.ndarray) -> Amount:
@@ -166,8 +169,7 @@ def _metrics(reference: Reference) -> tuple[str, ...]:
     return ("accuracy", "brier", "log_loss") if scores.min() >= 0 and scores.max() <= 1 else ("accuracy",)
 
 
-def _loss(reference: Reference, metric: str, tolerance: float, sums: np.ndarray) -> Loss | None:
-    effect = reference.loss_design_effect
+def _loss(reference: Reference, metric: str, tolerance: float, sums: np.ndarray, effect: float) -> Loss | None:
     was = amount(reference, metric, sums)
     if not was.rows or not was.squares:
         return None
