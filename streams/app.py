@@ -120,7 +120,7 @@ class Role:
 
         async def startupz(web: Any, request: Any) -> Any:  # noqa: ARG001
             # To be held back is no fault of this process, and to start it again would change nothing.
-            why = [one for shell, one in self._troubled() if not shell.held()]
+            why = [trouble for shell, trouble in self._troubled() if not shell.held()]
             return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
 
         async def metrics(web: Any, request: Any) -> Any:  # noqa: ARG001

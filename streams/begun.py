@@ -58,13 +58,13 @@ class Begun:
             The topic is not there, or cannot be read.
         """
         before = self._key("").encode()
-        found = {}
+        marks = {}
         for block in ranges.read_all(self.cluster, "snapshots"):
             for key, value in zip(block.keys, block.values, strict=True):
                 if key and key.startswith(before):
                     topic, _, partition = key[len(before) :].decode().rpartition("/")
-                    found[topic, int(partition)] = (value or b"").removeprefix(_MARK).strip().decode()
-        return found | self.noted
+                    marks[topic, int(partition)] = (value or b"").removeprefix(_MARK).strip().decode()
+        return marks | self.noted
 
     def place(self, p: ck.TopicPartition) -> Place:
         """A partition as it is noted."""

@@ -192,7 +192,7 @@ class Feed:
     def _run(self) -> None:
         turns, holdings = self._turns, self._holdings
         try:
-            self._changes.look(wait=True)
+            self._changes.any_remade(wait=True)
             self._subscribe()
             while not turns.stopping:
                 if self._renewing:
@@ -223,15 +223,14 @@ class Feed:
         )
 
     def _look_at_topics(self, wait: bool = False) -> None:
-        """See whether a topic was made again, and begin what was held back."""
-        self._renewing = self._changes.look(wait) or self._renewing
+        """Begin what was held back, unless a topic was made again: that needs a new client first."""
+        self._renewing = self._changes.any_remade(wait) or self._renewing
         if not self._renewing:
             self._holdings.take_up(self._consumer)
 
     def _renew(self) -> None:
         """Go on with a new client. The old one takes a topic that was made again for the one that it knew: where that
-        had a higher leader epoch, which it has after a restart of its broker, nothing is fetched any more, without a
-        word.
+        had a higher leader epoch (its broker was restarted), the old client silently fetches nothing any more.
         """
         self._renewing = False
         self.rewind()
@@ -321,7 +320,7 @@ class Feed:
         if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
             self._out_of_range(error, message)
             return
-        # What a consumer is told of its own fatal error does not say of itself that it is fatal.
+        # `_FATAL` errors report fatal() == False; check the code.
         if error.code() != ck.KafkaError._FATAL and (error.retriable() or not error.fatal()):
             log.warning("feed.error", group=self.group, why=error.str())
             return

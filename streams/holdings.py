@@ -311,11 +311,11 @@ class Holdings:
         name = self._cluster.topic(topic)
         try:
             known = consumer.list_topics(name, timeout=_ASK_S).topics[name].partitions
-            asked = [ck.TopicPartition(name, partition, ck.OFFSET_END) for partition in sorted(known)]
-            found = consumer.offsets_for_times(asked, timeout=_ASK_S)
+            partition_ends = [ck.TopicPartition(name, partition, ck.OFFSET_END) for partition in sorted(known)]
+            answers = consumer.offsets_for_times(partition_ends, timeout=_ASK_S)
         except ck.KafkaException:
             return ()
-        return () if any(where.error for where in found) else tuple(where.offset for where in found)
+        return () if any(where.error for where in answers) else tuple(where.offset for where in answers)
 
     def _at_end(self, consumer: ck.Consumer, place: Place) -> bool:
         """Whether nothing more is there, by the broker's word: what this process knows may be as old as its sleep."""

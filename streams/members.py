@@ -62,9 +62,10 @@ def members(cluster: Cluster, group: str, admin: AdminClient | None = None) -> l
     name = cluster.prefix + group
     admin = admin or cluster.admin(log_level=2)
     try:
-        found = admin.describe_consumer_groups([name], request_timeout=_WAIT_S)[name].result(_WAIT_S)
+        group_description = admin.describe_consumer_groups([name], request_timeout=_WAIT_S)[name].result(_WAIT_S)
     except ck.KafkaException as error:
         if error.args[0].code() == ck.KafkaError.GROUP_ID_NOT_FOUND:
             return []
         raise
-    return sorted((member(one.client_id, one.host) for one in found.members), key=lambda one: one.name)
+    known = (member(client.client_id, client.host) for client in group_description.members)
+    return sorted(known, key=lambda client: client.name)

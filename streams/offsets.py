@@ -83,9 +83,9 @@ class Starts:
         ids = _patiently(lambda: topic_ids(begun.cluster, names), stopping)
         strange = any(not 0 <= p.offset <= bounds[p.topic, p.partition][1] for p in committed)
         marks = begun.marks() if strange else begun.noted
-        anew = [p for p in committed if _other(marks.get(begun.place(p)), ids.get(p.topic))]
-        self._tell_anew(anew)
-        new = [p for p in committed if p.offset < 0 and p not in anew]
+        remade = [p for p in committed if _other(marks.get(begun.place(p)), ids.get(p.topic))]
+        self._note_remade(remade)
+        new = [p for p in committed if p.offset < 0 and p not in remade]
         for p in new:
             low, high = bounds[p.topic, p.partition]
             if begun.place(p) in marks:
@@ -94,7 +94,7 @@ class Starts:
             p.offset = high if self._from_end else low
         starts = [
             *new,
-            *(ck.TopicPartition(p.topic, p.partition, bounds[p.topic, p.partition][0], metadata="") for p in anew),
+            *(ck.TopicPartition(p.topic, p.partition, bounds[p.topic, p.partition][0], metadata="") for p in remade),
         ]
         pinned = _pin(consumer, starts)
         logical = {begun.cluster.logical(name): id_ for name, id_ in ids.items()}
@@ -102,11 +102,11 @@ class Starts:
         others = [p for p in committed if p not in starts]
         return starts + [self._go_on(p, bounds[p.topic, p.partition][0]) for p in others]
 
-    def _tell_anew(self, anew: list[ck.TopicPartition]) -> None:
-        for topic in sorted({p.topic for p in anew}):
-            told = f"{topic} was deleted and made again; it is read from its beginning"
-            self.notes.append((now_ms(), told))
-            log.warning("offsets.topic_made_again", topic=topic, what=told)
+    def _note_remade(self, remade: list[ck.TopicPartition]) -> None:
+        for topic in sorted({p.topic for p in remade}):
+            note = f"{topic} was deleted and made again; it is read from its beginning"
+            self.notes.append((now_ms(), note))
+            log.warning("offsets.topic_made_again", topic=topic, what=note)
 
     def _go_on(self, p: ck.TopicPartition, low: int) -> ck.TopicPartition:
         if p.offset >= low:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 
 import confluent_kafka as ck
 import msgspec
@@ -62,12 +63,7 @@ def create(cluster: Cluster, layout: Layout) -> list[str]:
         for topic in TOPICS
         if topic.name not in there
     ]
-    for name, future in (admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}).items():
-        try:
-            future.result(_WAIT_S)
-        except ck.KafkaException as error:
-            if error.args[0].code() != ck.KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TopicError(f"topic {name}: {error.args[0].str()}; create it by hand or allow it") from error
+    _finish(admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}, "create it by hand or allow it")
     if wanted:
         try:
             _wait_for_all(cluster)
@@ -172,18 +168,15 @@ def extend(cluster: Cluster) -> list[str]:
         The broker refuses.
     """
     counts = partition_counts(cluster)
-    wanted = [
+    additions = [
         NewPartitions(cluster.topic(name), counts["requests"])
         for name in FOLLOW_REQUESTS
         if counts[name] < counts["requests"]
     ]
     admin = cluster.admin()  # it must outlive its futures
-    for name, future in (admin.create_partitions(wanted, request_timeout=_WAIT_S) if wanted else {}).items():
-        try:
-            future.result(_WAIT_S)
-        except ck.KafkaException as error:
-            raise TopicError(f"topic {name}: {error.args[0].str()}; add partitions by hand or allow it") from error
-    return [f"{one.topic}: {one.new_total_count} partitions" for one in wanted]
+    futures = admin.create_partitions(additions, request_timeout=_WAIT_S) if additions else {}
+    _finish(futures, "add partitions by hand or allow it")
+    return [f"{topic.topic}: {topic.new_total_count} partitions" for topic in additions]
 
 
 def create_foreign(cluster: Cluster, names: Iterable[str], partitions: int, replicas: int) -> list[str]:
@@ -194,16 +187,22 @@ def create_foreign(cluster: Cluster, names: Iterable[str], partitions: int, repl
     TopicError
         The broker refuses one.
     """
-    asked = list(names)
-    there = foreign_partitions(cluster, asked)
-    wanted = [NewTopic(name, partitions, replicas) for name in asked if name not in there]
+    wanted_names = list(names)
+    there = foreign_partitions(cluster, wanted_names)
+    wanted = [NewTopic(name, partitions, replicas) for name in wanted_names if name not in there]
     admin = cluster.admin()  # it must outlive its futures
-    for name, future in (admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}).items():
+    _finish(admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}, "create it by hand or allow it")
+    return [topic.topic for topic in wanted]
+
+
+def _finish(futures: Mapping[str, Future[None]], remedy: str) -> None:
+    """Wait for changes of topics; one that somebody else has just made is none."""
+    for name, future in futures.items():
         try:
             future.result(_WAIT_S)
         except ck.KafkaException as error:
-            raise TopicError(f"topic {name}: {error.args[0].str()}; create it by hand or allow it") from error
-    return [topic.topic for topic in wanted]
+            if error.args[0].code() != ck.KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"topic {name}: {error.args[0].str()}; {remedy}") from error
 
 
 def check(cluster: Cluster) -> list[str]:

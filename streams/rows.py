@@ -131,12 +131,12 @@ def categorical_codes(feature: Feature, column: Sequence[Any]) -> tuple[list[int
     strange: dict[int, str] = {}
     out: list[int] = []
     for row, value in enumerate(column):
-        asked = level_text(value) if value is True or value is False else value  # They equal 1 and 0.
-        code = codes.get(asked)
+        level = level_text(value) if value is True or value is False else value  # They equal 1 and 0.
+        code = codes.get(level)
         if code is None:
-            code = codes[asked] = known.get(level_text(asked), feature.unseen_code)
+            code = codes[level] = known.get(level_text(level), feature.unseen_code)
         if code == feature.unseen_code:
-            strange[row] = level_text(asked)
+            strange[row] = level_text(level)
         out.append(code)
     return out, strange
 

@@ -40,7 +40,7 @@ class Sender:
         named = {} if partition is None else {"partition": partition}
         while True:
             try:
-                self._producer.produce(self._cluster.topic(topic), value, key, on_delivery=self._told, **named)
+                self._producer.produce(self._cluster.topic(topic), value, key, on_delivery=self._delivered, **named)
                 self._producer.poll(0)
                 return
             except BufferError:
@@ -53,7 +53,7 @@ class Sender:
         """Wait until the broker has said yes or no to everything."""
         self._producer.flush()
 
-    def _told(self, error: ck.KafkaError | None, message: ck.Message) -> None:
+    def _delivered(self, error: ck.KafkaError | None, message: ck.Message) -> None:
         if error is None:
             self.arrived += 1
             ranges, offset = self.places.setdefault(message.partition(), []), message.offset()

@@ -163,8 +163,8 @@ def _truths(array: pa.Array, feature: Feature) -> np.ndarray:
     if len(values) and not any(boolean_of(value) is not None for value in values.to_pylist()):
         raise _wrong(feature.name, "booleans", _kind(array))
     truths = [math.inf if (truth := boolean_of(value)) is None else float(truth) for value in values.to_pylist()]
-    found: np.ndarray = np.array([*truths, np.nan], np.float32)[places]
-    return found
+    numbers: np.ndarray = np.array([*truths, np.nan], np.float32)[places]
+    return numbers
 
 
 def _encoded(array: pa.Array) -> tuple[pa.Array, np.ndarray]:

@@ -155,18 +155,18 @@ def _as_json(value: Any) -> Any:
 _COMPOSED = frozenset({dict, list, decimal.Decimal, uuid.UUID})
 
 
-def _fitted(said: dict[str, Any], schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
+def _fitted(record: dict[str, Any], schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
     decoders = request_decoders(schema)
     # What stands beside an object of features is left alone, as in JSON.
-    form = decoders.nested if "features" in said else decoders.either
-    names, field = own_names(said), "$"
-    if isinstance(nested := said.get("features"), dict):
+    form = decoders.nested if "features" in record else decoders.either
+    names, field = own_names(record), "$"
+    if isinstance(nested := record.get("features"), dict):
         names, field = list(nested), "$.features"
     strange = unknown(names, schema, field) if nested is None or isinstance(nested, dict) else None
     if strange:
         raise strange
     try:
-        request = convert(form, said)
+        request = convert(form, record)
         return request, features_of(request, schema)
     except msgspec.ValidationError as error:
         why = misfit(error)

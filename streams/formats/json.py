@@ -91,11 +91,11 @@ class JsonDecoder:
     def _whose(self, block: Block, at: int) -> tuple[str, int | None]:
         """Whose request one that is refused was, and its time, as far as they can be read."""
         try:
-            own = _ENVELOPE.decode(unmarked(block.values[at] or b""))
+            envelope = _ENVELOPE.decode(unmarked(block.values[at] or b""))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return "", None
-        found = self._schemas(header(block, at, "model") or own.model)
-        return found[0] if found else "", time_if_any(block, at, own.ts)
+        found = self._schemas(header(block, at, "model") or envelope.model)
+        return found[0] if found else "", time_if_any(block, at, envelope.ts)
 
 
 class _Envelope(msgspec.Struct):
@@ -142,8 +142,8 @@ def _part(rows: Rows, model: str, block: Block) -> tuple[Rows, list[Refusal]]:
         at = int(rows.at[n])
         names, field = _names(unmarked(block.values[at] or b""))
         if why := unknown(names, rows.schema, field):
-            reason, place, detail = why.args
-            refused[n] = Refusal(at, reason, place, detail, model, int(rows.ts[n]))
+            reason, where, detail = why.args
+            refused[n] = Refusal(at, reason, where, detail, model, int(rows.ts[n]))
     if not refused:
         return rows, []
     return rows.pick(np.delete(np.arange(len(rows)), list(refused))), list(refused.values())

@@ -9,8 +9,6 @@ _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
 _NO_NUMBER = re.compile(rb"[:\[,]\s*(-?(?:NaN|Infinity))\b")
-
-
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"BZh": "bzip2"}
 
 
@@ -25,17 +23,17 @@ def undecodable(value: bytes, error: Exception) -> Refused:
     >>> undecodable(b'{"a":"\\\\ud83d"}', ValueError("truncated")).args[2]
     'a text holds half a surrogate pair, \\\\ud83d, which is no character (truncated)'
     """
-    said = str(error)
+    detail = str(error)
     if value.startswith((b"\xff\xfe", b"\xfe\xff")):
-        said = f"the text is UTF-16, UTF-8 is read ({said})"
+        detail = f"the text is UTF-16, UTF-8 is read ({detail})"
     elif compressed := next((name for start, name in _COMPRESSED.items() if value.startswith(start)), ""):
-        said = f"the value is {compressed}, and no JSON: let the producer compress (compression.type), not the client"
+        detail = f"the value is {compressed}, and no JSON: let the producer compress (compression.type), not the client"
     elif isinstance(error, UnicodeDecodeError):
-        said = f"the text is not UTF-8 ({said})"
+        detail = f"the text is not UTF-8 ({detail})"
     elif half := _LONE_SURROGATE.search(value):
-        said = f"a text holds half a surrogate pair, {half[0].decode()}, which is no character ({said})"
-    elif "trailing characters" in said:
-        said = f"{said}; one message is one JSON object"
+        detail = f"a text holds half a surrogate pair, {half[0].decode()}, which is no character ({detail})"
+    elif "trailing characters" in detail:
+        detail = f"{detail}; one message is one JSON object"
     elif token := _NO_NUMBER.search(value):
-        said = f"{token[1].decode()} is no JSON: write null for a missing value ({said})"
-    return Refused("undecodable", "$", said)
+        detail = f"{token[1].decode()} is no JSON: write null for a missing value ({detail})"
+    return Refused("undecodable", "$", detail)

@@ -39,8 +39,8 @@ def unknown(names: Collection[str], schema: FeatureSchema, field: str = "$") -> 
         return None  # A required one is missing, which says more.
     if not names:
         return Refused("no_known_feature", field, f"it holds no feature; the model takes {_listed(expected)}")
-    told = f"none of its names is a feature: it has {_listed(names)}, and the model takes {_listed(expected)}"
-    return Refused("no_known_feature", field, told + _meant(names, expected))
+    detail = f"none of its names is a feature: it has {_listed(names)}, and the model takes {_listed(expected)}"
+    return Refused("no_known_feature", field, detail + _meant(names, expected))
 
 
 def own_names(names: Iterable[str]) -> list[str]:

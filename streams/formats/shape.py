@@ -29,22 +29,22 @@ class Renaming:
         """Read and check a request."""
         return self.convert(msgspec.json.decode(value))
 
-    def convert(self, said: Any) -> Any:
+    def convert(self, request: Any) -> Any:
         """Check a request."""
         try:
-            return msgspec.convert(self._renamed(said), self.type)
+            return msgspec.convert(self._renamed(request), self.type)
         except msgspec.ValidationError as error:
             text = str(error)
             for name, ours in self._names.items():
                 text = text.replace(ours, name)
             raise msgspec.ValidationError(text) from None
 
-    def _renamed(self, said: Any) -> Any:
-        if not isinstance(said, dict):
-            return said
-        nested = said.get("features")
-        found = {self._names.get(name, name): value for name, value in said.items()}
-        return found | {"features": self._renamed(nested)} if isinstance(nested, dict) else found
+    def _renamed(self, request: Any) -> Any:
+        if not isinstance(request, dict):
+            return request
+        nested = request.get("features")
+        renamed = {self._names.get(name, name): value for name, value in request.items()}
+        return renamed | {"features": self._renamed(nested)} if isinstance(nested, dict) else renamed
 
 
 Reader = msgspec.json.Decoder[Any] | Renaming
@@ -60,7 +60,7 @@ class Decoders(msgspec.Struct, frozen=True):
     features: Reader
 
 
-def convert(reader: Reader, said: Any) -> Any:
+def convert(reader: Reader, request: Any) -> Any:
     """Check a plain object, as what a reader reads.
 
     Raises
@@ -68,7 +68,7 @@ def convert(reader: Reader, said: Any) -> Any:
     msgspec.ValidationError
         It does not fit.
     """
-    return reader.convert(said) if isinstance(reader, Renaming) else msgspec.convert(said, reader.type)
+    return reader.convert(request) if isinstance(reader, Renaming) else msgspec.convert(request, reader.type)
 
 
 @lru_cache(maxsize=256)

@@ -39,10 +39,10 @@ def down(addresses: str) -> Mapping[str, str]:
     >>> down("nobody.invalid:9092, kafka")
     {}
     """
-    found = {}
+    reasons = {}
     for address in map(str.strip, addresses.split(",")):
         why = unreachable(address)
         if why is None or why == NO_ADDRESS:
             return {}
-        found[address] = why
-    return found
+        reasons[address] = why
+    return reasons

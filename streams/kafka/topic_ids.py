@@ -54,8 +54,8 @@ class TopicChanges:
         self._asked: Mapping[str, Any] = {}
         self._asked_ms = -float(_EVERY_MS)
 
-    def look(self, wait: bool = False) -> bool:
-        """Whether one of them was made again since the last look.
+    def any_remade(self, wait: bool = False) -> bool:
+        """Whether one of them was deleted and made again since the last call.
 
         Parameters
         ----------
@@ -79,22 +79,22 @@ class TopicChanges:
 
 
 def _ask(admin: AdminClient, names: Collection[str]) -> Mapping[str, Any]:
-    asked: Mapping[str, Any] = {}
+    answers: Mapping[str, Any] = {}
     if names:
-        asked = admin.describe_topics(TopicCollection(list(names)), request_timeout=_ASK_S)
-    return asked
+        answers = admin.describe_topics(TopicCollection(list(names)), request_timeout=_ASK_S)
+    return answers
 
 
-def _answers(asked: Mapping[str, Any]) -> dict[str, str]:
+def _answers(pending: Mapping[str, Any]) -> dict[str, str]:
     ids = {}
-    for name, answer in asked.items():
+    for name, answer in pending.items():
         try:
-            told = str(answer.result(_ASK_S + 1).topic_id)
+            id_ = str(answer.result(_ASK_S + 1).topic_id)
         except ck.KafkaException as error:
             if error.args[0].code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue
             if error.args[0].code() != ck.KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 raise
-            told = _ZERO  # it may be read all the same
-        ids[name] = "" if told == _ZERO else told
+            id_ = _ZERO  # it may be read all the same
+        ids[name] = "" if id_ == _ZERO else id_
     return ids

@@ -23,6 +23,8 @@ _OTHERS = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"BZh": "bzip2",
 }
+_NOT_UTF8 = "its text is not UTF-8 (Latin-1, or a Windows code page); save it as UTF-8"
+_NUMBER = re.compile(r"-?\d+([.,]\d+)?")
 
 
 class CsvError(ValueError):
@@ -76,7 +78,7 @@ class CsvFile:
         CsvError
             A row cannot be read.
         """
-        wanted = self.names if names is None else [name for name in self.names if name in names]
+        wanted = self._wanted(names)
         convert = pacsv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
             include_columns=wanted,
@@ -91,8 +93,11 @@ class CsvFile:
 
     def table(self, names: Collection[str] | None = None) -> pa.Table:
         """All its rows; see `blocks`."""
-        wanted = self.names if names is None else [name for name in self.names if name in names]
-        return pa.Table.from_batches(self.blocks(names), pa.schema([(name, pa.string()) for name in wanted]))
+        schema = pa.schema([(name, pa.string()) for name in self._wanted(names)])
+        return pa.Table.from_batches(self.blocks(names), schema)
+
+    def _wanted(self, names: Collection[str] | None) -> list[str]:
+        return self.names if names is None else [name for name in self.names if name in names]
 
     @property
     def _parse(self) -> pacsv.ParseOptions:
@@ -132,9 +137,6 @@ class CsvFile:
         return f"{error.strip()}; mend the row, or save the file as Parquet"
 
 
-_NOT_UTF8 = "its text is not UTF-8 (Latin-1, or a Windows code page); save it as UTF-8"
-
-
 def _other_separator(text: str) -> str:
     """Find what a file of one column is separated by after all: it divides every line into as many, with numbers."""
     lines = [line for line in text.splitlines()[:20] if line][: 19 if len(text) >= _SAMPLE_BYTES else 20]
@@ -144,9 +146,6 @@ def _other_separator(text: str) -> str:
         if alike and len(rows) > 1 and all(any(_NUMBER.fullmatch(cell) for cell in row) for row in rows[1:]):
             return other
     return ""
-
-
-_NUMBER = re.compile(r"-?\d+([.,]\d+)?")
 
 
 def separator(text: str) -> str:
@@ -162,4 +161,4 @@ def separator(text: str) -> str:
             break
         if not quoted:
             counts[character] += 1
-    return max(_SEPARATORS, key=lambda one: counts[one])
+    return max(_SEPARATORS, key=counts.__getitem__)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -81,16 +81,12 @@ def scan(table: Any, kinds: Mapping[str, Kind] | None = None) -> Table:
     TableError
         As `read`; or the files of a folder differ.
     """
-    found: Table
-    if (hasattr(table, "profile") and hasattr(table, "num_rows")) or isinstance(
-        table, ParquetColumns
-    ):  # A table that answers where its rows are.
-        found = table
-    elif isinstance(table, str | Path) and not _is_csv(Path(table)):
-        found = _parquet(Path(table))
-    else:
-        found = read(table, kinds)
-    return found
+    profiles_itself = hasattr(table, "profile") and hasattr(table, "num_rows")  # A table of a store.
+    if profiles_itself or isinstance(table, ParquetColumns):
+        return cast(Table, table)
+    if isinstance(table, str | Path) and not _is_csv(Path(table)):
+        return cast(Table, _parquet(Path(table)))
+    return cast(Table, read(table, kinds))
 
 
 def unreadable(table: Table) -> dict[str, str]:
@@ -118,11 +114,11 @@ class ParquetColumns:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Read one column of all files."""
-        found = pa.chunked_array(
+        whole = pa.chunked_array(
             [chunk for file in self._files for chunk in file.read([name]).column(name).chunks],
             self._files[0].schema_arrow.field(name).type,
         )
-        return _plain(found, name in self._categories)
+        return _plain(whole, name in self._categories)
 
 
 def refuse_twice(names: Sequence[str]) -> None:
@@ -143,13 +139,13 @@ def _parquet(path: Path) -> ParquetColumns:
     if not paths[0].is_file():
         raise TableError(f"{path}: no such file; give the path of a Parquet or CSV file")
     try:
-        found = ParquetColumns(paths)
+        table = ParquetColumns(paths)
     except pa.ArrowInvalid as error:
         raise TableError(
             f"{path}: neither Parquet nor CSV ({error}); convert it, or name it .csv if it is one"
         ) from error
-    refuse_twice(found.column_names)
-    return found
+    refuse_twice(table.column_names)
+    return table
 
 
 def _whole(table: ParquetColumns) -> pa.Table:
@@ -179,8 +175,8 @@ def _of_text(texts: pa.Array, kind: Kind | None, name: str, decimal_comma: bool)
     if kind is not None:
         return text.of_kind(texts, kind, name, decimal_comma)
     read_as = text.with_points(texts) if decimal_comma else texts
-    found = text.guessed([read_as])
-    return texts if found == pa.string() else text.typed(read_as, found)
+    inferred = text.guessed([read_as])
+    return texts if inferred == pa.string() else text.typed(read_as, inferred)
 
 
 def _frame(frame: Any) -> pa.Table:
@@ -189,11 +185,11 @@ def _frame(frame: Any) -> pa.Table:
     for label, values in frame.items():
         name, metadata = str(label), None
         try:
-            found = _without_nan(column(values))
+            array = _without_nan(column(values))
         except ColumnError as error:
-            found, metadata = pa.nulls(len(values)), {_UNREADABLE: str(error).encode()}
-        columns.append(found)
-        fields.append(pa.field(name, found.type, metadata=metadata))
+            array, metadata = pa.nulls(len(values)), {_UNREADABLE: str(error).encode()}
+        columns.append(array)
+        fields.append(pa.field(name, array.type, metadata=metadata))
     refuse_twice([field.name for field in fields])
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
@@ -217,4 +213,4 @@ def _without_nan(values: pa.Array) -> pa.Array:
 def _pandas_categories(schema: pa.Schema) -> frozenset[str]:
     """Columns that were categories in the frame that was written."""
     described = (schema.pandas_metadata or {}).get("columns", ())
-    return frozenset(one["name"] for one in described if one.get("pandas_type") == "categorical" and one.get("name"))
+    return frozenset(c["name"] for c in described if c.get("pandas_type") == "categorical" and c.get("name"))

@@ -85,14 +85,14 @@ def typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
         return texts
     if kind == pa.null():
         return pa.nulls(len(texts))
-    found = _missing_out(texts)
+    trimmed = _missing_out(texts)
     if kind == pa.bool_():
-        return _booleans(found, "column")
+        return _booleans(trimmed, "column")
     if kind == _TIME:
-        present = pa.array(epoch_ms(found.drop_null()), pa.int64())
-        places = pc.subtract(pc.cumulative_sum(pc.cast(pc.is_valid(found), pa.int64())), 1)
-        return present.take(pc.if_else(pc.is_valid(found), places, None)).cast(_TIME)
-    return found.cast(kind)
+        present = pa.array(epoch_ms(trimmed.drop_null()), pa.int64())
+        places = pc.subtract(pc.cumulative_sum(pc.cast(pc.is_valid(trimmed), pa.int64())), 1)
+        return present.take(pc.if_else(pc.is_valid(trimmed), places, None)).cast(_TIME)
+    return trimmed.cast(kind)
 
 
 def of_kind(texts: pa.Array, kind: Kind, name: str, decimal_comma: bool = False) -> pa.Array:
@@ -108,16 +108,16 @@ def of_kind(texts: pa.Array, kind: Kind, name: str, decimal_comma: bool = False)
     """
     if kind == "categorical":
         return with_points(texts) if decimal_comma else texts
-    found = _missing_out(texts)
+    trimmed = _missing_out(texts)
     if kind == "boolean":
-        return _booleans(found, name)
+        return _booleans(trimmed, name)
     try:
-        return (with_points(found) if decimal_comma else found).cast(pa.float64())
+        return (with_points(trimmed) if decimal_comma else trimmed).cast(pa.float64())
     except pa.ArrowInvalid:
-        row = next(row for row, text in enumerate(found.to_pylist()) if text is not None and not _is_number(text))
+        row = next(row for row, text in enumerate(trimmed.to_pylist()) if text is not None and not _is_number(text))
         raise ColumnError(
-            f"{name}: numeric expected, got {found[row].as_py()[:60]!r} in row {row}; correct it, or watch the column "
-            f"as categorical with kinds={{{name!r}: 'categorical'}}"
+            f"{name}: numeric expected, got {trimmed[row].as_py()[:60]!r} in row {row}; correct it, or watch the "
+            f"column as categorical with kinds={{{name!r}: 'categorical'}}"
         ) from None
 
 

@@ -70,8 +70,8 @@ def _dense(values: Any) -> Any:
 
 
 def _of_objects(values: Any) -> pa.Array:
-    found = [None if missing(value) else value for value in values]
-    present = [value for value in found if value is not None]
+    present_or_none = [None if missing(value) else value for value in values]
+    present = [value for value in present_or_none if value is not None]
     odd = next((value for value in present if not isinstance(value, _LEVELS) or isinstance(value, np.complexfloating)),
                None)  # fmt: skip
     if odd is not None:
@@ -82,10 +82,12 @@ def _of_objects(values: Any) -> pa.Array:
     truths = sum(isinstance(value, bool | np.bool_) for value in present)
     numbers = sum(isinstance(value, int | float | Decimal | np.number) for value in present)
     if truths and all(not isinstance(v, str) and boolean_of(v) is not None for v in present):
-        return pa.array([None if value is None else boolean_of(value) for value in found], pa.bool_())
+        return pa.array([None if value is None else boolean_of(value) for value in present_or_none], pa.bool_())
     if numbers == len(present) and not any(isinstance(value, bool) for value in present):
-        return pa.array([None if value is None else float(value) for value in found], pa.float64(), from_pandas=True)
-    return pa.array([None if value is None else level_text(value) for value in found], pa.string())
+        return pa.array(
+            [None if value is None else float(value) for value in present_or_none], pa.float64(), from_pandas=True
+        )
+    return pa.array([None if value is None else level_text(value) for value in present_or_none], pa.string())
 
 
 def plain(array: pa.Array) -> pa.Array:

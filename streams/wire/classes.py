@@ -72,14 +72,14 @@ class Classes(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def _by_value(self) -> dict[_Value, str]:
         """Classes by what they stand for; of two that stand for the same each answers to its exact text alone."""
-        found: dict[_Value, str] = {}
+        by_value: dict[_Value, str] = {}
         twice = set()
         for name in self.names:
             value = _of_pair(_value(name)) if self._is_pair else _value(name)
-            if value in found:
+            if value in by_value:
                 twice.add(value)
-            found[value] = name
-        return {value: name for value, name in found.items() if value not in twice and value.kind != "text"}
+            by_value[value] = name
+        return {value: name for value, name in by_value.items() if value not in twice and value.kind != "text"}
 
 
 def class_names(*columns: Mapping[str, int]) -> tuple[str, ...]:

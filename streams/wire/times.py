@@ -68,8 +68,8 @@ def epoch_ms(column: pa.ChunkedArray | pa.Array, name: str = "time") -> np.ndarr
 def _of_timestamps(column: Any) -> np.ndarray:
     zone = column.type.tz if pt.is_timestamp(column.type) else None
     ms = pc.cast(pc.cast(column, pa.timestamp("ms", zone), safe=False), pa.int64())
-    found = ms.combine_chunks() if isinstance(ms, pa.ChunkedArray) else ms
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+    whole = ms.combine_chunks() if isinstance(ms, pa.ChunkedArray) else ms
+    return np.asarray(whole.to_numpy(zero_copy_only=False), np.int64)
 
 
 def _of_numbers(values: np.ndarray, name: str) -> np.ndarray:
