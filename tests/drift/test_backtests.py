@@ -243,3 +243,10 @@ def test_tables_without_a_row_have_the_types_of_those_with_rows(timed):
     assert quiet.alerts[quiet.alerts.page].text.tolist() == []
     asked = ["window", "first_row", "last_row", "column", "n", "ks", "effect", "drifted"]
     assert nothing.reports.dtypes[asked].to_dict() == moved.reports.dtypes[asked].to_dict()
+
+
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "datetime64[s, UTC]", "int64", "float64", "object", "string"])
+def test_a_stream_without_a_row_has_times_of_any_type(kind):
+    reference = drift.Reference.fit(pd.DataFrame({"x": np.arange(100.0)}))
+    nothing = pd.DataFrame({"x": pd.Series(dtype="float64"), "ts": pd.Series(dtype=kind)})
+    assert not len(drift.backtest(reference, nothing, time="ts", window="1h").reports)
