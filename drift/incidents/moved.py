@@ -117,6 +117,10 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         """Begin an incident of its own: what was told of it in another is of that one."""
         self.began, self.told, self.levels, self.parts = None, None, [], []
 
+    def cross(self) -> None:
+        """Date it by its latest change: what it had moved to before lies on the other side of the reference."""
+        self.began, self.levels = None, []
+
     def stretch(self, scene: Scene) -> np.ndarray:
         """Counts since the change point, int64 [its cells]."""
         cells = scene.yard.cells(self.column)

@@ -31,14 +31,9 @@ class News:
     back: list[Moved] = field(default_factory=list)
     onward: list[Moved] = field(default_factory=list)
     part: list[Moved] = field(default_factory=list)
+    crossed: list[Moved] = field(default_factory=list)
     further: list[Moved] = field(default_factory=list)
     homes: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def anything(self) -> bool:
-        """Whether there is anything to tell."""
-        several = (self.joined, self.back, self.onward, self.part, self.further)
-        return self.opened or self.material or any(several)
 
 
 class Incidents(msgspec.Struct, eq=False):
@@ -101,11 +96,13 @@ class Incidents(msgspec.Struct, eq=False):
                 elif settled and moved.back(scene):
                     of.back.append(moved)
                 elif settled and moved.nearer(scene):
-                    of.part.append(moved)
+                    (of.crossed if moved.crossed(scene) else of.part).append(moved)
                 moved.again = not (moved in of.further or moved in of.onward or settled)
             incident.moved = [moved for moved in kept if moved not in of.onward and moved not in of.back]
             onward += of.onward
-            incident.later += sorted({moved.change_point for moved in of.further + of.part})
+            incident.later += sorted({moved.change_point for moved in of.further + of.part + of.crossed})
+            for moved in of.crossed:
+                moved.cross()
         for moved in onward:
             moved.forget()
         return onward
@@ -161,22 +158,23 @@ def _tell(scene: Scene, news: News) -> Iterator[Alert]:
         text = sentences.farewell(scene, news.back, news.onward, news.homes)
         yield alert(scene, incident, "close", told, text, left)
         return
-    text = sentences.headline(scene, incident, news.further, news.part)
+    text = sentences.headline(scene, incident, news.further, news.part, news.crossed)
     if news.opened:
         yield alert(scene, incident, "open", "list", text + sentences.immaterial(scene, incident.moved))
     if news.material:
         yield alert(scene, incident, "update", "page", text, worse=True)
-    elif (news.joined or news.further or news.part) and not news.opened:
+    elif (news.joined or news.further or news.part or news.crossed) and not news.opened:
         yield alert(scene, incident, "update", told, text, worse=bool(news.joined or news.further))
     elif left:
         text += f"; {sentences.farewell(scene, news.back, news.onward, news.homes)}"
         yield alert(scene, incident, "update", told, text)
     elif incident.last is not None and _answers_known(scene, incident, incident.last):
         yield alert(scene, incident, "update", told, text)
-    if news.anything:
-        for moved in incident.moved:
-            parts = [(part.name, list(part.cells)) for part in moved_parts(scene, moved)]
-            moved.remember(moved.present(scene), moved_levels(scene, moved), parts)
+    elif not news.opened:
+        return
+    for moved in incident.moved:
+        parts = [(part.name, list(part.cells)) for part in moved_parts(scene, moved)]
+        moved.remember(moved.present(scene), moved_levels(scene, moved), parts)
 
 
 def _answers_known(scene: Scene, incident: Incident, last: Alert) -> bool:

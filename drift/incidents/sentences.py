@@ -21,26 +21,35 @@ _BROKEN = {
 }
 
 
-def headline(scene: Scene, incident: "Incident", further: Sequence[Moved] = (), part: Sequence[Moved] = ()) -> str:
+def headline(
+    scene: Scene,
+    incident: "Incident",
+    further: Sequence[Moved] = (),
+    part: Sequence[Moved] = (),
+    crossed: Sequence[Moved] = (),
+) -> str:
     """Say what moved most, how, since when, what else moved, and what became of the model's answers.
 
     Parameters
     ----------
-    further, part
-        Columns that have moved on since they were told, and those that have come back in part: they come first.
+    further, part, crossed
+        Columns that have moved on since they were told, that have come back in part, and that have come back and
+        beyond: they come first.
     """
     ordered = sorted(incident.moved, key=lambda moved: -moved.effect(scene).value / scene.tolerance(moved.column))
     broken = [moved for moved in ordered if moved.broken(scene)]
-    news = broken or [moved for moved in ordered if moved in (*further, *part)]
+    news = broken or [moved for moved in ordered if moved in (*further, *part, *crossed)]
     ordered = news + [moved for moved in ordered if moved not in news]
     first = ordered[0]
     did = "is still moving" if first in further else "moved"
     if first in part:
-        did = "has come back, and beyond" if first.crossed(scene) else "has come back in part"
+        did = "has come back in part"
+    if first in crossed:
+        did = "has come back, and beyond"
     if broken:
         did = _BROKEN.get(first.broken(scene), "holds no finite number")
     text = f"{name(scene, first)} {did}: {how(scene, first)} since {scene.say(first.since)}"
-    if first in (*further, *part) and not broken:
+    if first in (*further, *part, *crossed) and not broken:
         text += before(scene, first)
     if ordered[1:]:
         text += f"; also {listed([name(scene, moved) for moved in ordered[1:]])}"

@@ -174,6 +174,24 @@ def test_one_that_ends_and_one_that_comes_back():
     assert {row for row, *_ in told[4:6]} == {38_000} and len(told) == 7
 
 
+def test_a_column_that_comes_back_and_goes_beyond_is_dated_by_that():
+    more = {"city": (0.25, 0.2, 0.15, 0.4)}
+    stream, told = story((10_000, {}), (20_000, more), (12_000, NO_ULM))
+    beyond = [text for *_, text in told if "has come back, and beyond" in text]
+    after = told[[text for *_, text in told].index(beyond[0]) :]
+    last = re.fullmatch(
+        rf"city has come back, and beyond: level Ulm fell from {ULM_WAS} to 0 % since row 30,000 "
+        r"\((\S+) % when last told\).*",
+        beyond[0],
+    )[1]
+    told_before = max(row for row, *_ in told if row < 30_000) + 500
+    ulm = stream.city == "Ulm"
+    assert any(
+        float(last) == pytest.approx(100 * ulm[start:told_before].mean(), abs=0.06) for start in (10_000, 10_500)
+    )
+    assert not any("since row 10,000" in text for *_, text in after)
+
+
 def test_performance_falls_without_drift():
     stream, told = story((10_000, {}), (8_000, {"flip": 0.1}))
     ((row, event, severity, reach, text),) = [one for one in told if one[2] == "critical"]
