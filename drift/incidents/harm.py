@@ -42,8 +42,11 @@ class Standing(msgspec.Struct, kw_only=True, eq=False):
     pooled, pool_windows, pools_quiet
         Label sums since the last pool was judged, int64 [score cells, 4], their windows, and the pools in a row that
         were like the training data.
-    told, worst
-        What was told last, and the worst that was told; None before anything was material.
+    told
+        What was told last; None before anything was material.
+    worst
+        The worst that was told, if something better was told since. A regime grows, so it has one place here: held in
+        two, it would be one before a restart and two after it.
     relief
         The stretch since when the loss has been smaller again.
     """
@@ -85,7 +88,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         standing = self.open
         if standing is not None and standing.told is None and standing.last.page:
             # A snapshot from before regimes were kept; its evidence was against the training data.
-            standing.told = standing.worst = _recalled(standing.last)
+            standing.told = _recalled(standing.last)
             self.risk = self.risk.anew()
         if standing is None or standing.told is None:
             self._bet(window, window.losses)
@@ -199,7 +202,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
             return []
         at = list(window.losses).index(loss)
         telling = Telling(window, at, window.start, (window.start,) * 2, pool.rows, pooled, self.risk.log_evidence)
-        alert = harm_alerts.back(telling, standing.last, standing.worst)
+        alert = harm_alerts.back(telling, standing.last, standing.worst or standing.told)
         self.open, self.risk = None, self.risk.anew()
         return [alert]
 
@@ -210,14 +213,14 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
 
     def _remember(self, standing: Standing, telling: Telling) -> None:
         """Make what was just told the baseline, and let the evidence begin anew."""
+        worst = standing.worst or standing.told
+        is_worst = worst is None or telling.mean(telling.sums) > telling.mean(worst.sums)
+        standing.worst = None if is_worst else worst
         standing.told = Regime(
             since=telling.since, rows=telling.rows, sums=telling.sums, settled=telling.rows >= SETTLE_ROWS
         )
         standing.relief = None
         self.risk = self.risk.anew()
-        worst = standing.worst
-        if worst is None or telling.mean(telling.sums) > telling.mean(worst.sums):
-            standing.worst = standing.told
         standing.pooled, standing.pool_windows = np.zeros_like(telling.sums), 0
         standing.pools_quiet = 0
 

@@ -197,6 +197,27 @@ def test_an_incident_that_was_paged_before_regimes_were_kept_goes_on():
     assert paged[1].change_point == paged[0].change_point and paged[1].later
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_an_incident_that_is_frozen_and_thawed_before_every_window_is_the_one_that_runs_on(seed):
+    rng = np.random.default_rng([seed, 3])
+    reference = fitted("regression", rng)
+    known, harms, said = losses(reference, 0.05), [], [[], []]
+    for number, factor in enumerate([1.0] * 3 + [1.4] * 9 + [2.2] * 9 + [1.6] * 12 + [2.4] * 8 + [1.0] * 12):
+        frame = regression(ROWS, rng, factor)
+        sums = label_sums(reference, frame.p, None, frame.y)
+        window = Labelled(
+            model="m", version="v1", epoch=1, watch=Watch(), reference=reference, losses=known, share=0.5,
+            start=number * 60_000, end=(number + 1) * 60_000, rows=ROWS, sums=sums, opens=True,
+        )  # fmt: skip
+        harms = harms or [Harm.begin(known, len(sums)) for _ in said]
+        harms[1] = thaw(freeze(harms[1]), Harm)
+        for harm, alerts in zip(harms, said, strict=True):
+            alerts += harm.take(window, lambda: 1)
+        assert freeze(harms[0]) == freeze(harms[1]), number
+    assert said[0] == said[1] and [alert.event for alert in said[0]].count("update") >= 2
+    assert said[0][-1].event == "close" and " at worst" in said[0][-1].text
+
+
 def test_labels_that_come_late_tell_the_same_turns_once_they_have_had_their_time():
     rng, late = np.random.default_rng(11), 30  # Minutes; a window is one.
     reference = fitted("regression", rng)
