@@ -1,4 +1,4 @@
-"""Accepting how things are: an incident ends, and what it is about is compared with how it is now."""
+"""Re-baselining: an incident is closed, and what it is about is compared, from here on, with its newest rows."""
 
 from typing import TYPE_CHECKING
 
@@ -19,37 +19,37 @@ class ActError(ValueError):
 
 
 def accept(lane: "Lane", yard: Yardstick, incident: str, key: str) -> tuple[int, list[str]]:
-    """Take how things are since an incident began as usual, and end it.
+    """Make the rows since an incident's change point what is expected, and close the incident.
 
     Parameters
     ----------
     yard
         What the lane's windows are measured with.
-    key
-        Names what is accepted: the act.
+    incident, key
+        Names of the incident and of the act.
 
     Returns
     -------
-    The rows that say how things are, and the columns or the figure that it is about.
+    How many rows are expected from here on, and the columns or the figure that the incident is about.
 
     Raises
     ------
     ActError
-        It is about neither columns nor performance, or too few rows say how things are.
+        The incident is about neither columns nor performance, or has too few rows since its change point.
     """
     normal = lane.normal or NewNormal(key=key)
     columns, labels = dict(normal.columns), normal.labels
-    found = next((one for one in lane.incidents.open if one.last and one.last.incident == incident), None)
-    if found is not None and lane.detector is not None:
-        names = [yard.reference.columns[moved.column].name for moved in found.moved]
-        rows = _columns(lane.detector, yard, found, columns)
-        lane.incidents.open.remove(found)
+    standing = next((i for i in lane.incidents.open if i.last and i.last.incident == incident), None)
+    if standing is not None and lane.detector is not None:
+        names = [yard.reference.columns[moved.column].name for moved in standing.moved]
+        rows = _columns(lane.detector, yard, standing, columns)
+        lane.incidents.open.remove(standing)
     elif lane.harm is not None and lane.harm.open is not None and lane.harm.open.last.incident == incident:
-        told, names = lane.harm.open.told, [lane.harm.open.metric]
-        if told is None:
+        regime, names = lane.harm.open.told, [lane.harm.open.metric]
+        if regime is None:
             raise ActError(f"{incident} is not above its tolerance for certain; there is nothing to accept yet")
-        rows, labels = told.rows, told.sums.copy()
-        _enough(incident, rows)
+        rows, labels = regime.rows, regime.sums.copy()
+        _require_rows(incident, rows)
         lane.harm = None
     else:
         raise ActError(f"{incident} is about neither columns nor performance: mute it, or mend what it is about")
@@ -57,12 +57,12 @@ def accept(lane: "Lane", yard: Yardstick, incident: str, key: str) -> tuple[int,
     return rows, names
 
 
-def _columns(detector: Detector, yard: Yardstick, found: Incident, columns: dict[int, np.ndarray]) -> int:
-    """Make the counts since each column's latest change the expected ones, and let its evidence begin anew."""
-    spans = [(moved, yard.cells(moved.column)) for moved in found.moved]
+def _columns(detector: Detector, yard: Yardstick, incident: Incident, columns: dict[int, np.ndarray]) -> int:
+    """Make the counts since each column's latest change the expected ones, and let its evidence begin again."""
+    spans = [(moved, yard.cells(moved.column)) for moved in incident.moved]
     stretches = [detector.counts[cells] - moved.base[cells] for moved, cells in spans]
     rows = min(int(stretch.sum()) for stretch in stretches)
-    _enough(f"{found.last.incident if found.last else found.number}", rows)
+    _require_rows(f"{incident.last.incident if incident.last else incident.number}", rows)
     for (moved, cells), stretch in zip(spans, stretches, strict=True):
         columns[moved.column] = stretch.copy()
         detector.pool[cells] = stretch
@@ -70,7 +70,7 @@ def _columns(detector: Detector, yard: Yardstick, found: Incident, columns: dict
     return rows
 
 
-def _enough(incident: str, rows: int) -> None:
+def _require_rows(incident: str, rows: int) -> None:
     if rows < SETTLE_ROWS:
         raise ActError(
             f"only {rows:,} rows say how things are since {incident} changed last; wait for {SETTLE_ROWS:,} of them"

@@ -145,37 +145,37 @@ def _labels(reference: Reference, table: pa.Table, labels: Frame | None) -> pa.C
         return table.column(reference.label) if has else None
     if reference.label is None:
         raise FrameError("labels need a reference with a label; give label= to Reference.fit")
-    own = frames.read(labels)
-    frames.require(own, (reference.label,), "the table of labels")
-    shared = [name for name in own.column_names if name in table.column_names and name != reference.label]
+    labels_table = frames.read(labels)
+    frames.require(labels_table, (reference.label,), "the table of labels")
+    shared = [name for name in labels_table.column_names if name in table.column_names and name != reference.label]
     if len(shared) != 1:
         raise FrameError(f"labels and stream must share one column to join by, they share {shared}")
     key = shared[0]
     # By their spelling, so that 7, 7.0 and "7" are one id.
-    known, asked = (pd.Index(_texts(side.column(key))) for side in (own, table))
+    known, wanted = (pd.Index(_texts(side.column(key))) for side in (labels_table, table))
     if known.dropna().has_duplicates:
         twice = known[known.duplicated() & known.notna()][0]
         raise FrameError(f"labels: {key} {twice!r} stands twice; keep the latest")
-    place = np.where(asked.isna(), -1, known[known.notna()].get_indexer(asked))
-    own = own.filter(pa.array(known.notna()))
-    found: pa.ChunkedArray = own.column(reference.label).take(pa.array(place, mask=place < 0))
-    return found
+    positions = np.where(wanted.isna(), -1, known[known.notna()].get_indexer(wanted))
+    labels_table = labels_table.filter(pa.array(known.notna()))
+    joined: pa.ChunkedArray = labels_table.column(reference.label).take(pa.array(positions, mask=positions < 0))
+    return joined
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
     codes, texts = levels(column)
-    found: np.ndarray = np.array([*texts, None], object)[codes]
-    return found
+    spelled: np.ndarray = np.array([*texts, None], object)[codes]
+    return spelled
 
 
-def _tables(told: list[Told], clock: TableClock) -> Backtest:
-    reports = {said.window_start: said for said in told if isinstance(said, Report)}
-    alerts = [said for said in told if isinstance(said, Alert)]
+def _tables(messages: list[Told], clock: TableClock) -> Backtest:
+    reports = {message.window_start: message for message in messages if isinstance(message, Report)}
+    alerts = [message for message in messages if isinstance(message, Alert)]
     columns, figures = [], []
     for report in reports.values():
-        place = _place(report, clock) | {"partial": bool(report.partial)}
-        columns += [place | _fields(column) | _said_of(column) for column in report.columns]
-        figures += [place | _fields(metric) for metric in report.performance]
+        window = _window(report, clock) | {"partial": bool(report.partial)}
+        columns += [window | _fields(column) | _verdict_of(column) for column in report.columns]
+        figures += [window | _fields(metric) for metric in report.performance]
     events = [
         _fields(alert)
         | {
@@ -191,12 +191,12 @@ def _tables(told: list[Told], clock: TableClock) -> Backtest:
     return Backtest(*(_frame(rows, names, moment) for rows, names in several))
 
 
-def _place(report: Report, clock: TableClock) -> dict[str, Any]:
+def _window(report: Report, clock: TableClock) -> dict[str, Any]:
     rows = clock.rows(report.window_start, report.window_end)
     return {"window": clock.name(report.window_start), "first_row": int(rows.min()), "last_row": int(rows.max())}
 
 
-def _said_of(column: ColumnReport) -> dict[str, str]:
+def _verdict_of(column: ColumnReport) -> dict[str, str]:
     """A column's name, and its effect in a word: unchanged, unclear, changed."""
     return {"column": column.name, "verdict": word(column.effect_low, column.effect_high, column.tolerance)}
 

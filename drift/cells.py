@@ -98,8 +98,8 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         missed = self.null if beyond is None else beyond
         if self._classes is not None:
             texts = self._classes.of_all(texts)
-        found = [self.null if text is None else self._places.get(text, missed) for text in texts]
-        return np.array([*found, self.null], dtype=np.int64)
+        places = [self.null if text is None else self._places.get(text, missed) for text in texts]
+        return np.array([*places, self.null], dtype=np.int64)
 
     @cached_property
     def _places(self) -> Levels[int]:

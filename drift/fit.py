@@ -96,11 +96,11 @@ def _cut(column: Profile, feature: Feature) -> tuple[Cells, int]:
 
 def _by_value(seen: Mapping[str, int], categories: Sequence[str]) -> dict[str, int]:
     """Rows of each level, as a schema spells it where it lists it."""
-    known, found = Levels({level: level for level in categories}), dict[str, int]()
+    known, rows_by_level = Levels({level: level for level in categories}), dict[str, int]()
     for text, rows in seen.items():
         level = known.get(text) or known.spelled(text)
-        found[level] = found.get(level, 0) + rows
-    return found
+        rows_by_level[level] = rows_by_level.get(level, 0) + rows
+    return rows_by_level
 
 
 def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str]) -> Reference:

@@ -78,15 +78,15 @@ def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tup
     for known in (table, other):
         if known is not None and parts.label is not None and parts.label in known.column_names:
             labelled.update(frequencies(profile(known, parts.label)))
-    found_in = classes.binary_classes if parts.task == "binary" else classes.classes_of
-    names, notes = found_in(parts.classes, predicted, labelled)
+    classes_in = classes.binary_classes if parts.task == "binary" else classes.classes_of
+    names, notes = classes_in(parts.classes, predicted, labelled)
     notes = (*notes, *([scaled] if scaled else []))
     if parts.task == "multiclass":
         # Predictions alone do not tell of which classes labels may be.
         return parts._replace(positive=None, classes=names if labelled or parts.classes else ()), Remarks(notes, notes)
-    found = classes.settle_binary(names, parts.positive, _separations(table, parts, names))
-    remarks = Remarks((*notes, *found.notes), (*notes, *found.warnings))
-    return parts._replace(positive=found.positive, classes=found.classes), remarks
+    settled = classes.settle_binary(names, parts.positive, _separations(table, parts, names))
+    remarks = Remarks((*notes, *settled.notes), (*notes, *settled.warnings))
+    return parts._replace(positive=settled.positive, classes=settled.classes), remarks
 
 
 def _separations(table: Columns, parts: Parts, names: Sequence[str]) -> dict[str, Separation | None]:
@@ -94,50 +94,50 @@ def _separations(table: Columns, parts: Parts, names: Sequence[str]) -> dict[str
     if parts.score is None or len(names) != 2:
         return {}
     scores = columns.floats(table.column(parts.score), parts.score)
-    reader, found = Classes(tuple(names)), {}
+    reader, separations = Classes(tuple(names)), {}
     for what, column in (("predicted", parts.prediction), ("labelled", parts.label)):
         if column is not None:
             codes, texts = columns.levels(table.column(column))
             named = np.array([*reader.of_all(texts), None], dtype=object)[codes]
-            found[what] = separation(scores, named == names[1], named == names[0])
-    return found
+            separations[what] = separation(scores, named == names[1], named == names[0])
+    return separations
 
 
 def outputs(table: Columns, parts: Parts) -> list[tuple[Cells, int, str]]:
     """Cells of what the model said, score and then predicted class, with the `Reference.selection_bias` of their levels
     and their names in the table.
     """
-    found = []
+    cells_of_outputs = []
     if parts.score is not None:
         scores = columns.floats(table.column(parts.score), parts.score)
-        yes = _said_yes(table, parts)
-        at = None if yes is None else classes.threshold(scores, yes)
-        found.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), 0, parts.score))
+        predicted_positive = _predicted_positive(table, parts)
+        at = None if predicted_positive is None else classes.threshold(scores, predicted_positive)
+        cells_of_outputs.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), 0, parts.score))
     if parts.prediction is not None:
         seen = _in_classes(frequencies(profile(table, parts.prediction)), parts.classes)
         named, others, more = cut.levels(seen, closed=True)
         cells = Cells(name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more)
-        found.append((cells, cut.selection_bias(seen, named, others), parts.prediction))
-    return found
+        cells_of_outputs.append((cells, cut.selection_bias(seen, named, others), parts.prediction))
+    return cells_of_outputs
 
 
 def _in_classes(seen: Mapping[str, int], names: tuple[str, ...]) -> dict[str, int]:
     """Rows of each class, whatever its texts; of each text that names none."""
-    found: dict[str, int] = {}
+    rows_by_class: dict[str, int] = {}
     for text, rows in seen.items():
         name = Classes(names).of(text) or text
-        found[name] = found.get(name, 0) + rows
-    return found
+        rows_by_class[name] = rows_by_class.get(name, 0) + rows
+    return rows_by_class
 
 
-def _said_yes(table: Columns, parts: Parts) -> np.ndarray | None:
+def _predicted_positive(table: Columns, parts: Parts) -> np.ndarray | None:
     """Rows whose predicted class is the positive one."""
     if parts.task != "binary" or parts.prediction is None or parts.positive is None:
         return None
     codes, texts = columns.levels(table.column(parts.prediction))
     named = Classes(parts.classes, open=True).of_all(texts)
-    yes: np.ndarray = np.array([*(name == parts.positive for name in named), False])[codes]
-    return yes
+    is_positive: np.ndarray = np.array([*(name == parts.positive for name in named), False])[codes]
+    return is_positive
 
 
 def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
@@ -150,24 +150,24 @@ def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
         if parts.label is None:
             return reference
         return warned(reference, "no performance: a multiclass model needs the predicted class beside the score")
-    yes = _said_yes(table, parts)
-    if yes is not None:
+    predicted_positive = _predicted_positive(table, parts)
+    if predicted_positive is not None:
         cells = reference.score.index(table.column(parts.score))
-        share = classes.positive_share(cells, yes, reference.score.size)
+        share = classes.positive_share(cells, predicted_positive, reference.score.size)
         reference = replace(reference, positive_share=share)
     if parts.label is None:
         return reference
-    said = table.column(parts.prediction) if parts.prediction is not None else None
-    sums = label_sums(reference, table.column(parts.score), said, table.column(parts.label))
+    predicted = table.column(parts.prediction) if parts.prediction is not None else None
+    sums = label_sums(reference, table.column(parts.score), predicted, table.column(parts.label))
     if not sums[:, LABELLED].any():
         return warned(reference, "no performance: no row has a score, a prediction and a label that can be compared")
     figures = {metric: figure.value for metric, figure in sorted(realised(reference, sums).items())}
-    hangs_together = _loss_design_effect(reference, table, parts)
-    found = replace(reference, labels=sums, performance=figures, loss_design_effect=hangs_together)
-    if found.held_out_rows:
-        note = f"scores and performance are those of {found.held_out_rows:,} held-out rows"
-        return replace(found, notes=(*found.notes, note))
-    return found if found.in_sample else warned(found, _too_good(found, table, parts))
+    design_effect = _loss_design_effect(reference, table, parts)
+    judged = replace(reference, labels=sums, performance=figures, loss_design_effect=design_effect)
+    if judged.held_out_rows:
+        note = f"scores and performance are those of {judged.held_out_rows:,} held-out rows"
+        return replace(judged, notes=(*judged.notes, note))
+    return judged if judged.in_sample else warned(judged, _too_good(judged, table, parts))
 
 
 def warned(reference: Reference, warning: str) -> Reference:
@@ -203,9 +203,9 @@ def _explained(truth: np.ndarray, score: np.ndarray) -> float:
 def _loss_design_effect(reference: Reference, table: Columns, parts: Parts) -> float:
     """How much neighbouring rows' losses have in common."""
     assert parts.score is not None and parts.label is not None
-    said = table.column(parts.prediction) if parts.prediction is not None else None
-    loss = row_losses(reference, table.column(parts.score), said, table.column(parts.label))
+    predicted = table.column(parts.prediction) if parts.prediction is not None else None
+    loss = row_losses(reference, table.column(parts.score), predicted, table.column(parts.label))
     cells = Cells(name="loss", edges=cut.edges(loss))
-    place = cells.index(loss)[:, None]
-    asked = contrasts((cells,), np.bincount(place[:, 0], minlength=cells.size))
-    return float(np.average(design_effects((cells,), place), weights=asked.weight))
+    loss_cells = cells.index(loss)[:, None]
+    indicators = contrasts((cells,), np.bincount(loss_cells[:, 0], minlength=cells.size))
+    return float(np.average(design_effects((cells,), loss_cells), weights=indicators.weight))

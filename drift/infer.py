@@ -78,7 +78,7 @@ def _refusal(name: str, column: Profile, kind: Kind | None) -> str:
 
 
 def _feature(name: str, column: Profile, kind: Kind | None, notes: list[str]) -> Feature:
-    said, kind = kind, kind or kind_of(column.type)
+    given_kind, kind = kind, kind or kind_of(column.type)
     assert kind is not None, (name, column.type)
     if column.nulls == column.rows:
         notes.append(f"{name!r} is all null: any value will count as a change")
@@ -91,7 +91,7 @@ def _feature(name: str, column: Profile, kind: Kind | None, notes: list[str]) ->
         return Feature(name, kind)
     categories = known_levels(column)
     if (
-        not said
+        not given_kind
         and is_text(column.type)
         and len(categories) > INTEGER_LEVELS_MAX
         and all(map(spells_number, categories))

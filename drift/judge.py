@@ -122,13 +122,13 @@ class Judge:
         for name, watched in models.items():
             for (version, segment), lane in list(watched.lanes.items()):
                 try:
-                    found = self._yard(name, version).reference.id
+                    reference = self._yard(name, version).reference.id
                 except Unwatched:  # Its version was removed from the registry: no route names it.
                     del watched.lanes[version, segment]
                     continue
-                if found != lane.reference:
+                if reference != lane.reference:
                     raise SnapshotFormatError(
-                        f"{name} {version} was judged by reference {lane.reference}, the registry has {found}; "
+                        f"{name} {version} was judged by reference {lane.reference}, the registry has {reference}; "
                         "put the old one back, or register the new one as a new version"
                     )
         self.models = models

@@ -101,23 +101,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         if self.detector is not None and partial:
             self.flow.until = span.end
         elif self.detector is not None:
-            look = self.detector.take(yard.asked, yard.spread, timely.cells, timely.rows, span.start)
-            yard, look = self._learn(self.detector, yard, look, timely.cells)
-            scene = Scene(
-                model=rule.model,
-                version=rule.version,
-                segment=rule.segment,
-                epoch=rule.epoch,
-                yard=yard,
-                watch=rule.watch,
-                detector=self.detector,
-                look=look,
-                start=span.start,
-                end=span.end,
-                window=timely.cells,
-                say=rule.say,
-            )
-            total = evidence_of(scene.log_total)
+            scene = self._scene(self.detector, span, yard, rule, timely)
+            yard, total = scene.yard, evidence_of(scene.log_total)
             if rule.opens:
                 alerts = self.incidents.take(scene, number)
             alerts += self._hopes(rule, span, scene, number)
@@ -154,6 +139,25 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         self.windows.keep(window, yard.score)
         return [window_report.full(yard, rule.watch, window, sums), *alerts]
 
+    def _scene(self, detector: Detector, span: Span, yard: Yardstick, rule: Rule, timely: Sums) -> Scene:
+        """Take a window's timely rows as evidence, and put together what the rules of incidents look at."""
+        look = detector.take(yard.asked, yard.spread, timely.cells, timely.rows, span.start)
+        yard, look = self._learn(detector, yard, look, timely.cells)
+        return Scene(
+            model=rule.model,
+            version=rule.version,
+            segment=rule.segment,
+            epoch=rule.epoch,
+            yard=yard,
+            watch=rule.watch,
+            detector=detector,
+            look=look,
+            start=span.start,
+            end=span.end,
+            window=timely.cells,
+            say=rule.say,
+        )
+
     def measured(self, yard: Yardstick, reference: str = "") -> Yardstick:
         """Allow for what has been accepted as usual (but for what was reported by another reference), and for what the
         stream has shown of how windows differ.
@@ -171,8 +175,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             detector.rescale(yard.spread / wider.spread)
             return wider, detector.look(yard.asked)
         columns, was = yard.reference.columns, yard.reference.expected
-        cells = [yard.cells(place) for place in range(len(columns))]
-        broken = [bool(fault(c, window[own], was[own])) for c, own in zip(columns, cells, strict=True)]
+        spans = [yard.cells(place) for place in range(len(columns))]
+        broken = [bool(fault(c, window[span], was[span])) for c, span in zip(columns, spans, strict=True)]
         return yard, only(look, np.array(broken))
 
     def _verdicts(self, scene: Scene) -> list[Verdict]:

@@ -33,8 +33,8 @@ class NewNormal(msgspec.Struct, kw_only=True, eq=False):
     def over(self, reference: Reference) -> Reference:
         """The reference with this laid over it."""
         counts, bias = reference.counts.copy(), reference.selection_bias.copy()
-        for place, own in self.columns.items():
-            counts[reference.offsets[place] : reference.offsets[place + 1]] = own
+        for place, accepted in self.columns.items():
+            counts[reference.offsets[place] : reference.offsets[place + 1]] = accepted
             bias[place] = 0  # These counts have chosen no levels.
         made = replace(reference, counts=counts, selection_bias=bias)
         if self.labels is None:

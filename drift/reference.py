@@ -213,9 +213,9 @@ class Reference:
             has_time = time is not None and time in scanned.column_names
             held_out = row_order.ordered_rows(scanned, time if has_time else None, order).table
         fitted = fit.fit(rows.table, parts, features, held_out)
-        said = tuple(filter(None, [rows.note]))
-        warnings = (*(said if rows.order == "unknown" else ()), *fitted.warnings)
-        return replace(fitted, order=rows.order, notes=(*said, *fitted.notes), warnings=warnings)
+        notes_of_order = tuple(filter(None, [rows.note]))
+        warnings = (*(notes_of_order if rows.order == "unknown" else ()), *fitted.warnings)
+        return replace(fitted, order=rows.order, notes=(*notes_of_order, *fitted.notes), warnings=warnings)
 
     def __repr__(self) -> str:
         from drift.reference_text import summary

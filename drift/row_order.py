@@ -43,8 +43,8 @@ class Reordered:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Read one column, in the new order."""
-        found: pa.ChunkedArray = self._table.column(name).take(self._order)
-        return found
+        reordered: pa.ChunkedArray = self._table.column(name).take(self._order)
+        return reordered
 
 
 def ordered_rows(table: Columns, time: str | None, order: Order | None) -> OrderedRows:
@@ -116,8 +116,8 @@ def _holds_times(table: Columns, name: str) -> bool:
 def _ascends(column: pa.ChunkedArray) -> bool:
     """Whether times never fall; rows without one tell nothing."""
     stamps = pc.drop_null(column).cast(pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
-    found = stamps.cast(pa.int64()).to_numpy()
-    return len(found) > 1 and bool((np.diff(found) >= 0).all())
+    microseconds = stamps.cast(pa.int64()).to_numpy()
+    return len(microseconds) > 1 and bool((np.diff(microseconds) >= 0).all())
 
 
 def _by_time(table: Columns, time: str) -> Columns:

@@ -67,9 +67,9 @@ def sum_table(reference: Reference, frame: Frame) -> Sums:
         alone, column = reference.alone(place), table.column(source)
         if cells.kind == "boolean":
             refuse_other_than_truths(column, source)
-        one = sum_rows(alone, pa.Table.from_arrays([column], names=[cells.name]))
-        total.cells[reference.offsets[place] : reference.offsets[place + 1]] = one.cells
-        total.moments[place], total.extremes[place] = one.moments[0], one.extremes[0]
+        column_sums = sum_rows(alone, pa.Table.from_arrays([column], names=[cells.name]))
+        total.cells[reference.offsets[place] : reference.offsets[place + 1]] = column_sums.cells
+        total.moments[place], total.extremes[place] = column_sums.moments[0], column_sums.extremes[0]
     return msgspec.structs.replace(total, rows=table.num_rows)
 
 

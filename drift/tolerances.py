@@ -29,8 +29,8 @@ def column_tolerance(watch: Watch, column: str, statistic: str) -> float:
     """
     if excluded(watch, column):
         return _ANY
-    own = watch.columns[column].tolerance if column in watch.columns else None
-    return tolerance(watch, statistic) if own is None else own
+    column_own = watch.columns[column].tolerance if column in watch.columns else None
+    return tolerance(watch, statistic) if column_own is None else column_own
 
 
 def excluded(watch: Watch, column: str) -> bool:
@@ -49,4 +49,4 @@ def unmatched(watch: Watch, columns: Iterable[str]) -> list[str]:
     """
     known = list(columns)
     names = [name for name in watch.columns if name not in known]
-    return names + [pattern for pattern in watch.exclude if not any(fnmatchcase(one, pattern) for one in known)]
+    return names + [pattern for pattern in watch.exclude if not any(fnmatchcase(column, pattern) for column in known)]

@@ -321,7 +321,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     def take(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
         """Remove a window's timely rows, late rows and label sums, and move the edge to its end.
 
-        What waits from long before the window is none of its: no window takes it.
+        Late rows and labels from long before the window belong to no window, and are counted in ``rows_too_late``.
         """
         self.edge = span.end
         old = span.start - max(DAY_MS, 3 * (span.end - span.start))
@@ -346,21 +346,21 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         """
         if watch.label_wait_ms_max <= LATE_ROWS_WAIT_MS:
             return None
-        found = next((window for window in self.closed if not (window.shared or window.judged)), None)
-        early = found is not None and watermark_ms is not None and shared_at(watch, found.span) > watermark_ms
-        return None if early else found
+        oldest = next((window for window in self.closed if not (window.shared or window.judged)), None)
+        early = oldest is not None and watermark_ms is not None and shared_at(watch, oldest.span) > watermark_ms
+        return None if early else oldest
 
     def unjudged(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
         """The next closed window whose labels have had their time; None asks whatever the time is."""
-        found = next((window for window in self.closed if not window.judged), None)
-        early = found is not None and watermark_ms is not None and judged_at(watch, found.span) > watermark_ms
-        return None if early else found
+        oldest = next((window for window in self.closed if not window.judged), None)
+        early = oldest is not None and watermark_ms is not None and judged_at(watch, oldest.span) > watermark_ms
+        return None if early else oldest
 
     def unmeasured(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
         """The next judged window whose labels came after its time, and have had the time that they take."""
-        found = next((window for window in self.closed if window.awaits_labels and window.labels is not None), None)
-        early = found is not None and watermark_ms is not None and self.measured_at(watch, found.span) > watermark_ms
-        return None if early else found
+        oldest = next((window for window in self.closed if window.awaits_labels and window.labels is not None), None)
+        early = oldest is not None and watermark_ms is not None and self.measured_at(watch, oldest.span) > watermark_ms
+        return None if early else oldest
 
     def measured_at(self, watch: Watch, span: Span) -> int:
         """Watermark at which a window's performance is judged: labels may take longer than they are given."""

@@ -108,8 +108,9 @@ class Yardstick:
         if not self.reference.in_sample:
             return shares(columns, budget, self.performance_share(watch), without)
         features = np.array([cells.role == "feature" for cells in columns])
-        found: np.ndarray = shares(columns, {**budget, "prediction": 0.0}, self.performance_share(watch), without)
-        return found * features  # type: ignore[no-any-return]
+        budget = {**budget, "prediction": 0.0}
+        feature_shares: np.ndarray = shares(columns, budget, self.performance_share(watch), without)
+        return feature_shares * features  # type: ignore[no-any-return]
 
     def performance_share(self, watch: Watch) -> float:
         """Share of the budget for performance: none where no loss can be judged."""

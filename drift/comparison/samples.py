@@ -93,10 +93,10 @@ def robust_spread(values: np.ndarray) -> float:
     return float((high - low) / 1.349 or values.std() or 1.0)
 
 
-def _undecided(found: Comparison) -> Comparison:
+def _undecided(comparison: Comparison) -> Comparison:
     """Say of a single value that it decides nothing."""
-    note = f"one value a side decides nothing for {found.method}: p is 1; ks and mann_whitney take it"
-    return msgspec.structs.replace(found, note=note)
+    note = f"one value a side decides nothing for {comparison.method}: p is 1; ks and mann_whitney take it"
+    return msgspec.structs.replace(comparison, note=note)
 
 
 def _by_gap(method: str, pair: Pair, statistic: float, p_value: float) -> Comparison:

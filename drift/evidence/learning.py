@@ -96,15 +96,15 @@ class LossLearning(msgspec.Struct, kw_only=True):
 
 def learnt_design_effects(yard: "Yardstick", windows: np.ndarray) -> np.ndarray:
     """Design effects of windows' counts, int64 [windows, cells]: never below the reference's, float64 [contrasts]."""
-    found = []
+    effects = []
     for place, cells in enumerate(yard.reference.columns):
         span = yard.cells(place)
         counts = windows[:, span]
-        found.append(of_blocks(cells, yard.reference.counts[span], counts, counts.sum(axis=1)))
-    learnt: np.ndarray = np.maximum(np.concatenate(found), yard.contrast_effects)
+        effects.append(of_blocks(cells, yard.reference.counts[span], counts, counts.sum(axis=1)))
+    learnt: np.ndarray = np.maximum(np.concatenate(effects), yard.contrast_effects)
     return learnt
 
 
 def only(look: Look, columns: np.ndarray) -> Look:
-    """Take back the evidence of all columns but some, bool [columns]."""
+    """The evidence of some columns alone, bool [columns]; that of the others is taken back."""
     return Look(np.where(columns, look.by_start, -np.inf), np.where(columns, look.by_column, -np.inf))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from drift.incidents.alert_ids import next_id
 from streams.records import Act, Alert
 
 
@@ -53,10 +54,9 @@ class Heeds(msgspec.Struct):
 
 def acted(last: Alert, act: Act, text: str) -> Alert:
     """The alert that tells of an act: in event time just after the last one of the incident, and before the next."""
-    incident, _, number = last.id.rpartition("/")
     return msgspec.structs.replace(
         last,
-        id=f"{incident}/{int(number) + 1}",
+        id=next_id(last),
         event="close" if act.act == "rebaseline" else "update",
         page=False,
         reach="chat",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from drift.incidents.alert_ids import next_id
 from streams.records import MINUTE_MS, Alert, IncidentEvent
 
 #: Windows without a gap that make a stream steady; so many outside the usual range become what is usual.
@@ -145,11 +146,10 @@ def opened(blank: Alert, incident: str, text: str) -> Alert:
 
 def told(last: Alert, blank: Alert, event: IncidentEvent, text: str) -> Alert:
     """Tell what comes after the last alert of an incident."""
-    incident, _, number = last.id.rpartition("/")
     return msgspec.structs.replace(
         blank,
-        id=f"{incident}/{int(number) + 1}",
-        incident=incident,
+        id=next_id(last),
+        incident=last.incident,
         event=event,
         change_point=last.change_point,
         change_point_low=last.change_point_low,

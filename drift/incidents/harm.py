@@ -17,6 +17,7 @@ import numpy as np
 
 from drift.evidence.risk import Risk
 from drift.incidents import harm_alerts
+from drift.incidents.alert_ids import next_id
 from drift.incidents.harm_alerts import Telling
 from drift.incidents.labelled import Labelled
 from drift.incidents.loss_regime import Regime, Relief
@@ -132,7 +133,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
             return self._rest(window, standing)
         telling = self._telling(window, at)
         standing.metric = telling.loss.metric
-        standing.last = harm_alerts.opening(telling, harm_alerts.next_id(standing.last), "update", page=True)
+        standing.last = harm_alerts.opening(telling, next_id(standing.last), "update", page=True)
         self._remember(standing, telling)
         return [standing.last]
 
@@ -164,8 +165,8 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         """Say how a loss that was told of few rows stands now, if that is another by more than the tolerance."""
         at = [loss.metric for loss in window.losses].index(_of(window.losses, standing.metric).metric)
         telling = Telling(window, at, told.since, (told.since,) * 2, told.rows, told.sums, self.risk.log_evidence)
-        said = telling.loss.mean * (1 + standing.last.columns[0].effect)
-        if abs(telling.mean(told.sums) - said) <= window.tolerance * said:
+        told_mean = telling.loss.mean * (1 + standing.last.columns[0].effect)
+        if abs(telling.mean(told.sums) - told_mean) <= window.tolerance * told_mean:
             return []
         standing.last = harm_alerts.settled(telling, standing.last)
         return [standing.last]

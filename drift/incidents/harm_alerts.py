@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from drift.incidents.alert_ids import next_id
 from drift.incidents.labelled import Labelled
 from drift.incidents.loss_regime import Regime
 from drift.incidents.scene import evidence_of
@@ -72,16 +73,16 @@ def opening(telling: Telling, name: str, event: IncidentEvent, page: bool) -> Al
     )
 
 
-def further(telling: Telling, last: Alert, told: Regime, worst: Regime) -> Alert:
+def further(telling: Telling, last: Alert, former: Regime, worst: Regime) -> Alert:
     """Tell, and page, again: the loss has grown by another tolerance since it was told."""
     since = telling.window.say(telling.since)
-    text = f"{_moves(telling, told, ' further')} since {since}{_worst(telling, worst)}{_before(telling, last)}"
+    text = f"{_moves(telling, former, ' further')} since {since}{_worst(telling, worst)}{_before(telling, last)}"
     return _next(telling, last, text + _labels(telling), severity="critical", page=True, reach="page", worse=True)
 
 
-def better(telling: Telling, last: Alert, told: Regime, worst: Regime) -> Alert:
+def better(telling: Telling, last: Alert, former: Regime, worst: Regime) -> Alert:
     """Tell that the loss has shrunk, and is not yet what it was."""
-    text = f"{_moves(telling, told, ' again')} since {telling.window.say(telling.since)}, not yet back"
+    text = f"{_moves(telling, former, ' again')} since {telling.window.say(telling.since)}, not yet back"
     text += f"{_worst(telling, worst)}{_before(telling, last)}{_labels(telling)}"
     return _next(telling, last, text, page=False, reach="chat")
 
@@ -110,12 +111,6 @@ def farewell(last: Alert, ts: int, why: str) -> Alert:
     return msgspec.structs.replace(
         last, id=next_id(last), event="close", page=False, reach=reach, worse=False, act="", ts=ts, text=why
     )
-
-
-def next_id(last: Alert) -> str:
-    """Id of the alert after the last one of an incident."""
-    incident, _, told = last.id.rpartition("/")
-    return f"{incident}/{int(told) + 1}"
 
 
 def name(loss: Loss) -> str:
@@ -172,7 +167,7 @@ def _column(telling: Telling, evidence: float) -> MovedColumn:
 
 def _moves(telling: Telling, before: Regime | None = None, again: str = "") -> str:
     """Say which figures moved, from what to what: the headline where one sees it move, and the loss that told."""
-    found = []
+    moves = []
     for place in sorted({0, telling.at}):
         loss = telling.window.losses[place]
         was = loss.mean if before is None else telling.mean(before.sums, place)
@@ -181,8 +176,8 @@ def _moves(telling: Telling, before: Regime | None = None, again: str = "") -> s
         figures = _figure(loss, was), _figure(loss, now)
         if place == telling.at or (same_way and spell(loss.metric, figures[0]) != spell(loss.metric, figures[1])):
             verb = "fell" if figures[1] < figures[0] else "rose"
-            found.append(f"{name(loss)} {verb}{again} {from_to(loss.metric, *figures)}")
-    return " and ".join(found)
+            moves.append(f"{name(loss)} {verb}{again} {from_to(loss.metric, *figures)}")
+    return " and ".join(moves)
 
 
 def _stand(telling: Telling, verb: str) -> str:

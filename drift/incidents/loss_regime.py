@@ -18,12 +18,12 @@ BETTER = 2.0
 
 
 class Regime(msgspec.Struct, kw_only=True, eq=False):
-    """A stretch of windows as it was told: since when (ms), its rows, and its label sums, int64 [score cells, 4].
+    """Windows whose loss was told: since when (ms), their rows, and their label sums, int64 [score cells, 4].
 
-    It was told when it looked worst, often of a few rows, so it grows: windows that are like it join it, once it is
-    known that nothing new began with them. Each window is evidence against what was known before it, so that takes
-    nothing from the promise. ``waiting`` are the rows and label sums of windows that may be the beginning of something;
-    ``settled`` says that it has been told with rows enough.
+    An alert is often sent on few rows, when the loss looks worst. So the regime grows: a window joins it once it is
+    known that nothing new began with it. Each window is tested against the regime before it joins, so growing takes
+    nothing from the promise of false alarms. ``waiting_rows`` and ``waiting`` are the rows and label sums of windows
+    with which something new may have begun; ``settled`` says that the loss has been told on `SETTLE_ROWS` or more.
     """
 
     since: int
@@ -34,7 +34,7 @@ class Regime(msgspec.Struct, kw_only=True, eq=False):
     settled: bool = False
 
     def take(self, window: Labelled, fresh: bool) -> bool:
-        """Take a window; returns whether what was told of few rows is now known of enough.
+        """Take a window; returns whether the regime has just reached `SETTLE_ROWS`.
 
         ``fresh`` says that what begins, if anything does, begins with this window at the earliest: those before it are
         of this regime.
@@ -76,10 +76,10 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
         """Nothing yet, for label sums like the window's."""
         return cls(sums=np.zeros_like(window.sums))
 
-    def take(self, window: Labelled, loss: Loss, told: Loss) -> None:
-        """Take a window; ``told`` is the same loss in the regime that was told."""
+    def take(self, window: Labelled, loss: Loss, former: Loss) -> None:
+        """Take a window; ``former`` is the same loss in the regime that was told."""
         now = window.amount(loss, window.sums)
-        score = self.score + now.rows * (loss.mean + told.mean) / 2 - now.total
+        score = self.score + now.rows * (loss.mean + former.mean) / 2 - now.total
         if score <= 0:
             self.sums, self.score, self.rows, self.windows = np.zeros_like(self.sums), 0.0, 0, 0
             return
@@ -88,15 +88,15 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
         self.sums = self.sums + window.sums
         self.score, self.rows, self.windows = score, self.rows + window.rows, self.windows + 1
 
-    def settled(self, window: Labelled, loss: Loss, told: Loss) -> bool:
+    def settled(self, window: Labelled, loss: Loss, former: Loss) -> bool:
         """Whether it has lasted long enough, and is a tolerance below what was told, for certain."""
         if self.windows < POOL_WINDOWS or self.rows < SETTLE_ROWS:
             return False
         now = window.amount(loss, self.sums)
         if not now.rows:
             return False
-        reach = BETTER * math.hypot(now.standard_error(loss.design_effect), told.error)
-        return now.mean + reach < told.mean and now.mean < told.mean - window.tolerance * loss.mean
+        reach = BETTER * math.hypot(now.standard_error(loss.design_effect), former.error)
+        return now.mean + reach < former.mean and now.mean < former.mean - window.tolerance * loss.mean
 
     def back(self, window: Labelled, loss: Loss) -> bool | None:
         """Whether it is like the training data's: within half the tolerance, give or take a standard error; None while

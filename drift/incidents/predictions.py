@@ -19,7 +19,7 @@ _ORDER: tuple[Word, ...] = ("changed", "unclear", "unchanged")
 
 def prediction_effects(scene: Scene, base: np.ndarray) -> list[PredictionEffect]:
     """The effect on each column of answers since ``base``, the counts of all windows before (int64 [all cells])."""
-    found = []
+    effects = []
     for place, column in enumerate(scene.yard.reference.columns):
         if column.role != "prediction":
             continue
@@ -28,7 +28,7 @@ def prediction_effects(scene: Scene, base: np.ndarray) -> list[PredictionEffect]
         if not stretch.sum():
             continue
         effect, tolerance = scene.yard.effect(place, stretch), scene.tolerance(place)
-        found.append(
+        effects.append(
             PredictionEffect(
                 name=column.name,
                 statistic=effect.statistic,
@@ -40,7 +40,7 @@ def prediction_effects(scene: Scene, base: np.ndarray) -> list[PredictionEffect]
                 word=word(effect.low, effect.high, tolerance),
             )
         )
-    return found
+    return effects
 
 
 def clause(effects: Sequence[PredictionEffect]) -> str:
@@ -56,12 +56,12 @@ def clause(effects: Sequence[PredictionEffect]) -> str:
     '; whether score and predicted class changed is unclear yet (500 rows)'
     """
     ordered = sorted(effects, key=lambda effect: _ORDER.index(effect.word))
-    said = ""
+    text = ""
     for verdict, several in groupby(ordered, key=lambda effect: effect.word):
         group = list(several)
         names = listed([NAMES.get(effect.name, effect.name) for effect in group])
         if verdict == "unclear":
-            said += f"; whether {names} changed is unclear yet ({max(effect.n for effect in group):,} rows)"
+            text += f"; whether {names} changed is unclear yet ({max(effect.n for effect in group):,} rows)"
         else:
-            said += f"; {names} {verdict}{', too' if verdict == 'changed' else ''}"
-    return said
+            text += f"; {names} {verdict}{', too' if verdict == 'changed' else ''}"
+    return text

@@ -101,17 +101,17 @@ def settle_binary(
     if len(names) == 2:
         if wanted is not None and named is None:
             raise FrameError(f"positive={wanted!r} is not among the classes {list(names)}; name one of them")
-        found = positive_class(names, named, separations.get("predicted"), separations.get("labelled"))
-        notes = (found.note,) if separations else ()
-        return Settled(names, found.name, notes, notes if found.doubtful else ())
+        positive = positive_class(names, named, separations.get("predicted"), separations.get("labelled"))
+        notes = (positive.note,) if separations else ()
+        return Settled(names, positive.name, notes, notes if positive.doubtful else ())
     if not names:
         return Settled((), None if wanted is None else level_text(wanted), ())
     (only,) = names
     pair = tuple(sorted({only, OPPOSITE.get(only, only)}, key=cut.natural))
-    asked = pair[-1] if wanted is None else Classes(pair).of(wanted)
-    if asked is not None:
-        note = f"all rows of the table are of one class, {only!r}; {asked!r} is taken as the positive one"
-        return Settled(pair if len(pair) == 2 else (), asked, (note,), (note,))
+    positive_name = pair[-1] if wanted is None else Classes(pair).of(wanted)
+    if positive_name is not None:
+        note = f"all rows of the table are of one class, {only!r}; {positive_name!r} is taken as the positive one"
+        return Settled(pair if len(pair) == 2 else (), positive_name, (note,), (note,))
     assert wanted is not None  # else the pair's last one is asked for
     text = level_text(wanted)
     note = f"no row of the table is of the class {text!r}, named positive: all are {only!r}"

@@ -53,9 +53,9 @@ def numbers(label: Any) -> np.ndarray:
     if is_number(values.type):
         return floats(values, "label")
     codes, texts = levels(values)
-    found = [None if text is None else number(text) for text in texts]
-    read: np.ndarray = np.array([*found, None], np.float32)[codes]
-    return read
+    numbers_by_level = [None if text is None else number(text) for text in texts]
+    values_of_rows: np.ndarray = np.array([*numbers_by_level, None], np.float32)[codes]
+    return values_of_rows
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -73,9 +73,9 @@ def _hits(reference: Reference, scores: np.ndarray, prediction: Any, label: Any)
     if prediction is None:
         right = (scores >= THRESHOLD) == positive
     else:
-        said = _class_of_each(reference, prediction)
-        known &= said != None  # noqa: E711
-        right = said == truth
+        predicted = _class_of_each(reference, prediction)
+        known &= predicted != None  # noqa: E711
+        right = predicted == truth
     came_true = positive if reference.task == "binary" else right
     fixed = np.rint(np.where(known, scores, 0.0) * FIXED_ONE)
     columns = np.stack([np.ones(len(scores)), came_true * FIXED_ONE, fixed, right], axis=1)

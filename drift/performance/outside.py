@@ -22,7 +22,7 @@ def outside(reference: Reference, counts: np.ndarray) -> float:
     counts
         int64 [cells of all columns].
     """
-    found = 0.0
+    largest = 0.0
     for place, cells in enumerate(reference.columns):
         if cells.role != "feature":
             continue
@@ -32,8 +32,8 @@ def outside(reference: Reference, counts: np.ndarray) -> float:
             continue
         p, q = was / was.sum(), now / now.sum()
         beyond = _beyond(cells, p)
-        found = max(found, float(q[beyond].sum() - p[beyond].sum()))
-    return found
+        largest = max(largest, float(q[beyond].sum() - p[beyond].sum()))
+    return largest
 
 
 def _beyond(cells: Cells, share: np.ndarray) -> list[int]:

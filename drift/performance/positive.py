@@ -50,8 +50,8 @@ def separation(scores: np.ndarray, of_class: np.ndarray, of_other: np.ndarray) -
     >>> separation(np.array([0.9, 0.8, 0.1]), np.array([True, True, False]), np.array([False, False, True])).auc
     1.0
     """
-    _, place = np.unique(scores, return_inverse=True)
-    up, down = (place[np.isfinite(scores) & rows] for rows in (of_class, of_other))
+    _, ranks = np.unique(scores, return_inverse=True)
+    up, down = (ranks[np.isfinite(scores) & rows] for rows in (of_class, of_other))
     if not len(up) or not len(down):
         return None
     value, variance = auc(*(np.bincount(side, minlength=len(scores)) for side in (up, down)))
@@ -74,24 +74,26 @@ def positive_class(
     "the score is taken as the probability of 'churned': rows labelled so have the higher scores (AUC 0.92)"
     """
     first, last = classes
-    said = 0 if predicted is None else predicted.sign
-    true = 0 if labelled is None else labelled.sign
-    name = named if named is not None else first if (said or true) < 0 else last
+    predicted_sign = 0 if predicted is None else predicted.sign
+    labelled_sign = 0 if labelled is None else labelled.sign
+    name = named
+    if name is None:
+        name = first if (predicted_sign or labelled_sign) < 0 else last
     side = 1 if name == last else -1
     value = None if labelled is None else labelled.auc if side > 0 else 1 - labelled.auc
     figure = "" if value is None else f" (AUC {value:.2g})"
     taken = f"the score is taken as the probability of {name!r}"
     if named is not None:
-        against = [] if said * side >= 0 else [f"rows predicted {name!r} have the lower scores"]
-        against += [] if true * side >= 0 else [f"rows labelled {name!r} have the lower scores{figure}"]
+        against = [] if predicted_sign * side >= 0 else [f"rows predicted {name!r} have the lower scores"]
+        against += [] if labelled_sign * side >= 0 else [f"rows labelled {name!r} have the lower scores{figure}"]
         doubt = f"; but {' and '.join(against)}: is it the probability of {(last if side < 0 else first)!r}?"
         return Positive(name, f"{taken}, as named{doubt if against else ''}", bool(against))
-    if said:
+    if predicted_sign:
         doubt = f"; but rows labelled so have the lower scores{figure}: the model does worse than chance"
-        contradicted = true * side < 0
+        contradicted = labelled_sign * side < 0
         note = f"{taken}: rows predicted so have the higher scores{doubt if contradicted else ''}"
         return Positive(name, note, contradicted)
-    if true:
+    if labelled_sign:
         return Positive(name, f"{taken}: rows labelled so have the higher scores{figure}")
     why = "the scores do not tell the classes apart for certain" if value is not None else "nothing else tells"
     return Positive(name, f"{taken}, the last class in order; {why}{figure}; name the positive class to be sure", True)

@@ -107,9 +107,9 @@ def sentence(result: Backtest, found: pd.DataFrame, rows: int) -> str:
         more = len(paged) - 1
         also = f" {more} more incident{'s' if more > 1 else ''} paged." if more else ""
         return f"{_stop(paged.iloc[0]['text'])}{also} Seen in {over}."
-    told = found[found["told"].notna()]
-    if len(told):
-        return f"{_stop(told.iloc[0]['text'])} It would have been told, and paged nobody. Seen in {over}."
+    told_incidents = found[found["told"].notna()]
+    if len(told_incidents):
+        return f"{_stop(told_incidents.iloc[0]['text'])} It would have been told, and paged nobody. Seen in {over}."
     if len(found):
         return f"Nothing would have been told. {_stop(found.iloc[0]['text'])} Seen in {over}."
     return f"Nothing moved: no incident in {over}."

@@ -97,17 +97,17 @@ def picked(said: Any, path: str, block: Block, at: int) -> Any:
     return _inside(said, path.removeprefix("$.").split("."))
 
 
-def _inside(said: Any, names: list[str]) -> Any:
+def _inside(value: Any, names: list[str]) -> Any:
     """What stands at the end of a path; a name with dots in it (``sepal.length``) goes before a path of its parts."""
     if not names:
-        return said
-    if isinstance(said, list):
-        at = int(names[0]) if names[0].isdecimal() else len(said)
-        return _inside(said[at], names[1:]) if at < len(said) else None
-    if not isinstance(said, dict):
+        return value
+    if isinstance(value, list):
+        at = int(names[0]) if names[0].isdecimal() else len(value)
+        return _inside(value[at], names[1:]) if at < len(value) else None
+    if not isinstance(value, dict):
         return None
     for taken in range(len(names), 0, -1):
         name = names[0] if taken == 1 else ".".join(names[:taken])
-        if name in said and (found := _inside(said[name], names[taken:])) is not None:
+        if name in value and (found := _inside(value[name], names[taken:])) is not None:
             return found
     return None
