@@ -8,6 +8,14 @@ from drift.reference import Reference
 #: Columns, warnings and notes that are shown, and characters of a line.
 _COLUMNS_MAX, _WARNINGS_MAX, _NOTES_MAX, _WIDTH = 8, 3, 2, 118
 
+#: What is taken for the order of time.
+_ORDERS = {
+    "time": "rows in the order of time",
+    "file": "rows as they stand in the table, taken for the order of time; time= names a column of times, "
+    "order='unknown' says that they were mixed",
+    "unknown": "rows mixed: how windows differ is learnt from the stream",
+}
+
 
 def summary(reference: Reference) -> str:
     """Say what a reference holds, on at most 15 lines.
@@ -30,6 +38,7 @@ def summary(reference: Reference) -> str:
         figures = ", ".join(f"{metric} {value:.3g}" for metric, value in reference.performance.items())
         lines.append(_line(f"performance{of}: {figures}"))
     lines.append(_line(f"columns: {_names(f'{cells.name} {cells.kind}' for cells in reference.columns)}"))
+    lines += _lines(f"order: {_ORDERS[reference.order]}", 2)
     if reference.segments:
         lines.append(_line(f"segments: {_names(reference.segments)}"))
     notes = [note for note in reference.notes if note not in reference.warnings]
