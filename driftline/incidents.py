@@ -27,6 +27,10 @@ WHERE model = {model:String} AND version = {version:String} AND source_topic = '
     AND ts >= fromUnixTimestamp64Milli({since:Int64})
 GROUP BY source_partition ORDER BY source_partition
 """
+# Versions that answered, the newest to answer first: another one can be asked again, or gone back to.
+_VERSIONS = (
+    "SELECT version FROM predictions WHERE model = {model:String} GROUP BY version ORDER BY max(ts) DESC, version"
+)
 # The newest incidents, by their last word: an incident is a handful of events.
 _NEWEST = """
 WHERE incident IN
@@ -110,14 +114,15 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """An incident with its events, oldest first, the orders that followed, and the first offset of its requests in each
-    partition; none where the store knows none.
+    """An incident with its events, oldest first, the orders that followed, the first offset of its requests in each
+    partition, and the model's other versions that have answered, the newest first; none where the store knows none.
     """
 
     incident: Incident
     events: list[Event]
     orders: list[Order]
     requests_from: dict[int, int] = {}
+    other_versions: list[str] = []
 
 
 def incidents(store: Store, model: str = "", closed: bool = True, limit: int = 20) -> list[Incident]:
@@ -150,7 +155,7 @@ def story(store: Store, incident: str) -> Story:
         raise IncidentError(f"no incident {incident!r}; `driftline incidents list` names those there are")
     orders = [Order(*row) for row in store.rows(_ORDERS, {"incident": incident})]
     standing = _standing(events)
-    return Story(standing, events, orders, _requests_from(store, standing))
+    return Story(standing, events, orders, _requests_from(store, standing), _other_versions(store, standing))
 
 
 def _requests_from(store: Store, incident: Incident) -> dict[int, int]:
@@ -161,6 +166,14 @@ def _requests_from(store: Store, incident: Incident) -> dict[int, int]:
         return {}
 
 
+def _other_versions(store: Store, incident: Incident) -> list[str]:
+    try:
+        answered = [version for (version,) in store.rows(_VERSIONS, {"model": incident.model})]
+    except StoreError:  # No model has a table of predictions yet.
+        return []
+    return [version for version in answered if version != incident.version]
+
+
 def _events(store: Store, which: str, given: dict[str, Any]) -> list[Event]:
     return [Event(*row) for row in store.rows(_EVENTS + which, given)]
 
@@ -169,7 +182,8 @@ def _standing(events: list[Event]) -> Incident:
     last = events[-1]
     # A close says that it is over, and an act who decided what: the headline is what had happened.
     speaking = [event for event in events if event.event != "close" and not event.act] or events
-    naming = [event for event in events if event.columns not in ("", "[]")] or events
+    # A close names what is back, as it stands by then: the columns are those that the headline is about.
+    naming = [event for event in speaking if event.columns not in ("", "[]")] or events
     return Incident(
         incident=last.incident,
         model=last.model,
@@ -220,7 +234,8 @@ def full(told: Story) -> Iterator[str]:
     where = f"{one.model} {one.version}" + (f", segment {one.segment}" if one.segment else "")
     yield f"{one.incident}: {one.severity}, {one.kind}, {one.state}; {where}"
     yield f"  {one.text}"
-    yield f"  since {instant(one.since_ms)}, between {instant(one.since_low_ms)} and {instant(one.since_high_ms)}"
+    between = f", between {instant(one.since_low_ms)} and {instant(one.since_high_ms)}"
+    yield f"  since {instant(one.since_ms)}{between if one.since_low_ms < one.since_high_ms else ''}"
     yield f"  evidence {one.evidence:,.3g}, opens at {one.budget:,.3g}"
     steps = [(event.ts, _happened(event), event.text) for event in told.events]
     steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in told.orders]
@@ -231,11 +246,19 @@ def full(told: Story) -> Iterator[str]:
         headings = ("  column", "statistic", "verdict", "effect", "interval", "tolerated", "evidence", "n")
         yield from aligned([headings, *map(_column, one.columns)], numbers=(3, 5, 6, 7))
     yield ""
-    yield f"see it in full, offline    driftline report --incident {one.incident}"
+    yield from _next_commands(told)
+
+
+def _next_commands(told: Story) -> Iterator[str]:
+    """Commands that work on this incident as it stands; words in capitals are the reader's to replace."""
+    one = told.incident
+    yield f"see it in full, offline    driftline report --incident {one.incident} --reference-data TRAINING_TABLE"
     if told.requests_from:
         places = ",".join(f"{partition}:{offset}" for partition, offset in told.requests_from.items())
-        yield f"through another version    driftline replay --from {places} --model v2"
-    yield f"the version before         driftline model rollback {one.model}"
+        version = told.other_versions[0] if told.other_versions else "VERSION"
+        yield f"through another version    driftline replay --from {places} --model {version}"
+    if told.other_versions:
+        yield f"the version before         driftline model rollback {one.model}"
     if one.state == "open":
         yield f"someone is on it           driftline incidents acknowledge {one.incident}"
         yield f"nothing until then         driftline incidents mute {one.incident} --until 3d"

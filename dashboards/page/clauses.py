@@ -1,7 +1,7 @@
 """Clauses that sentences are made of: how a column moved, what it did to performance."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dashboards import words
@@ -20,13 +20,25 @@ def moved(columns: list[dict[str, Any]]) -> str:
     >>> moved([{"column": "RELP", "levels": '[{"level": "16", "reference": 0.038, "current": 0}]'}])
     'RELP has moved: level 16 fell from 3.8 % to 0 %.'
     """
-    if not columns:
-        return ""
+    if not columns or any(row.get("role") == "performance" for row in columns):
+        return ""  # What became of a loss is the alert's to say: accuracy, and from what to what.
     names = words.listed([row["column"] for row in columns])
     how = shifted_text(columns[0]["levels"])
     verb = "has moved" if len(columns) == 1 else "have moved"
     first = f"{columns[0]['column']}'s " if len(columns) > 1 and how else ""
     return f"{names} {verb}{': ' + first + how if how else ''}."
+
+
+def between(change: dict[str, Any], clock: Callable[[int], str]) -> str:
+    """The interval of a change point; empty where both of its ends read alike, which says nothing.
+
+    >>> between({"change_point_low": 0, "change_point_high": 60_000}, words.clock)
+    'between Jan 1, 00:00 and Jan 1, 00:01'
+    >>> between({"change_point_low": 0, "change_point_high": 0}, words.clock)
+    ''
+    """
+    low, high = clock(change["change_point_low"]), clock(change["change_point_high"])
+    return f"between {low} and {high}" if low != high else ""
 
 
 def shifted(levels: list[dict[str, Any]]) -> str:

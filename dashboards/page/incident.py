@@ -8,10 +8,9 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboards import words
-from dashboards.page import cards, parts
+from dashboards.page import cards, clauses, parts
 from dashboards.page.address import Address
 from dashboards.page.canvas import Canvas
-from dashboards.page.clauses import shifted_text
 from dashboards.page.sheet import Sheet
 from dashboards.page.told import retold
 from dashboards.panels import named
@@ -40,8 +39,7 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]: 
 
 def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Component:
     last, end = events[-1], sheet.over.end_ms
-    low, high = (words.clock(last[key], zone, end) for key in ("change_point_low", "change_point_high"))
-    between = f"between {low} and {high}"
+    between = clauses.between(last, lambda ms: words.clock(ms, zone, end))
     steps = [(last["change_point"], "change point", between)]
     shown = events if len(events) <= _SHOWN_MAX else [*events[:1], *events[1 - _SHOWN_MAX :]]
     for event in shown:
@@ -80,21 +78,22 @@ def _opinions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:
+    """Commands that work on the incident as it stands; a replay's place in the log is `incidents show`'s to know."""
     last = events[-1]
     incident, model = sheet.address.incident, last["model"]
     commands = [
-        ("See it in full, offline", f"driftline report --incident {incident}"),
-        ("Run it again through another version", f"driftline replay --from {_stamp(last['change_point'])} --model v2"),
-        ("Say that someone is on it", f"driftline incidents acknowledge {incident}"),
-        ("Take it as the new normal", f"driftline incidents rebaseline {incident}"),
-        ("Go back to the version before", f"driftline model rollback {model}"),
+        ("See it in full, offline", f"driftline report --incident {incident} --reference-data TRAINING_TABLE"),
+        ("What a replay of it would be, through another version", f"driftline incidents show {incident}"),
     ]
+    if last["event"] != "close":
+        commands += [
+            ("Say that someone is on it", f"driftline incidents acknowledge {incident}"),
+            ("Send nothing until then", f"driftline incidents mute {incident} --until 3d"),
+            ("Take it as the new normal", f"driftline incidents rebaseline {incident}"),
+        ]
+    commands += [("Go back to the version before, if there is one", f"driftline model rollback {model}")]
     body = [html.Div([html.P(why), parts.copyable(command)], className="todo") for why, command in commands]
     return cards.plate("What to do", body, "What do I do now?")
-
-
-def _stamp(ms: int) -> str:
-    return f"{words.at(ms):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _columns(sheet: Sheet, zone: tzinfo) -> Component:
@@ -102,7 +101,7 @@ def _columns(sheet: Sheet, zone: tzinfo) -> Component:
     lines = [
         [
             dcc.Link(row["column"], href=Address(page="column", model=model, column=row["column"]).href),
-            shifted_text(row["levels"]),
+            clauses.shifted_text(row["levels"]),
             f"{row['statistic'].upper()} {words.figure(row['effect'])}",
             words.interval(row["low"], row["high"]),
             words.figure(row["tolerance"]),

@@ -142,10 +142,12 @@ def _incident(sheet: Sheet, zone: tzinfo) -> Verdict:
     if not events:
         return Verdict("empty", f"No incident is called {sheet.address.incident}.")
     last, columns = events[-1], sheet.rows("incident_columns")
-    between = [_clock(last[key], sheet, zone) for key in ("change_point_low", "change_point_high")]
-    since = f"Since {_clock(last['change_point'], sheet, zone)} (between {between[0]} and {between[1]})"
+    between = clauses.between(last, lambda ms: _clock(ms, sheet, zone))
+    since = f"Since {_clock(last['change_point'], sheet, zone)}{f' ({between})' if between else ''}"
     moved = clauses.moved(columns)
-    text = f"{since} {moved}" if moved else _retold(last, last["change_point"], since, sheet, zone)
+    # A close says that it is over, and an act who decided what: the sentence is about what had happened.
+    told = next((event for event in reversed(events) if event["event"] != "close" and not event["act"]), last)
+    text = f"{since} {moved}" if moved else f"{_retold(told, last['change_point'], since, sheet, zone).rstrip('.')}."
     paged = next((row for row in events if row["page"]), None)
     orders = sheet.rows("incident_orders")
     then = [f"Paged at {_clock(paged['time'], sheet, zone)}." if paged else "No one was paged."]

@@ -1,4 +1,4 @@
--- What the newest event that names columns says of them; levels are those that moved, as [level, then, now].
+-- What the newest event that names columns says of them, a close only where no other does: it names what is back. Levels are those that moved, as [level, then, now].
 SELECT
     named.name AS column, named.role AS role, named.statistic AS statistic, named.effect AS effect,
     named.effect_low AS low, named.effect_high AS high, named.tolerance AS tolerance, named.evidence AS evidence,
@@ -8,7 +8,7 @@ FROM
     SELECT
         arrayJoin(
             JSONExtract(
-                argMax(columns, (length(names) > 0, ts, window_end)),
+                argMax(columns, (length(names) > 0, event != 'close' AND act = '', ts, window_end)),
                 'Array(Tuple(name String, role String, statistic String, effect Float64, effect_low Float64,'
                     || ' effect_high Float64, tolerance Float64, evidence Float64, n Int64, change_point Int64,'
                     || ' levels String))'

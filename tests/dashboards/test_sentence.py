@@ -215,7 +215,8 @@ def test_column_quiet_and_moved() -> None:
 
 def incident_event(event: str, minutes: int, page: bool) -> dict[str, Any]:
     change = dict.fromkeys(("change_point", "change_point_low", "change_point_high"), END - 16 * MINUTE)
-    return {"time": END - minutes * MINUTE, "event": event, "severity": "watch", "page": page, "text": "x", **change}
+    told = {"severity": "watch", "page": page, "text": f"x {event} since 2026-11-21T03:12:00Z", "act": ""}
+    return {"time": END - minutes * MINUTE, "event": event, **told, **change}
 
 
 def test_incident_from_change_to_close() -> None:
@@ -224,13 +225,39 @@ def test_incident_from_change_to_close() -> None:
     columns = [{"column": "RELP", "levels": LEVELS}]
     open_still = say(sheet("incident", incident=events[:2], incident_columns=columns, incident_orders=[order]))
     assert open_still.text == (
-        "Since 03:12 (between 03:12 and 03:12) RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. "
+        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. "
         "Paged at 03:17. Retraining ordered at 03:17. Still open."
     )
     closed = say(sheet("incident", incident=events, incident_columns=columns, incident_orders=[]))
     assert (closed.severity, closed.text[-16:]) == ("quiet", "Closed at 03:27.")
     unpaged = say(sheet("incident", incident=events[:1], incident_columns=columns, incident_orders=[]))
     assert "No one was paged." in unpaged.text
+
+
+def test_an_interval_is_said_where_it_says_something() -> None:
+    wide = incident_event("open", 13, False) | {"change_point_low": END - 20 * MINUTE}
+    said = say(sheet("incident", incident=[wide], incident_columns=[], incident_orders=[])).text
+    assert said.startswith("Since 03:12 (between 03:08 and 03:12) x open. No one was paged.")
+    exact = say(sheet("incident", incident=[incident_event("open", 13, False)], incident_columns=[])).text
+    assert exact.startswith("Since 03:12 x open. No one was paged.")
+
+
+def test_a_closed_incident_is_told_by_what_had_happened_and_not_by_its_end_or_an_act() -> None:
+    noted = incident_event("update", 2, False) | {"act": "acknowledge"}
+    events = [incident_event("open", 13, False), noted, incident_event("close", 1, False)]
+    said = say(sheet("incident", incident=events, incident_columns=[])).text
+    assert said == "Since 03:12 x open. No one was paged. Closed at 03:27."
+
+
+def test_a_fallen_performance_is_said_in_figures_and_no_loss_is_said_to_have_moved() -> None:
+    text = "accuracy fell from 73 % to 44.2 % and the log loss rose from 0.62 to 1.74 since 2026-11-21T03:12:00Z"
+    loss = [{"column": "log_loss", "role": "performance", "levels": "[]"}]
+    fall = INCIDENT | {"kind": "performance", "text": text}
+    model = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], incident_columns=loss, performance=[]))
+    figures = "accuracy fell from 73 % to 44.2 % and the log loss rose from 0.62 to 1.74."
+    assert model.text == f"Since 03:12 {figures}"
+    opened = incident_event("open", 13, True) | {"text": text}
+    assert say(sheet("incident", incident=[opened], incident_columns=loss)).text.startswith(f"Since 03:12 {figures}")
 
 
 def roles(**steps: dict[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,56 @@ def test_a_replay_is_proposed_by_offsets_for_it_counts_in_the_time_of_the_log(fi
         filled.insert(part.table, part.columns, token=str(partition))
     told = story(filled, "churn-1")
     assert told.requests_from == {0: 71, 3: 1_042}
-    assert "driftline replay --from 0:71,3:1042 --model v2" in "\n".join(full(told))
+    assert told.other_versions == []
+    said = "\n".join(full(told))
+    assert "driftline replay --from 0:71,3:1042 --model VERSION" in said  # no other has answered: which, is not known
+    assert "rollback" not in said  # nothing to go back to
+
+
+def test_another_version_that_answered_is_named_and_can_be_gone_back_to(filled):
+    ensure_observations(filled, "churn", [])
+    for version, at in (("v1", BASE_MS), ("v3", BASE_MS - 120_000), ("v2", BASE_MS - 180_000)):
+        own = [pa.array([version]), pa.array([at], pa.int64()), pa.array([0], pa.int64()), pa.array([0], pa.int32())]
+        own += [pa.array([0.5], pa.float32())]
+        own += [pa.array([word]).dictionary_encode() for word in ("no", "champion")]
+        batch = pa.RecordBatch.from_arrays(own, schema=pa.schema(list(OWN)))
+        part = of_observations(
+            Head(model="churn", version=version, topic="requests", partition=0, first=0, last=0), batch
+        )
+        filled.insert(part.table, part.columns, token=version)
+    told = story(filled, "churn-1")
+    assert told.other_versions == ["v3", "v2"]
+    said = "\n".join(full(told))
+    assert "driftline replay --from 0:0 --model v3" in said
+    assert "driftline model rollback churn" in said
+
+
+def test_a_closed_incident_shows_the_columns_that_it_was_about(store):
+    """A close names what is back, as it stands by then: another effect, of other rows."""
+    back = structs.replace(MOVED, effect=0.001, n=9_000)
+    events = [alert("back-1", "open", 0, 50_000, columns=[MOVED]), alert("back-1", "close", 9, 1.0, columns=[back])]
+    part = of_alerts(events)
+    store.insert(part.table, part.columns, token="back")
+    told = story(store, "back-1")
+    assert (told.incident.state, told.incident.columns) == ("closed", [MOVED])
+
+
+def test_an_interval_of_no_length_is_not_said(store):
+    sharp = structs.replace(alert("sharp-1", "open", 0, 50_000), change_point_low=BASE_MS, change_point_high=BASE_MS)
+    part = of_alerts([sharp, alert("wide-1", "open", 0, 50_000)])
+    store.insert(part.table, part.columns, token="sharp")
+    assert "between" not in "\n".join(full(story(store, "sharp-1")))
+    assert "between 2023-11-14T22:11:20Z and 2023-11-14T22:13:20Z" in "\n".join(full(story(store, "wide-1")))
+
+
+def test_every_command_that_is_offered_is_one_that_there_is(filled):
+    """Each line is parsed by the command that it names; what is in capitals is the reader's to replace."""
+    said = list(full(story(filled, "fraud-1")))
+    offered = [line.partition("driftline ")[2].split() for line in said if "   driftline " in line]
+    assert [words[0] for words in offered] == ["report", "incidents", "incidents", "incidents"]
+    for words in offered:
+        run = CliRunner().invoke(app, [*words, "--settings", "/nowhere/driftline.toml"])
+        assert "/nowhere" in run.output + str(run.exception), words  # past its words, at its settings
 
 
 def test_an_incident_that_is_not_there(filled):
@@ -153,7 +202,7 @@ def test_the_commands_read_the_settings_store(filled, monkeypatch):
     listed = CliRunner().invoke(app, ["incidents", "list", "--open", "--json"])
     assert [one["incident"] for one in msgspec.json.decode(listed.stdout)] == ["fraud-1", "churn-2"]
     shown = CliRunner().invoke(app, ["incidents", "show", "churn-1"])
-    assert (shown.exit_code, "model rollback churn" in shown.stdout) == (0, True)
+    assert (shown.exit_code, "report --incident churn-1 --reference-data TRAINING" in shown.stdout) == (0, True)
 
 
 def test_acts_are_told_and_leave_the_headline_and_the_gravest_severity(store):
