@@ -84,7 +84,7 @@ def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component 
     if row["incident"]:
         link = Address(page="incident", incident=row["incident"]).href
         return ["Nothing has moved. Last incident: ", dcc.Link(row["incident"], href=link), "."]
-    return ["Nothing has moved."]
+    return ["Nothing has moved." if row["watched"] else "No window has been judged yet."]
 
 
 def _performance(row: dict[str, Any]) -> tuple[str, str, str]:

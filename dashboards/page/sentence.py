@@ -45,12 +45,25 @@ def _worst(models: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> Verdict:
     """Of models that have answered, the one that needs somebody most."""
     moved = [row for row in models if row["open_incidents"]]
     if not moved:
-        return Verdict("quiet", f"{_all_models(len(models))} quiet: nothing has moved beyond its tolerance.")
+        return _quiet(models)
     worst, rest = moved[0], len(models) - len(moved)
     told = f"{worst['model']}: {_small(_retold(worst, worst['since'], 'since {},', sheet, zone))}"
     others = f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} moved." if len(moved) > 1 else ""
     quiet = f" {words.plural(rest, 'other model is quiet', 'other models are quiet')}." if rest else ""
     return Verdict(_severity(worst["severity"]), f"{told.rstrip('.')}.{others}{quiet}")
+
+
+def _quiet(models: list[dict[str, Any]]) -> Verdict:
+    """Models without an open incident: only those of which a window was judged are known to be quiet."""
+    judged = [row["model"] for row in models if row["watched"]]
+    young = [row["model"] for row in models if not row["watched"]]
+    unknown = f"No window of {words.listed(young)} has been judged yet." if young else ""
+    if not judged:
+        return Verdict("empty", unknown)
+    named = f" {judged[0]}" if young and len(judged) == 1 else ""
+    are = f"The model{named} is" if len(judged) == 1 else f"{len(judged) if young else f'All {len(judged)}'} models are"
+    said = f"{are} quiet: nothing has moved beyond its tolerance."
+    return Verdict("quiet", " ".join(filter(None, [said, unknown])))
 
 
 def _unanswered(sheet: Sheet) -> Verdict:
@@ -60,10 +73,6 @@ def _unanswered(sheet: Sheet) -> Verdict:
     reasons = (step.get("waits") or step.get("trouble") for _, step in live.steps(sheet.live, "score"))
     waits = next(filter(None, reasons), "")
     return Verdict("empty", f"No model has answered a request yet{': ' if waits else ''}{waits}.")
-
-
-def _all_models(count: int) -> str:
-    return "The model is" if count == 1 else f"All {count} models are"
 
 
 def _model(sheet: Sheet, zone: tzinfo) -> Verdict:

@@ -1,4 +1,5 @@
--- A row a model. Numbers of reports are those of its newest window; segment '' is the whole population.
+-- A row a model that answered in the range, or that has an open incident: one that lives at other times (a backfill of
+-- years ago beside one that is live) is not quiet for being out of sight. Numbers of reports are those of its newest window; segment '' is the whole population.
 WITH
     traffic AS
     (
@@ -90,11 +91,17 @@ WITH
         GROUP BY model
     )
 SELECT
-    traffic.model AS model, arrayStringConcat(arraySort(versions), ', ') AS versions, answered AS rows,
-    first_row, last_row, moved, watched, open_incidents, severity, page, incident, since, text,
+    shown.model AS model, arrayStringConcat(arraySort(traffic.versions), ', ') AS versions, answered AS rows,
+    if(rows = 0, NULL, traffic.first_row) AS first_row, if(rows = 0, NULL, traffic.last_row) AS last_row, moved, watched, open_incidents, severity, page, incident, since, text,
     metric, estimated, realised, low, high, reference, coverage, outside, evidence, budget
-FROM traffic
-LEFT JOIN judged ON judged.model = traffic.model
-LEFT JOIN measured ON measured.model = traffic.model
-LEFT JOIN worst ON worst.model = traffic.model
+FROM
+(
+    SELECT model FROM traffic
+    UNION DISTINCT
+    SELECT model FROM worst WHERE worst.open_incidents > 0
+) AS shown
+LEFT JOIN traffic ON traffic.model = shown.model
+LEFT JOIN judged ON judged.model = shown.model
+LEFT JOIN measured ON measured.model = shown.model
+LEFT JOIN worst ON worst.model = shown.model
 ORDER BY open_incidents > 0 DESC, page DESC, indexOf(['watch', 'warning', 'critical'], severity) DESC, evidence DESC, model

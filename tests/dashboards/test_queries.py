@@ -132,6 +132,16 @@ def test_worst_model_stands_first(store: Store) -> None:
     assert not fleet["open_incidents"].iloc[1:].any()
 
 
+def test_a_model_with_an_open_incident_is_shown_whatever_the_range(store: Store) -> None:
+    """A backfill of years ago beside a model that is live: the newest day is the live one's."""
+    day = 86_400_000
+    fleet = ask(store, named("fleet").sql, Range(scene.END_MS + 2 * day, scene.END_MS + 3 * day))
+    assert fleet["model"].tolist() == ["employment"]
+    row = fleet.iloc[0]
+    assert (row["open_incidents"], row["incident"], row["rows"]) == (1, "employment-1", 0)
+    assert row[["first_row", "last_row"]].isna().all()  # and not 1970
+
+
 def test_map_shows_the_move_and_nothing_else(store: Store) -> None:
     frame = ask(store, named("drift_map").sql)
     drifted = frame[frame["drifted"]]

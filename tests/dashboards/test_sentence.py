@@ -66,6 +66,17 @@ def test_fleet_at_rest() -> None:
     assert (verdict.severity, verdict.text[:23]) == ("quiet", "All 2 models are quiet:")
 
 
+def test_models_of_which_no_window_was_judged_are_not_called_quiet() -> None:
+    young, judged = model_row(watched=0), model_row(model="n")
+    verdict = say(sheet("fleet", fleet=[young]))
+    assert (verdict.severity, verdict.text) == ("empty", "No window of m has been judged yet.")
+    verdict = say(sheet("fleet", fleet=[judged, young]))
+    assert (verdict.severity, verdict.text) == (
+        "quiet",
+        "The model n is quiet: nothing has moved beyond its tolerance. No window of m has been judged yet.",
+    )
+
+
 REFUSED = {"stage": "score", "reason": "unknown_model", "rows": 4_998, "last": END, "example": "requests/0/1 no route"}
 
 
