@@ -58,7 +58,11 @@ class CsvFile:
         header = sample.lstrip("\ufeff").lstrip("\r\n")
         if not header:
             raise CsvError(f"{path} is empty; a CSV file begins with a line of column names")
-        self._separator = separator(header)
+        if header.startswith("sep="):
+            raise CsvError(
+                f"{path} begins with the line {header.splitlines()[0]!r}, which spreadsheets alone read; delete it"
+            )
+        self._separator = separator(header, "\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
         self.decimal_comma = self._separator != ","
         self.names = self._header()
         twice = [name for name, times in Counter(self.names).items() if times > 1]
@@ -148,9 +152,12 @@ def _other_separator(text: str) -> str:
     return ""
 
 
-def separator(text: str) -> str:
-    r"""Tell what separates the columns: of comma, semicolon, tab and bar the one that the header has most of.
+def separator(text: str, expected: str = ",") -> str:
+    r"""Tell what separates the columns: of comma, semicolon, tab and bar the one that the header has most of, of
+    several the one that is expected.
 
+    >>> separator("a\tb,c", "\t")
+    '\t'
     >>> [separator(line) for line in ("a,b", "a;b;c", "a\tb", "a|b", '"x,y,z";b', "alone")]
     [',', ';', '\t', '|', ';', ',']
     """
@@ -161,4 +168,4 @@ def separator(text: str) -> str:
             break
         if not quoted:
             counts[character] += 1
-    return max(_SEPARATORS, key=counts.__getitem__)
+    return max(_SEPARATORS, key=lambda one: (counts[one], one == expected))

@@ -4,10 +4,11 @@
 read as        rule
 =============  =============================================================================================
 categorical    as it stands, leading zeros and spaces too; the empty text is missing, ``NA`` is a level
-numeric        a number; the empty text, ``NA``, ``n/a``, ``NaN``, ``null`` and the like are missing
+numeric        a number, or true and false alone (1 and 0); the empty text, ``NA``, ``NaN``, ``null`` and the like
+               are missing
 boolean        true, false, 1, 0, 1.0, 0.0 in any case; missing as above
 not said       integers, if all are, and none has a leading zero; else numbers; else true/false; else ISO 8601
-               times; else text
+               times that there are (not 2024-02-30, not 0000-00-00); else text
 =============  =============================================================================================
 """
 
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 from streams.schema import Kind
 from streams.tables.values import ColumnError
 from streams.wire.spelling import NULL_TEXTS, boolean_of
-from streams.wire.times import epoch_ms
+from streams.wire.times import TimesError, epoch_ms
 
 _TIME = pa.timestamp("ms", "UTC")
 _PATTERNS = {
@@ -57,7 +58,7 @@ class Guess:
         if not len(present):
             return
         self._empty = False
-        self._left = [kind for kind in self._left if _all_match(present, _PATTERNS[kind])]
+        self._left = [kind for kind in self._left if _holds(present, kind)]
 
     @property
     def type(self) -> pa.DataType:
@@ -92,6 +93,8 @@ def typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
         present = pa.array(epoch_ms(trimmed.drop_null()), pa.int64())
         places = pc.subtract(pc.cumulative_sum(pc.cast(pc.is_valid(trimmed), pa.int64())), 1)
         return present.take(pc.if_else(pc.is_valid(trimmed), places, None)).cast(_TIME)
+    if kind == pa.int64():
+        trimmed = pc.utf8_ltrim(trimmed, "+")
     return trimmed.cast(kind)
 
 
@@ -111,6 +114,8 @@ def of_kind(texts: pa.Array, kind: Kind, name: str, decimal_comma: bool = False)
     trimmed = _missing_out(texts)
     if kind == "boolean":
         return _booleans(trimmed, name)
+    if _all_match(trimmed.drop_null(), _PATTERNS[pa.bool_()]):  # As a frame's truth values are written.
+        return _booleans(trimmed, name).cast(pa.float64())
     try:
         return (with_points(trimmed) if decimal_comma else trimmed).cast(pa.float64())
     except pa.ArrowInvalid:
@@ -136,6 +141,18 @@ def _missing_out(texts: pa.Array) -> pa.Array:
 
 def _present(texts: pa.Array) -> pa.Array:
     return _missing_out(texts).drop_null()
+
+
+def _holds(texts: pa.Array, kind: pa.DataType) -> bool:
+    if not _all_match(texts, _PATTERNS[kind]):
+        return False
+    if kind != _TIME:
+        return True
+    try:
+        epoch_ms(texts)
+    except TimesError:
+        return False
+    return True
 
 
 def _all_match(texts: pa.Array, pattern: str) -> bool:

@@ -155,6 +155,41 @@ def test_a_late_fraction_a_late_text_and_a_late_zero_count(tmp_path: Path) -> No
         assert of_csv(tmp_path, f"v\n{many}\n{late}\n").column("v").type == kind
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind", "came"),
+    [
+        (["+3", "-4", "5"], pa.int64(), [3, -4, 5]),
+        (["+3.5", "4"], pa.float64(), [3.5, 4.0]),
+        (["2024-01-31", "0000-00-00"], pa.string(), ["2024-01-31", "0000-00-00"]),
+        (["2024-02-30", "2024-02-01"], pa.string(), ["2024-02-30", "2024-02-01"]),
+        (["2016-12-31T23:59:60Z"], pa.string(), ["2016-12-31T23:59:60Z"]),
+        (["2024-13-01 10:00", ""], pa.string(), ["2024-13-01 10:00", None]),
+    ],
+    ids=str,
+)
+def test_what_looks_like_a_number_or_a_time_and_is_none_ends_nothing(
+    tmp_path: Path, cells: list[str], kind: pa.DataType, came: list[Any]
+) -> None:
+    table = of_csv(tmp_path, "v,w\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert (table.column("v").type, table.column("v").to_pylist()) == (kind, came)
+
+
+@pytest.mark.parametrize(("cells", "came"), [("True\nFalse\n", [1.0, 0.0]), ("true\n NA\nTRUE\n", [1.0, None, 1.0])])
+def test_truth_values_of_a_numeric_column_are_ones_and_noughts_as_in_a_frame(
+    tmp_path: Path, cells: str, came: list[Any]
+) -> None:
+    assert of_csv(tmp_path, "v\n" + cells, {"v": "numeric"}).column("v").to_pylist() == came
+    frame = pd.DataFrame({"v": pd.array([None if value is None else bool(value) for value in came], "boolean")})
+    expected = [np.nan if value is None else value for value in came]
+    np.testing.assert_array_equal(floats(tables.read(frame).column("v")), np.float32(expected))
+    with pytest.raises(tables.TableError, match="numeric expected, got 'True' in row 1"):
+        of_csv(tmp_path, "v\n0.5\nTrue\n", {"v": "numeric"})
+
+
+def test_a_tsv_is_separated_by_tabs_though_a_name_has_a_comma(tmp_path: Path) -> None:
+    assert of_csv(tmp_path, "a\tb,c\n1\tx,y\n", name="t.tsv").to_pydict() == {"a": [1], "b,c": ["x,y"]}
+
+
 def test_a_csv_is_read_by_the_kinds_that_it_should_have(tmp_path: Path) -> None:
     text = "zip,n,b\n01234,007,1.0\n,NA,FALSE\n90210,1e2,\n"
     table = of_csv(tmp_path, text, {"zip": "categorical", "n": "numeric", "b": "boolean"})
@@ -204,6 +239,7 @@ def test_byte_order_mark_blank_lines_and_windows_line_ends(tmp_path: Path) -> No
         (b"a,b,a\n1,2,3\n", "'a' stands twice"),
         (b"a b\n1.5 x\n2 y\n", "separated by ' '"),
         (b"a^b\n1^2\n", "separated by '\\^'"),
+        (b"sep=;\na;b\n1;2\n", "begins with the line 'sep=;'"),
         (b"a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
         (b"a,b\n1,2\n3,4,5\n", "another number of columns"),
     ],
