@@ -80,10 +80,10 @@ def late_rows(past: Past, route: Route, reached_ms: int | None) -> int:
 def reached(cluster: Cluster, route: Route) -> int | None:
     """The furthest event time that the versions of a route have reached, ms; None before their first row."""
     topic = cluster.topic("observations")
-    asked = [ck.TopicPartition(topic, partition) for partition in range(partition_counts(cluster)["observations"])]
+    partitions = [ck.TopicPartition(topic, partition) for partition in range(partition_counts(cluster)["observations"])]
     asker = cluster.reader(**{"group.id": cluster.prefix + "count"})
     try:
-        memories = [place.metadata for place in asker.committed(asked, _ASK_S)]
+        memories = [position.metadata for position in asker.committed(partitions, _ASK_S)]
     finally:
         asker.close()
     return furthest(memories, route)

@@ -51,10 +51,10 @@ def answering(settings: Settings) -> "Cluster":
     from streams.provision import TopicError
 
     log = cluster(settings)
-    if found := down(log.options.get("bootstrap.servers", log.bootstrap)):
+    if reasons := down(log.options.get("bootstrap.servers", log.bootstrap)):
         start = "`driftline up` starts one" if settings.embedded_kafka else "start it"
-        said = ", ".join(f"{address}: {why}" for address, why in found.items())
-        raise TopicError(f"no Kafka at {said}; {start}, or set kafka.bootstrap")
+        text = ", ".join(f"{address}: {why}" for address, why in reasons.items())
+        raise TopicError(f"no Kafka at {text}; {start}, or set kafka.bootstrap")
     return log
 
 

@@ -41,17 +41,17 @@ def decide(store: Store, incident: str, kind: Kind, *, by: str, reason: str = ""
     IncidentError
         There is no such incident, it is closed, or the act cannot be.
     """
-    told = incidents.story(store, incident).incident
-    if told.state == "closed":
-        raise IncidentError(f"{incident} is closed since {instant(told.updated_ms)}; an act needs an open one")
-    if kind == "rebaseline" and not told.columns:
+    row = incidents.story(store, incident).incident
+    if row.state == "closed":
+        raise IncidentError(f"{incident} is closed since {instant(row.updated_ms)}; an act needs an open one")
+    if kind == "rebaseline" and not row.columns:
         raise IncidentError(f"{incident} is about neither columns nor performance; `driftline incidents mute` it")
     until_ms = None
     if kind == "mute":
-        newest = int(store.rows(_NEWEST, {"model": told.model})[0][0])
-        until_ms = _until(until, max(newest, told.updated_ms))
+        newest = int(store.rows(_NEWEST, {"model": row.model})[0][0])
+        until_ms = _until(until, max(newest, row.updated_ms))
     return Act(
-        model=told.model, incident=incident, act=kind, by=by, at_ms=now_ms(), reason=reason.strip(), until_ms=until_ms
+        model=row.model, incident=incident, act=kind, by=by, at_ms=now_ms(), reason=reason.strip(), until_ms=until_ms
     )
 
 
@@ -70,9 +70,9 @@ def followed(store: Store, act: Act, seconds_max: float = _FOLLOWED_S_MAX) -> Ev
     before = time.monotonic() + seconds_max
     while True:
         events = incidents.story(store, act.incident).events
-        found = [event for event in events if event.act == act.act and act.by in event.text]
-        if found:
-            return found[-1]
+        replies = [event for event in events if event.act == act.act and act.by in event.text]
+        if replies:
+            return replies[-1]
         if time.monotonic() > before:
             return None
         time.sleep(_LOOK_S)

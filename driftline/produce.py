@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from driftline.progress import OnProgress, unwatched
 from driftline.request_outcomes import Followed, Outcomes, Places, Refusals, count, in_words
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import ticks_ms
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 _SLICE_S = 0.02
 #: Rows of a backfill that go to one partition before it is the next one's turn: few, so that all are in step.
 _RUN_ROWS = 50
-
-#: Told of progress: what is being sent, how many have been, how many there are (None where nobody knows).
-Told = Callable[[str, int, int | None], None]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +89,7 @@ class Sent(msgspec.Struct, kw_only=True):
     @property
     def complete(self) -> bool:
         """Whether all was sent, and what was followed was answered."""
-        followed = all(not (one.refused or one.waiting) for one in self.outcomes.values())
+        followed = all(not (outcomes.refused or outcomes.waiting) for outcomes in self.outcomes.values())
         return followed and not (self.failed or self.interrupted)
 
 
@@ -159,11 +157,13 @@ def _past(plan: Plan) -> "Past":
     return survey(RowFile(plan.path), plan.time, plan.rows)
 
 
-def produce(cluster: Cluster, plan: Plan, told: Told = lambda what, sent, total: None, *, follow: bool = False) -> Sent:
+def produce(cluster: Cluster, plan: Plan, on_progress: OnProgress = unwatched, *, follow: bool = False) -> Sent:
     """Send the file.
 
     Parameters
     ----------
+    on_progress
+        Given what is being sent or waited for, how many are done, and how many there are.
     follow
         Wait for what becomes of what was sent, as long as anything does.
 
@@ -180,14 +180,14 @@ def produce(cluster: Cluster, plan: Plan, told: Told = lambda what, sent, total:
     followed: list[tuple[str, Followed, Places]] = []
     for what in [*([] if plan.feedback else ["requests"]), *(["labels"] if plan.labels else [])]:
         before = Followed(cluster, *_FOLLOWED[what]) if follow else None
-        sender = _send(cluster, plan, what, told, sent)
+        sender = _send(cluster, plan, what, on_progress, sent)
         if before:
             followed.append((what, before, sender.places))
         if sent.interrupted:
             break
     sent.seconds = (ticks_ms() - began) / 1000
     sent.rate = (sent.requests + sent.labels) / sent.seconds
-    _follow(followed, told, sent)
+    _follow(followed, on_progress, sent)
     if "requests" in sent.outcomes:
         sent.hint = taken_out(plan, sent.outcomes["requests"].refusals)
     return sent
@@ -202,9 +202,9 @@ def taken_out(plan: Plan, refusals: Sequence[Refusals]) -> str:
     """
     options: dict[str | None, str] = dict.fromkeys(plan.exclude, "--exclude")
     options |= {plan.id: "--id", plan.time: "--time", plan.labels: "--labels"}
-    for one in refusals:
-        name = one.field.rpartition(".features.")[2]
-        if one.reason == "missing_field" and name in options:
+    for refusal in refusals:
+        name = refusal.field.rpartition(".features.")[2]
+        if refusal.reason == "missing_field" and name in options:
             return (
                 f"{name!r} is a feature of the model, and {options[name]} takes it out of the requests: drop it from "
                 f"the model (model init --exclude {name}), or give another column"
@@ -216,11 +216,11 @@ def taken_out(plan: Plan, refusals: Sequence[Refusals]) -> str:
 _FOLLOWED = {"requests": ("requests", "score"), "labels": ("feedback", "join")}
 
 
-def _send(cluster: Cluster, plan: Plan, what: str, told: Told, sent: Sent) -> Sender:
+def _send(cluster: Cluster, plan: Plan, what: str, on_progress: OnProgress, sent: Sent) -> Sender:
     sender = Sender(cluster)
     in_turn = partition_counts(cluster)["requests"] if plan.backfill and what == "requests" and not plan.key else None
     try:
-        for n, (topic, value, key) in enumerate(_paced(_messages(plan, what, told), plan.rate)):
+        for n, (topic, value, key) in enumerate(_paced(_messages(plan, what, on_progress), plan.rate)):
             sender.send(topic, value, key, None if in_turn is None else n // _RUN_ROWS % in_turn)
     except KeyboardInterrupt:
         sent.interrupted = True
@@ -237,7 +237,7 @@ def _send(cluster: Cluster, plan: Plan, what: str, told: Told, sent: Sent) -> Se
     return sender
 
 
-def _follow(followed: Sequence[tuple[str, Followed, Places]], told: Told, sent: Sent) -> None:
+def _follow(followed: Sequence[tuple[str, Followed, Places]], on_progress: OnProgress, sent: Sent) -> None:
     for what, before, places in followed:
         total = count(places)
         if not total:
@@ -246,7 +246,10 @@ def _follow(followed: Sequence[tuple[str, Followed, Places]], told: Told, sent: 
         try:
             if sent.interrupted:
                 raise KeyboardInterrupt
-            sent.outcomes[what] = before.wait(places, lambda done, name=name, total=total: told(name, done, total))  # type: ignore[misc]
+            sent.outcomes[what] = before.wait(
+                places,
+                lambda done, name=name, total=total: on_progress(name, done, total),  # type: ignore[misc]
+            )
         except KeyboardInterrupt:
             sent.interrupted = True
             sent.outcomes[what] = before.now(places)
@@ -276,7 +279,7 @@ def summary(sent: Sent) -> str:
         lines.append(sent.hint)
     if not sent.outcomes:
         lines.append("next: `driftline status`; `driftline dead-letters list` says what was refused")
-    elif any(one.waiting for one in sent.outcomes.values()):
+    elif any(outcomes.waiting for outcomes in sent.outcomes.values()):
         lines.append(
             "what waits is answered when a worker and a monitor run: `driftline status` says what they wait for"
         )
@@ -286,7 +289,7 @@ def summary(sent: Sent) -> str:
 _Message = tuple[str, bytes, bytes | None]
 
 
-def _messages(plan: Plan, what: str, told: Told) -> Iterator[_Message]:
+def _messages(plan: Plan, what: str, on_progress: OnProgress) -> Iterator[_Message]:
     """Topic, value and key of every message, a row each; a row without id or without label has no label to send."""
     if what == "requests":
         file = RowFile(plan.path, leave={*plan.exclude, *([plan.labels] if plan.labels else [])})
@@ -311,7 +314,7 @@ def _messages(plan: Plan, what: str, told: Told) -> Iterator[_Message]:
             if message := of_row(plan, row):
                 yield message
             sent += 1
-        told(what, sent, total)
+        on_progress(what, sent, total)
 
 
 def _request(plan: Plan, row: Row) -> _Message:

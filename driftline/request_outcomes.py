@@ -16,9 +16,9 @@ from streams.dead_letters import DEAD_LETTERS, IN_WORDS, Letter, letters
 from streams.members import members
 from streams.progress import committed
 
-#: How long nothing may be settled before nobody is waited for any more.
+#: Waiting ends when nothing was settled for so long.
 STILL_S_MAX = 60.0
-#: After this long without news it is looked up whether anybody reads the topic at all.
+#: After so long without news, the group is asked whether it has a member at all.
 NOBODY_S = 5.0
 _LOOK_S = 0.2
 #: Different reasons that are told.
@@ -44,7 +44,7 @@ def holds(sent: Places, partition: int, offset: int) -> bool:
     [False, True, True, False, True, False]
     """
     stretches = sent.get(partition, ())
-    at = bisect_right(stretches, offset, key=lambda one: one[0]) - 1
+    at = bisect_right(stretches, offset, key=lambda stretch: stretch[0]) - 1
     return at >= 0 and offset < stretches[at][1]
 
 
@@ -68,7 +68,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Followed:
-    """Follows records of a topic that are about to be sent; make it before the first one is.
+    """Follows records of a topic that are about to be sent; make one before the first record is sent.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Followed:
         self._letters_from = {p: end for p, (_, end) in ranges.bounds(cluster, DEAD_LETTERS).items()}
 
     def wait(self, sent: Places, on_progress: Callable[[int], None] = lambda _: None) -> Outcomes:
-        """Wait until all are done, or nothing is for so long, or nobody is there to do it.
+        """Wait until all are done, none has been for `STILL_S_MAX`, or no member of the group is there.
 
         Parameters
         ----------
@@ -93,9 +93,9 @@ class Followed:
         total = count(sent)
         done, moved = -1, time.monotonic()
         while True:
-            found = self._done(sent)
-            if found != done:
-                done, moved = found, time.monotonic()
+            now_done = self._done(sent)
+            if now_done != done:
+                done, moved = now_done, time.monotonic()
                 on_progress(done)
             still_s = time.monotonic() - moved
             alone = still_s > NOBODY_S and not members(self._cluster, self._group)
@@ -111,8 +111,8 @@ class Followed:
             if holds(sent, letter.source_partition, letter.source_offset):
                 fresh = Refusals(letter.reason, 0, letter.field, letter.detail, letter.place)
                 kinds.setdefault(letter.reason, fresh).records += 1
-        refusals = sorted(kinds.values(), key=lambda one: -one.records)
-        refused = sum(one.records for one in refusals)
+        refusals = sorted(kinds.values(), key=lambda refusal: -refusal.records)
+        refused = sum(refusal.records for refusal in refusals)
         done = max(done, refused)
         return Outcomes(answered=done - refused, refused=refused, waiting=count(sent) - done, refusals=refusals)
 
@@ -147,12 +147,12 @@ def in_words(outcomes: Outcomes, what: str) -> list[str]:
     parts += [f"{outcomes.refused:,} REFUSED"] if outcomes.refused else []
     parts += [f"{outcomes.waiting:,} wait"] if outcomes.waiting else []
     lines = [", ".join(parts)]
-    for one in outcomes.refusals[:_REASONS_MAX]:
-        meaning = IN_WORDS.get(one.reason, "a reason of another version")  # type: ignore[call-overload]
+    for refusal in outcomes.refusals[:_REASONS_MAX]:
+        meaning = IN_WORDS.get(refusal.reason, "a reason of another version")  # type: ignore[call-overload]
         lines += [
-            f"  {one.records:,} {one.reason}: {meaning}",
-            f"     the first: {one.field}: {one.detail}",
-            f"     driftline dead-letters show {one.place}",
+            f"  {refusal.records:,} {refusal.reason}: {meaning}",
+            f"     the first: {refusal.field}: {refusal.detail}",
+            f"     driftline dead-letters show {refusal.place}",
         ]
     if more := len(outcomes.refusals) - _REASONS_MAX:
         lines += [f"  and {more} more reasons: `driftline dead-letters list`"] if more > 0 else []

@@ -23,7 +23,7 @@ def concealed(key: str, value: Any) -> Any:
             for name, v in value.items()
         }
     if key == "monitor.notify":  # Any part of such an address may be a token.
-        return [one if _refers(one) else f"{str(one).partition(':')[0]}:{_HIDDEN}" for one in value]
+        return [address if _refers(address) else f"{str(address).partition(':')[0]}:{_HIDDEN}" for address in value]
     if key.endswith(".password") and value and not _refers(value):
         return _HIDDEN
     return _IN_ADDRESS.sub(rf"\1:{_HIDDEN}@", value) if isinstance(value, str) else value

@@ -113,7 +113,8 @@ def draft_package(
             raise TableError("no column is left as a feature; " + "; ".join(notes or ["name some that are"]))
     inputs = infer_features(table, features)
     inputs, columns = _with_required(table, inputs)
-    notes += [note for one in inputs if one.kind == "numeric" and (note := coarse(one.name, doubles(table[one.name])))]
+    numeric = [feature.name for feature in inputs if feature.kind == "numeric"]
+    notes += filter(None, (coarse(name, doubles(table[name])) for name in numeric))
     truth = label or prediction
     classes: tuple[str, ...] = ()
     if truth:

@@ -43,8 +43,8 @@ def says(features: Mapping[str, np.ndarray], label: np.ndarray) -> dict[str, str
     # Rows may be sorted or alternate: halves are dealt by chance, the same each time.
     learn = np.random.default_rng(0).random(len(chosen)) < 0.5
     measure = _variance_explained if quantity else _classes_told
-    found = {name: measure(_cells(column[chosen]), truth, learn) for name, column in features.items()}
-    return {name: how for name, how in found.items() if how}
+    findings = {name: measure(_cells(column[chosen]), truth, learn) for name, column in features.items()}
+    return {name: how for name, how in findings.items() if how}
 
 
 def _cells(column: np.ndarray) -> np.ndarray:

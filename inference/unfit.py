@@ -30,8 +30,8 @@ _IDENTIFIER = re.compile(r"(?i)(^|.*[_. -])(id|ids|uid|uuid|guid|key|index|idx|n
 def unfit(table: pa.Table, names: Iterable[str]) -> dict[str, str]:
     """Say which columns should not be features, and why."""
     odd = unreadable(table)
-    found = {name: _why(name, table[name], odd.get(name, "")) for name in names}
-    return {name: why for name, why in found.items() if why}
+    reasons = {name: _why(name, table[name], odd.get(name, "")) for name in names}
+    return {name: why for name, why in reasons.items() if why}
 
 
 def _why(name: str, column: pa.ChunkedArray, unreadable: str) -> str:

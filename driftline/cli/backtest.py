@@ -36,7 +36,7 @@ def backtest(
     settings = load(file)
     asked = {} if false_alarm_every is None else {"false_alarm_every": false_alarm_every}
     progress(f"running {stream} against {reference}")
-    with bars() as told:
+    with bars() as on_progress:
         ran = run(
             reference,
             stream,
@@ -46,7 +46,7 @@ def backtest(
             time=time,
             timezone=timezone,
             watch=compose.watch(settings, **asked),
-            on_progress=lambda done, total: told("rows", done, total),
+            on_progress=lambda done, total: on_progress("rows", done, total),
         )
     if out is not None:
         from drift.reports.summary import summary

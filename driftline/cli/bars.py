@@ -1,21 +1,20 @@
 """Progress of long work, as bars on a terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Told what is done, how much is, and how much there is (None where nobody knows).
-Told = Callable[[str, int, int | None], None]
+from driftline.progress import OnProgress, unwatched
 
 
 @contextmanager
-def bars() -> Iterator[Told]:
+def bars() -> Iterator[OnProgress]:
     """Bars with the time left, on stderr where that is a terminal, else nothing.
 
     A step of unknown length moves until the next one begins.
     """
     if not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield unwatched
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,7 +23,7 @@ def bars() -> Iterator[Told]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         tasks = {}
 
-        def told(what: str, done: int, total: int | None) -> None:
+        def show(what: str, done: int, total: int | None) -> None:
             if what not in tasks:
                 for task in progress.tasks:
                     if task.total is None:
@@ -32,4 +31,4 @@ def bars() -> Iterator[Told]:
                 tasks[what] = progress.add_task(what, total=total)
             progress.update(tasks[what], completed=done, total=total)
 
-        yield told
+        yield show

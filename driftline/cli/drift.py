@@ -56,8 +56,8 @@ def bench(
     )
     left = tuple(names(exclude))
     said = (lambda _: None) if as_json else partial(_say_quiet, plan)
-    with bars() as told:
-        ran = benching.run(reference, plan, score=score, exclude=left, told=told, settled=said)
+    with bars() as on_progress:
+        ran = benching.run(reference, plan, score=score, exclude=left, told=on_progress, settled=said)
     if out is not None:
         from drift.bench.page import page
 

@@ -89,11 +89,11 @@ def _act(file: File, as_json: bool, incident: str, kind: "Kind", by: str, reason
     store = _store(file)
     act = incident_acts.decide(store, incident, kind, by=by or getpass.getuser(), reason=reason, until=until)
     incident_acts.publish(compose.cluster(load(file)), act)
-    told = incident_acts.followed(store, act)
+    reply = incident_acts.followed(store, act)
     if as_json:
-        echo_json({"act": act, "followed": told})
-    elif told is not None:
-        typer.echo(f"{incident}: {told.text}")
+        echo_json({"act": act, "followed": reply})
+    elif reply is not None:
+        typer.echo(f"{incident}: {reply.text}")
     else:
         typer.echo(
             f"{incident}: written, and not yet followed. Does the monitor run (`driftline status`)? "

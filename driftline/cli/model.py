@@ -63,8 +63,8 @@ def init(
     """Make a package and its reference from a table."""
     if (model is None) == (not train):
         raise typer.BadParameter("name the model, --model model.pt2 or --model model.py:Class; or --train a network")
-    with bars() as told:
-        told(f"reading {data}", 0, None)
+    with bars() as on_progress:
+        on_progress(f"reading {data}", 0, None)
         from driftline.models.init import init as make  # after the first word: it takes a while on a busy machine
 
         made = make(
@@ -78,7 +78,7 @@ def init(
             holdout=holdout,
             data_is_held_out=data_is_held_out,
             force=force,
-            on_progress=told,
+            on_progress=on_progress,
             name=name,
             version=version,
             label=label,

@@ -56,8 +56,8 @@ def produce(
     notes = work.check(cluster, plan, [topic.model for topic in settings.watch_topics])
     for note in notes:
         typer.echo(f"driftline: {note}", err=True)
-    with bars() as told:
+    with bars() as on_progress:
         # Where it is known that they wait, nobody waits with them.
-        sent = work.produce(cluster, plan, told, follow=not (no_wait or (notes and not backfill)))
+        sent = work.produce(cluster, plan, on_progress, follow=not (no_wait or (notes and not backfill)))
     echo_json(sent) if as_json else typer.echo(work.summary(sent))
     raise typer.Exit(0 if sent.complete else 1)

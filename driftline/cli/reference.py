@@ -49,8 +49,8 @@ def build(
     """Profile a table; refuse one whose own halves differ."""
     if (data is None) == (not from_store):
         raise typer.BadParameter("give --data FILE or --from-store TABLE, one of them")
-    with bars() as told:
-        told(f"profiling {data or from_store}", 0, None)
+    with bars() as on_progress:
+        on_progress(f"profiling {data or from_store}", 0, None)
         from driftline import compose, references
 
         if data is None:

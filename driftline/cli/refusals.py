@@ -29,8 +29,8 @@ def refusal(error: BaseException) -> str | None:
     if library in _OURS:
         return str(error)
     if library == "cimpl":  # confluent_kafka
-        said = error.args[0].str() if error.args and hasattr(error.args[0], "str") else str(error)
-        return f"Kafka: {said}; `driftline doctor` says what is wrong"
+        text = error.args[0].str() if error.args and hasattr(error.args[0], "str") else str(error)
+        return f"Kafka: {text}; `driftline doctor` says what is wrong"
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] not in _OURS:
         return f"the package {error.name.split('.')[0]} is not installed; pip install 'driftline[all]'"
     if isinstance(error, UnicodeDecodeError):
@@ -53,8 +53,8 @@ def _file(error: OSError) -> str:
     remedy = remedies.get(error.errno or 0, "mend the path")
     if error.filename is None:
         return f"{_first_line(error)}; {remedy}"
-    said = (error.strerror or "cannot be used").lower()
-    return f"{error.filename}: {said}; {remedy}"
+    text = (error.strerror or "cannot be used").lower()
+    return f"{error.filename}: {text}; {remedy}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.bars import Told, bars
+from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, echo_json, load
+from driftline.progress import OnProgress
 
 if TYPE_CHECKING:
     from driftline.replay import Replay
@@ -30,9 +31,9 @@ def replay(
 ) -> None:
     """Run the past again and say what differs."""
     _be_quiet()
-    with bars() as told:
-        told("reading what was served", 0, None)
-        result = _run(start, end, model, watch, told)
+    with bars() as on_progress:
+        on_progress("reading what was served", 0, None)
+        result = _run(start, end, model, watch, on_progress)
     from driftline.replay import words
 
     if out is not None:
@@ -46,7 +47,9 @@ def replay(
     raise typer.Exit(1 if fail and result.differs else 0)
 
 
-def _run(start: str | None, end: str | None, model: str | None, watch: Path | None, told: Told) -> "Replay":
+def _run(
+    start: str | None, end: str | None, model: str | None, watch: Path | None, on_progress: OnProgress
+) -> "Replay":
     from driftline import compose
     from driftline.replay import replay as run
     from driftline.replay.change import Change, watch_of
@@ -59,7 +62,7 @@ def _run(start: str | None, end: str | None, model: str | None, watch: Path | No
     def find(name: str, version: str) -> Any:
         return registry.load(name, version, score.device, trust_code=score.trust_code or registry.local)
 
-    return run(compose.answering(settings), find, compose.catalogue(settings), start, end, change, told)
+    return run(compose.answering(settings), find, compose.catalogue(settings), start, end, change, on_progress)
 
 
 def _be_quiet() -> None:

@@ -30,8 +30,8 @@ def report(
             "Evidently compares rows with rows, and a reference keeps none: give the table that the model was trained "
             "on, --reference-data train.parquet"
         )
-    with bars() as told:
-        told("fetching the rows, asking Evidently", 0, None)
+    with bars() as on_progress:
+        on_progress("fetching the rows, asking Evidently", 0, None)
         from drift.store import Store
         from driftline import compose, reporting
 

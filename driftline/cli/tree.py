@@ -43,13 +43,13 @@ def status(file: File = None, as_json: AsJson = False) -> None:
     from driftline.supervisor.status_text import lines
 
     settings = load(file)
-    found = running(settings.data_dir)
+    run = running(settings.data_dir)
     if as_json:
-        echo_json(found)
-    elif found:
-        for line in lines(found):
+        echo_json(run)
+    elif run:
+        for line in lines(run):
             typer.echo(line)
-        if found["roles"]:
+        if run["roles"]:
             from driftline.doctor.running import refused
 
             for finding in refused(settings):
@@ -57,4 +57,4 @@ def status(file: File = None, as_json: AsJson = False) -> None:
                     typer.echo(f"! {finding.said}\n  -> {finding.fix}")
     else:
         typer.echo("nothing runs here; `driftline up` starts it")
-    raise typer.Exit(0 if found and found.get("state", "up") == "up" else 1)
+    raise typer.Exit(0 if run and run.get("state", "up") == "up" else 1)

@@ -217,9 +217,9 @@ def ports(settings: Settings) -> Iterator[Finding]:
     given_away = needed.ephemeral()
     for port in wanted:
         if port.number in given_away:
-            said = f"{port.key} = {port.number} lies where the kernel takes ports for outgoing connections"
+            text = f"{port.key} = {port.number} lies where the kernel takes ports for outgoing connections"
             low = needed.free_above(20_000 + port.number % 10_000)
-            yield Finding("ports", "warn", f"{said} ({given_away[0]}-{given_away[-1]})", f"{port.key} = {low}")
+            yield Finding("ports", "warn", f"{text} ({given_away[0]}-{given_away[-1]})", f"{port.key} = {low}")
     if run := run_file.read(settings.data_dir):
         yield Finding("ports", "ok", f"process {run['pid']} runs here: {run['page']}")
         return
@@ -227,12 +227,12 @@ def ports(settings: Settings) -> Iterator[Finding]:
     for port in taken:
         who = needed.holder(port.number)
         if _is_ours(who.pid, settings.data_dir):
-            said = f"{port.key} = {port.number} is held by a role of ours that was started by hand: {who.text}"
-            yield Finding("ports", "note", said)
+            text = f"{port.key} = {port.number} is held by a role of ours that was started by hand: {who.text}"
+            yield Finding("ports", "note", text)
         else:
             other = needed.free_above(port.number, port.host)
-            said = f"{port.key} = {port.number} is taken by {who.text}"
-            yield failing("ports", said, f"{port.key} = {other}, or stop that program")
+            text = f"{port.key} = {port.number} is taken by {who.text}"
+            yield failing("ports", text, f"{port.key} = {other}, or stop that program")
     if not taken:
         yield Finding("ports", "note", "nothing runs here, and the ports are free", "driftline up")
 

@@ -23,13 +23,13 @@ def roles(settings: Settings) -> Iterator[Finding]:
     """Every role that `driftline up` runs: whether it stays up, and makes progress. Says nothing where none runs."""
     from driftline.supervisor.run_file import running
 
-    found = running(settings.data_dir)
-    if not found:
+    run = running(settings.data_dir)
+    if not run:
         return
-    if found.get("state") == "starting":
-        waits = ", ".join(f"{name} ({why})" for name, why in found["waits"].items()) or "just begun"
+    if run.get("state") == "starting":
+        waits = ", ".join(f"{name} ({why})" for name, why in run["waits"].items()) or "just begun"
         yield Finding("roles", "note", f"starting: waiting for {waits}", "driftline status")
-    yield from judged({**found.get("starting", {}), **found["roles"]}, now_ms())
+    yield from judged({**run.get("starting", {}), **run["roles"]}, now_ms())
 
 
 def judged(states: Mapping[str, Any], now: int) -> Iterator[Finding]:
@@ -41,25 +41,25 @@ def judged(states: Mapping[str, Any], now: int) -> Iterator[Finding]:
 
 
 def _role(name: str, role: Mapping[str, Any], now: int) -> Iterator[Finding]:
-    if said := crashes.recent(role, now):
+    if text := crashes.recent(role, now):
         loops = crashes.ends(role, now) >= crashes.LOOP_MIN or role["state"] != "up"
         fix = f"mend what the text names; all of it is in {role['log']}"
-        yield Finding("roles", "fail" if loops else "warn", f"{name} has {said}", fix)
+        yield Finding("roles", "fail" if loops else "warn", f"{name} has {text}", fix)
     for step in role.get("steps", []):
         where = f"{name}, {step['step']}"
         if step["trouble"]:
             yield failing("roles", f"{where} makes no progress: {step['trouble']}", f"see {role['log']}")
         elif step["lag_rows"] and (step["lag_ms"] or 0) > LAG_MS_MAX:
-            said = f"{where}: {step['lag_rows']:,} rows wait, the oldest for {step['lag_ms'] / 1000:,.0f} s"
+            text = f"{where}: {step['lag_rows']:,} rows wait, the oldest for {step['lag_ms'] / 1000:,.0f} s"
             more = "roles.workers = 2" if step["step"] == "score" else f"see {role['log']}"
-            yield Finding("roles", "warn", said, more)
+            yield Finding("roles", "warn", text, more)
         if step.get("waits"):
             # One with a command to mend it is a fault; one without, such as a worker without a route, a fresh start.
             state: State = "warn" if "`" in step["waits"] or step["lag_rows"] else "note"
             yield Finding("roles", state, f"{where} waits: {step['waits']}", _fix(step["waits"]))
-        for when, told in step.get("notes", []):
+        for when, note in step.get("notes", []):
             if when > now - crashes.WITHIN_MS:
-                yield Finding("roles", "note", f"{where}: {told}")
+                yield Finding("roles", "note", f"{where}: {note}")
 
 
 def _fix(waits: str) -> str:
@@ -86,14 +86,14 @@ def refused(settings: Settings) -> Iterator[Finding]:
     if not counts:
         yield Finding("refused", "ok", f"nothing in the last {_REFUSED_MINUTES} minutes")
         return
-    words: dict[str, str] = {reason: said.partition(";")[0] for reason, said in IN_FULL.items()}
-    told = "; ".join(
+    words: dict[str, str] = {reason: text.partition(";")[0] for reason, text in IN_FULL.items()}
+    reasons = "; ".join(
         f"{n:,} by {stage}: {words.get(reason, reason)}" for (reason, stage), n in counts.most_common(_REASONS_MAX)
     )
     more = f"; {len(counts) - _REASONS_MAX} other reasons" if len(counts) > _REASONS_MAX else ""
     total = f"{'' if whole else 'more than '}{counts.total():,}"
-    said = f"{total} records were refused in the last {_REFUSED_MINUTES} minutes: {told}{more}"
-    yield Finding("refused", "warn", said, f"driftline dead-letters list --from -{_REFUSED_MINUTES}m")
+    text = f"{total} records were refused in the last {_REFUSED_MINUTES} minutes: {reasons}{more}"
+    yield Finding("refused", "warn", text, f"driftline dead-letters list --from -{_REFUSED_MINUTES}m")
 
 
 def _recent(log: Any) -> tuple[Counter[tuple[str, str]], bool]:

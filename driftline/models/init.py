@@ -17,6 +17,7 @@ from drift.reference import Reference
 from drift.row_order import Order
 from driftline import references
 from driftline.models import profile
+from driftline.progress import OnProgress, unwatched
 from inference import Limits, ModelPackage, draft_package, write_package
 from inference.artefacts import ArtefactError
 from inference.artefacts.archive import read_program
@@ -53,7 +54,7 @@ def init(
     holdout: Path | None = None,
     data_is_held_out: bool = False,
     force: bool = False,
-    on_progress: profile.OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = unwatched,
     **known: Any,
 ) -> Made:
     """Make a package: `model.toml`, the model file, and the reference.
@@ -153,9 +154,7 @@ def _limits(file: Path) -> Limits | None:
         ) from None
 
 
-def _trained(
-    package: ModelPackage, table: pa.Table, label: str | None, folder: Path, on_progress: profile.OnProgress
-) -> str:
+def _trained(package: ModelPackage, table: pa.Table, label: str | None, folder: Path, on_progress: OnProgress) -> str:
     """Train the built-in network; returns how well it does."""
     if label is None:
         raise InitError(f"--train needs --label, one of: {', '.join(table.column_names)}")
@@ -192,9 +191,9 @@ class _Rows(NamedTuple):
 def _held_out(table: pa.Table, holdout: Path | None, model: str | None, known: dict[str, Any]) -> pa.Table | None:
     """Rows that the model has not learnt from, if there are any beside the table."""
     if holdout is not None:
-        found = frames.read(holdout, dict.fromkeys(known.get("categorical") or (), "categorical"))
-        frames.require(found, filter(None, (known.get(name) for name in ("label", "score"))), str(holdout))
-        return found
+        rows = frames.read(holdout, dict.fromkeys(known.get("categorical") or (), "categorical"))
+        frames.require(rows, filter(None, (known.get(name) for name in ("label", "score"))), str(holdout))
+        return rows
     if model is not None:
         return None
     from inference.training import kept_back
@@ -206,7 +205,7 @@ def _profiled(
     folder: Path,
     rows: _Rows,
     known: dict[str, Any],
-    on_progress: profile.OnProgress,
+    on_progress: OnProgress,
     time: str | None,
     order: Order | None,
 ) -> tuple[ModelPackage, Reference, list[str]]:

@@ -1,6 +1,5 @@
 """References of packages: the training table, scored by the very file that will serve."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,14 +11,12 @@ from drift.cut import natural
 from drift.performance.positive import positive_class, separation
 from drift.reference import Reference
 from drift.row_order import Order
+from driftline.progress import OnProgress, unwatched
 from inference import ModelPackage, Scorer, matrix_of, read_package
 from inference.answers import answers
 from inference.artefacts import load_artefact
 from inference.devices import device
 from streams.wire.classes import Classes
-
-#: Told what is being done, how much of it is, and how much there is (None where that is not known).
-OnProgress = Callable[[str, int, int | None], None]
 
 #: Rows on which a column of scores is compared with what the model says.
 _COMPARED_ROWS = 1_000
@@ -42,7 +39,7 @@ def scored(
     scorer: Scorer,
     table: pa.Table,
     names: tuple[str, str] = ("score", "prediction"),
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = unwatched,
 ) -> pa.Table:
     """Add two columns, the score and the prediction, as the model gives them; older ones of those names make way.
 
@@ -53,14 +50,14 @@ def scored(
     """
     package = scorer.package
     matrix = matrix_of(table, package.schema)
-    found = scorer(matrix, lambda done: on_progress("scoring the rows", done, len(matrix)))
-    if found.failures:
-        row, failure = min(found.failures.items())
+    scores = scorer(matrix, lambda done: on_progress("scoring the rows", done, len(matrix)))
+    if scores.failures:
+        row, failure = min(scores.failures.items())
         raise ProfileError(
-            f"{package.name} {package.version} gives no score for {len(found.failures):,} of {table.num_rows:,} rows; "
+            f"{package.name} {package.version} gives no score for {len(scores.failures):,} of {table.num_rows:,} rows; "
             f"row {row}: {failure.why}"
         )
-    said = answers(package, found.values)
+    said = answers(package, scores.values)
     table = _without(table, *names)
     return table.append_column(names[0], pa.array(said.score)).append_column(names[1], pa.array(said.texts()))
 
@@ -76,7 +73,7 @@ def profile(
     order: Order | None = None,
     held_out: pa.Table | None = None,
     in_sample: bool = False,
-    on_progress: OnProgress = lambda what, done, total: None,
+    on_progress: OnProgress = unwatched,
 ) -> Reference:
     """Profile a package's training table.
 
@@ -140,14 +137,14 @@ def oriented(
     values = None if score is not None else scorer(matrix_of(rows, package.schema)).values
     scores = floats(rows[score], str(score)) if values is None else answers(package, values).score
     pair = tuple(sorted(package.outputs.classes, key=natural))
-    found = {}
+    separations = {}
     for column in filter(None, (label, prediction if score is not None else None)):
         codes, texts = levels(rows[column])
         classes = np.array([*Classes(pair).of_all(texts), None], dtype=object)[codes]
-        found[column] = separation(scores, classes == pair[1], classes == pair[0])
+        separations[column] = separation(scores, classes == pair[1], classes == pair[0])
     # The scores were read as those of the package's own positive class.
     wanted = package.outputs.positive if named else None
-    positive = positive_class(pair, wanted, found.get(prediction or ""), found.get(label))
+    positive = positive_class(pair, wanted, separations.get(prediction or ""), separations.get(label))
     if positive.name == package.outputs.positive:
         return package, positive.note
     outputs = msgspec.structs.replace(package.outputs, positive=positive.name)

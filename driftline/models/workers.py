@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError
 
+from driftline.supervisor.run_file import ask_status
 from streams.cluster import Cluster
 from streams.members import Member, members
 from streams.records import Route
@@ -37,7 +37,7 @@ class Worker(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-def standing(member: Member, said: dict[str, Any] | None, route: Route) -> Worker:
+def standing(member: Member, status: dict[str, Any] | None, route: Route) -> Worker:
     """Read from a worker's status how far it is with a route.
 
     >>> route = Route(model="churn", epoch=3, ts=0, champion="v2")
@@ -47,13 +47,13 @@ def standing(member: Member, said: dict[str, Any] | None, route: Route) -> Worke
     >>> of({"churn": {"version": "v1", "epoch": 2, "refused": "no torch", "refused_epoch": 3}})
     'refuses'
     """
-    if said is None:
+    if status is None:
         return Worker(member.name, "silent", member.url)
-    own = said.get("serving", {}).get(route.model, {})
-    if own.get("epoch", 0) >= route.epoch:
+    serving = status.get("serving", {}).get(route.model, {})
+    if serving.get("epoch", 0) >= route.epoch:
         return Worker(member.name, "serves")
-    if own.get("refused_epoch", 0) >= route.epoch:
-        return Worker(member.name, "refuses", own["refused"])
+    if serving.get("refused_epoch", 0) >= route.epoch:
+        return Worker(member.name, "refuses", serving["refused"])
     return Worker(member.name, "loads")
 
 
@@ -71,22 +71,15 @@ def wait_until_served(
     began, before = time.monotonic(), ""
     while True:
         present = members(cluster, "score", admin)
-        found = [standing(one, _status(http, one.url) if one.url else None, route) for one in present]
+        workers = [standing(client, ask_status(http, client.url) if client.url else None, route) for client in present]
         waited_s = time.monotonic() - began
         states = ("loads", "silent") if waited_s < SILENT_S else ("loads",)
-        waiting = [worker.name for worker in found if worker.state in states]
-        if not waiting or any(worker.state == "refuses" for worker in found) or waited_s > wait_s:
-            return found
+        waiting = [worker.name for worker in workers if worker.state in states]
+        if not waiting or any(worker.state == "refuses" for worker in workers) or waited_s > wait_s:
+            return workers
         if before != (before := f"waiting for {', '.join(waiting)} to serve {route.model}"):
             say(before)
         time.sleep(_LOOK_S)
-
-
-def _status(http: PoolManager, url: str) -> dict[str, Any] | None:
-    try:
-        return msgspec.json.decode(http.request("GET", url).data, type=dict[str, Any])
-    except (HTTPError, msgspec.MsgspecError):
-        return None
 
 
 def served(workers: Sequence[Worker]) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from drift.catalogue import Catalogue, Unwatched
 from drift.judge import Judge
+from driftline.progress import OnProgress
 from driftline.replay.counting import MinuteSums, Recount
 from driftline.replay.labels import Relabelled
 from driftline.replay.served import Observed
@@ -74,7 +75,7 @@ class Judging:
         instead: Mapping[str, str],
         alter: Callable[[Route], Route] | None,
         labels: Relabelled,
-        on_progress: Callable[[str, int, int | None], None],
+        on_progress: OnProgress,
     ) -> None:
         self._cluster = cluster
         self._catalogue = catalogue

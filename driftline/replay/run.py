@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from drift.catalogue import Catalogue
+from driftline.progress import OnProgress
 from driftline.replay import heard, quality
 from driftline.replay.change import Change, ReplayError
 from driftline.replay.comparing import Comparing
@@ -19,9 +20,6 @@ from streams.cluster import Cluster
 from streams.records import Route
 from streams.replay import Stretch, stretch
 from streams.routes import read_book
-
-#: Told what is being done, how much of it is, and how much there is (None where that is not known).
-OnProgress = Callable[[str, int, int | None], None]
 
 
 def replay(

@@ -25,7 +25,7 @@ class Following:
     ----------
     serving
         Loads and serves.
-    told
+    status
         By model ``{"version", "epoch", "refused"?, "refused_epoch"?}``: what this worker serves, and why it does not
         serve the newest route.
     elsewhere
@@ -33,11 +33,11 @@ class Following:
     """
 
     def __init__(
-        self, cluster: Cluster, serving: Serving, told: dict[str, dict[str, Any]], elsewhere: Collection[str] = ()
+        self, cluster: Cluster, serving: Serving, status: dict[str, dict[str, Any]], elsewhere: Collection[str] = ()
     ) -> None:
         self._cluster = cluster
         self._serving = serving
-        self._told = told
+        self._status = status
         self._elsewhere = frozenset(elsewhere)
         self._refused: dict[str, Route] = {}
         self._ends: dict[int, tuple[int, int]] = {}
@@ -78,19 +78,19 @@ class Following:
                         self._try(route)
 
     def _try(self, route: Route) -> None:
-        said = self._told.get(route.model, {})
-        if route.epoch < max(said.get("epoch", 0), said.get("refused_epoch", 0)):
+        known = self._status.get(route.model, {})
+        if route.epoch < max(known.get("epoch", 0), known.get("refused_epoch", 0)):
             return  # two threads follow, and the other one had a newer one
         try:
             self._serving.follow(route)
         except Exception as error:  # the old route goes on; what is wrong with the new one stands on the status page
             why = str(error) or type(error).__name__
-            if said.get("refused") != why:
+            if known.get("refused") != why:
                 log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=why)
-            self._told[route.model] = {**said, "refused": why, "refused_epoch": route.epoch}
+            self._status[route.model] = {**known, "refused": why, "refused_epoch": route.epoch}
             if self._refused.get(route.model) is not route:
                 self._refused[route.model] = route
                 self._news.set()
         else:
             self._refused.pop(route.model, None)
-            self._told[route.model] = {"version": route.champion, "epoch": route.epoch}
+            self._status[route.model] = {"version": route.champion, "epoch": route.epoch}

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import msgspec
 from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError
 
 from dashboards.page import serve
 from drift.store import Store
 from driftline import compose
 from driftline.settings import Settings
+from driftline.supervisor.run_file import ask_status
 
 _ASK_S = 0.5
 
@@ -26,8 +25,7 @@ def run(settings: Settings) -> None:
 
 
 def _ask(http: PoolManager, url: str) -> list[tuple[str, dict[str, Any]]]:
-    try:
-        said = msgspec.json.decode(http.request("GET", url).data, type=dict[str, Any])
-    except (HTTPError, msgspec.MsgspecError):
+    status = ask_status(http, url)
+    if status is None:
         return [(url, {"pid": None, "state": "no answer", "restarts": 0, "steps": []})]
-    return [(said["role"], {"state": "up", "restarts": 0, **said})]
+    return [(status["role"], {"state": "up", "restarts": 0, **status})]

@@ -30,7 +30,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     book = read_book(cluster)
     role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
 
-    following = Following(cluster, serving, role.serving, [one.model for one in settings.watch_topics])
+    following = Following(cluster, serving, role.serving, [topic.model for topic in settings.watch_topics])
 
     def packed(model: str) -> FeatureSchema:
         served = serving.models()[model]

@@ -74,11 +74,11 @@ def holder(number: int) -> Holder:
     """Who listens on a port, or else whose outgoing connection uses it."""
     with suppress(psutil.Error):
         here = [c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == number and c.pid]
-        for found in sorted(here, key=lambda c: c.status != psutil.CONN_LISTEN):
+        for connection in sorted(here, key=lambda c: c.status != psutil.CONN_LISTEN):
             with suppress(psutil.Error):
-                name = psutil.Process(found.pid).name()
-                how = "" if found.status == psutil.CONN_LISTEN else "an outgoing connection of "
-                return Holder(f"{how}{name}, process {found.pid}", found.pid or 0)
+                name = psutil.Process(connection.pid).name()
+                how = "" if connection.status == psutil.CONN_LISTEN else "an outgoing connection of "
+                return Holder(f"{how}{name}, process {connection.pid}", connection.pid or 0)
     return Holder("a program of another user")
 
 

@@ -37,8 +37,8 @@ def why_ended(text: str, code: int | None = None) -> str:
     """
     lines = ["", *_ANSI.sub("", text).splitlines()]
     for above, line in reversed(list(pairwise(lines))):
-        if found := _reason(line.rstrip(), in_trace=above.startswith("  ")):
-            return found[:_LINE_CHARS_MAX]
+        if reason := _reason(line.rstrip(), in_trace=above.startswith("  ")):
+            return reason[:_LINE_CHARS_MAX]
     if code is not None and code < 0:
         return f"it was killed (signal {-code})"
     return f"it ended with code {code} and said nothing"
@@ -66,12 +66,12 @@ def read_end(path: Path, start: int = 0) -> str:
 
 
 def _reason(line: str, in_trace: bool) -> str | None:
-    if found := _REFUSAL.match(line):
-        return found["text"]
-    if found := _CRASH.search(line):
-        why = found["why"]
+    if match := _REFUSAL.match(line):
+        return match["text"]
+    if match := _CRASH.search(line):
+        why = match["why"]
         why = re.sub(r"\\(.)", r"\1", why[1:-1]) if why[0] in "'\"" else why
-        return f"{found['event'].removesuffix('.crash')}: {why}"
-    if in_trace and (found := _TRACE.match(line)):
-        return f"{found['kind'].rpartition('.')[2]}: {found['text']}"
+        return f"{match['event'].removesuffix('.crash')}: {why}"
+    if in_trace and (match := _TRACE.match(line)):
+        return f"{match['kind'].rpartition('.')[2]}: {match['text']}"
     return None

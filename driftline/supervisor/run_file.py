@@ -26,13 +26,13 @@ def read(data_dir: Path) -> dict[str, Any] | None:
     path = data_dir / RUN_FILE
     if not path.exists():
         return None
-    found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    run: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     try:
-        began = psutil.Process(found["pid"]).create_time()
+        began = psutil.Process(run["pid"]).create_time()
     except psutil.Error:
         return None
     # After a restart of the machine the number may be another program's.
-    return found if began == found.get("began", began) else None
+    return run if began == run.get("began", began) else None
 
 
 def write(data_dir: Path, pid: int, status: dict[str, Any]) -> None:
@@ -45,13 +45,13 @@ def write(data_dir: Path, pid: int, status: dict[str, Any]) -> None:
 
 def running(data_dir: Path) -> dict[str, Any] | None:
     """What `up` wrote, and of every role the steps it reports itself; None where nothing runs."""
-    found = read(data_dir)
-    if found:
+    run = read(data_dir)
+    if run:
         http = PoolManager(timeout=1.0, retries=False)
-        for name, role in found["roles"].items():
-            answer = ask_status(http, found["urls"][name]) if name in found["urls"] else None
+        for name, role in run["roles"].items():
+            answer = ask_status(http, run["urls"][name]) if name in run["urls"] else None
             role["steps"] = (answer or {}).get("steps", [])
-    return found
+    return run
 
 
 def stop(data_dir: Path) -> bool:
@@ -62,10 +62,10 @@ def stop(data_dir: Path) -> bool:
     StopError
         It has not ended after a minute.
     """
-    found = read(data_dir)
-    if not found:
+    run = read(data_dir)
+    if not run:
         return False
-    process = psutil.Process(found["pid"])
+    process = psutil.Process(run["pid"])
     process.terminate()
     until = time.monotonic() + _STOP_S
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
@@ -79,6 +79,6 @@ def ask_status(http: PoolManager, url: str) -> dict[str, Any] | None:
     """What a role answers at its status address; None where it does not."""
     try:
         answer = http.request("GET", url)
-    except HTTPError:
+        return msgspec.json.decode(answer.data, type=dict[str, Any]) if answer.status == 200 else None
+    except (HTTPError, msgspec.MsgspecError):
         return None
-    return msgspec.json.decode(answer.data) if answer.status == 200 else None

@@ -9,13 +9,13 @@ from driftline.supervisor.startup import waiting_text
 from streams.clock import now_ms
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
+def lines(run: Mapping[str, Any]) -> Iterator[str]:
     """What `run_file.running` has found, a line each."""
-    if found.get("state") == "starting":
-        yield f"starting: {waiting_text(found['waits']) if found['waits'] else 'just begun'}"
+    if run.get("state") == "starting":
+        yield f"starting: {waiting_text(run['waits']) if run['waits'] else 'just begun'}"
     for name in ("kafka", "clickhouse", "page"):
-        yield f"{name:<12} {found[name]}"
-    for name, role in {**found.get("starting", {}), **found["roles"]}.items():
+        yield f"{name:<12} {run[name]}"
+    for name, role in {**run.get("starting", {}), **run["roles"]}.items():
         restarts = f"{role['restarts']} restart{'' if role['restarts'] == 1 else 's'}"
         yield f"{name:<12} {role['state']:<12} pid {role['pid'] or '-'}, {restarts}"
         if crashes := recent(role, now_ms()):
