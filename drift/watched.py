@@ -82,9 +82,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         if not lane.behind.observe(leaps, rows) or message.watermark_ms is None:
             return []
         rule = self._rule(message.version, "", say, last=False)
-        return [
-            heeded(alert, self.watch) for alert in lane.tell_behind(rule, message.watermark_ms, self._next_incident)
-        ]
+        return [*map(self._as_heeded, lane.tell_behind(rule, message.watermark_ms, self._next_incident))]
 
     def take_labels(self, message: LabelSums, yards: Yards) -> list[Told]:
         """Add labels; they restate reports, and are no evidence."""
@@ -121,10 +119,11 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         told: list[Told] = []
         for (version, _), lane in sorted(self.lanes.items()):
             if version != route.champion:
-                told += lane.retire(route.ts, f"over: {route.champion} serves {self.model} now, and no more {version}")
+                over = f"over: {route.champion} serves {self.model} now, and no more {version}"
+                told += map(self._as_heeded, lane.retire(route.ts, over))
         if (route.champion, route.canary) != (self.champion, self.canary):
             for lane in self.lanes.values():  # Another share of the rows is another volume.
-                told += lane.flow.restart(route.ts, "the route has changed")
+                told += map(self._as_heeded, lane.flow.restart(route.ts, "the route has changed"))
         self.watch, self.epoch, self.champion, self.canary = route.watch, route.epoch, route.champion, route.canary
         self.routed = {route.champion, *route.canary, *route.shadows}
         return told

@@ -101,6 +101,15 @@ def test_what_is_muted_is_counted_and_sent_to_nobody_until_then(moved):
     assert {alert.reach for alert in moved.send(12, shift=2.5)} == {"chat"}
 
 
+@pytest.mark.parametrize(("act", "more"), [("mute", {"until_ms": 10**12}), ("acknowledge", {})])
+def test_a_new_champion_closes_what_is_muted_or_acknowledged_in_lists_alone(moved, act, more):
+    moved.act("m-1", act, **more)
+    route = Route(model="m", epoch=2, ts=moved.minute * MINUTE, champion="v2", watch=WATCH)
+    (closed,) = moved.say(RouteCopy(model="m", route=route))
+    assert (closed.incident, closed.event, closed.reach) == ("m-1", "close", "list")
+    assert moved.judge.models["m"].heeds.of == {}
+
+
 def test_a_muted_page_orders_no_retraining():
     stream = Stream()
     stream.send(10)
