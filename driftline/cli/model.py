@@ -1,13 +1,26 @@
 """Models: packages made from tables, versions in the registry, routes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from driftline.cli.bars import bars
-from driftline.cli.options import AsJson, File, echo_json, group, load, names, progress
+from driftline.cli.options import (
+    AsJson,
+    File,
+    Holdout,
+    RowOrder,
+    Segments,
+    Task,
+    Time,
+    echo_json,
+    group,
+    load,
+    names,
+    progress,
+)
 
 if TYPE_CHECKING:
     from driftline.models.init import Made
@@ -17,7 +30,6 @@ if TYPE_CHECKING:
 app = group("Bring a model: package, add, route, promote, roll back.")
 
 Name = Annotated[str, typer.Argument(help="Name of the model.")]
-Task = Literal["binary", "multiclass", "regression"]
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the route.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the workers serve it.")]
 
@@ -37,20 +49,13 @@ def init(
     task: Annotated[Task | None, typer.Option(help="What the label says, where it misleads.")] = None,
     positive: Annotated[str, typer.Option(help="Class that a binary score is the probability of.")] = "",
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Least score of the positive class.")] = 0.5,
-    segments: Annotated[str, typer.Option(metavar="A,B,...", help="Features whose levels are watched apart.")] = "",
+    segments: Segments = "",
     version: Annotated[str, typer.Option(help="Version.")] = "v1",
     out: Annotated[Path | None, typer.Option(help="Folder of the package; default packages/NAME.")] = None,
     companions: Annotated[list[Path] | None, typer.Option("--with", help="File that model.py reads.")] = None,
-    time: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Event times of the rows: they put them in order; no feature.")
-    ] = None,
-    order: Annotated[
-        Literal["file", "unknown"] | None,
-        typer.Option(help="Without --time: the rows stand in order (file), or were mixed (unknown)."),
-    ] = None,
-    holdout: Annotated[
-        Path | None, typer.Option(help="Table of rows that the model has not learnt from: performance is theirs.")
-    ] = None,
+    time: Time = None,
+    order: RowOrder = None,
+    holdout: Holdout = None,
     data_is_held_out: Annotated[
         bool, typer.Option("--data-is-held-out", help="The model has not learnt from --data itself.")
     ] = False,

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -12,6 +12,20 @@ if TYPE_CHECKING:
 
 File = Annotated[Path | None, typer.Option("--settings", help="Settings file; default driftline.toml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+# A training table, for `model init` and `reference build`.
+Task = Literal["binary", "multiclass", "regression"]
+Segments = Annotated[str, typer.Option(metavar="A,B,...", help="Features whose levels are watched apart.")]
+Time = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Event times of the rows: they put them in order; no feature.")
+]
+RowOrder = Annotated[
+    Literal["file", "unknown"] | None,
+    typer.Option(help="Without --time: the rows stand in order (file), or were mixed (unknown)."),
+]
+Holdout = Annotated[
+    Path | None, typer.Option(help="Table of rows that the model has not learnt from: performance is theirs.")
+]
 
 
 def load(file: Path | None = None, **flags: Any) -> "Settings":

@@ -1,12 +1,24 @@
 """References: built from a table, shown, checked."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from driftline.cli.bars import bars
-from driftline.cli.options import AsJson, File, echo_json, group, load, names
+from driftline.cli.options import (
+    AsJson,
+    File,
+    Holdout,
+    RowOrder,
+    Segments,
+    Task,
+    Time,
+    echo_json,
+    group,
+    load,
+    names,
+)
 
 app = group("References: what windows are compared with.")
 
@@ -19,26 +31,17 @@ def build(
     from_store: Annotated[str, typer.Option(metavar="TABLE", help="Or a table of the store, profiled there.")] = "",
     order_by: Annotated[str, typer.Option(metavar="A,B,...", help="Columns that order its rows.")] = "",
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("reference.arrow"),
-    task: Annotated[
-        Literal["binary", "multiclass", "regression"] | None, typer.Option(help="What the model does.")
-    ] = None,
+    task: Annotated[Task | None, typer.Option(help="What the model does.")] = None,
     score: Annotated[str | None, typer.Option(help="Column with scores.")] = None,
     prediction: Annotated[str | None, typer.Option(help="Column with predicted classes.")] = None,
     label: Annotated[str | None, typer.Option(help="Column with the truth.")] = None,
     positive: Annotated[str | None, typer.Option(help="Label that the score is the probability of.")] = None,
     features: Annotated[str, typer.Option(metavar="A,B,...", help="Features; else all that can be.")] = "",
     exclude: Annotated[str, typer.Option(metavar="A,B,...", help="Columns to leave out.")] = "",
-    segments: Annotated[str, typer.Option(metavar="A,B,...", help="Features whose levels are watched apart.")] = "",
-    time: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Event times of the rows: they put them in order; no feature.")
-    ] = None,
-    order: Annotated[
-        Literal["file", "unknown"] | None,
-        typer.Option(help="Without --time: the rows stand in order (file), or were mixed (unknown)."),
-    ] = None,
-    holdout: Annotated[
-        Path | None, typer.Option(help="Table of rows that the model has not learnt from: performance is theirs.")
-    ] = None,
+    segments: Segments = "",
+    time: Time = None,
+    order: RowOrder = None,
+    holdout: Holdout = None,
     in_sample: Annotated[
         bool, typer.Option("--in-sample", help="The model has learnt from these rows: no loss is judged by them.")
     ] = False,
