@@ -49,7 +49,7 @@ def accept(lane: "Lane", yard: Yardstick, incident: str, key: str) -> tuple[int,
         if regime is None:
             raise ActError(f"{incident} is not above its tolerance for certain; there is nothing to accept yet")
         rows, labels = regime.rows, regime.sums.copy()
-        _require_rows(incident, rows)
+        _require_rows(incident, rows, "rows with labels say")
         lane.harm = None
     else:
         raise ActError(f"{incident} is about neither columns nor performance: mute it, or mend what it is about")
@@ -70,8 +70,8 @@ def _columns(detector: Detector, yard: Yardstick, incident: Incident, columns: d
     return rows
 
 
-def _require_rows(incident: str, rows: int) -> None:
+def _require_rows(incident: str, rows: int, say: str = "rows say") -> None:
     if rows < SETTLE_ROWS:
         raise ActError(
-            f"only {rows:,} rows say how things are since {incident} changed last; wait for {SETTLE_ROWS:,} of them"
+            f"only {rows:,} {say} how things are since {incident} changed last; wait for {SETTLE_ROWS:,} of them"
         )

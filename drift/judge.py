@@ -16,6 +16,7 @@ from drift.accepting import ActError
 from drift.catalogue import Catalogue, Unwatched
 from drift.freeze import freeze, thaw
 from drift.incidents import rfc3339
+from drift.incidents.acts import named
 from drift.watched import Told, Watched, Yards
 from drift.yardstick import Yardstick
 from streams.block import Block
@@ -61,7 +62,9 @@ class Judge:
         for at, value in enumerate(block.values):
             try:
                 publish += map(_publication, self.take(msgspec.msgpack.decode(value or b"", type=CountsMessage)))
-            except (msgspec.MsgspecError, MisfitError, ActError) as error:
+            except ActError as error:
+                publish.append(dead_letter(block, Refusal(at, "impossible_act", "$", str(error)), "judge"))
+            except (msgspec.MsgspecError, MisfitError) as error:
                 publish.append(dead_letter(block, Refusal(at, "undecodable", "$", str(error)), "judge"))
         return Effects(publish)
 
@@ -93,7 +96,10 @@ class Judge:
             case RouteCopy():
                 return watched.take_route(message)
             case Act():
-                return watched.take_act(message, yards, self._say)
+                try:
+                    return watched.take_act(message, yards, self._say)
+                except ActError as error:
+                    raise ActError(f"{named(message)}: {error}") from None
 
     def finish(self) -> list[Told]:
         """Close every open window, at the end of a closed range; a live judge never does."""

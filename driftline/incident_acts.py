@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from drift.incidents import rfc3339
+from drift.incidents.acts import named
 from drift.store import Store
 from driftline import incidents
 from driftline.durations import duration_ms
@@ -21,6 +23,11 @@ from streams.stage import Publish
 Kind = Literal["acknowledge", "mute", "rebaseline"]
 #: How long the judge and the store are waited for, and how often one looks.
 _FOLLOWED_S_MAX, _LOOK_S = 15.0, 0.3
+#: Why the judge refused an act, if it did.
+_REFUSALS = """
+SELECT detail FROM dead_letters
+WHERE source_topic = 'counts' AND reason = 'impossible_act' AND startsWith(detail, {act:String})
+"""
 _NEWEST = """
 SELECT toUnixTimestamp64Milli(max(window_end)) FROM report_rows WHERE model = {model:String} AND segment = ''
 """
@@ -66,13 +73,22 @@ def publish(cluster: Cluster, act: Act) -> None:
 
 
 def followed(store: Store, act: Act, seconds_max: float = _FOLLOWED_S_MAX) -> Event | None:
-    """Wait for the judge's word on an act to be stored; None where none comes in time."""
-    before = time.monotonic() + seconds_max
+    """Wait for the judge's word on an act to be stored; None where none comes in time.
+
+    Raises
+    ------
+    IncidentError
+        The judge has refused it.
+    """
+    before, decided = time.monotonic() + seconds_max, f" by {act.by} at {rfc3339(act.at_ms)}"
     while True:
         events = incidents.story(store, act.incident).events
-        replies = [event for event in events if event.act == act.act and act.by in event.text]
+        replies = [event for event in events if event.act == act.act and decided in event.text]
         if replies:
             return replies[-1]
+        refusals = store.rows(_REFUSALS, {"act": named(act)})
+        if refusals:
+            raise IncidentError(str(refusals[0][0]))
         if time.monotonic() > before:
             return None
         time.sleep(_LOOK_S)

@@ -240,7 +240,7 @@ def full(told: Story) -> Iterator[str]:
     steps = [(event.ts, _happened(event), event.text) for event in told.events]
     steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in told.orders]
     yield ""
-    yield from aligned([(f"  {instant(ms)}", what, text) for ms, what, text in sorted(steps)], wide=120)
+    yield from aligned([(f"  {instant(ms)}", what, text) for ms, what, text in sorted(steps)], wide=1_000)
     if one.columns:
         yield ""
         headings = ("  column", "statistic", "verdict", "effect", "interval", "tolerated", "evidence", "n")

@@ -44,6 +44,7 @@ IN_WORDS: dict[Reason, str] = {
     "model_not_loaded": "the model has a route and cannot be loaded; see the detail, mend its package, then redrive",
     "impossible_timestamp": "the time is no time, or lies ahead of its arrival; mend the producer's clock or format",
     "impossible_id": "the id is empty or too long; send another, or none",
+    "impossible_act": "what was decided of an incident cannot be done as it stands; see the detail, then decide again",
     "model_failed": "the model failed on this row and on no other; see the detail, mend the model, then redrive",
     "unknown_prediction": "a label came for which there is no prediction; compare the ids of both sides",
     "unknown_class": "the label is none of the model's classes; mend whoever sends labels, or model.toml, then redrive",

@@ -18,6 +18,7 @@ Reason = Literal[
     "model_not_loaded",
     "impossible_timestamp",
     "impossible_id",
+    "impossible_act",
     "model_failed",
     "unknown_prediction",
     "unknown_class",

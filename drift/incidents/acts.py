@@ -14,6 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from drift.incidents.alert_ids import next_id
+from drift.incidents.spelling import rfc3339
 from streams.records import Act, Alert
 
 
@@ -65,6 +66,15 @@ def acted(last: Alert, act: Act, text: str) -> Alert:
         ts=last.ts + 1,
         text=text,
     )
+
+
+def named(act: Act) -> str:
+    """An act by what, who and when: a refusal of it begins so.
+
+    >>> named(Act(model="m", incident="m-1", act="mute", by="ann", at_ms=0))
+    'mute of m-1 by ann at 1970-01-01T00:00:00Z'
+    """
+    return f"{act.act} of {act.incident} by {act.by} at {rfc3339(act.at_ms)}"
 
 
 def sentence(act: Act, say: Callable[[int], str]) -> str:

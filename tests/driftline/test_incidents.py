@@ -8,16 +8,21 @@ import pytest
 from msgspec import structs
 from typer.testing import CliRunner
 
+from drift.incidents import rfc3339
+from drift.incidents.acts import named, sentence
 from drift.store import ensure_observations
-from drift.store.rows import of_alerts, of_observations, of_orders
+from drift.store.rows import of_alerts, of_dead_letters, of_observations, of_orders
 from driftline.cli import app
 from driftline.incident_acts import decide, followed, publish
 from driftline.incidents import IncidentError, full, incidents, story, table
 from streams import ranges
+from streams.block import Block
 from streams.cluster import Cluster
+from streams.dead_letters import dead_letter
 from streams.observation import OWN, Head
 from streams.provision import Layout, create
 from streams.records import Act, Alert, CountsMessage, MovedColumn, MovedLevel, Order, Route
+from streams.refusals import Refusal
 from streams.routes import announce
 
 BASE_MS = 1_700_000_000_000
@@ -254,8 +259,27 @@ def test_an_act_is_written_where_the_judge_reads_the_routes_of_its_model(kafka, 
 def test_the_judge_s_word_on_an_act_is_waited_for(filled):
     act = decide(filled, "churn-2", "acknowledge", by="ann", reason="known")
     assert followed(filled, act, seconds_max=0.0) is None
-    word = structs.replace(alert("churn-2", "update", 21, 1.0), act="acknowledge", text="acknowledged by ann (known)")
-    told = of_alerts([word])
-    filled.insert(told.table, told.columns)
+    earlier = structs.replace(act, at_ms=act.at_ms - 60_000, reason="as yesterday")
+    words = [
+        structs.replace(alert("churn-2", "update", 21 + at, 1.0), act="acknowledge", text=sentence(known, rfc3339))
+        for at, known in enumerate([act, earlier])
+    ]
+    for word in reversed(words):  # What ann decided a minute ago is not the word on what she decides now.
+        assert followed(filled, act, seconds_max=0.0) is None
+        told = of_alerts([word])
+        filled.insert(told.table, told.columns, token=word.text)
     found = followed(filled, act, seconds_max=10.0)
-    assert found is not None and found.text == "acknowledged by ann (known)"
+    assert found is not None and found.text == words[0].text and "(known)" in found.text
+
+
+def test_an_act_that_the_judge_refuses_says_why(filled):
+    act, later = (decide(filled, "churn-2", "rebaseline", by=by) for by in ("ann", "anna"))
+    said = f"{named(act)}: only 1,000 rows say how things are since churn-2 changed last; wait for 3,000 of them"
+    refused = Block.of("counts", 0, [msgspec.msgpack.encode(act)])
+    letter = dead_letter(refused, Refusal(0, "impossible_act", "$", said), "judge")
+    headers = [(name, value if isinstance(value, bytes) else value.encode()) for name, value in letter.headers]
+    told = of_dead_letters(Block("dead-letters", 0, [0], [BASE_MS], [letter.key], [letter.value], [headers]))
+    filled.insert(told.table, told.columns)
+    with pytest.raises(IncidentError, match=r"^rebaseline of churn-2 by ann at .*: only 1,000 rows say"):
+        followed(filled, act, seconds_max=10.0)
+    assert followed(filled, later, seconds_max=0.0) is None
