@@ -23,6 +23,8 @@ _ABOVE_BUDGET = 1e5
 #: Ages that are written on an axis, in seconds; and the share of the highest value from which on a curve is drawn.
 _AGES = (1, 10, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000)
 _NONE_YET = 0.01
+#: The end of an axis at the least, by unit: noise about zero is no mountain.
+_TOP_MIN = {"share": 1.0, "effect": 0.1}
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -61,7 +63,7 @@ def _lines(panel: Panel, frame: pd.DataFrame) -> go.Figure:
         )
     percent = panel.unit == "share"
     top = float(wide.max().max() if wide.size else 0.0) * (100 if percent else 1)
-    figure.update_yaxes(range=[0, max(top * 1.12, 1.0 if percent else 10.0)])
+    figure.update_yaxes(range=[0, max(top * 1.12, _TOP_MIN.get(panel.unit, 10.0))])
     figure.update_yaxes(tickformat="~g" if percent else "~s", ticksuffix=" %" if percent else "")
     figure.update_layout(showlegend=len(wide.columns) > 1)
     return figure

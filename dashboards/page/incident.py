@@ -100,7 +100,7 @@ def _columns(sheet: Sheet, zone: tzinfo) -> Component:
     model, end = sheet.address.model, sheet.over.end_ms
     lines = [
         [
-            dcc.Link(row["column"], href=Address(page="column", model=model, column=row["column"]).href),
+            _name(model, row),
             clauses.shifted_text(row["levels"]),
             f"{row['statistic'].upper()} {words.figure(row['effect'])}",
             words.interval(row["low"], row["high"]),
@@ -114,6 +114,13 @@ def _columns(sheet: Sheet, zone: tzinfo) -> Component:
     headings = ("column", "how", "effect", "interval", "tolerated", "evidence", "n", "since")
     body = parts.table(headings, lines, numbers=(2, 3, 4, 5, 6)) if lines else parts.blank("It names no column.")
     return cards.card(named("incident_columns"), sheet.answers["incident_columns"], body, wide=True)
+
+
+def _name(model: str, row: dict[str, Any]) -> Component | str:
+    """A column's name, with the way to its page; the name of a loss, which has none."""
+    if row["role"] == "performance":
+        return words.metric(row["column"])
+    return dcc.Link(row["column"], href=Address(page="column", model=model, column=row["column"]).href)
 
 
 def _cost(sheet: Sheet) -> Component:
@@ -141,13 +148,13 @@ def _facts(last: dict[str, Any]) -> Component:
             ("model", last["model"], f"version {last['version']}"),
             ("kind", last["kind"], f"segment {last['segment'] or 'all'}"),
             ("evidence", words.evidence(last["evidence"]), f"of {words.figure(last['budget'])}"),
-            ("reference", html.Span(last["reference"][:_HASH], title=last["reference"]), "frozen training data"),
+            ("reference", html.Span(last["reference"][:_HASH], title=last["reference"]), "what rows are compared with"),
         ]
     )
 
 
 def _examples(sheet: Sheet, zone: tzinfo) -> Component | None:
-    moved = sheet.rows("incident_columns")
+    moved = [row for row in sheet.rows("incident_columns") if row["role"] != "performance"]
     if not moved:
         return None
     body = cards.examples(sheet, moved[0]["column"], zone)

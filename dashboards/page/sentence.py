@@ -1,6 +1,7 @@
 """The sentence that opens every page: the answer, in words that can be read aloud at 3 a.m."""
 
 import json
+import re
 from datetime import UTC, tzinfo
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ Severity = Literal["quiet", "watch", "warning", "critical", "empty"]
 
 #: A station further behind than this does not keep up.
 BEHIND_MS_MAX = 60_000
+#: Who decided what, at the beginning of an act's text.
+_DECIDED = re.compile(r"(.+? by .+?) at \d{4}-")
 _LIVE_STEPS = ("score", "count", "join", "sink")
 
 
@@ -87,12 +90,14 @@ def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
         return Verdict("warning" if refused else "quiet", said)
     incident = open_ones[0]
     columns = sheet.rows("incident_columns")
-    began, what = incident["change_point"], clauses.moved(columns)
+    # A loss is no column that a reader knows: its alert says what it is in words.
+    loss = incident.get("kind") == "performance"
+    began, what = incident["change_point"], "" if loss else clauses.moved(columns)
     if what:
         text = f"Since {_clock(began, sheet, zone)} {what.rstrip('.')}."
     else:
         text = f"{_retold(incident, began, 'Since {}', sheet, zone).rstrip('.')}."
-    named = incident.get("kind") == "performance" or any(row["role"] == "prediction" for row in columns)
+    named = loss or any(row["role"] == "prediction" for row in columns)
     score = "" if named else clauses.answers(json.loads(incident.get("predictions") or "[]")) or _drifted(map_rows)
     more = len(open_ones) - 1
     others = words.plural(more, "more incident is open.", "more incidents are open.") if more else ""
@@ -150,27 +155,39 @@ def _incident(sheet: Sheet, zone: tzinfo) -> Verdict:
     events = sheet.rows("incident")
     if not events:
         return Verdict("empty", f"No incident is called {sheet.address.incident}.")
-    last, columns = events[-1], sheet.rows("incident_columns")
+    last = events[-1]
     between = clauses.between(last, lambda ms: _clock(ms, sheet, zone))
     since = f"Since {_clock(last['change_point'], sheet, zone)}{f' ({between})' if between else ''}"
-    moved = clauses.moved(columns)
     # A close says that it is over, and an act who decided what: the sentence is about what had happened.
     told = next((event for event in reversed(events) if event["event"] != "close" and not event["act"]), last)
+    moved = "" if told["kind"] == "performance" else clauses.moved(sheet.rows("incident_columns"))
     text = f"{since} {moved}" if moved else f"{_retold(told, last['change_point'], since, sheet, zone).rstrip('.')}."
     paged = next((row for row in events if row["page"]), None)
     orders = sheet.rows("incident_orders")
     then = [f"Paged at {_clock(paged['time'], sheet, zone)}." if paged else "No one was paged."]
     then += [f"Retraining ordered at {_clock(orders[0]['time'], sheet, zone)}."] if orders else []
+    then += _decided(events, sheet, zone)
     closed = last["event"] == "close"
     then += [f"Closed at {_clock(last['time'], sheet, zone)}." if closed else "Still open."]
     return Verdict("quiet" if closed else _severity(last["severity"]), " ".join([text, *then]))
+
+
+def _decided(events: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> list[str]:
+    """Who decided what of an incident last; nothing where nobody did."""
+    newest = next((row["text"] for row in reversed(events) if row["act"]), "")
+    found = _DECIDED.match(newest)
+    if found is None:
+        return []
+    said = retold(found[1], lambda ms: _clock(ms, sheet, zone))
+    return [f"{said[:1].upper()}{said[1:]}."]
 
 
 def _pipeline(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
     roles = sheet.live.get("roles", {})
     steps = [step for role in roles.values() for step in role.get("steps", [])]
     letters = sum(row["rows"] for row in sheet.rows("dead_letters"))
-    refused = f" {words.plural(letters, 'request was', 'requests were')} refused." if letters else ""
+    what = "request" if all(row["stage"] == "score" for row in sheet.rows("dead_letters")) else "record"
+    refused = f" {words.plural(letters, f'{what} was', f'{what}s were')} refused." if letters else ""
     down = [name for name, role in roles.items() if role.get("state", "up") != "up"]
     if down:
         return Verdict("critical", f"{words.listed(down)} {'is' if len(down) == 1 else 'are'} not running.{refused}")

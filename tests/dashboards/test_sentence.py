@@ -245,6 +245,35 @@ def test_incident_from_change_to_close() -> None:
     assert "No one was paged." in unpaged.text
 
 
+def test_an_incident_tells_what_people_decided_and_not_in_the_place_of_what_happened() -> None:
+    opened = incident_event("open", 13, True) | {"text": "38 % of the requests are refused since 2026-11-21T03:12:00Z"}
+    act = incident_event("update", 11, False) | {
+        "act": "mute",
+        "text": "muted until 2026-11-21T09:00:00Z by bob at 2026-11-21T03:26:40Z (a test: of ours): it is counted",
+    }
+    muted = say(sheet("incident", incident=[opened, act]))
+    assert muted.text == (
+        "Since 03:12 38 % of the requests are refused. Paged at 03:15. Muted until 09:00 by bob. Still open."
+    )
+    normal = incident_event("close", 9, False) | {
+        "act": "rebaseline",
+        "text": "made the new normal by cy at 2026-11-21T03:27:00Z: from here on a is compared with 7,500 rows",
+    }
+    closed = say(sheet("incident", incident=[opened, act, normal]))
+    assert closed.text.endswith("Made the new normal by cy. Closed at 03:19.")
+
+
+def test_a_loss_is_told_in_the_words_of_its_alert() -> None:
+    text = "accuracy fell from 78 % to 59 % since 2026-11-21T03:12:00Z; labels cover 100 %"
+    columns = [{"column": "log_loss", "role": "performance", "levels": "[]"}]
+    event = incident_event("open", 13, True) | {"kind": "performance", "text": text}
+    told = say(sheet("incident", incident=[event], incident_columns=columns))
+    assert told.text.startswith("Since 03:12 accuracy fell from 78 % to 59 %; labels cover 100 %. Paged")
+    fall = INCIDENT | {"kind": "performance", "text": text}
+    model = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], incident_columns=columns))
+    assert model.text == "Since 03:12 accuracy fell from 78 % to 59 %; labels cover 100 %."
+
+
 def test_an_interval_is_said_where_it_says_something() -> None:
     wide = incident_event("open", 13, False) | {"change_point_low": END - 20 * MINUTE}
     said = say(sheet("incident", incident=[wide], incident_columns=[], incident_orders=[])).text
@@ -311,6 +340,9 @@ def test_pipeline_that_refused_something() -> None:
     verdict = say(sheet("pipeline", roles(score={}), rates=[], dead_letters=[{"stage": "score", "rows": 4}]))
     assert verdict.severity == "watch"
     assert verdict.text.endswith("4 requests were refused.")
+    letters = [{"stage": "score", "rows": 4}, {"stage": "judge", "rows": 1}]
+    other = say(sheet("pipeline", roles(score={}), rates=[], dead_letters=letters))
+    assert other.text.endswith("5 records were refused.")
 
 
 def test_every_page_has_a_sentence() -> None:
