@@ -48,12 +48,22 @@ def headline(
         did = "has come back, and beyond"
     if broken:
         did = _BROKEN.get(first.broken(scene), "holds no finite number")
-    text = f"{name(scene, first)} {did}: {how(scene, first)} since {scene.say(first.since)}"
+    text = f"{name(scene, first)} {did}: {how(scene, first)} since {_since(scene, first, did)}"
     if first in (*further, *part, *crossed) and not broken:
         text += before(scene, first)
     if ordered[1:]:
         text += f"; also {listed([name(scene, moved) for moved in ordered[1:]])}"
     return text + answers(scene, incident)
+
+
+def _since(scene: Scene, moved: Moved, did: str) -> str:
+    """Say since when a column is where it is: its latest change, and the first where there were others before.
+
+    What is still moving, or on its way back, has been at it since its first change.
+    """
+    if did != "moved" or moved.change_point == moved.since:
+        return scene.say(moved.since)
+    return f"{scene.say(moved.change_point)}, after a first change at {scene.say(moved.since)}"
 
 
 def before(scene: Scene, moved: Moved) -> str:

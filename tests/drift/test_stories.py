@@ -84,6 +84,26 @@ def test_from_the_first_row():
     assert told[0][4].startswith(f"city moved: level Ulm fell from {ULM_WAS} to 0 % since the first row; ")
 
 
+def test_a_second_change_carries_its_own_time_beside_that_of_the_first():
+    """The share is that of the rows since the second change: the first one's date beside it would be a false claim."""
+    stream, told = story(
+        (10_000, {}), (20_000, {"city": (0.37, 0.3, 0.2, 0.13)}), (12_000, {"city": (0.335, 0.3, 0.2, 0.165)})
+    )
+    assert [(row, event, reach) for row, event, _, reach, _ in told] == [
+        (15_000, "open", "list"),
+        (32_500, "update", "chat"),
+    ]
+    first, now = (
+        share(stream.city[10_500:15_500] == "Ulm"),
+        share(stream.city[30_000:33_000] == "Ulm"),
+    )  # First windows: mixtures.
+    assert f"level Ulm rose from {ULM_WAS} to {first} since row 10,000;" in told[0][4]
+    assert told[1][4] == (
+        f"city moved: level Ulm rose from {ULM_WAS} to {now} since row 29,500, after a first change at row 10,000"
+        + UNCHANGED
+    )
+
+
 def test_a_slow_season_is_one_incident_that_says_how_far_it_has_come():
     stream, told = story((10_000, {}), *[(500, {"temp": step / 20}) for step in range(41)], (3_000, {"temp": 2.0}))
     assert [event for _, event, *_ in told] == ["open"] + ["update"] * (len(told) - 1)
