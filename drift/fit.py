@@ -35,7 +35,19 @@ def fit(
     features: Sequence[str] | FeatureSchema | None,
     held_out: Columns | None = None,
 ) -> Reference:
-    """Profile a table, and what the model said of it, or of rows that it has not learnt from; see `Reference.fit`."""
+    """Profile a table, and what the model said of it, or of rows that it has not learnt from; see `Reference.fit`.
+
+    Parameters
+    ----------
+    table
+        The rows that features are profiled on.
+    parts
+        What its columns are to the model.
+    features
+        Names, or the schema, of the features; None infers them.
+    held_out
+        Rows that the model has not learnt from: score, prediction and labels are profiled on these.
+    """
     if table.num_rows == 0:
         raise FrameError("the table holds no row; a reference needs the training data")
     if held_out is not None and held_out.num_rows == 0:

@@ -141,7 +141,17 @@ def _predicted_positive(table: Columns, parts: Parts) -> np.ndarray | None:
 
 
 def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
-    """Add what the labels say: sums, figures, and which scores are predicted positive."""
+    """Add what the labels say: sums, figures, and which scores are predicted positive.
+
+    Parameters
+    ----------
+    reference
+        Of the same rows, without labels.
+    table
+        The rows whose scores count.
+    parts
+        What its columns are to the model, as `completed` returns them.
+    """
     if reference.score is None or parts.score is None or parts.task not in ("binary", "multiclass", "regression"):
         if parts.label is None:
             return reference

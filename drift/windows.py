@@ -63,7 +63,17 @@ class Source(msgspec.Struct):
             own[partition] = max(watermark_ms, own.get(partition, watermark_ms))
 
     def fall_silent(self, partition: int, partitions: int, asleep: bool = False, repeated: bool = False) -> None:
-        """A partition leaves the watermark's minimum until it speaks again."""
+        """A partition leaves the watermark's minimum until it speaks again.
+
+        Parameters
+        ----------
+        partition, partitions
+            The partition, and how many its topic has.
+        asleep
+            It has been silent for so long that nobody knows when it speaks again.
+        repeated
+            Its silence is told again while it lasts.
+        """
         self.partitions = max(self.partitions, partitions)
         self.idle.add(partition)
         if repeated:
@@ -393,7 +403,15 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         older.kept, older.evidence, older.drifted = None, np.zeros(0), np.zeros(0, bool)
 
     def forget(self, watch: Watch, watermark_ms: int, awaits: bool = False) -> None:
-        """Drop closed windows that are too old to be restated; with ``awaits``, not the newest that have no label."""
+        """Drop closed windows that are too old to be restated; with ``awaits``, not the newest that have no label.
+
+        Parameters
+        ----------
+        watermark_ms
+            Watermark of the version.
+        awaits
+            Keep the newest windows of which no label has come.
+        """
         until = watermark_ms - watch.lateness_ms_max - RESTATE_WAITS * self.delays.wait_ms(watch)
         while self.closed and self.closed[0].span.end <= until and not (awaits and self._awaited(watermark_ms)):
             self.forgotten = self.closed.pop(0).span.end

@@ -42,6 +42,15 @@ class Past(msgspec.Struct, frozen=True):
 def survey(file: RowFile, time: str, rows: int | None) -> Past:
     """Read the times of a file's first rows.
 
+    Parameters
+    ----------
+    file
+        The file.
+    time
+        Column of its event times.
+    rows
+        How many of its first rows; None for all.
+
     Raises
     ------
     RowFileError
@@ -70,7 +79,17 @@ def survey(file: RowFile, time: str, rows: int | None) -> Past:
 
 
 def late_rows(past: Past, route: Route, reached_ms: int | None) -> int:
-    """Rows of a file whose windows a model has closed, by the event time that it has reached."""
+    """Rows of a file whose windows a model has closed, by the event time that it has reached.
+
+    Parameters
+    ----------
+    past
+        Event times of the file.
+    route
+        How its model is watched.
+    reached_ms
+        Event time that the model has reached; None before its first row.
+    """
     if reached_ms is None:
         return 0
     _, ends = calendar_of(route.watch).spans(past.times)
@@ -103,7 +122,13 @@ def furthest(memories: Iterable[str | None], route: Route) -> int | None:
 
 
 def refusal(past: Past, route: Route, reached_ms: int | None) -> str:
-    """Why rows of the past cannot be sent now; empty where they can."""
+    """Why rows of the past cannot be sent now; empty where they can.
+
+    Parameters
+    ----------
+    past, route, reached_ms
+        As of `late_rows`.
+    """
     late = late_rows(past, route, reached_ms)
     if not late or reached_ms is None:
         return ""
@@ -116,7 +141,19 @@ def refusal(past: Past, route: Route, reached_ms: int | None) -> str:
 
 
 def statement(past: Past, model: str, partitions: int, keyed: bool) -> str:
-    """Say what a backfill does."""
+    """Say what a backfill does.
+
+    Parameters
+    ----------
+    past
+        Event times of the file.
+    model
+        Whose requests they are.
+    partitions
+        Of `requests`.
+    keyed
+        Whether rows have keys, which decide their partition.
+    """
     first, last = rfc3339(int(past.times.min())), rfc3339(int(past.times.max()))
     order = f"in order of {past.column!r}" + ("" if past.ordered else ", by which they are sorted first")
     where = "by their keys" if keyed else f"in turn to all {partitions} partitions"

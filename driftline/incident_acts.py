@@ -75,6 +75,13 @@ def publish(cluster: Cluster, act: Act) -> None:
 def followed(store: Store, act: Act, seconds_max: float = _FOLLOWED_S_MAX) -> Event | None:
     """Wait for the judge's word on an act to be stored; None where none comes in time.
 
+    Parameters
+    ----------
+    act
+        As it was published.
+    seconds_max
+        How long to wait.
+
     Raises
     ------
     IncidentError

@@ -116,6 +116,15 @@ def _one_thread() -> Iterator[None]:
 def kept_back(table: Any, label: str, limits: TrainingLimits | None = None) -> pa.Table:
     """Rows of a table that `train` does not learn from: the last ones that have a label.
 
+    Parameters
+    ----------
+    table
+        The training table.
+    label
+        Column with the truth.
+    limits
+        As of `train`.
+
     >>> kept_back(pa.table({"x": range(10), "y": [0, 1] * 5}), "y").column("x").to_pylist()
     [8, 9]
     """

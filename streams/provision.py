@@ -83,6 +83,13 @@ def _wait_for_all(cluster: Cluster) -> dict[str, int]:
 def await_topics(cluster: Cluster, names: Iterable[str], deadline_s: float = AWAIT_S) -> None:
     """Return when topics of the table are there: a role may be started before the log, or before its topics are made.
 
+    Parameters
+    ----------
+    names
+        Logical names.
+    deadline_s
+        How long to wait.
+
     Raises
     ------
     TopicError
@@ -181,6 +188,13 @@ def extend(cluster: Cluster) -> list[str]:
 
 def create_foreign(cluster: Cluster, names: Iterable[str], partitions: int, replicas: int) -> list[str]:
     """Create topics that are not of the table, by their names on the cluster; returns those made.
+
+    Parameters
+    ----------
+    names
+        On the cluster.
+    partitions, replicas
+        Of each topic that is made.
 
     Raises
     ------

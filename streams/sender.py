@@ -36,6 +36,15 @@ class Sender:
     def send(self, topic: str, value: bytes, key: bytes | None = None, partition: int | None = None) -> None:
         """Hand one message over; waits where the buffer is full. The key, or else chance, decides its partition, where
         none is named.
+
+        Parameters
+        ----------
+        topic
+            Logical name.
+        value, key
+            Of the message.
+        partition
+            Where it goes; None leaves that to the key, or else to chance.
         """
         named = {} if partition is None else {"partition": partition}
         while True:

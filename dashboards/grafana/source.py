@@ -17,7 +17,17 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def datasource(source: Source, password: str, uid: str = DATASOURCE) -> Json:
-    """The data source for provisioning, and for ``/api/datasources``."""
+    """The data source for provisioning, and for ``/api/datasources``.
+
+    Parameters
+    ----------
+    source
+        Where ClickHouse is, as Grafana reaches it.
+    password
+        Of its user.
+    uid
+        What panels and rules call it.
+    """
     return {
         "name": "Driftline",
         "uid": uid,

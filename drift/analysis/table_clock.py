@@ -49,6 +49,17 @@ class TableClock:
     def of_times(cls, table: pa.Table, time: str, window: str | None, timezone: str) -> "TableClock":
         """Read the times of a column.
 
+        Parameters
+        ----------
+        table
+            The rows.
+        time
+            Column of their event times.
+        window
+            Length of a window as pandas spells it; None is a minute.
+        timezone
+            Zone by whose calendar windows begin.
+
         Raises
         ------
         FrameError

@@ -54,7 +54,17 @@ class Heeds(msgspec.Struct):
 
 
 def acted(last: Alert, act: Act, text: str) -> Alert:
-    """The alert that tells of an act: in event time just after the last one of the incident, and before the next."""
+    """The alert that tells of an act: in event time just after the last one of the incident, and before the next.
+
+    Parameters
+    ----------
+    last
+        The latest alert of the incident.
+    act
+        What was decided.
+    text
+        The sentence that says it.
+    """
     return msgspec.structs.replace(
         last,
         id=next_id(last),

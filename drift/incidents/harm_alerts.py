@@ -50,7 +50,19 @@ class Telling:
 
 
 def opening(telling: Telling, name: str, event: IncidentEvent, page: bool) -> Alert:
-    """Tell of a loss that has grown; it pages once it is above its tolerance."""
+    """Tell of a loss that has grown; it pages once it is above its tolerance.
+
+    Parameters
+    ----------
+    telling
+        The loss, and the stretch that it has grown over.
+    name
+        Id of the alert.
+    event
+        ``open``, or ``update`` where the incident was open already.
+    page
+        Whether the loss is above its tolerance for certain.
+    """
     window = telling.window
     tail = "" if page else f"; not yet {percent(window.tolerance)} worse for certain"
     low, high = telling.between
@@ -74,14 +86,30 @@ def opening(telling: Telling, name: str, event: IncidentEvent, page: bool) -> Al
 
 
 def further(telling: Telling, last: Alert, former: Regime, worst: Regime) -> Alert:
-    """Tell, and page, again: the loss has grown by another tolerance since it was told."""
+    """Tell, and page, again: the loss has grown by another tolerance since it was told.
+
+    Parameters
+    ----------
+    last
+        The latest alert of the incident.
+    former
+        What was told last.
+    worst
+        The worst that was told.
+    """
     since = telling.window.say(telling.since)
     text = f"{_moves(telling, former, ' further')} since {since}{_worst(telling, worst)}{_before(telling, last)}"
     return _next(telling, last, text + _labels(telling), severity="critical", page=True, reach="page", worse=True)
 
 
 def better(telling: Telling, last: Alert, former: Regime, worst: Regime) -> Alert:
-    """Tell that the loss has shrunk, and is not yet what it was."""
+    """Tell that the loss has shrunk, and is not yet what it was.
+
+    Parameters
+    ----------
+    last, former, worst
+        As of `further`.
+    """
     text = f"{_moves(telling, former, ' again')} since {telling.window.say(telling.since)}, not yet back"
     text += f"{_worst(telling, worst)}{_before(telling, last)}{_labels(telling)}"
     return _next(telling, last, text, page=False, reach="chat")
@@ -95,7 +123,15 @@ def settled(telling: Telling, last: Alert) -> Alert:
 
 
 def back(telling: Telling, last: Alert, worst: Regime | None) -> Alert:
-    """Close an incident whose loss is like the training data's again, and say what had happened."""
+    """Close an incident whose loss is like the training data's again, and say what had happened.
+
+    Parameters
+    ----------
+    last
+        The latest alert of the incident.
+    worst
+        The worst that was told; None before anything was material.
+    """
     window = telling.window
     text = f"{_stand(telling, 'is back')} ({_trained(telling)})"
     if worst is not None:

@@ -89,7 +89,15 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
         self.score, self.rows, self.windows = score, self.rows + window.rows, self.windows + 1
 
     def settled(self, window: Labelled, loss: Loss, former: Loss) -> bool:
-        """Whether it has lasted long enough, and is a tolerance below what was told, for certain."""
+        """Whether it has lasted long enough, and is a tolerance below what was told, for certain.
+
+        Parameters
+        ----------
+        loss
+            Against the training data.
+        former
+            The same loss in the regime that was told.
+        """
         if self.windows < POOL_WINDOWS or self.rows < SETTLE_ROWS:
             return False
         now = window.amount(loss, self.sums)

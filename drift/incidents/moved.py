@@ -107,7 +107,17 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         return later
 
     def remember(self, counts: np.ndarray, levels: list[MovedLevel], parts: list[tuple[str, list[int]]]) -> None:
-        """Keep what has just been told of it; the levels, as they were at its furthest."""
+        """Keep what has just been told of it; the levels, as they were at its furthest.
+
+        Parameters
+        ----------
+        counts
+            Rows in each of its cells, int64 [its cells].
+        levels
+            The levels that have moved, as they are told.
+        parts
+            The parts that it is told by: names, and cells.
+        """
         self.told, self.parts = counts, parts
         change = max((abs(level.current - level.reference) for level in levels), default=0.0)
         if change >= max((abs(level.current - level.reference) for level in self.levels), default=0.0):

@@ -37,7 +37,17 @@ class LabelDelays(msgspec.Struct):
     late: int = 0
 
     def add(self, delay_ms: int, labels: int, watch: Watch) -> None:
-        """Count labels that came so long after the end of their window; before its end counts as no delay."""
+        """Count labels that came so long after the end of their window; before its end counts as no delay.
+
+        Parameters
+        ----------
+        delay_ms
+            How long after the end of their window they came.
+        labels
+            How many.
+        watch
+            Whose wait they are held against.
+        """
         bucket = int(buckets(np.array([max(0, delay_ms)]))[0])
         self.counts[bucket] = self.counts.get(bucket, 0) + labels
         self.late += labels if delay_ms > watch.label_wait_ms_max else 0

@@ -43,6 +43,13 @@ def scored(
 ) -> pa.Table:
     """Add two columns, the score and the prediction, as the model gives them; older ones of those names make way.
 
+    Parameters
+    ----------
+    names
+        Of the two columns.
+    on_progress
+        Given how many rows are scored.
+
     Raises
     ------
     ProfileError

@@ -40,6 +40,15 @@ class Worker(msgspec.Struct, frozen=True):
 def standing(member: Member, status: dict[str, Any] | None, route: Route) -> Worker:
     """Read from a worker's status how far it is with a route.
 
+    Parameters
+    ----------
+    member
+        The worker.
+    status
+        What its ``/status`` says; None where it does not answer.
+    route
+        The route to be followed.
+
     >>> route = Route(model="churn", epoch=3, ts=0, champion="v2")
     >>> of = lambda serving: standing(Member("worker-0", "http://..."), {"serving": serving}, route).state
     >>> of({"churn": {"version": "v2", "epoch": 3}}), of({"churn": {"version": "v1", "epoch": 2}}), of({})
@@ -61,6 +70,15 @@ def wait_until_served(
     cluster: Cluster, route: Route, say: Callable[[str], None] = lambda _: None, wait_s: float = WAIT_S
 ) -> list[Worker]:
     """Wait until every worker serves by a route or a newer one, one refuses it, or the time is over.
+
+    Parameters
+    ----------
+    route
+        The route to be followed.
+    say
+        Given a sentence whenever other workers are waited for.
+    wait_s
+        How long to wait.
 
     Returns
     -------

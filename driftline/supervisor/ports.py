@@ -99,7 +99,17 @@ def ephemeral() -> range:
 
 
 def next_free(first: int, host: str, but: Mapping[int, object] | set[int]) -> int:
-    """The first free port from ``first`` on that is not set aside for another part."""
+    """The first free port from ``first`` on that is not set aside for another part.
+
+    Parameters
+    ----------
+    first
+        Where to begin.
+    host
+        Address that a server would listen on.
+    but
+        Ports that are set aside.
+    """
     number = first
     while number in but or not is_free(number, host):
         number += 1

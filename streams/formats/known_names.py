@@ -51,6 +51,15 @@ def own_names(names: Iterable[str]) -> list[str]:
 def missing(why: Refused, names: Collection[str], schema: FeatureSchema) -> Refused:
     """Say of a required feature that is missing what stands there instead, if anything is like it.
 
+    Parameters
+    ----------
+    why
+        The refusal, as the decoder makes it.
+    names
+        Those that stand in the request.
+    schema
+        Of its model.
+
     >>> from streams.schema import Feature
     >>> schema = FeatureSchema((Feature("age", required=True), Feature("tenure")))
     >>> why = Refused("missing_field", "$.features.age", "Object missing required field `age`")

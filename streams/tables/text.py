@@ -101,6 +101,17 @@ def typed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
 def of_kind(texts: pa.Array, kind: Kind, name: str, decimal_comma: bool = False) -> pa.Array:
     """Read a column as the kind that it should have.
 
+    Parameters
+    ----------
+    texts
+        The column; null is missing.
+    kind
+        What it should be.
+    name
+        Of the column, for the refusal.
+    decimal_comma
+        Whether numbers may have one.
+
     Raises
     ------
     ColumnError
