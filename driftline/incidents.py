@@ -160,18 +160,20 @@ def story(store: Store, incident: str) -> Story:
 
 def _requests_from(store: Store, incident: Incident) -> dict[int, int]:
     given = {"model": incident.model, "version": incident.version, "since": incident.since_ms}
-    try:
-        return {int(partition): int(offset) for partition, offset in store.rows(_REQUESTS, given)}
-    except StoreError:  # No model has a table of predictions yet.
-        return {}
+    return {int(partition): int(offset) for partition, offset in _of_predictions(store, _REQUESTS, given)}
 
 
 def _other_versions(store: Store, incident: Incident) -> list[str]:
+    answered = _of_predictions(store, _VERSIONS, {"model": incident.model})
+    return [version for (version,) in answered if version != incident.version]
+
+
+def _of_predictions(store: Store, query: str, given: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Rows of a query over predictions; none where no model has a table of them yet."""
     try:
-        answered = [version for (version,) in store.rows(_VERSIONS, {"model": incident.model})]
-    except StoreError:  # No model has a table of predictions yet.
+        return list(store.rows(query, given))
+    except StoreError:
         return []
-    return [version for version in answered if version != incident.version]
 
 
 def _events(store: Store, which: str, given: dict[str, Any]) -> list[Event]:
