@@ -30,7 +30,7 @@ class Told(NamedTuple):
     reports: list[Report]
 
 
-def told(reference: Reference, stream: pd.DataFrame, time: str, watch: Watch, delay_ms: int = 0) -> Told:
+def judge_stream(reference: Reference, stream: pd.DataFrame, time: str, watch: Watch, delay_ms: int = 0) -> Told:
     """Run rows (in any order) through the judge.
 
     Parameters
@@ -46,10 +46,10 @@ def told(reference: Reference, stream: pd.DataFrame, time: str, watch: Watch, de
     now, alerts, orders, reports = 0, list[dict](), list[dict](), dict[int, Report]()
     for at, message in _messages(reference, stream, time, delay_ms):
         now = max(now, at)
-        for said in [] if message is None else judge.take(message):
-            _sort(said, now, alerts, orders, reports)
-    for said in judge.finish():
-        _sort(said, now, alerts, orders, reports)
+        for output in [] if message is None else judge.take(message):
+            _sort(output, now, alerts, orders, reports)
+    for output in judge.finish():
+        _sort(output, now, alerts, orders, reports)
     fields = [field for field in Alert.__struct_fields__ if field != "columns"]
     return Told(
         pd.DataFrame(alerts, columns=["now", *fields, "columns", "moved"]),
@@ -58,15 +58,15 @@ def told(reference: Reference, stream: pd.DataFrame, time: str, watch: Watch, de
     )
 
 
-def _sort(said: Alert | Order | Report, now: int, alerts: list, orders: list, reports: dict) -> None:
-    if isinstance(said, Report):
-        reports[said.window_start] = said
+def _sort(output: Alert | Order | Report, now: int, alerts: list, orders: list, reports: dict) -> None:
+    if isinstance(output, Report):
+        reports[output.window_start] = output
         return
-    row = {"now": pd.Timestamp(now, unit="ms", tz="UTC")} | msgspec.structs.asdict(said)
-    if isinstance(said, Order):
+    row = {"now": pd.Timestamp(now, unit="ms", tz="UTC")} | msgspec.structs.asdict(output)
+    if isinstance(output, Order):
         orders.append(row)
-    elif isinstance(said, Alert):
-        alerts.append(row | {"columns": [moved.name for moved in said.columns], "moved": said.columns})
+    elif isinstance(output, Alert):
+        alerts.append(row | {"columns": [moved.name for moved in output.columns], "moved": output.columns})
 
 
 def _messages(

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 import drift
-from benchmarks.late_labels import HOUR_MS, told
+from benchmarks.late_labels import HOUR_MS, judge_stream
 from drift import Reference
 from streams.records import Watch
 
@@ -50,9 +50,9 @@ def binary(rng: np.random.Generator, rows: int, harm: float) -> pd.DataFrame:
 
 def multiclass(rng: np.random.Generator, rows: int, harm: float) -> pd.DataFrame:
     """The top class's probability, 28 % wrong; ``harm`` makes hits misses: 35, 46 and 64 % wrong."""
-    top, said = rng.uniform(0.45, 1, rows), rng.integers(0, 3, rows)
+    top, predicted = rng.uniform(0.45, 1, rows), rng.integers(0, 3, rows)
     hit = (rng.random(rows) < top) & (rng.random(rows) >= harm)
-    return pd.DataFrame({"x": top, "p": top, "hat": said, "y": np.where(hit, said, (said + 1) % 3)})
+    return pd.DataFrame({"x": top, "p": top, "hat": predicted, "y": np.where(hit, predicted, (predicted + 1) % 3)})
 
 
 def regression(rng: np.random.Generator, rows: int, harm: float) -> pd.DataFrame:
@@ -92,8 +92,8 @@ def life(task: Task, spelling: str, labels: str, size: str, seed: int, rows: int
     trained = spelled(task.draw(rng, TRAINED, 0.0), task, spelling)
     hat = "hat" if task.name == "multiclass" else None
     reference = Reference.fit(trained, task=task.name, score="p", prediction=hat, label="y")
-    worse, much = task.harm[size]
-    parts = [task.draw(rng, PHASE * rows, harm) for harm in (0.0, worse, much, 0.0, worse)]
+    worse, much_worse = task.harm[size]
+    parts = [task.draw(rng, PHASE * rows, harm) for harm in (0.0, worse, much_worse, 0.0, worse)]
     stream = spelled(pd.concat(parts, ignore_index=True), task, spelling)
     stream["ts"] = START + pd.to_timedelta(np.arange(len(stream)) // rows, unit="h")
     if labels == "tenth":
@@ -102,7 +102,7 @@ def life(task: Task, spelling: str, labels: str, size: str, seed: int, rows: int
             stream["y"] = stream["y"].astype("Int64")
     wait = LATE_WINDOWS * HOUR_MS if labels == "late" else 0
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)  # It waits an hour for labels: nobody has set it.
-    alerts = told(reference, stream, "ts", watch, wait).alerts
+    alerts = judge_stream(reference, stream, "ts", watch, wait).alerts
     return turns(alerts[alerts["kind"] == "performance"])
 
 
@@ -120,26 +120,26 @@ def turns(alerts: pd.DataFrame) -> Turns:
     return Turns(delays, int((paged & settled).sum()), int(paged.sum()))
 
 
-def lives(asked: argparse.Namespace) -> Iterator[tuple[Task, str, str, str]]:
+def lives(options: argparse.Namespace) -> Iterator[tuple[Task, str, str, str]]:
     """Every life that is asked for."""
     for task in TASKS:
         for spelling in ["number"] if task.name == "regression" else SPELLINGS:
-            if not task.name.startswith(asked.only) or (spelling == "boolean" and task.name == "multiclass"):
+            if not task.name.startswith(options.only) or (spelling == "boolean" and task.name == "multiclass"):
                 continue
             yield task, spelling, "complete", "quarter"
             yield task, spelling, "late", "quarter"
             yield task, spelling, "tenth", "large"
 
 
-def line(name: str, found: list[Turns]) -> str:
+def line(name: str, turns: list[Turns]) -> str:
     """Medians, worst, and how many runs told a turn in time."""
     cells = []
     for turn in range(len(TURNS)):
-        delays = [one.delays[turn] or np.inf for one in found]
+        delays = [run.delays[turn] or np.inf for run in turns]
         kept = sum(delay <= GOAL for delay in delays)
-        cells.append(f"{_number(statistics.median(delays))} ({_number(max(delays))}), {kept} of {len(found)}")
-    pages = statistics.mean(one.pages for one in found)
-    return f"| {name} | {' | '.join(cells)} | {sum(one.false_pages for one in found)} | {pages:.1f} |"
+        cells.append(f"{_number(statistics.median(delays))} ({_number(max(delays))}), {kept} of {len(turns)}")
+    pages = statistics.mean(run.pages for run in turns)
+    return f"| {name} | {' | '.join(cells)} | {sum(run.false_pages for run in turns)} | {pages:.1f} |"
 
 
 def _number(windows: float) -> str:
@@ -165,10 +165,10 @@ def season(rng: np.random.Generator, rows: int, windows: int) -> tuple[pd.DataFr
 
 def vanishes(rng: np.random.Generator, rows: int, windows: int) -> tuple[pd.DataFrame, dict[str, int]]:
     """A level of one row in ten is gone in windows 20 to 49, and comes back."""
-    found = pd.DataFrame(rng.normal(size=(rows * windows, 4)), columns=list("abcd"))
-    level = rng.choice(["north", "south", "east", "west"], len(found), p=[0.4, 0.3, 0.2, 0.1])
-    gone = (np.arange(len(found)) // rows >= 20) & (np.arange(len(found)) // rows < 50)
-    return found.assign(level=np.where(gone & (level == "west"), "north", level)), {"level": 20, "-level": 50}
+    stream = pd.DataFrame(rng.normal(size=(rows * windows, 4)), columns=list("abcd"))
+    level = rng.choice(["north", "south", "east", "west"], len(stream), p=[0.4, 0.3, 0.2, 0.1])
+    gone = (np.arange(len(stream)) // rows >= 20) & (np.arange(len(stream)) // rows < 50)
+    return stream.assign(level=np.where(gone & (level == "west"), "north", level)), {"level": 20, "-level": 50}
 
 
 def two(rng: np.random.Generator, rows: int, windows: int) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -178,7 +178,7 @@ def two(rng: np.random.Generator, rows: int, windows: int) -> tuple[pd.DataFrame
     return pd.DataFrame(x, columns=list("abcde")), {"a": 20, "b": 20}
 
 
-def columns(asked: argparse.Namespace) -> None:
+def columns(options: argparse.Namespace) -> None:
     """Live the columns' lives, and print incidents, pages and delays."""
     print(
         "\n| life of a column | incidents | events | pages | told after, windows | back after | other columns named |"
@@ -186,12 +186,12 @@ def columns(asked: argparse.Namespace) -> None:
     print("|---|---|---|---|---|---|---|")
     for made, windows in ((steady, 180), (season, 180), (vanishes, 90), (two, 60)):
         incidents, events, pages, delays, back, others = [], [], [], [], [], 0
-        for seed in range(asked.seed, asked.seed + asked.runs):
+        for seed in range(options.seed, options.seed + options.runs):
             rng = np.random.default_rng([seed, windows])
-            stream, when = made(rng, asked.rows_per_window, windows)
+            stream, when = made(rng, options.rows_per_window, windows)
             trained, _ = made(rng, 600, 20)
             alerts = drift.backtest(
-                Reference.fit(trained), stream, rows_per_window=asked.rows_per_window, false_alarm_every=10_000
+                Reference.fit(trained), stream, rows_per_window=options.rows_per_window, false_alarm_every=10_000
             ).alerts
             incidents.append(alerts["incident"].nunique())
             events.append(len(alerts))
@@ -216,22 +216,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="tasks whose name begins so")
     parser.add_argument("--columns", action="store_true", help="lives of columns alone")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(
-        f"python {platform.python_version()}, numpy {np.__version__}; seeds {asked.seed} to "
-        f"{asked.seed + asked.runs - 1}; {TRAINED:,} rows trained on; phases of {PHASE} windows of "
-        f"{asked.rows_per_window} rows; one false alarm in 10,000 windows"
+        f"python {platform.python_version()}, numpy {np.__version__}; seeds {options.seed} to "
+        f"{options.seed + options.runs - 1}; {TRAINED:,} rows trained on; phases of {PHASE} windows of "
+        f"{options.rows_per_window} rows; one false alarm in 10,000 windows"
     )
-    if not asked.columns:
+    if not options.columns:
         print(f"windows until a turn was told: median (worst), runs within {GOAL}\n")
         print(f"| life | {' | '.join(TURNS)} | pages for nothing | pages a run |")
         print("|---|" + "---|" * (len(TURNS) + 2))
-        for task, spelling, labels, size in lives(asked):
-            seeds = range(asked.seed, asked.seed + asked.runs)
-            found = [life(task, spelling, labels, size, seed, asked.rows_per_window) for seed in seeds]
-            print(line(f"{task.name}, {spelling}, labels {labels}, {size}", found), flush=True)
-    if asked.columns:
-        columns(asked)
+        for task, spelling, labels, size in lives(options):
+            seeds = range(options.seed, options.seed + options.runs)
+            turns = [life(task, spelling, labels, size, seed, options.rows_per_window) for seed in seeds]
+            print(line(f"{task.name}, {spelling}, labels {labels}, {size}", turns), flush=True)
+    if options.columns:
+        columns(options)
 
 
 if __name__ == "__main__":

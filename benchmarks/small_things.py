@@ -112,11 +112,11 @@ def demo(rows: int, folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=out)
     try:
         until = time.monotonic() + _START_S_MAX
-        while not (found := re.search(r"DRIFTLINE_SETTINGS=(\S+)", said := (folder / "demo.log").read_text())):
+        while not (match := re.search(r"DRIFTLINE_SETTINGS=(\S+)", log_text := (folder / "demo.log").read_text())):
             if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"the demo did not come up:\n{said[-2_000:]}")
+                raise RuntimeError(f"the demo did not come up:\n{log_text[-2_000:]}")
             time.sleep(0.5)
-        yield found[1]
+        yield match[1]
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -155,19 +155,21 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="runs of a command; the longer ones are run 3 times")
     parser.add_argument("--rows", type=int, default=50_000, help="requests that the demo sends")
     parser.add_argument("--without-system", action="store_true", help="leave out what needs a broker and a store")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     packages = ("numpy", "pandas", "pyarrow", "numba", "torch", "pydantic-settings", "typer", "evidently")
     print(f"python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in packages)}")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, seed {SEED}, {asked.rows:,} requests\n")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, seed {SEED}, {options.rows:,} requests\n")
     print(f"{'driftline ...':<34} {'CPU s':>7}  {'(least to most)':<15} {'clock s':>9} {'goal':>8}")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
     environ |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))}
     with TemporaryDirectory(prefix="driftline-small-") as home:
-        done = alone(Path(home), environ, asked.repeats)
-        if not asked.without_system:
+        done = alone(Path(home), environ, options.repeats)
+        if not options.without_system:
             print("\nbeside the demo, which has sent its rows")
-            done += against_a_system(asked.rows, Path(home), environ, asked.repeats)
-    missed = [one.command for one in done if statistics.median([run.cpu for run in one.runs]) > one.goal]
+            done += against_a_system(options.rows, Path(home), environ, options.repeats)
+    missed = [
+        command.command for command in done if statistics.median([run.cpu for run in command.runs]) > command.goal
+    ]
     print(
         f"\nload at the end {os.getloadavg()[0]:.1f}; {'missed: ' + ', '.join(missed) if missed else 'all goals met'}"
     )

@@ -63,8 +63,8 @@ def quiet(name: str, draw: Draw, order: Order, seed: int, runs: int, every: floa
     opened, pages = list[int | None](), 0
     for run in range(runs):
         for_reference, for_stream = np.random.default_rng([seed, run]).spawn(2)
-        trained, said = order(draw(for_reference, MONDAY, HOURS_TRAINED), seed + run)
-        reference = Reference.fit(trained, task="binary", score="p", prediction="hat", label="y", **said)
+        trained, row_order = order(draw(for_reference, MONDAY, HOURS_TRAINED), seed + run)
+        reference = Reference.fit(trained, task="binary", score="p", prediction="hat", label="y", **row_order)
         stream = draw(for_stream, MONDAY + pd.Timedelta("7D"), HOURS)
         alerts = drift.backtest(reference, stream, time="ts", window=WINDOW, false_alarm_every=every).alerts
         start = stream["ts"].iloc[0].floor(WINDOW)

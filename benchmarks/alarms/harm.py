@@ -42,8 +42,8 @@ def spelled(draw: Draw, no: object, yes: object) -> Draw:
     """Spell the labels 0 and 1 of rows otherwise."""
 
     def rows_spelled(rng: np.random.Generator, rows: int) -> pd.DataFrame:
-        found = draw(rng, rows)
-        return found.assign(y=found["y"].map({0: no, 1: yes}))
+        drawn = draw(rng, rows)
+        return drawn.assign(y=drawn["y"].map({0: no, 1: yes}))
 
     return rows_spelled
 

@@ -26,7 +26,7 @@ import drift
 from benchmarks.flights.claims import ROUNDING, claim
 from benchmarks.flights.table import JANUARY_ENDS, MODELS, TIME, Model, answers, read
 from benchmarks.flights.truth import VERDICTS, Found, Truth
-from benchmarks.late_labels import HOUR_MS, told
+from benchmarks.late_labels import HOUR_MS, judge_stream
 from streams.records import Watch
 
 _WINDOWS_MS = {"1h": HOUR_MS, "1D": 24 * HOUR_MS}
@@ -44,47 +44,49 @@ def main() -> None:
     parser.add_argument("--timeless", action="store_true", help="the reference's rows without their times")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--texts", action="store_true", help="print every event")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "pandas", "scikit-learn"))
-    print(f"python {platform.python_version()}, {packages}; seed {asked.seed}")
-    flights = read(asked.data)
-    flights = flights[flights[TIME] < pd.Timestamp(2013 + asked.until // 12, asked.until % 12 + 1, 1, tz="UTC")]
+    print(f"python {platform.python_version()}, {packages}; seed {options.seed}")
+    flights = read(options.data)
+    flights = flights[flights[TIME] < pd.Timestamp(2013 + options.until // 12, options.until % 12 + 1, 1, tz="UTC")]
     print(f"{len(flights):,} flights; {(flights[TIME] < JANUARY_ENDS).sum():,} of them in January")
     for model in MODELS:
-        if model.name in asked.models:
-            _watch(model, flights, asked)
+        if model.name in options.models:
+            _watch(model, flights, options)
 
 
-def _watch(model: Model, flights: pd.DataFrame, asked: argparse.Namespace) -> None:
+def _watch(model: Model, flights: pd.DataFrame, options: argparse.Namespace) -> None:
     began = clock.process_time()
-    answered = answers(flights, model, asked.seed)
+    answered = answers(flights, model, options.seed)
     january = answered[answered[TIME] < JANUARY_ENDS]
-    truth = Truth(model, answered, asked.seed)
+    truth = Truth(model, answered, options.seed)
     trained = clock.process_time() - began
     print(f"\n## {model.name} ({model.task}); {trained:.0f} s of CPU to train and to answer")
     months(truth, answered)
     began = clock.process_time()
-    reference = fit(model, january, asked)
+    reference = fit(model, january, options)
     print(f"reference: {clock.process_time() - began:.1f} s of CPU; checks {list(reference.checks)}")
     for note in reference.notes:
         print(f"  note: {note}")
-    for window in asked.windows:
+    for window in options.windows:
         began = clock.process_time()
-        if asked.at_once:
+        if options.at_once:
             alerts = drift.backtest(reference, answered, time=TIME, window=window).alerts
             orders = pd.DataFrame(columns=["ts", "incident"])
         else:
             watch = Watch(window_ms=_WINDOWS_MS[window])  # The wait for labels is the default of an hour.
-            alerts, orders, _ = told(reference, answered, TIME, watch, 24 * HOUR_MS)
+            alerts, orders, _ = judge_stream(reference, answered, TIME, watch, 24 * HOUR_MS)
             alerts = alerts.assign(
                 window=pd.to_datetime(alerts["window_start"], unit="ms", utc=True),
                 change_point=pd.to_datetime(alerts["change_point"], unit="ms", utc=True),
             )
         took = clock.process_time() - began
         judged = judge(truth, alerts, pd.Timedelta(window), answered)
-        print(f"\n### windows of {window}, labels {'at once' if asked.at_once else 'a day late'}: {took:.1f} s of CPU")
+        print(
+            f"\n### windows of {window}, labels {'at once' if options.at_once else 'a day late'}: {took:.1f} s of CPU"
+        )
         summary(judged, orders, truth)
-        if asked.texts:
+        if options.texts:
             for event in judged.itertuples():
                 paged = "PAGE" if event.page else ""
                 print(
@@ -93,15 +95,15 @@ def _watch(model: Model, flights: pd.DataFrame, asked: argparse.Namespace) -> No
                 )
 
 
-def fit(model: Model, january: pd.DataFrame, asked: argparse.Namespace) -> drift.Reference:
+def fit(model: Model, january: pd.DataFrame, options: argparse.Namespace) -> drift.Reference:
     """January's reference."""
     parts = {"task": model.task, "score": "p", "label": "y"}
     if model.task != "regression":
         parts["prediction"] = "hat"
-    rows = january.sample(frac=1, random_state=asked.seed) if asked.mixed else january
-    if asked.timeless:
+    rows = january.sample(frac=1, random_state=options.seed) if options.mixed else january
+    if options.timeless:
         return drift.Reference.fit(rows.drop(columns=TIME), **parts)
-    return drift.Reference.fit(rows, **parts, time=None if asked.mixed else TIME)
+    return drift.Reference.fit(rows, **parts, time=None if options.mixed else TIME)
 
 
 def months(truth: Truth, answered: pd.DataFrame) -> None:
@@ -111,19 +113,19 @@ def months(truth: Truth, answered: pd.DataFrame) -> None:
     for month, rows in answered.groupby(answered[TIME].dt.month):
         start = pd.Timestamp(2013, month, 1, tz="UTC")
         end = start + pd.offsets.MonthBegin(1)
-        found = [truth.loss(name, start, end) for name in truth.losses]
-        cells = [f"{one.effect:+.1%} {one.verdict if month > 1 else ''}" for one in found]
+        losses = [truth.loss(name, start, end) for name in truth.losses]
+        cells = [f"{loss.effect:+.1%} {loss.verdict if month > 1 else ''}" for loss in losses]
         print(f"| {month} | {len(rows):,} | " + " | ".join(cells) + " |")
 
 
 def judge(truth: Truth, alerts: pd.DataFrame, length: pd.Timedelta, answered: pd.DataFrame) -> pd.DataFrame:
     """Give every event that says something is wrong an effect, a chance and a verdict; check the shares it tells."""
-    found = [_verdict(truth, alert, length, answered) for alert in alerts.itertuples()]
+    verdicts = [_verdict(truth, alert, length, answered) for alert in alerts.itertuples()]
     return alerts.assign(
-        effect=[one.effect for one, _ in found],
-        chance=[one.chance for one, _ in found],
-        verdict=[one.verdict for one, _ in found],
-        misquoted=[misquoted for _, misquoted in found],
+        effect=[finding.effect for finding, _ in verdicts],
+        chance=[finding.chance for finding, _ in verdicts],
+        verdict=[finding.verdict for finding, _ in verdicts],
+        misquoted=[misquoted for _, misquoted in verdicts],
     )
 
 
@@ -138,19 +140,24 @@ def _verdict(truth: Truth, alert: object, length: pd.Timedelta, answered: pd.Dat
     if not named:
         return truth.volume(start, end), ""
     began = {moved.name: pd.Timestamp(moved.change_point, unit="ms", tz="UTC") for moved in getattr(alert, "moved", ())}
-    found = [truth.column(name, began.get(name, start), end) for name in named]
-    worst, misquoted = max(found, key=lambda one: VERDICTS.index(one.verdict)), ""  # Each name must be right.
-    said = claim(alert.text, answered)
-    if said is not None:
-        share = truth.share(said.rows, said.since, end)
-        was, since = truth.shares(said.rows, said.since, end, length)
-        now = since[np.abs(since - said.now).argmin()]
-        found[named.index(said.name)] = min(
-            share, found[named.index(said.name)], key=lambda one: (VERDICTS.index(one.verdict), -one.effect)
+    findings = [truth.column(name, began.get(name, start), end) for name in named]
+    worst, misquoted = (
+        max(findings, key=lambda finding: VERDICTS.index(finding.verdict)),
+        "",
+    )  # Each name must be right.
+    claimed = claim(alert.text, answered)
+    if claimed is not None:
+        share = truth.share(claimed.rows, claimed.since, end)
+        was, since = truth.shares(claimed.rows, claimed.since, end, length)
+        now = since[np.abs(since - claimed.now).argmin()]
+        findings[named.index(claimed.name)] = min(
+            share,
+            findings[named.index(claimed.name)],
+            key=lambda finding: (VERDICTS.index(finding.verdict), -finding.effect),
         )
-        worst = max(found, key=lambda one: VERDICTS.index(one.verdict))
-        if abs(was - said.was) > ROUNDING or abs(now - said.now) > ROUNDING:
-            misquoted = f"{said.was:.1%} to {said.now:.1%} is {was:.1%} to {since[0]:.1%} in the rows"
+        worst = max(findings, key=lambda finding: VERDICTS.index(finding.verdict))
+        if abs(was - claimed.was) > ROUNDING or abs(now - claimed.now) > ROUNDING:
+            misquoted = f"{claimed.was:.1%} to {claimed.now:.1%} is {was:.1%} to {since[0]:.1%} in the rows"
     return worst, misquoted
 
 
@@ -161,8 +168,11 @@ def summary(judged: pd.DataFrame, orders: pd.DataFrame, truth: Truth) -> None:
     lines = []
     ordered = pd.to_datetime(orders["ts"] - 1, unit="ms", utc=True)  # The end of a window, which lies before it.
     for month in range(1, 13):
-        own = judged[judged["window"].dt.month == month]
-        opened, paged = own[own["event"] == "open"], own[own["page"].astype(bool) & (own["event"] != "close")]
+        of_month = judged[judged["window"].dt.month == month]
+        opened, paged = (
+            of_month[of_month["event"] == "open"],
+            of_month[of_month["page"].astype(bool) & (of_month["event"] != "close")],
+        )
         told_orders = [_order(truth, order) for order in orders[ordered.dt.month == month].itertuples()]
         counts = [[(list(part)).count(v) for v in VERDICTS] for part in
                   (opened["verdict"], paged["verdict"], told_orders)]  # fmt: skip
@@ -181,8 +191,8 @@ def summary(judged: pd.DataFrame, orders: pd.DataFrame, truth: Truth) -> None:
 def _order(truth: Truth, order: object) -> str:
     """A retraining is right where the loss or what the model says has moved."""
     start, end = (pd.Timestamp(ms, unit="ms", tz="UTC") for ms in (order.since, order.until))
-    said = [truth.column(name, start, end) for name in ("score", "prediction") if name in truth.names]
-    verdicts = [truth.worst_loss(start, end).verdict, *(one.verdict for one in said)]
+    outputs = [truth.column(name, start, end) for name in ("score", "prediction") if name in truth.names]
+    verdicts = [truth.worst_loss(start, end).verdict, *(output.verdict for output in outputs)]
     if "true" in verdicts:
         return "true"
     moved = [truth.column(name, start, end).verdict for name in order.columns if name in truth.names]

@@ -31,20 +31,20 @@ class Claim(NamedTuple):
 
 def claim(text: str, answered: pd.DataFrame) -> Claim | None:
     """Read a sentence; None where it claims nothing that can be counted here."""
-    said = _SAID.match(text)
-    if said is None:
+    match = _SAID.match(text)
+    if match is None:
         return None
-    column = answered.get({"score": "p", "prediction": "hat"}.get(said["name"], said["name"]))
-    if column is None or "unseen" in (said["levels"] or "") or "other" in (said["levels"] or ""):
+    column = answered.get({"score": "p", "prediction": "hat"}.get(match["name"], match["name"]))
+    if column is None or "unseen" in (match["levels"] or "") or "other" in (match["levels"] or ""):
         return None
-    if said["null"]:
+    if match["null"]:
         rows = column.isna()
-    elif said["levels"]:
-        rows = column.isin(re.split(r", | and ", said["levels"]))
-    elif said["exact"]:
-        rows = np.isclose(column.astype(float), float(said["exact"]), rtol=1e-4)
+    elif match["levels"]:
+        rows = column.isin(re.split(r", | and ", match["levels"]))
+    elif match["exact"]:
+        rows = np.isclose(column.astype(float), float(match["exact"]), rtol=1e-4)
     else:
-        edge = said["low"] or said["above"]
-        rows = column >= float(edge) if said["low"] else column > float(edge)
-    shares = float(said["was"]) / 100, float(said["now"]) / 100
-    return Claim(said["name"], np.asarray(rows, bool), pd.Timestamp(said["since"]), *shares)
+        edge = match["low"] or match["above"]
+        rows = column >= float(edge) if match["low"] else column > float(edge)
+    shares = float(match["was"]) / 100, float(match["now"]) / 100
+    return Claim(match["name"], np.asarray(rows, bool), pd.Timestamp(match["since"]), *shares)

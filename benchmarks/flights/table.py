@@ -61,12 +61,12 @@ def answers(table: pd.DataFrame, model: Model, seed: int) -> pd.DataFrame:
         x[name] = pd.Categorical(x[name], categories=sorted(x.loc[january, name].unique())).codes
     features = x.to_numpy(np.float64)
     day = table[TIME].dt.dayofyear.to_numpy()
-    said, hat = _ask(model, features[known], label[known], features, seed)
+    scores, hat = _ask(model, features[known], label[known], features, seed)
     for fold in range(5):
         rows, others = january & (day % 5 == fold), known & (day % 5 != fold)
-        said[rows], hat[rows] = _ask(model, features[others], label[others], features[rows], seed)
-    found = table[[TIME, *model.features]].assign(p=said, y=label)
-    return (found if model.task == "regression" else found.assign(hat=hat))[model.columns]
+        scores[rows], hat[rows] = _ask(model, features[others], label[others], features[rows], seed)
+    answered = table[[TIME, *model.features]].assign(p=scores, y=label)
+    return (answered if model.task == "regression" else answered.assign(hat=hat))[model.columns]
 
 
 def _ask(model: Model, x: np.ndarray, y: pd.Series, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

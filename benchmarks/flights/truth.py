@@ -48,8 +48,8 @@ class Truth:
         self._ordered: dict[str, bool] = {}
         named = {"p": "score", "hat": "prediction"}
         for name in [name for name in model.columns if name not in (TIME, "y")]:
-            place, ordered = _places(answered[name], january)
-            flat = np.bincount(hour * (place.max() + 1) + place, minlength=self._hours * (place.max() + 1))
+            cells, ordered = _places(answered[name], january)
+            flat = np.bincount(hour * (cells.max() + 1) + cells, minlength=self._hours * (cells.max() + 1))
             self._counts[named.get(name, name)] = flat.reshape(self._hours, -1)
             self._ordered[named.get(name, name)] = ordered
         self.losses = {name: _by_hour(hour, loss, self._hours) for name, loss in losses(model, answered).items()}
@@ -100,8 +100,8 @@ class Truth:
 
         A sentence tells the share as it stands: the windows in which the change was under way may be left out.
         """
-        hits, last = self._hits(rows), max(self._place(end), self._place(start) + 1)
-        starts = range(self._place(start), last, max(1, step // HOUR))
+        hits, last = self._hits(rows), max(self._hour_of(end), self._hour_of(start) + 1)
+        starts = range(self._hour_of(start), last, max(1, step // HOUR))
         return _share(hits[:JANUARY].sum(axis=0)), np.array([_share(hits[at:last].sum(axis=0)) for at in starts])
 
     def _hits(self, rows: np.ndarray) -> np.ndarray:
@@ -119,23 +119,23 @@ class Truth:
 
     def worst_loss(self, start: pd.Timestamp, end: pd.Timestamp) -> Found:
         """The loss that has grown most certainly."""
-        found = [self.loss(name, start, end) for name in self.losses]
-        return min(found, key=lambda one: (VERDICTS.index(one.verdict), one.chance, -one.effect))
+        losses = [self.loss(name, start, end) for name in self.losses]
+        return min(losses, key=lambda loss: (VERDICTS.index(loss.verdict), loss.chance, -loss.effect))
 
     def volume(self, start: pd.Timestamp, end: pd.Timestamp) -> Found:
         """How the number of rows an hour differs from the same hours of January's days, as a share."""
-        first, last = self._place(start), self._place(end)
+        first, last = self._hour_of(start), self._hour_of(end)
         taken, whole = self._rows[first:last].sum(), self._rows[:JANUARY].sum() * (last - first) / JANUARY
         days = [self._rows[s : s + last - first].sum() for s in range(first % _DAY, JANUARY - (last - first), _DAY)]
         outside = not days or taken < min(days) or taken > max(days)
         return Found(float(taken / whole - 1), 0.0 if outside else 1.0, "true" if outside else "false")
 
-    def _place(self, moment: pd.Timestamp) -> int:
+    def _hour_of(self, moment: pd.Timestamp) -> int:
         return int((moment - pd.Timestamp("2013-01-01", tz="UTC")) // HOUR)
 
     def _judge(self, hourly: np.ndarray, start: pd.Timestamp, end: pd.Timestamp, effect: Effect) -> _Judged:
         """Effect of a stretch, how often chance reaches it, and up to where that is rare."""
-        first, last = self._place(start), max(self._place(end), self._place(start) + 1)
+        first, last = self._hour_of(start), max(self._hour_of(end), self._hour_of(start) + 1)
         first = JANUARY if first < JANUARY < last - 2 * _DAY else first  # What is said of January is said of the rest.
         if last - first < 2 * _DAY:
             return _by_placement(hourly, first, last, effect)
@@ -202,5 +202,5 @@ def _places(values: pd.Series, january: np.ndarray) -> tuple[np.ndarray, bool]:
         return np.where(codes < 0, len(levels), codes).astype(np.int64), False
     known = values[january].dropna().to_numpy(np.float64)
     edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS)))
-    place = np.searchsorted(edges, values.to_numpy(np.float64), side="right")
-    return np.where(values.isna(), len(edges) + 1, place).astype(np.int64), True
+    cells = np.searchsorted(edges, values.to_numpy(np.float64), side="right")
+    return np.where(values.isna(), len(edges) + 1, cells).astype(np.int64), True

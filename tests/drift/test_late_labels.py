@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.late_labels import HOUR_MS, told
+from benchmarks.late_labels import HOUR_MS, judge_stream
 from drift import Reference
 from drift.freeze import freeze, thaw
 from drift.labels import LabelDelays
@@ -42,7 +42,7 @@ def pages(alerts: pd.DataFrame) -> list[tuple[int, int]]:
 def test_labels_later_than_the_wait_are_judged_when_they_come(delay_hours):
     reference, stream = lived([(20, 0.0), (20, 0.4), (20, 0.0), (20, 0.4), (int(delay_hours * 1.42) + 10, 0.0)])
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)  # Waits for an hour, as by default.
-    found = pages(told(reference, stream, "ts", watch, delay_hours * HOUR_MS).alerts)
+    found = pages(judge_stream(reference, stream, "ts", watch, delay_hours * HOUR_MS).alerts)
     assert len(found) == 2
     for (window, now), turn in zip(found, (20, 60), strict=True):
         assert turn <= window < turn + 8
@@ -53,14 +53,14 @@ def test_labels_later_than_the_wait_are_judged_when_they_come(delay_hours):
 def test_a_stream_whose_labels_are_on_time_waits_as_it_was_told():
     reference, stream = lived([(20, 0.0), (60, 0.4)])
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000, label_wait_ms_max=25 * HOUR_MS)
-    ((window, now),) = pages(told(reference, stream, "ts", watch, 24 * HOUR_MS).alerts)
+    ((window, now),) = pages(judge_stream(reference, stream, "ts", watch, 24 * HOUR_MS).alerts)
     assert 20 <= window < 28 and now <= window + 28
 
 
 def test_nothing_is_told_where_late_labels_are_as_good_as_ever():
     reference, stream = lived([(80, 0.0)])
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=1_000)
-    assert pages(told(reference, stream, "ts", watch, 24 * HOUR_MS).alerts) == []
+    assert pages(judge_stream(reference, stream, "ts", watch, 24 * HOUR_MS).alerts) == []
 
 
 def test_half_of_the_labels_decide_how_long_to_wait():
