@@ -175,6 +175,27 @@ def verdict(low: float, high: float, tolerance: float) -> str:
     return "changed" if low > tolerance else "unclear"
 
 
+_ACTS = {"acknowledge": "acknowledged", "mute": "muted", "rebaseline": "made the new normal"}
+
+
+def step(event: str, act: str, reach: str, page: bool) -> str:
+    """What an event of an incident's life was, in a word or three.
+
+    Parameters
+    ----------
+    event, act, reach, page
+        As of the alert.
+
+    >>> step("open", "", "page", True), step("update", "mute", "chat", False), step("update", "", "list", False)
+    ('opened and paged', 'muted', 'noted')
+    """
+    if act:
+        return _ACTS.get(act, act)
+    if page:
+        return "opened and paged" if event == "open" else "paged"
+    return {"open": "opened", "close": "closed"}.get(event, "told" if reach == "chat" else "noted")
+
+
 _METRICS = {"accuracy": "accuracy", "brier": "Brier score", "r2": "R²", "log_loss": "log loss"}
 
 

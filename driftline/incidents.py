@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from dashboards import words
 from drift.incidents.verdict import word
 from drift.store import Store, StoreError
 from driftline.words import aligned, instant
@@ -239,7 +240,7 @@ def full(told: Story) -> Iterator[str]:
     between = f", between {instant(one.since_low_ms)} and {instant(one.since_high_ms)}"
     yield f"  since {instant(one.since_ms)}{between if one.since_low_ms < one.since_high_ms else ''}"
     yield f"  evidence {one.evidence:,.3g}, opens at {one.budget:,.3g}"
-    steps = [(event.ts, _happened(event), event.text) for event in told.events]
+    steps = [(e.ts, words.step(e.event, e.act, e.reach, e.page), e.text) for e in told.events]
     steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in told.orders]
     yield ""
     yield from aligned([(f"  {instant(ms)}", what, text) for ms, what, text in sorted(steps)], wide=1_000)
@@ -265,14 +266,6 @@ def _next_commands(told: Story) -> Iterator[str]:
         yield f"someone is on it           driftline incidents acknowledge {one.incident}"
         yield f"nothing until then         driftline incidents mute {one.incident} --until 3d"
         yield f"it is the new normal       driftline incidents rebaseline {one.incident}"
-
-
-def _happened(event: Event) -> str:
-    """What an event of an incident's life was, in a word."""
-    acts = {"acknowledge": "acknowledged", "mute": "muted", "rebaseline": "the new normal"}
-    if event.act or event.page:
-        return acts.get(event.act, event.act) if event.act else "paged"
-    return {"open": "opened", "close": "closed"}.get(event.event, "told" if event.reach == "chat" else "noted")
 
 
 def _column(column: MovedColumn) -> tuple[str, ...]:

@@ -106,11 +106,7 @@ def draft_package(
     table = _named_by_number(table, categorical)
     notes: list[str] = []
     if features is None:
-        left = unfit(table, [name for name in table.column_names if name not in (*own, *exclude)])
-        notes += [f"{column!r} is left out: {why}" for column, why in left.items()]
-        features = [name for name in table.column_names if name not in (*own, *exclude, *left)]
-        if not features:
-            raise TableError("no column is left as a feature; " + "; ".join(notes or ["name some that are"]))
+        features = _fit_for_features(table, (*own, *exclude), notes)
     inputs = infer_features(table, features)
     inputs, columns = _with_required(table, inputs)
     numeric = [feature.name for feature in inputs if feature.kind == "numeric"]
@@ -143,20 +139,31 @@ def draft_package(
     return Draft(package, tuple(notes))
 
 
+def _fit_for_features(table: pa.Table, taken: Collection[str], notes: list[str]) -> list[str]:
+    """Columns that can be features, of those that are not taken; notes say why the others cannot."""
+    names = [name for name in table.column_names if name not in taken]
+    left_out = unfit(table, names)
+    notes += [f"{name!r} is left out: {why}" for name, why in left_out.items()]
+    chosen = [name for name in names if name not in left_out]
+    if not chosen:
+        raise TableError("no column is left as a feature; " + "; ".join(notes or ["name some that are"]))
+    return chosen
+
+
 def _with_required(table: pa.Table, inputs: Collection[Feature]) -> tuple[tuple[Feature, ...], dict[str, np.ndarray]]:
     """The features, required where no value is missing; and each as its matrix column, NaN where missing, one row in
     `_every` of a long table.
 
     What never was null when the model was trained is a producer's fault where it is, and not the model's to guess.
     """
-    found, columns = [], {}
-    for one in inputs:
-        column = matrix_of(table, FeatureSchema((one,)))[:, 0]
-        if one.kind == "categorical":
-            column[column == one.null_code] = np.nan
-        found.append(replace(one, required=not np.isnan(column).any()))
-        columns[one.name] = column[:: _every(table)].copy()
-    return tuple(found), columns
+    features, columns = [], {}
+    for feature in inputs:
+        column = matrix_of(table, FeatureSchema((feature,)))[:, 0]
+        if feature.kind == "categorical":
+            column[column == feature.null_code] = np.nan
+        features.append(replace(feature, required=not np.isnan(column).any()))
+        columns[feature.name] = column[:: _every(table)].copy()
+    return tuple(features), columns
 
 
 def _every(table: pa.Table) -> int:

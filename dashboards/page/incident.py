@@ -43,8 +43,9 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
     steps = [(last["change_point"], "change point", between)]
     shown = events if len(events) <= _SHOWN_MAX else [*events[:1], *events[1 - _SHOWN_MAX :]]
     for event in shown:
-        said = retold(event["text"], lambda ms: words.clock(ms, zone, end), since=True)
-        steps.append((event["time"], _happened(event), said))
+        text = retold(event["text"], lambda ms: words.clock(ms, zone, end), since=True)
+        what = words.step(event["event"], str(event["act"]), event["reach"], bool(event["page"]))
+        steps.append((event["time"], what, text))
     steps += [
         (row["time"], "retraining ordered", retold(row["reason"], lambda ms: words.clock(ms, zone, end)))
         for row in sheet.rows("incident_orders")
@@ -59,16 +60,6 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
         for ms, what, beside in sorted(steps, key=lambda step: step[0])
     ]
     return cards.card(named("incident"), sheet.answers["incident"], html.Ol(lines, className="timeline"))
-
-
-def _happened(event: dict[str, Any]) -> str:
-    """What an event of an incident's life was, in a word."""
-    acts = {"acknowledge": "acknowledged", "mute": "muted", "rebaseline": "made the new normal"}
-    if event["act"]:
-        return acts.get(str(event["act"]), str(event["act"]))
-    if event["page"]:
-        return "opened and paged" if event["event"] == "open" else "paged"
-    return {"open": "opened", "close": "closed"}.get(event["event"], "told" if event["reach"] == "chat" else "noted")
 
 
 def _opinions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
