@@ -56,7 +56,11 @@ def _line(row: dict[str, Any], sheet: Sheet, zone: tzinfo, rates: list[float]) -
                     ("moved", f"{row['moved']} of {row['watched']}", "columns"),
                     _performance(row),
                     ("answered", words.figure(row["rows"]), _p99(sheet, row["model"])),
-                    ("behind", live.behind(sheet.live, row["model"]), f"serving {row['versions']}"),
+                    (
+                        "behind",
+                        live.behind(sheet.live, row["model"]),
+                        f"serving {row['versions']}" if row["rows"] else "",
+                    ),
                 ]
             ),
         ],
@@ -88,6 +92,8 @@ def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component 
 
 
 def _performance(row: dict[str, Any]) -> tuple[str, str, str]:
+    if not row["rows"]:
+        return ("performance", words.NOTHING, "no rows in this stretch")
     if not row["metric"]:
         return ("performance", words.NOTHING, "no labels yet")
     if row["realised"] is not None and row["coverage"]:

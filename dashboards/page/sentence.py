@@ -86,7 +86,7 @@ def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
     open_ones = [row for row in incidents if row["closed"] is None]
     refused = [refusal.told for refusal in live.refusals(sheet.live, sheet.address.model)]
     if not open_ones:
-        said = " ".join(filter(None, [*refused, "Nothing has moved.", _largest(map_rows), cost]))
+        said = " ".join(filter(None, [*refused, *_largest(map_rows), cost]))
         return Verdict("warning" if refused else "quiet", said)
     incident = open_ones[0]
     columns = sheet.rows("incident_columns")
@@ -105,16 +105,18 @@ def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
     return Verdict(_severity(incident["severity"]), said)
 
 
-def _largest(map_rows: list[dict[str, Any]]) -> str:
+def _largest(map_rows: list[dict[str, Any]]) -> tuple[str, str]:
+    """That nothing has moved, where that is known, and how near to its tolerance a column is in the newest window."""
     if not map_rows:
-        return "No window has closed yet."
+        return "", "No window has closed yet."
     newest = max(row["time"] for row in map_rows)
     last = [row for row in map_rows if row["time"] == newest]
     worst = max(last, key=lambda row: row["ratio"])
-    return (
-        f"{words.plural(len(last), 'column')} watched; the largest effect is {worst['column']} "
-        f"at {words.share(worst['ratio'])} of its tolerance."
-    )
+    watched = f"{words.plural(len(last), 'column')} watched; the largest effect is {worst['column']}"
+    if worst["ratio"] > 1:
+        far = f"at {words.figure(worst['ratio'])} times its tolerance, which its window alone does not prove"
+        return "Nothing has moved for certain.", f"{watched}, {far}."
+    return "Nothing has moved.", f"{watched} at {words.share(worst['ratio'])} of its tolerance."
 
 
 def _drifted(map_rows: list[dict[str, Any]]) -> str:

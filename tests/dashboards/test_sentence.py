@@ -127,6 +127,16 @@ def test_model_at_rest_names_the_largest_effect() -> None:
     )
 
 
+def test_an_effect_beyond_its_tolerance_without_an_incident_is_no_calm() -> None:
+    """A day that is not whole is no evidence, however far a column is from the reference in it."""
+    verdict = say(sheet("model", drift_map=[map_row("alcohol", 2.78)], incidents=[], performance=[]))
+    assert verdict.severity == "quiet"
+    assert verdict.text == (
+        "Nothing has moved for certain. 1 column watched; the largest effect is alcohol, at 2.78 times its tolerance, "
+        "which its window alone does not prove."
+    )
+
+
 def test_model_that_moved() -> None:
     moved = sheet(
         "model",

@@ -259,7 +259,7 @@ def test_it_closes_when_it_is_long_back_and_the_next_one_is_news():
     # It settles over 3,000 rows; what had happened is said with its end.
     assert re.fullmatch(
         r"the mean absolute error is back at 0\.[78]\d* \(0\.79\d on the training data\); "
-        r"it had been worse from row 2,000 to row 4,000, 1\.[12]\d at worst",
+        r"it had been worse from row 2,000 to row 4,000, 1\.[12]\d on average",
         alerts.text.iloc[1],
     )
     assert 4000 + 2800 <= alerts.first_row.iloc[1] <= 4000 + 4000
