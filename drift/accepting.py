@@ -1,24 +1,20 @@
 """Re-baselining: an incident is closed, and what it is about is compared, from here on, with its newest rows."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from drift.evidence import Detector
 from drift.incidents import Incident
 from drift.incidents.moved import SETTLE_ROWS
+from drift.lane import Lane
 from drift.new_normal import NewNormal
 from drift.yardstick import Yardstick
-
-if TYPE_CHECKING:
-    from drift.lane import Lane
 
 
 class ActError(ValueError):
     """An act that cannot be: its incident is unknown or closed, or nothing can be accepted of it."""
 
 
-def accept(lane: "Lane", yard: Yardstick, incident: str, key: str) -> tuple[int, list[str]]:
+def accept(lane: Lane, yard: Yardstick, incident: str, key: str) -> tuple[int, list[str]]:
     """Make the rows since an incident's change point what is expected, and close the incident.
 
     Parameters
