@@ -30,7 +30,7 @@ ALERTS = [
     *("incident", "event", "window", "first_row", "kind", "severity", "columns", "change_point", "page", "text"),
     "reach",
 ]
-#: Types of what is no fraction, for tables without a row.
+#: Types of the columns that hold no floats, for tables without a row.
 _TYPES = dict.fromkeys(("first_row", "last_row", "n"), "int64") | dict.fromkeys(("drifted", "page", "partial"), "bool")
 _TYPES |= dict.fromkeys(("column", "verdict", "metric", "incident", "event", "kind"), "object")
 _TYPES |= dict.fromkeys(("severity", "columns", "text", "reach"), "object")
@@ -116,7 +116,7 @@ def backtest(
         label_wait_ms_max=0,  # A table's labels are there.
     )
     if not table.num_rows:
-        reference.align(table)  # A column that is missing is told all the same.
+        reference.align(table)  # Refuses a table that lacks a column, even without rows.
         return _tables([], clock)
     if clock.by_rows:  # A window that was asked for is no starved one.
         settings = msgspec.structs.replace(settings, window_rows_min=min(settings.window_rows_min, rows_per_window))

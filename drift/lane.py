@@ -218,7 +218,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         if window.labels is None or not losses or score is None:
             return []
         if self.loss_learning is not None:
-            if self.harm is None or self.harm.open is None:  # What an incident is about is no example of what is usual.
+            if self.harm is None or self.harm.open is None:  # Windows of an open incident do not show the usual spread.
                 now = amount(yard.reference, losses[0].metric, window.labels)
                 self.loss_learning.observe(now.rows, now.total, now.squares)
             if not self.loss_learning.ready:

@@ -35,7 +35,7 @@ class NewNormal(msgspec.Struct, kw_only=True, eq=False):
         counts, bias = reference.counts.copy(), reference.selection_bias.copy()
         for place, accepted in self.columns.items():
             counts[reference.offsets[place] : reference.offsets[place + 1]] = accepted
-            bias[place] = 0  # These counts have chosen no levels.
+            bias[place] = 0  # No levels were selected by these counts.
         made = replace(reference, counts=counts, selection_bias=bias)
         if self.labels is None:
             return made

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from streams.records import Watch
 
 _DEFAULTS = Watch().tolerances
-#: No KS and no TVD is larger: what may move so far has no bound.
+#: KS and TVD are at most 1: with this tolerance no change is material.
 _ANY = 1.0
 
 

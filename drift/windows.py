@@ -22,7 +22,7 @@ from streams.records import DAY_MS, HOUR_MS, MINUTE_MS, Report, Watch
 RESTATE_WAITS = 2
 #: Late rows restate the newest closed windows, so many of them; older ones are restated by labels, without columns.
 ROWS_WINDOWS_MAX = 128
-#: Windows without labels are kept, so many of the newest, for so long, for labels that come later than anybody said.
+#: The newest windows without labels are kept, so many and for so long, in case labels come after the wait.
 AWAITED_WINDOWS_MAX, AWAITED_MS_MAX = 128, 31 * 86_400_000
 #: Rows that come late to a window are told after an hour, however long its labels are waited for.
 LATE_ROWS_WAIT_MS = HOUR_MS
@@ -320,7 +320,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         """
         minutes = [minute for minute in self.minutes if minute < span.end]
         rows = sum(self.minutes[minute].rows for minute in minutes)
-        # Rows lie as far apart as their number says; ten times that hardly comes by chance.
+        # A gap of ten times the mean distance between rows hardly comes by chance.
         chance = max(MINUTE_MS, GAP_SPACINGS * (span.end - span.start) // max(1, rows))
         start_gap, end_gap = min(minutes) - span.start, span.end - max(minutes) - MINUTE_MS
         begins_late = self.edge is None and start_gap > chance

@@ -132,7 +132,7 @@ def catalogue(settings: Settings) -> "Catalogue":
         try:
             path = files.get((model, version)) or registry.folder(model, version) / "reference.arrow"
         except VersionRemoved as error:
-            raise Unwatched(str(error)) from None  # What was counted over it before is left alone.
+            raise Unwatched(str(error)) from None  # Earlier counts over it stay as they are.
         if not path.exists():
             raise Unwatched(f"{model} {version} has no {path.name}; make one with `driftline reference build`")
         return Reference.from_bytes(path.read_bytes())

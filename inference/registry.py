@@ -21,7 +21,7 @@ from inference.devices import device
 from inference.manifest import FILE, Manifest, hash_of, manifest_of, read_manifest
 from inference.package import ModelPackage, nearest, read_package
 
-#: Says in place of a removed version that it was one, and of which contents.
+#: File in place of a removed version, with its digest.
 TOMBSTONE = "removed.json"
 
 

@@ -86,7 +86,7 @@ class Serving:
     def expect(self, route: Route) -> None:
         """Take note of a route that will be followed: until it is, requests of its model wait."""
         known = self._missing.get(route.model)
-        # One that failed is tried again behind the scenes: meanwhile its requests are refused, and hold up nobody.
+        # A model that failed to load is tried again in the background; its requests are refused meanwhile.
         if route.model not in self._models and (known is None or known.route.epoch < route.epoch):
             self._note(route.model, NotServed(route))
 

@@ -119,7 +119,7 @@ class Role:
             return web.text("\n".join([*(why or ["ok"]), *self.waits()]) + "\n", status=503 if why else 200)
 
         async def startupz(web: Any, request: Any) -> Any:  # noqa: ARG001
-            # To be held back is no fault of this process, and to start it again would change nothing.
+            # A held-back step is no fault of this process: a restart would change nothing.
             why = [trouble for shell, trouble in self._troubled() if not shell.held()]
             return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
 

@@ -38,7 +38,7 @@ _ROOM_S = 1.0
 _POLL_S = 0.2
 _LAG_EVERY_MS = 1_000
 _ASK_S = 2.0
-#: So many partitions may lose their position before anything is read again; each asks for a beginning of its own.
+#: Lost positions in a row, one a partition, before the feed gives up.
 _LOST_POSITIONS_MAX = 100
 
 

@@ -16,7 +16,7 @@ from streams.topics import TOPICS, Topic
 
 log = structlog.get_logger("streams.provision")
 
-#: What is written to the partition that a request was read from.
+#: Topics that are written by the partition a request was read from.
 FOLLOW_REQUESTS = ("predictions", "observations")
 #: How long a role waits for its topics.
 AWAIT_S = 120.0

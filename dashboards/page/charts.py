@@ -23,7 +23,7 @@ _ABOVE_BUDGET = 1e5
 #: Ages that are written on an axis, in seconds; and the share of the highest value from which on a curve is drawn.
 _AGES = (1, 10, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000)
 _NONE_YET = 0.01
-#: The end of an axis at the least, by unit: noise about zero is no mountain.
+#: Smallest end of an axis, by unit, so that noise about zero is not drawn large.
 _TOP_MIN = {"share": 1.0, "effect": 0.1}
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 

@@ -21,7 +21,7 @@ def moved(columns: list[dict[str, Any]]) -> str:
     'RELP has moved: level 16 fell from 3.8 % to 0 %.'
     """
     if not columns or any(row.get("role") == "performance" for row in columns):
-        return ""  # What became of a loss is the alert's to say: accuracy, and from what to what.
+        return ""  # The alert's text says what became of a loss.
     names = words.listed([row["column"] for row in columns])
     how = shifted_text(columns[0]["levels"])
     verb = "has moved" if len(columns) == 1 else "have moved"

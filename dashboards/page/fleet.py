@@ -13,7 +13,7 @@ from dashboards.page.sheet import Sheet
 from dashboards.page.told import leads, retold
 from dashboards.panels import named
 
-#: An estimate of which a larger share of the rows lies outside the training data is no fact.
+#: An estimate is not shown where a larger share of the rows lies outside the training data.
 OUTSIDE_MAX = 0.1
 START = "driftline model init NAME --data train.parquet --model model.pt2 --label y --score p"
 

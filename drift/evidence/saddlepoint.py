@@ -66,7 +66,7 @@ def _tilt(
     scores: np.ndarray, shares: np.ndarray, mean: float, variance: float, seen: float
 ) -> tuple[float, float, float]:
     """Solve ``K'(t) = seen`` by Newton's method inside a bracket; returns t, K(t) and K''(t)."""
-    # An empty cell may have the largest score: exponents taken from there would leave nothing of the cells that count.
+    # Exponents are taken from cells with rows: an empty one may have so large a score that all others underflow.
     scores, shares = scores[shares > 0], shares[shares > 0]
     t = (seen - mean) / variance
     low, high = (0.0, np.inf) if seen > mean else (-np.inf, 0.0)

@@ -47,7 +47,7 @@ class Heeds(msgspec.Struct):
             del self.of[alert.incident]
         muted = heed.muted_until_ms is not None and alert.ts < heed.muted_until_ms
         if not muted and heed.acknowledged and (alert.worse or alert.reach == "page"):
-            heed.acknowledged = False  # It has worsened: that was not what was acknowledged.
+            heed.acknowledged = False  # An acknowledgement holds until the incident worsens.
         if not muted and not heed.acknowledged:
             return alert
         return msgspec.structs.replace(alert, reach="list", page=False)

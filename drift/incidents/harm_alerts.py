@@ -136,7 +136,7 @@ def back(telling: Telling, last: Alert, worst: Regime | None) -> Alert:
     text = f"{_stand(telling, 'is back')} ({_trained(telling)})"
     if worst is not None:
         between = f"from {window.say(last.change_point)} to {window.say(telling.since)}"
-        # What was told once may have been told of few rows: its figures by now are those of all of its rows.
+        # A loss that was told once has the figures of all of its rows by now: a mean, and not its worst.
         size = "at worst" if last.later else "on average"
         text += f"; it had been worse {between}, {_listed(_figures(telling, worst.sums))} {size}"
     reach = "chat" if worst is not None else "list"

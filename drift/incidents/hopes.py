@@ -49,7 +49,7 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
         growth, text = (0.0, "") if score is None else _growth(scene, score)
         allowed = tolerance(scene.watch, "performance")
         if score is not None and outside(scene.yard.reference, scene.detector.counts - score.base) > OUTSIDE_MAX:
-            # Where inputs have left the training data an estimate is no fact: it neither alarms nor calms.
+            # With many rows outside the training data the estimate is not reliable: it opens and closes nothing.
             self.calm = 0
             return []
         self.calm = self.calm + 1 if growth < allowed / 2 else 0

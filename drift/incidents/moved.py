@@ -16,7 +16,7 @@ from streams.records import MovedLevel
 SETTLE_ROWS = 3_000
 #: Whether a column is back is judged on pools of at least so many windows and rows, and so often in a row.
 POOL_WINDOWS, POOL_ROWS, POOLS_QUIET = 3, 3_000, 3
-#: A way back is told at each such part of the effect that was told before.
+#: A return is told when the effect has shrunk to this part of the one told before.
 NEARER = 2 / 3
 #: A column is broken once such a share of its rows is null, unseen, or infinite.
 BROKEN = 0.99

@@ -97,7 +97,7 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
             return []
         text = say() if say else f"{percent(many / rows)} of the {of} {did}; {percent(held.usual)} is usual"
         blank = msgspec.structs.replace(blank, severity=severity, page=severity != "watch", reach="page")
-        if held.open is not None:  # It is as grave as it has been, though it be less so now.
+        if held.open is not None:  # An incident keeps its gravest severity.
             gravest = severity if worse(severity, held.open.severity) else held.open.severity
             blank = msgspec.structs.replace(blank, severity=gravest, worse=True)
         held.told = many / rows

@@ -69,7 +69,7 @@ def _hits(reference: Reference, scores: np.ndarray, prediction: Any, label: Any)
     known = (truth != None) & np.isfinite(scores)  # noqa: E711 - of each element
     positive = truth == reference.positive
     if prediction is None and reference.task == "multiclass":
-        known[:] = False  # Which class the score is of, nobody has said.
+        known[:] = False  # Without a prediction the class of the score is unknown.
     if prediction is None:
         right = (scores >= THRESHOLD) == positive
     else:

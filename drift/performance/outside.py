@@ -5,7 +5,7 @@ import numpy as np
 from drift.cells import Cells
 from drift.reference import Reference
 
-#: Beyond such a share of the rows, an estimate says nothing that one may act on.
+#: With a larger share of the rows outside, an estimate is not reliable.
 OUTSIDE_MAX = 0.1
 #: Cells at the ends of a numeric column count if the training data had at most this share of its rows in them.
 _RARE = 0.01

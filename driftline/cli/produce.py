@@ -57,7 +57,7 @@ def produce(
     for note in notes:
         typer.echo(f"driftline: {note}", err=True)
     with bars() as on_progress:
-        # Where it is known that they wait, nobody waits with them.
+        # A note says that requests will wait: then the command does not wait for answers.
         sent = work.produce(cluster, plan, on_progress, follow=not (no_wait or (notes and not backfill)))
     echo_json(sent) if as_json else typer.echo(work.summary(sent))
     raise typer.Exit(0 if sent.complete else 1)

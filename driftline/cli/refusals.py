@@ -6,7 +6,7 @@ A fault of ours keeps its trace: nobody but us can mend it.
 import errno
 
 _OURS = ("driftline", "streams", "inference", "drift", "dashboards")
-#: Libraries whose exceptions say what the world got wrong, and what is said before their own words.
+#: Libraries whose exceptions describe bad input or an absent server, and what stands before their text.
 _THEIRS = {
     "pyarrow": "the table cannot be read",
     "pandas": "the table cannot be read",

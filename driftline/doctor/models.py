@@ -131,7 +131,7 @@ def unjudged(routes: "Iterable[Route]", catalogue: "Catalogue") -> Iterator[Find
         for version in (route.champion, *route.canary):
             try:
                 why = catalogue(route.model, version).unjudged
-            except (Unwatched, RegistryError, ValueError):  # No reference, or a broken one: told elsewhere.
+            except (Unwatched, RegistryError, ValueError):  # No reference, or a broken one: another check reports it.
                 continue
             if why:
                 fix = "driftline model init ... --holdout FILE, under a new version"

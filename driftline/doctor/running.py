@@ -13,7 +13,7 @@ from streams.kafka.reach import ANSWER_S, unreachable
 
 #: A step whose oldest record has waited for longer than this hangs behind.
 LAG_MS_MAX = 60_000
-#: Dead letters of the last minutes, so many; and the letters that are read for it at the most.
+#: Minutes looked back, and dead letters read of each partition at the most.
 _REFUSED_MINUTES = 10
 _LETTERS_MAX = 20_000
 _REASONS_MAX = 3
@@ -54,7 +54,7 @@ def _role(name: str, role: Mapping[str, Any], now: int) -> Iterator[Finding]:
             more = "roles.workers = 2" if step["step"] == "score" else f"see {role['log']}"
             yield Finding("roles", "warn", text, more)
         if step.get("waits"):
-            # One with a command to mend it is a fault; one without, such as a worker without a route, a fresh start.
+            # A wait that names a command is a fault; one that names none (a worker without a route) is a fresh start.
             state: State = "warn" if "`" in step["waits"] or step["lag_rows"] else "note"
             yield Finding("roles", state, f"{where} waits: {step['waits']}", _fix(step["waits"]))
         for when, note in step.get("notes", []):

@@ -80,7 +80,7 @@ class Following:
     def _try(self, route: Route) -> None:
         known = self._status.get(route.model, {})
         if route.epoch < max(known.get("epoch", 0), known.get("refused_epoch", 0)):
-            return  # two threads follow, and the other one had a newer one
+            return  # two threads follow routes; the other one had a newer route
         try:
             self._serving.follow(route)
         except Exception as error:  # the old route goes on; what is wrong with the new one stands on the status page

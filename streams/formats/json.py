@@ -158,7 +158,7 @@ def _names(value: bytes) -> tuple[list[str], str]:
         top = _KEYS.decode(value)
         if "features" in top:
             return list(_KEYS.decode(top["features"])), "$.features"
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # of fields that nobody else has looked at
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # in fields that the request's own decoder skips
         return [], "$"
     return own_names(top), "$"
 

@@ -36,7 +36,7 @@ def unknown(names: Collection[str], schema: FeatureSchema, field: str = "$") -> 
     if not set(expected).isdisjoint(names):
         return None
     if not names and any(feature.required for feature in schema.features):
-        return None  # A required one is missing, which says more.
+        return None  # The refusal of a missing required feature says more.
     if not names:
         return Refused("no_known_feature", field, f"it holds no feature; the model takes {_listed(expected)}")
     detail = f"none of its names is a feature: it has {_listed(names)}, and the model takes {_listed(expected)}"

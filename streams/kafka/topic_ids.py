@@ -15,7 +15,7 @@ from streams.cluster import Cluster
 
 _ASK_S = 5.0
 _EVERY_MS = 2_000
-#: What a broker says that has no ids.
+#: The id that a broker without topic ids gives.
 _ZERO = "AAAAAAAAAAAAAAAAAAAAAA"
 
 

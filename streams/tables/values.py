@@ -60,7 +60,7 @@ def _dense(values: Any) -> Any:
         return (values.dt if hasattr(values, "dt") else values).to_timestamp()
     if of == "IntervalDtype":
         return np.array([None if missing(value) else str(value) for value in values], object)
-    if of == "CategoricalDtype":  # Whatever its values are, they were called levels.
+    if of == "CategoricalDtype":  # Its values are levels, whatever their type.
         codes = np.asarray(values.cat.codes if hasattr(values, "cat") else values.codes, np.int32)
         texts = pa.array([level_text(value) for value in dtype.categories], pa.string())
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts)
