@@ -52,10 +52,20 @@ def answering(settings: Settings) -> "Cluster":
 
     log = cluster(settings)
     if reasons := down(log.options.get("bootstrap.servers", log.bootstrap)):
-        start = "`driftline up` starts one" if settings.embedded_kafka else "start it"
         text = ", ".join(f"{address}: {why}" for address, why in reasons.items())
-        raise TopicError(f"no Kafka at {text}; {start}, or set kafka.bootstrap")
+        raise TopicError(f"no Kafka at {text}; {_remedy(settings)}")
     return log
+
+
+def _remedy(settings: Settings) -> str:
+    """What to do where no broker answers: somebody may have begun to do it."""
+    from driftline.supervisor.run_file import read
+
+    if not settings.embedded_kafka:
+        return "start it, or set kafka.bootstrap"
+    if read(settings.data_dir):
+        return "`driftline up` runs here and may still be starting it: wait until it says `ready` (`driftline status`)"
+    return "`driftline up` starts one, or set kafka.bootstrap"
 
 
 def layout(settings: Settings) -> "Layout":

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from driftline import compose
 from driftline.cli import app
 from driftline.settings import Settings
+from driftline.supervisor import run_file
 from streams.kafka.reach import CONNECT_S, down
 from streams.provision import TopicError
 
@@ -54,6 +55,16 @@ def test_a_command_says_so_and_does_not_wait(args: list[str], closed: str, tmp_p
     assert isinstance(said.exception, TopicError)
     assert str(said.exception).startswith(f"no Kafka at {closed}: does not answer (Connection refused)")
     assert "kafka.bootstrap" in str(said.exception)
+
+
+def test_a_broker_that_is_being_started_is_waited_for_and_not_started_again(closed: str, tmp_path) -> None:
+    """The second terminal is often quicker than the first."""
+    settings = Settings(data_dir=tmp_path, kafka={"port": int(closed.rpartition(":")[2])})
+    with pytest.raises(TopicError, match="`driftline up` starts one, or set"):
+        compose.answering(settings)
+    run_file.write(tmp_path, os.getpid(), {"state": "starting", "waits": {}, "roles": {}})
+    with pytest.raises(TopicError, match="runs here and may still be starting it: wait until it says `ready`"):
+        compose.answering(settings)
 
 
 def test_a_store_that_is_away_is_one_line_on_stderr(closed: str, tmp_path) -> None:
