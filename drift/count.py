@@ -86,9 +86,8 @@ class Count:
 
     def _count(self, head: Head, batch: pa.RecordBatch) -> list[Publish]:
         if head.silence:
-            return list(
-                idle([head.model], head.topic, head.partition, head.partitions, head.silence == "asleep").publish
-            )
+            asleep = head.silence == "asleep"
+            return list(idle([head.model], head.topic, head.partition, head.partitions, asleep, head.at_ms).publish)
         if not (batch.num_rows or head.refused):
             return []
         try:
@@ -152,14 +151,29 @@ class Count:
         return memory.decode()
 
 
-def idle(models: Iterable[str], topic: str, partition: int, partitions: int, asleep: bool = False) -> Effects:
-    """Say that a source partition has fallen silent, or is ``asleep``, to the judge of each model.
+def idle(
+    models: Iterable[str],
+    topic: str,
+    partition: int,
+    partitions: int,
+    asleep: bool = False,
+    at_ms: int | None = None,
+) -> Effects:
+    """Say that a source partition has fallen silent, or is ``asleep``, at a time, to the judge of each model.
 
     >>> idle(["churn"], "requests", 3, 8).publish[0].key
     b'churn'
     """
     flags = [
-        Idle(model=model, topic=topic, partition=partition, partitions=partitions, asleep=asleep, repeated=True)
+        Idle(
+            model=model,
+            topic=topic,
+            partition=partition,
+            partitions=partitions,
+            asleep=asleep,
+            repeated=True,
+            at_ms=at_ms,
+        )
         for model in models
     ]
     return Effects([publication(flag) for flag in flags])

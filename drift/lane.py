@@ -27,7 +27,7 @@ from drift.tolerances import tolerance
 from drift.window_report import Verdict
 from drift.windows import Closed, Span, Windows, judged_at
 from drift.yardstick import Yardstick
-from streams.records import Alert, Report, Watch
+from streams.records import MINUTE_MS, Alert, Report, Watch
 
 #: A closed window's report leaves again at once when so many rows or labels in a hundred are new; else when it is due.
 RESTATE_PERCENT = 20
@@ -322,7 +322,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         if edge is None or not rule.opens:
             return []
         blank = self._blank(rule, Span(edge, edge))
-        return self.flow.silence(blank, rule.say(edge), lambda: f"{rule.model}-{number()}")
+        since = max([edge, *(minute + MINUTE_MS for minute in self.windows.minutes)])
+        return self.flow.silence(blank, rule.say(since), lambda: f"{rule.model}-{number()}")
 
     def tell_behind(self, rule: Rule, reached: int, number: Callable[[], int]) -> list[Alert]:
         """Tell that rows come that lie far behind the stream."""

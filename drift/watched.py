@@ -102,7 +102,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def take_idle(self, message: Idle, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """A partition holds the watermark back no more."""
         self._source(message.topic, message.partitions).fall_silent(
-            message.partition, message.partitions, message.asleep, message.repeated
+            message.partition, message.partitions, message.asleep, message.repeated, message.at_ms
         )
         told = self._advance(yards, say)
         if self._asleep:

@@ -41,6 +41,8 @@ class Source(msgspec.Struct):
     """What is known of one source topic: how far the event time of each version and partition has come, which
     partitions are idle, or asleep, and of which of them the silence is told again while it lasts.
 
+    ``until_ms`` is the time, by a clock, at which one was last told asleep.
+
     Where all are idle and one speaks, the others are awaited again: in the time of a stream that wakes they are not
     behind because nothing comes, but because it has not been read yet.
     """
@@ -50,6 +52,7 @@ class Source(msgspec.Struct):
     idle: set[int] = set()
     asleep: set[int] = set()
     repeated: set[int] = set()
+    until_ms: int | None = None
 
     def hear(self, version: str, partition: int, partitions: int, watermark_ms: int | None) -> None:
         """A partition speaks of a version, whose watermark there only grows."""
@@ -62,7 +65,9 @@ class Source(msgspec.Struct):
         if watermark_ms is not None:
             own[partition] = max(watermark_ms, own.get(partition, watermark_ms))
 
-    def fall_silent(self, partition: int, partitions: int, asleep: bool = False, repeated: bool = False) -> None:
+    def fall_silent(
+        self, partition: int, partitions: int, asleep: bool = False, repeated: bool = False, at_ms: int | None = None
+    ) -> None:
         """A partition leaves the watermark's minimum until it speaks again.
 
         Parameters
@@ -73,6 +78,8 @@ class Source(msgspec.Struct):
             It has been silent for so long that nobody knows when it speaks again.
         repeated
             Its silence is told again while it lasts.
+        at_ms
+            When that was seen, by a clock; None where it is not known.
         """
         self.partitions = max(self.partitions, partitions)
         self.idle.add(partition)
@@ -80,6 +87,7 @@ class Source(msgspec.Struct):
             self.repeated.add(partition)
         if asleep:
             self.asleep.add(partition)
+            self.until_ms = max(filter(None, (self.until_ms, at_ms)), default=None)
 
     @property
     def sleeps(self) -> bool:
@@ -99,8 +107,9 @@ def watermark(sources: Iterable[Source], watch: Watch | None = None, version: st
     """Event time that all partitions have passed, or None before all have spoken.
 
     Idle partitions wait for nobody; where all are idle, the furthest one counts. Where all are asleep, its window is
-    over, and so is the time that ``watch`` allows for stragglers. Only the topics that speak of ``version`` count, and
-    what they say of it; None for what they say of any.
+    over, and so is the time that ``watch`` allows for stragglers; but not before the clock has come to its end: a day
+    is not over because nobody asks for a minute. Only the topics that speak of ``version`` count, and what they say of
+    it; None for what they say of any.
 
     >>> watermark([Source(3, {"v1": {0: 50, 1: 70}}, {2})]), watermark([Source(3, {"v1": {0: 50, 1: 70}})])
     (50, None)
@@ -108,10 +117,9 @@ def watermark(sources: Iterable[Source], watch: Watch | None = None, version: st
     reached: list[int | None] = []
     furthest: list[int] = []
     asleep = True
+    sources = [source for source in sources if version is None or source.times(version)]
     for source in sources:
         times = source.times(version)
-        if version is not None and not times:
-            continue
         asleep = asleep and source.sleeps
         reached += [times.get(p) for p in range(source.partitions) if p not in source.idle]
         furthest += times.values()
@@ -119,7 +127,9 @@ def watermark(sources: Iterable[Source], watch: Watch | None = None, version: st
         last = max(furthest, default=None)
         if last is None or watch is None or not asleep:
             return last
-        return calendar_of(watch).span(last)[1] + watch.lateness_ms_max
+        end = calendar_of(watch).span(last)[1]
+        until = max((source.until_ms for source in sources if source.until_ms is not None), default=None)
+        return last if until is not None and end > until + MINUTE_MS else end + watch.lateness_ms_max
     known = [time for time in reached if time is not None]
     return min(known) if len(known) == len(reached) else None
 

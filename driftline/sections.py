@@ -88,7 +88,9 @@ class Monitor(Section):
         "earliest", description="where a topic of `watch_topics` that was never read begins"
     )
     asleep_after_ms: Ms = Field(
-        50_000, ge=100, description="when all partitions stay idle for so long, windows that are open close"
+        50_000,
+        ge=100,
+        description="when all partitions stay idle for so long, windows whose end has come by the clock close",
     )
     snapshot_interval_ms_max: Ms = Field(60_000, ge=1_000, description="how often the judge's state is written")
     join_every_ms: Ms = Field(500, ge=0, description="how often labels are joined")

@@ -6,6 +6,7 @@ from drift.catalogue import Catalogue, Unwatched
 from drift.reference_file import NoReference
 from drift.watching import Mapping, Misfit, Sight, Watching
 from driftline import compose
+from driftline.sections import Monitor
 from driftline.settings import Settings, SettingsError
 from inference import RegistryError
 from streams import provision
@@ -15,10 +16,21 @@ from streams.cluster import Cluster
 from streams.feed import FeedLimits
 from streams.formats.plain import PlainReader
 from streams.offsets import Starts
-from streams.records import Route
+from streams.records import DAY_MS, HOUR_MS, Route
 from streams.routes import RouteBook, announce, read_book
 from streams.stage import Effects, PerPartition
 from streams.topics import FOREIGN
+
+
+def silence_lengths(monitor: Monitor) -> tuple[int, ...]:
+    """Lengths of a silence of which is told, ms: idle, asleep, and asleep for an hour, a day and a week more, for a
+    window of such a length is over by the clock only then.
+
+    >>> silence_lengths(Monitor())[:3]
+    (10000, 60000, 3660000)
+    """
+    asleep = monitor.idle_after_ms + monitor.asleep_after_ms
+    return (monitor.idle_after_ms, asleep, *(asleep + length for length in (HOUR_MS, DAY_MS, 7 * DAY_MS)))
 
 
 def sights(settings: Settings, catalogue: Catalogue) -> dict[str, list[Sight]]:
@@ -100,8 +112,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         FOREIGN + topic: Watching(looked_for, PlainReader(formats[topic], registry), 0, observations)
         for topic, looked_for in wanted.items()
     }
-    idle_after_ms = settings.monitor.idle_after_ms
-    asleep_after_ms = idle_after_ms + settings.monitor.asleep_after_ms
+    silences = silence_lengths(settings.monitor)
 
     def stage(topic: str, partition: int, memory: str) -> Watching:  # noqa: ARG001
         """The topic's stage, told anew how many partitions there are: the topic may not have been there, or not all."""
@@ -110,7 +121,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         return stages[topic]
 
     def silent(topic: str, partition: int, after_ms: int) -> Effects:
-        return stages[topic].silence(topic, partition, "asleep" if after_ms == asleep_after_ms else "idle")
+        return stages[topic].silence(topic, partition, "asleep" if after_ms >= silences[1] else "idle", now_ms())
 
     role.shell(
         "watch",
@@ -118,6 +129,6 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         list(stages),
         PerPartition(stage, silent),
         writes=["observations", "feedback", "dead-letters"],
-        limits=FeedLimits(idle_after_ms=(idle_after_ms, asleep_after_ms)),
+        limits=FeedLimits(idle_after_ms=silences),
         starts=Starts(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),
     )

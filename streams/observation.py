@@ -72,7 +72,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     ``refused`` are those of its requests that became no rows, in order; there may be no others.
 
     Of a topic that is watched, and not served by us, it says how many ``partitions`` that has, and a block without rows
-    says that the partition has fallen silent (`streams.records.Idle`).
+    says that the partition has fallen silent, and when that was seen (`streams.records.Idle`).
     """
 
     model: str
@@ -84,6 +84,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     batch_rows: int = 0
     partitions: int = 0
     silence: Silence = ""
+    at_ms: int | None = None
     refused: list[RefusedRequest] | None = None
     format: int = FORMAT
 

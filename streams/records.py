@@ -326,7 +326,8 @@ class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
 
     It is ``asleep`` when it has been silent for long: when all of them are, nothing more is waited for, and the windows
     that are open close. It is ``repeated`` if whoever says so says it again while other partitions speak; those before
-    that was done were said once.
+    that was done were said once. ``at_ms`` is when, by the clock of whoever says so: a window that ends later than that
+    is not over because nothing comes. Those before that was known do not have it, and close every window.
     """
 
     model: str
@@ -335,6 +336,7 @@ class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
     partitions: int
     asleep: bool = False
     repeated: bool = False
+    at_ms: int | None = None
     format: int = FORMAT
 
 

@@ -95,12 +95,25 @@ class Watching:
         head, batch = msgspec.structs.replace(head, refused=sight.refused or None), batch or nothing()
         return [self._publication(block.partition, value) for _, value in split(head, batch)]
 
-    def silence(self, topic: str, partition: int, silence: Silence) -> Effects:
-        """Say behind all observations so far that a partition has fallen silent."""
-        heads = [self._head(sight, topic, partition, 0, 0, silence) for sight in self._sights if sight.mapping.predicts]
+    def silence(self, topic: str, partition: int, silence: Silence, at_ms: int | None = None) -> Effects:
+        """Say behind all observations so far that a partition has fallen silent, at a time."""
+        heads = [
+            self._head(sight, topic, partition, 0, 0, silence, at_ms)
+            for sight in self._sights
+            if sight.mapping.predicts
+        ]
         return Effects([self._publication(partition, encode(head, nothing())) for head in heads])
 
-    def _head(self, sight: Sight, topic: str, partition: int, first: int, last: int, silence: Silence = "") -> Head:
+    def _head(
+        self,
+        sight: Sight,
+        topic: str,
+        partition: int,
+        first: int,
+        last: int,
+        silence: Silence = "",
+        at_ms: int | None = None,
+    ) -> Head:
         return Head(
             model=sight.mapping.model,
             version=sight.mapping.version,
@@ -110,6 +123,7 @@ class Watching:
             last=last,
             partitions=self._partitions,
             silence=silence,
+            at_ms=at_ms,
         )
 
     def _publication(self, partition: int, value: bytes) -> Publish:

@@ -42,7 +42,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     book = watching.seed(settings, cluster)
     role.follow_models(book, lambda route: None)
     starts = Starts(accept_gap=settings.kafka.accept_gap)
-    silences = (monitor.idle_after_ms, monitor.idle_after_ms + monitor.asleep_after_ms)
+    silences = watching.silence_lengths(monitor)
     role.shell(
         "count",
         cluster,
@@ -97,12 +97,12 @@ def _counting(
         return book[model].watch if model in book.routes else default
 
     def silent(topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG001
-        asleep = after_ms == asleep_after_ms
+        asleep = after_ms >= asleep_after_ms
         # Requests that wait for a worker will speak, of times that others must not leave behind; but not for ever.
         if not asleep and any(map(len, progress.unread(cluster, "score", "requests", partition))):
             return Effects()
         served = sorted(book.routes.keys() - elsewhere)
-        return idle(served, "requests", partition, partitions, asleep)
+        return idle(served, "requests", partition, partitions, asleep, now_ms())
 
     return PerPartition(stage, silent)
 

@@ -435,6 +435,29 @@ def test_when_all_partitions_are_asleep_every_window_is_reported():
     assert (remainder.rows, remainder.window_start) == (5, 20 * MINUTE)
 
 
+def test_a_quiet_hour_ends_no_day_and_its_rows_are_one_window():
+    judge = Judge(catalogue)
+    watch = Watch(window_ms=24 * 60 * MINUTE, lateness_ms_max=0)
+    route = Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)
+    fold(judge, [encoded(RouteCopy(model="m", route=route))])
+    some = msgspec.msgpack.decode(PARTS[0][0], type=CountsMessage)
+    rows, reports = 0, []
+    for hour in range(36):  # A few rows an hour, and a silence after each.
+        minute = msgspec.structs.replace(some.minutes[0], minute_ms=hour * 60 * MINUTE, late=False)
+        at = {"partition": 0, "partitions": 1}
+        told = judge.take(msgspec.structs.replace(some, watermark_ms=hour * 60 * MINUTE, minutes=[minute], **at))
+        flag = Idle(model="m", topic=some.topic, asleep=True, repeated=True, at_ms=(hour * 60 + 1) * MINUTE, **at)
+        told += judge.take(flag)
+        rows += minute.rows if hour < 24 else 0
+        reports += [said for said in told if isinstance(said, Report)]
+    (day,) = reports
+    assert (day.window_start, day.window_end, day.rows, day.late_rows) == (0, 24 * 60 * MINUTE, rows, 0)
+    # A day of silence later the clock has ended the second one, too.
+    over = msgspec.structs.replace(flag, at_ms=48 * 60 * MINUTE)
+    (second,) = [said for said in judge.take(over) if isinstance(said, Report)]
+    assert second.rows == rows // 2
+
+
 def test_a_steady_stream_that_falls_silent_pages_and_a_last_part_of_a_window_is_no_loss_of_volume():
     judge = Judge(catalogue)
     fold(judge, [routed(1), *counted(0, seed=1, partitions=1)])

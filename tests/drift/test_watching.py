@@ -180,7 +180,7 @@ def test_a_mapping_must_name_what_the_reference_has(reference):
 def test_the_counts_are_those_of_the_rows_and_a_silence_reaches_the_judge_behind_them(reference):
     publish = fold(reference, block(*(record(n) for n in range(50))))
     stage = Watching([Sight(FULL, reference)], PlainReader(), 9, 4)
-    quiet = [stage.silence("@answers", 5, word).publish for word in ("idle", "asleep")]
+    quiet = [stage.silence("@answers", 5, word, 1_234).publish for word in ("idle", "asleep")]
     messages = [*out(publish, "observations"), *(m for several in quiet for m in several)]
     assert {m.partition for m in messages} == {1}
     count = Count(lambda model, version: reference, lambda model: Watch(), 4)
@@ -190,7 +190,7 @@ def test_the_counts_are_those_of_the_rows_and_a_silence_reaches_the_judge_behind
     assert (said[0].topic, said[0].partition, said[0].partitions) == ("@answers", 5, 9)
     assert (sum(minute.rows for minute in said[0].minutes), said[0].watermark_ms) == (50, ARRIVED_MS + 49)
     assert said[1:] == [
-        Idle(model="churn", topic="@answers", partition=5, partitions=9, asleep=asleep, repeated=True)
+        Idle(model="churn", topic="@answers", partition=5, partitions=9, asleep=asleep, repeated=True, at_ms=1_234)
         for asleep in (False, True)
     ]
 

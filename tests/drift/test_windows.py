@@ -6,7 +6,7 @@ import pytest
 from drift.kept import keep
 from drift.sums import Sums
 from drift.windows import ROWS_WINDOWS_MAX, Closed, Source, Span, Windows, watermark
-from streams.records import Report, Watch
+from streams.records import DAY_MS, Report, Watch
 
 MINUTE = 60_000
 WATCH = Watch(window_rows_min=200)
@@ -101,6 +101,24 @@ def test_when_all_are_asleep_the_last_window_and_its_stragglers_time_are_over():
     assert watermark([source], WATCH) == 6 * MINUTE + WATCH.lateness_ms_max
     source.hear("v1", 1, 2, 5 * MINUTE + 2)
     assert watermark([source], WATCH) == 5 * MINUTE + 2
+
+
+def test_a_window_that_the_clock_has_not_ended_is_not_over_because_all_are_asleep():
+    daily = Watch(window_ms=DAY_MS)
+    source = Source(1)
+    source.hear("v1", 0, 1, DAY_MS + 5 * MINUTE)
+    source.fall_silent(0, 1, asleep=True, at_ms=DAY_MS + 6 * MINUTE)
+    assert watermark([source], daily) == DAY_MS + 5 * MINUTE
+    assert watermark([source], WATCH) == DAY_MS + 6 * MINUTE + WATCH.lateness_ms_max
+    source.fall_silent(0, 1, asleep=True, at_ms=2 * DAY_MS + 6 * MINUTE)  # told again, a day later
+    assert watermark([source], daily) == 2 * DAY_MS + daily.lateness_ms_max
+
+
+def test_rows_of_the_past_are_closed_by_a_silence_whatever_their_window():
+    source = Source(1)
+    source.hear("v1", 0, 1, 5 * MINUTE)
+    source.fall_silent(0, 1, asleep=True, at_ms=1_700_000_000_000)
+    assert watermark([source], Watch(window_ms=7 * DAY_MS)) > 0
 
 
 def test_when_all_are_idle_and_one_wakes_the_others_are_awaited_until_they_speak_or_are_told_anew():
