@@ -124,7 +124,8 @@ def incidents(alerts: Iterable[Alert]) -> list[Incident]:
             change_point=known.change_point if known else alert.change_point,
             paged=known.paged if known and known.paged is not None else alert.ts if alert.page else None,
             closed=alert.ts if alert.event == "close" else None,
-            text=alert.text if alert.event != "close" or known is None else known.text,
+            # A close says that it is over, and an act who decided what: the text is what had happened.
+            text=alert.text if known is None or not (alert.act or alert.event == "close") else known.text,
         )
     return sorted(found.values(), key=lambda one: one.opened)
 

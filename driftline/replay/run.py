@@ -169,7 +169,8 @@ class _Run:
         then = heard.live(self._cluster, retold)
         champions = {model: {v.head.version for v in served if v.role == "champion"} for model in self._instead}
         then = then.within(spans, champions)
-        again = again if as_served else again.within(spans, {model: {v} for model, v in self._instead.items()})
+        # Both sides alike: an act may be about an incident of an earlier window.
+        again = again.within(spans, {} if as_served else {model: {v} for model, v in self._instead.items()})
         sums = [one.recorded.against(one.recounted) for one in retold] if as_served else []
         return Drift(
             begins=[one.begins for one in retold],

@@ -28,7 +28,7 @@ from streams.block import Block
 from streams.cluster import Cluster
 from streams.outbox import Outbox
 from streams.provision import Layout, create
-from streams.records import Alert, Prediction, Report, Route, Watch
+from streams.records import Act, Alert, Prediction, Report, Route, Watch
 from streams.routes import announce
 from streams.stage import Publish
 
@@ -148,6 +148,11 @@ class Live:
     def idle(self, partition: int) -> None:
         self._outbox.settle([], idle(["taste"], "requests", partition, 2).publish, None)
 
+    def act(self) -> None:
+        (first, *_) = alerts(self)
+        act = Act(model="taste", incident=first.incident, act="acknowledge", by="ann", at_ms=0)
+        self._outbox.settle([], [Publish("counts", msgspec.msgpack.encode(act), key=b"taste")], None)
+
     def snapshot(self) -> None:
         written = snapshots.write("counts", 0, self._read["judge", "counts", 0], self._judge.snapshot())
         self._outbox.settle([], written, None)
@@ -205,7 +210,7 @@ def play(live: Live, turns: Sequence[str] = (), labelled: bool = False) -> pd.Da
         if n < len(turns) and turns[n]:
             {"v1": lambda: live.route("v1"), "canary": lambda: live.route("v1", canary={"v2": 0.3}),
              "shadow": lambda: live.route("v1", shadows=("v2",)), "v2": lambda: live.route("v2"),
-             "idle": lambda: live.idle(1), "snapshot": live.snapshot}[turns[n]]()  # fmt: skip
+             "idle": lambda: live.idle(1), "snapshot": live.snapshot, "act": live.act}[turns[n]]()  # fmt: skip
         part = whole[first : first + size]
         live.send(part, first, event_ms[first : first + size], broken=(3, 4) if n % 3 == 1 else ())
         if labelled and n:
@@ -271,6 +276,20 @@ def test_a_stretch_begins_at_the_newest_snapshot_before_it_and_ends_where_it_end
     assert 490 < result.predictions.compared <= 500
     assert 4 <= result.drift.windows.equal < whole.drift.windows.equal
     assert result.drift.counts.equal == result.drift.counts.minutes > 4
+
+
+def test_an_act_about_an_incident_of_before_the_stretch_is_no_difference(live):
+    live.route("v1")
+    play(live, ["", "", "", "", "", "act"])
+    told = alerts(live)
+    (acknowledged,) = (at for at, alert in enumerate(told) if alert.act)
+    assert told[acknowledged].incident in {alert.incident for alert in told[:acknowledged]}
+    whole = live.replay()
+    assert not whole.differs and heard.incidents(told) == [pair.replayed for pair in whole.drift.incidents]
+    assert all(pair.replayed.text == told[acknowledged - 1].text for pair in whole.drift.incidents)
+    first = (5 * TURN - 2) * PER_MINUTE // 2  # The turn before the act, when the incident's last window had closed.
+    result = live.replay(f"0:{first},1:{first}")
+    assert not result.differs, "\n".join(words.lines(result))
 
 
 def test_one_request_alone(played):
