@@ -91,8 +91,9 @@ def refused(settings: Settings) -> Iterator[Finding]:
         f"{n:,} by {stage}: {words.get(reason, reason)}" for (reason, stage), n in counts.most_common(_REASONS_MAX)
     )
     more = f"; {len(counts) - _REASONS_MAX} other reasons" if len(counts) > _REASONS_MAX else ""
-    total = f"{'' if whole else 'more than '}{counts.total():,}"
-    text = f"{total} records were refused in the last {_REFUSED_MINUTES} minutes: {reasons}{more}"
+    records = "record was" if counts.total() == 1 else "records were"
+    total = f"{'' if whole else 'more than '}{counts.total():,} {records}"
+    text = f"{total} refused in the last {_REFUSED_MINUTES} minutes: {reasons}{more}"
     yield Finding("refused", "warn", text, f"driftline dead-letters list --from -{_REFUSED_MINUTES}m")
 
 
