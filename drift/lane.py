@@ -24,6 +24,7 @@ from drift.performance.label_sums import LABELLED
 from drift.performance.losses import amount
 from drift.sums import Sums
 from drift.tolerances import tolerance
+from drift.window_calendar import calendar_of
 from drift.window_report import Verdict
 from drift.windows import Closed, Span, Windows, judged_at
 from drift.yardstick import Yardstick
@@ -92,6 +93,8 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         that are missing would be taken for a change.
         """
         yard, partial = self.measured(yard), self.windows.partial(span, rule.last)
+        # Its length or its zone has changed within it: it holds but a part of a day.
+        partial = partial or calendar_of(rule.watch).span(span.start)[0] != span.start
         timely, late, labels = self.windows.take(span)
         repeated, sampled = self.windows.take_ids(span)
         sums = timely if late is None else timely + late

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 
 from drift import Reference, backtest
+from drift.judge import Judge
+from drift.minutes import count_minutes, parts
 from drift.sums import Sums
 from drift.windows import Span, Windows
-from streams.records import MINUTE_MS
+from streams.records import DAY_MS, MINUTE_MS, Alert, PartialCounts, Report, Route, RouteCopy, Watch
 
 HOUR = 60 * MINUTE_MS
 
@@ -75,3 +77,28 @@ def test_a_stream_whose_windows_end_early_by_habit_is_judged():
     held.take(Span(0, HOUR))
     held.minutes = {minute + HOUR: sums for minute, sums in windows(*range(20)).minutes.items()}
     assert not held.partial(Span(HOUR, 2 * HOUR), True)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles", "Asia/Kathmandu"])
+def test_a_day_that_a_change_of_zone_has_cut_is_partial_and_opens_nothing(zone):
+    mixed = daily("2024-01-01", "2024-01-29", 1).sample(frac=1, random_state=0).drop(columns="ts")
+    reference = Reference.fit(mixed)  # Without an order, so that nothing says how hours differ.
+    judge, stream, told = Judge(lambda model, version: reference), daily("2024-02-01", "2024-02-07", 2), []
+
+    def route(epoch, watch):
+        return judge.take(RouteCopy(model="m", route=Route(model="m", epoch=epoch, ts=0, champion="v1", watch=watch)))
+
+    told += route(1, Watch(window_ms=DAY_MS))
+    same = {"model": "m", "version": "v1", "reference": reference.id, "topic": "t", "partition": 0, "partitions": 1}
+    for number, (_, rows) in enumerate(stream.groupby(stream.ts.dt.floor("h"))):
+        if number == 75:
+            told += route(2, Watch(window_ms=DAY_MS, timezone=zone))
+        times = rows.ts.astype("datetime64[ms, UTC]").astype(np.int64).to_numpy()
+        for minutes in parts(count_minutes(reference, reference.align(rows), times, np.zeros(len(rows), bool))):
+            at = {"first": number, "last": number, "watermark_ms": int(times[-1])}
+            told += judge.take(PartialCounts(**same, **at, minutes=minutes))
+    reports = [said for said in told if isinstance(said, Report) and not said.revision]
+    cut = [report for report in reports if report.window_end - report.window_start < DAY_MS]
+    assert len(cut) == 1 and cut[0].partial is True
+    assert all(report.partial is not True for report in reports if report not in cut)
+    assert not [said for said in told if isinstance(said, Alert)]
