@@ -260,7 +260,7 @@ PANELS: tuple[Panel, ...] = (
         level="incident",
         title="Retraining",
         question="Was a new model ordered?",
-        todo="Hold, approve or abort it with `driftline loop`.",
+        todo="Orders stand on the topic `retraining`, for whatever trains your models to read.",
         drawing="table",
         columns=("time", "order", "version", "columns", "since", "until", "reason"),
     ),

@@ -196,6 +196,15 @@ def step(event: str, act: str, reach: str, page: bool) -> str:
     return {"open": "opened", "close": "closed"}.get(event, "told" if reach == "chat" else "noted")
 
 
+def distance(statistic: str) -> str:
+    """A distance between two distributions as people write it.
+
+    >>> distance("ks"), distance("tvd")
+    ('KS distance', 'total variation distance')
+    """
+    return "total variation distance" if statistic == "tvd" else f"{statistic.upper()} distance"
+
+
 _METRICS = {"accuracy": "accuracy", "brier": "Brier score", "r2": "R²", "log_loss": "log loss"}
 
 

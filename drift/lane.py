@@ -265,7 +265,14 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             alert
             for what, (many, rows) in found.items()
             for alert in self.shares.take(
-                blank, what, many, rows, allowed, lambda: f"{rule.model}-{number()}", rule.opens
+                blank,
+                what,
+                many,
+                rows,
+                allowed,
+                lambda: f"{rule.model}-{number()}",
+                rule.opens,
+                since=rule.say(window.span.start),
             )
         ]
 
@@ -317,7 +324,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             self.flow.until = span.end
             return []
         blank = self._blank(rule, span)
-        return self.flow.take(blank, rows, lambda: f"{rule.model}-{number()}", rule.opens)
+        return self.flow.take(blank, rows, lambda: f"{rule.model}-{number()}", rule.opens, rule.say(span.start))
 
     def silence(self, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Take a silence: all sources are asleep, and every window is closed."""

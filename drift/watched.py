@@ -119,11 +119,12 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         told: list[Told] = []
         for (version, _), lane in sorted(self.lanes.items()):
             if version != route.champion:
-                over = f"over: {route.champion} serves {self.model} now, and no more {version}"
-                told += map(self._as_heeded, lane.retire(route.ts, over))
+                ended = f"ended: {self.model} is now served by {route.champion}, and no longer by {version}"
+                told += map(self._as_heeded, lane.retire(route.ts, ended))
         if (route.champion, route.canary) != (self.champion, self.canary):
             for lane in self.lanes.values():  # Another share of the rows is another volume.
-                told += map(self._as_heeded, lane.flow.restart(route.ts, "the route has changed"))
+                why = "the route has changed, so what is usual is learnt again"
+                told += map(self._as_heeded, lane.flow.restart(route.ts, why))
         self.watch, self.epoch, self.champion, self.canary = route.watch, route.epoch, route.champion, route.canary
         self.routed = {route.champion, *route.canary, *route.shadows}
         return told

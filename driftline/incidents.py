@@ -239,7 +239,7 @@ def full(told: Story) -> Iterator[str]:
     yield f"  {one.text}"
     between = f", between {instant(one.since_low_ms)} and {instant(one.since_high_ms)}"
     yield f"  since {instant(one.since_ms)}{between if one.since_low_ms < one.since_high_ms else ''}"
-    yield f"  evidence {one.evidence:,.3g}, opens at {one.budget:,.3g}"
+    yield f"  evidence that something changed: {one.evidence:,.3g}; an incident opens at {one.budget:,.3g}"
     steps = [(e.ts, words.step(e.event, e.act, e.reach, e.page), e.text) for e in told.events]
     steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in told.orders]
     yield ""

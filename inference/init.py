@@ -18,6 +18,8 @@ from streams.tables.kinds import coarse
 from streams.tables.values import doubles
 from streams.wire.classes import Classes, class_names
 
+#: Classes that a refusal names.
+_NAMED_MAX = 4
 #: A label of integers with more distinct values is a quantity.
 CLASSES_MAX = 20
 
@@ -99,6 +101,8 @@ def draft_package(
     ("'when' is left out: a date or time is no feature; derive a number or a category from it",)
     """  # noqa: E501
     table = as_table(table, dict.fromkeys(categorical, "categorical"))
+    if not table.num_rows:
+        raise TableError("the table has column names and no rows; a model is made from the rows that it was trained on")
     own = [column for column in (label, score, prediction) if column]
     for column in (*own, *exclude, *categorical, *(features or ())):
         if column not in table.column_names:
@@ -121,6 +125,8 @@ def draft_package(
     if task is None:
         task = "binary"
         notes.append("neither label nor prediction is named: taken as binary with the classes 0 and 1")
+    if truth:
+        _check_task(task, classes, positive, truth)
     if task == "regression":
         classes = ()
     if label is not None and task is not None:
@@ -172,7 +178,7 @@ def _every(table: pa.Table) -> int:
 
 def _given_away(columns: dict[str, np.ndarray], table: pa.Table, label: str, task: Task) -> list[str]:
     """Warn of features that say the label by themselves."""
-    truth = doubles(table[label]) if task == "regression" else texts_of(table[label])
+    truth = doubles(table[label], f"label {label!r}") if task == "regression" else texts_of(table[label])
     return [
         f"{name!r} gives {label!r} away: {how}; if it is not known before the answer is asked for, leave it out: "
         f"--exclude {name}"
@@ -198,10 +204,25 @@ def _with_positive(classes: tuple[str, ...], positive: str, name: str, notes: li
     return classes, found or positive
 
 
+def _check_task(task: Task, classes: tuple[str, ...], positive: str, name: str) -> None:
+    """Refuse a task, or a positive class, that the column of the truth contradicts."""
+    if task != "binary" or not classes:
+        return
+    named = ", ".join(classes[:_NAMED_MAX]) + (", ..." if len(classes) > _NAMED_MAX else "")
+    if len(classes) > 2:
+        raise TableError(
+            f"{name!r} holds {len(classes):,} distinct values ({named}), and a binary model has two classes; use "
+            "--task multiclass or --task regression"
+        )
+    if positive and positive not in classes:
+        raise TableError(f"the positive class {positive!r} is none of the values of {name!r}: {named}")
+
+
 def _task(column: pa.ChunkedArray, classes: tuple[str, ...], name: str, notes: list[str]) -> Task:
     levels = len(classes)
     if levels < 2:
-        raise TableError(f"label {name!r} holds {levels} distinct values; a model needs two classes or a quantity")
+        found = f"only the value {classes[0]!r}" if classes else "nothing but nulls"
+        raise TableError(f"label {name!r} holds {found}; a model needs two classes or a quantity")
     if levels == 2:
         return "binary"
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 _WHAT = (
-    r"(?:(?P<null>null values)|values from (?P<low>\S+) up|values above (?P<above>\S+)"
-    r"|values of exactly (?P<exact>\S+)|levels? (?P<levels>.+?))"
+    r"(?:(?P<null>null values)|the share of values (?:of (?P<ge>\S+) or more|above (?P<gt>\S+)|below (?P<lt>\S+)"
+    r"|of (?P<le>\S+) or less|of exactly (?P<exact>\S+))|levels? (?P<levels>.+?))"
 )
 _SAID = re.compile(
     r"^(?P<name>\S+) (?:moved|is gone|has [^:]*): "
     + _WHAT
-    + r" (?:rose|fell) from (?P<was>\S+) % to (?P<now>\S+) % since (?P<since>\S+Z)"
+    + r" (?:rose|fell) from (?P<was>\S+) % in the reference data to (?P<now>\S+) % since (?P<since>\S+Z)"
 )
 #: Shares are told in per cent, with three digits; edges with five.
 ROUNDING = 0.012
@@ -44,7 +44,7 @@ def claim(text: str, answered: pd.DataFrame) -> Claim | None:
     elif match["exact"]:
         rows = np.isclose(column.astype(float), float(match["exact"]), rtol=1e-4)
     else:
-        edge = match["low"] or match["above"]
-        rows = column >= float(edge) if match["low"] else column > float(edge)
+        side = next(name for name in ("ge", "gt", "lt", "le") if match[name])
+        rows = getattr(column, side)(float(match[side]))
     shares = float(match["was"]) / 100, float(match["now"]) / 100
     return Claim(match["name"], np.asarray(rows, bool), pd.Timestamp(match["since"]), *shares)

@@ -139,7 +139,7 @@ def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG00
             hovertemplate="%{y:.3f}",
             **marks.line(frame["estimated"], look.FINE, "dot"),
         )
-    marks.limit(figure, frame["reference"], "in training", look.REFERENCE)
+    marks.limit(figure, frame["reference"], "in the reference", look.REFERENCE)
     figure.update_yaxes(tickformat=".3~f")
     return figure
 

@@ -1,6 +1,7 @@
 """Clauses that sentences are made of: how a column moved, what it did to performance."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ _METRICS = ("auc", "accuracy", "mae", "rmse", "brier")
 #: Metrics that are best at 1; the others are best at 0.
 _SHARES = ("auc", "accuracy", "f1", "r2")
 _TOLERATED = 0.05
+#: How alerts name parts of a column of numbers ("from 1 up" in those of earlier versions), and values that are none.
+_OF_NUMBERS = re.compile(r"(from|above|below|of|of exactly) [-+.\de]+( up| or more| or less)?")
+_SPECIAL = {"null", "unseen", "other", "out-of-range", "+inf", "-inf"}
 
 
 def moved(columns: list[dict[str, Any]]) -> str:
@@ -25,7 +29,7 @@ def moved(columns: list[dict[str, Any]]) -> str:
     names = words.listed([row["column"] for row in columns])
     how = shifted_text(columns[0]["levels"])
     verb = "has moved" if len(columns) == 1 else "have moved"
-    first = f"{columns[0]['column']}'s " if len(columns) > 1 and how else ""
+    first = f"in {columns[0]['column']}, " if len(columns) > 1 and how else ""
     return f"{names} {verb}{': ' + first + how if how else ''}."
 
 
@@ -67,12 +71,12 @@ def shifted_text(levels: str) -> str:
 
 
 def _levels(names: list[str]) -> str:
-    if names[0].startswith(("from ", "above ", "of exactly ")):
-        return f"values {names[0]}"  # one side of an edge, or a single value
+    if _OF_NUMBERS.fullmatch(names[0]):  # one side of an edge, or a single value
+        return f"the share of values {names[0]}"
     if any(name[:1] in "[<>" for name in names):
         return f"values in {words.listed(sorted(names))}"
-    if names in (["null"], ["unseen"], ["other"]):
-        return f"{names[0]} values"
+    if _SPECIAL.issuperset(names):
+        return f"{words.listed(names)} values"
     return f"{'level' if len(names) == 1 else 'levels'} {words.listed(sorted(names))}"
 
 
@@ -84,9 +88,9 @@ def answers(predictions: list[dict[str, Any]]) -> str:
 
     >>> score = {"name": "score", "statistic": "ks", "effect": 0.0, "low": 0.0, "high": 0.02, "n": 5000}
     >>> answers([score | {"word": "unchanged"}])
-    'Predictions unchanged (score D at most 0.02).'
+    'Predictions unchanged (score: KS distance at most 0.02).'
     >>> answers([score | {"word": "unclear", "high": 0.08, "n": 500}])
-    'Whether predictions changed is unclear (score D 0 to 0.08 in 500 rows).'
+    'Whether predictions changed is still unclear (score: KS distance 0 to 0.08 in 500 rows).'
     """
     if not predictions:
         return ""
@@ -95,14 +99,14 @@ def answers(predictions: list[dict[str, Any]]) -> str:
     sizes = "; ".join(_size(row) for row in predictions if row["word"] == word)
     begin = {
         "changed": "Predictions changed, too",
-        "unclear": "Whether predictions changed is unclear",
+        "unclear": "Whether predictions changed is still unclear",
         "unchanged": "Predictions unchanged",
     }
     return f"{begin[word]} ({sizes})."
 
 
 def _size(row: dict[str, Any]) -> str:
-    distance = f"{_ANSWERS.get(row['name'], row['name'])} {'D' if row['statistic'] == 'ks' else 'TVD'}"
+    distance = f"{_ANSWERS.get(row['name'], row['name'])}: {words.distance(row['statistic'])}"
     if row["word"] == "changed":
         return f"{distance} {words.figure(row['effect'])}"
     if row["word"] == "unchanged":
@@ -116,9 +120,9 @@ def performance(rows: list[dict[str, Any]]) -> str:
     >>> row = {"metric": "auc", "time": 1, "realised": 0.877, "low": 0.846, "high": 0.908, "estimated": 0.84,
     ...     "reference": 0.845, "coverage": 0.6, "outside": 0.0}
     >>> performance([row])
-    'AUC unclear: 0.877 [0.846, 0.908], 0.845 in training; labels cover 60 %.'
+    'Whether AUC changed is unclear: 0.877 [0.846, 0.908], 0.845 in the reference data; labels cover 60 % of the rows.'
     >>> performance([row | {"realised": None, "estimated": None, "estimated_outside": 0.84, "outside": 0.97}])
-    'AUC estimated 0.84, but 97 % of the rows lie outside the training data: not to be trusted; no labels yet.'
+    'AUC estimated 0.84, but 97 % of the rows lie outside the reference data: not to be trusted; no labels yet.'
     """
     last = newest(rows)
     if not last:
@@ -126,15 +130,26 @@ def performance(rows: list[dict[str, Any]]) -> str:
     metric = words.metric(last["metric"])
     if last["realised"] is not None:
         span = f" {words.interval(last['low'], last['high'])}" if last["low"] is not None else ""
-        trained = f", {words.figure(last['reference'])} in training" if last["reference"] is not None else ""
-        labels = f"labels cover {words.share(last['coverage'])}"
-        return f"{_capital(metric)} {_against(last)}{words.figure(last['realised'])}{span}{trained}; {labels}."
+        figure = f"{words.figure(last['realised'])}{span}{_in_reference(last)}"
+        labels = f"labels cover {words.share(last['coverage'])} of the rows"
+        return f"{_compared(metric, _against(last))}{figure}; {labels}."
     if last.get("estimated_outside") is not None:
-        left = f"{words.share(last['outside'])} of the rows lie outside the training data: not to be trusted"
+        left = f"{words.share(last['outside'])} of the rows lie outside the reference data: not to be trusted"
         return f"{_capital(metric)} estimated {words.figure(last['estimated_outside'])}, but {left}; no labels yet."
     if last["estimated"] is None or last["reference"] is None:
         return ""
-    return f"Estimated {metric} {words.figure(last['estimated'] - last['reference'], signed=True)}; no labels yet."
+    return f"{_capital(metric)} estimated {words.figure(last['estimated'])}{_in_reference(last)}; no labels yet."
+
+
+def _in_reference(row: dict[str, Any]) -> str:
+    return "" if row["reference"] is None else f", {words.figure(row['reference'])} in the reference data"
+
+
+def _compared(metric: str, word: str) -> str:
+    """How a metric stands against the reference data, up to its figure."""
+    if word == "unclear":
+        return f"Whether {metric} changed is unclear: "
+    return f"{_capital(metric)} {word}: " if word else f"{_capital(metric)} "
 
 
 def _against(row: dict[str, Any]) -> str:
@@ -146,7 +161,7 @@ def _against(row: dict[str, Any]) -> str:
     allowed = _TOLERATED * abs(at_best - row["reference"])
     low, high = sorted(abs(at_best - row[end]) - abs(at_best - row["reference"]) for end in ("low", "high"))
     gap = max(low, -high, 0.0), max(abs(low), abs(high))
-    return f"{words.verdict(*gap, allowed)}: "
+    return words.verdict(*gap, allowed)
 
 
 def awaited(rows: list[dict[str, Any]]) -> str:

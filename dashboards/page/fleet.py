@@ -87,8 +87,8 @@ def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component 
         ]
     if row["incident"]:
         link = Address(page="incident", incident=row["incident"]).href
-        return ["Nothing has moved. Last incident: ", dcc.Link(row["incident"], href=link), "."]
-    return ["Nothing has moved." if row["watched"] else "No window has been judged yet."]
+        return ["No incident is open. Last one: ", dcc.Link(row["incident"], href=link), "."]
+    return ["No incident is open." if row["watched"] else "No window has been judged yet."]
 
 
 def _performance(row: dict[str, Any]) -> tuple[str, str, str]:
@@ -100,14 +100,14 @@ def _performance(row: dict[str, Any]) -> tuple[str, str, str]:
         beneath = f"{_trained(row)}labels cover {words.share(row['coverage'])}"
         return (words.metric(row["metric"]), words.figure(row["realised"]), beneath)
     if row["estimated"] is not None and (row["outside"] or 0.0) > OUTSIDE_MAX:
-        beneath = f"{words.share(row['outside'])} of the rows outside the training data"
+        beneath = f"{words.share(row['outside'])} of the rows outside the reference data"
         return (f"{words.metric(row['metric'])} estimated", words.NOTHING, beneath)
     return (
         f"{words.metric(row['metric'])} estimated",
         words.figure(row["estimated"]),
-        f"{words.figure(row['reference'])} in training",
+        f"{words.figure(row['reference'])} in the reference",
     )
 
 
 def _trained(row: dict[str, Any]) -> str:
-    return f"{words.figure(row['reference'])} in training, " if row["reference"] is not None else ""
+    return f"{words.figure(row['reference'])} in the reference, " if row["reference"] is not None else ""

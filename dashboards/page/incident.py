@@ -127,7 +127,7 @@ def _cost(sheet: Sheet) -> Component:
         ]
         for row in sheet.rows("incident_cost")
     ]
-    headings = ("metric", "in training", "before", "since", "estimated before", "estimated since", "labels since")
+    headings = ("metric", "in the reference", "before", "since", "estimated before", "estimated since", "labels since")
     empty = parts.blank("No performance is known around this incident: labels have not come, and nothing is estimated.")
     body = parts.table(headings, lines, numbers=range(1, 7)) if lines else empty
     return cards.card(named("incident_cost"), sheet.answers["incident_cost"], body, wide=True)

@@ -105,7 +105,7 @@ def _figures(sheet: Sheet) -> Component:
             (
                 words.metric(now["metric"]) if now else "performance",
                 words.figure(now.get("realised")),
-                f"{words.figure(trained)} in training" if trained is not None else "",
+                f"{words.figure(trained)} in the reference" if trained is not None else "",
             ),
             ("labels", words.share(now.get("coverage")), "of predictions" if now else "none yet"),
             ("answered", words.figure(answered), "rows shown"),

@@ -51,7 +51,11 @@ def _worst(models: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> Verdict:
         return _quiet(models)
     worst, rest = moved[0], len(models) - len(moved)
     told = f"{worst['model']}: {_small(_retold(worst, worst['since'], 'since {},', sheet, zone))}"
-    others = f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} moved." if len(moved) > 1 else ""
+    others = (
+        f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} an open incident."
+        if len(moved) > 1
+        else ""
+    )
     quiet = f" {words.plural(rest, 'other model is quiet', 'other models are quiet')}." if rest else ""
     return Verdict(_severity(worst["severity"]), f"{told.rstrip('.')}.{others}{quiet}")
 
@@ -65,7 +69,7 @@ def _quiet(models: list[dict[str, Any]]) -> Verdict:
         return Verdict("empty", unknown)
     named = f" {judged[0]}" if young and len(judged) == 1 else ""
     are = f"The model{named} is" if len(judged) == 1 else f"{len(judged) if young else f'All {len(judged)}'} models are"
-    said = f"{are} quiet: nothing has moved beyond its tolerance."
+    said = f"{are} quiet: no incident is open."
     return Verdict("quiet", " ".join(filter(None, [said, unknown])))
 
 
@@ -128,7 +132,7 @@ def _drifted(map_rows: list[dict[str, Any]]) -> str:
     return (
         "Predictions changed, too."
         if any(row["drifted"] for row in last)
-        else "Whether predictions changed is unclear."
+        else "Whether predictions changed is still unclear."
     )
 
 
@@ -139,7 +143,7 @@ def _column(sheet: Sheet, zone: tzinfo) -> Verdict:
     last = effects[-1]
     word = words.verdict(last["low"], last["high"], last["tolerance"])
     size = (
-        f"{last['statistic'].upper()} {words.figure(last['effect'])} "
+        f"{words.distance(last['statistic'])} {words.figure(last['effect'])} "
         f"{words.interval(last['low'], last['high'])}, tolerated {words.figure(last['tolerance'])}."
     )
     naming = [row for row in sheet.rows("incidents") if name in row["columns"] and row["closed"] is None]
@@ -149,7 +153,8 @@ def _column(sheet: Sheet, zone: tzinfo) -> Verdict:
     how = clauses.shifted([row for row in cells if abs(row["difference"]) >= 0.005])
     since = _clock(naming[0]["change_point"], sheet, zone)
     return Verdict(
-        _severity(naming[0]["severity"]), f"{name} has moved since {since}{': ' + how if how else ''}. {size}"
+        _severity(naming[0]["severity"]),
+        f"{name} has moved since {since}{': ' + how if how else ''}. In the newest window: {size}",
     )
 
 
@@ -212,7 +217,9 @@ def _pipeline(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
         return Verdict("warning", f"Falling behind: {names}.{refused}")
     if not any(step["step"] == "score" for step in steps):
         known = (
-            "No role tells how it is." if not sheet.rows("rates") else "No role tells how it is; the store has rows."
+            "No part of the system reports its state."
+            if not sheet.rows("rates")
+            else "No part of the system reports its state; the store has rows."
         )
         return Verdict("empty", known + refused)
     return Verdict("watch" if letters else "quiet", f"Everything keeps up: {_pace(sheet)}.{refused}")

@@ -92,12 +92,12 @@ def sentence(act: Act, say: Callable[[int], str]) -> str:
 
     >>> act = Act(model="m", incident="m-1", act="mute", by="ann", at_ms=0, reason="a holiday", until_ms=7)
     >>> sentence(act, str)
-    'muted until 7 by ann at 0 (a holiday): it is counted, and sent to nobody'
+    'muted until 7 by ann at 0 (a holiday): until then it is recorded, and sent to nobody'
     """
     why = f" at {say(act.at_ms)}" + (f" ({act.reason})" if act.reason else "")
     if act.act == "mute":
         assert act.until_ms is not None
-        return f"muted until {say(act.until_ms)} by {act.by}{why}: it is counted, and sent to nobody"
+        return f"muted until {say(act.until_ms)} by {act.by}{why}: until then it is recorded, and sent to nobody"
     if act.act == "acknowledge":
-        return f"acknowledged by {act.by}{why}: told in lists alone until it worsens by another tolerance"
+        return f"acknowledged by {act.by}{why}: nobody is sent more of it until it gets clearly worse"
     return f"made the new normal by {act.by}{why}"

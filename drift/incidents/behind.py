@@ -61,18 +61,19 @@ class Behind(msgspec.Struct, kw_only=True, eq=False):
             Spells an event time.
         """
         self.closes_ms = reached + far_ms(watch)
-        text = f"{ROWS_MIN} rows and more lie far behind the stream, whose time is {say(reached)}"
+        text = f"{ROWS_MIN} rows or more are far older than the newest, which are of {say(reached)}"
         began = reached
         if self.leaps:
             leap = self.leaps[0]
             began = leap.start_ms
             text = (
-                f"the time of the stream leapt from {say(leap.start_ms)} to {say(leap.end_ms)}, and {ROWS_MIN} rows "
-                "and more have come since that are older"
+                f"event times leapt from {say(leap.start_ms)} to {say(leap.end_ms)}, and since then {ROWS_MIN} rows or "
+                "more that are far older have come"
             )
         text += (
-            ": their windows are closed, so nothing watches them; a likely cause is requests without `ts` among older "
-            "ones, for they take the time of their arrival; `driftline produce --backfill` sends rows of the past"
+            ": their windows are closed, so they are answered and not monitored; a likely cause is requests without "
+            "`ts` among older ones, for they take the time of their arrival; `driftline produce --backfill` sends rows "
+            "of the past"
         )
         change = {"change_point": began, "change_point_low": began, "change_point_high": began}
         blank = msgspec.structs.replace(blank, severity="warning", page=True, reach="page", **change)

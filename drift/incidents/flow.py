@@ -46,7 +46,7 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
     open: Alert | None = None
     told: float = 0.0
 
-    def take(self, blank: Alert, rows: int, name: Callable[[], str], opens: bool) -> list[Alert]:
+    def take(self, blank: Alert, rows: int, name: Callable[[], str], opens: bool, since: str = "") -> list[Alert]:
         """Take a window; returns what is to be told.
 
         Parameters
@@ -59,6 +59,8 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
             Names the next incident.
         opens
             Whether the version serves, and may open one.
+        since
+            The window's start, in words.
         """
         start, end = blank.window_start, blank.window_end
         told: list[Alert] = []
@@ -77,13 +79,17 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
             return told + self.close(blank, "the new volume has become the usual one")
         if not opens or (self.open is not None and not self._further(pace, low)):
             return told
-        bound = f"the fewest were {self.fewest:,.0f}" if pace < low else f"the most were {self.most:,.0f}"
-        verb = "few" if pace < low else "many"
-        blank, text = msgspec.structs.replace(blank, reach="page"), f"too {verb} rows: {pace:,.0f} a minute, {bound}"
+        few, when = "few" if pace < low else "many", f" since {since}" if since else ""
+        text = f"too {few} rows{when}: {pace:,.0f} a minute, where {self._usual()} are usual"
+        blank = msgspec.structs.replace(blank, reach="page")
         self.told = pace
         if self.open is None:
             return [*told, self._open(blank, name(), text)]
         return [*told, self._tell(msgspec.structs.replace(blank, worse=True), "update", text)]
+
+    def _usual(self) -> str:
+        low, high = f"{self.fewest:,.0f}", f"{self.most:,.0f}"
+        return low if low == high else f"{low} to {high}"
 
     def _further(self, pace: float, low: float) -> bool:
         """Whether a pace outside the usual range is as far again from what was told, or on the other side."""
@@ -127,7 +133,7 @@ class Flow(msgspec.Struct, kw_only=True, eq=False):
         self.outside = 0
         if self.open is None or self.inside < CALM_WINDOWS:
             return []
-        return self.close(blank, "as many rows as usual come again")
+        return self.close(blank, f"as many rows as usual come again: {pace:,.0f} a minute")
 
     def _open(self, blank: Alert, incident: str, text: str) -> Alert:
         self.open = opened(blank, incident, text)

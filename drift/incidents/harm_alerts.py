@@ -10,7 +10,7 @@ from drift.incidents.alert_ids import next_id
 from drift.incidents.labelled import Labelled
 from drift.incidents.loss_regime import Regime
 from drift.incidents.scene import evidence_of
-from drift.incidents.spelling import from_to, percent, spell
+from drift.incidents.spelling import IN_REFERENCE, from_to, percent, spell
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import Loss
 from drift.statistics.effect import Z95
@@ -49,14 +49,14 @@ class Telling:
         return self.window.amount(loss, sums).mean
 
 
-def opening(telling: Telling, name: str, event: IncidentEvent, page: bool) -> Alert:
+def opening(telling: Telling, alert_id: str, event: IncidentEvent, page: bool) -> Alert:
     """Tell of a loss that has grown; it pages once it is above its tolerance.
 
     Parameters
     ----------
     telling
         The loss, and the stretch that it has grown over.
-    name
+    alert_id
         Id of the alert.
     event
         ``open``, or ``update`` where the incident was open already.
@@ -64,11 +64,12 @@ def opening(telling: Telling, name: str, event: IncidentEvent, page: bool) -> Al
         Whether the loss is above its tolerance for certain.
     """
     window = telling.window
-    tail = "" if page else f"; not yet {percent(window.tolerance)} worse for certain"
+    loss = "the error rate" if telling.loss.metric == "accuracy" else name(telling.loss)
+    tail = "" if page else f"; not yet certain that {loss} grew by more than the tolerated {percent(window.tolerance)}"
     low, high = telling.between
     return Alert(
-        id=name,
-        incident=name.rpartition("/")[0],
+        id=alert_id,
+        incident=alert_id.rpartition("/")[0],
         event=event,
         model=window.model,
         version=window.version,
@@ -117,8 +118,8 @@ def better(telling: Telling, last: Alert, former: Regime, worst: Regime) -> Aler
 
 def settled(telling: Telling, last: Alert) -> Alert:
     """Correct what was told of the loss while it had but few rows."""
-    text = f"{_stand(telling, 'stands')} since {telling.window.say(telling.since)}"
-    text += f", now that {telling.rows:,} rows are known{_before(telling, last)}{_labels(telling)}"
+    text = f"{_stand(telling, 'is')} over {telling.rows:,} rows since {telling.window.say(telling.since)}"
+    text += f", more than were known when last reported{_before(telling, last)}{_labels(telling)}"
     return _next(telling, last, text, page=False, reach="chat")
 
 
@@ -133,7 +134,7 @@ def back(telling: Telling, last: Alert, worst: Regime | None) -> Alert:
         The worst that was told; None before anything was material.
     """
     window = telling.window
-    text = f"{_stand(telling, 'is back')} ({_trained(telling)})"
+    text = f"{_stand(telling, 'is back at', 'at ')} ({_listed(_baseline(telling))}{IN_REFERENCE})"
     if worst is not None:
         between = f"from {window.say(last.change_point)} to {window.say(telling.since)}"
         # A loss that was told once has the figures of all of its rows by now: a mean, and not its worst.
@@ -205,7 +206,7 @@ def _column(telling: Telling, evidence: float) -> MovedColumn:
 
 def _moves(telling: Telling, before: Regime | None = None, again: str = "") -> str:
     """Say which figures moved, from what to what: the headline where one sees it move, and the loss that told."""
-    moves = []
+    moves: list[str] = []
     for place in sorted({0, telling.at}):
         loss = telling.window.losses[place]
         was = loss.mean if before is None else telling.mean(before.sums, place)
@@ -214,30 +215,34 @@ def _moves(telling: Telling, before: Regime | None = None, again: str = "") -> s
         figures = _figure(loss, was), _figure(loss, now)
         if place == telling.at or (same_way and spell(loss.metric, figures[0]) != spell(loss.metric, figures[1])):
             verb = "fell" if figures[1] < figures[0] else "rose"
-            moves.append(f"{name(loss)} {verb}{again} {from_to(loss.metric, *figures)}")
+            origin = IN_REFERENCE if before is None and not moves else ""
+            moves.append(f"{name(loss)} {verb}{again} {from_to(loss.metric, *figures, origin)}")
     return " and ".join(moves)
 
 
-def _stand(telling: Telling, verb: str) -> str:
+def _stand(telling: Telling, verb: str, at: str = "") -> str:
     """Say how the figures stand."""
     (first, figure), *others = _figures(telling, telling.sums)
-    return f"{first} {verb} at {figure}" + "".join(f" and {what} at {other}" for what, other in others)
+    return f"{first} {verb} {figure}" + "".join(f" and {what} {at}{other}" for what, other in others)
 
 
 def _worst(telling: Telling, worst: Regime) -> str:
     """Say the worst that there was, unless it is what has just been said."""
     if telling.mean(worst.sums) <= telling.mean(telling.sums):
         return ", the worst so far"
-    return f"; worst so far {_listed(_figures(telling, worst.sums))}"
+    return f"; the worst so far: {_named(_figures(telling, worst.sums))}"
 
 
 def _before(telling: Telling, last: Alert) -> str:
-    return f"; {_trained(telling)}, worse since {telling.window.say(last.change_point)}"
+    began = "" if last.change_point == telling.since else f"; worse since {telling.window.say(last.change_point)}"
+    (first, figure), *others = _baseline(telling)
+    return f";{IN_REFERENCE} {first} was {figure}" + "".join(f" and {what} {was}" for what, was in others) + began
 
 
-def _trained(telling: Telling) -> str:
+def _baseline(telling: Telling) -> list[tuple[str, str]]:
+    """The figures of the reference data."""
     assert telling.window.reference.labels is not None
-    return f"{_listed(_figures(telling, telling.window.reference.labels))} on the training data"
+    return _figures(telling, telling.window.reference.labels)
 
 
 def _figures(telling: Telling, sums: np.ndarray) -> list[tuple[str, str]]:
@@ -251,9 +256,13 @@ def _listed(figures: list[tuple[str, str]]) -> str:
     return " and ".join(figure for _, figure in figures)
 
 
+def _named(figures: list[tuple[str, str]]) -> str:
+    return " and ".join(f"{what} {figure}" for what, figure in figures)
+
+
 def _labels(telling: Telling) -> str:
     known = telling.sums[:, LABELLED].sum() / max(telling.rows, 1)
-    return f"; labels cover {percent(min(1.0, float(known)))}"
+    return f"; labels cover {percent(min(1.0, float(known)))} of these rows"
 
 
 def _figure(loss: Loss, mean: float) -> float:

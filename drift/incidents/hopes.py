@@ -13,7 +13,7 @@ from drift.cells import SCORE
 from drift.incidents.flow import CALM_WINDOWS, opened, told
 from drift.incidents.moved import Moved
 from drift.incidents.scene import Scene
-from drift.incidents.spelling import percent
+from drift.incidents.spelling import IN_REFERENCE, from_to
 from drift.performance.outside import OUTSIDE_MAX, outside
 from drift.performance.report import estimate
 from drift.tolerances import tolerance
@@ -59,14 +59,14 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
         if score is not None and opens and ((self.open is None and growth > allowed) or further):
             since = {"change_point": score.change_point, "change_point_low": score.low, "change_point_high": score.high}
             blank = msgspec.structs.replace(blank, kind="performance", severity="warning", reach="chat", **since)
-            text = f"{text} since {scene.say(score.since)}, by the scores alone"
+            text = f"{text} since {scene.say(score.since)}; that is estimated from the scores alone, not from labels"
             worse = msgspec.structs.replace(blank, worse=True)
             self.open = opened(blank, name(), text) if self.open is None else told(self.open, worse, "update", text)
             self.told = growth
             return [self.open]
         if self.open is None or self.calm < CALM_WINDOWS:
             return []
-        return self.close(blank, "the scores promise as much as on the training data")
+        return self.close(blank, "the estimated performance is back to that of the reference data")
 
     def close(self, blank: Alert, why: str) -> list[Alert]:
         """Close the open incident."""
@@ -89,9 +89,9 @@ def _growth(scene: Scene, score: Moved) -> tuple[float, str]:
     reference = scene.yard.reference
     was, now = (estimate(reference, rows) for rows in (reference.of(SCORE), score.stretch(scene)))
     if "accuracy" in was and "accuracy" in now and was["accuracy"] < 1:
-        text = f"accuracy is estimated to have fallen from {percent(was['accuracy'])} to {percent(now['accuracy'])}"
+        text = f"estimated accuracy fell {from_to('accuracy', was['accuracy'], now['accuracy'], IN_REFERENCE)}"
         return (1 - now["accuracy"]) / (1 - was["accuracy"]) - 1, text
     if was.get("mae") and "mae" in now:
-        text = f"the mean absolute error is estimated to have risen from {was['mae']:.3g} to {now['mae']:.3g}"
+        text = f"the estimated mean absolute error rose {from_to('mae', was['mae'], now['mae'], IN_REFERENCE)}"
         return now["mae"] / was["mae"] - 1, text
     return 0.0, ""

@@ -26,26 +26,22 @@ def label_fault(reference: Reference, faults: Mapping[str, int], labels: int, si
     >>> table = pd.DataFrame({"x": [1, 2, 3, 4], "p": [0.1, 0.2, 0.8, 0.9], "y": [0, 0, 1, 1]})
     >>> reference = Reference.fit(table, task="binary", score="p", label="y")
     >>> label_fault(reference, {"'maybe'": 3, "'n/a'": 2}, 20, "07:46")
-    "25 % of the labels are none of the model's classes 0 and 1 since 07:46: 'maybe', 'n/a'; they count for nothing"
+    "25 % of the labels since 07:46 are not among the model's classes (0 and 1): 'maybe', 'n/a'; they are left out"
     """
     many = sum(faults.values())
     ranked = sorted(faults, key=lambda text: (text == OTHERS, -faults[text], text))
     texts = ", ".join(ranked[:_NAMED_MAX]) + (" and others" if len(ranked) > _NAMED_MAX else "")
-    wanted = "a number" if reference.task == "regression" else "one of the model's classes" + _classes(reference)
+    numbers = reference.task == "regression"
     if many >= labels:
-        return f"no label is {wanted} since {since}: {texts}; performance cannot be judged by them"
-    wrong = (
-        "are no number" if reference.task == "regression" else "are none of the model's classes" + _classes(reference)
-    )
-    return f"{percent(many / labels)} of the labels {wrong} since {since}: {texts}; they count for nothing"
+        wanted = "a number" if numbers else f"one of the model's classes ({_classes(reference)})"
+        return f"no label since {since} is {wanted}: {texts}; performance cannot be measured"
+    wrong = "are not numbers" if numbers else f"are not among the model's classes ({_classes(reference)})"
+    return f"{percent(many / labels)} of the labels since {since} {wrong}: {texts}; they are left out"
 
 
 def _classes(reference: Reference) -> str:
     names = reference.classes or reference.class_reader.names
     if len(names) <= 2:
-        return " " + " and ".join(names)
-    return (
-        " "
-        + ", ".join(names[:_NAMED_MAX])
-        + (f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else "")
-    )
+        return " and ".join(names)
+    more = f" and {len(names) - _NAMED_MAX} more" if len(names) > _NAMED_MAX else ""
+    return ", ".join(names[:_NAMED_MAX]) + more

@@ -25,9 +25,9 @@ class Part(NamedTuple):
 
 def moved_levels(scene: Scene, moved: Moved) -> list[MovedLevel]:
     """The parts of a column that a change is about: their share in the reference and since the change."""
-    was, now = _shares(scene, moved)
+    was, now = scene.yard.reference.expected[scene.yard.cells(moved.column)], moved.present(scene)
     return [
-        MovedLevel(part.name, float(was[list(part.cells)].sum()), float(now[list(part.cells)].sum()))
+        MovedLevel(part.name, *(float(counts[list(part.cells)].sum() / counts.sum()) for counts in (was, now)))
         for part in moved_parts(scene, moved)
     ]
 
@@ -95,4 +95,7 @@ def _of_numbers(cells: Cells, p: np.ndarray, q: np.ndarray, chance: float) -> Pa
         return Part(name, (faults(cells) | single)[name])
     inner = int(gap[1 : len(cells.edges) + 1].argmax())
     text, included = edge_text(cells.edges, inner)
-    return Part(f"from {text} up" if included else f"above {text}", tuple(range(inner + 2, cells.null)))
+    lower, upper = tuple(range(inner + 2)), tuple(range(inner + 2, cells.null))
+    if q[list(lower)].sum() > p[list(lower)].sum():  # The side that there is more of now.
+        return Part(f"below {text}" if included else f"of {text} or less", lower)
+    return Part(f"of {text} or more" if included else f"above {text}", upper)

@@ -11,9 +11,9 @@ from drift.incidents.spelling import listed
 from drift.incidents.verdict import Word, word
 from streams.records import PredictionEffect
 
-#: What people call a column of answers, and the distances.
+#: What people call a column of answers, and the distances between its distributions.
 NAMES = {SCORE: "score", PREDICTION: "predicted class"}
-SHORT = {"ks": "D", "tvd": "TVD"}
+DISTANCES = {"ks": "KS distance", "tvd": "total variation distance"}
 _ORDER: tuple[Word, ...] = ("changed", "unclear", "unchanged")
 
 
@@ -50,10 +50,10 @@ def clause(effects: Sequence[PredictionEffect]) -> str:
     ...     name="score", statistic="ks", effect=0.0, low=0.0, high=0.02, tolerance=0.05, n=5_000, word="unchanged"
     ... )
     >>> clause([score])
-    '; score unchanged'
+    '; score is unchanged'
     >>> from msgspec.structs import replace
     >>> clause([replace(score, word="unclear", n=500), replace(score, name="prediction", word="unclear", n=500)])
-    '; whether score and predicted class changed is unclear yet (500 rows)'
+    '; whether score and predicted class changed is still unclear after 500 rows'
     """
     ordered = sorted(effects, key=lambda effect: _ORDER.index(effect.word))
     text = ""
@@ -61,7 +61,8 @@ def clause(effects: Sequence[PredictionEffect]) -> str:
         group = list(several)
         names = listed([NAMES.get(effect.name, effect.name) for effect in group])
         if verdict == "unclear":
-            text += f"; whether {names} changed is unclear yet ({max(effect.n for effect in group):,} rows)"
+            text += f"; whether {names} changed is still unclear after {max(effect.n for effect in group):,} rows"
         else:
-            text += f"; {names} {verdict}{', too' if verdict == 'changed' else ''}"
+            be = "is" if len(group) == 1 else "are"
+            text += f"; {names} changed, too" if verdict == "changed" else f"; {names} {be} unchanged"
     return text

@@ -90,12 +90,14 @@ def sentence(refused: Mapping[Why, int], requests: int, kinds: Mapping[str, str]
 
     >>> why = {("wrong_type", "AGEP", "str"): 30, ("undecodable", "", ""): 8}
     >>> sentence(why, 100, {"AGEP": "numeric"}, "07:46")
-    '38 % of the requests are refused since 07:46; of most, AGEP is text where a number is expected'
+    '38 % of the requests since 07:46 are refused, mostly because AGEP is text where a number is expected'
     """
     many = sum(refused.values())
     most = min(refused, key=lambda why: (-refused[why], why))
-    colon = ":" if len(refused) == 1 else "; of most,"
-    return f"{percent(many / requests)} of the requests are refused since {since}{colon} {_because(most, kinds)}"
+    mostly = "" if len(refused) == 1 else "mostly "
+    return (
+        f"{percent(many / requests)} of the requests since {since} are refused, {mostly}because {_because(most, kinds)}"
+    )
 
 
 def _because(why: Why, kinds: Mapping[str, str]) -> str:

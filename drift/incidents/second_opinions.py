@@ -115,17 +115,14 @@ def clause(found: list[Opinion], say: Callable[[int], str]) -> str:
 
     >>> found = [Opinion("ADWIN", "error", 7), Opinion("KSWIN", "error", None), Opinion("HDDM-A", "error", 7)]
     >>> clause([*found, Opinion("Page-Hinkley", "error", 9)], str)
-    '; ADWIN and HDDM-A see the mean error change since 7, Page-Hinkley since 9'
+    "; River's detectors see the mean error change, too: ADWIN and HDDM-A since 7, Page-Hinkley since 9"
     """
     fired = sorted((one.since, one.detector) for one in found if one.since is not None)
     groups = [(since, [name for _, name in several]) for since, several in groupby(fired, key=lambda one: one[0])]
     if not groups:
         return ""
-    (since, names), *later = groups
-    verb = "sees" if len(names) == 1 else "see"
-    return f"; {listed(names)} {verb} the mean {found[0].of} change since {say(since)}" + "".join(
-        f", {listed(names)} since {say(since)}" for since, names in later
-    )
+    dated = ", ".join(f"{listed(names)} since {say(since)}" for since, names in groups)
+    return f"; River's detectors see the mean {found[0].of} change, too: {dated}"
 
 
 def _standard(course: Course, since: int) -> list[float]:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from drift.incidents.levels import moved_levels, moved_parts
 from drift.incidents.moved import Moved, faults
-from drift.incidents.predictions import NAMES, SHORT, clause, prediction_effects
+from drift.incidents.predictions import DISTANCES, NAMES, clause, prediction_effects
 from drift.incidents.scene import Scene
-from drift.incidents.spelling import from_to, listed, number, percent
+from drift.incidents.spelling import IN_REFERENCE, from_to, listed, number, percent
 from streams.records import IncidentKind, MovedLevel
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: What a column is once all of its values are of one fault.
 _BROKEN = {
     "null": "is gone",
-    "unseen": "has other levels, of another type or spelling",
+    "unseen": "has only unknown levels, perhaps of another type or spelling",
     "out-of-range": "is out of its range",
 }
 
@@ -52,7 +52,7 @@ def headline(
     if first in (*further, *part, *crossed) and not broken:
         text += before(scene, first)
     if ordered[1:]:
-        text += f"; also {listed([name(scene, moved) for moved in ordered[1:]])}"
+        text += f"; {listed([name(scene, moved) for moved in ordered[1:]])} moved, too"
     return text + answers(scene, incident)
 
 
@@ -71,7 +71,7 @@ def before(scene: Scene, moved: Moved) -> str:
     if moved.told is None or not moved.told.sum():
         return ""
     cells = [cell for part in moved_parts(scene, moved) for cell in part.cells]
-    return f" ({percent(float(moved.told[cells].sum() / moved.told.sum()))} when last told)"
+    return f" ({percent(float(moved.told[cells].sum() / moved.told.sum()))} when last reported)"
 
 
 def immaterial(scene: Scene, several: Sequence[Moved]) -> str:
@@ -80,10 +80,10 @@ def immaterial(scene: Scene, several: Sequence[Moved]) -> str:
         return ""
     moved = max(several, key=lambda moved: moved.effect(scene).value / scene.tolerance(moved.column))
     effect, tolerance = moved.effect(scene), scene.tolerance(moved.column)
-    what = "below" if effect.high < tolerance else "not yet surely above"
+    what = "below" if effect.high < tolerance else "not yet certainly above"
     low, high = number(effect.low), number(effect.high)
     size = f"at most {high}" if low == "0" else f"{low} to {high}"
-    return f"; {SHORT[effect.statistic]} {size}, {what} the tolerance of {number(tolerance)}"
+    return f"; the {DISTANCES[effect.statistic]} is {size}, {what} the tolerance of {number(tolerance)}"
 
 
 def farewell(scene: Scene, back: Sequence[Moved], onward: Sequence[Moved], homes: Mapping[int, str]) -> str:
@@ -100,10 +100,10 @@ def farewell(scene: Scene, back: Sequence[Moved], onward: Sequence[Moved], homes
         names = listed([name(scene, moved) for moved in back])
         since = {moved.change_point for moved in back if moved.began is not None}
         when = f" since {scene.say(min(since))}" if len(since) == 1 else ""
-        said.append(f"{names} {_be(back)} back{when}, within half the tolerance{': ' + had if had else ''}")
+        said.append(f"{names} {_be(back)} back to normal{when}{': ' + had if had else ''}")
     if onward:
         names, others = listed([name(scene, m) for m in onward]), sorted({homes[m.column] for m in onward})
-        said.append(f"{names} moved again, another way: see incident{'s' * (len(others) > 1)} {listed(others)}")
+        said.append(f"{names} moved again, in another way: see incident{'s' * (len(others) > 1)} {listed(others)}")
     return "; ".join(said)
 
 
@@ -127,7 +127,7 @@ def answers(scene: Scene, incident: "Incident") -> str:
 def how(scene: Scene, moved: Moved) -> str:
     """Say which levels rose or fell, or which side of an edge did."""
     subject, was, now = _change(scene, moved, moved_levels(scene, moved))
-    return f"{subject} {'rose' if now > was else 'fell'} {from_to('share', was, now)}"
+    return f"{subject} {'rose' if now > was else 'fell'} {from_to('share', was, now, IN_REFERENCE)}"
 
 
 def _change(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> tuple[str, float, float]:
@@ -143,7 +143,7 @@ def _subject(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> str:
     if special.issuperset(names):
         return f"{listed(names)} values"
     if cells.kind == "numeric":
-        return f"values {names[0]}"
+        return f"the share of values {names[0]}"
     return f"level{'s' if len(names) > 1 else ''} {listed(names)}"
 
 

@@ -24,7 +24,7 @@ FURTHER = 1.5
 LATE, REPEATED, REFUSED, LABEL_FAULTS = "late", "repeated", "refused", "label_faults"
 _SAID = {
     LATE: ("rows", "came after their window had closed"),
-    REPEATED: ("rows", "carry the id of another row of their window"),
+    REPEATED: ("rows", "repeat the id of another row of their window"),
     REFUSED: ("requests", "are refused"),
     LABEL_FAULTS: ("labels", "cannot be used"),
 }
@@ -58,6 +58,7 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
         opens: bool,
         severity: Severity = "watch",
         say: Callable[[], str] | None = None,
+        since: str = "",
     ) -> list[Alert]:
         """Take a window; returns what is to be told.
 
@@ -77,6 +78,8 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
             Of an incident by what this window holds; one that becomes graver is told again.
         say
             Says it better.
+        since
+            The window's start, in words, where nobody says it better.
         """
         if not rows:
             return []
@@ -85,17 +88,21 @@ class Shares(msgspec.Struct, kw_only=True, eq=False):
             held.inside, held.outside = held.inside + 1, 0
             if held.open is None or held.inside < CALM_WINDOWS:
                 return []
-            return self._close(held, blank, f"as many {of} as usual {did}; it had been {percent(held.told)} when told")
+            was = f", {percent(held.told)} when last reported" if held.told else ""
+            return self._close(held, blank, f"back to normal: {percent(many / rows)} of the {of} {did}{was}")
         held.outside, held.inside = held.outside + 1, 0
         if held.outside >= STEADY_WINDOWS:
             held.usual, held.outside = many / rows, 0
-            return self._close(held, blank, f"{percent(held.usual)} of the {of} {did}: that is usual now")
+            return self._close(
+                held, blank, f"{percent(held.usual)} of the {of} {did}: this has lasted, and counts as usual now"
+            )
         if held.open is not None and not held.told:
             held.told = many / rows  # A snapshot from before it was kept.
         further = held.open is not None and certain(blank, many, rows, FURTHER * held.told + tolerance)
         if not opens or (held.open is not None and not further and not worse(severity, held.open.severity)):
             return []
-        text = say() if say else f"{percent(many / rows)} of the {of} {did}; {percent(held.usual)} is usual"
+        when, usual = f" since {since}" if since else "", percent(held.usual)
+        text = say() if say else f"{percent(many / rows)} of the {of}{when} {did}; {usual} is usual"
         blank = msgspec.structs.replace(blank, severity=severity, page=severity != "watch", reach="page")
         if held.open is not None:  # An incident keeps its gravest severity.
             gravest = severity if worse(severity, held.open.severity) else held.open.severity

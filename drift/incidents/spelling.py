@@ -3,6 +3,9 @@
 import datetime as dt
 from collections.abc import Sequence
 
+#: Said after a figure of the rows that later ones are compared with: training rows, held-out ones, or accepted ones.
+IN_REFERENCE = " in the reference data"
+
 
 def percent(share: float, digits: int = 1) -> str:
     """Spell a share.
@@ -35,17 +38,19 @@ def spell(metric: str, value: float, more: int = 0) -> str:
     return percent(value, 1 + more) if metric in ("accuracy", "share") else number(value, 3 + more)
 
 
-def from_to(metric: str, was: float, now: float) -> str:
-    """Spell a change with as many digits as it takes to see it.
+def from_to(metric: str, was: float, now: float, origin: str = "") -> str:
+    """Spell a change with as many digits as it takes to see it; ``origin`` says where the first figure is from.
 
     >>> from_to("accuracy", 0.79, 0.63), from_to("accuracy", 0.9971, 0.9968), from_to("log_loss", 0.51212, 0.51248)
     ('from 79 % to 63 %', 'from 99.71 % to 99.68 %', 'from 0.5121 to 0.5125')
+    >>> from_to("share", 0.1, 0.0, IN_REFERENCE)
+    'from 10 % in the reference data to 0 %'
     """
     for more in range(4):
         texts = spell(metric, was, more), spell(metric, now, more)
         if texts[0] != texts[1]:
             break
-    return f"from {texts[0]} to {texts[1]}"
+    return f"from {texts[0]}{origin} to {texts[1]}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -140,7 +140,10 @@ class Store:
             raise StoreError(error.code, _message(error)) from error
         except (driver.NetworkError, driver.SocketTimeoutError, EOFError, OSError) as error:
             where = f"{self.settings.host}:{self.settings.port}"
-            raise StoreUnavailable(f"the store at {where} does not answer ({error}); is it running?") from error
+            raise StoreUnavailable(
+                f"the store at {where} does not answer ({error}); is it running? `driftline up` starts one, or set "
+                "clickhouse.url"
+            ) from error
 
 
 def quote(name: str) -> str:

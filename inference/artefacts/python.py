@@ -97,7 +97,9 @@ def _class(package: ModelPackage, file: Path) -> type[Any]:
     spec.loader.exec_module(module)
     found = getattr(module, name, None)
     if not isinstance(found, type):
-        raise ArtefactError(f"{file}: it has no class {name!r}, which artefact = {package.artefact!r} names")
+        raise ArtefactError(
+            f"{file.name}: it has no class {name!r}, which {package.artefact!r} names; correct the name"
+        )
     for method in ("load", "predict"):
         if not callable(getattr(found, method, None)):
             raise ArtefactError(f"{file}: class {name} needs a method {method}; see the README for the smallest model")

@@ -49,10 +49,10 @@ def test_the_twin_says_what_the_page_says(client: flask.testing.FlaskClient) -> 
     said = client.get("/api/m/employment").json
     assert said["severity"] == "watch"
     assert said["sentence"].startswith(
-        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. Predictions unchanged (score D at most "
-        "0.03). AUC unclear: "
+        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. Predictions unchanged (score: KS "
+        "distance at most 0.03). Whether AUC changed is unclear: "
     )
-    assert said["sentence"].endswith("labels cover 60 %.")
+    assert said["sentence"].endswith("labels cover 60 % of the rows.")
     assert client.get("/api/m/churn").json["sentence"].startswith("Nothing has moved. 17 columns watched")
 
 

@@ -61,7 +61,7 @@ def test_fleet_without_models() -> None:
 
 def test_fleet_at_rest() -> None:
     one, two = model_row(), model_row(model="n")
-    assert say(sheet("fleet", fleet=[one])).text == "The model is quiet: nothing has moved beyond its tolerance."
+    assert say(sheet("fleet", fleet=[one])).text == "The model is quiet: no incident is open."
     verdict = say(sheet("fleet", fleet=[one, two]))
     assert (verdict.severity, verdict.text[:23]) == ("quiet", "All 2 models are quiet:")
 
@@ -73,7 +73,7 @@ def test_models_of_which_no_window_was_judged_are_not_called_quiet() -> None:
     verdict = say(sheet("fleet", fleet=[judged, young]))
     assert (verdict.severity, verdict.text) == (
         "quiet",
-        "The model n is quiet: nothing has moved beyond its tolerance. No window of m has been judged yet.",
+        "The model n is quiet: no incident is open. No window of m has been judged yet.",
     )
 
 
@@ -96,8 +96,7 @@ def test_a_quiet_fleet_says_what_it_refuses() -> None:
     verdict = say(sheet("fleet", fleet=[model_row()], dead_letters=[REFUSED]))
     assert verdict.severity == "watch"
     assert verdict.text == (
-        "The model is quiet: nothing has moved beyond its tolerance. "
-        "4,998 requests were refused: unknown model (4,998)."
+        "The model is quiet: no incident is open. 4,998 requests were refused: unknown model (4,998)."
     )
 
 
@@ -114,7 +113,9 @@ def test_fleet_with_trouble_counts_the_others() -> None:
     moved = model_row(open_incidents=1, severity="critical", since=END - 5 * MINUTE, text="The schema broke.")
     verdict = say(sheet("fleet", fleet=[moved, model_row(open_incidents=1, severity="watch"), model_row()]))
     assert verdict.severity == "critical"
-    assert verdict.text == "m: since 03:23, the schema broke. 1 more model has moved. 1 other model is quiet."
+    assert (
+        verdict.text == "m: since 03:23, the schema broke. 1 more model has an open incident. 1 other model is quiet."
+    )
 
 
 def test_model_at_rest_names_the_largest_effect() -> None:
@@ -123,7 +124,7 @@ def test_model_at_rest_names_the_largest_effect() -> None:
     assert verdict.severity == "quiet"
     assert verdict.text == (
         "Nothing has moved. 2 columns watched; the largest effect is ANC at 60 % of its tolerance. "
-        "Estimated AUC −0.004; no labels yet."  # noqa: RUF001
+        "AUC estimated 0.836, 0.84 in the reference data; no labels yet."
     )
 
 
@@ -148,8 +149,9 @@ def test_model_that_moved() -> None:
     verdict = say(moved)
     assert verdict.severity == "warning"
     assert verdict.text == (
-        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. Whether predictions changed is unclear. "
-        "AUC unclear: 0.82 [0.8, 0.84], 0.84 in training; labels cover 12 %."
+        "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. Whether predictions changed is still "
+        "unclear. Whether AUC changed is unclear: 0.82 [0.8, 0.84], 0.84 in the reference data; labels cover 12 % of "
+        "the rows."
     )
     assert say(moved, zone("Asia/Tokyo")).text.startswith("Since 12:12 RELP")
     assert say(moved, zone("America/New_York")).text.startswith("Since 22:12 RELP")
@@ -167,8 +169,8 @@ def test_what_became_of_predictions_is_said_as_the_alert_says_it() -> None:
     }
     hat = score | {"name": "prediction", "statistic": "tvd", "effect": 0.14, "low": 0.12, "word": "changed"}
     for predictions, says in (
-        ([score], "Predictions unchanged (score D at most 0.02)."),
-        ([score, hat], "Predictions changed, too (predicted class TVD 0.14)."),
+        ([score], "Predictions unchanged (score: KS distance at most 0.02)."),
+        ([score, hat], "Predictions changed, too (predicted class: total variation distance 0.14)."),
     ):
         incident = INCIDENT | {"predictions": json.dumps(predictions)}
         rows = {"incidents": [incident], "incident_columns": [{"column": "RELP", "levels": LEVELS}]}
@@ -180,7 +182,7 @@ def test_an_estimate_of_rows_outside_the_training_data_is_no_fact() -> None:
     estimate = metric(estimated=None, estimated_outside=0.939, outside=0.966)
     verdict = say(sheet("model", drift_map=[map_row("ANC", 0.6)], incidents=[], performance=[estimate]))
     assert verdict.text.endswith(
-        "AUC estimated 0.939, but 96.6 % of the rows lie outside the training data: not to be trusted; no labels yet."
+        "AUC estimated 0.939, but 96.6 % of the rows lie outside the reference data: not to be trusted; no labels yet."
     )
 
 
@@ -225,12 +227,14 @@ def test_column_quiet_and_moved() -> None:
     effect = {"time": END, "effect": 0.0748, "low": 0.065, "high": 0.085, "tolerance": 0.05, "statistic": "tvd"}
     quiet = say(sheet("column", column_effect=[effect], incidents=[]))
     assert quiet.text == (
-        "No incident names RELP; in the newest window it is changed: TVD 0.0748 [0.065, 0.085], tolerated 0.05."
+        "No incident names RELP; in the newest window it is changed: total variation distance 0.0748 "
+        "[0.065, 0.085], tolerated 0.05."
     )
     cells = [{"cell": "16", "reference": 0.04, "current": 0.0, "difference": -0.04}]
     moved = say(sheet("column", column_effect=[effect], incidents=[INCIDENT], column_cells=cells))
     assert moved.text == (
-        "RELP has moved since 03:12: level 16 fell from 4 % to 0 %. TVD 0.0748 [0.065, 0.085], tolerated 0.05."
+        "RELP has moved since 03:12: level 16 fell from 4 % to 0 %. In the newest window: total variation "
+        "distance 0.0748 [0.065, 0.085], tolerated 0.05."
     )
 
 
@@ -338,7 +342,7 @@ def roles(**steps: dict[str, Any]) -> dict[str, Any]:
             "Everything keeps up: no request came in the last 10 s, and none waits.",
         ),
         ({"roles": {"store": {"state": "restarting"}}}, "critical", "store is not running."),
-        ({}, "empty", "No role tells how it is."),
+        ({}, "empty", "No part of the system reports its state."),
     ],
 )
 def test_pipeline(live: dict[str, Any], severity: str, text: str) -> None:

@@ -148,8 +148,9 @@ def test_the_fleet_measures_by_the_newest_window_with_labels_and_says_the_time_o
 def test_the_model_is_told_by_what_it_has(young: Store) -> None:
     client = make_app(young.query, live, clock=lambda: START).test_client()
     assert client.get("/api/m/progression").json["sentence"] == (
-        "Since 02:40 bmi, age, bp and 4 more have moved: bmi's values from 26.72 up rose from 40.6 % to 74.4 %. "
-        "MAE changed: 50.7 [47, 54.4], 44.1 in training; labels cover 74 %. "
+        "Since 02:40 bmi, age, bp and 4 more have moved: in bmi, the share of values from 26.72 up rose from 40.6 % to "
+        "74.4 %. "
+        "MAE changed: 50.7 [47, 54.4], 44.1 in the reference data; labels cover 74 % of the rows. "
         "worker-0 refused the newest route of progression and goes on with v1."
     )
     pipeline = client.get("/api/pipeline").json

@@ -43,12 +43,20 @@ def test_what_is_odd_but_as_ever_is_silent(was, now):
 TOLD = {
     "a number becomes a constant": ({"x": normal(5_000)}, {"x": [0.0] * 1_000}, "x moved"),
     "a constant becomes another": ({"x": [3.0] * 5_000}, {"x": [4.0] * 1_000}, "x moved"),
-    "a column empties": ({"x": normal(5_000)}, {"x": [np.nan] * 1_000}, "null values rose from 0 % to 100 %"),
-    "an empty column fills": ({"x": [np.nan] * 5_000}, {"x": normal(1_000)}, "null values fell from 100 % to 0 %"),
+    "a column empties": (
+        {"x": normal(5_000)},
+        {"x": [np.nan] * 1_000},
+        "null values rose from 0 % in the reference data to 100 %",
+    ),
+    "an empty column fills": (
+        {"x": [np.nan] * 5_000},
+        {"x": normal(1_000)},
+        "null values fell from 100 % in the reference data to 0 %",
+    ),
     "a level that looks like another": (
         {"x": ["Rome", "Oslo"] * 2_500},
         {"x": ["Rome ", "Oslo"] * 500},
-        "unseen values rose from 0 % to 50 %",
+        "unseen values rose from 0 % in the reference data to 50 %",
     ),
 }
 

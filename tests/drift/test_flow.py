@@ -86,7 +86,7 @@ def test_a_silence_pages_once_and_closes_when_rows_come_again(steady):
 def test_a_short_silence_closes_when_rows_are_as_usual(steady):
     steady.fall_silent()
     assert [(said.event, said.text) for said in steady.send(450, 450, 450)] == [
-        ("close", "as many rows as usual come again")
+        ("close", "as many rows as usual come again: 450 a minute")
     ]
 
 
@@ -94,8 +94,8 @@ def test_a_short_silence_closes_when_rows_are_as_usual(steady):
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (130, "too few rows: 130 a minute, the fewest were 400"),
-        (1501, "too many rows: 1,501 a minute, the most were 500"),
+        (130, "too few rows: 130 a minute, where 400 to 500 are usual"),
+        (1501, "too many rows: 1,501 a minute, where 400 to 500 are usual"),
     ],
 )
 def test_a_volume_out_of_the_ordinary_is_told_and_pages_nobody(steady, rows, says):
@@ -144,6 +144,6 @@ def test_too_few_rows_that_become_far_fewer_are_told_again_and_the_same_few_are_
     assert steady.send(110, 100, 90) == []
     (fewer,) = steady.send(20)
     assert (fewer.incident, fewer.event, fewer.worse) == (opened.incident, "update", True)
-    assert fewer.text == "too few rows: 20 a minute, the fewest were 400"
+    assert fewer.text == "too few rows: 20 a minute, where 400 to 500 are usual"
     (many,) = steady.send(4_000)
     assert many.incident == opened.incident and many.text.startswith("too many rows: 4,000 a minute")

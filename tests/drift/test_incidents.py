@@ -61,7 +61,10 @@ def test_a_vanished_level_opens_then_pages_and_says_which(reference):
     first = found.iloc[0]
     assert first.first_row in (10_000, 10_500) and first.change_point == 10_000
     assert first["columns"] == ["city"]
-    assert found.iloc[1].text == f"city moved: level Ulm fell from {was_ulm(reference)} to 0 % since row 10,000"
+    assert (
+        found.iloc[1].text
+        == f"city moved: level Ulm fell from {was_ulm(reference)} in the reference data to 0 % since row 10,000"
+    )
     assert found.page.sum() == 1
 
 
@@ -69,7 +72,9 @@ def test_a_small_shift_opens_and_never_pages(reference):
     # .1 sd is D = .04, below the tolerance of .05 (STATISTICS 3.7).
     found = alerts(reference, (10_000, {}), (60_000, {"x": 0.1}))
     assert found.event.iloc[0] == "open" and found["columns"].iloc[0] == ["x"]
-    assert re.search(r"; D 0\.0\d+ to 0\.\d+, not yet surely above the tolerance of 0\.05$", found.text.iloc[0])
+    assert re.search(
+        r"; the KS distance is 0\.0\d+ to 0\.\d+, not yet certainly above the tolerance of 0\.05$", found.text.iloc[0]
+    )
     assert not found.page.any()
 
 
@@ -83,7 +88,11 @@ def test_an_opened_incident_pages_when_its_effect_has_grown(reference):
 def test_a_numeric_column_is_told_by_the_edge_that_was_crossed(reference):
     found = alerts(reference, (10_000, {}), (5_000, {"x": 1.0}))
     text = found[found.page].text.iloc[0]
-    said = re.fullmatch(r"x moved: values from (\S+) up rose from (\S+) % to (\S+) % since row 10,000", text)
+    said = re.fullmatch(
+        r"x moved: the share of values of (\S+) or more rose from (\S+) % in the reference data to (\S+) % "
+        r"since row 10,000",
+        text,
+    )
     # The gap of two normals one apart is widest half way, at .5: .309 are above it before and .691 after.
     edge, was, now = map(float, said.groups())
     assert edge == pytest.approx(0.5, abs=0.15)
@@ -100,7 +109,7 @@ def test_nulls_are_a_matter_of_quality_and_of_one_point(reference):
     found = alerts(reference, (10_000, {}), (10_000, {"null": 0.03}))
     paged = found[found.page].iloc[0]
     assert paged.kind == "quality" and paged["columns"] == ["y"]
-    assert paged.text.startswith("y moved: null values rose from 0 % to ")
+    assert paged.text.startswith("y moved: null values rose from 0 % in the reference data to ")
 
 
 def test_values_out_of_range_are_a_matter_of_quality_and_of_one_point():
@@ -113,7 +122,7 @@ def test_values_out_of_range_are_a_matter_of_quality_and_of_one_point():
     found = drift.backtest(bounded, pd.concat([calm, moved]), false_alarm_every=10_000, watch=ALL)
     paged = found.alerts[found.alerts.page].iloc[0]
     assert (paged.kind, paged["columns"]) == ("quality", ["x"])
-    assert re.match(r"x moved: out-of-range values rose from 0 % to [234]", paged.text)
+    assert re.match(r"x moved: out-of-range values rose from 0 % in the reference data to [234]", paged.text)
 
 
 def test_columns_that_move_together_share_an_incident(reference):
@@ -136,7 +145,7 @@ def test_a_return_settles_closes_and_pages_nobody(reference):
     # It settles over 3,000 rows before anything is said.
     assert 22_500 <= found.first_row.iloc[-1] <= 24_500
     had = f"level Ulm had fallen from {was_ulm(reference)} to 0 % since row 10,000"
-    assert found.text.iloc[-1] == f"city is back since row 20,000, within half the tolerance: {had}"
+    assert found.text.iloc[-1] == f"city is back to normal since row 20,000: {had}"
 
 
 def test_after_a_return_the_same_change_is_news_again(reference):
@@ -151,7 +160,7 @@ def test_a_move_to_somewhere_else_is_another_incident(reference):
     found = alerts(reference, (10_000, {}), (10_000, GONE), (10_000, turned))
     assert found.event.tolist() == ["open", "update", "close", "open", "update"]
     assert found.incident.tolist() == ["backtest-1"] * 3 + ["backtest-2"] * 2
-    assert found.text.iloc[2] == "city moved again, another way: see incident backtest-2"
+    assert found.text.iloc[2] == "city moved again, in another way: see incident backtest-2"
 
 
 def test_half_way_back_is_the_same_incident_and_no_page(reference):
@@ -160,7 +169,7 @@ def test_half_way_back_is_the_same_incident_and_no_page(reference):
     assert set(found.incident) == {"backtest-1"} and found.page.sum() == 1
     assert found.event.iloc[-1] == "update" and "to 5" in found.text.iloc[-1]
     assert found.text.iloc[-1].startswith("city has come back in part: ")
-    assert found.text.iloc[-1].endswith("% since row 10,000 (0 % when last told)")
+    assert found.text.iloc[-1].endswith("% since row 10,000 (0 % when last reported)")
 
 
 def test_a_moved_prediction_is_a_warning(reference):
@@ -181,10 +190,10 @@ def test_the_score_is_told_beside_a_moved_feature(reference):
     scored = Reference.fit(rows(20_000, seed=0), task="regression", score="x")
     found = alerts(scored, (10_000, {}), (5_000, GONE))
     # 500 rows cannot tell; once more of them can, it is told. The score is x, which did not move.
-    assert found[found.page].text.iloc[0].endswith("; whether score changed is unclear yet (500 rows)")
+    assert found[found.page].text.iloc[0].endswith("; whether score changed is still unclear after 500 rows")
     known = found.iloc[-1]
     assert (known.event, known.page, known.reach) == ("update", False, "chat")
-    assert known.text.endswith("; score unchanged") and known.first_row < 14_000
+    assert known.text.endswith("; score is unchanged") and known.first_row < 14_000
 
 
 def test_a_column_that_moves_steadily_is_one_incident_told_at_each_further_tolerance(reference):
@@ -196,7 +205,7 @@ def test_a_column_that_moves_steadily_is_one_incident_told_at_each_further_toler
     assert 2 <= len(moving) <= 11 and set(moving.reach) == {"chat"} and not moving.page.any()
     # The first change point stays; each sentence goes on from where the last one stood.
     assert set(found.change_point) == {found.change_point.iloc[0]}
-    said = [re.search(r"since (row [\d,]+) \((\S+) % when last told\)", text).groups() for text in moving.text]
+    said = [re.search(r"since (row [\d,]+) \((\S+) % when last reported\)", text).groups() for text in moving.text]
     assert {since for since, _ in said} == {f"row {found.change_point.iloc[0]:,}"}
     # After it has come to rest nothing more is said.
     assert found.first_row.max() <= 10_000 + 61 * 500 + 5_000
@@ -208,8 +217,8 @@ def test_a_step_further_the_same_way_is_told_in_the_same_incident(reference):
     assert set(found.incident) == {"backtest-1"}
     last = found.iloc[-1]
     assert re.fullmatch(
-        rf"city is still moving: level Ulm rose from {was_ulm(reference)} to (49|5\d)\S* % since row 10,000 "
-        r"\((29|30|31)\S* % when last told\)",
+        rf"city is still moving: level Ulm rose from {was_ulm(reference)} in the reference data to (49|5\d)\S* % "
+        r"since row 10,000 \((29|30|31)\S* % when last reported\)",
         last.text,
     )
     assert 20_000 <= last.first_row <= 22_000
@@ -222,10 +231,13 @@ def test_an_edge_that_is_a_single_value_is_spelled_as_that_value():
 
     dry = Reference.fit(rain(20_000, 0, 0.7))
     found = drift.backtest(dry, pd.concat([rain(5_000, 1, 0.7), rain(5_000, 2, 0.4)]), false_alarm_every=10_000).alerts
-    assert re.match(r"rain moved: values of exactly 0 fell from (69|70)\S* % to (3|4)\d", found.text.iloc[0])
+    assert re.match(
+        r"rain moved: the share of values of exactly 0 fell from (69|70)\S* % in the reference data to (3|4)\d",
+        found.text.iloc[0],
+    )
     wet = pd.concat([rain(5_000, 1, 0.7), rain(5_000, 2, 0.7).assign(rain=lambda f: f.rain * 3)])
     found = drift.backtest(dry, wet, false_alarm_every=10_000).alerts
-    assert re.match(r"rain moved: values from \d\S* up rose from ", found.text.iloc[0])
+    assert re.match(r"rain moved: the share of values of \d\S* or more rose from ", found.text.iloc[0])
     assert not found.text.str.contains("e-").any()
 
 

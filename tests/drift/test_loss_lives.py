@@ -112,8 +112,8 @@ def test_the_numbers_of_its_sentences_are_those_of_the_rows():
     paged = alerts[alerts.page].iloc[1]
     said = re.match(
         r"accuracy fell further from (\S+) % to (\S+) % and the log loss rose further from (\S+) to (\S+) since "
-        r"row ([\d,]+), the worst so far; (\S+) % and (\S+) on the training data, worse since row ([\d,]+); "
-        r"labels cover 100 %",
+        r"row ([\d,]+), the worst so far; in the reference data accuracy was (\S+) % and the log loss (\S+); worse "
+        r"since row ([\d,]+); labels cover 100 % of these rows",
         paged.text,
     )
     assert said, paged.text
@@ -132,8 +132,8 @@ def test_a_close_says_what_had_happened():
     size = (stream.p - stream.y).abs()
     closed = alerts[alerts.event == "close"].iloc[0]
     said = re.fullmatch(
-        r"the mean absolute error is back at (\S+) \((\S+) on the training data\); it had been worse from row ([\d,]+) "
-        r"to row ([\d,]+), (\S+) at worst",
+        r"the mean absolute error is back at (\S+) \((\S+) in the reference data\); it had been worse from "
+        r"row ([\d,]+) to row ([\d,]+), (\S+) at worst",
         closed.text,
     )
     now, _, began, ended, worst = said.groups()

@@ -52,7 +52,7 @@ def alerts_of(spoiled: pd.DataFrame) -> pd.DataFrame:
 def test_schema_a_column_that_is_gone_is_critical():
     paged = alerts_of(table(1_000, 2).assign(AGEP=None)).query("page").iloc[0]
     assert (paged["severity"], paged["first_row"]) == ("critical", 2_000)
-    assert paged["text"] == "AGEP is gone: null values rose from 0 % to 100 % since row 2,000"
+    assert paged["text"] == "AGEP is gone: null values rose from 0 % in the reference data to 100 % since row 2,000"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_schema_a_column_that_is_gone_is_critical():
 def test_range_null_unseen_a_tenth_of_a_column_is_told(spoiled, says):
     found = alerts_of(spoiled(table(2_000, 2)))
     sent = found[found["reach"] != "list"]
-    assert len(sent) == 1 and f"moved: {says} rose from 0 % to 1" in sent.iloc[0]["text"]
+    assert len(sent) == 1 and f"moved: {says} rose from 0 % in the reference data to 1" in sent.iloc[0]["text"]
 
 
 # --- of requests that were refused ------------------------------------------------------------------
@@ -140,11 +140,14 @@ def test_type_requests_that_are_refused_open_an_incident_and_page():
     reports, alerts = judged(Requests(TIMES, TEXT).counted(np.arange(1_200), [500]))
     assert sum(report.rows for report in reports.values()) == 1_200 - len(TEXT)
     opened, closed = alerts
-    assert opened.text == "38 % of the requests are refused since minute 4: AGEP is text where a number is expected"
+    assert (
+        opened.text
+        == "38 % of the requests since minute 4 are refused, because AGEP is text where a number is expected"
+    )
     assert (opened.kind, opened.severity, opened.page, opened.change_point) == ("quality", "warning", True, 4 * MINUTE)
     assert (closed.event, closed.page, closed.incident) == ("close", False, opened.incident)
     assert (
-        closed.text.startswith("as many requests as usual are refused; it had been ")
+        closed.text.startswith("back to normal: 0 % of the requests are refused, ")
         and closed.window_start == 10 * MINUTE
     )
 
@@ -154,9 +157,9 @@ def test_schema_where_every_request_is_refused_windows_close_all_the_same_and_it
     _, alerts = judged(Requests(TIMES, missing).counted(np.arange(1_200), [500, 700]))
     opened, worse = alerts[:2]
     assert (opened.severity, opened.page, opened.window_start) == ("warning", True, 4 * MINUTE)
-    assert opened.text == "50 % of the requests are refused since minute 4: city is missing"
+    assert opened.text == "50 % of the requests since minute 4 are refused, because city is missing"
     assert (worse.event, worse.severity, worse.page, worse.incident) == ("update", "critical", True, opened.incident)
-    assert worse.text == "100 % of the requests are refused since minute 5: city is missing"
+    assert worse.text == "100 % of the requests since minute 5 are refused, because city is missing"
     assert worse.change_point == opened.change_point and len(alerts) == 2
 
 
@@ -169,7 +172,7 @@ def test_type_what_nobody_can_read_has_kafka_s_time_or_stands_among_the_rows():
     reports, alerts = judged(Requests(today, strange).counted(np.arange(1_200), [77]))
     assert not any(report.late_rows for report in reports.values())
     # By hand: those between the last row of minute 3 and the first of minute 4 count with minute 3, 19 of 119.
-    assert alerts[0].text == "16 % of the requests are refused since minute 3: they cannot be decoded"
+    assert alerts[0].text == "16 % of the requests since minute 3 are refused, because they cannot be decoded"
 
 
 def test_type_a_few_are_no_incident():
@@ -220,7 +223,7 @@ def told_after_a_steady_day(values: list[bytes]) -> list[Alert]:
 def test_volume_a_fifth_of_the_usual_rows_is_told():
     fewer = Requests(12 * MINUTE + np.arange(200) * (MINUTE // 20), {}).counted(np.arange(200), [100])
     (opened,) = told_after_a_steady_day(fewer)
-    assert (opened.text, opened.page) == ("too few rows: 20 a minute, the fewest were 100", False)
+    assert (opened.text, opened.page) == ("too few rows since minute 12: 20 a minute, where 100 are usual", False)
 
 
 def test_staleness_a_silence_is_critical():

@@ -115,7 +115,9 @@ def test_harm_without_drift_names_who_agrees_and_without_river_is_the_same():
     assert with_river[same].to_dict("records") == without[same].to_dict("records")
     (text,) = with_river.text
     clause = text.removeprefix(without.text.iloc[0])
-    assert re.fullmatch(r"; HDDM-A sees the mean error change since row 8,[24]00", clause), clause
+    assert re.fullmatch(r"; River's detectors see the mean error change, too: HDDM-A since row 8,[24]00", clause), (
+        clause
+    )
     assert with_river.kind.tolist() == ["performance"] and with_river.page.all()
 
 

@@ -106,7 +106,9 @@ def test_a_share_that_grows_by_half_and_a_point_is_told_again_and_its_end_says_h
     found = told(Shares(), LATE, [(0, 500)] * 5 + [(60, 500)] * 4 + [(70, 500)] * 4 + [(200, 500)] * 4 + [(0, 500)] * 4)
     assert [alert.event for alert in found] == ["open", "update", "close"]
     assert found[1].text.startswith("40 % of the rows came after") and found[1].worse
-    assert found[2].text == "as many rows as usual came after their window had closed; it had been 40 % when told"
+    assert (
+        found[2].text == "back to normal: 0 % of the rows came after their window had closed, 40 % when last reported"
+    )
 
 
 def test_it_is_told_once_and_closes_after_three_calm_windows():
@@ -114,7 +116,7 @@ def test_it_is_told_once_and_closes_after_three_calm_windows():
     assert [alert.event for alert in found] == ["open", "close"] and not any(alert.page for alert in found)
     assert found[0].text == "12 % of the rows came after their window had closed; 0 % is usual"
     assert re.fullmatch(
-        r"as many rows as usual came after their window had closed; it had been \S+ % when told", found[1].text
+        r"back to normal: \S+ % of the rows came after their window had closed, \S+ % when last reported", found[1].text
     )
     assert found[1].id == "m-1/2" and found[1].window_start == 11 * MINUTE_MS
 
@@ -123,7 +125,10 @@ def test_what_lasts_for_a_day_becomes_the_usual_share():
     shares = Shares()
     found = told(shares, REPEATED, [(100, 500)] * (STEADY_WINDOWS + 50))
     assert [alert.event for alert in found] == ["open", "close"]
-    assert found[1].text == "20 % of the rows carry the id of another row of their window: that is usual now"
+    assert (
+        found[1].text
+        == "20 % of the rows repeat the id of another row of their window: this has lasted, and counts as usual now"
+    )
     assert [alert.event for alert in told(shares, REPEATED, [(100, 500), (200, 500)])] == ["open"]
 
 
@@ -144,13 +149,17 @@ def rows(n: int, seed: int) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("after", "text"),
     [
-        ({"age": None}, "age is gone: null values rose from 0 % to 100 % since row 4,000"),
-        ({"city": None}, "city is gone: null values rose from 0 % to 100 % since row 4,000"),
+        ({"age": None}, "age is gone: null values rose from 0 % in the reference data to 100 % since row 4,000"),
+        ({"city": None}, "city is gone: null values rose from 0 % in the reference data to 100 % since row 4,000"),
         (
             {"city": "16.5"},
-            "city has other levels, of another type or spelling: unseen values rose from 0 % to 100 % since row 4,000",
+            "city has only unknown levels, perhaps of another type or spelling: unseen values rose from 0 % in the "
+            "reference data to 100 % since row 4,000",
         ),
-        ({"age": np.inf}, "age holds no finite number: +inf values rose from 0 % to 100 % since row 4,000"),
+        (
+            {"age": np.inf},
+            "age holds no finite number: +inf values rose from 0 % in the reference data to 100 % since row 4,000",
+        ),
     ],
 )
 def test_a_broken_column_is_critical_at_once(after, text):

@@ -1,5 +1,7 @@
 """What is left out of a model's inputs, and what is said about it."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -60,5 +62,29 @@ def test_integer_classes_are_said_to_be_a_guess(frame):
 
 
 def test_a_label_of_one_value_is_no_label():
-    with pytest.raises(TableError, match="1 distinct value"):
+    with pytest.raises(TableError, match="label 'y' holds only the value 'a'"):
         draft(pa.table({"x": [1.0, 2.0], "y": ["a", "a"]}), label="y")
+
+
+def answers(labels: list) -> pa.Table:
+    return pa.table({"age": [float(n) for n in range(len(labels))], "y": labels})
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "says"),
+    [
+        (["yes", "no"] * 5, {"positive": "maybe"}, "the positive class 'maybe' is none of the values of 'y': no, yes"),
+        (
+            [0.5 + n for n in range(30)],
+            {"task": "binary"},
+            "'y' holds 30 distinct values (0.5, 1.5, 2.5, 3.5, ...), and",
+        ),
+        (["yes"] * 10, {}, "label 'y' holds only the value 'yes'; a model needs two classes or a quantity"),
+        (["yes", "no"] * 5, {"task": "regression"}, "label 'y': numeric expected, got string"),
+        (pa.array([], pa.string()), {}, "the table has column names and no rows"),
+    ],
+)
+def test_what_the_label_contradicts_is_said_in_one_short_line(labels, options, says) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)) as refused:
+        draft_package(answers(labels), name="m", artefact="model.pt2", label="y", **options)
+    assert len(str(refused.value)) < 200
