@@ -110,13 +110,17 @@ def growth(reference: Reference, loss: Loss, sums: np.ndarray) -> np.ndarray:
 
     While the mean loss is at most the bound, ``prod(1 + bet * (loss / bound - 1))`` is at most 1 on average (Waudby-
     Smith and Ramdas, 2024); a root of it is, too, which allows for rows that hang together. Of error sizes only sums
-    are known; Fan's inequality, ``log(1 + b x) >= b x + (log(1 - b) + b) x^2`` for ``x >= -1``, needs no more.
+    are known. Of all rows with these the one with the least product has errors of one size, and none else (Krein and
+    Nudelman, 1977: the logarithm's third derivative is positive), so the product of those is no more than that of the
+    rows; and it grows with the loss, however large that is.
     """
     if loss.metric == "mae":
         rows, total, squares = amount(reference, loss.metric, sums)
-        excess = total / loss.bound - rows
-        square = squares / loss.bound**2 - 2 * total / loss.bound + rows
-        made = loss.bets * excess + (np.log1p(-loss.bets) + loss.bets) * square
+        made = rows * np.log1p(-loss.bets)
+        if total > 0 and squares > 0:
+            size = squares / total / loss.bound
+            wrong = min(rows, total**2 / squares)
+            made = made + wrong * (np.log1p(loss.bets * (size - 1)) - np.log1p(-loss.bets))
     else:
         values, counts = _outcomes(reference, loss.metric, sums)
         made = np.log1p(np.outer(loss.bets, values / loss.bound - 1)) @ counts
