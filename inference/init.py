@@ -126,7 +126,7 @@ def draft_package(
         task = "binary"
         notes.append("neither label nor prediction is named: taken as binary with the classes 0 and 1")
     if truth:
-        _check_task(task, classes, positive, truth)
+        _check_task(task, table[truth], classes, positive, truth)
     if task == "regression":
         classes = ()
     if label is not None and task is not None:
@@ -204,11 +204,18 @@ def _with_positive(classes: tuple[str, ...], positive: str, name: str, notes: li
     return classes, found or positive
 
 
-def _check_task(task: Task, classes: tuple[str, ...], positive: str, name: str) -> None:
+def _check_task(task: Task, column: pa.ChunkedArray, classes: tuple[str, ...], positive: str, name: str) -> None:
     """Refuse a task, or a positive class, that the column of the truth contradicts."""
+    named = ", ".join(classes[:_NAMED_MAX]) + (", ..." if len(classes) > _NAMED_MAX else "")
+    if task == "regression":
+        try:
+            doubles(column, name)
+        except ValueError:
+            raise TableError(
+                f"{name!r} holds {named}, and a regression needs numbers; use --task binary or --task multiclass"
+            ) from None
     if task != "binary" or not classes:
         return
-    named = ", ".join(classes[:_NAMED_MAX]) + (", ..." if len(classes) > _NAMED_MAX else "")
     if len(classes) > 2:
         raise TableError(
             f"{name!r} holds {len(classes):,} distinct values ({named}), and a binary model has two classes; use "

@@ -80,7 +80,7 @@ def answers(labels: list) -> pa.Table:
             "'y' holds 30 distinct values (0.5, 1.5, 2.5, 3.5, ...), and",
         ),
         (["yes"] * 10, {}, "label 'y' holds only the value 'yes'; a model needs two classes or a quantity"),
-        (["yes", "no"] * 5, {"task": "regression"}, "label 'y': numeric expected, got string"),
+        (["yes", "no"] * 5, {"task": "regression"}, "'y' holds no, yes, and a regression needs numbers; use"),
         (pa.array([], pa.string()), {}, "the table has column names and no rows"),
     ],
 )
