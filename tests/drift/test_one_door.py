@@ -34,6 +34,7 @@ from streams.formats.json import JsonDecoder
 from streams.observation import OWN, arrow_schema, feature_columns
 from streams.rows import Rows
 from streams.schema import Feature, FeatureSchema
+from streams.wire.spelling import NULL_TEXTS
 
 Table = dict[str, list[Any]]
 
@@ -383,5 +384,9 @@ def test_any_values_count_the_same_through_every_door(rows: list[dict[str, Any]]
     expected = sum_table(REFERENCE, arrow(table))
     for way in sorted(EXACT):
         same(sum_table(REFERENCE, TABLES[way](table, tmp_path_factory.mktemp("t"))), expected)
+    # `produce` reads CSV without a schema: a column of nothing but such texts may as well be one of numbers.
+    undecided = all(text is None or text in NULL_TEXTS for text in table["text"])
     for way in sorted(EXACT_REQUESTS):
+        if undecided and way in ("produce of csv", "produce of tsv"):
+            continue
         same(of_rows(REQUESTS[way](table, tmp_path_factory.mktemp("t"))), expected)
