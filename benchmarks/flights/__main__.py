@@ -132,6 +132,8 @@ def judge(truth: Truth, alerts: pd.DataFrame, length: pd.Timedelta, answered: pd
 def _verdict(truth: Truth, alert: object, length: pd.Timedelta, answered: pd.DataFrame) -> tuple[Found, str]:
     """Verdict on one event, and what it misquotes."""
     start, end = alert.change_point, alert.window + length
+    if hasattr(alert, "window_end"):  # A window of few rows has merged with the next ones.
+        end = pd.Timestamp(alert.window_end, unit="ms", tz="UTC")
     named = [name for name in alert.columns if name in truth.names]
     if alert.event == "close":
         return Found(float("nan"), float("nan"), "closed"), ""
