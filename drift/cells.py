@@ -219,10 +219,25 @@ def point_masses(cells: Cells) -> list[tuple[str, int]]:
 
 
 def _ends(edges: tuple[float, ...]) -> list[tuple[str, bool]]:
-    """Texts of edges, with as few digits as tell them apart."""
+    """Texts of edges, with as few digits as tell them apart; a single value with a cell of its own keeps all of its.
+
+    >>> speed = np.float32(16.11092)
+    >>> _ends((2.718281, float(speed), float(np.nextafter(speed, np.float32(17)))))
+    [('2.718', True), ('16.11092', True), ('16.11092', False)]
+    """
     exact = [_spelled(edge, edges) for edge in edges]
-    short = [(f"{float(text):.4g}", shut) for text, shut in exact]
+    # Rounded, "16.11 or less" would leave out a value that a tenth of the rows have.
+    short = [
+        (text if _bounds_single(edge, edges) else f"{float(text):.4g}", shut)
+        for edge, (text, shut) in zip(edges, exact, strict=True)
+    ]
     return short if len(set(short)) == len(edges) else exact
+
+
+def _bounds_single(edge: float, edges: tuple[float, ...]) -> bool:
+    """Whether an edge bounds a cell of a single value."""
+    with np.errstate(over="ignore"):  # Beyond the largest float32 lies infinity.
+        return any(float(np.nextafter(np.float32(edge), np.float32(to))) in edges for to in (-np.inf, np.inf))
 
 
 def _spelled(edge: float, edges: tuple[float, ...]) -> tuple[str, bool]:
