@@ -1,16 +1,17 @@
 """The run file: what `up` leaves on disk, so that `status` and `down` find it.
 
-`status` is run in a loop by people and by scripts: this module loads neither the settings nor what a role needs.
+`status` is run in a loop by people and by scripts: this module loads neither the settings nor what a role needs, and
+what asks a process only where there is one.
 """
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import psutil
-from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
 
 RUN_FILE = "run.json"
 _STOP_S = 60.0
@@ -26,6 +27,8 @@ def read(data_dir: Path) -> dict[str, Any] | None:
     path = data_dir / RUN_FILE
     if not path.exists():
         return None
+    import psutil
+
     run: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     try:
         began = psutil.Process(run["pid"]).create_time()
@@ -37,6 +40,8 @@ def read(data_dir: Path) -> dict[str, Any] | None:
 
 def write(data_dir: Path, pid: int, status: dict[str, Any]) -> None:
     """Write the run file whole: a reader never sees half of it."""
+    import psutil
+
     written = data_dir / f"{RUN_FILE}.new"
     began = psutil.Process(pid).create_time()
     written.write_bytes(msgspec.json.encode({"pid": pid, "began": began, **status}))
@@ -47,6 +52,8 @@ def running(data_dir: Path) -> dict[str, Any] | None:
     """What `up` wrote, and of every role the steps it reports itself; None where nothing runs."""
     run = read(data_dir)
     if run:
+        from urllib3 import PoolManager
+
         http = PoolManager(timeout=1.0, retries=False)
         for name, role in run["roles"].items():
             answer = ask_status(http, run["urls"][name]) if name in run["urls"] else None
@@ -65,6 +72,8 @@ def stop(data_dir: Path) -> bool:
     run = read(data_dir)
     if not run:
         return False
+    import psutil
+
     process = psutil.Process(run["pid"])
     process.terminate()
     until = time.monotonic() + _STOP_S
@@ -75,8 +84,10 @@ def stop(data_dir: Path) -> bool:
     return True
 
 
-def ask_status(http: PoolManager, url: str) -> dict[str, Any] | None:
+def ask_status(http: "PoolManager", url: str) -> dict[str, Any] | None:
     """What a role answers at its status address; None where it does not."""
+    from urllib3.exceptions import HTTPError
+
     try:
         answer = http.request("GET", url)
         return msgspec.json.decode(answer.data, type=dict[str, Any]) if answer.status == 200 else None
