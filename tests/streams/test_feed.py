@@ -72,6 +72,8 @@ class Reading:
             if settled:
                 self.feed.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in settled])
             return [value for block in turn.blocks for value in block.values]
+        except Dropped:  # The epoch ended between the look at it and the commit: its records come again.
+            return []
         finally:
             self.feed.done()
 
