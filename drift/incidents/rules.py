@@ -59,10 +59,9 @@ class Incidents(msgspec.Struct, eq=False):
         self._rest(scene, news)
         for incident in self.open:
             news[incident.number].material = _material(scene, incident)
+        homes = {moved.column: f"{scene.model}-{incident.number}" for incident in self.open for moved in incident.moved}
         for of in news.values():
-            of.homes = {
-                moved.column: f"{scene.model}-{incident.number}" for incident in self.open for moved in incident.moved
-            }
+            of.homes = homes
         self.open = [incident for incident in self.open if incident.moved]
         return [told for told_of in news.values() for told in _tell(scene, told_of)]
 
