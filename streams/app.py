@@ -110,13 +110,18 @@ class Role:
         """What is waited for while everything else goes on."""
         return [f"{shell.name} waits: {why}" for shell in self.shells if (why := shell.waits())]
 
+    def set_aside(self) -> list[str]:
+        """What was set aside of late while everything else went on."""
+        return [f"{shell.name}: {note}" for shell in self.shells for note in shell.set_aside()]
+
     def _serve(self) -> None:
         async def livez(web: Any, request: Any) -> Any:  # noqa: ARG001
             return web.text("ok\n")
 
         async def readyz(web: Any, request: Any) -> Any:  # noqa: ARG001
             why = self.trouble()
-            return web.text("\n".join([*(why or ["ok"]), *self.waits()]) + "\n", status=503 if why else 200)
+            lines = [*(why or ["ok"]), *self.waits(), *self.set_aside()]
+            return web.text("\n".join(lines) + "\n", status=503 if why else 200)
 
         async def startupz(web: Any, request: Any) -> Any:  # noqa: ARG001
             # A held-back step is no fault of this process: a restart would change nothing.

@@ -13,7 +13,8 @@ class Block(msgspec.Struct, frozen=True):
     """Consecutive records of one partition in offset order. Offsets may have gaps (commit markers, aborted records).
 
     ``topic`` is the logical name (no prefix); ``times`` are Kafka's timestamps in ms; ``headers`` entries are
-    None where a record has none, and `UNREADABLE` where nobody can read them.
+    None where a record has none, and `UNREADABLE` where nobody can read them. A header's value that is null in Kafka
+    is empty here: `of_messages` sees to that, so nobody else has to.
     """
 
     topic: str
@@ -90,9 +91,16 @@ class Block(msgspec.Struct, frozen=True):
 
 def _headers(messages: Sequence[Any]) -> list[list[tuple[str, bytes]] | None]:
     try:
-        return [m.headers() for m in messages]
+        found = [m.headers() for m in messages]
     except UnicodeDecodeError:
-        return [_headers_of(m) for m in messages]
+        found = [_headers_of(m) for m in messages]
+    return [own and _without_nulls(own) for own in found]
+
+
+def _without_nulls(headers: list[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
+    if any(value is None for _, value in headers):
+        return [(name, value or b"") for name, value in headers]
+    return headers  # type: ignore[return-value]  # and the very object: `UNREADABLE` is known by its identity
 
 
 def _headers_of(message: Any) -> list[tuple[str, bytes]] | None:

@@ -37,6 +37,7 @@ IN_WORDS: dict[Reason, str] = {
     "oversize": "the record, or its answer, is larger than what travels; send less in one record",
     "undecodable": "the bytes are no JSON, or none of the format that was meant; mend the producer, or score.format",
     "unknown_schema": "the schema registry has no schema of the record's number; register it, then redrive",
+    "unknown_format": "the record's format number is of another version; upgrade the process that refused it",
     "wrong_type": "a field has another type than the schema says; mend the producer, or the schema in model.toml",
     "missing_field": "a required field is missing; send it, or make it optional in model.toml",
     "no_known_feature": "none of the names is a feature of the model; send those of model.toml, spelled alike",
@@ -48,6 +49,8 @@ IN_WORDS: dict[Reason, str] = {
     "model_failed": "the model failed on this row and on no other; see the detail, mend the model, then redrive",
     "unknown_prediction": "a label came for which there is no prediction; compare the ids of both sides",
     "unknown_class": "the label is none of the model's classes; mend whoever sends labels, or model.toml, then redrive",
+    "impossible_value": "a value lies outside of what can be kept or computed; see the detail, mend whoever wrote it",
+    "schema_conflict": "a feature contradicts the table of its model; give it another name in a new version",
 }
 
 

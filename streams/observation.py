@@ -9,6 +9,7 @@ text.
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 import msgspec
@@ -16,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from streams.block import Block
+from streams.formats.ipc import UNPACKED_BYTES_MAX, unpacked_bytes
 from streams.records import FORMAT
 from streams.rows import Rows
 from streams.schema import FeatureSchema
@@ -41,6 +43,13 @@ _WRITE = pa.ipc.IpcWriteOptions(use_threads=False)
 _READ = pa.ipc.IpcReadOptions(use_threads=False)
 
 MESSAGE_BYTES_MAX = 900_000
+
+#: What the library raises for bytes that are none of its own; some of it is no `ValueError`.
+_NO_ARROW = (pa.ArrowException, OSError, ValueError, KeyError, StopIteration, MemoryError, msgspec.MsgspecError)
+_ALWAYS = ("id", "ts", "offset", "row")
+_TYPES = frozenset(
+    [pa.string(), pa.int64(), pa.int32(), pa.float32(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())]
+)
 
 Silence = Literal["", "idle", "asleep"]
 
@@ -91,6 +100,10 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 class FormatError(ValueError):
     """A block that is no observation, or of a format number that this version does not know."""
+
+
+class UnknownFormat(FormatError):
+    """A block whose format number this version does not know."""
 
 
 def arrow_schema(schema: FeatureSchema) -> pa.Schema:
@@ -201,12 +214,12 @@ def encode(head: Head, batch: pa.RecordBatch) -> bytes:
 
 
 def decode(value: bytes) -> tuple[Head, pa.RecordBatch]:
-    """Read one observation message.
+    """Read one observation message; it need not be one, and may be written by anybody.
 
     Raises
     ------
     FormatError
-        Not an Arrow stream of ours, or a format number from the future.
+        Not an Arrow stream of ours, one that unpacks to too much, or a format number from the future.
 
     >>> head = Head(model="m", version="v1", topic="requests", partition=0, first=7, last=7)
     >>> own = ["a", 0, 7, 0, 0.5, "1", "champion"]
@@ -215,12 +228,39 @@ def decode(value: bytes) -> tuple[Head, pa.RecordBatch]:
     True
     """
     try:
+        if (size := unpacked_bytes(pa.py_buffer(value))) > UNPACKED_BYTES_MAX:
+            raise FormatError(
+                f"an observation block that unpacks to {size} bytes, at most {UNPACKED_BYTES_MAX} are read"
+            )
         with pa.ipc.open_stream(value, options=_READ) as reader:
             metadata: dict[bytes, bytes] = reader.schema.metadata or {}
             head = msgspec.json.decode(metadata[_HEAD_KEY], type=Head)
+            if head.format != FORMAT:
+                raise UnknownFormat(f"observation format {head.format}, this version reads {FORMAT}")
             batch: Any = reader.read_next_batch()
-    except (pa.ArrowInvalid, OSError, KeyError, StopIteration, msgspec.MsgspecError) as error:
+            batch.validate(full=True)  # else a strange offset is read outside of the buffers
+    except FormatError:
+        raise
+    except _NO_ARROW as error:
         raise FormatError(f"not an observation block: {error}; was something else written to the topic?") from error
-    if head.format != FORMAT:
-        raise FormatError(f"observation format {head.format}, this version reads {FORMAT}; upgrade the monitor")
-    return head, batch.replace_schema_metadata(None)
+    bare = batch.replace_schema_metadata(None)
+    _check_columns(bare.schema)
+    for name in _ALWAYS:
+        if bare.column(name).null_count:
+            raise FormatError(f"an observation block has rows without {name}")
+    return head, bare
+
+
+@lru_cache(maxsize=256)
+def _check_columns(schema: pa.Schema) -> None:
+    """Own columns first; then features, of the types that observations have, each with a name of its own."""
+    names, types = schema.names, schema.types
+    if names[: len(OWN)] != OWN.names or types[: len(OWN)] != OWN.types:
+        raise FormatError(
+            f"an observation block begins with the columns {', '.join(OWN.names)}, this one with {names[:9]}"
+        )
+    strange = [name for name, kind in zip(names, types, strict=True) if kind not in _TYPES]
+    if strange or len(set(names)) < len(names):
+        raise FormatError(
+            f"an observation block's features are numbers, levels or flags with a name each: {strange[:9]}"
+        )

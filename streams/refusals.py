@@ -11,6 +11,7 @@ Reason = Literal[
     "oversize",
     "undecodable",
     "unknown_schema",
+    "unknown_format",
     "wrong_type",
     "missing_field",
     "no_known_feature",
@@ -22,6 +23,8 @@ Reason = Literal[
     "model_failed",
     "unknown_prediction",
     "unknown_class",
+    "impossible_value",
+    "schema_conflict",
 ]
 REASONS: tuple[str, ...] = get_args(Reason)
 

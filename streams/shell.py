@@ -26,6 +26,7 @@ from streams.offsets import Starts
 from streams.outbox import Aborted, Fenced, Outbox, Settled
 from streams.portions import Weigh
 from streams.provision import foreign_partitions
+from streams.set_aside import SetAside
 from streams.stage import Step
 from streams.telemetry import Gauges
 from streams.turns import Stuck, Turn
@@ -35,6 +36,8 @@ log = structlog.get_logger("streams.shell")
 _PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 _STUCK_S = 10.0
 _OPEN_S = 120.0
+#: `/readyz` names what was set aside for so long; the dead letters stay.
+_ASIDE_TOLD_MS = 3_600_000
 
 #: Settles blocks and silences with their effects, as the member that read them.
 Settle = Callable[[Sequence[Settled], Any], object]
@@ -82,6 +85,8 @@ class Shell:
         Topics of ours that must have as many partitions as what it reads.
     settle
         Makes another settlement than one transaction a turn (`streams.intents`), from the feed.
+    set_aside
+        What the step sets aside, for the status page and `/readyz`.
     client
         What the group's coordinator knows this process by; see `Role`.
     """
@@ -103,6 +108,7 @@ class Shell:
         may_be_held: bool = False,
         alike: Sequence[str] = (),
         settle: Callable[[Feed], Settle] | None = None,
+        set_aside: SetAside | None = None,
         client: str = "",
     ) -> None:
         self.name = name
@@ -128,6 +134,7 @@ class Shell:
             alike=alike,
         )
         self._may_be_held = may_be_held
+        self._set_aside = set_aside
         self._settling: asyncio.Task[None] | None = None
         self._failures = 0
         self._threads = {kind: ThreadPoolExecutor(1, f"{name}-{kind}") for kind in ("fold", "settle")}
@@ -157,8 +164,15 @@ class Shell:
             **self.gauges.status(now_ms(), self._feed.epoch, self._feed.lag_rows),
             "partitions": self._feed.partitions(),
             "waits": self.waits(),
-            "notes": self._feed.notes(),
+            "notes": self._feed.notes() + self._aside(),
         }
+
+    def set_aside(self) -> list[str]:
+        """What was set aside of late while everything else went on, for people."""
+        return [note for at_ms, note in self._aside() if at_ms > now_ms() - _ASIDE_TOLD_MS]
+
+    def _aside(self) -> list[tuple[int, str]]:
+        return self._set_aside.notes() if self._set_aside else []
 
     def _transactions(self, feed: Feed) -> Settle:  # noqa: ARG002
         outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
