@@ -14,7 +14,7 @@ import numpy as np
 
 from drift.catalogue import Catalogue, Unwatched
 from drift.count import publication
-from drift.feedback import ARRIVED, WAITING, Said, read_labels, waited
+from drift.feedback import ARRIVED, WAITED, WAITING, Said, read_labels, waited
 from drift.performance import label_sums
 from drift.performance.label_faults import shortened, usable_label
 from drift.reference import Reference
@@ -24,8 +24,6 @@ from streams.records import MINUTE_MS, LabelSums, Outcome
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 
-#: Header of a label that waits: how long it has, in ms.
-WAITED = "waited-ms"
 #: One round counts for no more: neither a step of the clock nor an outage is time in which a prediction could come.
 ROUND_MS_MAX = 60_000
 #: Labels joined most recently, which the store may not have yet.
@@ -211,17 +209,17 @@ class Join:
 
     def _wait(self, block: Block, said: Said) -> Publish:
         """Move a label to those that wait, or give it up."""
-        before = waited(block, said.at)
-        waited_ms = 0
-        if before:
-            waited_ms = int(before.get(WAITED, 0)) + min(max(0, self._now_ms() - block.times[said.at]), ROUND_MS_MAX)
+        before, arrived_ms, waited_ms = waited(block, said.at), block.times[said.at], 0
+        if before is not None:
+            arrived_ms = before.arrived_ms
+            waited_ms = before.waited_ms + min(max(0, self._now_ms() - block.times[said.at]), ROUND_MS_MAX)
         if waited_ms > self._wait_ms_max:
             detail = f"no prediction with id {said.id[:200]!r} came in {self._wait_ms_max} ms"
             return dead_letter(block, Refusal(said.at, "unknown_prediction", "$.id", detail), "join")
-        arrived = before.get(ARRIVED, str(block.times[said.at]).encode())
-        ours = {WAITED: str(waited_ms).encode(), ARRIVED: arrived}
+        ours = {WAITED: str(waited_ms).encode(), ARRIVED: str(arrived_ms).encode()}
         headers = [(name, value) for name, value in block.headers[said.at] or () if name not in ours]
-        return Publish(WAITING, block.values[said.at], key=said.id.encode(), headers=[*headers, *ours.items()])
+        kept = [*headers, *ours.items()]
+        return Publish(WAITING, block.values[said.at], key=said.id.encode(), headers=kept, at=said.at)
 
     def _reference(self, model: str, version: str) -> Reference | None:
         """The reference of a version whose labels can be summed."""

@@ -1,11 +1,13 @@
 """Rows out of the store, into a notebook."""
 
+import datetime as dt
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+
+from streams.wire.times import END_MS
 
 if TYPE_CHECKING:
     from drift.store import Store, StoreSettings
@@ -20,7 +22,7 @@ TABLES = {
     "reports": "window_start",
 }
 
-Moment = str | datetime | pd.Timestamp | int
+Moment = str | dt.datetime | pd.Timestamp | int
 
 
 class LoadError(ValueError):
@@ -127,14 +129,14 @@ def _stretch(last: str | None, start: Moment | None, end: Moment | None) -> tupl
     """
     if (last is None) == (start is None):
         raise LoadError("say how far back, last='1d', or since when, start='2026-11-01'; one of them")
-    until = _ms(datetime.now(UTC) if end is None else end)
+    until = _ms(dt.datetime.now(dt.UTC) if end is None else end)
     if last is None:
         assert start is not None
         first = _ms(start)
     else:
         try:
-            first = until - pd.Timedelta(last) // pd.Timedelta(1, "ms")
-        except ValueError as error:
+            first = max(0, until - pd.Timedelta(last) // pd.Timedelta(1, "ms"))
+        except (ValueError, OverflowError) as error:
             raise LoadError(f"last={last!r}: {error}; write 1d, 6h or 90min") from None
     if first >= until:
         raise LoadError(f"the stretch from {last or start} to {end or 'now'} is empty; swap the ends")
@@ -142,14 +144,26 @@ def _stretch(last: str | None, start: Moment | None, end: Moment | None) -> tupl
 
 
 def _ms(moment: Moment) -> int:
-    if isinstance(moment, int):
-        return moment
-    try:
-        stamp = pd.Timestamp(moment)
-    except ValueError as error:
-        raise LoadError(f"{moment!r} is no time: {error}; write 2026-11-21T09:30:00Z") from None
-    utc = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
-    return int(utc.timestamp() * 1000)
+    """Read a time as ms.
+
+    >>> _ms(float("nan"))
+    Traceback (most recent call last):
+    drift.loading.LoadError: nan is no time between 1970 and 2099; write 2026-11-21T09:30:00Z
+    """
+    if isinstance(moment, int) and not isinstance(moment, bool):
+        ms = moment
+    elif isinstance(moment, str | dt.date):
+        try:
+            stamp = pd.Timestamp(moment)
+        except (ValueError, OverflowError) as error:
+            raise LoadError(f"{str(moment)[:60]!r} is no time: {error}; write 2026-11-21T09:30:00Z") from None
+        utc = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
+        ms = -1 if pd.isna(utc) else int(utc.timestamp() * 1000)
+    else:
+        ms = -1
+    if not 0 <= ms <= END_MS:
+        raise LoadError(f"{str(moment)[:60]} is no time between 1970 and 2099; write 2026-11-21T09:30:00Z")
+    return ms
 
 
 def _settings(url: str | None) -> "StoreSettings":

@@ -20,6 +20,9 @@ from streams.rows import Gathering
 from streams.schema import level_text
 from streams.stage import Publish
 
+#: Of a 64-bit number; Python refuses to read one of more than 4,300.
+_DIGITS_MAX = 20
+
 
 class Misfit(ValueError):
     """A mapping that leaves out what the reference needs; the text names the key."""
@@ -159,7 +162,7 @@ class Sight:
             return default_time(block, at)
         if isinstance(found, dt.datetime):  # of Avro's logical types
             found = found.isoformat()
-        if isinstance(found, str) and found.isdecimal():  # of a header
+        if isinstance(found, str) and found.isdecimal() and len(found) <= _DIGITS_MAX:  # of a header
             found = int(found)
         if not isinstance(found, str | int | float) or isinstance(found, bool):
             raise Refused("impossible_timestamp", spelled(path), f"{str(found)[:100]!r} is no time")

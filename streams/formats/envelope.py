@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from streams.block import Block
 from streams.refusals import Refused
 from streams.schema import FeatureSchema
+from streams.wire.times import END_MS
 
 
 class Schemas(Protocol):
@@ -104,13 +105,13 @@ def default_time(block: Block, at: int) -> int:
     arrived = block.times[at]
     if said is not None:
         return event_time(said, arrived, "ce_time")
-    if arrived < 0:
+    if not 0 <= arrived < END_MS:
         raise Refused("impossible_timestamp", "$.ts", f"no time is said, and Kafka's is {arrived}")
     return arrived
 
 
 def event_time_ms(value: float | str) -> int | None:
-    """Read a time: integer milliseconds or RFC 3339 text (naive means UTC); None if it is neither.
+    """Read a time: integer milliseconds or RFC 3339 text (naive means UTC), before 2100; None if it is neither.
 
     >>> event_time_ms("1970-01-02T00:00:00Z"), event_time_ms(1_700_000_000_000), event_time_ms(1_700_000_000)
     (86400000, 1700000000000, None)
@@ -123,8 +124,8 @@ def event_time_ms(value: float | str) -> int | None:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=dt.UTC)
         ms = int(moment.timestamp() * 1000)
-        return ms if ms >= 0 else None
-    if not _SECONDS_BELOW_MS <= value < 2**53 or value != int(value):
+        return ms if 0 <= ms < END_MS else None
+    if not _SECONDS_BELOW_MS <= value < END_MS or value != int(value):
         return None
     return int(value)
 

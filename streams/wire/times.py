@@ -24,7 +24,9 @@ import pyarrow.types as pt
 
 #: Milliseconds of one second, millisecond, microsecond, nanosecond.
 _UNITS_MS = (1000.0, 1.0, 1e-3, 1e-6)
-_FIRST_MS, _LAST_MS = 100_000_000_000, 4_102_444_800_000  # March 1973 and the end of 2099.
+_FIRST_MS = 100_000_000_000  # March 1973
+#: Event times lie before this, ms: the end of 2099. The store ends in 2299; no clock that is right says more.
+END_MS = 4_102_444_800_000
 _DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -85,7 +87,7 @@ def _of_numbers(values: np.ndarray, name: str) -> np.ndarray:
             f"convert it with pandas.to_datetime(column, format={written!r})"
         )
     for step in _UNITS_MS:
-        if low * step >= _FIRST_MS and high * step < _LAST_MS:
+        if low * step >= _FIRST_MS and high * step < END_MS:
             return _scaled(values, step)
     raise TimesError(
         f"time column {name!r} cannot be read as times: {shown} is neither seconds, milliseconds, microseconds nor "

@@ -9,8 +9,8 @@ import pytest
 
 from drift import Reference
 from drift.catalogue import Unwatched
-from drift.feedback import ARRIVED
-from drift.join import ROUND_MS_MAX, WAITED, Join, PredictionRow, Recent
+from drift.feedback import ARRIVED, WAITED
+from drift.join import ROUND_MS_MAX, Join, PredictionRow, Recent
 from drift.join_lookup import look_up
 from drift.joining import Joining
 from drift.performance import label_sums

@@ -62,6 +62,14 @@ def test_other_tables_are_there_though_empty(filled):
         ({"table": "predictions", "last": "1 fortnight"}, "write 1d, 6h or 90min"),
         ({"table": "predictions", "start": "2026-09-23", "end": "2026-09-21"}, "swap the ends"),
         ({"table": "predictions", "start": "2026-09-21", "end": "2026-09-23", "rows_max": 99}, "more than 99 rows"),
+        ({"table": "predictions", "start": "2026-09-21", "end": "9999-12-31"}, "no time between 1970 and 2099"),
+        ({"table": "predictions", "start": "1066-10-14"}, "no time between 1970 and 2099"),
+        ({"table": "predictions", "start": 10**18}, "no time between 1970 and 2099"),
+        ({"table": "predictions", "start": 1e300}, "no time between 1970 and 2099"),
+        ({"table": "predictions", "start": float("nan")}, "no time between 1970 and 2099"),
+        ({"table": "predictions", "start": True}, "no time between 1970 and 2099"),
+        ({"table": "predictions", "start": "NaT"}, "no time between 1970 and 2099"),
+        ({"table": "predictions", "last": "99999999 days"}, "write 1d, 6h or 90min"),
     ],
 )
 def test_refusals_say_what_to_ask(filled, asked, said):
