@@ -9,6 +9,7 @@ from dashboards import words
 from drift.incidents.verdict import word
 from drift.store import Store, StoreError
 from driftline.words import aligned, instant
+from streams.names import is_name
 from streams.records import SEVERITIES, MovedColumn
 
 _EVENTS = """
@@ -151,6 +152,8 @@ def story(store: Store, incident: str) -> Story:
     IncidentError
         The store knows none of that name.
     """
+    if not is_name("incident", incident):
+        raise IncidentError(f"{incident[:120]!r} names no incident; `driftline incidents list` names those there are")
     events = _events(store, "WHERE incident = {incident:String} ORDER BY ts, window_end, event", {"incident": incident})
     if not events:
         raise IncidentError(f"no incident {incident!r}; `driftline incidents list` names those there are")

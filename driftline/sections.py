@@ -6,13 +6,18 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from driftline.durations import duration_ms
+from streams.names import Kind, check_name
 
 #: A length of time; in a file as people write one ("15min"), here in ms.
 Ms = Annotated[int, BeforeValidator(duration_ms)]
 MaybeMs = Annotated[int | None, BeforeValidator(lambda value: None if value is None else duration_ms(value))]
+
+
+def _named(kind: Kind) -> AfterValidator:
+    return AfterValidator(lambda name: check_name(kind, name))
 
 
 class Section(BaseModel):
@@ -26,7 +31,9 @@ class Kafka(Section):
 
     bootstrap: str = Field("", description="host:port of your cluster; empty starts the embedded broker")
     port: int = Field(19092, description="port of the embedded broker")
-    prefix: str = Field("", description="stands before every topic, group and transactional id")
+    prefix: Annotated[str, _named("prefix")] = Field(
+        "", description="stands before every topic, group and transactional id"
+    )
     options: dict[str, str] = Field({}, description="librdkafka properties, passed through (TLS, SASL)")
     group_protocol: Literal["auto", "consumer", "classic"] = Field(
         "auto", description="consumer needs Kafka 4.0; auto is consumer on the embedded broker, else classic"
@@ -125,10 +132,12 @@ class SchemaRegistry(Section):
 class WatchTopic(Section):
     """A topic that somebody else fills with features and predictions, or with labels; see `drift.watching.Mapping`."""
 
-    topic: str = Field(description="its name on the cluster; the prefix does not stand before it")
+    topic: Annotated[str, _named("topic")] = Field(
+        description="its name on the cluster; the prefix does not stand before it"
+    )
     format: Literal["auto", "json", "avro"] = Field("auto", description="what its records are written in")
     model: str = Field("", description="whose predictions they are")
-    version: str = Field("v1", description="of which version")
+    version: Annotated[str, _named("version")] = Field("v1", description="of which version")
     reference: Path | None = Field(None, description="file of `driftline reference build`; else the registry's")
     id: str = Field("", description="path of the prediction's id")
     ts: str = Field("", description="path of the event time; else Kafka's")
@@ -147,6 +156,8 @@ class WatchTopic(Section):
             raise ValueError("name score or prediction, or label: else there is nothing to watch")
         if predicts and not self.model:
             raise ValueError("name the model whose predictions these are")
+        if self.model:
+            check_name("model", self.model)
         if self.label and not (predicts or self.id):
             raise ValueError("name id: a label says by it whose it is")
         return self

@@ -9,11 +9,11 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 import tomlkit
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -40,6 +40,7 @@ from driftline.sections import (
 from driftline.watch_settings import KEYS as WATCH_KEYS
 from driftline.watch_settings import WatchError, watch_of
 from driftline.watch_settings import defaults as watch_defaults
+from streams.names import check_registry
 from streams.topics import NAMES
 
 FILE = "driftline.toml"
@@ -65,7 +66,9 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(Path(".driftline"), description="embedded broker and store, logs, what is running")
-    registry: str = Field("models", description="folder or object-store prefix with the model packages")
+    registry: Annotated[str, AfterValidator(check_registry)] = Field(
+        "models", description="folder or object-store prefix with the model packages"
+    )
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     page: Page = Page()

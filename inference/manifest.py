@@ -1,6 +1,8 @@
 """What a version of a model consists of: every file with its hash, and one hash over all."""
 
 import hashlib
+import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -9,10 +11,16 @@ from inference.package import ModelPackage
 
 FILE = "manifest.json"
 FORMAT = 1
+#: A manifest that is larger is not read, a package of more files not added.
+BYTES_MAX = 16_777_216
+FILES_MAX = 10_000
+_HASH = re.compile("[0-9a-f]{64}")
+# What a path of ours never holds: a backslash is a separator elsewhere, a control character stands in no name.
+_ODD = re.compile("[\\\\\x00-\x1f\x7f]")
 
 
 class ManifestError(ValueError):
-    """A manifest that contradicts itself or points outside of its folder."""
+    """A manifest that contradicts itself, or a file that lies outside of its folder."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,15 +34,36 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def manifest_of(package: ModelPackage, folder: Path) -> Manifest:
-    """List and hash the files of a package's folder; hidden files, caches and the manifest itself are no part of it."""
-    files = {}
-    for file in sorted(folder.rglob("*")):
-        path = file.relative_to(folder)
-        if file.is_file() and path.name != FILE and not any(p.startswith((".", "__pycache__")) for p in path.parts):
-            files[path.as_posix()] = hash_of(file)
+    """List and hash the files of a package's folder; hidden files, caches and the manifest itself are no part of it.
+
+    Raises
+    ------
+    ManifestError
+        A link leads out of the folder: what it leads to would be copied, whoever may read it. There are too many
+        files, or one whose name is none.
+    """
+    files = {path: hash_of(file) for path, file in sorted(_files(folder))}
     return Manifest(
         name=package.name, version=package.version, digest=_digest(package.name, package.version, files), files=files
     )
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    root, count = folder.resolve(), 0
+    for file in folder.rglob("*"):
+        path = file.relative_to(folder)
+        if path.name == FILE or any(part.startswith((".", "__pycache__")) for part in path.parts):
+            continue
+        if not file.resolve().is_relative_to(root):
+            raise ManifestError(f"{file}: a link that leads out of the package; put the file itself there")
+        if not file.is_file():
+            continue
+        count += 1
+        if count > FILES_MAX:
+            raise ManifestError(f"{folder}: more than {FILES_MAX:,} files; name the folder of one package")
+        if _ODD.search(str(path)):
+            raise ManifestError(f"{str(file)!r}: a backslash or a control character in a file's name; rename it")
+        yield path.as_posix(), file
 
 
 def read_manifest(value: bytes, name: str, version: str) -> Manifest:
@@ -55,8 +84,10 @@ def read_manifest(value: bytes, name: str, version: str) -> Manifest:
         raise ManifestError(f"{name} {version}: its manifest is that of {manifest.name} {manifest.version}")
     if manifest.digest != _digest(name, version, manifest.files):
         raise ManifestError(f"{name} {version}: the manifest was changed after it was written; add the version anew")
+    if not _HASH.fullmatch(manifest.digest) or not all(map(_HASH.fullmatch, manifest.files.values())):
+        raise ManifestError(f"{name} {version}: its manifest holds a hash that is none; add the version anew")
     for path in map(PurePosixPath, manifest.files):
-        if path.is_absolute() or not path.parts or ".." in path.parts:
+        if path.is_absolute() or not path.parts or ".." in path.parts or _ODD.search(str(path)):
             raise ManifestError(f"{name} {version}: {str(path)!r} leads out of the version's folder")
     return manifest
 

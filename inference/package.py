@@ -7,7 +7,6 @@
 
 import difflib
 import math
-import re
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -15,15 +14,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 import tomlkit
 
+from streams.names import NameRefused, check_name
 from streams.schema import Feature, FeatureSchema
 
 FILE = "model.toml"
+#: A `model.toml` that is larger is no description of a model, and is not read.
+BYTES_MAX = 16_777_216
 
 Task = Literal["binary", "multiclass", "regression"]
-
-# A name becomes a folder, a key and part of a table's name; a version becomes a folder.
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class PackageError(ValueError):
@@ -99,10 +97,7 @@ class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     owner: str = ""
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise PackageError(f"name {self.name!r}: use 1 to 100 letters, digits, _ and -, beginning with a letter")
-        if not _VERSION.fullmatch(self.version):
-            raise PackageError(f"version {self.version!r}: use 1 to 100 letters, digits, '.', _ and -, as in v1")
+        self._check_names()
         file = PurePosixPath(self.artefact.partition(":")[0])
         if not file.name or file.is_absolute() or ".." in file.parts or "\\" in self.artefact:
             raise PackageError(f"artefact {self.artefact!r}: name a file inside the package's folder")
@@ -113,6 +108,17 @@ class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             if self.schema[name].kind == "numeric":
                 raise PackageError(f"segment {name!r} is numeric; segment by a categorical or boolean input")
         msgspec.structs.force_setattr(self, "outputs", _complete(self.task, self.outputs))
+
+    def _check_names(self) -> None:
+        try:
+            check_name("model", self.name)
+            check_name("version", self.version)
+            for feature in self.inputs:
+                check_name("column", feature.name)
+            for name in self.outputs.classes:
+                check_name("class", name)
+        except NameRefused as error:
+            raise PackageError(str(error)) from None
 
     @property
     def schema(self) -> FeatureSchema:
@@ -150,10 +156,14 @@ def read_package(folder: str | Path) -> ModelPackage:
     """
     file = Path(folder) / FILE
     try:
-        tree = tomllib.loads(file.read_text("utf-8"))
+        with file.open("rb") as opened:
+            text = opened.read(BYTES_MAX + 1)
+        if len(text) > BYTES_MAX:
+            raise PackageError(f"{file}: it is larger than {BYTES_MAX:,} bytes; shorten its lists of categories")
+        tree = tomllib.loads(text.decode())
     except FileNotFoundError:
         raise PackageError(f"{file}: no such file; `driftline model init` writes one") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise PackageError(f"{file}: {error}") from error
     try:
         _refuse_unknown_keys(tree)

@@ -2,24 +2,34 @@
 
 A version exists when its manifest does, which is written last and lists every file with its hash; so half an upload
 is no version, and a byte that changed is found before the model is loaded.
+
+Names and versions are checked before a path is made of them (`streams.names`), and a path that leads out of the root,
+by a link, is refused. A Python class runs unasked only from a version that was added to this machine's own folder, and
+that not everybody may write to.
 """
 
 import os
 import re
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import fsspec
 import msgspec
 import platformdirs
+import structlog
 from fsspec.implementations.local import LocalFileSystem
 
 from inference.artefacts import inspect_artefact, load_artefact
 from inference.batching import Scorer
 from inference.devices import device
-from inference.manifest import FILE, Manifest, hash_of, manifest_of, read_manifest
+from inference.manifest import BYTES_MAX, FILE, Manifest, ManifestError, hash_of, manifest_of, read_manifest
 from inference.package import ModelPackage, nearest, read_package
+from streams.names import check_name, check_registry, is_name
+
+log = structlog.get_logger("inference.registry")
 
 #: File in place of a removed version, with its digest.
 TOMBSTONE = "removed.json"
@@ -49,14 +59,14 @@ class Registry:
     """
 
     def __init__(self, root: str | Path, cache: Path | None = None) -> None:
-        self.root = str(root)
+        self.root = check_registry(str(root))
         self._files, path = fsspec.core.url_to_fs(self.root)
         self._path = str(path).rstrip("/")
         self._cache = cache or Path(platformdirs.user_cache_dir("driftline")) / "models"
 
     @property
     def local(self) -> bool:
-        """Whether the packages lie in this machine's own files; only then is their code trusted unasked."""
+        """Whether the packages lie in this machine's own files."""
         return isinstance(self._files, LocalFileSystem)
 
     def add(self, folder: str | Path) -> Manifest:
@@ -90,7 +100,7 @@ class Registry:
                     "a version never changes: give this one a new version"
                 )
             return known
-        place = f"{self._path}/{package.name}/{package.version}"
+        place = self._place(package.name, package.version)
         for file in manifest.files:
             target = f"{place}/{file}"
             self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
@@ -110,7 +120,7 @@ class Registry:
             There is no such version.
         """
         manifest = self._existing(name, version)
-        place = f"{self._path}/{name}/{version}"
+        place = self._place(name, version)
         self._files.pipe_file(f"{place}/{TOMBSTONE}", msgspec.json.encode(_Tombstone(manifest.digest)))
         self._files.rm_file(f"{place}/{FILE}")  # From here on it is no version.
         for file in manifest.files:
@@ -119,11 +129,16 @@ class Registry:
         return manifest
 
     def list(self, name: str | None = None) -> Sequence[Manifest]:
-        """Every version, or those of one model; older versions first."""
-        names = [name] if name is not None else self._below(self._path)
-        found = (self._find(n, v) for n in names for v in self._below(f"{self._path}/{n}"))
-        known = [manifest for manifest in found if manifest is not None]
-        return sorted(known, key=lambda manifest: (manifest.name, version_key(manifest.version)))
+        """Every version, or those of one model; older versions first. What is none of ours is passed over."""
+        names = [check_name("model", name)] if name is not None else self._below(self._path, "model")
+        places = [(name, version) for name in names for version in self._below(f"{self._path}/{name}", "version")]
+        known = []
+        for place in places:
+            try:
+                known.append(self._find(*place))
+            except (ManifestError, RegistryError) as error:  # One damaged version hides no other.
+                log.warning("registry.damaged", model=place[0], version=place[1], why=str(error))
+        return sorted(filter(None, known), key=lambda manifest: (manifest.name, version_key(manifest.version)))
 
     def folder(self, name: str, version: str) -> Path:
         """A version's folder on this machine, every file checked against the manifest.
@@ -136,16 +151,23 @@ class Registry:
             It was removed.
         """
         manifest = self._existing(name, version)
-        place = f"{self._path}/{name}/{version}"
+        place = self._place(name, version)
         folder = Path(place) if self.local else self._fetched(manifest, place)
         for file, digest in manifest.files.items():
-            if not (folder / file).is_file() or hash_of(folder / file) != digest:
+            inside = not self.local or (folder / file).resolve().is_relative_to(folder.resolve())
+            if not inside or not (folder / file).is_file() or hash_of(folder / file) != digest:
                 raise RegistryError(f"{folder / file} is not what {name} {version} was added with; add it anew")
         return folder
 
     def package(self, name: str, version: str) -> ModelPackage:
-        """The `model.toml` of a version."""
-        return read_package(self.folder(name, version))
+        """The `model.toml` of a version.
+
+        Raises
+        ------
+        RegistryError, PackageError
+            There is no such version, or its `model.toml` names another one.
+        """
+        return self._read(name, version)[1]
 
     def load(self, name: str, version: str, on: str = "auto", *, trust_code: bool = False) -> Scorer:
         """Load a version, ready to score.
@@ -155,11 +177,35 @@ class Registry:
         on
             See `inference.devices.device`.
         trust_code
-            Run a Python class from a root that is not this machine's own.
+            Run a Python class wherever it lies. Otherwise one runs only from a root in this machine's own files, from
+            a folder that not everybody may write to.
         """
+        folder, package = self._read(name, version)
+        trusted = trust_code or (self.local and not _anybody_writes(folder, Path(self._path)))
+        return Scorer(package, load_artefact(package, folder, device(on), trust_code=trusted))
+
+    def _read(self, name: str, version: str) -> tuple[Path, ModelPackage]:
         folder = self.folder(name, version)
         package = read_package(folder)
-        return Scorer(package, load_artefact(package, folder, device(on), trust_code=trust_code or self.local))
+        if (package.name, package.version) != (name, version):
+            raise RegistryError(
+                f"{folder}: its model.toml is that of {package.name} {package.version}, not of {name} {version}; "
+                f"add it under its own name, or correct model.toml and add it anew"
+            )
+        return folder, package
+
+    def _place(self, name: str, version: str) -> str:
+        """Where a version lies; both names are checked, so that it lies below the root.
+
+        Raises
+        ------
+        NameRefused, RegistryError
+            A name is none, or a link on the way leads out of the root.
+        """
+        place = f"{self._path}/{check_name('model', name)}/{check_name('version', version)}"
+        if self.local and not Path(place).resolve().is_relative_to(Path(self._path).resolve()):
+            raise RegistryError(f"{place}: a link that leads out of {self.root}; add the package itself")
+        return place
 
     def _fetched(self, manifest: Manifest, place: str) -> Path:
         """Copy a remote version into the cache, where its folder is named by its hash."""
@@ -187,23 +233,36 @@ class Registry:
     def _removed(self, name: str, version: str) -> str | None:
         """Hash of the contents that a removed version had; None where none was removed."""
         try:
-            value = self._files.cat_file(f"{self._path}/{name}/{version}/{TOMBSTONE}")
+            value = self._head(f"{self._place(name, version)}/{TOMBSTONE}")
+            return msgspec.json.decode(value, type=_Tombstone).digest
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return msgspec.json.decode(value, type=_Tombstone).digest
+        except msgspec.DecodeError as error:
+            raise RegistryError(
+                f"{self._place(name, version)}/{TOMBSTONE}: {error}; delete the file, and the version is unknown again"
+            ) from error
 
     def _find(self, name: str, version: str) -> Manifest | None:
         try:
-            value = self._files.cat_file(f"{self._path}/{name}/{version}/{FILE}")
+            value = self._head(f"{self._place(name, version)}/{FILE}")
         except (FileNotFoundError, NotADirectoryError):
             return None
         return read_manifest(value, name, version)
 
-    def _below(self, path: str) -> Sequence[str]:
+    def _head(self, path: str) -> bytes:
+        """Read a small file; refuse one that is none."""
+        with self._files.open(path, "rb") as opened:
+            value: bytes = opened.read(BYTES_MAX + 1)
+        if len(value) > BYTES_MAX:
+            raise RegistryError(f"{path}: it is larger than {BYTES_MAX:,} bytes; add the version anew")
+        return value
+
+    def _below(self, path: str, kind: Literal["model", "version"]) -> Sequence[str]:
         try:
-            return [entry.rstrip("/").rpartition("/")[2] for entry in self._files.ls(path, detail=False)]
+            found = [entry.rstrip("/").rpartition("/")[2] for entry in self._files.ls(path, detail=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
+        return [name for name in found if is_name(kind, name)]
 
     def _write(self, path: str, value: bytes) -> None:
         """Write the manifest so that it is there whole or not at all."""
@@ -218,6 +277,12 @@ class Registry:
                 beside.unlink()
         else:
             self._files.pipe_file(path, value)
+
+
+def _anybody_writes(folder: Path, root: Path) -> bool:
+    """Whether everybody on this machine may change what lies in a version's folder, or put another in its place."""
+    files = (path for path in folder.rglob("*") if not path.is_symlink())
+    return any(path.stat().st_mode & stat.S_IWOTH for path in (root, folder.parent, folder, *files))
 
 
 def version_key(version: str) -> list[tuple[int, int, str]]:

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from streams.names import check_name
+
 FORMAT = 1
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -203,6 +205,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     ``canary`` maps a version to its share of requests, chosen by a hash of the request id; ``shadows`` score
     every request and are observed only. ``restores`` is the epoch whose champion a step back restores.
+
+    Raises
+    ------
+    ValueError
+        A name that `streams.names` refuses: names become paths in the registry. What decodes a route raises
+        ``msgspec.ValidationError`` with the same text.
     """
 
     model: str
@@ -215,6 +223,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     restores: int | None = None
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        check_name("model", self.model)
+        for version in (self.champion, *self.canary, *self.shadows):
+            check_name("version", version)
 
 
 # --- counts: the judge's one input ----------------------------------------------------------------

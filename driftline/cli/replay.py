@@ -60,7 +60,7 @@ def _run(
     registry, score = Registry(settings.registry), settings.score
 
     def find(name: str, version: str) -> Any:
-        return registry.load(name, version, score.device, trust_code=score.trust_code or registry.local)
+        return registry.load(name, version, score.device, trust_code=score.trust_code)
 
     return run(compose.answering(settings), find, compose.catalogue(settings), start, end, change, on_progress)
 

@@ -23,6 +23,7 @@ from inference.artefacts import ArtefactError
 from inference.artefacts.archive import read_program
 from inference.init import brought
 from inference.package import FILE
+from streams.names import check_name
 
 REFERENCE = "reference.arrow"
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pth", ".pt", ".sav")
@@ -87,6 +88,8 @@ def init(
     known
         See `inference.draft_package`.
     """
+    check_name("model", known["name"])  # Before anything is read, or a folder made of it.
+    check_name("version", known.get("version", "v1"))
     if (folder / FILE).exists() and not force:
         raise InitError(f"{folder / FILE} is there already; --force writes over it, --out names another folder")
     if holdout is not None and data_is_held_out:
@@ -106,7 +109,8 @@ def init(
     with tempfile.TemporaryDirectory(prefix=".init-", dir=folder.parent) as beside:
         draft = Path(beside)
         if file is not None and file.resolve().parent == folder.resolve():
-            shutil.copytree(folder, draft, dirs_exist_ok=True)  # A class may read what lies beside it.
+            # A class may read what lies beside it; a link stays one, so that no file of elsewhere is taken in.
+            shutil.copytree(folder, draft, symlinks=True, dirs_exist_ok=True)
         for companion in companions:
             shutil.copyfile(companion, draft / companion.name)
         artefact = "model.pt2" if model is None else brought(model, draft)
@@ -117,7 +121,8 @@ def init(
         rows = _Rows(table, _held_out(table, holdout, model, known), learnt=model is not None and not data_is_held_out)
         package, reference, doubts = _profiled(draft, rows, known, on_progress, time, order)
         (draft / REFERENCE).write_bytes(reference.to_bytes())
-        shutil.copytree(draft, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(draft, folder, symlinks=True, dirs_exist_ok=True, ignore=ignored)
     return Made(folder=folder, package=package, reference=reference, notes=(*notes, *doubts), trained=trained)
 
 

@@ -23,9 +23,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     cluster = compose.cluster(settings)
     registry = Registry(settings.registry)
     score = settings.score
-    serving = Serving(
-        lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code or registry.local)
-    )
+    serving = Serving(lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code))
     await_topics(cluster, ("requests", "predictions", "observations", "dead-letters", "models", "snapshots"))
     book = read_book(cluster)
     role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")

@@ -45,6 +45,8 @@ def _file(package: ModelPackage, folder: Path) -> Path:
     file = folder / name
     if (file.suffix, bool(inside)) not in ((".pt2", False), (".py", True)):
         raise ArtefactError(f"artefact {package.artefact!r}: name a torch.export archive (x.pt2) or a class (x.py:X)")
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise ArtefactError(f"{file}: a link that leads out of the package; put the file itself there")
     if not file.is_file():
         raise ArtefactError(f"{file}: no such file, which artefact = {package.artefact!r} names; put it there")
     return file

@@ -3,9 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference import Limits, ModelPackage, Outputs, PackageError, read_package, write_package
+from streams.names import is_name
 from streams.schema import RESERVED, Feature, SchemaError
 
-NAMES = st.text(min_size=1, max_size=8).filter(lambda name: name not in RESERVED)
+NAMES = st.text(min_size=1, max_size=8).filter(lambda name: name not in RESERVED and is_name("column", name))
 LEVELS = st.lists(st.text(max_size=6), min_size=1, max_size=4, unique=True).map(tuple)
 ENDS = st.tuples(
     st.none() | st.floats(-1e6, 0, allow_nan=False),
@@ -88,7 +89,7 @@ def test_what_is_written_is_read(tmp_path_factory, features, owner):
         ("[0, 120]", "[120, 0]", "swap the ends"),
         ('"binary"', '"ranking"', "task: Invalid enum value 'ranking'"),
         ('"v1"', '"../v1"', "version '../v1'"),
-        ('"churn"', '"a/b"', "name 'a/b'"),
+        ('"churn"', '"a/b"', "model 'a/b'"),
         ('"model.pt2"', '"../model.pt2"', "name a file inside the package's folder"),
         ('"model.pt2"', '"/model.pt2"', "name a file inside the package's folder"),
         ('["city"]', '["cty"]', "segment 'cty' is no input; did you mean city?"),

@@ -14,7 +14,8 @@ from inference import (
     UntrustedCodeError,
     VersionRemoved,
 )
-from inference.manifest import _digest, read_manifest
+from inference.manifest import _digest, hash_of, read_manifest
+from streams.names import NameRefused
 
 TOML = """
 name = "fare"
@@ -186,3 +187,116 @@ def test_a_removed_version_leaves_no_file_of_its_own(tmp_path):
     registry.add(package(tmp_path / "a"))
     registry.remove("fare", "v1")
     assert [file.name for file in (tmp_path / "models").rglob("*") if file.is_file()] == ["removed.json"]
+
+
+def test_a_route_that_leads_out_of_the_root_runs_nothing(tmp_path):
+    """What an attacker did: a champion that is a path, to a folder with a manifest that is right."""
+    outside = Registry(tmp_path / "elsewhere")
+    outside.add(package(tmp_path / "p"))
+    registry = Registry(tmp_path / "registry")
+    (tmp_path / "registry" / "fare").mkdir(parents=True)
+    with pytest.raises(NameRefused, match="version"):
+        registry.load("fare", "../../elsewhere/fare/v1")
+    # The same by a link: the version's folder, the model's, a file of it.
+    (tmp_path / "registry" / "fare" / "v1").symlink_to(tmp_path / "elsewhere" / "fare" / "v1")
+    with pytest.raises(RegistryError, match="a link that leads out of"):
+        registry.load("fare", "v1")
+    (tmp_path / "registry" / "fare" / "v1").unlink()
+    (tmp_path / "registry" / "fare").rmdir()
+    (tmp_path / "registry" / "fare").symlink_to(tmp_path / "elsewhere" / "fare")
+    with pytest.raises(RegistryError, match="a link that leads out of"):
+        registry.package("fare", "v1")
+
+
+def test_a_root_that_is_a_link_itself_is_the_users_choice(tmp_path):
+    Registry(tmp_path / "there").add(package(tmp_path / "p"))
+    (tmp_path / "here").symlink_to(tmp_path / "there")
+    assert Registry(tmp_path / "here").load("fare", "v1").package.name == "fare"
+
+
+def test_a_file_of_a_version_that_became_a_link_is_found(tmp_path):
+    registry = Registry(tmp_path / "registry")
+    registry.add(package(tmp_path / "p"))
+    file = tmp_path / "registry" / "fare" / "v1" / "model.py"
+    file.rename(tmp_path / "model.py")
+    file.symlink_to(tmp_path / "model.py")  # the same bytes today, and anything tomorrow
+    with pytest.raises(RegistryError, match=r"model\.py is not what fare v1 was added with"):
+        registry.load("fare", "v1")
+
+
+def test_a_model_toml_that_names_another_version_is_refused(tmp_path):
+    registry = Registry(tmp_path / "registry")
+    registry.add(package(tmp_path / "p"))
+    files = {"model.py": "", "model.toml": ""}
+    folder = tmp_path / "registry" / "fare" / "v2"
+    shutil.copytree(tmp_path / "registry" / "fare" / "v1", folder)
+    files = {name: hash_of(folder / name) for name in files}
+    manifest = {"name": "fare", "version": "v2", "digest": _digest("fare", "v2", files), "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    for ask in (registry.package, registry.load):
+        with pytest.raises(RegistryError, match=r"its model\.toml is that of fare v1, not of fare v2"):
+            ask("fare", "v2")
+
+
+@pytest.mark.parametrize("where", ["", "fare", "fare/v1", "fare/v1/model.py"])
+def test_code_that_everybody_may_write_is_not_run_unasked(where, tmp_path):
+    registry = Registry(tmp_path / "registry")
+    registry.add(package(tmp_path / "p"))
+    place = tmp_path / "registry" / where
+    place.chmod(place.stat().st_mode | 0o002)
+    with pytest.raises(UntrustedCodeError, match="trust-code"):
+        registry.load("fare", "v1")
+    assert registry.load("fare", "v1", trust_code=True).package.name == "fare"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "nested", "absolute", "artefact"])
+def test_a_link_that_leads_out_of_a_package_is_never_followed(kind, tmp_path):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_text("secret")
+    folder = package(tmp_path / "p")
+    (folder / "sub").mkdir()
+    link, target = {
+        "file": ("weights", "../secret/key"),
+        "folder": ("data", "../secret"),
+        "nested": ("sub/x", "../../secret/key"),
+        "absolute": ("weights", str(tmp_path / "secret" / "key")),
+        "artefact": ("model.py", "../secret/key"),
+    }[kind]
+    (folder / link).unlink(missing_ok=True)
+    (folder / link).symlink_to(target)
+    registry = Registry(tmp_path / "registry")
+    with pytest.raises((ManifestError, ArtefactError), match="a link that leads out of the package"):
+        registry.add(folder)
+    assert not (tmp_path / "registry").exists()
+
+
+def test_a_link_inside_a_package_is_a_copy(tmp_path):
+    folder = package(tmp_path / "p")
+    (folder / "same.py").symlink_to("model.py")
+    registry = Registry(tmp_path / "registry")
+    assert sorted(registry.add(folder).files) == ["model.py", "model.toml", "same.py"]
+    assert not (registry.folder("fare", "v1") / "same.py").is_symlink()
+
+
+def test_one_damaged_version_hides_no_other(tmp_path):
+    registry = Registry(tmp_path / "registry")
+    registry.add(package(tmp_path / "p"))
+    for name, value in {"v2": b"rubbish", "v3": b"[" * 100_000, "v4": b" " * 17_000_000, "..v5": b"{}"}.items():
+        (tmp_path / "registry" / "fare" / name).mkdir()
+        (tmp_path / "registry" / "fare" / name / "manifest.json").write_bytes(value)
+    (tmp_path / "registry" / "not a model").mkdir()
+    assert [m.version for m in registry.list()] == ["v1"]
+    for version in ("v2", "v3", "v4"):
+        with pytest.raises((ManifestError, RegistryError), match=version):
+            registry.folder("fare", version)
+
+
+def test_a_package_of_too_many_files_or_a_name_with_a_backslash_is_refused(tmp_path, monkeypatch):
+    folder = package(tmp_path / "p")
+    (folder / "a\\b").write_text("")
+    with pytest.raises(ManifestError, match="rename it"):
+        Registry(tmp_path / "registry").add(folder)
+    (folder / "a\\b").unlink()
+    monkeypatch.setattr("inference.manifest.FILES_MAX", 1)
+    with pytest.raises(ManifestError, match="more than 1 files"):
+        Registry(tmp_path / "registry").add(folder)
