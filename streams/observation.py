@@ -47,9 +47,7 @@ MESSAGE_BYTES_MAX = 900_000
 #: What the library raises for bytes that are none of its own; some of it is no `ValueError`.
 _NO_ARROW = (pa.ArrowException, OSError, ValueError, KeyError, StopIteration, MemoryError, msgspec.MsgspecError)
 _ALWAYS = ("id", "ts", "offset", "row")
-_TYPES = frozenset(
-    [pa.string(), pa.int64(), pa.int32(), pa.float32(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())]
-)
+_FEATURE_TYPES = frozenset([pa.float32(), pa.bool_(), pa.dictionary(pa.int32(), pa.string())])
 
 Silence = Literal["", "idle", "asleep"]
 
@@ -238,16 +236,16 @@ def decode(value: bytes) -> tuple[Head, pa.RecordBatch]:
             if head.format != FORMAT:
                 raise UnknownFormat(f"observation format {head.format}, this version reads {FORMAT}")
             batch: Any = reader.read_next_batch()
-            batch.validate(full=True)  # else a strange offset is read outside of the buffers
+        batch.validate(full=True)  # else a strange offset is read outside of the buffers
+        bare = batch.replace_schema_metadata(None)
+        _check_columns(bare.schema)
+        for name in _ALWAYS:
+            if bare.column(name).null_count:
+                raise FormatError(f"an observation block has rows without {name}")
     except FormatError:
         raise
     except _NO_ARROW as error:
         raise FormatError(f"not an observation block: {error}; was something else written to the topic?") from error
-    bare = batch.replace_schema_metadata(None)
-    _check_columns(bare.schema)
-    for name in _ALWAYS:
-        if bare.column(name).null_count:
-            raise FormatError(f"an observation block has rows without {name}")
     return head, bare
 
 
@@ -259,7 +257,8 @@ def _check_columns(schema: pa.Schema) -> None:
         raise FormatError(
             f"an observation block begins with the columns {', '.join(OWN.names)}, this one with {names[:9]}"
         )
-    strange = [name for name, kind in zip(names, types, strict=True) if kind not in _TYPES]
+    features = list(zip(names, types, strict=True))[len(OWN) :]
+    strange = [name for name, kind in features if kind not in _FEATURE_TYPES]
     if strange or len(set(names)) < len(names):
         raise FormatError(
             f"an observation block's features are numbers, levels or flags with a name each: {strange[:9]}"

@@ -64,6 +64,7 @@ STRANGE = {
     "a row without a time": stream(batch(ts=pa.array([7, None], pa.int64()))),
     "a time as text": stream(batch(ts=pa.array(["7", "8"]))),
     "lists as a feature": stream(batch(age=pa.array([[1.0], []]))),
+    "texts as a feature": stream(batch(age=pa.array(["7", "8"]))),
     "doubles as a feature": stream(batch(age=pa.array([1.0, 2.0], pa.float64()))),
     "columns missing": stream(pa.record_batch({"age": [1.0]})),
     "two of one name": stream(batch().rename_columns([*OWN.names, "age", "age"])),
