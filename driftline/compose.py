@@ -59,11 +59,11 @@ def answering(settings: Settings) -> "Cluster":
 
 def _remedy(settings: Settings) -> str:
     """What to do where no broker answers: somebody may have begun to do it."""
-    from driftline.supervisor.run_file import read
+    from driftline.supervisor.run_file import read_or_none
 
     if not settings.embedded_kafka:
         return "start it, or set kafka.bootstrap"
-    if read(settings.data_dir):
+    if read_or_none(settings.data_dir):
         return "`driftline up` runs here and may still be starting it: wait until it says `ready` (`driftline status`)"
     return "`driftline up` starts one, or set kafka.bootstrap"
 

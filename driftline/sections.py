@@ -126,6 +126,8 @@ class SchemaRegistry(Section):
     def _address(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("write the address with http:// or https:// before it")
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError("the address names a user; set schema_registry.user and .password, which is not logged")
         return url
 
 

@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsError as SourceError,
 )
 
+from driftline.secrets import as_variables, concealed, in_the_open
 from driftline.sections import (
     ClickHouse,
     Kafka,
@@ -181,15 +182,27 @@ def origins(flags: Mapping[str, Any] | None = None, file: Path | None = None) ->
 
 
 def dump(settings: Settings) -> str:
-    """Write settings as TOML; secrets are references and stay so."""
-    said = settings.model_dump(mode="json", exclude_none=True)
-    return tomlkit.dumps(said | {"data_dir": str(settings.data_dir.absolute())})
+    """Write settings as TOML, but for those that hold a secret in the open: `environ` hands them on."""
+    written = settings.model_dump(mode="json", exclude_none=True)
+    for key in in_the_open(_flatten(written)):
+        *sections, last = key.split(".", 1)
+        (written[sections[0]] if sections else written).pop(last)
+    return tomlkit.dumps(written | {"data_dir": str(settings.data_dir.absolute())})
 
 
-def environ(file: Path) -> dict[str, str]:
-    """Environment for a child process that reads its settings from a file, and from nowhere else."""
+def environ(file: Path, settings: Settings) -> dict[str, str]:
+    """Environment for a child process that reads its settings from a file that `dump` wrote, and from nowhere else.
+
+    Parameters
+    ----------
+    file
+        What `dump` wrote.
+    settings
+        Those of them that hold a secret in the open are variables: a process's environment is its user's alone.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) or name in _OTHER}
-    return kept | {"DRIFTLINE_SETTINGS": str(file)}
+    secrets = in_the_open(_flatten(settings.model_dump(mode="json", exclude_none=True)))
+    return kept | as_variables(secrets, PREFIX) | {"DRIFTLINE_SETTINGS": str(file)}
 
 
 def describe() -> Iterator[tuple[str, str]]:
@@ -275,4 +288,4 @@ def _first(error: ValidationError) -> str:
         return f"{key} is no setting; {known}"
     if told["type"] == "value_error":
         return f"{key}: {told['ctx']['error']}".removeprefix(": ")
-    return f"{key}: {told['msg']}, got {told['input']!r}"
+    return f"{key}: {told['msg']}, got {concealed(key, told['input'])!r}"

@@ -7,21 +7,27 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import structlog
 
 from driftline.supervisor import role_log
+from driftline.supervisor.process_identity import identity
 from streams.clock import now_ms
+from streams.private import private_folder
 
 log = structlog.get_logger("driftline.tree")
 
 _PAUSE_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 30.0
-_STOP_S = 15.0
+#: How long roles have to end in order, side by side; then the broker, which is needed until they have.
+_STOP_S = 5.0
+_BROKER_STOP_S = 2.5
 #: Ends of a role that are remembered, the newest ones.
 _ENDS_MAX = 100
+BROKER = "broker"
 #: The variable that tells a role who started it.
 PARENT = "DRIFTLINE_PARENT"
 
@@ -55,11 +61,17 @@ class Child:
         self._started = 0.0
         self._due = 0.0
         self._quick_ends = 0
+        self._identity: str | None = None
 
     @property
     def pid(self) -> int | None:
         """Process id while it runs."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def identity(self) -> str | None:
+        """What tells its process from another that gets the same number later; see `process_identity`."""
+        return self._identity if self.pid else None
 
     @property
     def code(self) -> int | None:
@@ -77,6 +89,7 @@ class Child:
         with self.log_path.open("ab") as out:
             self._log_start = out.tell()
             self._process = self._spawn(out, environ)
+        self._identity = identity(self._process.pid)
         self._started = time.monotonic()
         self.state = "up"
 
@@ -112,27 +125,36 @@ class Child:
             self._due = now + _PAUSE_S[min(self._quick_ends, len(_PAUSE_S) - 1)]
             self.state = "restarting"
             self.note_end()
-            log.warning("tree.ended", role=self.name, why=self.why, code=self.code, see=str(self.log_path))
+            _warn("tree.ended", role=self.name, why=self.why, code=self.code, see=str(self.log_path))
         if now >= self._due:
-            self.restart()
+            try:
+                self.restart()
+            except OSError as error:  # a full disk, or no process to be had: it is tried again
+                self.why = f"it cannot be started: {error}"
+                self._due = now + _PAUSE_S[-1]
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, and return at once."""
+        self.state = "down"
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
 
     def stop(self, wait_s: float = _STOP_S) -> None:
         """SIGTERM, then after ``wait_s`` SIGKILL; returns when it is gone."""
-        self.state = "down"
+        self.ask_to_stop()
         process = self._process
-        if process is None or process.poll() is not None:
+        if process is None:
             return
-        process.terminate()
         try:
-            process.wait(wait_s)
+            process.wait(max(0.0, wait_s))
         except subprocess.TimeoutExpired:
-            log.warning("tree.killed", role=self.name, after_s=wait_s)
+            _warn("tree.killed", role=self.name, after_s=round(wait_s, 1))
             process.kill()
             process.wait()
 
 
 class Tree:
-    """Roles in starting order; stops them in reverse.
+    """Roles in starting order; the broker is stopped last.
 
     Parameters
     ----------
@@ -141,7 +163,7 @@ class Tree:
     """
 
     def __init__(self, log_dir: Path, environ: Mapping[str, str]) -> None:
-        log_dir.mkdir(parents=True, exist_ok=True)
+        private_folder(log_dir)
         self.children: dict[str, Child] = {}
         self._log_dir = log_dir
         self._environ = dict(environ)
@@ -162,6 +184,7 @@ class Tree:
         return {
             name: {
                 "pid": child.pid,
+                "identity": child.identity,
                 "state": child.state,
                 "restarts": child.restarts,
                 "ends_ms": list(child.ends_ms),
@@ -172,10 +195,25 @@ class Tree:
         }
 
     def stop(self) -> None:
-        """Stop all, the last started first; SIGINT waits until it is done."""
+        """Stop all within `_STOP_S` + `_BROKER_STOP_S`: side by side, the broker last.
+
+        What has not ended by then is killed, as a crash would: nothing is lost by it, and whoever waits for us (an
+        init system, a container engine) would kill us otherwise, and all at once. SIGINT waits until it is done.
+        """
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            for child in reversed(self.children.values()):
-                child.stop()
+            roles = [child for child in self.children.values() if child.name != BROKER]
+            for child in roles:
+                child.ask_to_stop()
+            until = time.monotonic() + _STOP_S
+            for child in roles:
+                child.stop(until - time.monotonic())
+            if BROKER in self.children:
+                self.children[BROKER].stop(_BROKER_STOP_S)
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+def _warn(event: str, **facts: Any) -> None:
+    with suppress(OSError):  # our own output may lie on a disk that is full
+        log.warning(event, **facts)

@@ -1,9 +1,11 @@
 """The Faust app of one role: it supervises the agents, follows `models`, and answers over HTTP on loopback."""
 
+import asyncio
 import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,12 +17,30 @@ from faust.types.auth import AuthProtocol
 
 from streams import members
 from streams.cluster import Cluster, open_reference
+from streams.private import private_folder
 from streams.records import Route
 from streams.routes import RouteBook
 from streams.shell import Shell
 
 _SESSION_S = 10.0
-_STOP_S_MAX = 20.0
+_STOP_S_MAX = 8.0
+
+
+class _App(faust.App):  # type: ignore[misc]
+    """A Faust app that ends in our order, and in time."""
+
+    shells: list[Shell]
+
+    async def on_stop(self) -> None:
+        """Let the shells finish what they hold, side by side, before Faust stops the rest.
+
+        Where the log has gone as well, an orderly end would wait for it for ever: the deadline begins first.
+        """
+        ending = threading.Timer(_STOP_S_MAX, os._exit, (1,))
+        ending.daemon = True
+        ending.start()
+        await asyncio.gather(*(shell.stop() for shell in self.shells))
+        await super().on_stop()
 
 
 class Role:
@@ -48,8 +68,8 @@ class Role:
         self.serving: dict[str, dict[str, Any]] = {}
         # Whoever looks up a group finds its members by this, and where each of them answers: see `streams.members`.
         self._client = members.client_id(name, slot, port)
-        folder.mkdir(parents=True, exist_ok=True)  # Faust makes the last folder of a path alone
-        self.app = faust.App(
+        private_folder(folder)  # Faust makes the last folder of a path alone
+        self.app = _App(
             # Faust's own group, which follows `models`, is new at every start: a member of the same group that was
             # killed would hold its session, and with it our agents, for ten seconds. Routes are read whole anyway.
             cluster.topic(f"{name}-{slot}-{uuid4().hex[:8]}"),
@@ -65,7 +85,9 @@ class Role:
             web_host=host,
             web_port=port,
             autodiscover=False,
+            stream_wait_empty=False,  # a model that is still being loaded would be waited for
         )
+        self.app.shells = self.shells
         self._serve()
 
     def shell(self, *args: Any, **kwargs: Any) -> Shell:
@@ -82,14 +104,12 @@ class Role:
             async for value in events:
                 route = book.take(value)
                 if route is not None:
-                    await self.app.loop.run_in_executor(None, news, route)
+                    await _in_daemon_thread(news, route)
 
         self.app.agent(topic, name="driftline.models")(follow)
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; on SIGUSR1 Faust writes to stderr where every thread and task stands."""
-        # Where the log has gone as well, an orderly end would wait for it for ever.
-        self.app.on_before_shutdown.connect(_end_in_time, weak=False)
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
         worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
@@ -140,10 +160,27 @@ class Role:
             self.app.page(path)(answer)
 
 
-def _end_in_time(*_: Any, **__: Any) -> None:
-    ending = threading.Timer(_STOP_S_MAX, os._exit, (1,))
-    ending.daemon = True
-    ending.start()
+async def _in_daemon_thread(call: Callable[..., None], *args: Any) -> None:
+    """Wait for a call that the end of the process does not wait for, as it does for those in an executor: to load a
+    model may take long."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: Exception | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(None)
+
+    def run() -> None:
+        error = None
+        try:
+            call(*args)
+        except Exception as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=run, name=getattr(call, "__name__", "call"), daemon=True).start()
+    await done
 
 
 def _credentials(cluster: Cluster) -> Any:

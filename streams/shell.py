@@ -34,7 +34,7 @@ from streams.turns import Stuck, Turn
 log = structlog.get_logger("streams.shell")
 
 _PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
-_STUCK_S = 10.0
+_STUCK_S = 5.0
 _OPEN_S = 120.0
 #: `/readyz` names what was set aside for so long; the dead letters stay.
 _ASIDE_TOLD_MS = 3_600_000
@@ -144,7 +144,6 @@ class Shell:
         self._settle_s_max = None if settle else 10 + 2 * cluster.transaction_timeout_ms / 1000
         self._settle: Settle | None = None
         app.agent(self._channel, name=f"driftline.{name}")(self._take_turns)
-        app.on_before_shutdown.connect(self._on_shutdown, weak=False)
 
     def trouble(self) -> str | None:
         """Why the shell is not making progress, or None."""
@@ -180,6 +179,14 @@ class Shell:
         there = [names[name] for name in foreign_partitions(self._cluster, names)]
         outbox.sweep(self._writes, there[0] if there else None, self.name)
         return lambda settled, group: outbox.settle(settled, (), group)
+
+    async def stop(self) -> None:
+        """Let what is being settled end, and leave the group."""
+        if self._settling and not (await asyncio.wait({self._settling}, timeout=_STUCK_S))[0]:
+            self._crash(TimeoutError(f"a settlement has not returned for {_STUCK_S:.0f} s of the shutdown"))
+        await asyncio.get_running_loop().run_in_executor(None, self._feed.stop)
+        for pool in self._threads.values():
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # The agent.
 
@@ -276,10 +283,3 @@ class Shell:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(1)
-
-    async def _on_shutdown(self, *_: Any, **__: Any) -> None:
-        if self._settling and not (await asyncio.wait({self._settling}, timeout=_STUCK_S))[0]:
-            self._crash(TimeoutError(f"a settlement has not returned for {_STUCK_S:.0f} s of the shutdown"))
-        await asyncio.get_running_loop().run_in_executor(None, self._feed.stop)
-        for pool in self._threads.values():
-            pool.shutdown(wait=False, cancel_futures=True)

@@ -16,6 +16,7 @@ from typing import IO
 from driftline.broker import java
 from driftline.broker.config import BrokerSettings, server_properties
 from driftline.broker.errors import BrokerError, FolderInUse
+from streams.private import private_folder
 
 LOG_BYTES_MAX = 8_388_608
 READ_BYTES_MAX = 262_144
@@ -31,7 +32,7 @@ def claim(folder: Path) -> IO[str]:
     FolderInUse
         Another broker holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     lock = (folder / "broker.lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

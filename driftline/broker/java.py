@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from driftline.broker.errors import BrokerError
+from streams.private import OTHERS
 
 TETHER = Path(__file__).with_name("tether.py")
 
@@ -26,6 +27,8 @@ FLAGS = (
 )
 # What a user sets for other Java programs must not reach this one.
 FOREIGN = frozenset({"CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"})
+# In the POSIX locale Java reads a path in ASCII, and finds neither classes nor data in one that is not.
+LOCALE = {"LC_ALL": "C.UTF-8"}
 
 
 def executable() -> Path:
@@ -63,10 +66,11 @@ def spawn(arguments: list[str], *, cwd: Path, log: IO[bytes], inherit: tuple[int
     return subprocess.Popen(  # noqa: S603 - a list of our own words, no shell
         [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *arguments],
         cwd=cwd,
-        env={name: value for name, value in os.environ.items() if name not in FOREIGN},
+        env={name: value for name, value in os.environ.items() if name not in FOREIGN} | LOCALE,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
         pass_fds=inherit,
         start_new_session=True,
+        umask=OTHERS,  # the log holds everybody's requests
     )

@@ -29,6 +29,7 @@ from driftline.cli import (
     tree,
 )
 from driftline.lifeline import die_with_parent
+from streams.private import keep_private
 
 app = typer.Typer(
     name="driftline",
@@ -75,6 +76,7 @@ for _panel, _entries in _PANELS.items():
 
 def main() -> None:
     """Run the command line; a refusal of ours is one line, not a trace."""
+    keep_private()
     if parent := os.environ.get("DRIFTLINE_PARENT"):
         die_with_parent(int(parent))
     try:

@@ -1,5 +1,6 @@
 """The Grafana files."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ def build_files(out: Path = Path("docker/grafana"), file: File = None, as_json: 
     """Write the Grafana files; the data source is what the settings name, else what Grafana's environment says."""
     from dashboards.grafana import build
 
+    os.umask(0o022)  # Grafana reads them as another user, and none holds a secret
     paths = [str(path) for path in build(out, source=_of_settings(file))]
     echo_json(paths) if as_json else typer.echo("\n".join(paths))
 

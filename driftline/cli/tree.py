@@ -1,5 +1,8 @@
 """The whole system in one process tree: the demo, and the same for the user's own settings."""
 
+import os
+import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -28,6 +31,11 @@ def up(file: File = None) -> None:
     from driftline.up import run
 
     run(load(file))
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # All that was started has ended: on a busy machine the interpreter's own end would take seconds, for nothing.
+    os._exit(0)
 
 
 def down(file: File = None) -> None:
@@ -39,11 +47,14 @@ def down(file: File = None) -> None:
 
 def status(file: File = None, as_json: AsJson = False) -> None:
     """Say what `up` runs, what waits and what crashes; exit code 1 where nothing runs, or not all of it yet."""
+    from driftline.supervisor.disk import shortage
     from driftline.supervisor.run_file import running
     from driftline.supervisor.status_text import lines
 
     settings = load(file)
     run = running(settings.data_dir)
+    if text := shortage(settings.data_dir):  # the run file cannot say so
+        typer.echo(f"! {text}", err=True)
     if as_json:
         echo_json(run)
     elif run:

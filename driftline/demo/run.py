@@ -1,6 +1,5 @@
 """The demo from its first line to its last."""
 
-import os
 import signal
 import tempfile
 import time
@@ -18,7 +17,7 @@ from driftline.demo.clients import Reader, Watcher
 from driftline.demo.summary import Summary, read_back
 from driftline.demo.traffic import People, Sender
 from driftline.settings import Settings
-from driftline.up import System
+from driftline.supervisor.system import System
 from inference import Registry
 from streams.clock import now_ms
 from streams.records import Route
@@ -146,6 +145,6 @@ def _keep(system: System) -> None:
     with suppress(KeyboardInterrupt):
         while True:
             system.tree.look()
-            system.write_run_file(os.getpid())  # for `status` and `doctor`
+            system.write_run_file()  # for `status` and `doctor`
             time.sleep(0.2)
     typer.echo("stopping ...")

@@ -15,7 +15,7 @@ import psutil
 
 import driftline
 from driftline.doctor.finding import Finding, failing
-from driftline.secrets import KAFKA_OPTIONS
+from driftline.secrets import concealed
 from driftline.settings import Settings
 from driftline.supervisor import run_file
 
@@ -185,7 +185,7 @@ def secrets(settings: Settings) -> Iterator[Finding]:
             except ValueError as error:
                 fix = f"export {value[4:]}=..." if value.startswith("env:") else f"chmod u+r {value[5:]}"
                 found.append(failing("secrets", f"{key}: {error}", fix))
-        elif key.removeprefix("kafka.options.") in KAFKA_OPTIONS:
+        elif concealed(key, value) != value:
             said = f"{key} stands in the open"
             found.append(Finding("secrets", "warn", said, f'{key} = "env:{_variable(key)}", or file:PATH'))
         elif _FILE_OPTION.match(key.removeprefix("kafka.options.")) and not os.access(value, os.R_OK):
@@ -220,7 +220,12 @@ def ports(settings: Settings) -> Iterator[Finding]:
             text = f"{port.key} = {port.number} lies where the kernel takes ports for outgoing connections"
             low = needed.free_above(20_000 + port.number % 10_000)
             yield Finding("ports", "warn", f"{text} ({given_away[0]}-{given_away[-1]})", f"{port.key} = {low}")
-    if run := run_file.read(settings.data_dir):
+    try:
+        run = run_file.read(settings.data_dir)
+    except run_file.RunFileError as error:
+        run = None
+        yield Finding("ports", "warn", str(error), "driftline up")
+    if run:
         yield Finding("ports", "ok", f"process {run['pid']} runs here: {run['page']}")
         return
     taken = [port for port in wanted if not port.free]

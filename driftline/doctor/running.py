@@ -21,9 +21,12 @@ _REASONS_MAX = 3
 
 def roles(settings: Settings) -> Iterator[Finding]:
     """Every role that `driftline up` runs: whether it stays up, and makes progress. Says nothing where none runs."""
-    from driftline.supervisor.run_file import running
+    from driftline.supervisor.run_file import RunFileError, running
 
-    run = running(settings.data_dir)
+    try:
+        run = running(settings.data_dir)
+    except RunFileError:  # `machine.ports` says so
+        return
     if not run:
         return
     if run.get("state") == "starting":

@@ -1,5 +1,6 @@
 """The ports that `driftline up` needs: which setting names each, and who holds one that is taken."""
 
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -44,6 +45,13 @@ def wanted(settings: Settings) -> list[Port]:
     ports += [Port("clickhouse.port", LOOPBACK, settings.clickhouse.port)] if settings.embedded_store else []
     ports.append(Port("page.port", settings.page.host, settings.page.port))
     return [*ports, Port("roles.port", settings.roles.host, settings.roles.port)]
+
+
+def listens(host: str, number: int) -> bool:
+    """Whether somebody takes connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex((LOOPBACK if host in ("", "0.0.0.0") else host, number)) == 0  # noqa: S104
 
 
 def problems(ports: list[Port]) -> Iterator[str]:

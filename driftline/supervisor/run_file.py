@@ -4,48 +4,99 @@
 what asks a process only where there is one.
 """
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from driftline.supervisor.process_identity import identity, terminate
+from streams.private import write_private
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
 
 RUN_FILE = "run.json"
 _STOP_S = 60.0
-_LOOK_S = 0.2
+_BYTES_MAX = 16_777_216
 
 
 class StopError(RuntimeError):
     """The process tree did not end in time."""
 
 
-def read(data_dir: Path) -> dict[str, Any] | None:
-    """Read what `up` wrote; None where nothing runs."""
-    path = data_dir / RUN_FILE
-    if not path.exists():
-        return None
-    import psutil
+class RunFileError(ValueError):
+    """The run file is there and is none: empty, cut short, or not written by `up`."""
 
-    run: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+
+class _Role(msgspec.Struct):
+    pid: int | None
+    state: str
+    restarts: int
+    ends_ms: list[int]
+    why: str
+    log: str
+
+
+class _Run(msgspec.Struct):
+    """What must stand in a run file; what else stands there is kept as it is."""
+
+    pid: int
+    identity: str
+    state: str
+    waits: dict[str, str]
+    kafka: str
+    clickhouse: str
+    page: str
+    roles: dict[str, _Role]
+    starting: dict[str, _Role]
+    urls: dict[str, str]
+
+
+def read(data_dir: Path) -> dict[str, Any] | None:
+    """Read what `up` wrote; None where nothing runs.
+
+    Raises
+    ------
+    RunFileError
+        It cannot be told whether something runs.
+    """
+    path = data_dir / RUN_FILE
     try:
-        began = psutil.Process(run["pid"]).create_time()
-    except psutil.Error:
+        with path.open("rb") as file:
+            content = file.read(_BYTES_MAX)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    # After a restart of the machine the number may be another program's.
-    return run if began == run.get("began", began) else None
+    except OSError as error:
+        raise RunFileError(f"{path} cannot be read ({error.strerror}); mend its permissions, or remove it") from None
+    try:
+        run: dict[str, Any] = msgspec.json.decode(content, type=dict[str, Any])
+        msgspec.convert(run, _Run)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        what = "is empty" if not content.strip() else f"is not what `driftline up` writes ({error})"
+        raise RunFileError(
+            f"{path} {what}: what runs here cannot be told; if nothing does, `driftline up` writes it anew"
+        ) from None
+    # After a restart of the machine, or of enough processes, the number may be another program's.
+    return run if identity(run["pid"]) == run["identity"] else None
+
+
+def read_or_none(data_dir: Path) -> dict[str, Any] | None:
+    """As `read`, where a damaged file is no reason to stop."""
+    try:
+        return read(data_dir)
+    except RunFileError:
+        return None
 
 
 def write(data_dir: Path, pid: int, status: dict[str, Any]) -> None:
-    """Write the run file whole: a reader never sees half of it."""
-    import psutil
+    """Write the run file whole: a reader never sees half of it.
 
-    written = data_dir / f"{RUN_FILE}.new"
-    began = psutil.Process(pid).create_time()
-    written.write_bytes(msgspec.json.encode({"pid": pid, "began": began, **status}))
-    written.replace(data_dir / RUN_FILE)
+    Raises
+    ------
+    OSError
+        The disk is full, say; the former file stands.
+    """
+    write_private(data_dir / RUN_FILE, msgspec.json.encode({"pid": pid, "identity": identity(pid), **status}))
 
 
 def running(data_dir: Path) -> dict[str, Any] | None:
@@ -72,15 +123,8 @@ def stop(data_dir: Path) -> bool:
     run = read(data_dir)
     if not run:
         return False
-    import psutil
-
-    process = psutil.Process(run["pid"])
-    process.terminate()
-    until = time.monotonic() + _STOP_S
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > until:
-            raise StopError(f"process {process.pid} has not ended after {_STOP_S:.0f} s; see {data_dir}/logs")
-        time.sleep(_LOOK_S)
+    if not terminate(run["pid"], run["identity"], _STOP_S):
+        raise StopError(f"process {run['pid']} has not ended after {_STOP_S:.0f} s; see {data_dir}/logs")
     return True
 
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import typer
@@ -72,7 +73,8 @@ class Spoken:
         if self._moving is not None:
             self._moving.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
-            typer.echo(text, err=True)
+            with suppress(OSError):  # our own output may lie on a disk that is full
+                typer.echo(text, err=True)
 
     def _took(self) -> float:
         return time.monotonic() - self._began

@@ -62,7 +62,8 @@ def test_a_broker_that_is_being_started_is_waited_for_and_not_started_again(clos
     settings = Settings(data_dir=tmp_path, kafka={"port": int(closed.rpartition(":")[2])})
     with pytest.raises(TopicError, match="`driftline up` starts one, or set"):
         compose.answering(settings)
-    run_file.write(tmp_path, os.getpid(), {"state": "starting", "waits": {}, "roles": {}})
+    where = {"kafka": "k", "clickhouse": "c", "page": "p", "urls": {}, "starting": {}}
+    run_file.write(tmp_path, os.getpid(), {"state": "starting", "waits": {}, "roles": {}, **where})
     with pytest.raises(TopicError, match="runs here and may still be starting it: wait until it says `ready`"):
         compose.answering(settings)
 

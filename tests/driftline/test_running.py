@@ -3,7 +3,6 @@
 import json
 import os
 
-import msgspec
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +11,7 @@ from drift import Reference
 from driftline import doctor, settings
 from driftline.cli import app
 from driftline.doctor import models, running
+from driftline.supervisor import run_file
 from driftline.supervisor.crashes import WITHIN_MS
 from driftline.supervisor.status_text import lines
 from streams.block import Block
@@ -107,8 +107,8 @@ def test_the_doctor_never_says_all_is_well_while_a_role_crashes(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".driftline").mkdir()
     state = {**role(), "ends_ms": [now_ms() - n * 12_000 for n in range(5)], "why": GAP}
-    run = {"pid": os.getpid(), "page": "http://p", "state": "up", "roles": {"monitor": state}, "urls": {}}
-    (tmp_path / ".driftline" / "run.json").write_bytes(msgspec.json.encode(run))
+    run = {"state": "up", "waits": {}, "kafka": "k", "clickhouse": "c", "page": "http://p", "starting": {}, "urls": {}}
+    run_file.write(tmp_path / ".driftline", os.getpid(), {**run, "roles": {"monitor": state}})
     done = CliRunner().invoke(app, ["doctor", "--json"])
     found = [one for one in json.loads(done.stdout) if one["name"] == "roles"]
     assert done.exit_code == 1

@@ -21,8 +21,8 @@ from driftline import compose
 from driftline.broker.ports import free_port
 from driftline.models.profile import load, profile
 from driftline.settings import Settings
+from driftline.supervisor.system import System
 from driftline.tree import Child
-from driftline.up import System
 from inference import Registry, init_package
 from streams.clock import now_ms
 from streams.cluster import Cluster

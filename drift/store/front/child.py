@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from drift.store.front.process import PASSWORD
+from streams.private import OTHERS
 
 START_S_MAX = 60.0
 STOP_S_MAX = 20.0
@@ -43,6 +44,7 @@ class StoreProcess:
             [*command, "--parent", str(os.getpid())],
             stdout=subprocess.PIPE,
             env=os.environ | {PASSWORD: self._password},
+            umask=OTHERS,
         )
         assert self._child.stdout is not None
         late = threading.Timer(START_S_MAX, self._child.kill)

@@ -16,6 +16,7 @@ from typing import Any
 
 from drift.store.front.packets import Setting
 from drift.store.front.statements import quoted
+from streams.private import private_folder
 
 OPEN_WAIT_S_MAX = 10.0
 #: What holds unless a client says otherwise.
@@ -51,7 +52,7 @@ class Engine:
         self._connect: Callable[[str], Any] = _chdb.connect  # type: ignore[attr-defined]
         self._path = folder / "engine"
         self.spool = folder / "spool"
-        self.spool.mkdir(parents=True, exist_ok=True)
+        private_folder(self.spool)
         self._numbers = count()
         self._held = EngineConnection(self._open)
         for left_over in self.spool.iterdir():  # A crash came before these inserts; their clients know.
