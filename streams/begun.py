@@ -21,6 +21,7 @@ log = structlog.get_logger("streams.begun")
 
 _WAIT_S = 5.0
 _MARK = b"begun"
+_DIGITS_MAX = 10
 
 #: Topic by its logical name, and partition.
 Place = tuple[str, int]
@@ -62,8 +63,10 @@ class Begun:
         for block in ranges.read_all(self.cluster, "snapshots"):
             for key, value in zip(block.keys, block.values, strict=True):
                 if key and key.startswith(before):
-                    topic, _, partition = key[len(before) :].decode().rpartition("/")
-                    marks[topic, int(partition)] = (value or b"").removeprefix(_MARK).strip().decode()
+                    topic, _, partition = key[len(before) :].decode("utf-8", "replace").rpartition("/")
+                    if partition.isdecimal() and len(partition) < _DIGITS_MAX:  # anybody may have written it
+                        mark = (value or b"").removeprefix(_MARK).strip()
+                        marks[topic, int(partition)] = mark.decode("utf-8", "replace")
         return marks | self.noted
 
     def place(self, p: ck.TopicPartition) -> Place:

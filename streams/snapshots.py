@@ -1,7 +1,9 @@
 """State that moves: a stage is restored by its newest snapshot and a refold of what came after it.
 
 A snapshot is written inside a settlement, in chunks and a manifest that names the input position, so it is there
-exactly if that position is committed. An old snapshot is slow, never wrong.
+exactly if that position is committed. An old snapshot is slow, never wrong: what it lacks is folded again. So a
+partition that falls silent is written once more, before retention takes what would be folded again; and where that has
+gone all the same, nothing begins with a part of its state.
 """
 
 import hashlib
@@ -21,6 +23,9 @@ log = structlog.get_logger("streams.snapshots")
 
 CHUNK_BYTES_MAX = 900_000
 
+#: Topic and partition.
+Place = tuple[str, int]
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The last message of a snapshot: which input it covers, how many chunks it has, their sha256."""
@@ -35,6 +40,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 class SnapshotError(RuntimeError):
     """A snapshot that this version cannot read."""
+
+
+class StateLost(RuntimeError):
+    """Neither a snapshot nor the log has all that a stage's state is made of."""
+
+
+class _Memory(msgspec.Struct, frozen=True):
+    """What travels with the offset: the first record that the state is made of, where no snapshot is."""
+
+    since: int
 
 
 def write(topic: str, partition: int, position: int, snapshot: bytes) -> list[Publish]:
@@ -56,7 +71,8 @@ def write(topic: str, partition: int, position: int, snapshot: bytes) -> list[Pu
 
 
 def newest(blocks: Sequence[Block], topic: str, partition: int, position: int) -> tuple[int, bytes] | None:
-    """The newest whole snapshot at or before an input position, among blocks of `snapshots`.
+    """The newest whole snapshot at or before an input position, among blocks of `snapshots`; what else lies there is
+    passed over.
 
     Raises
     ------
@@ -74,27 +90,33 @@ def newest(blocks: Sequence[Block], topic: str, partition: int, position: int) -
     for block in blocks:
         for name, value, headers in zip(block.keys, block.values, block.headers, strict=True):
             if name == key.encode() and value is not None:
-                manifests.append(_manifest(value))
+                manifests += _manifests(value)
             elif name is not None and name.startswith(f"{key}/".encode()) and value is not None:
-                chunks[name, dict(headers or ())["position"]] = value
+                chunks[name, dict(headers or ()).get("position", b"")] = value
     for manifest in sorted(manifests, key=lambda m: -m.position):
+        if manifest.position > position or not 0 <= manifest.chunks <= len(chunks):
+            continue
+        if manifest.format != FORMAT:
+            raise SnapshotError(
+                f"snapshot of {key} has format {manifest.format}, this version reads {FORMAT}; start the version that "
+                "wrote it, or the one that upgrades it"
+            )
         at = str(manifest.position).encode()
         whole = [chunks.get((f"{key}/{i}".encode(), at)) for i in range(manifest.chunks)]
-        if manifest.position <= position and all(piece is not None for piece in whole):
+        if all(piece is not None for piece in whole):
             snapshot = b"".join(piece for piece in whole if piece is not None)
             if hashlib.sha256(snapshot).hexdigest() == manifest.sha256:
                 return manifest.position, snapshot
     return None
 
 
-def _manifest(value: bytes) -> Manifest:
-    manifest = msgspec.json.decode(value, type=Manifest)
-    if manifest.format != FORMAT:
-        raise SnapshotError(
-            f"snapshot of {manifest.topic}/{manifest.partition} has format {manifest.format}, this version reads "
-            f"{FORMAT}; start the version that wrote it, or the one that upgrades it"
-        )
-    return manifest
+def _manifests(value: bytes) -> list[Manifest]:
+    """The manifest that a record holds, if it holds one."""
+    try:
+        return [msgspec.json.decode(value, type=Manifest)]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        log.warning("snapshots.no_manifest", why=str(error))
+        return []
 
 
 class Restored:
@@ -108,33 +130,71 @@ class Restored:
         Makes an empty stage for a partition.
     interval_ms_max
         A snapshot is written with the first settlement after this long.
+    accept_gap
+        Begin with what is left, instead of refusing, where a part of the state is lost.
     """
 
-    def __init__(self, cluster: Cluster, make: Callable[[str, int], Stateful], interval_ms_max: int = 60_000) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        make: Callable[[str, int], Stateful],
+        interval_ms_max: int = 60_000,
+        accept_gap: bool = False,
+    ) -> None:
         self._cluster = cluster
         self._make = make
         self._interval_ms = interval_ms_max
-        self.stages: dict[tuple[str, int], Stateful] = {}
-        self._taken_ms: dict[tuple[str, int], float] = {}
+        self._accept_gap = accept_gap
+        self.stages: dict[Place, Stateful] = {}
+        self._taken_ms: dict[Place, float] = {}
+        self._memory: dict[Place, str] = {}
+        self._unwritten: dict[Place, int] = {}  # the offset behind what no snapshot covers
 
-    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
-        """Restore the newest snapshot and fold up to ``position``; those effects were committed and are dropped."""
-        stage = self._make(topic, partition)
-        low, high = ranges.bounds(self._cluster, "snapshots")[partition]
-        found = newest(list(ranges.read(self._cluster, "snapshots", partition, low, high)), topic, partition, position)
-        start = ranges.bounds(self._cluster, topic)[partition][0]
+    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
+        """Restore the newest snapshot and fold up to ``position``; those effects were committed and are dropped.
+
+        Raises
+        ------
+        SnapshotError
+            The snapshot is another version's.
+        StateLost
+            Retention has taken records that no snapshot covers.
+        """
+        place, stage = (topic, partition), self._make(topic, partition)
+        first, end = ranges.bounds(self._cluster, "snapshots")[partition]
+        blocks = list(ranges.read(self._cluster, "snapshots", partition, first, end))
+        found = newest(blocks, topic, partition, position)
+        low = ranges.bounds(self._cluster, topic)[partition][0]
+        since = _since(memory, low if position == low else 0)
+        start = found[0] if found else since
+        if start < low:
+            self._accept(place, start, low, found is not None)
+            start, since = low, since if found else low
         if found:
-            start = max(start, found[0])
             stage.restore(found[1])
         for block in ranges.read(self._cluster, topic, partition, start, position):
             stage.fold(block)
         log.info("snapshots.restored", topic=topic, partition=partition, refolded=position - start)
-        self.stages[topic, partition] = stage
-        self._taken_ms[topic, partition] = ticks_ms()
+        self.stages[place] = stage
+        self._taken_ms[place] = ticks_ms()
+        self._memory[place] = msgspec.json.encode(_Memory(since)).decode()
+        self._unwritten |= {place: position} if position > start else {}
+
+    def _accept(self, place: Place, start: int, low: int, snapshot: bool) -> None:
+        """Go on without records that are gone, if the operator says so."""
+        had = f"the newest snapshot covers what is before {start}" if snapshot else "there is no snapshot of it"
+        told = (
+            f"{place[0]}/{place[1]}: {had}, and retention has taken offsets {start} to {low - 1}, which its state is "
+            f"made of; bring back the topic `snapshots`, or set kafka.accept_gap=true to begin at {low} without them"
+        )
+        if not self._accept_gap:
+            raise StateLost(told)
+        log.error("snapshots.gap", what=told, records_max=low - start)
 
     def revoke(self, topic: str, partition: int) -> None:
         """Forget a partition."""
         self.stages.pop((topic, partition), None)
+        self._unwritten.pop((topic, partition), None)
 
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Fold each block; where one is due, a snapshot leaves with it."""
@@ -142,13 +202,22 @@ class Restored:
 
     def _fold(self, block: Block) -> Effects:
         place = (block.topic, block.partition)
-        stage = self.stages[place]
-        effects = stage.fold(block)
-        if ticks_ms() - self._taken_ms[place] < self._interval_ms:
-            return effects
-        self._taken_ms[place] = ticks_ms()
-        return Effects([*effects.publish, *write(*place, block.last + 1, stage.snapshot())], effects.memory)
+        publish = self.stages[place].fold(block).publish
+        self._unwritten[place] = block.last + 1
+        if ticks_ms() - self._taken_ms[place] >= self._interval_ms:
+            publish = [*publish, *self._write(place)]
+        return Effects(publish, self._memory[place])
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """Nobody asks."""
-        return Effects()
+        """Write what was folded since the last snapshot."""
+        place = (topic, partition)
+        return Effects(self._write(place) if place in self._unwritten else (), self._memory[place])
+
+    def _write(self, place: Place) -> list[Publish]:
+        self._taken_ms[place] = ticks_ms()
+        return write(*place, self._unwritten.pop(place), self.stages[place].snapshot())
+
+
+def _since(memory: str, default: int) -> int:
+    """The first record that the state is made of; those who committed before it was kept say nothing."""
+    return msgspec.json.decode(memory, type=_Memory).since if memory else default

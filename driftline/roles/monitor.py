@@ -66,8 +66,14 @@ def run(settings: Settings, slot: str, port: int) -> None:
         "judge",
         cluster,
         ["counts"],
-        Restored(cluster, lambda topic, partition: Judge(catalogue), monitor.snapshot_interval_ms_max),
+        Restored(
+            cluster,
+            lambda topic, partition: Judge(catalogue),
+            monitor.snapshot_interval_ms_max,
+            settings.kafka.accept_gap,
+        ),
         writes=["reports", "alerts", "retraining", "snapshots", "dead-letters"],
+        limits=FeedLimits(idle_after_ms=(monitor.snapshot_interval_ms_max,)),
         starts=starts,
     )
     if monitor.notify or monitor.chat:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import confluent_kafka as ck
 import msgspec
 import pytest
 
 from streams import ranges
 from streams.block import Block
 from streams.outbox import Outbox
-from streams.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, newest, write
+from streams.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, StateLost, newest, write
 from streams.stage import Effects, Publish
 
 BIG = b"a" * CHUNK_BYTES_MAX + b"b" * CHUNK_BYTES_MAX + b"c"
@@ -61,6 +62,34 @@ def test_a_format_of_the_future_is_refused_with_the_remedy():
         newest(log([*chunks, manifest]), "counts", 0, 20)
 
 
+MANIFEST = {"topic": "counts", "partition": 0, "position": 15, "chunks": 1, "sha256": "", "format": 1}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers"),
+    [
+        (b"counts/0", b"", None),
+        (b"counts/0", b"\xff{", None),
+        (b"counts/0", b"[" * 100_000, None),
+        (b"counts/0", b'{"hello":"world"}', None),
+        (b"counts/0", msgspec.json.encode(MANIFEST), None),
+        (b"counts/0", msgspec.json.encode(MANIFEST | {"chunks": 10**15}), None),
+        (b"counts/0", msgspec.json.encode(MANIFEST | {"chunks": -1}), None),
+        (b"counts/0", msgspec.json.encode(MANIFEST | {"position": 10**15, "format": 99}), None),
+        (b"counts/0", msgspec.json.encode(MANIFEST | {"position": -3, "format": 99}), None),
+        (b"counts/0/0", b"no position", None),
+        (b"counts/0/0", b"null position", [("position", None)]),
+        (b"counts/0/x", b"", [("position", b"10")]),
+        (None, b"no key", None),
+        (b"\xff", b"strange key", None),
+    ],
+)
+def test_what_is_no_snapshot_is_passed_over(key, value, headers):
+    strange = Publish("snapshots", value, key=key, headers=headers)
+    assert newest(log([*write("counts", 0, 10, b"ten"), strange]), "counts", 0, 20) == (10, b"ten")
+    assert newest(log([strange, *write("counts", 0, 10, b"ten")]), "counts", 0, 20) == (10, b"ten")
+
+
 class Sum:
     """Adds numbers up."""
 
@@ -102,3 +131,53 @@ def test_a_stage_is_restored_by_its_snapshot_and_a_refold_of_what_came_after(clu
     assert before.stages["counts", 0].folded == [0, 1, 2]
     before.revoke("counts", 0)
     assert before.stages == {}
+
+
+@pytest.fixture
+def trimmed(cluster):
+    """`counts` with the numbers 0 to 9, of which retention has taken the first six."""
+    outbox = Outbox(cluster, "judge-0")
+    outbox.settle([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
+    where = ck.TopicPartition(cluster.topic("counts"), 0, 6)
+    admin = cluster.admin()
+    for done in admin.delete_records([where]).values():
+        done.result(10)
+    yield outbox
+    outbox.close()
+
+
+def summing(cluster, accept_gap=False):
+    return Restored(cluster, lambda topic, partition: Sum(), interval_ms_max=10**9, accept_gap=accept_gap)
+
+
+def test_no_judge_begins_empty_where_its_state_is_lost(cluster, trimmed):
+    """Its snapshot is gone, or covers less than retention has taken: refused, with the remedy."""
+    for position, memory in ((8, ""), (8, '{"since":0}'), (6, '{"since":0}')):
+        with pytest.raises(StateLost, match=r"no snapshot.*offsets 0 to 5.*kafka\.accept_gap=true to begin at 6"):
+            summing(cluster).assign("counts", 0, position, memory)
+    trimmed.settle([], write("counts", 0, 4, b"6"), None)
+    with pytest.raises(StateLost, match="covers what is before 4, and retention has taken offsets 4 to 5"):
+        summing(cluster).assign("counts", 0, 8, '{"since":0}')
+    accepting = summing(cluster, accept_gap=True)
+    accepting.assign("counts", 0, 8, '{"since":0}')
+    assert accepting.stages["counts", 0].total == 6 + 6 + 7  # the snapshot's, and what is left
+
+
+def test_a_judge_that_began_behind_what_retention_took_has_lost_nothing(cluster, trimmed):
+    step = summing(cluster)
+    step.assign("counts", 0, 6, "")
+    (effects,) = step.fold([Block.of("counts", 0, [b"6", b"7"], first=6)])
+    again = summing(cluster)
+    again.assign("counts", 0, 8, effects.memory)
+    assert again.stages["counts", 0].total == 13
+
+
+def test_what_falls_silent_is_written_once_before_retention_takes_it(cluster, trimmed):
+    step = summing(cluster)
+    step.assign("counts", 0, 6, "")
+    assert not step.idle("counts", 0, 60_000).publish
+    (effects,) = step.fold([Block.of("counts", 0, [b"6", b"7"], first=6)])
+    assert not effects.publish[1:]
+    silent = step.idle("counts", 0, 60_000)
+    assert newest(log(silent.publish), "counts", 0, 8) == (8, b"13") and silent.memory == effects.memory
+    assert not step.idle("counts", 0, 60_000).publish
