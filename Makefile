@@ -51,6 +51,12 @@ test: setup ## every test that runs without Docker and a GPU
 faults: setup ## 200 seeded faults on the whole system, a kill at every line; ARGS=--faults-seed=7
 	@$(BIN)/pytest -s tests/faults --faults-runs=200 $(ARGS)
 
+SECONDS ?= 60
+SEED ?= 1
+.PHONY: storm
+storm: setup ## `up` under kill -9 and SIGSTOP while plain clients count; SECONDS=60 SEED=1
+	@$(BIN)/python -m benchmarks.storm --seconds $(SECONDS) --seed $(SEED) $(ARGS)
+
 .PHONY: bench
 bench: setup ## the log against a bare loop, stock Faust and peers (15 min); ARGS="--only path"
 	@$(BIN)/python -m benchmarks.log $(ARGS)
