@@ -7,12 +7,16 @@ busy machine (up to twice as much at a load of 10 on 2 cores, measured), where t
 first run of each command, which fills the disk's cache, is left out where it is run more than once. For the commands
 that need a system the demo is started on ports of its own, sends its rows and stays up.
 
-Goals, by CPU: a command that looks 1 s; `init` of 26,000 rows 15 s; `report` 10 s; `replay` of 50,000 rows 30 s.
+The first word is the first byte on a terminal, on stdout or stderr: the CPU of the command's own process until then.
+
+Goals, by CPU: the first word of any command 1 s, and the whole of one that looks (`doctor` asks everything: 3 s);
+`init` of 26,000 rows 15 s; `report` 10 s; `replay` of 50,000 rows 30 s.
 """
 
 import argparse
 import os
 import platform
+import pty
 import re
 import signal
 import statistics
@@ -35,13 +39,14 @@ from driftline.demo.model import DATA
 
 INIT_ROWS = 26_000
 SEED = 1
-LOOK_S, INIT_S, REPORT_S, REPLAY_S = 1.0, 15.0, 10.0, 30.0
+WORD_S, LOOK_S, DOCTOR_S, INIT_S, REPORT_S, REPLAY_S = 1.0, 1.0, 3.0, 15.0, 10.0, 30.0
 _START_S_MAX = 300
 
 
 class Run(NamedTuple):
-    """Seconds of one run."""
+    """Seconds of one run: CPU until the first word, then in all, and by the clock."""
 
+    word: float
     cpu: float
     wall: float
 
@@ -54,13 +59,20 @@ class Timed(NamedTuple):
     runs: list[Run]
 
     def line(self) -> str:
-        """CPU: median, least and most; the clock: median; whether the goal was met."""
-        cpu, wall = ([getattr(run, what) for run in self.runs] for what in ("cpu", "wall"))
-        middle = statistics.median(cpu)
-        verdict = "" if middle <= self.goal else "   MISSED"
+        """First word: median; CPU: median, least and most; the clock: median; whether the goals were met."""
+        word, cpu, wall = ([getattr(run, what) for run in self.runs] for what in Run._fields)
         return (
-            f"{self.command:<34} {middle:>7.2f}  ({min(cpu):.2f} to {max(cpu):.2f}) {statistics.median(wall):>10.2f} "
-            f"{self.goal:>8.0f}{verdict}"
+            f"{self.command:<34} {statistics.median(word):>10.2f} {statistics.median(cpu):>7.2f}  "
+            f"({min(cpu):.2f} to {max(cpu):.2f}) {statistics.median(wall):>10.2f} {self.goal:>8.0f}"
+            f"{'   MISSED' if self.missed else ''}"
+        )
+
+    @property
+    def missed(self) -> bool:
+        """Whether the first word or the whole came later than its goal."""
+        return any(
+            statistics.median(getattr(run, what) for run in self.runs) > goal
+            for what, goal in (("word", WORD_S), ("cpu", self.goal))
         )
 
 
@@ -75,20 +87,36 @@ def timed(command: Sequence[str], goal: float, folder: Path, environ: Mapping[st
 
 def _run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> Run:
     began = time.perf_counter()
+    ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "driftline", *command],
-        cwd=folder,
-        env=environ,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", "driftline", *command], cwd=folder, env=environ, stdout=theirs, stderr=theirs
     )
-    said = process.stderr.read() if process.stderr else ""
+    os.close(theirs)
+    word, shown = 0.0, b""
+    while part := _read(ours):
+        word = word or _cpu_s(process.pid)
+        shown += part
+    os.close(ours)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if "Traceback" in said:
-        raise RuntimeError(f"driftline {' '.join(command)}: {said}")
-    return Run(used.ru_utime + used.ru_stime, time.perf_counter() - began)
+    if b"Traceback" in shown:
+        raise RuntimeError(f"driftline {' '.join(command)}: {shown.decode(errors='replace')}")
+    cpu = used.ru_utime + used.ru_stime
+    return Run(word or cpu, cpu, time.perf_counter() - began)
+
+
+def _read(terminal: int) -> bytes:
+    """What a terminal shows next; nothing where its other end is closed, which Linux calls an error."""
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:
+        return b""
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU that a process that has not been waited for has used, without its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def wide_table(rows: int) -> pa.Table:
@@ -127,8 +155,9 @@ def alone(folder: Path, environ: Mapping[str, str], repeats: int) -> list[Timed]
     employment = pq.read_table(DATA / "employment_reference.parquet").slice(0, INIT_ROWS)
     pq.write_table(employment, folder / "employment.parquet")
     pq.write_table(wide_table(INIT_ROWS), folder / "wide.parquet")
-    words = ("--help", "settings show", "status", "topics check", "model list", "incidents list", "doctor")
+    words = ("--help", "settings show", "status", "topics check", "model list", "incidents list")
     done = [timed(word.split(), LOOK_S, folder, environ, repeats) for word in words]
+    done.append(timed(["doctor"], DOCTOR_S, folder, environ, repeats))
     left = "id,year,prediction,predicted_probability"
     for name, label, more in (("employment", "employed", ["--exclude", left]), ("wide", "late", [])):
         given = ["--data", str(folder / f"{name}.parquet"), "--train", "--label", label, "--force", *more]
@@ -140,8 +169,9 @@ def against_a_system(rows: int, folder: Path, environ: Mapping[str, str], repeat
     """Commands that ask a broker and a store."""
     with demo(rows, folder, environ) as settings:
         environ = {**environ, "DRIFTLINE_SETTINGS": settings}
-        words = ("status", "topics check", "model list", "incidents list", "dead-letters list", "doctor")
+        words = ("status", "topics check", "model list", "incidents list", "dead-letters list")
         done = [timed(word.split(), LOOK_S, folder, environ, repeats) for word in words]
+        done.append(timed(["doctor"], DOCTOR_S, folder, environ, repeats))
         table = str(DATA / "employment_reference.parquet")
         report = ["report", "--model", "employment", "--from", "2000-01-01", "--reference-data", table]
         done.append(timed(report, REPORT_S, folder, environ, min(repeats, 3)))
@@ -159,7 +189,7 @@ def main() -> int:
     packages = ("numpy", "pandas", "pyarrow", "numba", "torch", "pydantic-settings", "typer", "evidently")
     print(f"python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in packages)}")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, seed {SEED}, {options.rows:,} requests\n")
-    print(f"{'driftline ...':<34} {'CPU s':>7}  {'(least to most)':<15} {'clock s':>9} {'goal':>8}")
+    print(f"{'driftline ...':<34} {'first word':>10} {'CPU s':>7}  {'(least to most)':<15} {'clock s':>9} {'goal':>8}")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
     environ |= {"PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))}
     with TemporaryDirectory(prefix="driftline-small-") as home:
@@ -167,9 +197,7 @@ def main() -> int:
         if not options.without_system:
             print("\nbeside the demo, which has sent its rows")
             done += against_a_system(options.rows, Path(home), environ, options.repeats)
-    missed = [
-        command.command for command in done if statistics.median([run.cpu for run in command.runs]) > command.goal
-    ]
+    missed = [command.command for command in done if command.missed]
     print(
         f"\nload at the end {os.getloadavg()[0]:.1f}; {'missed: ' + ', '.join(missed) if missed else 'all goals met'}"
     )

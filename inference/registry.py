@@ -14,22 +14,21 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import fsspec
 import msgspec
 import platformdirs
-import structlog
 from fsspec.implementations.local import LocalFileSystem
 
 from inference.artefacts import inspect_artefact, load_artefact
-from inference.batching import Scorer
 from inference.devices import device
 from inference.manifest import BYTES_MAX, FILE, Manifest, ManifestError, hash_of, manifest_of, read_manifest
 from inference.package import ModelPackage, nearest, read_package
 from streams.names import check_name, check_registry, is_name
 
-log = structlog.get_logger("inference.registry")
+if TYPE_CHECKING:
+    from inference.batching import Scorer
 
 #: File in place of a removed version, with its digest.
 TOMBSTONE = "removed.json"
@@ -137,7 +136,11 @@ class Registry:
             try:
                 known.append(self._find(*place))
             except (ManifestError, RegistryError) as error:  # One damaged version hides no other.
-                log.warning("registry.damaged", model=place[0], version=place[1], why=str(error))
+                import structlog  # loads rich, a sixth of a second: only where there is something to log
+
+                structlog.get_logger("inference.registry").warning(
+                    "registry.damaged", model=place[0], version=place[1], why=str(error)
+                )
         return sorted(filter(None, known), key=lambda manifest: (manifest.name, version_key(manifest.version)))
 
     def folder(self, name: str, version: str) -> Path:
@@ -169,7 +172,7 @@ class Registry:
         """
         return self._read(name, version)[1]
 
-    def load(self, name: str, version: str, on: str = "auto", *, trust_code: bool = False) -> Scorer:
+    def load(self, name: str, version: str, on: str = "auto", *, trust_code: bool = False) -> "Scorer":
         """Load a version, ready to score.
 
         Parameters
@@ -180,6 +183,8 @@ class Registry:
             Run a Python class wherever it lies. Otherwise one runs only from a root in this machine's own files, from
             a folder that not everybody may write to.
         """
+        from inference.batching import Scorer  # brings NumPy: to list versions takes none
+
         folder, package = self._read(name, version)
         trusted = trust_code or (self.local and not _anybody_writes(folder, Path(self._path)))
         return Scorer(package, load_artefact(package, folder, device(on), trust_code=trusted))

@@ -6,15 +6,12 @@ from concurrent.futures import Future
 
 import confluent_kafka as ck
 import msgspec
-import structlog
 from confluent_kafka.admin import ConfigResource, NewPartitions, NewTopic, ResourceType
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.topics import TOPICS, Topic
-
-log = structlog.get_logger("streams.provision")
 
 #: Topics that are written by the partition a request was read from.
 FOLLOW_REQUESTS = ("predictions", "observations")
@@ -109,7 +106,9 @@ def await_topics(cluster: Cluster, names: Iterable[str], deadline_s: float = AWA
         if ticks_ms() > until:
             raise TopicError(why)
         if ticks_ms() - said_ms > _SAY_MS:
-            log.warning("topics.awaited", why=why)
+            import structlog  # loads rich, a sixth of a second; who only asks which topics there are logs nothing
+
+            structlog.get_logger("streams.provision").warning("topics.awaited", why=why)
             said_ms = ticks_ms()
         time.sleep(_AWAIT_PAUSE_S)
 

@@ -4,21 +4,28 @@ It does not know whether the server is the embedded one.
 """
 
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+# The driver makes a table of every date from 1900 to 2299 as it is loaded, a fifth of a second, unless it is told to
+# look each date up when it comes: any value that is no range of dates.
+os.environ.setdefault("CLICKHOUSE_DRIVER_LASY_DATE_LUT", "lazy")
+
 from clickhouse_driver import Client
 from clickhouse_driver import errors as driver
 
+from drift.store.parameters import parameters
 from drift.store.settings import StoreSettings
-from drift.store.values import Columns, driver_columns, parameters
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+    from drift.store.values import Columns
 
 Params = Mapping[str, Any]
 
@@ -81,7 +88,7 @@ class Store:
             answer = client.execute(sql, parameters(params))
         return answer if isinstance(answer, list) else []
 
-    def arrow(self, sql: str, params: Params | None = None) -> pa.Table:
+    def arrow(self, sql: str, params: Params | None = None) -> "pa.Table":
         """Run a SELECT and return an Arrow table."""
         with self._client() as client:
             return client.query_arrow(sql, parameters(params), field_metadata=False)
@@ -91,7 +98,7 @@ class Store:
         frame: pd.DataFrame = self.arrow(sql, params).to_pandas()
         return frame
 
-    def insert(self, table: str, columns: Columns, *, token: str = "") -> int:
+    def insert(self, table: str, columns: "Columns", *, token: str = "") -> int:
         """Insert rows, at once or not at all, and return how many.
 
         Parameters
@@ -109,6 +116,8 @@ class Store:
         ValueError
             More than `INSERT_ROWS_MAX` rows, or columns of different lengths.
         """
+        from drift.store.values import driver_columns  # brings NumPy and Arrow: to ask for rows takes neither
+
         names, values, as_numpy = driver_columns(columns)
         rows = len(values[0]) if values else 0
         if rows > INSERT_ROWS_MAX:

@@ -30,13 +30,13 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Say what a table would have set off, had it been live."""
-    from driftline import compose
-    from driftline.backtesting import run
-
-    settings = load(file)
     asked = {} if false_alarm_every is None else {"false_alarm_every": false_alarm_every}
     progress(f"running {stream} against {reference}")
     with bars() as on_progress:
+        from driftline import compose
+        from driftline.backtesting import run
+
+        settings = load(file)
         ran = run(
             reference,
             stream,

@@ -38,25 +38,26 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Compare detectors: false alarms, delays, your rows."""
-    from drift.bench import Plan
-    from drift.bench.shifts import DEFAULT
-    from driftline import benching
-
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise typer.BadParameter(f"{out}: give a name that ends in .html; a browser prints or saves it as it likes")
-    plan = Plan(
-        rows_per_window=rows_per_window,
-        windows=windows,
-        runs=runs,
-        false_alarm_every=false_alarm_every,
-        shifts=tuple(names(shifts)) or DEFAULT,
-        column=column,
-        gradual=gradual,
-        seed=seed,
-    )
     left = tuple(names(exclude))
-    said = (lambda _: None) if as_json else partial(_say_quiet, plan)
     with bars() as on_progress:
+        on_progress(f"reading {reference}", 0, None)
+        from drift.bench import Plan
+        from drift.bench.shifts import DEFAULT
+        from driftline import benching
+
+        plan = Plan(
+            rows_per_window=rows_per_window,
+            windows=windows,
+            runs=runs,
+            false_alarm_every=false_alarm_every,
+            shifts=tuple(names(shifts)) or DEFAULT,
+            column=column,
+            gradual=gradual,
+            seed=seed,
+        )
+        said = (lambda _: None) if as_json else partial(_say_quiet, plan)
         ran = benching.run(reference, plan, score=score, exclude=left, told=on_progress, settled=said)
     if out is not None:
         from drift.bench.page import page

@@ -35,9 +35,13 @@ def produce(
     as_json: AsJson = False,
 ) -> None:
     """Send the rows of a file as requests, and say what became of them; exit code 1 if one was not answered."""
-    from driftline import compose
-    from driftline import produce as work
+    with bars() as on_progress:
+        on_progress("asking what serves", 0, None)
+        from driftline import compose
+        from driftline import produce as work
 
+        settings = load(file)
+        cluster = compose.answering(settings)
     plan = work.Plan(
         path=path,
         model=model,
@@ -51,8 +55,6 @@ def produce(
         feedback=feedback,
         backfill=backfill,
     )
-    settings = load(file)
-    cluster = compose.answering(settings)
     notes = work.check(cluster, plan, [topic.model for topic in settings.watch_topics])
     for note in notes:
         typer.echo(f"driftline: {note}", err=True)

@@ -87,9 +87,11 @@ def build(
 @app.command()
 def show(file: Built, as_json: AsJson = False) -> None:
     """Say what a reference holds."""
-    from driftline import references
+    with bars() as on_progress:
+        on_progress(f"reading {file}", 0, None)
+        from driftline import references
 
-    reference = references.read(file)
+        reference = references.read(file)
     found = references.columns(reference)
     if as_json:
         facts = {"id": reference.id, "rows": reference.rows, "task": reference.task, "label": reference.label}
@@ -121,9 +123,11 @@ def show(file: Built, as_json: AsJson = False) -> None:
 @app.command()
 def check(file: Built, as_json: AsJson = False) -> None:
     """Exit 1 if a reference's own halves differ."""
-    from driftline import references
+    with bars() as on_progress:
+        on_progress(f"reading {file}", 0, None)
+        from driftline import references
 
-    reference = references.read(file)
+        reference = references.read(file)
     if as_json:
         echo_json({"id": reference.id, "columns": reference.checks})
     elif doubt := references.doubt(reference):

@@ -9,7 +9,6 @@ from pathlib import Path
 from inference.artefacts.archive import fit, read_program
 from inference.artefacts.errors import ArtefactError, UntrustedCodeError
 from inference.artefacts.model import Model
-from inference.artefacts.python import PythonModel
 from inference.package import ModelPackage
 
 __all__ = ["ArtefactError", "Model", "UntrustedCodeError", "inspect_artefact", "load_artefact"]
@@ -37,6 +36,8 @@ def load_artefact(package: ModelPackage, folder: Path, device: str = "cpu", *, t
         from inference.artefacts.pt2 import Pt2Model  # brings torch, seconds of it
 
         return Pt2Model(package, file, device)
+    from inference.artefacts.python import PythonModel  # brings NumPy
+
     return PythonModel(package, file, device, trust_code=trust_code)
 
 

@@ -1,14 +1,15 @@
 """The seam between a model and the rest of inference."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Model(Protocol):
     """Anything that turns a batch of rows into scores."""
 
-    def predict(self, matrix: np.ndarray) -> np.ndarray:
+    def predict(self, matrix: "np.ndarray") -> "np.ndarray":
         """Score a batch: float32 [batch_rows, features] to float32 [batch_rows, outputs].
 
         The batch always has the package's number of rows; see `streams.schema` for what a cell holds. For a
