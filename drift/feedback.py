@@ -10,7 +10,7 @@ from streams.formats.json_text import undecodable, unmarked
 from streams.formats.shape import misfit
 from streams.refusals import Refusal, Refused
 from streams.schema import level_text
-from streams.wire.times import END_MS
+from streams.wire.time_limits import END_MS
 
 #: Where labels wait; its headers are ours, those of `feedback` are anybody's.
 WAITING = "feedback-waiting"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from streams.wire.times import END_MS
+from streams.wire.time_limits import END_MS
 
 if TYPE_CHECKING:
     from drift.store import Store, StoreSettings

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from streams.block import Block
 from streams.refusals import Refused
 from streams.schema import FeatureSchema
-from streams.wire.times import END_MS
+from streams.wire.time_limits import END_MS
 
 
 class Schemas(Protocol):

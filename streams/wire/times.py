@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from streams.wire.time_limits import END_MS
+
 #: Milliseconds of one second, millisecond, microsecond, nanosecond.
 _UNITS_MS = (1000.0, 1.0, 1e-3, 1e-6)
 _FIRST_MS = 100_000_000_000  # March 1973
-#: Event times lie before this, ms: the end of 2099. The store ends in 2299; no clock that is right says more.
-END_MS = 4_102_444_800_000
 _DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -10,7 +10,7 @@ from streams.block import Block
 from streams.formats.envelope import default_time, event_time
 from streams.formats.plain import PlainReader
 from streams.refusals import Refused
-from streams.wire.times import END_MS
+from streams.wire.time_limits import END_MS
 
 NOW = 1_780_000_000_000
 FAR = 9_000_000_000_000_000  # the year 287170
