@@ -41,6 +41,7 @@ def answering(settings: Settings) -> "Cluster":
     """Make the log's address for a command that somebody waits for: a broker that is not there is said at once.
 
     librdkafka asks again and again for as long as it is let (15 s), as a role should that outlives a broker's restart.
+    From here on warnings alone are logged, and on stderr: stdout holds the command's result.
 
     Raises
     ------
@@ -50,11 +51,24 @@ def answering(settings: Settings) -> "Cluster":
     from streams.kafka.reach import down
     from streams.provision import TopicError
 
+    _log_to_stderr()
     log = cluster(settings)
     if reasons := down(log.options.get("bootstrap.servers", log.bootstrap)):
         text = ", ".join(f"{address}: {why}" for address, why in reasons.items())
         raise TopicError(f"no Kafka at {text}; {_remedy(settings)}")
     return log
+
+
+def _log_to_stderr() -> None:
+    import logging
+    import sys
+
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is by then
+    )
 
 
 def _remedy(settings: Settings) -> str:

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from inference.registry import Registry as Registry
     from inference.registry import RegistryError as RegistryError
     from inference.registry import VersionRemoved as VersionRemoved
-    from inference.routing import RouteError as RouteError
     from inference.score import Score as Score
     from inference.serving import Serving as Serving
     from inference.table import TableError as TableError
     from inference.table import infer_features as infer_features
     from inference.table import matrix_of as matrix_of
+    from streams.wire.route import RouteError as RouteError
 
 #: Public names and where they live; each is loaded when it is first asked for.
 _PUBLIC = {
@@ -63,7 +63,7 @@ _PUBLIC = {
     "Patience": "inference.batching",
     "Registry": "inference.registry",
     "RegistryError": "inference.registry",
-    "RouteError": "inference.routing",
+    "RouteError": "streams.wire.route",
     "Score": "inference.score",
     "Scorer": "inference.batching",
     "Scores": "inference.batching",

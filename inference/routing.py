@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 Role = Literal["champion", "canary", "shadow"]
 
 
-class RouteError(ValueError):
-    """A route that contradicts itself; the text says what to change."""
-
-
 class Lane(msgspec.Struct, frozen=True):
     """Rows that one version scores. Champion and canaries answer, each row exactly once; shadows are only observed.
 
@@ -32,26 +28,6 @@ class Lane(msgspec.Struct, frozen=True):
     version: str
     role: Role
     rows: "np.ndarray"
-
-
-def versions(route: Route) -> tuple[str, ...]:
-    """Every version that a route needs loaded, the champion first."""
-    return (route.champion, *sorted(route.canary), *route.shadows)
-
-
-def check(route: Route) -> Route:
-    """Refuse a route whose shares or versions contradict each other; returns it otherwise."""
-    said = f"route of {route.model!r}, epoch {route.epoch}"
-    wrong = {version: share for version, share in route.canary.items() if not 0 <= share <= 1}
-    if wrong:
-        raise RouteError(f"{said}: canary shares lie between 0 and 1, got {wrong}")
-    if sum(route.canary.values()) > 1:
-        raise RouteError(f"{said}: the canary shares add up to {sum(route.canary.values())}, more than 1")
-    named = versions(route)
-    twice = sorted({version for version in named if named.count(version) > 1})
-    if twice or not all(named):
-        raise RouteError(f"{said}: each version is champion, canary or shadow, and named once; got {twice or named}")
-    return route
 
 
 def lanes(route: Route, ids: Sequence[str]) -> list[Lane]:

@@ -9,9 +9,9 @@ import structlog
 
 from inference.batching import Scorer
 from inference.projection import Projection, union
-from inference.routing import check, versions
 from streams.records import Route
 from streams.schema import FeatureSchema
+from streams.wire.route import check, versions
 
 log = structlog.get_logger("inference.serving")
 

@@ -100,9 +100,11 @@ class Role:
         """Follow `models`; ``news`` is told every route that is newer than what the book holds."""
         topic = self.app.topic(self.cluster.topic("models"), key_serializer="raw", value_serializer="raw")
 
-        async def follow(events: Any) -> None:
-            async for value in events:
-                route = book.take(value)
+        async def follow(stream: Any) -> None:
+            async for event in stream.events():
+                place = f"models/{event.message.partition}/{event.message.offset}"
+                route = book.take(event.value, place)
+                book.warn()
                 if route is not None:
                     await _in_daemon_thread(news, route)
 

@@ -1,18 +1,38 @@
-"""The route book: what `models` says, read whole at start and followed; the newest epoch of each model holds."""
+"""The route book: what `models` says, read whole at start and followed; the newest epoch of each model holds.
+
+The topic is kept for ever, and anybody who may write to it may write anything: a record that is no route is passed
+over, by every reader alike, with a warning that names its place.
+"""
 
 from collections.abc import Callable
 
 import msgspec
+import structlog
 
 from streams import ranges
 from streams.cluster import Cluster
 from streams.outbox import Outbox
 from streams.records import Route, RouteCopy
 from streams.stage import Publish
+from streams.wire.route import RouteError, read_route
+
+log = structlog.get_logger("streams.routes")
+
+#: Records that are no routes, of which a book keeps place and reason.
+_KEPT_MAX = 1_000
 
 
 class RouteBook:
     """Routes by model.
+
+    Attributes
+    ----------
+    routes
+        The one that holds, by model.
+    history
+        Every route that was news, in order.
+    passed_over
+        Why a record is no route, by its place; the first ones.
 
     >>> book = RouteBook()
     >>> book.take(msgspec.json.encode(Route(model="m", epoch=1, ts=0, champion="v1"))).champion
@@ -24,18 +44,40 @@ class RouteBook:
     def __init__(self) -> None:
         self.routes: dict[str, Route] = {}
         self.history: list[Route] = []
+        self.passed_over: dict[str, str] = {}
+        self._warned = 0
 
-    def take(self, value: bytes | None) -> Route | None:
-        """Take one event; returns the route if it is news."""
-        if value is None:
+    def take(self, value: bytes | None, place: str = "models") -> Route | None:
+        """Take one event; returns the route if it is news.
+
+        Parameters
+        ----------
+        value
+            The record's value. What is no route is passed over.
+        place
+            Where the record stands, for the warning.
+        """
+        try:
+            route = read_route(value)
+        except RouteError as error:
+            if len(self.passed_over) < _KEPT_MAX:
+                self.passed_over.setdefault(place, str(error))
             return None
-        route = msgspec.json.decode(value, type=Route)
         known = self.routes.get(route.model)
         if known is not None and route.epoch <= known.epoch:
             return None
         self.routes[route.model] = route
         self.history.append(route)
         return route
+
+    def warn(self) -> None:
+        """Warn, in one line, of what was passed over since the last time."""
+        news = list(self.passed_over.items())[self._warned :]
+        self._warned += len(news)
+        if news:
+            place, why = news[0]
+            fix = "`driftline model route` writes routes"
+            log.warning("routes.passed_over", place=place, why=why, records=len(news), fix=fix)
 
     def __getitem__(self, model: str) -> Route:
         return self.routes[model]
@@ -45,12 +87,14 @@ class RouteBook:
         return next(iter(self.routes)) if len(self.routes) == 1 else None
 
 
-def read_book(cluster: Cluster) -> RouteBook:
-    """Read `models` whole."""
+def read_book(cluster: Cluster, *, warn: bool = True) -> RouteBook:
+    """Read `models` whole; with ``warn``, warn of what is passed over."""
     book = RouteBook()
     for block in ranges.read_all(cluster, "models"):
-        for value in block.values:
-            book.take(value)
+        for at, value in enumerate(block.values):
+            book.take(value, block.place(at))
+    if warn:
+        book.warn()
     return book
 
 

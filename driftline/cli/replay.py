@@ -1,6 +1,5 @@
 """The time machine on the command line."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +29,6 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Run the past again and say what differs."""
-    _be_quiet()
     with bars() as on_progress:
         on_progress("reading what was served", 0, None)
         result = _run(start, end, model, watch, on_progress)
@@ -63,15 +61,3 @@ def _run(
         return registry.load(name, version, score.device, trust_code=score.trust_code)
 
     return run(compose.answering(settings), find, compose.catalogue(settings), start, end, change, on_progress)
-
-
-def _be_quiet() -> None:
-    """What the stages say of their day is no result: warnings alone, and on stderr."""
-    import logging
-
-    import structlog
-
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is by then
-    )

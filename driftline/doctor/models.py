@@ -91,18 +91,18 @@ def watched(settings: Settings) -> Iterator[Finding]:
 
 
 def routes(settings: Settings) -> Iterator[Finding]:
-    """What `models` says serves is in the registry. Says nothing where Kafka or the topic is away: others do."""
+    """What `models` says serves is in the registry, and its records are routes. Says nothing where Kafka is away."""
     from inference import Registry
-    from inference.routing import versions
     from streams.provision import partition_counts
     from streams.routes import read_book
+    from streams.wire.route import versions
 
     log = compose.cluster(settings)
     if all(unreachable(address) for address in log.bootstrap.split(",")):
         return
     if "models" not in partition_counts(log, timeout_s=ANSWER_S):
         return
-    models, book, wrong = Registry(settings.registry), read_book(log), []
+    models, book, wrong = Registry(settings.registry), read_book(log, warn=False), []
     elsewhere = {one.model for one in settings.watch_topics}
     for route in book.routes.values():
         if route.model in elsewhere:
@@ -114,6 +114,10 @@ def routes(settings: Settings) -> Iterator[Finding]:
                 fix = f"driftline model add FOLDER, or driftline model rollback {route.model}"
                 wrong.append(failing("routes", said, fix))
     yield from wrong
+    if book.passed_over:
+        place, why = next(iter(book.passed_over.items()))
+        text = f"{len(book.passed_over)} records on {log.topic('models')} are passed over, the first at {place}: {why}"
+        yield Finding("routes", "warn", text, "routes are written by `driftline model route`; find who writes others")
     if models.local:
         yield from unjudged(book.routes.values(), compose.catalogue(settings))
     if not book.routes:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
-from inference import Registry, RouteError, VersionRemoved
+from inference import Registry, VersionRemoved
 from inference.manifest import Manifest
-from inference.routing import check, versions
 from streams import provision
 from streams.clock import now_ms
 from streams.cluster import Cluster
 from streams.records import Route, Watch
 from streams.routes import RouteBook, announce, read_book
+from streams.wire.route import RouteError, check, versions
 
 #: How long a broker may take to answer the first question.
 _ANSWER_S = 5.0

@@ -55,7 +55,7 @@ class Following:
         ends = ranges.bounds(self._cluster, "models")
         if ends == self._ends:
             return
-        for route in read_book(self._cluster).routes.values():
+        for route in read_book(self._cluster, warn=False).routes.values():
             known = route.model in self._serving.models() or route.model in self._serving.missing()
             if not known and route.model not in self._elsewhere:
                 self._serving.expect(route)

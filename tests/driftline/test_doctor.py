@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
+import confluent_kafka as ck
 import msgspec
 import psutil
 import pytest
@@ -285,6 +286,11 @@ def test_routes_lead_to_versions_that_are_there(here, topics):
     only(models.routes(here(**topics)), "note", "no model serves")
     announce(cluster_of(here(**topics)), lambda book: Route(model="churn", epoch=0, ts=0, champion="v3"))
     only(models.routes(here(**topics)), "fail", "churn is routed to v3", "driftline model rollback churn")
+    producer = ck.Producer({"bootstrap.servers": topics["kafka__bootstrap"]})
+    producer.produce(topics["kafka__prefix"] + "models", b'{"hello":"world"}')
+    assert producer.flush(30) == 0
+    _, strange = models.routes(here(**topics))
+    assert strange.state == "warn" and "1 records on " in strange.said and "/0/" in strange.said and strange.fix
     assert list(models.routes(here(kafka__bootstrap="127.0.0.1:1"))) == []
 
 

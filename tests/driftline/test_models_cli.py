@@ -6,6 +6,7 @@ import textwrap
 import threading
 import time
 
+import confluent_kafka as ck
 import numpy as np
 import pytest
 import torch
@@ -261,6 +262,29 @@ def test_rollback_goes_back_step_by_step_and_never_forth(deployment, tmp_path):
     run("model", "route", "fare", "v4", "--shadow", "v2", "--no-wait")
     assert "champion v1" in run("model", "rollback", "fare", "--no-wait")
     assert "nothing to go back to" in run("model", "rollback", "fare", "--no-wait", code=1)
+
+
+def test_records_that_are_no_routes_stop_no_command(deployment, tmp_path):
+    create(deployment, Layout())
+    for version in ("v1", "v2"):
+        run("model", "add", package(tmp_path, version))
+    run("model", "route", "fare", "v1")
+    producer = ck.Producer({"bootstrap.servers": deployment.bootstrap})
+    for record in (b'{"hello":"world"}', b"", None, b"garbage", b'{"model":"fare","epoch":9,"ts":0,"champion":""}'):
+        producer.produce(deployment.topic("models"), record, key=b"fare")
+    assert producer.flush(30) == 0
+    commands = {
+        "list": lambda rows: [row["serves"] for row in rows] == ["champion", ""],
+        "route fare v1 --canary v2=5%": lambda made: made["canary"] == {"v2": 0.05},
+        "promote fare v2": lambda made: made["champion"] == "v2",
+        "rollback fare": lambda made: (made["champion"], made["epoch"]) == ("v1", 4),
+        "remove fare v2": lambda gone: gone["version"] == "v2",
+    }
+    for command, right in commands.items():
+        found = CliRunner().invoke(app, ["model", *command.split(), "--json"])
+        assert found.exit_code == 0, (command, found.output)
+        assert right(json.loads(found.stdout)), (command, found.stdout)
+        assert "passed_over" in found.stderr and "records=5" in found.stderr, (command, found.stderr)
 
 
 def test_what_was_removed_is_not_gone_back_to(deployment, tmp_path):

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.routing import RouteError, check, lanes, place
+from inference.routing import lanes, place
 from streams.records import Route
+from streams.wire.route import RouteError, check
 
 
 def route(canary=None, shadows=(), **more):

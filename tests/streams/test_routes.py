@@ -1,6 +1,9 @@
 """Routes on a real broker: every change is the next epoch, on `models` and on `counts`, for whoever reads later."""
 
+import confluent_kafka as ck
 import msgspec
+import pytest
+from structlog.testing import capture_logs
 
 from streams import ranges
 from streams.records import CountsMessage, Route, RouteCopy
@@ -52,3 +55,71 @@ def test_the_only_model_is_the_default():
     assert book.default() == "a"
     book.take(msgspec.json.encode(route("b", "v1", 1)))
     assert book.default() is None
+
+
+def value(**changes) -> bytes:
+    """A route of churn as JSON, with some fields otherwise."""
+    return msgspec.json.encode({"model": "churn", "epoch": 7, "ts": 0, "champion": "v9", **changes})
+
+
+#: What stands on `models` and is no route, with a part of the reason.
+NO_ROUTES = {
+    "another object": (b'{"hello":"world"}', "missing required field"),
+    "empty": (b"", "no value"),
+    "null": (None, "no value"),
+    "garbage": (b"\x00\xff\x00garbage", "it is no route"),
+    "no UTF-8": (b'{"model":"\xff\xfe"}', "it is no route"),
+    "deep": (b"[" * 100_000, "it is no route"),
+    "number": (b"7", "it is no route"),
+    "format of tomorrow": (value(format=99), "format 99"),
+    "no model": (value(model=""), "names no model"),
+    "no champion": (value(champion=""), "named once"),
+    "epoch zero": (value(epoch=0), "between 1 and"),
+    "negative epoch": (value(epoch=-3), "between 1 and"),
+    "epoch beyond numbers": (b'{"model":"churn","epoch":1' + b"0" * 30 + b',"ts":0,"champion":"v9"}', "between 1 and"),
+    "year 10000": (value(ts=253_402_300_800_000), "year 9999"),
+    "negative time": (value(ts=-1), "ms since 1970"),
+    "share beyond one": (value(canary={"v2": 1.5}), "between 0 and 1"),
+    "champion twice": (value(shadows=["v9"]), "named once"),
+    "impossible watch": (value(watch={"window_ms": 7}), "window_ms"),
+}
+
+
+@pytest.mark.parametrize(("record", "why"), NO_ROUTES.values(), ids=NO_ROUTES.keys())
+def test_what_is_no_route_is_passed_over_and_the_good_ones_rule(record, why):
+    book = RouteBook()
+    good = route("churn", "v1", 1)
+    assert book.take(msgspec.json.encode(good), "models/0/0") == good
+    assert book.take(record, "models/0/1") is None
+    assert book.take(record, "models/0/1") is None  # the topic is read again
+    assert book.routes == {"churn": good} and book.history == [good]
+    assert list(book.passed_over) == ["models/0/1"] and why in book.passed_over["models/0/1"]
+    with capture_logs() as logs:
+        book.warn()
+        book.warn()
+    assert [(line["place"], line["records"]) for line in logs] == [("models/0/1", 1)]
+
+
+def test_routes_are_announced_and_read_among_strange_records(cluster, eventually):
+    announce(cluster, lambda book: route("churn", "v1"))
+    producer = ck.Producer({"bootstrap.servers": cluster.bootstrap})
+    for key in (b"churn", None):
+        for record, _ in NO_ROUTES.values():
+            producer.produce(cluster.topic("models"), record, key=key, headers=[("a", None), ("", b"\xff")])
+    assert producer.flush(30) == 0
+    made = announce(cluster, lambda book: msgspec.structs.replace(book["churn"], champion="v2"))
+    assert made.epoch == 2
+    eventually(lambda: [r.champion for r in read_book(cluster).history], ["v1", "v2"])
+    with capture_logs() as logs:
+        book = read_book(cluster)
+    assert book.routes == {"churn": made} and len(book.passed_over) == 2 * len(NO_ROUTES)
+    (line,) = logs
+    assert (line["event"], line["records"]) == ("routes.passed_over", 2 * len(NO_ROUTES))
+
+
+@pytest.mark.parametrize("key", [b"churn", None], ids=["key", "null key"])
+def test_the_value_alone_makes_a_route(cluster, eventually, key):
+    producer = ck.Producer({"bootstrap.servers": cluster.bootstrap})
+    producer.produce(cluster.topic("models"), msgspec.json.encode(route("churn", "v1", 1)), key=key)
+    assert producer.flush(30) == 0
+    eventually(lambda: read_book(cluster).routes, {"churn": route("churn", "v1", 1)})
