@@ -6,7 +6,13 @@ from drift.reference import Reference
 
 
 class Unwatched(LookupError):
-    """A model version that has no reference: it serves, and nobody watches it. Any other failure is an error."""
+    """A model version that has no reference, or no longer: it serves, and nobody watches it."""
+
+
+class Unusable(Unwatched):
+    """A model version whose reference cannot be used as it is: it is gone, damaged or another one. This version alone
+    is not watched; what is remembered of it is kept until it can be again.
+    """
 
 
 class Catalogue(Protocol):
@@ -19,5 +25,9 @@ class Catalogue(Protocol):
         ------
         Unwatched
             The version is known and has none.
+        Unusable
+            It cannot be used as it is.
+        streams.stage.Away
+            Where it lies does not answer; ask again.
         """
         ...

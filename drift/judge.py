@@ -11,9 +11,10 @@ import itertools
 from collections.abc import Callable
 
 import msgspec
+import structlog
 
 from drift.accepting import ActError
-from drift.catalogue import Catalogue, Unwatched
+from drift.catalogue import Catalogue, Unusable, Unwatched
 from drift.freeze import freeze, thaw
 from drift.incidents import rfc3339
 from drift.incidents.acts import named
@@ -24,6 +25,8 @@ from streams.dead_letters import dead_letter
 from streams.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
+
+log = structlog.get_logger("drift.judge")
 
 SNAPSHOT_FORMAT = 5
 
@@ -36,7 +39,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
 
 
 class SnapshotFormatError(RuntimeError):
-    """A snapshot that this version cannot read, or whose reference is gone."""
+    """A snapshot that this version cannot read."""
 
 
 class Judge:
@@ -48,6 +51,12 @@ class Judge:
         Finds the reference of a model version.
     say
         Spells an event time in the texts of alerts.
+
+    Attributes
+    ----------
+    suspended
+        Why versions are not judged although they were: their references cannot be used. What is remembered of them is
+        kept as it is until they can.
     """
 
     def __init__(self, catalogue: Catalogue, say: Callable[[int], str] = rfc3339) -> None:
@@ -55,6 +64,7 @@ class Judge:
         self._say = say
         self._yards: dict[tuple[str, str], Yardstick] = {}
         self.models: dict[str, Watched] = {}
+        self.suspended: dict[tuple[str, str], str] = {}
 
     def fold(self, block: Block) -> Effects:
         """Judge a block of `counts`; a message that cannot be read or fits no reference is a dead letter."""
@@ -116,7 +126,7 @@ class Judge:
         Raises
         ------
         SnapshotFormatError
-            Another format number, or a version's reference is not the one that was judged by.
+            Another format number.
         """
         number = msgspec.msgpack.decode(snapshot, type=_Numbered).format
         if number != SNAPSHOT_FORMAT:
@@ -125,22 +135,46 @@ class Judge:
                 "start the version that wrote it, or the one that upgrades it"
             )
         models = thaw(snapshot, Snapshot).models
-        for name, watched in models.items():
-            for (version, segment), lane in list(watched.lanes.items()):
-                try:
-                    reference = self._yard(name, version).reference.id
-                except Unwatched:  # Its version was removed from the registry: no route names it.
-                    del watched.lanes[version, segment]
-                    continue
-                if reference != lane.reference:
-                    raise SnapshotFormatError(
-                        f"{name} {version} was judged by reference {lane.reference}, the registry has {reference}; "
-                        "put the old one back, or register the new one as a new version"
-                    )
+        self.suspended = {}
+        for watched in models.values():
+            for version in sorted({version for version, _ in watched.lanes}):
+                self._resume(watched, version)
         self.models = models
+
+    def _resume(self, watched: Watched, version: str) -> bool:
+        """Judge a version by what is remembered of it; suspend it where its reference cannot be used, and forget it
+        where it was removed.
+        """
+        watched.suspended.discard(version)
+        lanes = {key: lane for key, lane in watched.lanes.items() if key[0] == version}
+        try:
+            reference = self._yard(watched.model, version).reference.id
+        except Unusable as error:
+            self._suspend(watched, version, str(error))
+        except Unwatched:  # Its version was removed from the registry: no route names it.
+            for key in lanes:
+                del watched.lanes[key]
+        else:
+            if before := next((lane.reference for lane in lanes.values() if lane.reference != reference), ""):
+                why = f"it was judged by reference {before}, and has {reference} now; put the old one back, or register"
+                self._suspend(watched, version, f"{why} the new one as a new version")
+                return False
+            if self.suspended.pop((watched.model, version), ""):
+                log.info("judge.resumed", model=watched.model, version=version)
+            return True
+        return False
+
+    def _suspend(self, watched: Watched, version: str, why: str) -> None:
+        watched.suspended.add(version)
+        if self.suspended.get((watched.model, version)) != why:
+            log.error("judge.suspended", model=watched.model, version=version, why=why, others="go on")
+        self.suspended[watched.model, version] = why
 
     def _fits(self, message: PartialCounts | LabelSums) -> bool:
         """Whether a message's version is watched, by the reference that it was counted over."""
+        watched = self.models.get(message.model)
+        if watched and message.version in watched.suspended and not self._resume(watched, message.version):
+            return False
         try:
             reference = self._yard(message.model, message.version).reference
         except Unwatched:

@@ -48,6 +48,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         By version and segment.
     heeds
         What people said of open incidents.
+    suspended
+        Versions whose references cannot be used: their lanes are kept, and nothing is judged.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     ordered_ms: int | None = None
     lanes: dict[tuple[str, str], Lane] = {}
     heeds: Heeds = msgspec.field(default_factory=Heeds)
+    suspended: set[str] = set()
 
     def take_counts(self, message: PartialCounts, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """Add a block's counts; its watermark may close windows."""
@@ -106,7 +109,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         )
         told = self._advance(yards, say)
         if self._asleep:
-            for (version, segment), lane in sorted(self.lanes.items()):
+            for (version, segment), lane in self._judged():
                 silent = lane.silence(self._rule(version, segment, say, last=True), self._next_incident)
                 told += map(self._as_heeded, silent)
         return told + self._restate_all(yards)
@@ -146,6 +149,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         version, lane, (holder, name) = found
         last, text = getattr(holder, name), sentence(act, say)
         if act.act == "rebaseline":
+            if version in self.suspended:
+                raise ActError(f"the reference of {version} cannot be used; put it back first")
             rows, names = accept(lane, lane.measured(yards(version)), act.incident, f"{act.incident}/{act.at_ms}")
             reference = lane.measured(yards(version)).reference.id
             since = say(last.later[-1] if last.later else last.change_point)
@@ -178,7 +183,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         return self.sources.setdefault(topic, Source(partitions))
 
     def _advance(self, yards: Yards, say: Callable[[int], str]) -> list[Told]:
-        moved = [version for version in sorted({version for version, _ in self.lanes}) if self._reach(version)]
+        moved = [version for version in dict.fromkeys(key[0] for key, _ in self._judged()) if self._reach(version)]
         if not moved:
             return []
         told = list(self._close(self.reached.get, yards, say, moved))
@@ -219,7 +224,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         """Close what is ready of some versions, and judge what has its labels, in order of time over all lanes:
         incident numbers follow it.
         """
-        several = [key for key in self.lanes if versions is None or key[0] in versions]
+        several = [key for key, _ in self._judged() if versions is None or key[0] in versions]
         while True:
             ready = [step for key in several for step in self._steps(key, reached(key[0]))]
             if not ready:
@@ -276,9 +281,13 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def _restate_all(self, yards: Yards) -> list[Told]:
         return [
             report
-            for (version, _), lane in sorted(self.lanes.items())
+            for (version, _), lane in self._judged()
             for report in lane.restate(yards(version), self.watch, lane.windows.closed)
         ]
+
+    def _judged(self) -> list[tuple[tuple[str, str], Lane]]:
+        """Lanes that are judged, in order of version and segment."""
+        return sorted((key, lane) for key, lane in self.lanes.items() if key[0] not in self.suspended)
 
     def _next_incident(self) -> int:
         self.incidents += 1

@@ -4,7 +4,6 @@ A part is imported where it is made: the worker, which must be back in seconds, 
 references.
 """
 
-from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from driftline.watch_settings import WatchError, watch_of
 
 if TYPE_CHECKING:
     from drift.catalogue import Catalogue
-    from drift.reference import Reference
     from drift.store import StoreSettings
     from streams.cluster import Cluster
     from streams.formats import SchemaRegistry
@@ -142,23 +140,13 @@ def schema_registry(settings: Settings) -> "SchemaRegistry | None":
     return SchemaRegistry(given.url, given.user, lambda: open_reference(given.password))
 
 
-def catalogue(settings: Settings) -> "Catalogue":
-    """Find references in the registry, beside their models, or where a watched topic says."""
-    from drift.catalogue import Unwatched
-    from drift.reference import Reference
-    from inference import Registry, VersionRemoved
+def catalogue(settings: Settings, warn: bool = False) -> "Catalogue":
+    """Find references in the registry, beside their models, or where a watched topic says.
 
-    registry = Registry(settings.registry)
+    With ``warn`` those that cannot be used are named in the log.
+    """
+    from driftline.catalogue import References
+    from inference import Registry
+
     files = {(one.model, one.version): one.reference for one in settings.watch_topics if one.reference}
-
-    @cache
-    def find(model: str, version: str) -> "Reference":
-        try:
-            path = files.get((model, version)) or registry.folder(model, version) / "reference.arrow"
-        except VersionRemoved as error:
-            raise Unwatched(str(error)) from None  # Earlier counts over it stay as they are.
-        if not path.exists():
-            raise Unwatched(f"{model} {version} has no {path.name}; make one with `driftline reference build`")
-        return Reference.from_bytes(path.read_bytes())
-
-    return find
+    return References(Registry(settings.registry), files, warn=warn)

@@ -1,14 +1,16 @@
 """Topics that somebody else fills: found, checked against their references, and watched by the monitor."""
 
+import time
+
 import msgspec
+import structlog
 
 from drift.catalogue import Catalogue, Unwatched
-from drift.reference_file import NoReference
+from drift.reference import Reference
 from drift.watching import Mapping, Misfit, Sight, Watching
 from driftline import compose
 from driftline.sections import Monitor
 from driftline.settings import Settings, SettingsError
-from inference import RegistryError
 from streams import provision
 from streams.app import Role
 from streams.clock import now_ms
@@ -18,8 +20,12 @@ from streams.formats.plain import PlainReader
 from streams.offsets import Starts
 from streams.records import DAY_MS, HOUR_MS, Route
 from streams.routes import RouteBook, announce, read_book
-from streams.stage import Effects, PerPartition
+from streams.stage import Away, Effects, PerPartition
 from streams.topics import FOREIGN
+
+log = structlog.get_logger("driftline.watching")
+
+_AWAY_S = 5.0
 
 
 def silence_lengths(monitor: Monitor) -> tuple[int, ...]:
@@ -33,8 +39,14 @@ def silence_lengths(monitor: Monitor) -> tuple[int, ...]:
     return (monitor.idle_after_ms, asleep, *(asleep + length for length in (HOUR_MS, DAY_MS, 7 * DAY_MS)))
 
 
-def sights(settings: Settings, catalogue: Catalogue) -> dict[str, list[Sight]]:
+def sights(settings: Settings, catalogue: Catalogue, skip: bool = False) -> dict[str, list[Sight]]:
     """What is looked for in each topic, by its name on the cluster.
+
+    Parameters
+    ----------
+    skip
+        Leave out what has no reference, with a word in the log: a monitor has others to watch. Its topic is not read
+        on, so nothing of it is lost. Where the registry is away, wait for it.
 
     Raises
     ------
@@ -45,15 +57,27 @@ def sights(settings: Settings, catalogue: Catalogue) -> dict[str, list[Sight]]:
     for n, one in enumerate(settings.watch_topics):
         named = msgspec.convert(one.model_dump(include=set(Mapping.__struct_fields__)), Mapping)
         try:
-            reference = catalogue(one.model, one.version) if named.predicts else None
+            reference = _reference(catalogue, one.model, one.version, wait=skip) if named.predicts else None
             found.setdefault(one.topic, []).append(Sight(named, reference))
         except Misfit as error:
             raise SettingsError(f"watch_topics.{n}.{error}") from None
-        except (Unwatched, RegistryError, NoReference, OSError) as error:
-            raise SettingsError(
-                f"watch_topics.{n}.reference: {error}; name a file that `driftline reference build` made"
-            ) from None
+        except (Unwatched, Away) as error:
+            told = f"watch_topics.{n}.reference: {error}; name a file that `driftline reference build` made"
+            if not skip:
+                raise SettingsError(told) from None
+            log.error("watching.left_out", topic=one.topic, model=one.model, version=one.version, why=told)
     return found
+
+
+def _reference(catalogue: Catalogue, model: str, version: str, wait: bool) -> Reference:
+    while True:
+        try:
+            return catalogue(model, version)
+        except Away as error:
+            if not wait:
+                raise
+            log.warning("watching.waits", model=model, version=version, why=str(error))
+            time.sleep(_AWAY_S)
 
 
 def routes(settings: Settings) -> list[Route]:
@@ -103,7 +127,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
     SettingsError
         See `sights`.
     """
-    wanted = sights(settings, catalogue)
+    wanted = sights(settings, catalogue, skip=True)
     if not wanted:
         return
     formats = {one.topic: one.format for one in settings.watch_topics}

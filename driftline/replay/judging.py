@@ -11,6 +11,7 @@ import msgspec
 from drift.catalogue import Catalogue, Unwatched
 from drift.judge import Judge
 from driftline.progress import OnProgress
+from driftline.replay.change import ReplayError
 from driftline.replay.counting import MinuteSums, Recount
 from driftline.replay.labels import Relabelled
 from driftline.replay.served import Observed
@@ -130,6 +131,8 @@ class Judging:
         found = snapshots.newest(blocks, "counts", partition, likely)
         if found and found[0] >= low:
             judge.restore(found[1])
+            for (model, version), why in judge.suspended.items():
+                raise ReplayError(f"{model} {version} was judged, and its reference cannot be used: {why}")
             return found[0], f"the snapshot at counts/{partition}/{found[0]}"
         return low, "" if low else "the beginning of the log"
 

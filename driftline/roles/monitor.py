@@ -34,7 +34,7 @@ _TOPICS = (
 def run(settings: Settings, slot: str, port: int) -> None:
     """Run one monitor."""
     cluster = compose.cluster(settings)
-    catalogue = compose.catalogue(settings)
+    catalogue = compose.catalogue(settings, warn=True)
     monitor = settings.monitor
     await_topics(cluster, _TOPICS)
     role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")

@@ -50,7 +50,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
 def _references(settings: Settings) -> Catalogue:
     """References for the page's comparison by cell. Rows are stored without one, too: that is said, and no reason to
     stop."""
-    find = compose.catalogue(settings)
+    find = compose.catalogue(settings, warn=True)
 
     def reference(model: str, version: str) -> Reference:
         try:

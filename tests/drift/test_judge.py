@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift import Reference
-from drift.catalogue import Unwatched
+from drift.catalogue import Unusable, Unwatched
 from drift.count import Count
 from drift.incidents.flow import STEADY_WINDOWS
 from drift.judge import Judge, SnapshotFormatError
 from drift.performance import label_sums
 from streams import observation
 from streams.block import Block
-from streams.records import Alert, CountsMessage, Idle, LabelSums, Order, Report, Route, RouteCopy, Watch
+from streams.records import Act, Alert, CountsMessage, Idle, LabelSums, Order, Report, Route, RouteCopy, Watch
 
 MINUTE = 60_000
 WATCH = Watch(false_alarm_every=200.0, window_rows_min=60, label_wait_ms_max=60 * MINUTE)
@@ -562,7 +562,7 @@ def test_a_snapshot_that_names_a_removed_version_goes_on_with_the_others():
     assert {version for version, _ in restored.models["m"].lanes} == {"v1"}
 
 
-def test_a_snapshot_of_another_format_or_another_reference_is_refused():
+def test_a_snapshot_of_another_format_is_refused():
     judge = Judge(catalogue)
     judge.fold(Block.of("counts", 0, PARTS[0]))
     snapshot = judge.snapshot()
@@ -570,5 +570,60 @@ def test_a_snapshot_of_another_format_or_another_reference_is_refused():
     other["format"] = 99
     with pytest.raises(SnapshotFormatError, match="format 99"):
         Judge(catalogue).restore(msgspec.msgpack.encode(other))
-    with pytest.raises(SnapshotFormatError, match="new version"):
-        Judge(lambda model, version: Reference.fit(table(500, seed=9), features=["x", "city"])).restore(snapshot)
+
+
+OTHER = Reference.fit(table(500, seed=9), features=["x", "city"])
+
+
+def partly(model: str, of: Reference | str):
+    """A catalogue in which the versions of a model have another reference, or cannot be used."""
+
+    def find(name: str, version: str) -> Reference:
+        if name == model and isinstance(of, str):
+            raise Unusable(of)
+        return of if name == model else REFERENCE
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [("m v1 is not in models", "is not in models"), (OTHER, "put the old one back")],
+    ids=["gone", "changed"],
+)
+def test_a_model_whose_reference_cannot_be_used_is_suspended_alone(found, why):
+    """The others are judged as if nothing were wrong; what it had learnt is kept, and it goes on when it can."""
+    others = [counted(partition, seed=70 + partition, model="n") for partition in range(3)]
+    first, rest = [[*PARTS[0], *others[0]], [PARTS[1], PARTS[2], others[1], others[2]]]
+    straight = Judge(catalogue)
+    fold(straight, first)
+    stopped = Judge(partly("m", found))
+    stopped.restore(straight.snapshot())
+    assert list(stopped.suspended) == [("m", "v1")] and why in stopped.suspended["m", "v1"]
+    silences = [idle(0), idle(1, asleep=True), idle(2, asleep=True), routed(2)]
+    values = [*itertools.chain(*rest), *LABELS, *silences]
+    told = [value for value in fold(stopped, values) if b'"n"' in value[:200]]
+    expected = [value for value in fold(straight, values) if b'"n"' in value[:200]]
+    assert told == expected and told
+    assert not [said for said in stopped.finish() if said.model == "m"]
+
+    again = Judge(catalogue)
+    again.restore(stopped.snapshot())
+    assert not again.suspended
+    assert {said.model for said in again.finish()} == {"m"}  # the windows that were open then
+
+
+def test_a_suspended_version_goes_on_with_the_first_counts_after_its_reference_is_back():
+    judge = Judge(catalogue)
+    fold(judge, PARTS[0])
+    there = {"reference": "gone"}
+    restored = Judge(lambda model, version: partly("m", there["reference"])(model, version))
+    restored.restore(judge.snapshot())
+    assert not fold(restored, PARTS[1]) and restored.suspended
+    act = Act(model="m", incident="m-1", act="rebaseline", by="me", at_ms=1)
+    assert [publish.topic for publish in restored.fold(Block.of("counts", 0, [encoded(act)])).publish] == [
+        "dead-letters"
+    ]
+    there["reference"] = REFERENCE
+    assert fold(restored, [*PARTS[1], *PARTS[2]]) == fold(judge, [*PARTS[1], *PARTS[2]])
+    assert not restored.suspended

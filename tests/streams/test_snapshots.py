@@ -10,7 +10,7 @@ from streams import ranges
 from streams.block import Block
 from streams.outbox import Outbox
 from streams.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, StateLost, newest, write
-from streams.stage import Effects, Publish
+from streams.stage import Away, Effects, Publish
 
 BIG = b"a" * CHUNK_BYTES_MAX + b"b" * CHUNK_BYTES_MAX + b"c"
 
@@ -181,3 +181,24 @@ def test_what_falls_silent_is_written_once_before_retention_takes_it(cluster, tr
     silent = step.idle("counts", 0, 60_000)
     assert newest(log(silent.publish), "counts", 0, 8) == (8, b"13") and silent.memory == effects.memory
     assert not step.idle("counts", 0, 60_000).publish
+
+
+def test_a_restore_waits_for_what_is_away(cluster, trimmed):
+    """Nothing is blamed, skipped or folded twice."""
+    trimmed.settle([], write("counts", 0, 7, b"100"), None)
+    made: list[Sum] = []
+
+    class Needy(Sum):
+        def fold(self, block: Block) -> Effects:
+            if len(made) < 3:
+                raise Away("the registry is not mounted")
+            return super().fold(block)
+
+    def make(topic: str, partition: int) -> Sum:
+        made.append(Needy())
+        return made[-1]
+
+    step = Restored(cluster, make)
+    step.assign("counts", 0, 9, "")
+    assert step.stages["counts", 0] is made[2]
+    assert made[2].total == 100 + 7 + 8
