@@ -1,8 +1,8 @@
 """Rows meet the model: always in batches of one shape, so that a row's score does not depend on its company.
 
-A batch that fails is tried again, then halved until the rows at fault stand alone; the others get their scores. When
-nothing of a batch passes, and the blank batch that passed when the model was loaded fails too, it is the model
-that is broken and not the rows: then nobody is blamed, and whoever asked tries again later.
+A batch that fails is tried again, then halved until the rows at fault stand alone; the others get their scores. A row
+is at fault only if it fails alone while the blank batch, which passed when the model was loaded, passes again. Else it
+is the model that is broken: nobody is blamed, and whoever asked tries again later.
 """
 
 import time
@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from tenacity import RetryError, Retrying, stop_after_attempt, wait_exponential
 
-from inference.artefacts import ArtefactError, Model
+from inference.artefacts import ArtefactError, Model, contained, error_text
 from inference.package import ModelPackage
 
 
@@ -85,12 +85,14 @@ class Scorer:
         )
         self._blank = np.zeros((self._rows, len(package.inputs)), np.float32)
         try:
-            self.outputs = self._pass(self._blank).shape[1]
+            blank = self._padded(self._blank)
         except Exception as error:
             raise ArtefactError(
                 f"{package.name} {package.version}: the model fails on a batch of {self._rows} blank rows: "
-                f"{_said(error)}; a missing or zero value must not be an error"
+                f"{error_text(error)}; a missing or zero value must not be an error"
             ) from error
+        self.outputs = blank.shape[1]
+        self._blank_is_usable = not unusable(package, blank, ())
 
     def __call__(self, matrix: np.ndarray, on_rows: Callable[[int], None] = lambda done: None) -> Scores:
         """Score rows: float32 [rows, features], any number of them.
@@ -103,7 +105,8 @@ class Scorer:
         Raises
         ------
         ModelBroken
-            No row of a batch passes, nor does a blank batch.
+            A blank batch, which passed before, fails after rows have failed; or no row of a batch has a usable score,
+            nor have blank rows, which had one before.
         """
         values = np.full((len(matrix), self.outputs), np.nan, np.float32)
         failures: dict[int, Failure] = {}
@@ -113,10 +116,8 @@ class Scorer:
                 values[first : first + len(batch)] = self._tried(batch)
             except RetryError:
                 self._halve(batch, first, values, failures)
-                if all(row in failures for row in range(first, first + len(batch))):
-                    self._probe(failures[first].why)
+            self._probe(first, values[first : first + len(batch)], failures)
             on_rows(first + len(batch))
-        failures |= unusable(self.package, values, failures)
         return Scores(values, failures)
 
     def _tried(self, batch: np.ndarray) -> np.ndarray:
@@ -135,16 +136,26 @@ class Scorer:
                 values[first + start : first + stop] = self._padded(half)
             except Exception as error:
                 if len(half) == 1:
-                    failures[first + start] = Failure(_said(error), self._attempts)
+                    failures[first + start] = Failure(error_text(error), self._attempts)
                 else:
                     self._halve(half, first + start, values, failures)
 
-    def _probe(self, why: str) -> None:
+    def _probe(self, first: int, values: np.ndarray, failures: dict[int, Failure]) -> None:
+        """Note the rows of a batch without a usable score, and see by blank rows whether it is the model's fault."""
+        raised = [row for row in range(first, first + len(values)) if row in failures]
+        nonsense = unusable(self.package, values, [row - first for row in raised])
+        failures |= {first + row: failure for row, failure in nonsense.items()}
+        suspect = self._blank_is_usable and bool(nonsense) and len(raised) + len(nonsense) == len(values)
+        if not raised and not suspect:
+            return
+        name = f"{self.package.name} {self.package.version}"
+        why = failures[raised[0] if raised else first].why
         try:
-            self._pass(self._blank)
+            blank = self._padded(self._blank)
         except Exception as error:
-            name = f"{self.package.name} {self.package.version}"
-            raise ModelBroken(f"{name} fails on every row, and now on blank rows too: {why}") from error
+            raise ModelBroken(f"{name} fails, and now on blank rows too: {why}") from error
+        if suspect and unusable(self.package, blank, ()):
+            raise ModelBroken(f"{name} gives nonsense for every row, and now for blank rows too: {why}")
 
     def _padded(self, rows: np.ndarray) -> np.ndarray:
         batch = self._blank.copy()
@@ -152,7 +163,8 @@ class Scorer:
         return self._pass(batch)[: len(rows)]
 
     def _pass(self, batch: np.ndarray) -> np.ndarray:
-        out = self._model.predict(batch)
+        with contained():
+            out = self._model.predict(batch)
         out = out[:, None] if out.ndim == 1 else out
         columns = outputs_of(self.package)
         if out.ndim != 2 or len(out) != len(batch) or out.shape[1] not in columns:
@@ -184,7 +196,3 @@ def unusable(package: ModelPackage, values: np.ndarray, failures: Collection[int
 def _first_bad(values: np.ndarray) -> str:
     bad = values[~np.isfinite(values)][0]
     return "NaN" if np.isnan(bad) else f"{bad:g}"
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -7,11 +7,20 @@ class: code, and only run where somebody vouches for it.
 from pathlib import Path
 
 from inference.artefacts.archive import fit, read_program
-from inference.artefacts.errors import ArtefactError, UntrustedCodeError
+from inference.artefacts.errors import ArtefactError, ModelExit, UntrustedCodeError, contained, error_text
 from inference.artefacts.model import Model
 from inference.package import ModelPackage
 
-__all__ = ["ArtefactError", "Model", "UntrustedCodeError", "inspect_artefact", "load_artefact"]
+__all__ = [
+    "ArtefactError",
+    "Model",
+    "ModelExit",
+    "UntrustedCodeError",
+    "contained",
+    "error_text",
+    "inspect_artefact",
+    "load_artefact",
+]
 
 
 def inspect_artefact(package: ModelPackage, folder: Path) -> None:

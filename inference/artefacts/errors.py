@@ -1,4 +1,8 @@
-"""What goes wrong with a model file."""
+"""What goes wrong with a model file, and with the code in it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class ArtefactError(ValueError):
@@ -7,3 +11,52 @@ class ArtefactError(ValueError):
 
 class UntrustedCodeError(ArtefactError):
     """A model that is code, from a place that nobody vouched for."""
+
+
+class ModelExit(RuntimeError):
+    """A model tried to end the process, or the thread that runs it: it is an error like any other."""
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Run a model's own code: whatever it raises leaves as an `Exception`.
+
+    ``SystemExit``, ``GeneratorExit``, cancellations and exceptions that derive from ``BaseException`` alone pass every
+    ``except Exception`` on their way, and end the worker. Ctrl-C reaches the main thread and no other: there a
+    ``KeyboardInterrupt`` is a person's, anywhere else the model's.
+
+    Raises
+    ------
+    ModelExit
+        In place of what is no `Exception`.
+
+    >>> with contained():
+    ...     raise SystemExit(3)
+    Traceback (most recent call last):
+    inference.artefacts.errors.ModelExit: SystemExit: 3
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
+        raise ModelExit(error_text(error)) from error
+
+
+def error_text(error: BaseException) -> str:
+    """Kind and text of an exception of a stranger's: one whose text cannot be made has its kind alone.
+
+    >>> error_text(ValueError("no such customer"))
+    'ValueError: no such customer'
+    """
+    if isinstance(error, ModelExit):
+        return str(error)
+    kind = type(error).__name__
+    try:
+        with contained():
+            text = str(error)
+    except Exception:
+        return f"{kind} (its text cannot be read)"
+    return f"{kind}: {text}".encode("utf-8", "replace").decode()  # half a surrogate pair is in no dead letter

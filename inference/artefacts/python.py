@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.artefacts.errors import ArtefactError, UntrustedCodeError
+from inference.artefacts.errors import ArtefactError, UntrustedCodeError, contained, error_text
 from inference.package import ModelPackage
 from streams.schema import FeatureSchema
 
@@ -78,8 +78,15 @@ class PythonModel:
                 "read it, then pass --trust-code"
             )
         self._schema = package.schema
-        self._model = _class(package, file)()
-        self._model.load(device)
+        try:
+            with contained():
+                self._model = _class(package, file)()
+                self._model.load(device)
+        except ArtefactError:
+            raise
+        except Exception as error:  # its own code raises anything
+            name = f"{package.name} {package.version}"
+            raise ArtefactError(f"{file}: {name} fails while it is loaded: {error_text(error)}; mend it") from error
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Run one batch; see `Model`."""

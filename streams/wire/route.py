@@ -28,8 +28,6 @@ def check(route: Route) -> Route:
         With what is wrong.
     """
     name = f"route of {route.model!r}, epoch {route.epoch}"
-    if not route.model:
-        raise RouteError(f"{name}: it names no model")
     wrong = {version: share for version, share in route.canary.items() if not 0 <= share <= 1}
     if wrong:
         raise RouteError(f"{name}: canary shares lie between 0 and 1, got {wrong}")
@@ -37,8 +35,8 @@ def check(route: Route) -> Route:
         raise RouteError(f"{name}: the canary shares add up to {sum(route.canary.values())}, more than 1")
     named = versions(route)
     twice = sorted({version for version in named if named.count(version) > 1})
-    if twice or not all(named):
-        raise RouteError(f"{name}: each version is champion, canary or shadow, and named once; got {twice or named}")
+    if twice:
+        raise RouteError(f"{name}: each version is champion, canary or shadow, and named once; got {twice}")
     return route
 
 

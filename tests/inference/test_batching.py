@@ -1,3 +1,6 @@
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,7 +94,7 @@ def test_a_model_that_fails_on_blank_rows_too_is_broken_and_nobody_is_blamed():
     broken = [False]
     scoring = behind(Recorder(lambda matrix: broken[0]))
     broken[0] = True
-    with pytest.raises(ModelBroken, match=r"m v1 fails on every row.*no such customer"):
+    with pytest.raises(ModelBroken, match=r"m v1 fails, and now on blank rows too: .*no such customer"):
         scoring(column(0.1, 0.2))
 
 
@@ -148,3 +151,120 @@ def test_who_waits_is_told_how_many_rows_are_scored():
     told = []
     behind(Recorder())(column(*[0.5] * 40), told.append)
     assert told == [16, 32, 40]
+
+
+class Unspeakable(Exception):
+    """Its text cannot be made."""
+
+    def __str__(self):
+        raise SystemExit(1)
+
+
+class Silent(BaseException):
+    """Passes every `except Exception`."""
+
+
+RAISED = {
+    "SystemExit": SystemExit(3),
+    "GeneratorExit": GeneratorExit(),
+    "KeyboardInterrupt": KeyboardInterrupt(),
+    "CancelledError": asyncio.CancelledError(),
+    "StopIteration": StopIteration(),
+    "StopAsyncIteration": StopAsyncIteration(),
+    "RecursionError": RecursionError("too deep"),
+    "MemoryError": MemoryError(),
+    "Silent": Silent("nobody hears"),
+    "BaseExceptionGroup": BaseExceptionGroup("two", [SystemExit(), GeneratorExit()]),
+    "Unspeakable": Unspeakable(),
+    "ValueError": ValueError("half a pair \ud800"),
+}
+
+
+def in_thread(call):
+    """The outcome of a call in a thread that is not the main one, as a worker folds."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result(60)
+
+
+@pytest.mark.parametrize("raised", RAISED.values(), ids=RAISED.keys())
+def test_whatever_a_model_raises_is_the_fault_of_its_row_alone(raised):
+    class Model:
+        def predict(self, matrix):
+            if (matrix == 0.75).any():
+                raise raised
+            return matrix[:, :1]
+
+    scores = in_thread(lambda: behind(Model())(column(0.25, 0.75, 0.5)))
+    assert list(scores.failures) == [1] and scores.failures[1].why.startswith(type(raised).__name__)
+    scores.failures[1].why.encode()  # it becomes a header
+    assert scores.values[[0, 2], 0].tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("raised", RAISED.values(), ids=RAISED.keys())
+def test_whatever_a_model_raises_on_every_row_breaks_it_and_blames_nobody(raised):
+    broken = []
+
+    class Model:
+        def predict(self, matrix):
+            if broken:
+                raise raised
+            return matrix[:, :1]
+
+    scoring = behind(Model())
+    broken.append(True)
+    with pytest.raises(ModelBroken, match=type(raised).__name__):
+        in_thread(lambda: scoring(column(0.25, 0.75)))
+
+
+def test_a_model_that_breaks_in_the_middle_blames_no_row():
+    passes = [3]  # the blank batch at load, then one row of the two; the whole batch fails before
+
+    def dies(matrix):
+        passes[0] -= 1
+        return passes[0] < 0 or ((matrix == 0.25).any() and (matrix == 0.75).any())
+
+    model = Recorder(dies)
+    scoring = Scorer(PACKAGE, model, Patience(attempts_max=2), sleep=lambda s: None)
+    passes[0] = 3  # both tries of the whole, then the first row
+    with pytest.raises(ModelBroken, match="blank rows too"):
+        scoring(column(0.25, 0.75))
+
+
+def test_a_model_that_turns_to_nonsense_blames_nobody_and_one_that_always_was_does():
+    broken = []
+
+    class Model:
+        def predict(self, matrix):
+            return np.full((len(matrix), 1), np.nan if broken else 0.5)
+
+    scoring = behind(Model())
+    assert not scoring(column(0.1)).failures
+    broken.append(True)
+    with pytest.raises(ModelBroken, match=r"nonsense for every row.*model gave NaN"):
+        scoring(column(0.1, 0.2))
+    always = behind(Model())  # blank rows gave NaN when it was loaded: they prove nothing
+    assert list(always(column(0.1, 0.2)).failures) == [0, 1]
+
+
+def test_what_a_model_does_to_its_batch_is_seen_by_no_other_batch():
+    class Model:
+        def predict(self, matrix):
+            out = matrix.sum(1, keepdims=True) + matrix.max()  # its company would show
+            matrix[:] = 1e6
+            return out
+
+    scoring = behind(Model(), task="regression")
+    first = scoring(column(0.25)).values.tobytes()
+    assert scoring(column(0.25)).values.tobytes() == first == np.array([0.5], np.float32).tobytes()
+
+
+def test_ctrl_c_ends_the_process_that_a_person_stops():
+    class Model:
+        def predict(self, matrix):
+            if matrix.any():
+                raise KeyboardInterrupt  # in the main thread it is a person's
+            return matrix[:, :1]
+
+    scoring = behind(Model())
+    with pytest.raises(KeyboardInterrupt):
+        scoring(column(0.5))

@@ -70,3 +70,16 @@ def test_other_kinds_of_files_are_refused(tmp_path, artefact):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ArtefactError, match=r"model\.py: no such file"):
         load_artefact(PACKAGE, tmp_path, trust_code=True)
+
+
+@pytest.mark.parametrize("where", ["at import", "while it is made", "while it loads"])
+@pytest.mark.parametrize("raised", ["SystemExit(3)", "GeneratorExit", "OSError(5, 'gone')", "RecursionError('deep')"])
+def test_whatever_a_class_raises_while_it_is_loaded_is_a_refusal(tmp_path, where, raised):
+    text = {
+        "at import": f"raise {raised}",
+        "while it is made": f"class Fare:\n def __init__(self): raise {raised}\n def load(self, d): ...\n"
+        " def predict(self, b): ...",
+        "while it loads": f"class Fare:\n def load(self, d): raise {raised}\n def predict(self, b): ...",
+    }[where]
+    with pytest.raises(ArtefactError, match=rf"fare v1.2 fails while it is loaded: {raised.partition('(')[0]}"):
+        load_artefact(PACKAGE, written(tmp_path, text), "cpu", trust_code=True)
