@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from inference.package import write_package as write_package
     from inference.registry import Registry as Registry
     from inference.registry import RegistryError as RegistryError
+    from inference.registry import RegistryUnavailable as RegistryUnavailable
     from inference.registry import VersionRemoved as VersionRemoved
     from inference.score import Score as Score
     from inference.serving import Serving as Serving
@@ -63,6 +64,7 @@ _PUBLIC = {
     "Patience": "inference.batching",
     "Registry": "inference.registry",
     "RegistryError": "inference.registry",
+    "RegistryUnavailable": "inference.registry",
     "RouteError": "streams.wire.route",
     "Score": "inference.score",
     "Scorer": "inference.batching",
@@ -96,6 +98,7 @@ __all__ = [
     "Patience",
     "Registry",
     "RegistryError",
+    "RegistryUnavailable",
     "RouteError",
     "Score",
     "Scorer",

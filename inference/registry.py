@@ -11,8 +11,8 @@ that not everybody may write to.
 import os
 import re
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +25,7 @@ from inference.artefacts import inspect_artefact, load_artefact
 from inference.devices import device
 from inference.manifest import BYTES_MAX, FILE, Manifest, ManifestError, hash_of, manifest_of, read_manifest
 from inference.package import ModelPackage, nearest, read_package
+from streams.away import Away
 from streams.names import check_name, check_registry, is_name
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ TOMBSTONE = "removed.json"
 
 class RegistryError(ValueError):
     """A version that is not there, is not whole, or is there already with other contents."""
+
+
+class RegistryUnavailable(Away, OSError):
+    """The registry does not answer, or nothing at all is there: a folder that is not mounted, a server that is down."""
 
 
 class VersionRemoved(RegistryError):
@@ -164,13 +169,17 @@ class Registry:
             No such version, or a file is missing or changed.
         VersionRemoved
             It was removed.
+        RegistryUnavailable
+            Nobody knows now.
         """
         manifest = self._existing(name, version)
         place = self._place(name, version)
         folder = Path(place) if self.local else self._fetched(manifest, place)
         for file, digest in manifest.files.items():
             inside = not self.local or (folder / file).resolve().is_relative_to(folder.resolve())
-            if not inside or not (folder / file).is_file() or hash_of(folder / file) != digest:
+            with self._asking():
+                whole = inside and (folder / file).is_file() and hash_of(folder / file) == digest
+            if not whole:
                 raise RegistryError(f"{folder / file} is not what {name} {version} was added with; add it anew")
         return folder
 
@@ -229,12 +238,27 @@ class Registry:
         folder = self._cache / manifest.digest
         for file, digest in manifest.files.items():
             target = folder / file
-            if not target.is_file() or hash_of(target) != digest:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                beside = target.with_name(f"{target.name}.{os.getpid()}")
-                self._files.get_file(f"{place}/{file}", str(beside))
-                beside.replace(target)
+            try:
+                with self._asking():
+                    if not target.is_file() or hash_of(target) != digest:
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        beside = target.with_name(f"{target.name}.{os.getpid()}")
+                        self._files.get_file(f"{place}/{file}", str(beside))
+                        beside.replace(target)
+            except (FileNotFoundError, NotADirectoryError):
+                raise RegistryError(f"{place}/{file} is missing; add the version anew") from None
         return folder
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Tell what is not there, which is an answer, from a question without one: a library of an object store raises
+        whatever it likes."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ImportError):
+            raise
+        except Exception as error:
+            raise RegistryUnavailable(f"registry {self.root}: {type(error).__name__}: {error}") from error
 
     def _existing(self, name: str, version: str) -> Manifest:
         manifest = self._find(name, version)
@@ -242,9 +266,11 @@ class Registry:
             return manifest
         if self._removed(name, version) is not None:
             raise VersionRemoved(f"{name} {version} was removed from {self.root}")
+        names = tuple(sorted(self._below(self._path, "model")))
+        if not names:
+            raise RegistryUnavailable(f"{name} {version} is not in {self.root}; it is empty, or not mounted here")
         versions = tuple(known.version for known in self.list(name))
-        names = tuple(sorted({known.name for known in self.list()}))
-        hint = nearest(version, versions) if versions else nearest(name, names) if names else "; it is empty"
+        hint = nearest(version, versions) if versions else nearest(name, names)
         raise RegistryError(f"{name} {version} is not in {self.root}{hint}")
 
     def _removed(self, name: str, version: str) -> str | None:
@@ -268,7 +294,7 @@ class Registry:
 
     def _head(self, path: str) -> bytes:
         """Read a small file; refuse one that is none."""
-        with self._files.open(path, "rb") as opened:
+        with self._asking(), self._files.open(path, "rb") as opened:
             value: bytes = opened.read(BYTES_MAX + 1)
         if len(value) > BYTES_MAX:
             raise RegistryError(f"{path}: it is larger than {BYTES_MAX:,} bytes; add the version anew")
@@ -276,7 +302,8 @@ class Registry:
 
     def _below(self, path: str, kind: Literal["model", "version"]) -> Sequence[str]:
         try:
-            found = [entry.rstrip("/").rpartition("/")[2] for entry in self._files.ls(path, detail=False)]
+            with self._asking():
+                found = [entry.rstrip("/").rpartition("/")[2] for entry in self._files.ls(path, detail=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [name for name in found if is_name(kind, name)]

@@ -1,14 +1,16 @@
 """What serves now: for each model its route, its loaded versions, and the schema that its requests are read by."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 import structlog
 
+from inference.artefacts import error_text
 from inference.batching import Scorer
 from inference.projection import Projection, union
+from streams.away import Away
 from streams.records import Route
 from streams.schema import FeatureSchema
 from streams.wire.route import check, versions
@@ -28,10 +30,20 @@ class Served(msgspec.Struct, frozen=True):
 
 
 class NotServed(msgspec.Struct, frozen=True):
-    """A model that has a route and no loaded version: ``why`` loading failed, empty while it is under way."""
+    """A model that has a route and no loaded version.
+
+    ``why`` loading failed is empty while it is under way. ``away`` says that it failed because something does not
+    answer: the version may be whole, and its requests wait. Else the version is at fault, and they are refused.
+    """
 
     route: Route
     why: str = ""
+    away: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether requests wait for it."""
+        return self.away or not self.why
 
     def __str__(self) -> str:
         named = f"{self.route.model} {', '.join(versions(self.route))}"
@@ -39,7 +51,7 @@ class NotServed(msgspec.Struct, frozen=True):
 
 
 class NotLoadedYet(RuntimeError):
-    """Requests name a model that is still being loaded; they should come again."""
+    """Requests name a model that is still being loaded, or cannot be for now; they should come again."""
 
 
 class Serving:
@@ -49,11 +61,15 @@ class Serving:
     ----------
     load
         Loads a version of a model, as `Registry.load` does; may take seconds, and is called from the thread of
-        whoever hands in the route.
+        whoever hands in the route. What it raises is the version's fault, but for `Away`.
+    former
+        Earlier routes of a route's model, the newest first. While nothing of a model serves yet, and the version that
+        its route names is at fault, the newest of these that can be served holds.
     """
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, former: Callable[[Route], Sequence[Route]] = lambda route: ()) -> None:
         self._load = load
+        self._former = former
         self._lock = threading.Lock()
         self._models: Mapping[str, Served] = MappingProxyType({})
         self._missing: Mapping[str, NotServed] = MappingProxyType({})
@@ -66,6 +82,8 @@ class Serving:
         ------
         RouteError, RegistryError, ArtefactError, SchemaError
             The route cannot be served; the former one stays.
+        Away
+            It cannot be served now: try again.
         """
         self.expect(route)
         with self._lock:
@@ -76,17 +94,34 @@ class Serving:
                 served = self._served(check(route), known)
             except Exception as error:
                 if known is None:
-                    self._note(route.model, NotServed(route, str(error) or type(error).__name__))
+                    self._do_without(route, error)
                 raise
             self._models = MappingProxyType({**self._models, route.model: served})
             self._note(route.model, None)
         log.info("serving.follows", model=route.model, epoch=route.epoch, champion=route.champion)
         return True
 
+    def _do_without(self, route: Route, error: Exception) -> None:
+        """Serve a model by a former route, where the newest is at fault; else take note why none serves."""
+        away = isinstance(error, Away)
+        for former in () if away else self._former(route):
+            try:
+                served = self._served(check(former), None)
+            except Away:
+                away = True
+                break
+            except Exception as worse:
+                log.warning("serving.former_route", model=route.model, epoch=former.epoch, why=error_text(worse))
+                continue
+            self._models = MappingProxyType({**self._models, route.model: served})
+            self._note(route.model, None)
+            return
+        self._note(route.model, NotServed(route, str(error) or type(error).__name__, away))
+
     def expect(self, route: Route) -> None:
         """Take note of a route that will be followed: until it is, requests of its model wait."""
         known = self._missing.get(route.model)
-        # A model that failed to load is tried again in the background; its requests are refused meanwhile.
+        # A model at fault is tried again in the background; its requests are refused meanwhile.
         if route.model not in self._models and (known is None or known.route.epoch < route.epoch):
             self._note(route.model, NotServed(route))
 
@@ -107,7 +142,7 @@ class Serving:
         return "no route yet: driftline model route NAME VERSION"
 
     def wait_while_loading(self, model: str, wait_s: float) -> None:
-        """Wait until a model is loaded, or has failed to.
+        """Wait until a model is loaded, or is known to be at fault.
 
         Raises
         ------
@@ -119,7 +154,7 @@ class Serving:
                 raise NotLoadedYet(f"requests name {self._missing[model]}")
 
     def _is_loading(self, model: str) -> bool:
-        return model in self._missing and not self._missing[model].why
+        return model in self._missing and self._missing[model].waits
 
     def _note(self, model: str, missing: NotServed | None) -> None:
         with self._changed:

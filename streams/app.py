@@ -15,7 +15,7 @@ import msgspec
 import prometheus_client
 from faust.types.auth import AuthProtocol
 
-from streams import members
+from streams import members, slots
 from streams.cluster import Cluster, open_reference
 from streams.private import private_folder
 from streams.records import Route
@@ -111,7 +111,15 @@ class Role:
         self.app.agent(topic, name="driftline.models")(follow)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; on SIGUSR1 Faust writes to stderr where every thread and task stands."""
+        """Run until SIGTERM or SIGINT; on SIGUSR1 Faust writes to stderr where every thread and task stands.
+
+        Raises
+        ------
+        SlotTaken
+            Another process of this role has the slot.
+        """
+        if self.shells:
+            slots.refuse_taken(self.cluster, self.shells[0].name, f"{self.name}-{self.slot}")
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
         worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
@@ -123,10 +131,7 @@ class Role:
 
     def trouble(self) -> list[str]:
         """Why this process is not ready."""
-        return [why for _, why in self._troubled()]
-
-    def _troubled(self) -> list[tuple[Shell, str]]:
-        return [(shell, f"{shell.name}: {why}") for shell in self.shells if (why := shell.trouble())]
+        return [f"{shell.name}: {why}" for shell in self.shells if (why := shell.trouble())]
 
     def waits(self) -> list[str]:
         """What is waited for while everything else goes on."""
@@ -146,8 +151,8 @@ class Role:
             return web.text("\n".join(lines) + "\n", status=503 if why else 200)
 
         async def startupz(web: Any, request: Any) -> Any:  # noqa: ARG001
-            # A held-back step is no fault of this process: a restart would change nothing.
-            why = [trouble for shell, trouble in self._troubled() if not shell.held()]
+            # What waits for something that is away is no fault of this process: a restart would change nothing.
+            why = [f"{shell.name}: {failing}" for shell in self.shells if (failing := shell.failing())]
             return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
 
         async def metrics(web: Any, request: Any) -> Any:  # noqa: ARG001

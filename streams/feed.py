@@ -157,6 +157,10 @@ class Feed:
                 alike.setdefault(why, []).append(f"{self.cluster.topic(topic)}/{partition}")
         return "; ".join([*reasons, *(f"{', '.join(places)}: {why}" for why, places in alike.items())])
 
+    def unbegun(self) -> str:
+        """What partitions wait for before they begin; empty where there is nothing."""
+        return self._holdings.awaited
+
     def notes(self) -> list[tuple[int, str]]:
         """What happened that people should know, with its time in ms."""
         return list(self._starts.notes)

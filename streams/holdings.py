@@ -14,11 +14,13 @@ made again), or a topic that must have as many partitions as this one has fewer.
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import NamedTuple
 
 import confluent_kafka as ck
 import structlog
 
+from streams.away import patiently
 from streams.begun import Begun, Place
 from streams.block import Block
 from streams.clock import ticks_ms
@@ -85,6 +87,8 @@ class Holdings:
     ----------
     changes
         Counts what came and went.
+    awaited
+        What is away that stages need to begin; empty where there is nothing.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Holdings:
         alike: Sequence[str] = (),
     ) -> None:
         self.changes = 0
+        self.awaited = ""
         self._alike = alike
         self._held_back: dict[Place, tuple[ck.TopicPartition, str]] = {}  # and why
         self._looked_ms = 0.0
@@ -258,13 +263,15 @@ class Holdings:
         return fit
 
     def _begin(self, starts: dict[Place, ck.TopicPartition]) -> "Future[None]":
-        """Begin stages in a thread of their own, in flight like a turn."""
+        """Begin stages in a thread of their own, in flight like a turn. Where something that one needs is away, it
+        begins when that is back."""
         begun: Future[None] = Future()
 
         def begin() -> None:
             try:
                 for place, p in starts.items():
-                    self._step.assign(*place, p.offset, p.metadata or "")
+                    assign = partial(self._step.assign, *place, p.offset, p.metadata or "")
+                    patiently(assign, self._await, lambda: self._turns.stopping)
             except BaseException as error:
                 begun.set_exception(error)
             else:
@@ -275,6 +282,11 @@ class Holdings:
         self._turns.began()
         threading.Thread(target=begin, name="begin", daemon=True).start()
         return begun
+
+    def _await(self, why: str) -> None:
+        if why and why != self.awaited:
+            log.warning("holdings.awaits", why=why)
+        self.awaited = why
 
     # Silence and lag.
 

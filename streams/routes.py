@@ -20,6 +20,8 @@ log = structlog.get_logger("streams.routes")
 
 #: Records that are no routes, of which a book keeps place and reason.
 _KEPT_MAX = 1_000
+#: Routes that `RouteBook.former` goes back.
+_FORMER_MAX = 5
 
 
 class RouteBook:
@@ -81,6 +83,11 @@ class RouteBook:
 
     def __getitem__(self, model: str) -> Route:
         return self.routes[model]
+
+    def former(self, route: Route) -> list[Route]:
+        """Routes of the same model before this one, the newest first; the last few of them."""
+        before = [one for one in self.history if one.model == route.model and one.epoch < route.epoch]
+        return before[: -_FORMER_MAX - 1 : -1]
 
     def default(self) -> str | None:
         """The model that a request without a name means: the only one, else none."""

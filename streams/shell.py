@@ -83,6 +83,10 @@ class Shell:
         Nobody minds: the process is ready all the same.
     alike
         Topics of ours that must have as many partitions as what it reads.
+    absent
+        What some of the records wait for, in a sentence, while others are answered: the process is not ready.
+    behind
+        What is not as it should be while every record is answered, in a sentence.
     settle
         Makes another settlement than one transaction a turn (`streams.intents`), from the feed.
     set_aside
@@ -107,6 +111,8 @@ class Shell:
         hold: Callable[[], str | None] | None = None,
         may_be_held: bool = False,
         alike: Sequence[str] = (),
+        absent: Callable[[], str] = str,
+        behind: Callable[[], str] = str,
         settle: Callable[[Feed], Settle] | None = None,
         set_aside: SetAside | None = None,
         client: str = "",
@@ -134,6 +140,7 @@ class Shell:
             alike=alike,
         )
         self._may_be_held = may_be_held
+        self._absent, self._behind = absent, behind
         self._set_aside = set_aside
         self._settling: asyncio.Task[None] | None = None
         self._failures = 0
@@ -147,7 +154,12 @@ class Shell:
 
     def trouble(self) -> str | None:
         """Why the shell is not making progress, or None."""
-        return (None if self._may_be_held else self.held()) or self.gauges.trouble
+        return (None if self._may_be_held else self.held()) or self._feed.unbegun() or self._absent() or self.failing()
+
+    def failing(self) -> str | None:
+        """Why turns fail though nothing that they need is away, or None: a restart may help."""
+        away = self.held() or self._feed.unbegun() or self._absent()
+        return None if away else self.gauges.trouble
 
     def held(self) -> str | None:
         """What the shell waits for before it reads anything, or None."""
@@ -155,13 +167,14 @@ class Shell:
 
     def waits(self) -> str:
         """What is waited for while the rest goes on; empty where there is nothing."""
-        return "; ".join(filter(None, [self.held(), self._feed.waits()]))
+        return "; ".join(filter(None, [self.held(), self._feed.unbegun(), self._feed.waits(), self._behind()]))
 
     def status(self) -> dict[str, Any]:
         """What the status page shows of this shell."""
         return {
             **self.gauges.status(now_ms(), self._feed.epoch, self._feed.lag_rows),
             "partitions": self._feed.partitions(),
+            "trouble": self._absent() or self.gauges.trouble,
             "waits": self.waits(),
             "notes": self._feed.notes() + self._aside(),
         }

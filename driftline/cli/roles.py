@@ -6,7 +6,10 @@ import typer
 
 from driftline.cli.options import File, load
 
-Slot = Annotated[str, typer.Option(help="Name of this process among those of its role; stable over restarts.")]
+Slot = Annotated[
+    str | None,
+    typer.Option(help="Name of this process among those of its role, stable over restarts; default: the host's name."),
+]
 Port = Annotated[int | None, typer.Option(help="Port of /livez, /readyz, /metrics, /status.")]
 
 
@@ -21,28 +24,28 @@ def broker(
     role.fetch() if fetch else role.run(load(file, kafka__port=port))
 
 
-def worker(file: File = None, slot: Slot = "0", port: Port = None) -> None:
+def worker(file: File = None, slot: Slot = None, port: Port = None) -> None:
     """Score requests."""
     from driftline.roles import worker as role
 
     settings = load(file)
-    role.run(settings, slot, port or settings.roles.port)
+    role.run(settings, _slot(slot), port or settings.roles.port)
 
 
-def monitor(file: File = None, slot: Slot = "0", port: Port = None) -> None:
+def monitor(file: File = None, slot: Slot = None, port: Port = None) -> None:
     """Watch predictions."""
     from driftline.roles import monitor as role
 
     settings = load(file)
-    role.run(settings, slot, port or settings.roles.port)
+    role.run(settings, _slot(slot), port or settings.roles.port)
 
 
-def store(file: File = None, slot: Slot = "0", port: Port = None) -> None:
+def store(file: File = None, slot: Slot = None, port: Port = None) -> None:
     """Keep statistics: the sink, and the embedded engine."""
     from driftline.roles import store as role
 
     settings = load(file)
-    role.run(settings, slot, port or settings.roles.port)
+    role.run(settings, _slot(slot), port or settings.roles.port)
 
 
 def page(file: File = None) -> None:
@@ -50,3 +53,14 @@ def page(file: File = None) -> None:
     from driftline.roles import page as role
 
     role.run(load(file))
+
+
+def _slot(slot: str | None) -> str:
+    from streams.slots import check_slot, default_slot
+
+    if slot is None:
+        return default_slot()
+    try:
+        return check_slot(slot)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

@@ -1,13 +1,16 @@
 """How a worker follows routes: each that is announced is loaded; one that cannot be is tried again, and named."""
 
 import threading
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import structlog
 
 from inference import Serving
 from streams import ranges
+from streams.away import Away
 from streams.cluster import Cluster
 from streams.records import Route
 from streams.routes import read_book
@@ -16,6 +19,8 @@ log = structlog.get_logger("driftline.worker")
 
 #: Pauses before a route that could not be loaded is tried again; the last one repeats.
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+#: The longest pause where something is away: whoever comes back should not be waited for.
+RETRY_AWAY_S = 2.0
 
 
 class Following:
@@ -26,8 +31,8 @@ class Following:
     serving
         Loads and serves.
     status
-        By model ``{"version", "epoch", "refused"?, "refused_epoch"?}``: what this worker serves, and why it does not
-        serve the newest route.
+        By model ``{"version"?, "epoch"?, "refused"?, "refused_epoch"?, "away"?}``: what this worker serves, why it
+        does not serve the newest route, and whether that is because something does not answer.
     elsewhere
         Models that somebody else serves.
     """
@@ -44,6 +49,37 @@ class Following:
         self._loading = threading.Lock()
         self._news = threading.Event()
 
+    def begin(self, routes: Collection[Route]) -> None:
+        """Begin to load the models of the routes that hold; returns before they are loaded, and until they are their
+        requests wait."""
+        expected = [route for route in routes if route.model not in self._elsewhere]
+        for route in expected:
+            self._serving.expect(route)
+        self._in_background("follow-routes", lambda: deque(map(self.follow, expected), 0))
+        self._in_background("retry-routes", self.retry)
+
+    def absent(self) -> str:
+        """Models of which no version can be loaded because something does not answer; empty where there is none."""
+        return "; ".join(
+            f"{model}: {state['refused']}"
+            for model, state in self._behind()
+            if state["away"] and "version" not in state
+        )
+
+    def behind(self) -> str:
+        """Models whose newest route is not followed, while an older one is or their requests are refused."""
+        texts = [
+            f"{model} {state['version']} goes on, epoch {state['refused_epoch']} is not followed: {state['refused']}"
+            if "version" in state
+            else f"requests of {model} are refused: {state['refused']}"
+            for model, state in self._behind()
+            if "version" in state or not state["away"]
+        ]
+        return "; ".join(texts)
+
+    def _behind(self) -> list[tuple[str, dict[str, Any]]]:
+        return sorted((model, state) for model, state in self._status.copy().items() if "refused" in state)
+
     def follow(self, route: Route) -> None:
         """Serve by a route; where that cannot be, the former one goes on."""
         if route.model not in self._elsewhere:
@@ -59,14 +95,14 @@ class Following:
             known = route.model in self._serving.models() or route.model in self._serving.missing()
             if not known and route.model not in self._elsewhere:
                 self._serving.expect(route)
-                threading.Thread(target=self.follow, args=(route,), name="follow-route", daemon=True).start()
+                self._in_background("follow-route", partial(self.follow, route))
         self._ends = ends
 
     def retry(self) -> None:
         """Try again what could not be loaded, for ever: its registry may have been away, its package may be mended."""
         failures = 0
         while True:
-            self._news.wait(RETRY_S[min(failures, len(RETRY_S) - 1)] if self._refused else None)
+            self._news.wait(self._pause_s(failures))
             if self._news.is_set():  # a route was refused just now: begin with the shortest pause
                 self._news.clear()
                 failures = 0
@@ -76,6 +112,16 @@ class Following:
                 with self._loading:
                     if self._refused.get(route.model) is route:
                         self._try(route)
+
+    def _pause_s(self, failures: int) -> float | None:
+        if not self._refused:
+            return None
+        pause_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
+        away = any(self._status[model].get("away") for model in list(self._refused))
+        return min(pause_s, RETRY_AWAY_S) if away else pause_s
+
+    def _in_background(self, name: str, call: Callable[[], object]) -> None:
+        threading.Thread(target=call, name=name, daemon=True).start()
 
     def _try(self, route: Route) -> None:
         known = self._status.get(route.model, {})
@@ -87,10 +133,17 @@ class Following:
             why = str(error) or type(error).__name__
             if known.get("refused") != why:
                 log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=why)
-            self._status[route.model] = {**known, "refused": why, "refused_epoch": route.epoch}
+            missing = self._serving.missing().get(route.model)
+            away = missing.waits if missing else isinstance(error, Away)
+            refused = {"refused": why, "refused_epoch": route.epoch, "away": away}
+            self._status[route.model] = {**self._served(route.model), **refused}
             if self._refused.get(route.model) is not route:
                 self._refused[route.model] = route
                 self._news.set()
         else:
             self._refused.pop(route.model, None)
-            self._status[route.model] = {"version": route.champion, "epoch": route.epoch}
+            self._status[route.model] = self._served(route.model)
+
+    def _served(self, model: str) -> dict[str, Any]:
+        served = self._serving.models().get(model)
+        return {"version": served.route.champion, "epoch": served.route.epoch} if served else {}

@@ -23,9 +23,9 @@ def run(settings: Settings, slot: str, port: int) -> None:
     cluster = compose.cluster(settings)
     registry = Registry(settings.registry)
     score = settings.score
-    serving = Serving(lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code))
     await_topics(cluster, ("requests", "predictions", "observations", "dead-letters", "models", "snapshots"))
     book = read_book(cluster)
+    serving = Serving(lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code), book.former)
     role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
 
     following = Following(cluster, serving, role.serving, [topic.model for topic in settings.watch_topics])
@@ -35,10 +35,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
         return served.scorers[served.route.champion].package.schema
 
     decoder = partial(Decoder, format=score.format, registry=compose.schema_registry(settings), packed=packed)
-    for route in book.routes.values():
-        following.follow(route)
-    threading.Thread(target=following.retry, name="retry-routes", daemon=True).start()
-    if not serving.models():
+    following.begin(book.routes.values())
+    if not book.routes:
         # torch takes seconds to import, and the first route may come at any moment.
         threading.Thread(target=import_module, args=("inference.artefacts.pt2",), daemon=True).start()
     role.follow_models(book, following.follow)
@@ -54,6 +52,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
         starts=Starts(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,
         hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it
+        absent=following.absent,
+        behind=following.behind,
         may_be_held=bool(settings.watch_topics),  # a deployment that only watches has no model of its own
     )
     role.run()

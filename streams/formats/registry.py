@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from streams.away import Away
+
 CONNECT_S_MAX = 2.0
 READ_S_MAX = 5.0
 #: Schemas that one schema may refer to, over all levels.
@@ -18,7 +20,7 @@ REFERENCES_MAX = 100
 _NOT_FOUND = frozenset({40401, 40402, 40403})
 
 
-class RegistryAway(RuntimeError):
+class RegistryAway(Away):
     """The registry does not answer as one; the same question may be answered later."""
 
 

@@ -3,12 +3,15 @@
 import threading
 import time
 
+import msgspec
 import pytest
 
 from driftline.roles import following
 from driftline.roles.following import Following
-from inference import Serving
+from inference import RegistryError, RegistryUnavailable, Serving
+from inference.serving import NotLoadedYet
 from streams.records import Route
+from streams.routes import RouteBook
 
 
 class Scorer:
@@ -37,7 +40,9 @@ def away():
 def worker(away):
     def load(name, version):
         if version in away:
-            raise FileNotFoundError(f"{name} {version} is away")
+            raise RegistryError(f"{name} {version} is not there")
+        if "registry" in away:
+            raise RegistryUnavailable("no route to host")
         return Scorer()
 
     told = {}
@@ -51,7 +56,7 @@ def test_the_old_route_goes_on_until_the_new_one_can_be_loaded(worker, away, mon
     assert told == {"m": {"version": "v1", "epoch": 1}}
     away.add("v2")
     follower.follow(route(2, "v2"))
-    assert told["m"] == {"version": "v1", "epoch": 1, "refused": "m v2 is away", "refused_epoch": 2}
+    assert told["m"] == {"version": "v1", "epoch": 1, "refused": "m v2 is not there", "refused_epoch": 2, "away": False}
     threading.Thread(target=follower.retry, daemon=True).start()
     away.clear()
     deadline = time.monotonic() + 10
@@ -75,3 +80,71 @@ def test_what_somebody_else_serves_is_left_alone(worker):
     follower, told = worker
     follower.follow(route(1, model="theirs"))
     assert told == {} and follower._serving.waits_for() == "no route yet: driftline model route NAME VERSION"
+
+
+def wait(true):
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_while_the_registry_is_away_requests_wait_and_afterwards_they_are_answered(worker, away, monkeypatch):
+    monkeypatch.setattr(following, "RETRY_S", (0.02,))
+    follower, told = worker
+    serving = follower._serving
+    away.add("registry")
+    follower.begin([route(1)])
+    wait(follower.absent)
+    assert follower.absent() == "m: no route to host" and follower.behind() == ""
+    assert serving.waits_for() == "m v1 cannot be loaded: no route to host"
+    with pytest.raises(NotLoadedYet, match="m v1 cannot be loaded: no route to host"):
+        serving.wait_while_loading("m", 0.01)
+    away.clear()
+    wait(lambda: told["m"] == {"version": "v1", "epoch": 1})
+    assert follower.absent() == follower.behind() == "" and serving.waits_for() is None
+
+
+def test_a_version_that_is_away_does_not_end_the_one_that_serves(worker, away):
+    follower, told = worker
+    follower.follow(route(1))
+    away.add("registry")
+    follower.follow(route(2, "v2"))
+    assert told["m"]["version"] == "v1" and told["m"]["away"]
+    assert follower.absent() == ""
+    assert follower.behind() == "m v1 goes on, epoch 2 is not followed: no route to host"
+
+
+def test_a_route_to_what_is_not_there_leaves_the_one_before_in_force(away):
+    """After a restart as before it: the newest route that can be served holds."""
+    book = RouteBook()
+    for epoch, champion in ((1, "v1"), (2, "v2"), (3, "v3")):
+        book.take(msgspec.json.encode(route(epoch, champion)))
+    away |= {"v2", "v3"}
+    told = {}
+
+    def load(name, version):
+        if version in away:
+            raise RegistryError(f"{version} is not there")
+        if "registry" in away:
+            raise RegistryUnavailable("no route to host")
+        return Scorer()
+
+    follower = Following(None, Serving(load, book.former), told)
+    follower.follow(route(3, "v3"))
+    refused = {"refused": "v3 is not there", "refused_epoch": 3, "away": False}
+    assert told["m"] == {"version": "v1", "epoch": 1, **refused}
+    away.clear()
+    follower.follow(route(3, "v3"))
+    assert told["m"] == {"version": "v3", "epoch": 3}
+
+    away |= {"v2", "v3", "registry"}  # which of the routes holds is not known yet
+    follower = Following(None, Serving(load, book.former), {})
+    follower.follow(route(3, "v3"))
+    assert follower._serving.waits_for() == "m v3 cannot be loaded: v3 is not there"
+    assert follower._serving.missing()["m"].waits and follower.absent() == "m: v3 is not there"
+    away.add("v1")
+    away.discard("registry")
+    follower.follow(route(3, "v3"))
+    assert not follower._serving.missing()["m"].waits  # all are at fault: requests are refused by that name
+    assert follower.behind() == "requests of m are refused: v3 is not there"

@@ -11,10 +11,12 @@ from inference import (
     PackageError,
     Registry,
     RegistryError,
+    RegistryUnavailable,
     UntrustedCodeError,
     VersionRemoved,
 )
 from inference.manifest import _digest, hash_of, read_manifest
+from streams.away import Away
 from streams.names import NameRefused
 
 TOML = """
@@ -75,7 +77,7 @@ def test_a_version_never_changes(registry, tmp_path):
 
 
 def test_an_unknown_version_is_named_with_the_nearest(registry, tmp_path):
-    with pytest.raises(RegistryError, match=r"fare v1 is not in .*; it is empty"):
+    with pytest.raises(RegistryUnavailable, match=r"fare v1 is not in .*; it is empty, or not mounted here"):
         registry.folder("fare", "v1")
     registry.add(package(tmp_path / "p"))
     with pytest.raises(RegistryError, match=r"fare v2 is not in .*; did you mean v1\?"):
@@ -300,3 +302,53 @@ def test_a_package_of_too_many_files_or_a_name_with_a_backslash_is_refused(tmp_p
     monkeypatch.setattr("inference.manifest.FILES_MAX", 1)
     with pytest.raises(ManifestError, match="more than 1 files"):
         Registry(tmp_path / "registry").add(folder)
+
+
+class Down(Exception):
+    """What a library of an object store raises."""
+
+
+ERRORS = {
+    "of a library": Down("503"),
+    "slow": TimeoutError("slow"),
+    "refused": ConnectionRefusedError(111, "refused"),
+    "disk": OSError(5, "input/output error"),
+}
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS.keys())
+@pytest.mark.parametrize("call", ["open", "ls", "get_file"])
+def test_a_registry_that_does_not_answer_is_away_and_no_version_at_fault(tmp_path, monkeypatch, call, error):
+    root = f"memory://{uuid.uuid4().hex}"
+    Registry(root).add(package(tmp_path / "p"))
+    registry = Registry(root, cache=tmp_path / "cache")
+
+    def fails(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(registry._files, call, fails)
+    with pytest.raises(RegistryUnavailable, match=f"registry {root}: {type(error).__name__}") as raised:
+        registry.list("fare") if call == "ls" else registry.folder("fare", "v1")
+    assert isinstance(raised.value, Away) and not isinstance(raised.value, RegistryError)
+
+
+def test_a_folder_that_is_not_mounted_is_away(tmp_path):
+    registry = Registry(tmp_path / "models")
+    registry.add(package(tmp_path / "p"))
+    (tmp_path / "models").rename(tmp_path / "elsewhere")
+    for _ in ("not there", "an empty mount point"):
+        with pytest.raises(RegistryUnavailable, match="not mounted here"):
+            registry.load("fare", "v1", "cpu")
+        (tmp_path / "models").mkdir(exist_ok=True)
+    (tmp_path / "models").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "models")
+    assert registry.folder("fare", "v1").is_dir()
+
+
+def test_a_file_that_a_remote_version_lost_is_the_fault_of_the_version(tmp_path):
+    root = f"memory://{uuid.uuid4().hex}"
+    registry = Registry(root, cache=tmp_path / "cache")
+    registry.add(package(tmp_path / "p"))
+    registry._files.rm_file(f"{registry._path}/fare/v1/model.py")
+    with pytest.raises(RegistryError, match=r"model\.py is missing; add the version anew"):
+        registry.folder("fare", "v1")

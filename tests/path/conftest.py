@@ -26,7 +26,7 @@ class Roles:
     def start(self, role: str, environ: Mapping[str, str]) -> int:
         """Start one; returns the port of its own HTTP."""
         port = free_port()
-        command = [sys.executable, "-m", "driftline", role, "--port", str(port)]
+        command = [sys.executable, "-m", "driftline", role, "--slot", "0", "--port", str(port)]
         with (self.folder / f"{role}.log").open("w") as log:
             self._running[role] = subprocess.Popen(command, env={**os.environ, **environ}, stdout=log, stderr=log)
         return port
