@@ -47,26 +47,15 @@ def answering(settings: Settings) -> "Cluster":
         None of the bootstrap servers takes a connection.
     """
     from streams.kafka.reach import down
+    from streams.logs import warnings_to_stderr
     from streams.provision import TopicError
 
-    _log_to_stderr()
+    warnings_to_stderr()
     log = cluster(settings)
     if reasons := down(log.options.get("bootstrap.servers", log.bootstrap)):
         text = ", ".join(f"{address}: {why}" for address, why in reasons.items())
         raise TopicError(f"no Kafka at {text}; {_remedy(settings)}")
     return log
-
-
-def _log_to_stderr() -> None:
-    import logging
-    import sys
-
-    import structlog
-
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever stderr is by then
-    )
 
 
 def _remedy(settings: Settings) -> str:

@@ -26,6 +26,7 @@ from inference.devices import device
 from inference.manifest import BYTES_MAX, FILE, Manifest, ManifestError, hash_of, manifest_of, read_manifest
 from inference.package import ModelPackage, nearest, read_package
 from streams.away import Away
+from streams.logs import logger
 from streams.names import check_name, check_registry, is_name
 
 if TYPE_CHECKING:
@@ -141,9 +142,7 @@ class Registry:
             try:
                 known.append(self._find(*place))
             except (ManifestError, RegistryError) as error:  # One damaged version hides no other.
-                import structlog  # loads rich, a sixth of a second: only where there is something to log
-
-                structlog.get_logger("inference.registry").warning(
+                logger("inference.registry").warning(
                     "registry.damaged", model=place[0], version=place[1], why=str(error)
                 )
         return sorted(filter(None, known), key=lambda manifest: (manifest.name, version_key(manifest.version)))

@@ -11,6 +11,7 @@ from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_
 
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
+from streams.logs import logger
 from streams.topics import TOPICS, Topic
 
 #: Topics that are written by the partition a request was read from.
@@ -106,9 +107,7 @@ def await_topics(cluster: Cluster, names: Iterable[str], deadline_s: float = AWA
         if ticks_ms() > until:
             raise TopicError(why)
         if ticks_ms() - said_ms > _SAY_MS:
-            import structlog  # loads rich, a sixth of a second; who only asks which topics there are logs nothing
-
-            structlog.get_logger("streams.provision").warning("topics.awaited", why=why)
+            logger("streams.provision").warning("topics.awaited", why=why)
             said_ms = ticks_ms()
         time.sleep(_AWAIT_PAUSE_S)
 

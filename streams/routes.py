@@ -7,16 +7,14 @@ over, by every reader alike, with a warning that names its place.
 from collections.abc import Callable
 
 import msgspec
-import structlog
 
 from streams import ranges
 from streams.cluster import Cluster
+from streams.logs import logger
 from streams.outbox import Outbox
 from streams.records import Route, RouteCopy
 from streams.stage import Publish
 from streams.wire.route import RouteError, read_route
-
-log = structlog.get_logger("streams.routes")
 
 #: Records that are no routes, of which a book keeps place and reason.
 _KEPT_MAX = 1_000
@@ -79,7 +77,7 @@ class RouteBook:
         if news:
             place, why = news[0]
             fix = "`driftline model route` writes routes"
-            log.warning("routes.passed_over", place=place, why=why, records=len(news), fix=fix)
+            logger("streams.routes").warning("routes.passed_over", place=place, why=why, records=len(news), fix=fix)
 
     def __getitem__(self, model: str) -> Route:
         return self.routes[model]

@@ -1,4 +1,4 @@
-"""One process a slot: who starts beside one that lives refuses, and says what to do; a dead one is not waited for long."""
+"""One process a slot: who starts beside one that lives refuses and says what to do; a dead one is not waited for."""
 
 import time
 
