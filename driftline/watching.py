@@ -9,8 +9,9 @@ from drift.catalogue import Catalogue, Unwatched
 from drift.reference import Reference
 from drift.watching import Mapping, Misfit, Sight, Watching
 from driftline import compose
-from driftline.sections import Monitor
+from driftline.sections import Monitor, WatchTopic
 from driftline.settings import Settings, SettingsError
+from inference.versions import conflict
 from streams import provision
 from streams.app import Role
 from streams.clock import now_ms
@@ -54,10 +55,13 @@ def sights(settings: Settings, catalogue: Catalogue, skip: bool = False) -> dict
         A reference is not there, or has what the mapping does not name.
     """
     found: dict[str, list[Sight]] = {}
+    kinds: dict[str, dict[str, dict[str, str]]] = {}
     for n, one in enumerate(settings.watch_topics):
         named = msgspec.convert(one.model_dump(include=set(Mapping.__struct_fields__)), Mapping)
         try:
             reference = _reference(catalogue, one.model, one.version, wait=skip) if named.predicts else None
+            if reference is not None:
+                _refuse_conflict(one, reference, kinds.setdefault(one.model, {}))
             found.setdefault(one.topic, []).append(Sight(named, reference))
         except Misfit as error:
             raise SettingsError(f"watch_topics.{n}.{error}") from None
@@ -78,6 +82,15 @@ def _reference(catalogue: Catalogue, model: str, version: str, wait: bool) -> Re
                 raise
             log.warning("watching.waits", model=model, version=version, why=str(error))
             time.sleep(_AWAY_S)
+
+
+def _refuse_conflict(one: WatchTopic, reference: Reference, before: dict[str, dict[str, str]]) -> None:
+    """Refuse a version of which a column is of another kind than in one before; notes its kinds otherwise."""
+    own: dict[str, str] = {feature.name: feature.kind for feature in reference.schema.features}
+    for version, kinds in before.items():
+        if version != one.version and (why := conflict(own, version, kinds)):
+            raise Unwatched(f"{one.model} {one.version}: {why}")
+    before[one.version] = own
 
 
 def routes(settings: Settings) -> list[Route]:

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from inference.package import read_package as read_package
     from inference.package import write_package as write_package
     from inference.registry import Registry as Registry
-    from inference.registry import RegistryError as RegistryError
-    from inference.registry import RegistryUnavailable as RegistryUnavailable
     from inference.registry import VersionRemoved as VersionRemoved
+    from inference.registry_files import RegistryError as RegistryError
+    from inference.registry_files import RegistryUnavailable as RegistryUnavailable
     from inference.score import Score as Score
     from inference.serving import Serving as Serving
     from inference.table import TableError as TableError
@@ -63,8 +63,8 @@ _PUBLIC = {
     "PackageError": "inference.package",
     "Patience": "inference.batching",
     "Registry": "inference.registry",
-    "RegistryError": "inference.registry",
-    "RegistryUnavailable": "inference.registry",
+    "RegistryError": "inference.registry_files",
+    "RegistryUnavailable": "inference.registry_files",
     "RouteError": "streams.wire.route",
     "Score": "inference.score",
     "Scorer": "inference.batching",

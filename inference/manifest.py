@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -96,6 +97,12 @@ def hash_of(file: Path) -> str:
     """Hash a file's contents: blake2b of 32 bytes, in hex."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=32)).hexdigest()
+
+
+def anybody_writes(folder: Path, root: Path) -> bool:
+    """Whether everybody on this machine may change what lies in a version's folder, or put another in its place."""
+    files = (path for path in folder.rglob("*") if not path.is_symlink())
+    return any(path.stat().st_mode & stat.S_IWOTH for path in (root, folder.parent, folder, *files))
 
 
 def _digest(name: str, version: str, files: dict[str, str]) -> str:

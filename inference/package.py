@@ -158,12 +158,31 @@ def read_package(folder: str | Path) -> ModelPackage:
     try:
         with file.open("rb") as opened:
             text = opened.read(BYTES_MAX + 1)
-        if len(text) > BYTES_MAX:
-            raise PackageError(f"{file}: it is larger than {BYTES_MAX:,} bytes; shorten its lists of categories")
-        tree = tomllib.loads(text.decode())
     except FileNotFoundError:
         raise PackageError(f"{file}: no such file; `driftline model init` writes one") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
+    except OSError as error:
+        raise PackageError(f"{file}: {error}") from error
+    return parse_package(text, str(file))
+
+
+def parse_package(text: bytes, file: str) -> ModelPackage:
+    """Read the contents of a `model.toml`.
+
+    Parameters
+    ----------
+    file
+        What a refusal calls it.
+
+    Raises
+    ------
+    PackageError
+        See `read_package`.
+    """
+    if len(text) > BYTES_MAX:
+        raise PackageError(f"{file}: it is larger than {BYTES_MAX:,} bytes; shorten its lists of categories")
+    try:
+        tree = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PackageError(f"{file}: {error}") from error
     try:
         _refuse_unknown_keys(tree)

@@ -8,11 +8,8 @@ by a link, is refused. A Python class runs unasked only from a version that was 
 that not everybody may write to.
 """
 
-import os
-import re
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,9 +20,19 @@ from fsspec.implementations.local import LocalFileSystem
 
 from inference.artefacts import inspect_artefact, load_artefact
 from inference.devices import device
-from inference.manifest import BYTES_MAX, FILE, Manifest, ManifestError, hash_of, manifest_of, read_manifest
-from inference.package import ModelPackage, nearest, read_package
-from streams.away import Away
+from inference.manifest import (
+    FILE,
+    Manifest,
+    ManifestError,
+    anybody_writes,
+    hash_of,
+    manifest_of,
+    read_manifest,
+)
+from inference.package import FILE as PACKAGE
+from inference.package import ModelPackage, PackageError, nearest, parse_package, read_package
+from inference.registry_files import RegistryError, RegistryUnavailable, asking, fetch, put, read_small, write_whole
+from inference.versions import conflict, kinds_of, version_key
 from streams.logs import logger
 from streams.names import check_name, check_registry, is_name
 
@@ -36,20 +43,13 @@ if TYPE_CHECKING:
 TOMBSTONE = "removed.json"
 
 
-class RegistryError(ValueError):
-    """A version that is not there, is not whole, or is there already with other contents."""
-
-
-class RegistryUnavailable(Away, OSError):
-    """The registry does not answer, or nothing at all is there: a folder that is not mounted, a server that is down."""
-
-
 class VersionRemoved(RegistryError):
     """A version that was there and was removed."""
 
 
 class _Tombstone(msgspec.Struct, frozen=True):
     digest: str
+    kinds: dict[str, str] = {}
 
 
 class Registry:
@@ -82,7 +82,7 @@ class Registry:
         Raises
         ------
         RegistryError
-            The version exists with other contents.
+            The version exists with other contents, or a column is of another kind in another version.
         PackageError, ArtefactError
             The package could not be loaded.
         """
@@ -92,11 +92,13 @@ class Registry:
         manifest = manifest_of(package, folder)
         known = self._find(package.name, package.version)
         removed = self._removed(package.name, package.version)
-        if removed is not None and removed != manifest.digest:
+        if removed is not None and removed.digest != manifest.digest:
             raise RegistryError(
                 f"{package.name} {package.version} was removed from {self.root}, and had other contents; a version "
                 "never changes, and what it said is kept under its name: give this one a new version"
             )
+        others = [one.version for one in self.list(package.name)]
+        self.refuse_conflict(package.name, package.version, kinds_of(package), others)
         if known is not None:
             if known.digest != manifest.digest:
                 changed = sorted({file for file, _ in known.files.items() ^ manifest.files.items()})
@@ -107,10 +109,8 @@ class Registry:
             return known
         place = self._place(package.name, package.version)
         for file in manifest.files:
-            target = f"{place}/{file}"
-            self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
-            self._files.put_file(str(folder / file), target)
-        self._write(f"{place}/{FILE}", msgspec.json.format(msgspec.json.encode(manifest)))
+            put(self._files, folder / file, f"{place}/{file}")
+        write_whole(self._files, f"{place}/{FILE}", msgspec.json.format(msgspec.json.encode(manifest)))
         if removed is not None:
             self._files.rm_file(f"{place}/{TOMBSTONE}")
         return manifest
@@ -126,12 +126,46 @@ class Registry:
         """
         manifest = self._existing(name, version)
         place = self._place(name, version)
-        self._files.pipe_file(f"{place}/{TOMBSTONE}", msgspec.json.encode(_Tombstone(manifest.digest)))
+        tombstone = _Tombstone(manifest.digest, self.kinds(name, version))
+        self._files.pipe_file(f"{place}/{TOMBSTONE}", msgspec.json.encode(tombstone))
         self._files.rm_file(f"{place}/{FILE}")  # From here on it is no version.
         for file in manifest.files:
             with suppress(FileNotFoundError):
                 self._files.rm_file(f"{place}/{file}")
         return manifest
+
+    def kinds(self, name: str, version: str) -> dict[str, str]:
+        """Kind of each column of a version, also of one that was removed; empty where nobody knows any more.
+
+        No other file is read than `model.toml`, so asking about every version is cheap.
+        """
+        manifest = self._find(name, version)
+        if manifest is None:
+            removed = self._removed(name, version)
+            return {} if removed is None else removed.kinds
+        file = f"{self._place(name, version)}/{PACKAGE}"
+        try:
+            package = parse_package(read_small(self._files, self.root, file), file)
+        except (FileNotFoundError, PackageError):
+            return {}  # Damaged: whoever loads it is told.
+        return kinds_of(package)
+
+    def refuse_conflict(self, name: str, version: str, kinds: Mapping[str, str], others: Iterable[str]) -> None:
+        """Refuse a version of which a column is of another kind in one of these others of its model.
+
+        Parameters
+        ----------
+        kinds
+            Kind of each column of the version.
+
+        Raises
+        ------
+        RegistryError
+            A column changes its kind; see `inference.versions.conflict`.
+        """
+        for other in others:
+            if other != version and (why := conflict(kinds, other, self.kinds(name, other))):
+                raise RegistryError(f"{name} {version}: {why}")
 
     def list(self, name: str | None = None) -> Sequence[Manifest]:
         """Every version, or those of one model; older versions first. What is none of ours is passed over."""
@@ -173,10 +207,10 @@ class Registry:
         """
         manifest = self._existing(name, version)
         place = self._place(name, version)
-        folder = Path(place) if self.local else self._fetched(manifest, place)
+        folder = Path(place) if self.local else fetch(self._files, self.root, manifest, place, self._cache)
         for file, digest in manifest.files.items():
             inside = not self.local or (folder / file).resolve().is_relative_to(folder.resolve())
-            with self._asking():
+            with asking(self.root):
                 whole = inside and (folder / file).is_file() and hash_of(folder / file) == digest
             if not whole:
                 raise RegistryError(f"{folder / file} is not what {name} {version} was added with; add it anew")
@@ -206,7 +240,7 @@ class Registry:
         from inference.batching import Scorer  # brings NumPy: to list versions takes none
 
         folder, package = self._read(name, version)
-        trusted = trust_code or (self.local and not _anybody_writes(folder, Path(self._path)))
+        trusted = trust_code or (self.local and not anybody_writes(folder, Path(self._path)))
         return Scorer(package, load_artefact(package, folder, device(on), trust_code=trusted))
 
     def _read(self, name: str, version: str) -> tuple[Path, ModelPackage]:
@@ -232,33 +266,6 @@ class Registry:
             raise RegistryError(f"{place}: a link that leads out of {self.root}; add the package itself")
         return place
 
-    def _fetched(self, manifest: Manifest, place: str) -> Path:
-        """Copy a remote version into the cache, where its folder is named by its hash."""
-        folder = self._cache / manifest.digest
-        for file, digest in manifest.files.items():
-            target = folder / file
-            try:
-                with self._asking():
-                    if not target.is_file() or hash_of(target) != digest:
-                        target.parent.mkdir(parents=True, exist_ok=True)
-                        beside = target.with_name(f"{target.name}.{os.getpid()}")
-                        self._files.get_file(f"{place}/{file}", str(beside))
-                        beside.replace(target)
-            except (FileNotFoundError, NotADirectoryError):
-                raise RegistryError(f"{place}/{file} is missing; add the version anew") from None
-        return folder
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Tell what is not there, which is an answer, from a question without one: a library of an object store raises
-        whatever it likes."""
-        try:
-            yield
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ImportError):
-            raise
-        except Exception as error:
-            raise RegistryUnavailable(f"registry {self.root}: {type(error).__name__}: {error}") from error
-
     def _existing(self, name: str, version: str) -> Manifest:
         manifest = self._find(name, version)
         if manifest is not None:
@@ -272,11 +279,11 @@ class Registry:
         hint = nearest(version, versions) if versions else nearest(name, names)
         raise RegistryError(f"{name} {version} is not in {self.root}{hint}")
 
-    def _removed(self, name: str, version: str) -> str | None:
-        """Hash of the contents that a removed version had; None where none was removed."""
+    def _removed(self, name: str, version: str) -> _Tombstone | None:
+        """What is known of a removed version; None where none was removed."""
         try:
-            value = self._head(f"{self._place(name, version)}/{TOMBSTONE}")
-            return msgspec.json.decode(value, type=_Tombstone).digest
+            value = read_small(self._files, self.root, f"{self._place(name, version)}/{TOMBSTONE}")
+            return msgspec.json.decode(value, type=_Tombstone)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except msgspec.DecodeError as error:
@@ -286,53 +293,15 @@ class Registry:
 
     def _find(self, name: str, version: str) -> Manifest | None:
         try:
-            value = self._head(f"{self._place(name, version)}/{FILE}")
+            value = read_small(self._files, self.root, f"{self._place(name, version)}/{FILE}")
         except (FileNotFoundError, NotADirectoryError):
             return None
         return read_manifest(value, name, version)
 
-    def _head(self, path: str) -> bytes:
-        """Read a small file; refuse one that is none."""
-        with self._asking(), self._files.open(path, "rb") as opened:
-            value: bytes = opened.read(BYTES_MAX + 1)
-        if len(value) > BYTES_MAX:
-            raise RegistryError(f"{path}: it is larger than {BYTES_MAX:,} bytes; add the version anew")
-        return value
-
     def _below(self, path: str, kind: Literal["model", "version"]) -> Sequence[str]:
         try:
-            with self._asking():
+            with asking(self.root):
                 found = [entry.rstrip("/").rpartition("/")[2] for entry in self._files.ls(path, detail=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [name for name in found if is_name(kind, name)]
-
-    def _write(self, path: str, value: bytes) -> None:
-        """Write the manifest so that it is there whole or not at all."""
-        if self.local:
-            beside = Path(f"{path}.{os.getpid()}")
-            beside.write_bytes(value)
-            try:
-                os.link(beside, path)
-            except FileExistsError:
-                raise RegistryError(f"{path}: somebody added this version at the same moment; look at theirs") from None
-            finally:
-                beside.unlink()
-        else:
-            self._files.pipe_file(path, value)
-
-
-def _anybody_writes(folder: Path, root: Path) -> bool:
-    """Whether everybody on this machine may change what lies in a version's folder, or put another in its place."""
-    files = (path for path in folder.rglob("*") if not path.is_symlink())
-    return any(path.stat().st_mode & stat.S_IWOTH for path in (root, folder.parent, folder, *files))
-
-
-def version_key(version: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts v9 before v10.
-
-    >>> sorted(["v10", "v9", "2026-11-21"], key=version_key)
-    ['2026-11-21', 'v9', 'v10']
-    """
-    parts = re.findall(r"\d+|\D+", version)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

@@ -71,7 +71,9 @@ def init(
     with bars() as on_progress:
         on_progress(f"reading {data}", 0, None)
         from driftline.models.init import init as make  # after the first word: it takes a while on a busy machine
+        from inference import Registry
 
+        registry = Registry(load(None).registry)
         made = make(
             data,
             out or Path("packages") / name,
@@ -83,6 +85,7 @@ def init(
             holdout=holdout,
             data_is_held_out=data_is_held_out,
             force=force,
+            registry=registry if registry.local else None,  # a package can be made without a network
             on_progress=on_progress,
             name=name,
             version=version,

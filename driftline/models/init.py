@@ -18,11 +18,12 @@ from drift.row_order import Order
 from driftline import references
 from driftline.models import profile
 from driftline.progress import OnProgress, unwatched
-from inference import Limits, ModelPackage, draft_package, write_package
+from inference import Limits, ModelPackage, Registry, draft_package, write_package
 from inference.artefacts import ArtefactError
 from inference.artefacts.archive import read_program
 from inference.init import brought
 from inference.package import FILE
+from inference.versions import kinds_of
 from streams.names import check_name
 
 REFERENCE = "reference.arrow"
@@ -55,6 +56,7 @@ def init(
     holdout: Path | None = None,
     data_is_held_out: bool = False,
     force: bool = False,
+    registry: Registry | None = None,
     on_progress: OnProgress = unwatched,
     **known: Any,
 ) -> Made:
@@ -83,6 +85,8 @@ def init(
         The model has not learnt from ``data`` itself.
     force
         Write over a package that is there.
+    registry
+        Where the package will be added: a column that is of another kind in another version there is refused.
     on_progress
         Told what is being done, how much of it is, and how much there is.
     known
@@ -116,6 +120,9 @@ def init(
         artefact = "model.pt2" if model is None else brought(model, draft)
         limits = _limits(draft / artefact) if artefact.endswith(".pt2") and model is not None else None
         package, notes = draft_package(table, artefact=artefact, limits=limits, **known)
+        if registry is not None:
+            others = [one.version for one in registry.list(package.name)]
+            registry.refuse_conflict(package.name, package.version, kinds_of(package), others)
         write_package(package, draft)
         trained = _trained(package, table, known.get("label"), draft, on_progress) if model is None else ""
         rows = _Rows(table, _held_out(table, holdout, model, known), learnt=model is not None and not data_is_held_out)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
+from driftline.models.shares import read_shares
 from inference import Registry, VersionRemoved
 from inference.manifest import Manifest
 from streams import provision
@@ -15,30 +16,6 @@ from streams.wire.route import RouteError, check, versions
 
 #: How long a broker may take to answer the first question.
 _ANSWER_S = 5.0
-
-
-def share(text: str) -> tuple[str | None, float]:
-    """Read a canary as people write it: a share, or a version and its share.
-
-    Raises
-    ------
-    RouteError
-        It is no share between 0 and 1.
-
-    >>> share("5%"), share("v2=0.05"), share("v2=12.5 %")
-    ((None, 0.05), ('v2', 0.05), ('v2', 0.125))
-    """
-    version, equals, amount = text.rpartition("=")
-    number = amount.strip()
-    try:
-        value = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
-    except ValueError:
-        raise RouteError(
-            f"--canary {text}: write a share, as in 5%, or a version with its share, as in v2=5%"
-        ) from None
-    if not 0 < value <= 1:
-        raise RouteError(f"--canary {text}: a share lies between 0 and 100 %; 5 is 500 %, write 5%")
-    return (version if equals else None), round(value, 12)
 
 
 class Desk:
@@ -88,9 +65,9 @@ class Desk:
             The champion; with a bare share (``5%``) the canary, beside the champion that serves. None keeps the
             champion.
         canary, shadows
-            Shares as `share` reads them; versions that score every request and answer none.
+            Shares as `driftline.models.shares.share` reads them; versions that score every request and answer none.
         """
-        shares, champion = _shares(version, canary)
+        shares, champion = read_shares(version, canary)
 
         def change(book: RouteBook) -> Route:
             known = book.routes.get(name)
@@ -228,7 +205,17 @@ class Desk:
             raise RouteError(
                 f"the topics are not there yet on {self._cluster.bootstrap}; run `driftline topics create`"
             )
-        return announce(self._cluster, change)
+
+        def checked(book: RouteBook) -> Route:
+            route = change(book)
+            # Every version that ever served has its columns in the store's table, also one that is removed.
+            past = [version for old in reversed(book.history) if old.model == route.model for version in versions(old)]
+            for version in versions(route):
+                kinds = self._registry.kinds(route.model, version)
+                self._registry.refuse_conflict(route.model, version, kinds, dict.fromkeys((*versions(route), *past)))
+            return route
+
+        return announce(self._cluster, checked)
 
 
 def champions(history: Sequence[Route]) -> list[Route]:
@@ -251,21 +238,6 @@ def champions(history: Sequence[Route]) -> list[Route]:
         if not reigns or reigns[-1].champion != route.champion:
             reigns.append(route)
     return reigns
-
-
-def _shares(version: str | None, canary: Collection[str]) -> tuple[dict[str, float], str | None]:
-    """Canary shares by version, and the champion if it was named."""
-    read = [share(text) for text in canary]
-    bare = [amount for name, amount in read if name is None]
-    shares = {name: amount for name, amount in read if name is not None}
-    if len(bare) > 1:
-        raise RouteError("--canary was given two shares without a version; write --canary v2=5% --canary v3=5%")
-    if bare and version is None:
-        raise RouteError("--canary was given a share without a version; write it first, or --canary v2=5%")
-    if bare:
-        assert version is not None
-        return {**shares, version: bare[0]}, None
-    return shares, version
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import uuid
 
@@ -278,6 +279,26 @@ def test_a_link_inside_a_package_is_a_copy(tmp_path):
     registry = Registry(tmp_path / "registry")
     assert sorted(registry.add(folder).files) == ["model.py", "model.toml", "same.py"]
     assert not (registry.folder("fare", "v1") / "same.py").is_symlink()
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_what_is_added_or_fetched_is_its_owners_alone(umask, tmp_path):
+    folder = package(tmp_path / "p")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "weights").write_text("1")
+    (folder / "sub" / "weights").chmod(0o604)
+    remote = Registry(f"memory://{uuid.uuid4().hex}", cache=tmp_path / "cache")
+    before = os.umask(umask)
+    try:
+        Registry(tmp_path / "registry").add(folder)
+        remote.add(folder)
+        remote.folder("fare", "v1")
+    finally:
+        os.umask(before)
+    for root in ("registry", "cache"):
+        made = list((tmp_path / root).rglob("*"))
+        assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
+        assert {path.stat().st_mode & 0o777 for path in made if path.is_dir()} == {0o700}
 
 
 def test_one_damaged_version_hides_no_other(tmp_path):
