@@ -27,7 +27,7 @@ class Catalogue(Protocol):
             The version is known and has none.
         Unusable
             It cannot be used as it is.
-        streams.stage.Away
+        streams.away.Away
             Where it lies does not answer; ask again.
         """
         ...

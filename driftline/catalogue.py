@@ -14,8 +14,8 @@ from drift.catalogue import Unusable, Unwatched
 from drift.reference import Reference
 from drift.reference_file import NoReference
 from inference import Registry, VersionRemoved
+from streams.away import Away
 from streams.clock import ticks_ms
-from streams.stage import Away
 
 log = structlog.get_logger("driftline.catalogue")
 
@@ -100,11 +100,9 @@ class References:
             return Reference.from_bytes(path.read_bytes())
         except VersionRemoved as error:
             raise Unwatched(str(error)) from None  # Earlier counts over it stay as they are.
+        except Away:
+            raise
         except ValueError as error:  # of names, manifests, packages, references
-            if why := self._registry.away():
-                raise Away(why) from error
             raise Unusable(f"{error}; put {model} {version} back as it was added") from error
         except OSError as error:
-            if why := self._registry.away() or ("" if self._registry.local else str(error)):
-                raise Away(why) from error
             raise Unusable(f"{model} {version}: {error}") from error

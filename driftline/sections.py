@@ -45,7 +45,7 @@ class Kafka(Section):
     partitions_model: int = Field(1, ge=1, description="partitions of the topics keyed by model")
     replicas: int = Field(1, ge=1, description="replicas of the topics that we create")
     retention_ms: MaybeMs = Field(None, description="how long the event topics keep; default 7 days")
-    accept_gap: bool = Field(False, description="go on where retention has taken unread records, or the offsets")
+    accept_gap: bool = Field(False, description="go on where the broker has forgotten offsets, or snapshots are gone")
 
 
 class ClickHouse(Section):

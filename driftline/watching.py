@@ -14,6 +14,7 @@ from driftline.settings import Settings, SettingsError
 from inference.versions import conflict
 from streams import provision
 from streams.app import Role
+from streams.away import Away
 from streams.clock import now_ms
 from streams.cluster import Cluster
 from streams.feed import FeedLimits
@@ -21,7 +22,7 @@ from streams.formats.plain import PlainReader
 from streams.offsets import Starts
 from streams.records import DAY_MS, HOUR_MS, Route
 from streams.routes import RouteBook, announce, read_book
-from streams.stage import Away, Effects, PerPartition
+from streams.stage import Effects, PerPartition
 from streams.topics import FOREIGN
 
 log = structlog.get_logger("driftline.watching")

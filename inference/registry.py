@@ -181,18 +181,6 @@ class Registry:
                 )
         return sorted(filter(None, known), key=lambda manifest: (manifest.name, version_key(manifest.version)))
 
-    def away(self) -> str:
-        """Why nothing can be known of any version: the root does not answer, or holds nothing, as the folder of a disk
-        that is not mounted; empty where it answers.
-        """
-        try:
-            empty = not self._files.ls(self._path, detail=False)
-        except FileNotFoundError:
-            return f"{self.root} is not there; mount it, or `driftline model add`" if self.local else ""
-        except Exception as error:  # Each kind of store has errors of its own.
-            return f"{self.root} does not answer: {error}"
-        return f"{self.root} is empty; mount its disk, or `driftline model add`" if empty and self.local else ""
-
     def folder(self, name: str, version: str) -> Path:
         """A version's folder on this machine, every file checked against the manifest.
 

@@ -32,10 +32,8 @@ class Begun:
 
     Parameters
     ----------
-    cluster
-        Where.
-    group
-        Whose, without the prefix.
+    cluster, group
+        Where, and whose, without the prefix.
 
     Attributes
     ----------
@@ -46,7 +44,7 @@ class Begun:
     def __init__(self, cluster: Cluster, group: str) -> None:
         self.cluster = cluster
         self.noted: dict[Place, str] = {}
-        self._group = group
+        self.group = group
 
     def marks(self) -> dict[Place, str]:
         """Where the group has begun, by whatever process, with the topic's id then; empty text where it was not kept.
@@ -93,9 +91,9 @@ class Begun:
             producer.produce(self.cluster.topic("snapshots"), mark, self._key(f"{topic}/{partition}").encode())
         left = producer.flush(_WAIT_S)
         if left:
-            log.warning("begun.not_noted", group=self._group, marks=left)
+            log.warning("begun.not_noted", group=self.group, marks=left)
         else:
             self.noted |= new
 
     def _key(self, rest: str) -> str:
-        return f"begun/{self._group}/{rest}"
+        return f"begun/{self.group}/{rest}"

@@ -343,7 +343,8 @@ class Feed:
         if self._lost_positions > _LOST_POSITIONS_MAX:
             raise Gap(
                 f"{message.topic()}/{message.partition()}: the position is no longer in the log "
-                f"({error.str()}); set kafka.accept_gap=true to go on behind it"
+                f"({error.str()}), and what is committed is not either; set the group's offsets with "
+                "kafka-consumer-groups --reset-offsets"
             )
         self.rewind()
 

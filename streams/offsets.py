@@ -4,7 +4,9 @@ While a dead member's open transaction holds offsets, the group's offsets are "u
 "none": left alone it would read the partition from its beginning and double every prediction. So the offsets are asked
 for until they are stable, and the consumer's own reset policy is `error`.
 
-Nor is a group whose offsets the broker has forgotten a new one: see `streams.begun`. A topic that was deleted and made
+Where retention has taken records that were never read, the group goes on behind them: to stop would only lose more. The
+gap is counted, and told with what to do. But a group whose offsets the broker has forgotten is no new one, and what it
+has read is not known: see `streams.begun`. A topic that was deleted and made
 again is a new one: it is read from its beginning, whatever is said about gaps.
 """
 
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import confluent_kafka as ck
+import prometheus_client
 import structlog
 
 from streams.begun import Begun
@@ -32,9 +35,13 @@ _NOTES_MAX = 20
 _T = TypeVar("_T")
 
 
+_LOST = prometheus_client.Counter(
+    "driftline_records_lost", "Records that retention took before they were read, at the most.", ["group", "topic"]
+)
+
+
 class Gap(RuntimeError):
-    """Retention has taken records that were never read, or the offsets that said what was; to go on behind them is the
-    operator's word, not ours."""
+    """The broker has forgotten which records were read; to go on behind them is the operator's word, not ours."""
 
 
 class Starts:
@@ -49,6 +56,8 @@ class Starts:
 
     Attributes
     ----------
+    lost_records
+        Records that were never read and are gone, at the most.
     notes
         What happened that people should know, with its time in ms; the newest ones.
     """
@@ -70,7 +79,7 @@ class Starts:
         Raises
         ------
         Gap
-            Committed offsets lie before the log's beginning, or the broker has forgotten them.
+            The broker has forgotten committed offsets.
         TimeoutError
             The offsets stayed unstable.
         """
@@ -89,7 +98,9 @@ class Starts:
         for p in new:
             low, high = bounds[p.topic, p.partition]
             if begun.place(p) in marks:
-                self._accept(_forgotten(p, high), high - low)
+                if not self._accept_gap:
+                    raise Gap(_forgotten(p, high))
+                self._count(begun, p, high - low, _forgotten(p, high))
                 low = high  # nothing is done twice
             p.offset = high if self._from_end else low
         starts = [
@@ -100,7 +111,7 @@ class Starts:
         logical = {begun.cluster.logical(name): id_ for name, id_ in ids.items()}
         begun.note((begun.place(p) for p in committed if pinned or p not in starts), logical)
         others = [p for p in committed if p not in starts]
-        return starts + [self._go_on(p, bounds[p.topic, p.partition][0]) for p in others]
+        return starts + [self._go_on(begun, p, bounds[p.topic, p.partition][0]) for p in others]
 
     def _note_remade(self, remade: list[ck.TopicPartition]) -> None:
         for topic in sorted({p.topic for p in remade}):
@@ -108,18 +119,22 @@ class Starts:
             self.notes.append((now_ms(), note))
             log.warning("offsets.topic_made_again", topic=topic, what=note)
 
-    def _go_on(self, p: ck.TopicPartition, low: int) -> ck.TopicPartition:
+    def _go_on(self, begun: Begun, p: ck.TopicPartition, low: int) -> ck.TopicPartition:
         if p.offset >= low:
             return p
-        told = f"{p.topic}/{p.partition}: offsets {p.offset} to {low - 1} were never read, retention has taken them"
-        self._accept(f"{told}; set kafka.accept_gap=true to go on at {low}", low - p.offset)
+        what = (
+            f"{p.topic}/{p.partition}: offsets {p.offset} to {low - 1} were never read, retention has taken them; "
+            f"{begun.group} goes on at {low}. Keep records for longer (kafka.retention_ms), read faster "
+            "(roles.workers), or, where they carry old times, set message.timestamp.type=LogAppendTime on the topic"
+        )
+        self._count(begun, p, low - p.offset, what)
         return ck.TopicPartition(p.topic, p.partition, low, metadata=_without_intent(p.metadata))
 
-    def _accept(self, told: str, records: int) -> None:
-        if not self._accept_gap:
-            raise Gap(told)
+    def _count(self, begun: Begun, p: ck.TopicPartition, records: int, what: str) -> None:
         self.lost_records += records
-        log.error("offsets.gap", what=told, records_max=records)
+        self.notes.append((now_ms(), what))
+        _LOST.labels(begun.group, begun.cluster.logical(p.topic)).inc(records)
+        log.error("offsets.gap", what=what, records_max=records)
 
 
 def _other(before: str | None, now: str | None) -> bool:

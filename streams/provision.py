@@ -118,7 +118,8 @@ def _config(topic: Topic, layout: Layout) -> dict[str, str]:
     kept = topic.retention_ms
     if kept > 0 and layout.retention_ms is not None:
         kept = layout.retention_ms
-    config = {"retention.ms": str(kept), "message.timestamp.type": "CreateTime"}
+    times = "LogAppendTime" if topic.filled_by_clients else "CreateTime"
+    config = {"retention.ms": str(kept), "message.timestamp.type": times}
     if topic.name == "models":  # Faust's own client follows it, and reads no lz4
         config["compression.type"] = "uncompressed"
     return config

@@ -7,9 +7,7 @@ gone all the same, nothing begins with a part of its state.
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Sequence
-from itertools import chain, repeat
 
 import msgspec
 import structlog
@@ -19,12 +17,11 @@ from streams.block import Block
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.records import FORMAT
-from streams.stage import Away, Effects, Publish, Stateful
+from streams.stage import Effects, Publish, Stateful
 
 log = structlog.get_logger("streams.snapshots")
 
 CHUNK_BYTES_MAX = 900_000
-_PAUSES_S = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 #: Topic and partition.
 Place = tuple[str, int]
@@ -162,6 +159,8 @@ class Restored:
             The snapshot is another version's.
         StateLost
             Retention has taken records that no snapshot covers.
+        Away
+            Something that the stage needs does not answer: assign again.
         """
         place = (topic, partition)
         first, end = ranges.bounds(self._cluster, "snapshots")[partition]
@@ -179,21 +178,14 @@ class Restored:
         self._unwritten |= {place: position} if position > start else {}
 
     def _restored(self, place: Place, snapshot: bytes | None, start: int, position: int) -> Stateful:
-        """Make a stage of its snapshot and what came after it; what it needs for that may be away for a while."""
-        pauses_s = chain(_PAUSES_S, repeat(_PAUSES_S[-1]))
-        while True:
-            stage = self._make(*place)
-            try:
-                if snapshot is not None:
-                    stage.restore(snapshot)
-                for block in ranges.read(self._cluster, *place, start, position):
-                    stage.fold(block)
-            except Away as error:
-                log.warning("snapshots.restore_waits", topic=place[0], partition=place[1], why=str(error))
-                time.sleep(next(pauses_s))
-            else:
-                log.info("snapshots.restored", topic=place[0], partition=place[1], refolded=position - start)
-                return stage
+        """Make a stage of its snapshot and what came after it."""
+        stage = self._make(*place)
+        if snapshot is not None:
+            stage.restore(snapshot)
+        for block in ranges.read(self._cluster, *place, start, position):
+            stage.fold(block)
+        log.info("snapshots.restored", topic=place[0], partition=place[1], refolded=position - start)
+        return stage
 
     def _accept(self, place: Place, start: int, low: int, snapshot: bool) -> None:
         """Go on without records that are gone, if the operator says so."""

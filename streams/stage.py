@@ -14,10 +14,6 @@ from streams.block import Block
 Headers = list[tuple[str, bytes]]
 
 
-class Away(RuntimeError):
-    """Something that a step needs does not answer. No record is to blame: the same is tried again until it does."""
-
-
 class Publish(msgspec.Struct, frozen=True, gc=False):
     """One message that should leave. It holds no cycles, and the collector need not walk thousands of them.
 

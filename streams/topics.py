@@ -17,20 +17,22 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
     ``partitions`` says whose count it takes: ``requests`` follows the setting for requests, ``model`` the
     setting for model-keyed topics, ``one`` is a single partition. ``retention_ms`` -1 keeps for ever;
-    ``compacted`` keeps the newest value a key.
+    ``compacted`` keeps the newest value a key. ``filled_by_clients``: anybody writes to it, with whatever time; Kafka
+    deletes by the record's own time, so there it goes by its arrival.
     """
 
     name: str
     partitions: Literal["requests", "model", "one"]
     retention_ms: int = 7 * DAY_MS
     compacted: bool = False
+    filled_by_clients: bool = False
 
 
 TOPICS: tuple[Topic, ...] = (
-    Topic(name="requests", partitions="requests"),
+    Topic(name="requests", partitions="requests", filled_by_clients=True),
     Topic(name="predictions", partitions="requests"),
     Topic(name="observations", partitions="requests"),
-    Topic(name="feedback", partitions="requests"),
+    Topic(name="feedback", partitions="requests", filled_by_clients=True),
     Topic(name="feedback-waiting", partitions="requests"),
     Topic(name="models", partitions="one", retention_ms=FOREVER),
     Topic(name="counts", partitions="model"),

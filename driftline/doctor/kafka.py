@@ -9,6 +9,7 @@ from streams import provision
 from streams.cluster import Cluster
 from streams.kafka.reach import ANSWER_S, unreachable
 from streams.probe import Found, ProbeError, probe
+from streams.topics import DAY_MS, FOREIGN, TOPICS
 
 #: A message of ours may be as large as this.
 MESSAGE_BYTES_MAX = 1_000_000
@@ -38,6 +39,25 @@ def cluster(settings: Settings) -> Iterator[Finding]:
     yield from limits(log, found)
     yield from _groups(settings, found)
     yield from _topics(log, found)
+    yield from times(settings)
+
+
+def times(settings: Settings) -> Iterator[Finding]:
+    """Records that clients send are not deleted unread, for their old times. Says nothing where all is well."""
+    from drift.incidents import rfc3339
+    from streams.kafka.record_times import outdated
+
+    log = compose.cluster(settings)
+    ours = [topic.name for topic in TOPICS if topic.filled_by_clients]
+    wanted = {log.topic(name): name for name in [*ours, *(FOREIGN + one.topic for one in settings.watch_topics)]}
+    there = provision.foreign_partitions(log, wanted, ANSWER_S)
+    for topic in outdated(log, [wanted[name] for name in there]):
+        text = (
+            f"{topic.name}: records as old as {rfc3339(topic.oldest_ms)} came of late, and the topic keeps "
+            f"{topic.retention_ms / DAY_MS:g} days by the records' own time: Kafka deletes them, read or not"
+        )
+        alter = "--add-config message.timestamp.type=LogAppendTime"
+        yield Finding("topics", "warn", text, f"kafka-configs.sh --alter --topic {topic.name} {alter}")
 
 
 def limits(log: Cluster, found: Found) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from drift.catalogue import Unusable, Unwatched
 from driftline import catalogue
 from driftline.catalogue import References
 from inference import Registry
-from streams.stage import Away
+from streams.away import Away
 
 MODEL = """
 name = "%s"

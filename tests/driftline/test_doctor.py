@@ -12,7 +12,7 @@ import confluent_kafka as ck
 import msgspec
 import psutil
 import pytest
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 from typer.testing import CliRunner
 
 from drift.store.flavours import schema_files
@@ -217,6 +217,20 @@ def test_a_cluster_that_is_well(here, topics):
         ("groups", "note"),  # classic, because it is not the embedded one
     }
     assert {one.name for one in kafka.cluster(here(**topics, kafka__group_protocol="consumer")) if one.fix} == set()
+
+
+def test_records_that_their_topic_deletes_unread_are_named(here, topics):
+    log = cluster_of(here(**topics))
+    admin, name = log.admin(), topics["kafka__prefix"] + "theirs"
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
+    producer = ck.Producer({"bootstrap.servers": log.bootstrap})
+    for topic in (name, log.topic("requests")):
+        producer.produce(topic, b"{}", timestamp=1_000)
+    assert producer.flush(30) == 0
+    watched = {"topic": name, "model": "m", "version": "v1", "score": "$.score"}
+    (warning,) = kafka.times(here(**topics, watch_topics=[watched]))
+    assert warning.state == "warn" and f"{name}: records as old as 1970-01-01T00:00:01Z" in warning.said
+    assert warning.fix == f"kafka-configs.sh --alter --topic {name} --add-config message.timestamp.type=LogAppendTime"
 
 
 def test_topics_that_are_missing(here, kafka, topic_prefix):

@@ -13,6 +13,7 @@ import confluent_kafka as ck
 import msgspec
 import pytest
 from confluent_kafka.admin import NewPartitions, NewTopic
+from structlog.testing import capture_logs
 
 from driftline.broker import EmbeddedBroker
 from streams import ranges
@@ -400,6 +401,32 @@ def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster, protocol):
         send(cluster, [b"three"])
         assert settled(accepted, 1) == [b"three"]
     assert starts.lost_records == 2  # at the most: whatever the log still held
+
+
+@PROTOCOLS
+def test_records_that_retention_took_unread_are_a_counted_gap_and_the_group_goes_on(cluster, protocol):
+    """Also in the middle: what is deleted before a feed that is behind is passed, once."""
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    send(cluster, [b"read"])
+    with reading(cluster) as before:
+        assert settled(before, 1) == [b"read"]
+    send(cluster, [b"%d" % n for n in range(5)])
+    delete_before(cluster, 4)
+    send(cluster, [b"after"])
+    starts = Starts()
+    with capture_logs() as logs, reading(cluster, starts=starts) as one:
+        assert settled(one, 3) == [b"3", b"4", b"after"]
+        assert starts.lost_records == 3
+        (note,) = [text for _, text in one.feed.notes()]
+        assert "feedback/0: offsets 1 to 3 were never read, retention has taken them; readers goes on at 4" in note
+        assert "LogAppendTime" in note and "kafka.retention_ms" in note
+    assert [line["records_max"] for line in logs if line["event"] == "offsets.gap"] == [3]
+
+
+def delete_before(cluster, offset):
+    """What retention does."""
+    admin, where = cluster.admin(), ck.TopicPartition(cluster.topic("feedback"), 0, offset)
+    admin.delete_records([where])[where].result(DEADLINE_S)
 
 
 def test_what_goes_wrong_while_partitions_come_ends_the_feed_with_its_name(cluster):

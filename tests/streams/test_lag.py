@@ -58,7 +58,7 @@ def test_a_partition_that_goes_takes_its_lag_along():
 @pytest.mark.timeout(60)
 def test_a_step_that_stands_still_sees_what_comes_meanwhile(cluster: Cluster, eventually):
     """Its consumer is paused, so what it has fetched tells nothing: the broker is asked."""
-    producer, topic, old = cluster.producer(), cluster.topic("requests"), now_ms() - 60_000
+    producer, topic, old = cluster.producer(), cluster.topic("observations"), now_ms() - 60_000
     for n in range(10):
         producer.produce(topic, b"%d" % n, partition=0, timestamp=old)
     producer.flush(10)
@@ -69,7 +69,7 @@ def test_a_step_that_stands_still_sees_what_comes_meanwhile(cluster: Cluster, ev
         taken.set()  # and nobody settles it
 
     step = PerPartition(lambda topic, partition, memory: None, lambda *_: Effects())
-    feed = Feed(cluster, "slow", ["requests"], step, hand_over=hand_over, crash=lambda error: None,
+    feed = Feed(cluster, "slow", ["observations"], step, hand_over=hand_over, crash=lambda error: None,
                 limits=FeedLimits(turns_in_flight_max=1))  # fmt: skip
     feed.start()
     try:

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from streams import ranges
+from streams.away import Away, patiently
 from streams.block import Block
 from streams.outbox import Outbox
 from streams.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, StateLost, newest, write
-from streams.stage import Away, Effects, Publish
+from streams.stage import Effects, Publish
 
 BIG = b"a" * CHUNK_BYTES_MAX + b"b" * CHUNK_BYTES_MAX + b"c"
 
@@ -198,7 +199,8 @@ def test_a_restore_waits_for_what_is_away(cluster, trimmed):
         made.append(Needy())
         return made[-1]
 
-    step = Restored(cluster, make)
-    step.assign("counts", 0, 9, "")
+    step, awaited = Restored(cluster, make), []
+    patiently(lambda: step.assign("counts", 0, 9, ""), awaited.append, lambda: False)  # as holdings do
+    assert awaited == ["the registry is not mounted"] * 2 + [""]
     assert step.stages["counts", 0] is made[2]
     assert made[2].total == 100 + 7 + 8
