@@ -221,7 +221,7 @@ def test_a_cluster_that_is_well(here, topics):
 
 def test_records_that_their_topic_deletes_unread_are_named(here, topics):
     log = cluster_of(here(**topics))
-    admin, name = log.admin(), topics["kafka__prefix"] + "theirs"
+    admin, name = log.admin(), f"theirs-{topics['kafka__prefix']}x"
     admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
     producer = ck.Producer({"bootstrap.servers": log.bootstrap})
     for topic in (name, log.topic("requests")):
