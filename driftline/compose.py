@@ -35,16 +35,23 @@ def cluster(settings: Settings) -> "Cluster":
     )
 
 
-def answering(settings: Settings) -> "Cluster":
+def answering(settings: Settings, *commands: str) -> "Cluster":
     """Make the log's address for a command that somebody waits for: a broker that is not there is said at once.
 
     librdkafka asks again and again for as long as it is let (15 s), as a role should that outlives a broker's restart.
     From here on warnings alone are logged, and on stderr: stdout holds the command's result.
 
+    Parameters
+    ----------
+    commands
+        Names in `driftline.access`: where the cluster knows users, this one must be allowed what they need.
+
     Raises
     ------
     TopicError
-        None of the bootstrap servers takes a connection.
+        None of the bootstrap servers takes a connection, or the cluster does not let us in.
+    AccessError
+        This user may not do what is needed.
     """
     from streams.kafka.reach import down
     from streams.logs import warnings_to_stderr
@@ -55,6 +62,13 @@ def answering(settings: Settings) -> "Cluster":
     if reasons := down(log.options.get("bootstrap.servers", log.bootstrap)):
         text = ", ".join(f"{address}: {why}" for address, why in reasons.items())
         raise TopicError(f"no Kafka at {text}; {_remedy(settings)}")
+    if log.options:
+        from driftline.access import COMMANDS
+        from streams.kafka.access import require
+        from streams.provision import partition_counts
+
+        partition_counts(log)
+        require(log, [need for command in commands for need in COMMANDS[command]])
     return log
 
 

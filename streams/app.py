@@ -13,10 +13,10 @@ from uuid import uuid4
 import faust
 import msgspec
 import prometheus_client
-from faust.types.auth import AuthProtocol
 
 from streams import members, slots
-from streams.cluster import Cluster, open_reference
+from streams.cluster import Cluster
+from streams.kafka.credentials import faust_credentials
 from streams.private import private_folder
 from streams.records import Route
 from streams.routes import RouteBook
@@ -74,7 +74,7 @@ class Role:
             # killed would hold its session, and with it our agents, for ten seconds. Routes are read whole anyway.
             cluster.topic(f"{name}-{slot}-{uuid4().hex[:8]}"),
             broker=[f"kafka://{address.strip()}" for address in cluster.bootstrap.split(",")],
-            broker_credentials=_credentials(cluster),
+            broker_credentials=faust_credentials(cluster.opened()),
             broker_session_timeout=_SESSION_S,
             broker_request_timeout=_SESSION_S * 2,
             consumer_auto_offset_reset="earliest",
@@ -188,26 +188,3 @@ async def _in_daemon_thread(call: Callable[..., None], *args: Any) -> None:
 
     threading.Thread(target=run, name=getattr(call, "__name__", "call"), daemon=True).start()
     await done
-
-
-def _credentials(cluster: Cluster) -> Any:
-    """Faust's own client reads `models`; it is given what librdkafka's options say."""
-    options = {name: open_reference(value) for name, value in cluster.options.items()}
-    protocol = options.get("security.protocol", "plaintext").upper()
-    context = None
-    if protocol.endswith("SSL"):
-        import ssl
-
-        context = ssl.create_default_context(cafile=options.get("ssl.ca.location"))
-        if "ssl.certificate.location" in options:
-            context.load_cert_chain(options["ssl.certificate.location"], options.get("ssl.key.location"))
-    if protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=options.get("sasl.username"),
-            password=options.get("sasl.password"),
-            mechanism=options.get("sasl.mechanism") or options.get("sasl.mechanisms", "PLAIN"),
-            ssl_context=context,
-        )
-    if protocol == AuthProtocol.SSL.value:
-        return faust.SSLCredentials(context)
-    return None

@@ -82,9 +82,18 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         """Name of a topic in our table."""
         return topics.logical(self.prefix, topic)
 
+    def opened(self) -> dict[str, str]:
+        """Options with their references resolved; never to be printed.
+
+        Raises
+        ------
+        SecretError
+            A reference leads nowhere.
+        """
+        return {name: open_reference(value) for name, value in self.options.items()}
+
     def _common(self) -> dict[str, Any]:
-        opened = {name: open_reference(value) for name, value in self.options.items()}
-        return {"bootstrap.servers": self.bootstrap, "log_level": 4, **opened}
+        return {"bootstrap.servers": self.bootstrap, "log_level": 4, **self.opened()}
 
     def consumer(self, group: str, **more: Any) -> ck.Consumer:
         """Join a group. Nothing is committed but by us."""

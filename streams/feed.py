@@ -25,6 +25,7 @@ from streams.block import Block
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.holdings import Holdings
+from streams.kafka.access import Need, command, denied, lacks
 from streams.kafka.topic_ids import TopicChanges
 from streams.offsets import Gap, Starts
 from streams.portions import Weigh, portions
@@ -151,6 +152,9 @@ class Feed:
     def waits(self) -> str:
         """What is waited for while the rest goes on, for people; empty where there is nothing."""
         reasons = [f"topic {name} is not there yet; `driftline topics create {name}`" for name in self._changes.missing]
+        for name in self._changes.closed:
+            need = Need("topic", self.cluster.logical(name), ("read",))
+            reasons.append(f"{lacks(self.cluster, need)}; `{command(self.cluster, need)}`")
         alike: dict[str, list[str]] = {}
         for (topic, partition), why in sorted(self._holdings.held_back().items()):
             if self.cluster.topic(topic) not in self._changes.missing:
@@ -324,6 +328,8 @@ class Feed:
         if error.code() == ck.KafkaError._AUTO_OFFSET_RESET:
             self._out_of_range(error, message)
             return
+        if denied(error) == "group":  # whoever starts us again asks for what is missing, and says it
+            raise ck.KafkaException(error)
         # `_FATAL` errors report fatal() == False; check the code.
         if error.code() != ck.KafkaError._FATAL and (error.retriable() or not error.fatal()):
             log.warning("feed.error", group=self.group, why=error.str())

@@ -9,6 +9,7 @@ import confluent_kafka as ck
 from streams.block import Block
 from streams.cluster import Cluster
 from streams.dead_letters import DEAD_LETTERS, cut, dead_letter
+from streams.kafka.access import AccessError, Need, command, denied, lacks
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 from streams.sweep import sweep
@@ -38,13 +39,26 @@ class Outbox:
         Where to.
     transactional_id
         Stable for the slot, so that a restarted process aborts its predecessor's open transaction at once.
+
+    Raises
+    ------
+    AccessError
+        This user may not use the id.
+    ck.KafkaException
+        The broker does not answer.
     """
 
     def __init__(self, cluster: Cluster, transactional_id: str) -> None:
         self._cluster = cluster
         self._producer = cluster.producer(transactional_id)
         self._names: dict[str, str] = {}
-        self._producer.init_transactions(_BEGIN_S)
+        try:
+            self._producer.init_transactions(_BEGIN_S)
+        except ck.KafkaException as error:
+            if denied(error.args[0]) != "transactional-id":
+                raise
+            need = Need("transactional-id", transactional_id, ("write",))
+            raise AccessError(f"{lacks(cluster, need)}; {command(cluster, need)}") from None
 
     def sweep(self, writes: Iterable[str], reads: str | None = None, group: str = "") -> None:
         """End what a predecessor has left open, where the broker did not: see `streams.sweep`."""
@@ -121,14 +135,15 @@ class Outbox:
 
     def _roll_back(self, error: ck.KafkaException) -> None:
         why: ck.KafkaError = error.args[0]
+        acl = "; an ACL is missing, `driftline doctor` names it" if denied(why) else ""
         if why.fatal() or why.code() in (ck.KafkaError._FENCED, ck.KafkaError.INVALID_PRODUCER_EPOCH):
-            raise Fenced(f"{why.str()}; another process holds this slot") from error
+            raise Fenced(why.str() + (acl or "; another process holds this slot")) from error
         try:
             self._producer.abort_transaction(_BEGIN_S)
         except ck.KafkaException as second:
             if not second.args[0].retriable():  # a commit without an answer bars every other call for good
                 raise Fenced(f"{why.str()}, and then {second.args[0].str()}; only a new process can go on") from error
-        raise Aborted(why.str()) from error
+        raise Aborted(why.str() + acl) from error
 
     def close(self) -> None:
         """Abort what is open and let go; a transaction never begun is no error."""

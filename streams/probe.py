@@ -5,15 +5,19 @@ from typing import Any
 
 import confluent_kafka as ck
 import msgspec
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from streams.cluster import Cluster
+from streams.kafka.refused import why_refused
 from streams.topics import TOPICS
 
 
 class ProbeError(RuntimeError):
-    """The cluster does not let us in; the text says why, as far as the client library knows."""
+    """The cluster does not let us in; the text says why, and ``fix`` names the setting where that is known."""
+
+    def __init__(self, why: str, fix: str = "") -> None:
+        super().__init__(why)
+        self.fix = fix
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,14 +31,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         A broker's settings; empty where we may not read them.
     message_bytes_max
         By topic of ours that exists.
-    closed
-        Topics of ours, with what we may not do there: ``read``, ``write``.
     """
 
     brokers: int
     config: Mapping[str, str]
     message_bytes_max: Mapping[str, int]
-    closed: Mapping[str, list[str]]
 
 
 def probe(cluster: Cluster, wait_s: float = 3.0) -> Found:
@@ -47,16 +48,12 @@ def probe(cluster: Cluster, wait_s: float = 3.0) -> Found:
     ValueError
         A secret among the options cannot be read.
     """
-    said: list[str] = []
     try:
-        admin = cluster.admin(log_level=0, error_cb=lambda error: said.append(error.str()))
-    except ck.KafkaException as error:
-        raise ProbeError(error.args[0].str()) from None
-    try:
+        admin = cluster.admin(log_level=0)
         known = admin.list_topics(timeout=wait_s)
     except ck.KafkaException as error:
-        admin.poll(0.1)  # the first word says why; the others that it is so
-        raise ProbeError(said[0] if said else error.args[0].str()) from None
+        refusal = why_refused(cluster, wait_s)
+        raise ProbeError(refusal.why if refusal else error.args[0].str(), refusal.fix if refusal else "") from None
     there = [cluster.topic(topic.name) for topic in TOPICS if cluster.topic(topic.name) in known.topics]
     broker = ConfigResource(ResourceType.BROKER, str(next(iter(known.brokers))))
     configs = _configs(admin, [broker], wait_s)
@@ -65,7 +62,6 @@ def probe(cluster: Cluster, wait_s: float = 3.0) -> Found:
         brokers=len(known.brokers),
         config=configs.get(broker.name, {}),
         message_bytes_max={name: int(config["max.message.bytes"]) for name, config in topics.items()},
-        closed=_closed(admin, there, wait_s),
     )
 
 
@@ -79,21 +75,3 @@ def _configs(admin: AdminClient, resources: list[ConfigResource], wait_s: float)
         except ck.KafkaException:
             continue
     return found
-
-
-def _closed(admin: AdminClient, names: list[str], wait_s: float) -> dict[str, list[str]]:
-    """What we may not do on topics; nothing where the broker does not tell."""
-    if not names:
-        return {}
-    wanted = {AclOperation.READ: "read", AclOperation.WRITE: "write"}
-    asked = admin.describe_topics(TopicCollection(names), include_authorized_operations=True, request_timeout=wait_s)
-    closed = {}
-    for name, future in asked.items():
-        try:
-            allowed = future.result(wait_s).authorized_operations
-        except ck.KafkaException:
-            continue
-        missing = [word for operation, word in wanted.items() if allowed is not None and operation not in allowed]
-        if missing:
-            closed[name] = missing
-    return closed

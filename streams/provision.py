@@ -1,7 +1,7 @@
 """Topics made and checked from the one table; never changed behind anyone's back."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 import confluent_kafka as ck
@@ -11,6 +11,8 @@ from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_
 
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
+from streams.kafka.access import Need, Operation, command, denied, require
+from streams.kafka.refused import Refusal, why_refused
 from streams.logs import logger
 from streams.topics import TOPICS, Topic
 
@@ -41,6 +43,14 @@ class TopicError(RuntimeError):
     """Topics are missing or wrong; the text says which and what to do."""
 
 
+class LetInError(TopicError):
+    """The cluster answers and does not let us in; ``refusal`` says why and names the setting."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
 def create(cluster: Cluster, layout: Layout) -> list[str]:
     """Create the topics that are missing; those that exist are left as they are. Returns the names made.
 
@@ -61,7 +71,8 @@ def create(cluster: Cluster, layout: Layout) -> list[str]:
         for topic in TOPICS
         if topic.name not in there
     ]
-    _finish(admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}, "create it by hand or allow it")
+    made = admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}
+    _finish(cluster, made, "create", "create it by hand or allow it")
     if wanted:
         try:
             _wait_for_all(cluster)
@@ -78,20 +89,27 @@ def _wait_for_all(cluster: Cluster) -> dict[str, int]:
     return partition_counts(cluster)
 
 
-def await_topics(cluster: Cluster, names: Iterable[str], deadline_s: float = AWAIT_S) -> None:
+def await_topics(
+    cluster: Cluster, names: Iterable[str], needs: Sequence[Need] = (), deadline_s: float = AWAIT_S
+) -> None:
     """Return when topics of the table are there: a role may be started before the log, or before its topics are made.
 
     Parameters
     ----------
     names
         Logical names.
+    needs
+        What this user must be allowed, where the cluster knows users; seen to as soon as a broker answers, for topics
+        that it may not describe look as if they were not there.
     deadline_s
         How long to wait.
 
     Raises
     ------
+    AccessError
+        It is not allowed something.
     TopicError
-        They were not made in time, or nobody answers.
+        They were not made in time, or nobody answers; at once where the cluster refuses us.
     """
     wanted = set(names)
     until = ticks_ms() + deadline_s * 1000
@@ -99,9 +117,16 @@ def await_topics(cluster: Cluster, names: Iterable[str], deadline_s: float = AWA
     while True:
         try:
             missing = sorted(wanted - partition_counts(cluster, _ASK_S).keys())
+            if needs and cluster.options:
+                require(cluster, needs)
+                needs = ()
             why = f"no topic {', '.join(map(cluster.topic, missing))} on {cluster.bootstrap}; `driftline topics create`"
         except TopicError as error:
+            if isinstance(error, LetInError) and error.refusal.certain:
+                raise
             missing, why = sorted(wanted), str(error)
+        except ck.KafkaException as error:
+            missing, why = sorted(wanted), error.args[0].str()
         if not missing:
             return
         if ticks_ms() > until:
@@ -143,12 +168,14 @@ def foreign_partitions(cluster: Cluster, topics: Iterable[str], timeout_s: float
     Raises
     ------
     TopicError
-        The broker does not answer.
+        The broker does not answer, or (`LetInError`) refuses us.
     """
     try:
         # A broker that is not there is said once, below, and not at every attempt.
         found = cluster.admin(log_level=2).list_topics(timeout=timeout_s).topics
     except ck.KafkaException as error:
+        if refusal := why_refused(cluster):
+            raise LetInError(refusal) from None
         raise TopicError(
             f"no Kafka at {cluster.bootstrap}: {error.args[0].str()}; start one or set kafka.bootstrap"
         ) from error
@@ -181,7 +208,7 @@ def extend(cluster: Cluster) -> list[str]:
     ]
     admin = cluster.admin()  # it must outlive its futures
     futures = admin.create_partitions(additions, request_timeout=_WAIT_S) if additions else {}
-    _finish(futures, "add partitions by hand or allow it")
+    _finish(cluster, futures, "alter", "add partitions by hand or allow it")
     return [f"{topic.topic}: {topic.new_total_count} partitions" for topic in additions]
 
 
@@ -204,18 +231,22 @@ def create_foreign(cluster: Cluster, names: Iterable[str], partitions: int, repl
     there = foreign_partitions(cluster, wanted_names)
     wanted = [NewTopic(name, partitions, replicas) for name in wanted_names if name not in there]
     admin = cluster.admin()  # it must outlive its futures
-    _finish(admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}, "create it by hand or allow it")
+    made = admin.create_topics(wanted, request_timeout=_WAIT_S) if wanted else {}
+    _finish(cluster, made, "create", "create it by hand or allow it")
     return [topic.topic for topic in wanted]
 
 
-def _finish(futures: Mapping[str, Future[None]], remedy: str) -> None:
+def _finish(cluster: Cluster, futures: Mapping[str, Future[None]], operation: Operation, remedy: str) -> None:
     """Wait for changes of topics; one that somebody else has just made is none."""
     for name, future in futures.items():
         try:
             future.result(_WAIT_S)
         except ck.KafkaException as error:
-            if error.args[0].code() != ck.KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TopicError(f"topic {name}: {error.args[0].str()}; {remedy}") from error
+            if error.args[0].code() == ck.KafkaError.TOPIC_ALREADY_EXISTS:
+                continue
+            if denied(error.args[0]):
+                remedy = command(cluster, Need("topic", cluster.logical(name), (operation,)))
+            raise TopicError(f"topic {name}: {error.args[0].str()}; {remedy}") from error
 
 
 def check(cluster: Cluster) -> list[str]:

@@ -34,7 +34,7 @@ def list_letters(
     from streams.redrive import Filter, Found
 
     which = Filter(reason=reason, topic=topic, stage=stage, start=start, end=end)
-    listing = dead_letters.listing(Found(compose.answering(load(file)), which, now_ms()), limit)
+    listing = dead_letters.listing(Found(compose.answering(load(file), "dead-letters list"), which, now_ms()), limit)
     echo_json(listing) if as_json else typer.echo("\n".join(dead_letters.table(listing)))
 
 
@@ -48,7 +48,7 @@ def show(
     from driftline import compose, dead_letters
     from streams.clock import now_ms
 
-    letter, again = dead_letters.find(compose.answering(load(file)), place, now_ms())
+    letter, again = dead_letters.find(compose.answering(load(file), "dead-letters list"), place, now_ms())
     if as_json:
         echo_json({"letter": letter, "again": again, "text": (letter.value or b"").decode("utf-8", "replace")})
     else:
@@ -79,7 +79,7 @@ def redrive(
             typer.echo(f"\r  {sent:,} ...", nl=False, err=True)
 
     which = Filter(reason=reason, topic=topic, stage=stage, start=start, end=end)
-    done = send(compose.answering(load(file)), which, now_ms(), dry_run, told)
+    done = send(compose.answering(load(file), "dead-letters redrive"), which, now_ms(), dry_run, told)
     if as_json:
         echo_json(done)
         raise typer.Exit(1 if done.cut else 0)

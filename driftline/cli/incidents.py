@@ -88,7 +88,7 @@ def _act(file: File, as_json: bool, incident: str, kind: "Kind", by: str, reason
 
     store = _store(file)
     act = incident_acts.decide(store, incident, kind, by=by or getpass.getuser(), reason=reason, until=until)
-    incident_acts.publish(compose.cluster(load(file)), act)
+    incident_acts.publish(compose.answering(load(file), "incidents"), act)
     reply = incident_acts.followed(store, act)
     if as_json:
         echo_json({"act": act, "followed": reply})

@@ -233,13 +233,14 @@ def list_versions(
     """List versions and what serves."""
     from driftline.models.routes import listing
     from inference import Registry
+    from streams.kafka.access import AccessError
     from streams.provision import TopicError
     from streams.routes import RouteBook
 
     settings = load(file)
     try:
-        book = _desk(file).book()
-    except TopicError as error:
+        book = _desk(file, "model list").book()
+    except (TopicError, AccessError) as error:
         book = RouteBook()
         typer.echo(f"driftline: {error}; what serves is not known", err=True)
     found = listing(Registry(settings.registry), book, name)
@@ -262,14 +263,14 @@ def _say_listing(found: "list[Entry]") -> None:
         )
 
 
-def _desk(file: Path | None) -> "Desk":
+def _desk(file: Path | None, command: str = "model") -> "Desk":
     from driftline import compose
     from driftline.models.routes import Desk
     from inference import Registry
 
     settings = load(file)
     elsewhere = [topic.model for topic in settings.watch_topics]
-    return Desk(compose.answering(settings), Registry(settings.registry), compose.watch(settings), elsewhere)
+    return Desk(compose.answering(settings, command), Registry(settings.registry), compose.watch(settings), elsewhere)
 
 
 def _finish(made: "Route", file: Path | None, no_wait: bool, as_json: bool) -> None:

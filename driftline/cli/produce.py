@@ -41,7 +41,8 @@ def produce(
         from driftline import produce as work
 
         settings = load(file)
-        cluster = compose.answering(settings)
+        wanted = ["produce"] * (not feedback) + ["produce --feedback"] * (feedback or labels is not None)
+        cluster = compose.answering(settings, *wanted)
     plan = work.Plan(
         path=path,
         model=model,

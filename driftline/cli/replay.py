@@ -60,4 +60,5 @@ def _run(
     def find(name: str, version: str) -> Any:
         return registry.load(name, version, score.device, trust_code=score.trust_code)
 
-    return run(compose.answering(settings), find, compose.catalogue(settings), start, end, change, on_progress)
+    log = compose.answering(settings, "replay")
+    return run(log, find, compose.catalogue(settings), start, end, change, on_progress)

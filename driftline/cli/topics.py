@@ -36,6 +36,6 @@ def check(file: File = None, as_json: AsJson = False) -> None:
     from driftline import compose
     from streams import provision
 
-    wrong = provision.check(compose.answering(load(file)))
+    wrong = provision.check(compose.answering(load(file), "topics check"))
     echo_json(wrong) if as_json else typer.echo("\n".join(wrong) or "all is well")
     raise typer.Exit(1 if wrong else 0)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from driftline import compose
+from driftline.access import ROLES, watching
 from driftline.doctor.finding import Finding, State, failing
 from driftline.settings import Settings
 from streams import provision
 from streams.cluster import Cluster
+from streams.kafka.access import command, lacking, lacks
 from streams.kafka.reach import ANSWER_S, unreachable
 from streams.probe import Found, ProbeError, probe
 from streams.topics import DAY_MS, FOREIGN, TOPICS
@@ -33,11 +35,13 @@ def cluster(settings: Settings) -> Iterator[Finding]:
         found = probe(log, ANSWER_S)
     except (ProbeError, ValueError) as error:
         fix = "[kafka.options] security.protocol, sasl.mechanism, ssl.ca.location: as your cluster says"
-        yield failing("kafka", f"{log.bootstrap}: {error}", fix)
+        text = str(error) if log.bootstrap in str(error) else f"{log.bootstrap}: {error}"
+        yield failing("kafka", text, getattr(error, "fix", "") or fix)
         return
     yield Finding("kafka", "ok", f"{log.bootstrap}, {found.brokers} brokers")
     yield from limits(log, found)
     yield from _groups(settings, found)
+    yield from access(settings)
     yield from _topics(log, found)
     yield from times(settings)
 
@@ -58,6 +62,24 @@ def times(settings: Settings) -> Iterator[Finding]:
         )
         alter = "--add-config message.timestamp.type=LogAppendTime"
         yield Finding("topics", "warn", text, f"kafka-configs.sh --alter --topic {topic.name} {alter}")
+
+
+def access(settings: Settings) -> Iterator[Finding]:
+    """What each role needs and this user may not do. One user may be meant for one role: then the others are notes."""
+    log = compose.cluster(settings)
+    if not log.options:
+        return
+    foreign = {one.topic for one in settings.watch_topics}
+    more = {"monitor": watching(foreign) if foreign else ()}
+    missing = {role: lacking(log, (*needs, *more.get(role, ()))) for role, needs in ROLES.items()}
+    able = [role for role, lacked in missing.items() if not lacked]
+    if able:
+        said = f"this user may do what these need: {', '.join(able)} (transactional ids cannot be asked for)"
+        yield Finding("access", "ok", said)
+    state: State = "note" if able else "fail"
+    for role, lacked in missing.items():
+        for need in lacked:
+            yield Finding("access", state, f"{role}: {lacks(log, need)}", command(log, need))
 
 
 def limits(log: Cluster, found: Found) -> Iterator[Finding]:
@@ -110,10 +132,6 @@ def _topics(log: Cluster, found: Found) -> Iterator[Finding]:
             said = f"{name} takes messages to {size} bytes; ours reach {MESSAGE_BYTES_MAX}"
             fix = f"kafka-configs.sh --alter --topic {name} --add-config max.message.bytes=1048588"
             wrong.append(failing("topics", said, fix))
-    for name, missing in found.closed.items():
-        operations = " ".join(f"--operation {word}" for word in missing)
-        fix = f"kafka-acls.sh --add --topic {name} --allow-principal User:... {operations}"
-        wrong.append(failing("topics", f"{name}: this user may not {' or '.join(missing)}", fix))
     yield from wrong or [Finding("topics", "ok", f"all there, as they should be, prefix {log.prefix!r}")]
 
 

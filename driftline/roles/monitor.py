@@ -9,7 +9,7 @@ from drift.join_lookup import look_up
 from drift.joining import Joining
 from drift.judge import Judge
 from drift.store import Store
-from driftline import compose, watching
+from driftline import access, compose, watching
 from driftline.notify import Notify, sender
 from driftline.settings import Settings
 from streams import progress
@@ -36,7 +36,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     cluster = compose.cluster(settings)
     catalogue = compose.catalogue(settings, warn=True)
     monitor = settings.monitor
-    await_topics(cluster, _TOPICS)
+    await_topics(cluster, _TOPICS, access.monitor(settings))
     role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
     watching.add_shell(role, settings, catalogue, partition_counts(cluster)["observations"])
     book = watching.seed(settings, cluster)

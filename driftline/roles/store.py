@@ -9,7 +9,7 @@ from drift.reference import Reference
 from drift.sink import Sink
 from drift.store import Store, migrate
 from drift.store.front import StoreServer
-from driftline import compose
+from driftline import access, compose
 from driftline.settings import Settings
 from streams.app import Role
 from streams.feed import FeedLimits
@@ -30,7 +30,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     with engine:
         migrate(where)
         sink = Sink(Store.connect(where), _references(settings))
-        await_topics(cluster, [*sink.topics, "models", "snapshots"])
+        await_topics(cluster, [*sink.topics, "models", "snapshots"], access.ROLES["store"])
         limits = CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
         step = IntentStep(cluster, sink.write, limits, order=sink.topics)
         role = Role(cluster, "store", slot, port, settings.roles.host, folder=settings.data_dir / "faust")

@@ -4,7 +4,7 @@ import threading
 from functools import partial
 from importlib import import_module
 
-from driftline import compose
+from driftline import access, compose
 from driftline.roles.following import Following
 from driftline.settings import Settings
 from inference import Registry, Score, Serving
@@ -23,7 +23,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
     cluster = compose.cluster(settings)
     registry = Registry(settings.registry)
     score = settings.score
-    await_topics(cluster, ("requests", "predictions", "observations", "dead-letters", "models", "snapshots"))
+    topics = ("requests", "predictions", "observations", "dead-letters", "models", "snapshots")
+    await_topics(cluster, topics, access.ROLES["worker"])
     book = read_book(cluster)
     serving = Serving(lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code), book.former)
     role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")

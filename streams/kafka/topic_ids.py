@@ -8,10 +8,11 @@ from typing import Any
 
 import confluent_kafka as ck
 from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AclOperation, AdminClient
 
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
+from streams.kafka.access import allowed_operations
 
 _ASK_S = 5.0
 _EVERY_MS = 2_000
@@ -43,10 +44,13 @@ class TopicChanges:
     ----------
     missing
         Those that were not there when they were last asked for.
+    closed
+        Those that this user might not read then.
     """
 
     def __init__(self, cluster: Cluster, names: Collection[str]) -> None:
         self.missing: tuple[str, ...] = ()
+        self.closed: tuple[str, ...] = ()
         self._cluster = cluster
         self._names = tuple(names)
         self._known: dict[str, str] = {}
@@ -73,6 +77,7 @@ class TopicChanges:
         except ck.KafkaException:
             return False
         self.missing = tuple(name for name in self._names if name not in ids)
+        self.closed = tuple(name for name, answer in asked.items() if _closed(answer))
         changed = any(self._known.get(name, id_) != id_ for name, id_ in ids.items())
         self._known |= ids
         return changed
@@ -81,8 +86,15 @@ class TopicChanges:
 def _ask(admin: AdminClient, names: Collection[str]) -> Mapping[str, Any]:
     answers: Mapping[str, Any] = {}
     if names:
-        answers = admin.describe_topics(TopicCollection(list(names)), request_timeout=_ASK_S)
+        collection = TopicCollection(list(names))
+        answers = admin.describe_topics(collection, include_authorized_operations=True, request_timeout=_ASK_S)
     return answers
+
+
+def _closed(answer: Any) -> bool:
+    """Whether a topic may not be read, as far as the broker tells."""
+    allowed = allowed_operations("topic", answer)
+    return allowed is not None and AclOperation.READ not in allowed
 
 
 def _answers(pending: Mapping[str, Any]) -> dict[str, str]:
