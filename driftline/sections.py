@@ -3,6 +3,7 @@
 `driftline.settings` reads them; `driftline settings show` prints them.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -64,6 +65,15 @@ class Page(Section):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(18080, description="port to listen on")
     status_urls: list[str] = Field([], description="roles' /status addresses to show; `up` fills them in")
+    root_path: str = Field("", description='where a proxy serves it, "/driftline" say; empty for the root')
+    hosts: list[str] = Field([], description="names that browsers know it by behind a proxy; others are refused")
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, path: str) -> str:
+        if path and not re.fullmatch(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", path):
+            raise ValueError('write it as "/driftline" or "/a/b": letters, digits, - _ . and no slash at its end')
+        return path
 
 
 class Roles(Section):

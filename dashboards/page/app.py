@@ -6,7 +6,7 @@ Content-Security-Policy holds the browser to it. Nothing can be changed through 
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dash.exceptions import PreventUpdate
 
 from dashboards import words
 from dashboards.page import probes
-from dashboards.page.address import Address
+from dashboards.page.address import Address, problem
 from dashboards.page.desk import Desk, Query, Status
 from dashboards.page.sheet import Sheet, gather
 from dashboards.page.twin import twin
@@ -31,13 +31,19 @@ TICK_MS = 4_000
 _ZONE_JS = "function () { return Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC'; }"
 _TITLE_JS = "function (title) { document.title = title || 'Driftline'; return window.dash_clientside.no_update; }"
 _CLICK_JS = """function (click) {
-    if (!click || !location.pathname.startsWith('/m/')) { return window.dash_clientside.no_update; }
+    if (!click || !location.pathname.startsWith('ROOT/m/')) { return window.dash_clientside.no_update; }
     return location.pathname.replace(/\\/$/, '') + '/c/' + encodeURIComponent(click.points[0].y) + location.search;
 }"""
 
 
 def make_app(
-    query: Query, status: Status, *, host: str = "127.0.0.1", clock: Callable[[], int] | None = None
+    query: Query,
+    status: Status,
+    *,
+    host: str = "127.0.0.1",
+    clock: Callable[[], int] | None = None,
+    root_path: str = "",
+    hosts: Sequence[str] = (),
 ) -> flask.Flask:
     """Make the page as a WSGI application.
 
@@ -51,11 +57,17 @@ def make_app(
         Where it will listen; on loopback, requests that name another host are refused (DNS rebinding).
     clock
         Milliseconds UTC, for tests.
+    root_path
+        Where a proxy serves the page, ``/driftline`` say, whether it takes that off a request's path or not. It alone
+        says so: no header of a request is believed.
+    hosts
+        Names that browsers know the page by, behind a proxy; requests for others are refused.
     """
     desk = Desk(query, status, clock)
     server = flask.Flask("dashboards.page", static_folder=None)
-    probes.add(server, desk, host)
-    _twins(server, desk)
+    server.wsgi_app = _below(root_path, server.wsgi_app)  # type: ignore[method-assign]
+    probes.add(server, desk, host, hosts)
+    _twins(server, desk, root_path)
     app = dash.Dash(
         "dashboards.page",
         server=server,
@@ -66,13 +78,19 @@ def make_app(
         title="Driftline",
         add_log_handler=False,
         enable_mcp=False,
-        index_string=_INDEX,
+        index_string=_INDEX.replace("{root}", root_path),
+        requests_pathname_prefix=f"{root_path}/",
+        routes_pathname_prefix="/",
     )
-    app.layout = _layout()
+    app.layout = _layout(root_path)
     app.clientside_callback(_ZONE_JS, Output("zone", "data"), Input("shell", "id"))
     app.clientside_callback(_TITLE_JS, Output("title", "id"), Input("title", "data"))
+    click = _CLICK_JS.replace("ROOT", root_path)
     app.clientside_callback(
-        _CLICK_JS, Output("url", "href"), Input("chart-drift_map", "clickData"), prevent_initial_call=True
+        click,
+        Output("url", "href"),
+        Input("chart-drift_map", "clickData"),
+        prevent_initial_call=True,
     )
     app.callback(
         Output("view", "children"),
@@ -85,15 +103,27 @@ def make_app(
         Input("tick", "n_intervals"),
         Input("zone", "data"),
         State("seen", "data"),
-    )(lambda path, search, _, zone, seen: _show(desk, path, search, zone, seen))
+    )(lambda path, search, _, zone, seen: _show(desk, path and Address.read(path, search or "", root_path), zone, seen))
     return server
 
 
-def _show(desk: Desk, path: str | None, search: str | None, zone_name: str | None, seen: str | None) -> tuple[Any, ...]:
-    if path is None or zone_name is None:
+def _below(root_path: str, app: Any) -> Any:
+    """Take the root off a request's path where the proxy has left it on."""
+
+    def inner(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ.get("PATH_INFO", "")
+        if path == root_path or path.startswith(f"{root_path}/"):
+            environ = {**environ, "PATH_INFO": path.removeprefix(root_path) or "/"}
+        return app(environ, start_response)
+
+    return inner if root_path else app
+
+
+def _show(desk: Desk, address: Address | None, zone_name: str | None, seen: str | None) -> tuple[Any, ...]:
+    if address is None or zone_name is None:
         raise PreventUpdate
     zone = words.zone(zone_name)
-    sheet = gather(desk, Address.read(path, search or ""))
+    sheet = gather(desk, address)
     clock = f"{words.at(sheet.now_ms, zone):%H:%M:%S}"
     state = [html.Span(className="dot"), html.Span(f"{'stale' if sheet.trouble else 'live'} {clock}")]
     look = "live live--stale" if sheet.trouble else "live"
@@ -111,21 +141,27 @@ def _digest(sheet: Sheet, zone: str) -> str:
     return hashlib.blake2b(facts.encode(), digest_size=12).hexdigest()
 
 
-def _twins(server: flask.Flask, desk: Desk) -> None:
+def _twins(server: flask.Flask, desk: Desk, root_path: str) -> None:
     """JSON of every page, under ``/api``."""
 
     def answer(rest: str = "") -> flask.Response:
         # Flask hands the path over decoded; an address is read encoded.
-        sheet = gather(desk, Address.read("/" + quote(rest), flask.request.query_string.decode()))
-        found = sheet.address.page != "nowhere"
-        body = json.dumps(twin(sheet), allow_nan=False, default=str)
-        return flask.Response(body + "\n", 200 if found else 404, mimetype="application/json")
+        path, search = "/" + quote(rest), flask.request.query_string.decode(errors="replace")
+        if why := problem(path, search):
+            return _json({"error": why}, 400)
+        sheet = gather(desk, Address.read(path, search, root_path))
+        return _json(twin(sheet), 200 if sheet.address.page != "nowhere" else 404)
 
     server.add_url_rule("/api", "api", answer)
     server.add_url_rule("/api/<path:rest>", "api_of", answer)
 
 
-def _layout() -> html.Div:
+def _json(value: Any, code: int) -> flask.Response:
+    body = json.dumps(value, allow_nan=False, default=str)
+    return flask.Response(body + "\n", code, mimetype="application/json")
+
+
+def _layout(root_path: str) -> html.Div:
     return html.Div(
         [
             dcc.Location(id="url", refresh="callback-nav"),
@@ -136,9 +172,9 @@ def _layout() -> html.Div:
             html.A("Skip to the content", href="#view", className="skip"),
             html.Div(
                 [
-                    dcc.Link([html.Span(className="mark"), "driftline"], href="/", className="brand"),
+                    dcc.Link([html.Span(className="mark"), "driftline"], href=f"{root_path}/", className="brand"),
                     html.Nav(
-                        [dcc.Link("Fleet", href="/"), dcc.Link("Pipeline", href="/pipeline")],
+                        [dcc.Link("Fleet", href=f"{root_path}/"), dcc.Link("Pipeline", href=f"{root_path}/pipeline")],
                         **{"aria-label": "Pages"},
                     ),
                     html.Div(id="live", className="live", role="status"),
@@ -167,7 +203,9 @@ _INDEX = f"""<!DOCTYPE html>
     {{%css%}}
   </head>
   <body>
-    <noscript>The page draws with JavaScript; the same facts are JSON under <a href="/api">/api</a>.</noscript>
+    <noscript>
+      The page draws with JavaScript; the same facts are JSON under <a href="{{root}}/api">{{root}}/api</a>.
+    </noscript>
     {{%app_entry%}}
     <footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer>
   </body>

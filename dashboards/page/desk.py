@@ -28,8 +28,16 @@ ANSWER_MS_MIN = 1_500
 ANSWER_TIMES_TAKEN = 20
 #: Answers that are kept, at most; the oldest leave.
 ANSWERS_MAX = 512
+#: After a failure that took so long the store is left alone for a while: one that hangs would be waited for by every
+#: panel of every reader in turn.
+SLOW_FAILURE_MS = 1_000
+AWAY_MS = 5_000
 _DAY_MS = 86_400_000
 _RANGE_SQL = "range"
+
+
+class _Away(ConnectionError):
+    """The store did not answer a moment ago."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -64,6 +72,7 @@ class Desk:
         self._status = status
         self.clock = clock or (lambda: time.time_ns() // 1_000_000)
         self._one_at_a_time = threading.Lock()
+        self._away = (0, "")  # until when nothing is asked after a long wait for nothing, and what came of it
         self._answers: dict[tuple[Any, ...], Answer] = {}
         self.registry = CollectorRegistry()
         self._took = Histogram("driftline_page_query_seconds", "Time of a query.", ["query"], registry=self.registry)
@@ -117,6 +126,9 @@ class Desk:
                 return kept
             started = time.perf_counter()
             try:
+                until_ms, failed = self._away
+                if now < until_ms:
+                    raise _Away(failed)
                 frame = self._query(sql, parameters)
                 took_s = time.perf_counter() - started
                 self._took.labels(name).observe(took_s)
@@ -125,6 +137,8 @@ class Desk:
                 self._failed.labels(name).inc()
                 before = kept or Answer(pd.DataFrame(columns=list(columns)), now)
                 answer = Answer(before.frame, before.asked_ms, str(error))
+                if (time.perf_counter() - started) * 1000 > SLOW_FAILURE_MS:
+                    self._away = (self.clock() + AWAY_MS, str(error))
             self._answers.pop(known_by, None)
             self._answers[known_by] = answer
             while len(self._answers) > ANSWERS_MAX:

@@ -40,7 +40,7 @@ def _traffic(traffic: Any, model: str) -> list[float]:
 
 def _line(row: dict[str, Any], sheet: Sheet, zone: tzinfo, rates: list[float]) -> Component:
     severity = row["severity"] if row["open_incidents"] else "quiet"
-    link = Address(page="model", model=row["model"], last=sheet.address.last).href
+    link = Address(page="model", model=row["model"], last=sheet.address.last, root=sheet.address.root).href
     return html.Li(
         [
             html.Div(
@@ -75,7 +75,7 @@ def _p99(sheet: Sheet, model: str) -> str:
 
 def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component | str]:
     if row["open_incidents"]:
-        link = Address(page="incident", incident=row["incident"]).href
+        link = Address(page="incident", incident=row["incident"], root=sheet.address.root).href
         if not leads(row["text"], row["since"]):
             text = retold(row["text"], lambda ms: words.clock(ms, zone, sheet.over.end_ms), since=True)
             return [dcc.Link(text, href=link)]
@@ -86,7 +86,7 @@ def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component 
             dcc.Link(retold(row["text"], lambda ms: words.clock(ms, zone, sheet.over.end_ms)), href=link),
         ]
     if row["incident"]:
-        link = Address(page="incident", incident=row["incident"]).href
+        link = Address(page="incident", incident=row["incident"], root=sheet.address.root).href
         return ["No incident is open. Last one: ", dcc.Link(row["incident"], href=link), "."]
     return ["No incident is open." if row["watched"] else "No window has been judged yet."]
 

@@ -88,10 +88,11 @@ def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:
 
 
 def _columns(sheet: Sheet, zone: tzinfo) -> Component:
-    model, end = sheet.address.model, sheet.over.end_ms
+    of = Address(page="column", model=sheet.address.model, root=sheet.address.root)
+    end = sheet.over.end_ms
     lines = [
         [
-            _name(model, row),
+            _name(of, row),
             clauses.shifted_text(row["levels"]),
             f"{row['statistic'].upper()} {words.figure(row['effect'])}",
             words.interval(row["low"], row["high"]),
@@ -107,11 +108,11 @@ def _columns(sheet: Sheet, zone: tzinfo) -> Component:
     return cards.card(named("incident_columns"), sheet.answers["incident_columns"], body, wide=True)
 
 
-def _name(model: str, row: dict[str, Any]) -> Component | str:
+def _name(of: Address, row: dict[str, Any]) -> Component | str:
     """A column's name, with the way to its page; the name of a loss, which has none."""
     if row["role"] == "performance":
         return words.metric(row["column"])
-    return dcc.Link(row["column"], href=Address(page="column", model=model, column=row["column"]).href)
+    return dcc.Link(row["column"], href=of.go(column=row["column"]).href)
 
 
 def _cost(sheet: Sheet) -> Component:

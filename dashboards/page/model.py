@@ -125,9 +125,10 @@ def _latency(sheet: Sheet) -> list[tuple[str, str, str]]:
 
 def _incidents(sheet: Sheet, zone: tzinfo) -> Component:
     end = sheet.over.end_ms
+    at = Address(page="incident", root=sheet.address.root)
     lines = [
         [
-            dcc.Link(row["incident"], href=Address(page="incident", incident=row["incident"]).href),
+            dcc.Link(row["incident"], href=at.go(incident=row["incident"]).href),
             parts.chip(
                 row["severity"] if row["closed"] is None else "quiet", "" if row["closed"] is None else "closed"
             ),

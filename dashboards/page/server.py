@@ -1,10 +1,11 @@
 """The page behind waitress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import waitress
 
+from dashboards.page import connections
 from dashboards.page.app import make_app
 from dashboards.page.desk import Query, Status
 
@@ -13,16 +14,51 @@ THREADS = 8
 
 
 def make_server(
-    query: Query, status: Status, host: str = "127.0.0.1", port: int = 0, *, clock: Callable[[], int] | None = None
+    query: Query,
+    status: Status,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    clock: Callable[[], int] | None = None,
+    root_path: str = "",
+    hosts: Sequence[str] = (),
 ) -> Any:
-    """Make a server that listens already: ``effective_port``, ``run()`` (blocks), ``close()``."""
-    app = make_app(query, status, host=host, clock=clock)
-    return waitress.create_server(app, host=host, port=port, threads=THREADS, ident="driftline")
+    """Make a server that listens already: ``effective_port``, ``run()`` (blocks), ``close()``.
+
+    Parameters
+    ----------
+    query, status, host, clock, root_path, hosts
+        As of `make_app`.
+    port
+        0 takes a free one.
+    """
+    app = make_app(query, status, host=host, clock=clock, root_path=root_path, hosts=hosts)
+    server = waitress.create_server(
+        app, host=host, port=port, threads=THREADS, ident="driftline", **connections.options()
+    )
+    connections.guard(server)
+    return server
 
 
-def serve(query: Query, status: Status, host: str = "127.0.0.1", port: int = 18080) -> None:
-    """Serve the page until the process is told to stop."""
-    server = make_server(query, status, host, port)
+def serve(
+    query: Query,
+    status: Status,
+    host: str = "127.0.0.1",
+    port: int = 18080,
+    *,
+    root_path: str = "",
+    hosts: Sequence[str] = (),
+) -> None:
+    """Serve the page until the process is told to stop.
+
+    Parameters
+    ----------
+    query, status, host, root_path, hosts
+        As of `make_app`.
+    port
+        Where it listens.
+    """
+    server = make_server(query, status, host, port, root_path=root_path, hosts=hosts)
     try:
         server.run()
     finally:

@@ -74,7 +74,7 @@ def _canvas(sheet: Sheet, zone: tzinfo) -> Canvas:
     ]
 
     def link(name: str) -> str:
-        return address.go(page="column", column=name).href
+        return address.go(page="column", column=name).chart_href
 
     step = pd.Timedelta(sheet.over.interval_s, "s")
     return Canvas(zone, _instant(sheet.over.start_ms), _instant(sheet.over.end_ms), step, tuple(marks), link)

@@ -79,7 +79,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
     if monitor.notify or monitor.chat:
         given = (("monitor.notify", monitor.notify), ("monitor.chat", monitor.chat))
         pager, chat = (sender(map(open_reference, to), setting) if to else None for setting, to in given)
-        step = Notify(pager, f"http://{settings.page.host}:{settings.page.port}", chat)
+        page = settings.page
+        step = Notify(pager, f"http://{page.host}:{page.port}{page.root_path}", chat)
         # One who has just been named wants no pages of last year, nor one who has been away for long.
         role.shell("notify", cluster, ["alerts"], step, starts=Starts(from_end=True, accept_gap=True))
     role.run()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from urllib3 import PoolManager
 
 from dashboards.page import serve
@@ -11,17 +12,20 @@ from driftline.settings import Settings
 from driftline.supervisor.run_file import ask_status
 
 _ASK_S = 0.5
+_ANSWER_S = 30.0
 
 
 def run(settings: Settings) -> None:
     """Serve the page."""
-    store = Store(compose.store_settings(settings))  # asked when somebody looks
+    # Asked when somebody looks, who does not wait for minutes.
+    store = Store(msgspec.structs.replace(compose.store_settings(settings), answer_s_max=_ANSWER_S))
     http = PoolManager(timeout=_ASK_S, retries=False)
 
     def status() -> dict[str, Any]:
         return {"roles": {name: said for url in settings.page.status_urls for name, said in _ask(http, url)}}
 
-    serve(store.query, status, settings.page.host, settings.page.port)
+    page = settings.page
+    serve(store.query, status, page.host, page.port, root_path=page.root_path, hosts=page.hosts)
 
 
 def _ask(http: PoolManager, url: str) -> list[tuple[str, dict[str, Any]]]:

@@ -278,7 +278,7 @@ class System:
             "waits": self._reasons,
             "kafka": settings.kafka.bootstrap or f"127.0.0.1:{settings.kafka.port}",
             "clickhouse": settings.clickhouse.url or f"127.0.0.1:{settings.clickhouse.port}",
-            "page": f"http://{settings.page.host}:{settings.page.port}",
+            "page": f"http://{settings.page.host}:{settings.page.port}{settings.page.root_path}",
             "roles": self.tree.states() if started else {},
             "starting": {} if started else self.tree.states(),
             "urls": self.status_urls,

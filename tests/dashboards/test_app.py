@@ -1,16 +1,20 @@
 """The page over HTTP: JSON twins, probes, what it refuses, and how it behaves while the store is away."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, unquote
 
 import flask.testing
+import msgspec
 import pandas as pd
 import pytest
 import scene
 
 from dashboards.page import make_app
-from dashboards.page.address import Address
+from dashboards.page.address import INSTANT_MS_MAX, Address
+from dashboards.page.connections import HEADERS
 from dashboards.page.desk import ANSWERS_MAX, Answer, Desk
 from dashboards.page.sheet import gather
 from dashboards.panels import at_level, named
@@ -73,6 +77,156 @@ def test_any_name_has_an_address(client: flask.testing.FlaskClient) -> None:
         path, _, search = address.href.partition("?")
         assert Address.read(path, search) == address
         assert client.get("/api" + address.href).json["address"] == address.href
+
+
+BAD = {
+    "later than any clock": "from=0&to=999999999999999",
+    "a digit more": "from=99999999999999",
+    "no number": "from=NaN",
+    "negative": "from=-1",
+    "a fraction": "to=1.5",
+    "exponent": "to=1e12",
+    "other digits": "from=%D9%A1%D9%A2",
+    "empty": "from=",
+    "twice": "from=1&from=2",
+    "backwards": "from=2&to=1",
+    "stretch": "last=2h",
+    "stretch twice": "last=1h&last=6h",
+    "very long": "x=" + "a" * 3_000,
+    "a long number": "from=" + "9" * 400,
+    "not UTF-8": "last=%FF%FE",
+}
+
+
+@pytest.mark.parametrize("search", BAD.values(), ids=BAD)
+@pytest.mark.parametrize("path", ["/api", "/api/m/employment", "/api/m/employment/c/RELP", "/api/pipeline"])
+def test_a_parameter_that_is_none_is_a_400_that_says_which(
+    client: flask.testing.FlaskClient, path: str, search: str
+) -> None:
+    answer = client.get(f"{path}?{search}")
+    assert answer.status_code == 400
+    assert len(answer.json["error"]) < 200 and answer.json["error"].split()[0] in ("from", "to", "last", "the")
+
+
+@pytest.mark.parametrize("search", BAD.values(), ids=BAD)
+def test_a_page_leaves_out_what_it_does_not_understand(client: flask.testing.FlaskClient, search: str) -> None:
+    address = Address.read("/m/employment", search)
+    assert address.page == "model" and all(ms is None or 0 <= ms <= INSTANT_MS_MAX for ms in (address.start_ms,))
+    assert client.get("/api" + address.href).status_code in (200, 400)
+
+
+@pytest.mark.parametrize("end", [0, 1, 7_258_118_400_000])
+def test_the_bounds_themselves_are_answered(client: flask.testing.FlaskClient, end: int) -> None:
+    for path in ("/api", "/api/m/employment", "/api/m/employment/c/RELP", "/api/i/employment-1", "/api/pipeline"):
+        answer = client.get(f"{path}?from=0&to={end}")
+        assert answer.status_code == 200, path
+        assert not any("trouble" in panel for panel in answer.json["panels"].values()), path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/" + "a" * 9_000,
+        "/api/m/%FF%FE%00",
+        "/api/m/a%00b/c/%0A",
+        "/api/m/employment/c/" + "%F0%9F%98%80" * 200,
+        "/_dash-component-suites/none/x.js",
+        "/_dash-component-suites/../../etc/passwd",
+        "/assets/../app.py",
+        "/_reload-hash",
+        "/_dash-update-component",
+    ],
+)
+def test_no_path_is_a_fault_of_ours(client: flask.testing.FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code < 500
+    assert b"root:" not in answer.data and b"import dash" not in answer.data
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b"{}", b'{"output": 1}', b'{"output": "x.y", "inputs": [], "state": []}', b"\xff"],
+)
+def test_what_the_page_never_sends_to_its_callback_is_a_400(client: flask.testing.FlaskClient, body: bytes) -> None:
+    answer = client.post("/_dash-update-component", data=body, content_type="application/json")
+    assert 400 <= answer.status_code < 500
+
+
+def test_every_answer_is_fenced_and_what_is_private_is_kept_nowhere(client: flask.testing.FlaskClient) -> None:
+    for path in ("/", "/api", "/api/x/y", "/livez", "/metrics", "/none", "/api?from=x", "/_dash-layout"):
+        answer = client.get(path)
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS, path
+        assert answer.headers["Cache-Control"] == "no-store", path
+    refused = client.get("/", headers={"Host": "evil.example"})
+    assert refused.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+    script = client.get("/_dash-component-suites/plotly/package_data/plotly.min.js")
+    assert script.status_code == 200 and "no-store" not in script.headers.get("Cache-Control", "")
+
+
+HOSTS = {
+    "127.0.0.1": 200,
+    "localhost:18080": 200,
+    "LOCALHOST": 200,
+    "[::1]:1": 200,
+    "127.0.0.1.evil.example": 403,
+    "evil.example:127": 403,
+    "localhost@evil.example": 403,
+    "127.0.0.1 evil": 403,
+    "": 403,
+    "drift.example.com": 403,
+}
+
+
+@pytest.mark.parametrize(("name", "code"), HOSTS.items(), ids=HOSTS)
+def test_a_host_that_is_not_ours_is_refused(client: flask.testing.FlaskClient, name: str, code: int) -> None:
+    assert client.get("/livez", headers={"Host": name}).status_code == code
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_behind_a_proxy_its_name_is_let_in_and_no_other(host: str) -> None:
+    def away(sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+        raise ConnectionError("connection refused")
+
+    behind = make_app(away, dict, host=host, hosts=["drift.example.com"]).test_client()
+    codes = [
+        behind.get("/livez", headers={"Host": name}).status_code
+        for name in ("drift.example.com", "Drift.Example.com:443", "127.0.0.1", "evil.example")
+    ]
+    assert codes == [200, 200, 200, 403]
+    open_to_all = make_app(away, dict, host="0.0.0.0").test_client()
+    assert open_to_all.get("/livez", headers={"Host": "anything"}).status_code == 200
+
+
+ODD_NAMES = [
+    "debt/income",
+    "share %",
+    "a?b#c",
+    "Größe",
+    "a%2Fb",
+    "../x",
+    "a~2Fb",
+    "~",
+    "a+b&c=d",
+    "x;y,z@$",
+    "100%",
+    "é/è",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_link_inside_a_chart_survives_what_the_chart_does_to_it(name: str) -> None:
+    address = Address(page="column", model="m/1", column=name, last="6h", root="/drift")
+    for given in (address, msgspec.structs.replace(address, model="m")):
+        # Plotly writes encodeURI(decodeURI(href)) for a link in its texts.
+        seen = quote(_decode_uri(given.chart_href), safe=";/?:@&=+$,#-_.!~*'()")
+        path, _, search = seen.partition("?")
+        assert Address.read(path, search, "/drift") == given
+
+
+def _decode_uri(text: str) -> str:
+    """As JavaScript's: what stands for one of these characters stays encoded."""
+    kept = re.compile("(%(?:3B|2F|3F|3A|40|26|3D|2B|24|2C|23))", re.IGNORECASE)
+    return "".join(part if kept.fullmatch(part) else unquote(part) for part in kept.split(text))
 
 
 def test_nowhere_is_404(client: flask.testing.FlaskClient) -> None:
