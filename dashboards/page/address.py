@@ -151,7 +151,7 @@ def problem(path: str, search: str) -> str:
         if key != "last" and values and _instant(values[0]) is None:
             shown = values[0] if values[0].isdecimal() and len(values[0]) < 40 else repr(values[0][:40])
             return f"{key} is {shown}; give milliseconds since 1970, at most {INSTANT_MS_MAX}"
-    start, end = (_instant(values[0]) if (values := asked.get(key)) else None for key in ("from", "to"))
+    start, end = (_instant(asked[key][0]) if key in asked else None for key in ("from", "to"))
     if start is not None and end is not None and start > end:
         return f"from is {start} and to is {end}; from comes first"
     return ""

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
 from waitress.utilities import Error
@@ -49,6 +49,16 @@ PRIVATE = {"Cache-Control": "no-store"}
 class _Request(HTTPRequestParser):  # type: ignore[misc]
     """One request. What follows it before it is answered is not read: neither browsers nor proxies send it, and bytes
     that two servers part differently into requests are how requests are smuggled."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the head of a request; one that says its length in two ways, or in one of its own, is none."""
+        names = [line.partition(b":")[0].strip().lower() for line in header_plus.split(b"\n")]
+        if b"content-length" in names and b"transfer-encoding" in names:
+            raise ParsingError("Content-Length and Transfer-Encoding are both given")
+        try:
+            super().parse_header(header_plus)
+        except TransferEncodingNotImplemented as error:
+            raise ParsingError(*error.args) from None
 
     def received(self, data: bytes) -> int:
         taken: int = super().received(data)
