@@ -58,7 +58,7 @@ def main() -> None:
     from dashboards.page import make_server
 
     with playing.stored(Path(sys.argv[1])) as store:
-        server = make_server(store.query, scene.status, clock=lambda: scene.END_MS + 20_000)
+        server = make_server(store.query, scene.status)
         print(server.effective_port, flush=True)
         server.run()
 

@@ -134,9 +134,9 @@ class Clients:
         return (got[9:12].decode(errors="replace") if got.startswith(b"HTTP/") else "closed"), None
 
 
-def read(port: int, paths: list[str], waits_s: list[float], stop: threading.Event) -> None:
-    """A reader who opens pages one after the other, and wants each answered with a 200."""
-    while not stop.is_set():
+def read(port: int, paths: list[str], waits_s: list[float], stop: threading.Event, rounds: int = 0) -> None:
+    """A reader who opens pages one after the other, and wants each answered with a 200; for ever, or so many times."""
+    while not stop.is_set() and (not rounds or len(waits_s) < rounds * len(paths)):
         for path in paths:
             began = time.monotonic()
             try:
@@ -160,8 +160,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, PageProcess(Path(folder)) as page:
         hostile, waits_s, stop = Clients(page.port, asked.requests, asked.seed), list[float](), threading.Event()
         paths = ["/api", f"/api/m/{LINE}", "/", "/livez", "/api/pipeline"]
-        for path in paths:  # what is asked for the first time is not yet kept
-            read(page.port, [path], [], stop=_once())
+        read(page.port, paths, [], threading.Event(), rounds=1)  # the page is open when they come
         memory, peak_mb = psutil.Process(page.pid), 0.0
         before_mb = memory.memory_info().rss / 1e6
         reader = threading.Thread(target=read, args=(page.port, paths, waits_s, stop))
@@ -176,12 +175,6 @@ def main() -> int:
         stop.set()
         reader.join()
     return report(hostile, waits_s, peak_mb - before_mb, before_mb, took_s)
-
-
-def _once() -> threading.Event:
-    done = threading.Event()
-    threading.Timer(0.0, done.set).start()
-    return done
 
 
 def report(hostile: Clients, waits_s: list[float], grown_mb: float, before_mb: float, took_s: float) -> int:

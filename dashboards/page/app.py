@@ -20,7 +20,7 @@ from dash.exceptions import PreventUpdate
 from dashboards import words
 from dashboards.page import probes
 from dashboards.page.address import Address, problem
-from dashboards.page.desk import Desk, Query, Status
+from dashboards.page.desk import Busy, Desk, Query, Status
 from dashboards.page.sheet import Sheet, gather
 from dashboards.page.twin import twin
 from dashboards.page.view import render, title
@@ -123,7 +123,10 @@ def _show(desk: Desk, address: Address | None, zone_name: str | None, seen: str 
     if address is None or zone_name is None:
         raise PreventUpdate
     zone = words.zone(zone_name)
-    sheet = gather(desk, address)
+    try:
+        sheet = gather(desk, address)
+    except Busy:
+        raise PreventUpdate from None  # the next tick asks again
     clock = f"{words.at(sheet.now_ms, zone):%H:%M:%S}"
     state = [html.Span(className="dot"), html.Span(f"{'stale' if sheet.trouble else 'live'} {clock}")]
     look = "live live--stale" if sheet.trouble else "live"
@@ -149,7 +152,10 @@ def _twins(server: flask.Flask, desk: Desk, root_path: str) -> None:
         path, search = "/" + quote(rest), flask.request.query_string.decode(errors="replace")
         if why := problem(path, search):
             return _json({"error": why}, 400)
-        sheet = gather(desk, Address.read(path, search, root_path))
+        try:
+            sheet = gather(desk, Address.read(path, search, root_path))
+        except Busy as error:
+            return _json({"error": str(error)}, 429)
         return _json(twin(sheet), 200 if sheet.address.page != "nowhere" else 404)
 
     server.add_url_rule("/api", "api", answer)

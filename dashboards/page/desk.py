@@ -3,9 +3,11 @@
 A panel whose query fails goes on showing its last picture and says since when. Nothing here writes.
 """
 
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any
 
@@ -26,14 +28,25 @@ Stretch = tuple[str, int | None, int | None]
 #: the store busy for more than a twentieth of the time, however many readers and rows there are.
 ANSWER_MS_MIN = 1_500
 ANSWER_TIMES_TAKEN = 20
-#: Answers that are kept, at most; the oldest leave.
+#: Answers that are kept, at most; those that nobody has asked for the longest leave.
 ANSWERS_MAX = 512
 #: After a failure that took so long the store is left alone for a while: one that hangs would be waited for by every
 #: panel of every reader in turn.
 SLOW_FAILURE_MS = 1_000
 AWAY_MS = 5_000
+#: Readers that wait for the store at the most: others need a thread for what is kept.
+WAITING_MAX = 10
+#: Where the store is busy with others' questions for longer than this, an answer so old is given again.
+OLD_WAIT_S = 0.02
+OLD_MS_MAX = 60_000
+#: How old the roles' state may be.
+LIVE_S_MAX = 1.0
 _DAY_MS = 86_400_000
 _RANGE_SQL = "range"
+
+
+class Busy(Exception):
+    """Too many readers wait for the store."""
 
 
 class _Away(ConnectionError):
@@ -72,6 +85,9 @@ class Desk:
         self._status = status
         self.clock = clock or (lambda: time.time_ns() // 1_000_000)
         self._one_at_a_time = threading.Lock()
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._heard: tuple[float, dict[str, Any]] = (-math.inf, {})
         self._away = (0, "")  # until when nothing is asked after a long wait for nothing, and what came of it
         self._answers: dict[tuple[Any, ...], Answer] = {}
         self.registry = CollectorRegistry()
@@ -101,11 +117,15 @@ class Desk:
         return Range(min(start, end), end, max(window, 60_000))
 
     def live(self) -> dict[str, Any]:
-        """The roles' state now; empty where nobody can tell."""
-        try:
-            return self._status()
-        except Exception as error:
-            return {"trouble": str(error)}
+        """The roles' state, a second old at most; empty where nobody can tell."""
+        heard_s, state = self._heard
+        if time.monotonic() - heard_s > LIVE_S_MAX:
+            try:
+                state = self._status()
+            except Exception as error:
+                state = {"trouble": str(error)}
+            self._heard = (time.monotonic(), state)
+        return state
 
     def probe(self) -> str:
         """Why the store does not answer, or an empty text."""
@@ -116,12 +136,42 @@ class Desk:
             return str(error)
         return ""
 
+    @contextmanager
+    def _turn(self, wait_s: float | None) -> Iterator[bool]:
+        """Wait for the store to be free, for ever or so long; yields whether it is."""
+        with self._counting:
+            crowded = self._waiting >= WAITING_MAX
+            self._waiting += not crowded
+        if crowded and wait_s is None:
+            raise Busy(f"{WAITING_MAX} readers wait for the store already; ask again in a second")
+        if crowded:
+            yield False
+            return
+        try:
+            mine = self._one_at_a_time.acquire(timeout=-1 if wait_s is None else wait_s)
+        finally:
+            with self._counting:
+                self._waiting -= 1
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._one_at_a_time.release()
+
     def _ask(
         self, name: str, known_by: tuple[Any, ...], sql: str, parameters: dict[str, Any], columns: tuple[str, ...]
     ) -> Answer:
-        with self._one_at_a_time:
+        kept = self._kept(known_by)
+        now = self.clock()
+        if kept and kept.serves(now):
+            return kept
+        may_be_old = kept is not None and not kept.trouble and now - kept.asked_ms < OLD_MS_MAX
+        with self._turn(OLD_WAIT_S if may_be_old else None) as mine:
+            if not mine:
+                assert kept is not None
+                return kept
             now = self.clock()
-            kept = self._answers.get(known_by)
+            kept = self._kept(known_by)
             if kept and kept.serves(now):
                 return kept
             started = time.perf_counter()
@@ -139,8 +189,17 @@ class Desk:
                 answer = Answer(before.frame, before.asked_ms, str(error))
                 if (time.perf_counter() - started) * 1000 > SLOW_FAILURE_MS:
                     self._away = (self.clock() + AWAY_MS, str(error))
-            self._answers.pop(known_by, None)
-            self._answers[known_by] = answer
-            while len(self._answers) > ANSWERS_MAX:
-                self._answers.pop(next(iter(self._answers)))
+            with self._counting:
+                self._answers.pop(known_by, None)
+                self._answers[known_by] = answer
+                while len(self._answers) > ANSWERS_MAX:
+                    self._answers.pop(next(iter(self._answers)))
             return answer
+
+    def _kept(self, known_by: tuple[Any, ...]) -> Answer | None:
+        """What was answered before; what is asked for often is thrown away last."""
+        with self._counting:
+            kept = self._answers.pop(known_by, None)
+            if kept:
+                self._answers[known_by] = kept
+        return kept

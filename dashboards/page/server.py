@@ -10,7 +10,7 @@ from dashboards.page.app import make_app
 from dashboards.page.desk import Query, Status
 
 #: Readers that are answered at once; more wait.
-THREADS = 8
+THREADS = 16
 
 
 def make_server(

@@ -2,7 +2,10 @@
 
 import json
 import re
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -15,7 +18,7 @@ import scene
 from dashboards.page import make_app
 from dashboards.page.address import INSTANT_MS_MAX, Address
 from dashboards.page.connections import HEADERS
-from dashboards.page.desk import ANSWERS_MAX, Answer, Desk
+from dashboards.page.desk import ANSWERS_MAX, WAITING_MAX, Answer, Busy, Desk
 from dashboards.page.sheet import gather
 from dashboards.panels import at_level, named
 from drift.store import Store
@@ -336,3 +339,95 @@ def test_answers_kept_are_bounded(flaky: tuple[Flaky, Desk, list[int]]) -> None:
     for number in range(ANSWERS_MAX + 50):
         desk.range(Address(page="model", model=f"m{number}"))
     assert len(desk._answers) == ANSWERS_MAX
+
+
+class Slow:
+    """A store that answers when it is let."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.go = threading.Event()
+        self.go.set()
+
+    def query(self, sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+        assert self.go.wait(60)
+        return self.store.query(sql, parameters)
+
+
+def test_a_reader_is_given_what_is_kept_while_the_store_is_busy_with_others(store: Store) -> None:
+    now, slow = [scene.END_MS], Slow(store)
+    desk = Desk(slow.query, scene.status, lambda: now[0])
+    address = Address(page="model", model="employment")
+    before = gather(desk, address)
+    slow.go.clear()
+    others = [threading.Thread(target=_tried, args=(desk, Address(page="model", model=f"m{n}"))) for n in range(30)]
+    for thread in others:
+        thread.start()
+    while desk._waiting < WAITING_MAX:
+        time.sleep(0.01)
+    now[0] += 50_000  # what is kept is old, and there is nothing newer yet
+    began = time.monotonic()
+    again = gather(desk, address)
+    assert time.monotonic() - began < 5 and again.trouble == ""
+    assert {name: answer.asked_ms for name, answer in again.answers.items()} == {
+        name: answer.asked_ms for name, answer in before.answers.items()
+    }
+    with pytest.raises(Busy, match="ask again in a second"):
+        gather(desk, Address(page="model", model="never asked for"))
+    slow.go.set()
+    for thread in others:
+        thread.join(60)
+    assert gather(desk, address).answers["score"].asked_ms == now[0]
+
+
+def _tried(desk: Desk, address: Address) -> None:
+    with suppress(Busy):
+        gather(desk, address)
+
+
+def test_too_many_readers_are_a_429(store: Store, monkeypatch) -> None:
+    monkeypatch.setattr("dashboards.page.desk.WAITING_MAX", 0)
+    client = make_app(store.query, scene.status, clock=lambda: scene.END_MS).test_client()
+    answer = client.get("/api/m/employment")
+    assert (answer.status_code, answer.json["error"].partition(";")[2]) == (429, " ask again in a second")
+
+
+def test_a_store_that_hangs_is_waited_for_once_and_not_by_every_panel(monkeypatch) -> None:
+    monkeypatch.setattr("dashboards.page.desk.SLOW_FAILURE_MS", 100)
+    asked = []
+
+    def hangs(sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+        asked.append(sql)
+        time.sleep(0.2)
+        raise TimeoutError("timed out")
+
+    now = [scene.END_MS]
+    desk = Desk(hangs, scene.status, lambda: now[0])
+    assert gather(desk, Address(page="model", model="employment")).trouble == "timed out"
+    assert len(asked) == 1
+    now[0] += 6_000
+    gather(desk, Address(page="model", model="employment"))
+    assert len(asked) == 2
+
+
+def test_what_is_asked_for_often_is_kept_longest(flaky: tuple[Flaky, Desk, list[int]]) -> None:
+    source, desk, _ = flaky
+    often = Address(page="model", model="employment")
+    desk.range(often)
+    for number in range(ANSWERS_MAX + 50):
+        desk.range(Address(page="model", model=f"m{number}"))
+        desk.range(often)
+    assert source.asked == ANSWERS_MAX + 51
+
+
+def test_the_roles_are_asked_once_a_second_at_most(store: Store) -> None:
+    asked = []
+
+    def status() -> dict[str, Any]:
+        asked.append(1)
+        return scene.status()
+
+    desk = Desk(store.query, status, lambda: scene.END_MS)
+    for _ in range(5):
+        desk.live()
+    assert len(asked) == 1

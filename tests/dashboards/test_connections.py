@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dashboards.page import connections, make_server
+from dashboards.page import connections, desk, make_server
 
 #: 4 MB: more than the kernel's buffers hold.
 SCRIPT = "/_dash-component-suites/plotly/package_data/plotly.min.js"
@@ -167,6 +167,7 @@ def test_an_odd_request_has_at_most_one_answer_and_no_fault_of_ours(server: Any,
 
 def test_a_queue_that_is_full_says_so(monkeypatch) -> None:
     monkeypatch.setattr(connections, "WAITING_MAX", 4)
+    monkeypatch.setattr(desk, "WAITING_MAX", 1_000)
     going = threading.Event()
 
     def slow(sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
@@ -176,7 +177,7 @@ def test_a_queue_that_is_full_says_so(monkeypatch) -> None:
     server = make_server(slow, dict)
     threading.Thread(target=server.run, daemon=True).start()
     with ExitStack() as ending:
-        for n in range(30):
+        for n in range(60):
             sent = b"GET /api/m/m%d HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % n
             ending.enter_context(connect(server, sent))
         until(lambda: len(server.task_dispatcher.queue) > 4)
