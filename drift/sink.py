@@ -1,32 +1,45 @@
 """The sink: blocks of the log into rows of the store, each block once.
 
-It is handed a block and the block's name (a token) and inserts into each table once, under ``token/table``. The same
-block makes the same rows in the same order, so a block that is written again after a crash changes nothing. Which
-offsets make a block, and when it is written again, is its caller's business.
+It makes a block ready, which parts its records into rows and dead letters, and then inserts into each table once, under
+``token/table``. The same block makes the same rows in the same order, so a block that is written again after a crash
+changes nothing. Which offsets make a block, and when it is written again, is its caller's business.
+
+A record at fault is set aside alone: of a model whose features contradict its table, the records that do, and no
+others. A store that does not answer is waited for, and nothing is set aside for it.
 """
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Mapping
 
 import msgspec
-import pyarrow as pa
 import structlog
 
 from drift.catalogue import Catalogue, Unwatched
-from drift.feedback import read_labels
-from drift.store import Store, ensure_observations, rows
+from drift.conversion import AGAIN, FORMS, Kept, fitting, read
+from drift.store import (
+    SchemaConflict,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    column_types,
+    ensure_observations,
+    observations_table,
+    rows,
+)
 from drift.store.client import INSERT_ROWS_MAX
-from drift.store.report_rows import of_reports
 from drift.store.rows import Rows
-from streams import observation
 from streams.block import Block
-from streams.observation import FormatError, Head
-from streams.records import Alert, CountsMessage, LabelSums, Order, Outcome, PartialCounts, Report
+from streams.names import NameRefused, check_name
+from streams.observation import Head
+from streams.refusals import Refusal
+from streams.set_aside import SetAside, letters_of
+from streams.stage import Publish
+from streams.taken_again import taken_again
 
 log = structlog.get_logger("drift.sink")
 
-_T = TypeVar("_T")
-_counts: Callable[[bytes], CountsMessage] = msgspec.msgpack.Decoder(CountsMessage).decode
+STEP = "sink"
+#: A model's name, and names and kinds of its features.
+_Shape = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Sink:
@@ -35,43 +48,44 @@ class Sink:
     Parameters
     ----------
     store
-        Migrated. Its errors pass through: a block is written when `write` returns, else it must be written again.
+        Migrated. Its errors pass through: a block is written when `Ready.write` returns, else it must be again.
     catalogue
         Finds references, to write beside the counts that they explain; None leaves them out.
+    set_aside
+        Told what can never be stored.
     """
 
-    #: Topics that have tables, the most urgent first: somebody waits for a verdict.
-    topics: tuple[str, ...] = (
-        "alerts",
-        "reports",
-        "retraining",
-        "dead-letters",
-        "counts",
-        "outcomes",
-        "feedback",
-        "observations",
-    )
+    #: Topics that have tables, the most urgent first.
+    topics: tuple[str, ...] = tuple(FORMS)
 
-    def __init__(self, store: Store, catalogue: Catalogue | None = None) -> None:
+    def __init__(self, store: Store, catalogue: Catalogue | None = None, set_aside: SetAside | None = None) -> None:
+        self.set_aside = set_aside or SetAside(STEP)
         self._store = store
         self._catalogue = catalogue
-        self._made: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+        self._types: dict[str, Mapping[str, str]] = {}
+        self._made: set[_Shape] = set()
         self._explained: set[tuple[str, str]] = set()
 
-    def write(self, block: Block, token: str) -> None:
-        """Insert the rows of a block of one of `topics`; records that cannot be read are skipped with a warning.
+    def prepare(self, block: Block) -> "Ready":
+        """Make a block of one of `topics` ready to be written.
 
         Raises
         ------
         StoreUnavailable, StoreError
-            From the store; the same call may be repeated.
-        SchemaConflict
-            A model's feature has changed its kind, or has the name of a column of ours.
+            A table has to be made or looked at, and the store does not answer; the same call may be repeated.
         """
-        for part in self._rows(block):
-            self._insert(part, f"{token}/{part.table}")
+        if block.topic not in FORMS:
+            raise ValueError(f"{block.topic} has no table; the sink takes {', '.join(self.topics)}")
+        parts, refused = self._convert(block)
+        ready = Ready(self, [("", part) for part in parts], [(block, range(len(block)), refused)])
+        if block.topic == "dead-letters":
+            for places, again in taken_again(block, AGAIN):
+                parts, refused = self._convert(again)
+                ready.parts += [(f"/{block.offsets[places[0]]}", part) for part in parts]
+                ready.aside.append((again, places, refused))
+        return ready
 
-    def _insert(self, part: Rows, token: str) -> None:
+    def insert(self, part: Rows, token: str) -> None:
         """Insert at once, or in parts of fixed size with a name each where it is too much for once."""
         n = len(next(iter(part.columns.values()), ()))
         if n <= INSERT_ROWS_MAX:
@@ -81,81 +95,105 @@ class Sink:
             cut = {name: values[start : start + INSERT_ROWS_MAX] for name, values in part.columns.items()}
             self._store.insert(part.table, cut, token=f"{token}/{start}")
 
-    def _rows(self, block: Block) -> Iterator[Rows]:
-        match block.topic:
-            case "observations":
-                yield from self._observations(block)
-            case "counts":
-                messages = _read(block, _counts)
-                yield rows.of_counts([m for m in messages if isinstance(m, PartialCounts)])
-                yield rows.of_label_sums([m for m in messages if isinstance(m, LabelSums)])
-            case "feedback":
-                said, refused = read_labels(block)
-                _warn(block, [refusal.detail for refusal in refused])
-                labels = [(block.offsets[one.at], one.id, one.ts, one.label) for one in said]
-                yield rows.of_feedback(block.topic, block.partition, labels)
-            case "outcomes":
-                yield rows.of_outcomes(_read_json(block, Outcome))
-            case "reports":
-                yield of_reports(_read_json(block, Report))
-            case "alerts":
-                yield rows.of_alerts(_read_json(block, Alert))
-            case "retraining":
-                yield rows.of_orders(_read_json(block, Order))
-            case "dead-letters":
-                yield rows.of_dead_letters(block)
-            case topic:
-                raise ValueError(f"{topic} has no table; the sink takes {', '.join(self.topics)}")
+    def _convert(self, block: Block) -> tuple[list[Rows], list[Refusal]]:
+        kept, refused = read(block)
+        if block.topic == "observations":
+            kept, contradicting = self._in_tables(kept)
+            refused += contradicting
+        parts, misfits = fitting(block.topic, kept, self._types_of)
+        return parts, sorted(refused + misfits, key=lambda refusal: refusal.at)
 
-    def _observations(self, block: Block) -> Iterator[Rows]:
-        """One table a model: versions whose features differ leave what they do not have empty."""
-        tables: dict[str, list[pa.Table]] = {}
-        for head, batch in _read(block, observation.decode):
-            if not batch.num_rows:  # a silence that was noted
+    def _types_of(self, table: str) -> Mapping[str, str]:
+        if table not in self._types:
+            self._types[table] = column_types(self._store, table)
+        return self._types[table]
+
+    def _in_tables(self, kept: Kept) -> tuple[Kept, list[Refusal]]:
+        """Make the tables of models that are first seen; parts the records that fit theirs from the others.
+
+        Columns are only ever added, so a record that fits fits for good: a repeated block sets the same ones aside.
+        """
+        fit: Kept = []
+        refused: list[Refusal] = []
+        conflicts: dict[_Shape, str] = {}  # of this block alone: a table that was mended is seen by the next one
+        for at, (head, batch) in kept:
+            shape = (head.model, tuple(rows.features_of(batch)))
+            if shape not in self._made and shape not in conflicts:
+                conflicts |= self._make_table(shape)
+            if shape in conflicts:
+                refused.append(Refusal(at, "schema_conflict", "$", conflicts[shape], head.model))
                 continue
-            self._prepare(head, batch)
-            made = rows.of_observations(head, batch)
-            tables.setdefault(made.table, []).append(pa.table(made.columns))
-        for table, parts in tables.items():
-            whole = pa.concat_tables(parts, promote_options="default")
-            yield Rows(table, dict(zip(whole.column_names, whole.columns, strict=True)))
+            self._explain(head)
+            fit.append((at, (head, batch)))
+        return fit, refused
 
-    def _prepare(self, head: Head, batch: pa.RecordBatch) -> None:
-        """Make the model's table, and write the version's reference, when they are first seen."""
-        features = rows.features_of(batch)
-        shape = (head.model, tuple(features))
-        if shape not in self._made:
-            ensure_observations(self._store, head.model, features)
-            self._made.add(shape)
-        version = (head.model, head.version)
-        if self._catalogue is not None and version not in self._explained:
-            try:
-                reference = self._catalogue(*version)
-            except Unwatched:
-                pass  # its rows are worth keeping all the same
-            else:
-                name = f"{head.model}/{head.version}/{reference.id}/references"
-                self._insert(rows.of_reference(*version, reference), name)
-            self._explained.add(version)
-
-
-def _read_json(block: Block, kind: type[_T]) -> list[_T]:
-    return _read(block, msgspec.json.Decoder(kind).decode)
-
-
-def _read(block: Block, decode: Callable[[bytes], _T]) -> list[_T]:
-    """Read records of ours; one that cannot be read is no user's request: it is said and skipped."""
-    found: list[_T] = []
-    strange: list[str] = []
-    for at, value in enumerate(block.values):
+    def _make_table(self, shape: _Shape) -> dict[_Shape, str]:
+        """Make a model's table, or the columns that it lacks; says why it cannot have them."""
+        model, features = shape
         try:
-            found.append(decode(value or b""))
-        except (msgspec.MsgspecError, UnicodeDecodeError, FormatError) as error:
-            strange.append(f"{block.place(at)}: {error}")
-    _warn(block, strange)
-    return found
+            check_name("model", model)
+            for name, _ in features:
+                check_name("column", name)
+            ensure_observations(self._store, model, features)
+        except (SchemaConflict, NameRefused) as error:
+            return {shape: str(error)}
+        self._types.pop(observations_table(model), None)
+        self._made.add(shape)
+        return {}
+
+    def _explain(self, head: Head) -> None:
+        """Write a version's reference when it is first seen; rows are worth keeping without one, too."""
+        version = (head.model, head.version)
+        if self._catalogue is None or version in self._explained:
+            return
+        try:
+            reference = self._catalogue(*version)
+            self.insert(
+                rows.of_reference(*version, reference), f"{head.model}/{head.version}/{reference.id}/references"
+            )
+        except Unwatched:
+            pass
+        except (StoreUnavailable, StoreError):
+            raise
+        except Exception as error:
+            log.warning("reference not stored", model=head.model, version=head.version, why=str(error))
+        self._explained.add(version)
 
 
-def _warn(block: Block, strange: list[str]) -> None:
-    if strange:
-        log.warning("records skipped", topic=block.topic, partition=block.partition, count=len(strange), one=strange[0])
+class Ready:
+    """A block made ready: rows by table, and what is set aside (`streams.intents.Prepared`)."""
+
+    def __init__(
+        self, sink: Sink, parts: list[tuple[str, Rows]], aside: list[tuple[Block, "range | list[int]", list[Refusal]]]
+    ) -> None:
+        self.parts = parts
+        self.aside = aside
+        self._sink = sink
+
+    @property
+    def letters(self) -> list[Publish]:
+        """Dead letters of what can never be stored, in the order of the block."""
+        return sorted(
+            (
+                msgspec.structs.replace(letter, at=places[letter.at or 0])
+                for block, places, refused in self.aside
+                for letter in letters_of(block, refused, STEP)
+            ),
+            key=lambda letter: letter.at or 0,
+        )
+
+    def write(self, token: str) -> None:
+        """Insert the rows, each table's under a token of its own; what was inserted before is not inserted again.
+
+        Raises
+        ------
+        StoreUnavailable, StoreError
+            From the store; the same call may be repeated.
+        """
+        for suffix, part in self.parts:
+            self._sink.insert(part, f"{token}{suffix}/{part.table}")
+
+    def tell(self) -> None:
+        """Count and log what is set aside."""
+        for block, _, refused in self.aside:
+            self._sink.set_aside.tell(block, refused)

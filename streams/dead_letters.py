@@ -30,6 +30,8 @@ REDRIVES = f"{PREFIX}redrives"
 _HISTORY = (REDRIVEN_FROM, REDRIVES)
 
 _MARK = f"{PREFIX}redriven"
+OFFSET_MAX, _COUNT_MAX, _DIGITS_MAX = 2**63 - 1, 2**31 - 2, 19
+PLACE = (("partition", 2**31 - 1), ("offset", OFFSET_MAX))
 
 #: What each reason means to whoever sent the record, and what to do.
 IN_WORDS: dict[Reason, str] = {
@@ -57,8 +59,8 @@ IN_WORDS: dict[Reason, str] = {
 def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -> Publish:
     """Make the dead letter of one record of a block.
 
-    Its headers are the record's own and ours, which begin with ``driftline-``: topic, partition, offset, stage,
-    reason, field, detail, attempts; for a value that was cut also bytes and sha256.
+    Its headers are the record's own and ours, which begin with ``driftline-``: topic, partition, offset, time,
+    stage, reason, field, detail, attempts; for a value that was cut also bytes and sha256.
 
     >>> block = Block.of("requests", 3, [b"{"], first=1041)
     >>> letter = dead_letter(block, Refusal(0, "undecodable", "$", "cut"), "score")
@@ -70,6 +72,7 @@ def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -
         "topic": block.topic,
         "partition": block.partition,
         "offset": block.offsets[refusal.at],
+        "time": block.times[refusal.at],
         "stage": stage,
         "reason": refusal.reason,
         "field": refusal.field[:1000],
@@ -80,7 +83,7 @@ def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -
     kept = [header for header in own if not _is_ours(header)]
     kept += [(name, value[:200]) for name, value in own if name in _HISTORY]
     ours: Headers = [(PREFIX + name, str(v).encode()) for name, v in said.items()]
-    letter = Publish(DEAD_LETTERS, value, key=block.keys[refusal.at], headers=[*kept, *ours])
+    letter = Publish(DEAD_LETTERS, value, key=block.keys[refusal.at], headers=[*kept, *ours], at=refusal.at)
     return letter if value is None or len(value) <= KEPT_WHOLE_BYTES_MAX else _shortened(letter)
 
 
@@ -146,8 +149,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     partition, offset, time_ms
         Its own place, and when it was written.
-    topic, source_partition, source_offset
-        Where the record stood.
+    topic, source_partition, source_offset, source_ms
+        Where the record stood, and Kafka's time of it, if that is known.
     stage, reason, field, detail, attempts
         Who refused it, why, and after how many tries.
     redrives
@@ -166,6 +169,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     source_partition: int
     source_offset: int
+    source_ms: int | None
     stage: str
     reason: str
     field: str
@@ -198,37 +202,61 @@ def letters(block: Block) -> Iterator[Letter]:
     >>> [(letter.place, letter.source, letter.reason) for letter in letters(read)]
     [('dead-letters/0/17', 'requests/3/1041', 'undecodable')]
     """
-    for at, headers in enumerate(block.headers):
-        ours = {
-            name.removeprefix(PREFIX): value.decode("utf-8", "replace")
-            for name, value in filter(_is_ours, headers or ())
-        }
-        if "topic" not in ours:
-            continue
-        value = block.values[at]
-        yield Letter(
-            partition=block.partition,
-            offset=block.offsets[at],
-            time_ms=block.times[at],
-            topic=ours["topic"],
-            source_partition=int(ours["partition"]),
-            source_offset=int(ours["offset"]),
-            stage=ours.get("stage", ""),
-            reason=ours.get("reason", ""),
-            field=ours.get("field", ""),
-            detail=ours.get("detail", ""),
-            attempts=int(ours.get("attempts", 1)),
-            redrives=_redrives(ours.get("redrives", "")),
-            size=int(ours.get("bytes", len(value or b""))),
-            sha256=ours.get("sha256", ""),
-            key=block.keys[at],
-            value=value,
-            headers=[header for header in headers or () if not _is_ours(header)],
-        )
+    return (letter for at in range(len(block)) if (letter := letter_at(block, at)) is not None)
 
 
-def _redrives(text: str) -> int:
-    return int(text) if text.isdecimal() else 0  # it came with the record, and anybody may have written it
+def letter_at(block: Block, at: int) -> Letter | None:
+    """Read one letter of a block; None for a mark, and for a record that does not say where its bytes stood."""
+    own = _ours(block, at)
+    partition, offset = (number_of(own.get(name, ""), most) for name, most in PLACE)
+    if partition is None or offset is None or not own.get("topic"):
+        return None
+    value = block.values[at]
+    attempts, redrives, size = (number_of(own.get(name, ""), _COUNT_MAX) for name in ("attempts", "redrives", "bytes"))
+    return Letter(
+        partition=block.partition,
+        offset=block.offsets[at],
+        time_ms=block.times[at],
+        topic=own["topic"],
+        source_partition=partition,
+        source_offset=offset,
+        source_ms=number_of(own.get("time", ""), OFFSET_MAX),
+        stage=own.get("stage", ""),
+        reason=own.get("reason", ""),
+        field=own.get("field", ""),
+        detail=own.get("detail", ""),
+        attempts=1 if attempts is None else attempts,
+        redrives=redrives or 0,
+        size=len(value or b"") if size is None else size,
+        sha256=own.get("sha256", ""),
+        key=block.keys[at],
+        value=value,
+        headers=[header for header in block.headers[at] or () if not _is_ours(header)],
+    )
+
+
+def _ours(block: Block, at: int) -> dict[str, str]:
+    """Headers of ours by name, without the prefix; anybody may have written them."""
+    return {
+        name.removeprefix(PREFIX): value.decode("utf-8", "replace")
+        for name, value in filter(_is_ours, block.headers[at] or ())
+    }
+
+
+def number_of(text: str, most: int) -> int | None:
+    """Read a number from 0 to ``most``; None where it is none. Python refuses to read one of 5,000 digits.
+
+    >>> number_of("17", 99), number_of("-1", 99), number_of("100", 99), number_of("9" * 5_000, 99), number_of("", 99)
+    (17, None, None, None, None)
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MAX):
+        return None
+    return number if (number := int(text)) <= most else None
+
+
+def history(letter: Letter) -> Headers:
+    """Where a record has been that is sent again: its letter, and how often."""
+    return [(REDRIVEN_FROM, letter.place.encode()), (REDRIVES, str(letter.redrives + 1).encode())]
 
 
 # --- marks ------------------------------------------------------------------------------------------
@@ -247,9 +275,9 @@ def is_mark(headers: Headers | None) -> bool:
 def marked(blocks: Sequence[Block] | Iterator[Block]) -> set[tuple[int, int]]:
     """Partition and offset of every letter that was sent again."""
     return {
-        (block.partition, int(value))
+        (block.partition, offset)
         for block in blocks
         for headers in block.headers
         for name, value in headers or ()
-        if name == _MARK
+        if name == _MARK and (offset := number_of(value.decode("utf-8", "replace"), OFFSET_MAX)) is not None
     }

@@ -8,11 +8,16 @@ A retried insert is recognised only when its boundaries are identical, so the bo
 
 Whoever finds an intent re-reads exactly those records and repeats the insert under the same token, which the
 store takes for nothing. A zombie can only repeat an intended block.
+
+Records that can never be stored leave as dead letters in one transaction with step 1, and the intent says how many
+they are: whoever finds it knows that they have left. Which records those are is decided by the records alone, so a
+repeated block leaves out the same ones.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
 
 import confluent_kafka as ck
 import msgspec
@@ -20,18 +25,43 @@ import msgspec
 from streams.block import Block
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
-from streams.stage import Effects
+from streams.feed import Feed
+from streams.outbox import Outbox, Settled
+from streams.stage import Effects, Publish
+from streams.turns import Stuck
 
-#: Writes a block under a token; raises if the store did not take it.
-Write = Callable[[Block, str], None]
+#: Dead letters that leave with one intent, and bytes of their values, at the most: a transaction must end in time.
+LETTERS_MAX = 500
+LETTER_BYTES_MAX = 4_000_000
+
+
+class Prepared(Protocol):
+    """A block made ready for the store, or for the dead letters; made of the same records it is the same again."""
+
+    @property
+    def letters(self) -> Sequence[Publish]:
+        """Dead letters of what can never be stored, in the order of the block; `Publish.at` says whose each is."""
+
+    def write(self, token: str) -> None:
+        """Insert the rest under a token; raises if the store did not take it, and may then be called again."""
+
+    def tell(self) -> None:
+        """Count and log what is set aside; called once it is."""
+
+
+Prepare = Callable[[Block], Prepared]
 Commit = Callable[[list[ck.TopicPartition]], None]
+Settle = Callable[[Sequence[Settled], Any], object]
+#: Publishes letters and commits one offset, with the metadata that it has, together.
+Announce = Callable[[Sequence[Publish], ck.TopicPartition], None]
 
 
-class Intent(msgspec.Struct, frozen=True):
-    """A block that is about to be inserted: up to which offset, how many records."""
+class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A block that is about to be inserted: up to which offset, how many records, how many of them were set aside."""
 
     until: int
     messages: int
+    letters: int = 0
 
 
 class CutLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,17 +110,17 @@ class IntentStep:
     ----------
     cluster
         For topic names.
-    write
-        The insert.
+    prepare
+        Makes a block ready; raises where the store has to be asked and does not answer.
     order
         Topics, the most urgent first: what is due of several is inserted in this order.
     """
 
     def __init__(
-        self, cluster: Cluster, write: Write, limits: CutLimits | None = None, order: Sequence[str] = ()
+        self, cluster: Cluster, prepare: Prepare, limits: CutLimits | None = None, order: Sequence[str] = ()
     ) -> None:
         self._cluster = cluster
-        self._write = write
+        self._prepare = prepare
         self._limits = limits or CutLimits()
         self._rank = {topic: n for n, topic in enumerate(order)}
         self._waiting: dict[tuple[str, int], _Waiting] = {}
@@ -114,20 +144,21 @@ class IntentStep:
         """Nobody asks."""
         return Effects()
 
-    def settle(self, commit: Commit) -> int:
-        """Insert what is due; returns the records inserted.
+    def settle(self, commit: Commit, announce: Announce) -> int:
+        """Insert what is due; returns the records that were inserted or set aside.
 
-        ``commit`` commits offsets with their metadata, synchronously. What the store raises is raised: the shell then
-        reads again, and the intent that stands says what to repeat.
+        ``commit`` commits offsets with their metadata, synchronously, and ``announce`` one of them together with
+        letters. What the store raises is raised: the shell then reads again, and the intent that stands says what to
+        repeat.
         """
-        inserted = 0
+        settled = 0
         while (found := self._most_urgent()) is not None:
             place, waiting, cut = found
-            self._insert(place, cut, commit, planned=waiting.intent is not None)
+            rows = self._insert(place, cut, waiting.intent, commit, announce)
             waiting.intent = None
-            inserted += len(cut)
-            waiting.drop(len(cut))
-        return inserted
+            settled += rows
+            waiting.drop(rows)
+        return settled
 
     def _most_urgent(self) -> tuple[tuple[str, int], _Waiting, Block] | None:
         """What is to be inserted next; it may have come while others were being inserted."""
@@ -160,10 +191,57 @@ class IntentStep:
             )
         return cut
 
-    def _insert(self, place: tuple[str, int], cut: Block, commit: Commit, planned: bool) -> None:
-        topic = self._cluster.topic(place[0])
-        if not planned:
-            said = json.dumps({"until": cut.last, "messages": len(cut)})
-            commit([ck.TopicPartition(topic, place[1], cut.first, metadata=said)])  # 1. What will be done.
-        self._write(cut, f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
+    def _insert(
+        self, place: tuple[str, int], cut: Block, intent: Intent | None, commit: Commit, announce: Announce
+    ) -> int:
+        """Settle a block, or as much of its beginning as one transaction has room for; returns its records."""
+        topic, prepared = self._cluster.topic(place[0]), self._prepare(cut)
+        if intent is None and (rows := _room(prepared.letters)) is not None:
+            cut = cut[0:rows]
+            prepared = self._prepare(cut)
+        found, letters = intent, prepared.letters
+        intent = Intent(cut.last, len(cut), len(letters))
+        if found is None or (letters and found.letters != intent.letters):  # an older version set nothing aside
+            said = msgspec.json.encode(intent).decode()
+            at = ck.TopicPartition(topic, place[1], cut.first, metadata=said)
+            announce(letters, at) if letters else commit([at])  # 1. What will be done.
+        prepared.tell()
+        prepared.write(f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
         commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.
+        return len(cut)
+
+
+def _room(letters: Sequence[Publish]) -> int | None:
+    """At which record a block has to end so that its letters fit one transaction; None where they do."""
+    size = 0
+    for n, letter in enumerate(letters):
+        size += len(letter.value or b"")
+        if n and (n >= LETTERS_MAX or size > LETTER_BYTES_MAX):
+            return letter.at or None  # several letters of one record stay together
+    return None
+
+
+def settlement(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Outbox], Settle]:
+    """How a shell settles a step by intents.
+
+    Parameters
+    ----------
+    wait_s_max
+        How long a transaction of letters may last; librdkafka has been seen to wait for ever, see `streams.shell`.
+    """
+    pool = ThreadPoolExecutor(1, "announce")
+
+    def settles(feed: Feed, outbox: Outbox) -> Settle:
+        def settle(settled: Sequence[Settled], group: Any) -> object:  # noqa: ARG001
+            def announce(letters: Sequence[Publish], at: ck.TopicPartition) -> None:
+                announcing = pool.submit(outbox.announce, letters, at, group)
+                try:
+                    announcing.result(wait_s_max)
+                except TimeoutError as error:
+                    raise Stuck(f"a transaction of dead letters has not returned for {wait_s_max:.0f} s") from error
+
+            return step.settle(feed.commit, announce)
+
+        return settle
+
+    return settles

@@ -86,13 +86,27 @@ class Outbox:
         Fenced
             A younger process has taken this slot.
         """
+        parts = [(source if isinstance(source, Block) else None, effects.publish) for source, effects in settled]
+        self._transact([*parts, (None, extra)], self._offsets(settled), group)
+
+    def announce(self, messages: Sequence[Publish], at: ck.TopicPartition, group: Any) -> None:
+        """Publish messages and commit one offset, with the metadata that it has, in one transaction.
+
+        Raises
+        ------
+        Aborted, Fenced
+            As of `settle`.
+        """
+        self._transact([(None, messages)], [at], group)
+
+    def _transact(
+        self, parts: Sequence[tuple[Block | None, Sequence[Publish]]], offsets: list[ck.TopicPartition], group: Any
+    ) -> None:
         producer = self._producer
         try:
             producer.begin_transaction()
-            for source, effects in settled:  # 1. Outputs, invisible until the commit.
-                self._publish(effects.publish, source if isinstance(source, Block) else None)
-            self._publish(extra, None)
-            offsets = self._offsets(settled)
+            for source, messages in parts:  # 1. Outputs, invisible until the commit.
+                self._publish(messages, source)
             if offsets:  # 2. Inputs consumed, in the same breath.
                 producer.send_offsets_to_transaction(offsets, group, _BEGIN_S)
             producer.commit_transaction(_BEGIN_S)  # 3. A crash above repeats work and shows none.
@@ -120,6 +134,7 @@ class Outbox:
     def _insist(self, message: Publish, source: Block | None) -> None:
         """Publish what was not taken at once: wait for room, or send what stands for a message that is too large."""
         name, partition = self._names[message.topic], _ANY if message.partition is None else message.partition
+        shortened = False
         while True:
             try:
                 self._producer.produce(name, message.value, message.key, partition, headers=message.headers)
@@ -127,10 +142,12 @@ class Outbox:
             except BufferError:
                 self._producer.poll(0.1)  # full: wait for the broker, never drop
             except ck.KafkaException as error:
-                if error.args[0].code() != ck.KafkaError.MSG_SIZE_TOO_LARGE or source is None:
+                answers = source is not None or message.topic == DEAD_LETTERS
+                if error.args[0].code() != ck.KafkaError.MSG_SIZE_TOO_LARGE or shortened or not answers:
                     raise
                 # It must not abort the settlement for ever: what it answers is a dead letter instead.
-                message, source = _too_large(message, source), None if message.topic == DEAD_LETTERS else source
+                shortened = message.topic == DEAD_LETTERS
+                message = _too_large(message, source)
                 name, partition = self._cluster.topic(DEAD_LETTERS), _ANY
 
     def _roll_back(self, error: ck.KafkaException) -> None:
@@ -151,10 +168,11 @@ class Outbox:
             self._producer.abort_transaction(2.0)
 
 
-def _too_large(message: Publish, source: Block) -> Publish:
+def _too_large(message: Publish, source: Block | None) -> Publish:
     """What is published instead: the dead letter of the record, and of a dead letter its beginning."""
     if message.topic == DEAD_LETTERS:
         return cut(message)
+    assert source is not None, message.topic
     size = len(message.value or b"") + len(message.key or b"")
     refusal = Refusal(message.at or 0, "oversize", "$", f"an effect for {message.topic} of {size} bytes")
     return dead_letter(source, refusal, stage=message.topic)

@@ -88,7 +88,7 @@ class Shell:
     behind
         What is not as it should be while every record is answered, in a sentence.
     settle
-        Makes another settlement than one transaction a turn (`streams.intents`), from the feed.
+        Makes another settlement than one transaction a turn (`streams.intents`), from the feed and the slot's outbox.
     set_aside
         What the step sets aside, for the status page and `/readyz`.
     client
@@ -113,7 +113,7 @@ class Shell:
         alike: Sequence[str] = (),
         absent: Callable[[], str] = str,
         behind: Callable[[], str] = str,
-        settle: Callable[[Feed], Settle] | None = None,
+        settle: Callable[[Feed, Outbox], Settle] | None = None,
         set_aside: SetAside | None = None,
         client: str = "",
     ) -> None:
@@ -145,10 +145,10 @@ class Shell:
         self._settling: asyncio.Task[None] | None = None
         self._failures = 0
         self._threads = {kind: ThreadPoolExecutor(1, f"{name}-{kind}") for kind in ("fold", "settle")}
-        self._open = settle or self._transactions
+        self._settles = settle or _in_one_transaction
         # librdkafka bounds each request by the transaction's time-out, but where the broker that it held for the
         # group's coordinator has gone, it waits for ever (its issues 5511 and 5456): only a new process goes on.
-        self._settle_s_max = None if settle else 10 + 2 * cluster.transaction_timeout_ms / 1000
+        self._settle_s_max = None if settle else transaction_s_max(cluster)
         self._settle: Settle | None = None
         app.agent(self._channel, name=f"driftline.{name}")(self._take_turns)
 
@@ -186,12 +186,12 @@ class Shell:
     def _aside(self) -> list[tuple[int, str]]:
         return self._set_aside.notes() if self._set_aside else []
 
-    def _transactions(self, feed: Feed) -> Settle:  # noqa: ARG002
+    def _open(self) -> Settle:
         outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
         names = {self._cluster.topic(topic): topic for topic in self._reads}
         there = [names[name] for name in foreign_partitions(self._cluster, names)]
         outbox.sweep(self._writes, there[0] if there else None, self.name)
-        return lambda settled, group: outbox.settle(settled, (), group)
+        return self._settles(self._feed, outbox)
 
     async def stop(self) -> None:
         """Let what is being settled end, and leave the group."""
@@ -206,7 +206,7 @@ class Shell:
     async def _take_turns(self, turns: Any) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            opening = self._in_thread("settle", self._open, self._feed)
+            opening = self._in_thread("settle", self._open)
             self._settle = await asyncio.wait_for(opening, _OPEN_S)
             self._feed.start()
             async for turn in turns:
@@ -296,3 +296,12 @@ class Shell:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(1)
+
+
+def _in_one_transaction(feed: Feed, outbox: Outbox) -> Settle:  # noqa: ARG001
+    return lambda settled, group: outbox.settle(settled, (), group)
+
+
+def transaction_s_max(cluster: Cluster) -> float:
+    """How long a transaction may take before its process is given up."""
+    return 10 + 2 * cluster.transaction_timeout_ms / 1000

@@ -12,7 +12,7 @@ they have in common) and ``predictions_by_id``; ``feedback`` and ``outcomes``; `
 """
 
 from drift.store.client import Store, StoreError, StoreUnavailable
-from drift.store.migrate import SchemaConflict, ensure_observations, migrate, observations_table
+from drift.store.migrate import SchemaConflict, column_types, ensure_observations, migrate, observations_table
 from drift.store.settings import StoreSettings
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "StoreError",
     "StoreSettings",
     "StoreUnavailable",
+    "column_types",
     "ensure_observations",
     "migrate",
     "observations_table",

@@ -1,6 +1,6 @@
 """Bring a database to this version's schema: numbered files, applied in order, again without harm."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -74,25 +74,37 @@ def ensure_observations(store: Store, model: str, features: Sequence[tuple[str, 
     view = insert_table(store.settings, f"predictions_by_id_from_{model}")
     for statement in statements(model_file(), store.settings, local_table=quote(local), local_view=quote(view)):
         store.rows(statement)
-    own = {name for name, _ in _columns(store, "predictions")} | {"stored_at"}
-    have = dict(_columns(store, local))
-    missing = []
-    for name, kind in features:
-        if name in own:
-            raise SchemaConflict(f"feature {name!r} of {model} has the name of a column of ours; rename it")
-        if have.get(name, _TYPES[kind]) != _TYPES[kind]:
-            raise SchemaConflict(
-                f"feature {name!r} of {model} is {kind} now and {have[name]} in {table}; give it another name"
-            )
-        if name not in have:
-            missing.append(f"ADD COLUMN IF NOT EXISTS {quote(name)} {_TYPES[kind]} CODEC(ZSTD(1))")
+    own = column_types(store, "predictions").keys() | {"stored_at"}
+    if taken := next((name for name, _ in features if name in own), None):
+        raise SchemaConflict(f"feature {taken!r} of {model} has the name of a column of ours; rename it")
+    missing = _missing(column_types(store, local), model, features)
     if missing:
         for altered in dict.fromkeys((local, table)):
             store.rows(f"ALTER TABLE {quote(altered)} {on_cluster(store.settings)} {', '.join(missing)}")
+        _missing(column_types(store, local), model, features)  # another process may have added them as another kind
 
 
-def _columns(store: Store, table: str) -> list[tuple[str, str]]:
-    return [(row[0], row[1]) for row in store.rows(f"DESCRIBE TABLE {quote(table)}")]
+def _missing(have: Mapping[str, str], model: str, features: Sequence[tuple[str, str]]) -> list[str]:
+    """What adds the columns that a model's table lacks.
+
+    Raises
+    ------
+    SchemaConflict
+        It has one of them as another kind.
+    """
+    for name, kind in features:
+        if have.get(name, _TYPES[kind]) != _TYPES[kind]:
+            raise SchemaConflict(
+                f"feature {name!r} of {model} is {kind} now and {have[name]} in {observations_table(model)}; give it "
+                "another name"
+            )
+    absent = [(name, _TYPES[kind]) for name, kind in features if name not in have]
+    return [f"ADD COLUMN IF NOT EXISTS {quote(name)} {kind} CODEC(ZSTD(1))" for name, kind in absent]
+
+
+def column_types(store: Store, table: str) -> dict[str, str]:
+    """ClickHouse's type of each column of a table."""
+    return {row[0]: row[1] for row in store.rows(f"DESCRIBE TABLE {quote(table)}")}
 
 
 def _apply(store: Store, text: str) -> None:

@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.store.migrate import observations_table
-from streams.block import Block
-from streams.dead_letters import PREFIX, is_mark
+from streams.dead_letters import Letter
 from streams.observation import OWN, Head
 from streams.records import Alert, LabelSums, Order, Outcome, PartialCounts
 from streams.schema import Kind
@@ -120,22 +119,15 @@ def of_orders(orders: Sequence[Order]) -> Rows:
     return Rows("retraining", _fields(orders, Order, leave=("format",)))
 
 
-def of_dead_letters(block: Block) -> Rows:
-    """A block of the dead letters' topic; marks of what was sent again are no letters."""
-    kept = [at for at, headers in enumerate(block.headers) if not is_mark(headers)]
-    said = [{name: value.decode("utf-8", "replace") for name, value in block.headers[at] or ()} for at in kept]
-    words = ("topic", "stage", "reason", "field", "detail")
-    numbers = ("partition", "offset", "attempts")
-    columns: dict[str, Any] = {name: [letter.get(PREFIX + name, "") for letter in said] for name in words}
-    columns |= {name: [int(letter.get(PREFIX + name) or -1) for letter in said] for name in numbers}
-    for name in ("topic", "partition", "offset"):
-        columns[f"source_{name}"] = columns.pop(name)
-    columns["ts"] = [block.times[at] for at in kept]
-    columns["bytes"] = [
-        int(letter.get(PREFIX + "bytes") or len(block.values[at] or b"")) for at, letter in zip(kept, said, strict=True)
-    ]
-    columns["letter_partition"] = [block.partition] * len(kept)
-    columns["letter_offset"] = [block.offsets[at] for at in kept]
+def of_dead_letters(letters: Sequence[Letter]) -> Rows:
+    """Dead letters, without the bytes of their records."""
+    names = ("stage", "reason", "field", "detail", "attempts", "source_partition", "source_offset")
+    columns: dict[str, Any] = {name: [getattr(letter, name) for letter in letters] for name in names}
+    columns["source_topic"] = [letter.topic for letter in letters]
+    columns["ts"] = [letter.time_ms for letter in letters]
+    columns["bytes"] = [letter.size for letter in letters]
+    columns["letter_partition"] = [letter.partition for letter in letters]
+    columns["letter_offset"] = [letter.offset for letter in letters]
     return Rows("dead_letters", columns)
 
 

@@ -12,11 +12,13 @@ from drift.store.front import StoreServer
 from driftline import access, compose
 from driftline.settings import Settings
 from streams.app import Role
+from streams.dead_letters import DEAD_LETTERS
 from streams.feed import FeedLimits
-from streams.intents import CutLimits, IntentStep
+from streams.intents import CutLimits, IntentStep, settlement
 from streams.offsets import Starts
 from streams.provision import await_topics
 from streams.routes import RouteBook
+from streams.shell import transaction_s_max
 
 log = structlog.get_logger("driftline.store")
 
@@ -32,7 +34,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         sink = Sink(Store.connect(where), _references(settings))
         await_topics(cluster, [*sink.topics, "models", "snapshots"], access.ROLES["store"])
         limits = CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
-        step = IntentStep(cluster, sink.write, limits, order=sink.topics)
+        step = IntentStep(cluster, sink.prepare, limits, order=sink.topics)
         role = Role(cluster, "store", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
         role.follow_models(RouteBook(), lambda route: None)
         role.shell(
@@ -42,7 +44,9 @@ def run(settings: Settings, slot: str, port: int) -> None:
             step,
             limits=FeedLimits(rows_max=settings.sink.rows_max, quiet_turn_ms=settings.sink.wait_ms_max),
             starts=Starts(accept_gap=settings.kafka.accept_gap),
-            settle=lambda feed: lambda settled, group: step.settle(feed.commit),
+            writes=[DEAD_LETTERS],
+            settle=settlement(step, transaction_s_max(cluster)),
+            set_aside=sink.set_aside,
         )
         role.run()
 

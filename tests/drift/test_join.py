@@ -208,7 +208,7 @@ def test_the_store_finds_predictions_with_the_labels_that_hold(store, reference)
         join = Join(find, lambda model, version: reference, lambda: TS, WAIT_MS_MAX)
         effects = join.fold(feedback(said("b", label, TS + offset)))
         values = [p.value for p in effects.publish if p.topic == "outcomes"]
-        Sink(store).write(Block.of("outcomes", 0, values, first=offset * 10), f"t/outcomes/{offset}")
+        Sink(store).prepare(Block.of("outcomes", 0, values, first=offset * 10)).write(f"t/outcomes/{offset}")
     assert find(["b"]) == {"b": [row("b", label="1", label_ts=TS + 1)]}
     assert store.rows("SELECT sum(sign), count() FROM outcomes") == [(1, 3)]
 

@@ -18,7 +18,7 @@ from driftline.incidents import IncidentError, full, incidents, story, table
 from streams import ranges
 from streams.block import Block
 from streams.cluster import Cluster
-from streams.dead_letters import dead_letter
+from streams.dead_letters import dead_letter, letters
 from streams.observation import OWN, Head
 from streams.provision import Layout, create
 from streams.records import Act, Alert, CountsMessage, MovedColumn, MovedLevel, Order, Route
@@ -278,7 +278,8 @@ def test_an_act_that_the_judge_refuses_says_why(filled):
     refused = Block.of("counts", 0, [msgspec.msgpack.encode(act)])
     letter = dead_letter(refused, Refusal(0, "impossible_act", "$", said), "judge")
     headers = [(name, value if isinstance(value, bytes) else value.encode()) for name, value in letter.headers]
-    told = of_dead_letters(Block("dead-letters", 0, [0], [BASE_MS], [letter.key], [letter.value], [headers]))
+    lying = Block("dead-letters", 0, [0], [BASE_MS], [letter.key], [letter.value], [headers])
+    told = of_dead_letters(list(letters(lying)))
     filled.insert(told.table, told.columns)
     with pytest.raises(IncidentError, match=r"^rebaseline of churn-2 by ann at .*: only 1,000 rows say"):
         followed(filled, act, seconds_max=10.0)

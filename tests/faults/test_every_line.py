@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 from killing import live
 
+import drift.conversion
 import drift.feedback
 import drift.join
 import drift.join_lookup
@@ -31,6 +32,7 @@ import streams.intents
 import streams.offsets
 import streams.outbox
 import streams.progress
+import streams.set_aside
 from drift import Reference
 from drift.join import Join
 from drift.join_lookup import look_up
@@ -49,14 +51,23 @@ from streams.offsets import Starts
 from streams.outbox import Outbox
 from streams.provision import Layout, create
 from streams.records import CountsMessage, LabelSums, Outcome, PartialCounts
-from streams.schema import Feature, FeatureSchema
+from streams.schema import Feature, FeatureSchema, Kind
 from streams.stage import Publish
 
 Send = Callable[[Sequence[Publish]], None]
 
 TS = 1_780_000_020_000
 KILLS = 8
-SINK = (streams.intents, streams.begun, streams.offsets, drift.sink, drift.store.client)
+SINK = (
+    streams.intents,
+    streams.outbox,
+    streams.begun,
+    streams.offsets,
+    streams.set_aside,
+    drift.conversion,
+    drift.sink,
+    drift.store.client,
+)
 JOIN = (
     streams.outbox,
     streams.begun,
@@ -122,7 +133,9 @@ def rest(cluster: Cluster, topic: str, start: int, rows: int) -> Iterator[Block]
 
 # --- The sink. -------------------------------------------------------------------------------------------------------
 
-STORED = ("observations", "counts", "outcomes")
+STORED = ("observations", "counts", "outcomes", "dead-letters")
+#: In each round: nonsense on each of three topics, and a model whose features contradict its table.
+SET_ASIDE = 4
 
 
 def write(cluster: Cluster, settings: object, topics: Sequence[str] = STORED) -> None:
@@ -132,20 +145,27 @@ def write(cluster: Cluster, settings: object, topics: Sequence[str] = STORED) ->
     def commit(offsets: list[ck.TopicPartition]) -> None:
         assert all(p.error is None for p in consumer.commit(offsets=offsets, asynchronous=False))
 
+    outbox = Outbox(cluster, "sink-0")
+    outbox.sweep(["dead-letters"], topics[0], "sink")
+
+    def announce(letters: Sequence[Publish], at: ck.TopicPartition) -> None:
+        outbox.announce(letters, at, consumer.consumer_group_metadata())
+
     store = Store.connect(settings)
-    step = IntentStep(cluster, Sink(store).write, CutLimits(rows_max=2, wait_ms_max=0))
+    step = IntentStep(cluster, Sink(store).prepare, CutLimits(rows_max=2, wait_ms_max=0))
     for topic, (offset, memory) in at.items():
         step.assign(topic, 0, offset, memory)
         for block in rest(cluster, topic, offset, rows=3):
             step.fold([block])
-            step.settle(commit)
-    step.settle(commit)
+            step.settle(commit, announce)
+    step.settle(commit, announce)
+    outbox.close()
     store.close()
     consumer.close()
 
 
 def records(reference: Reference, number: int) -> list[Publish]:
-    """Three records of each topic that has a table, two of them in the first cut."""
+    """Three records of each of three topics, and among them those that can never be stored."""
     sums = sum_rows(reference, reference.align(pa.table({"age": [1.0], "score": [0.5], "said": ["1"]})))
     minute = TS // 60_000 * 60_000
     place = {"model": "m", "version": "v1", "reference": reference.id, "topic": "requests", "partition": 0}
@@ -155,14 +175,20 @@ def records(reference: Reference, number: int) -> list[Publish]:
         PartialCounts(**place, first=0, last=0, partitions=1, watermark_ms=TS, minutes=[pack(minute, "", False, sums)]),
     ]
     return [
-        *(Publish("observations", observed(model, 3 * number + n)) for n, model in enumerate(("m", "k", "m"))),
-        *(Publish("counts", msgspec.msgpack.encode(one)) for one in counts),
+        *(Publish("observations", observed(model, 3 * number + n)) for n, model in enumerate(("m", "k"))),
+        Publish("observations", b"no observation", headers=[("traceparent", None)]),
+        Publish("observations", observed("m", 3 * number, name="age", kind="boolean")),
+        Publish("observations", observed("m", 3 * number + 2)),
+        *(Publish("counts", msgspec.msgpack.encode(one)) for one in counts[:1]),
+        Publish("counts", b"\xc1"),
+        *(Publish("counts", msgspec.msgpack.encode(one)) for one in counts[1:]),
         *(Publish("outcomes", msgspec.json.encode(outcome(f"{number}-{n}"))) for n in range(3)),
+        Publish("outcomes", msgspec.json.encode(msgspec.structs.replace(outcome("x"), ts=10**16))),
     ]
 
 
-def observed(model: str, offset: int) -> bytes:
-    schema, said = FeatureSchema((Feature("age"),)), pa.array(["1"]).dictionary_encode()
+def observed(model: str, offset: int, name: str = "age", kind: Kind = "numeric") -> bytes:
+    schema, said = FeatureSchema((Feature(name, kind),)), pa.array(["1"]).dictionary_encode()
     own = [[str(offset)], [TS], [offset], [0], [0.5], said, said]
     columns = [pa.array(v, t) if isinstance(v, list) else v for v, t in zip(own, observation.OWN.types, strict=True)]
     columns += observation.feature_columns(schema, np.array([[41.0]], np.float32), {})
@@ -183,6 +209,8 @@ def rows(store: Store) -> dict[str, int]:
         "counted rows": "SELECT sum(rows) FROM counts",
         "label sums": "SELECT sum(arraySum(cells)) FROM label_counts",
         "outcomes": "SELECT count() FROM outcomes",
+        "dead letters": "SELECT count() FROM dead_letters",
+        "different letters": "SELECT uniqExact(source_topic, source_offset) FROM dead_letters WHERE stage = 'sink'",
     }
     return {name: int(store.rows(sql)[0][0]) for name, sql in asked.items()}
 
@@ -192,11 +220,13 @@ def test_the_sink_killed_at_every_line_writes_each_row_once(cluster, store, send
     life = partial(write, cluster, store.settings)
     send(records(reference, 0))
     lines = live(life, SINK)
+    life()  # the letters that the first one has made are stored by the next
     per_round = rows(store)
-    assert list(per_round.values()) == [3, 3, 3, 2, 8, 3]
+    assert list(per_round.values()) == [3, 3, 3, 2, 8, 3, SET_ASIDE, SET_ASIDE]
     for number, line in enumerate(lines_to_die_at(request, lines), 1):
         send(records(reference, number))
         live(life, SINK, dies_at=line)
+        life()
         life()
         assert rows(store) == {name: n * (number + 1) for name, n in per_round.items()}, f"killed at line {line}"
 

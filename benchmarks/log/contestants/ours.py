@@ -49,7 +49,7 @@ def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> N
     for route in book.routes.values():
         serving.follow(route)
 
-    def at_least_once(feed: Feed) -> Settle:
+    def at_least_once(feed: Feed, outbox: object) -> Settle:  # noqa: ARG001
         return AtLeastOnce(cluster, feed).settle
 
     with tempfile.TemporaryDirectory() as folder:
