@@ -120,8 +120,7 @@ def _label(block: Block, at: int) -> Any:
 
 
 def _letter(block: Block, at: int) -> Any:
-    place = again_place(block.headers[at])
-    if is_mark(block.headers[at]) or (place is not None and place[0] in AGAIN):
+    if is_mark(block.headers[at]) or again_place(block.headers[at]) is not None:
         return None
     letter = letter_at(block, at)
     if letter is None:
@@ -170,5 +169,3 @@ FORMS: dict[str, Form] = {
     "feedback": Form(_label, _label_rows),
     "observations": Form(_observation, _observation_rows),
 }
-#: Topics whose records the sink takes again, where they lie among the dead letters.
-AGAIN = FORMS.keys() - {"dead-letters"}

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from drift.catalogue import Catalogue, Unwatched
-from drift.conversion import AGAIN, FORMS, Kept, fitting, read
+from drift.conversion import FORMS, Kept, fitting, read
 from drift.store import (
     SchemaConflict,
     Store,
@@ -79,7 +79,7 @@ class Sink:
         parts, refused = self._convert(block)
         ready = Ready(self, [("", part) for part in parts], [(block, range(len(block)), refused)])
         if block.topic == "dead-letters":
-            for places, again in taken_again(block, AGAIN):
+            for places, again in taken_again(block):
                 parts, refused = self._convert(again)
                 ready.parts += [(f"/{block.offsets[places[0]]}", part) for part in parts]
                 ready.aside.append((again, places, refused))

@@ -209,7 +209,7 @@ def letter_at(block: Block, at: int) -> Letter | None:
     """Read one letter of a block; None for a mark, and for a record that does not say where its bytes stood."""
     own = _ours(block, at)
     partition, offset = (number_of(own.get(name, ""), most) for name, most in PLACE)
-    if partition is None or offset is None or not own.get("topic"):
+    if partition is None or offset is None or not own.get("topic") or is_mark(block.headers[at]):
         return None
     value = block.values[at]
     attempts, redrives, size = (number_of(own.get(name, ""), _COUNT_MAX) for name in ("attempts", "redrives", "bytes"))

@@ -12,19 +12,32 @@ mark that names the letter goes to the letters' own partition. Why a letter is n
    long as a letter is there, so is its mark. A topic of their own could not promise that.
 
 What is sent again is a new request: without an id of its own it has a new one, and without a time it is of now.
+
+Only requests and labels go back to their topics. A record of a topic that our own steps fill is read by several of
+them, and all but the one that refused it have taken it: what the sink refused goes to the sink alone
+(`streams.taken_again`), and what another step refused stays where it is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
 
 import msgspec
 
 from streams import ranges
 from streams.cluster import Cluster
-from streams.dead_letters import DEAD_LETTERS, REDRIVEN_FROM, REDRIVES, Letter, letters, mark, marked
+from streams.dead_letters import DEAD_LETTERS, Letter, history, letters, mark, marked
 from streams.outbox import Aborted, Fenced, Outbox
+from streams.provision import partition_counts
 from streams.replay import Stretch, stretch
 from streams.stage import Publish
+from streams.taken_again import TOPICS, again
 from streams.topics import FOREIGN, NAMES
+
+#: Topics that people fill, and where their labels wait: one step decides what becomes of a record.
+PEOPLES = frozenset({"requests", "feedback", "feedback-waiting"})
+_SINK = "sink"
+#: Where a letter's record can be sent, or why it cannot be.
+Way = Literal["back", "sink", "cut", "foreign", "ours"]
 
 #: What one transaction sends at the most; it must end well before its time-out.
 LETTERS_MAX = 500
@@ -89,13 +102,15 @@ class Found:
 
 class Redriven(msgspec.Struct, kw_only=True):
     """What a redrive did: letters sent, those that had been sent before, the places of those that cannot be, because
-    only their beginning was kept, and how many came from topics that somebody else fills: nothing of ours goes there.
+    only their beginning was kept, and how many came from topics that somebody else fills (nothing of ours goes there),
+    or that our own steps fill (sent again, they would be taken twice).
     """
 
     sent: int = 0
     before: int = 0
     cut: list[str] = []
     foreign: int = 0
+    ours: int = 0
 
 
 def redrive(
@@ -127,10 +142,11 @@ def redrive(
     try:
         if outbox is not None:
             outbox.sweep(NAMES)
-        found = Found(cluster, which, now_ms)
+        found, counts = Found(cluster, which, now_ms), partition_counts(cluster)
         for batch in _batches(_due(found, done), letters_max):
             if outbox is not None:
-                outbox.settle([], [message for letter in batch for message in (_again(letter), mark(letter))], None)
+                sent = [message for letter in batch for message in (_again(letter, counts), mark(letter))]
+                outbox.settle([], sent, None)
             done.sent += len(batch)
             told(done.sent)
     except (Aborted, Fenced) as error:
@@ -143,27 +159,44 @@ def redrive(
     return done
 
 
+def way(letter: Letter) -> Way:
+    """Where a letter's record can be sent, or why it cannot be. What a letter says, anybody may have written."""
+    if letter.topic.startswith(FOREIGN):
+        return "foreign"
+    if letter.sha256:
+        return "cut"
+    if letter.stage == _SINK and letter.topic in TOPICS:
+        return "sink"
+    return "back" if letter.topic in PEOPLES else "ours"
+
+
 def can_be_sent(letter: Letter) -> bool:
-    """Whether a letter's record is whole, and came from a topic that is ours to write to."""
-    return not (letter.sha256 or letter.topic.startswith(FOREIGN))
+    """Whether a letter's record is whole, and there is a step that may take it again."""
+    return way(letter) in ("back", "sink")
 
 
 def _due(found: Found, done: Redriven) -> Iterator[Letter]:
     for letter in found:
+        there = way(letter)
         if found.sent_again(letter):
             done.before += 1
-        elif letter.topic.startswith(FOREIGN):
+        elif there == "foreign":
             done.foreign += 1
-        elif letter.sha256:
+        elif there == "ours":
+            done.ours += 1
+        elif there == "cut":
             done.cut.append(letter.place)
         else:
             yield letter
 
 
-def _again(letter: Letter) -> Publish:
+def _again(letter: Letter, partitions: Mapping[str, int]) -> Publish:
     """The record as it was, with word of where it has been."""
-    history = [(REDRIVEN_FROM, letter.place.encode()), (REDRIVES, str(letter.redrives + 1).encode())]
-    return Publish(letter.topic, letter.value, letter.key, letter.source_partition, [*letter.headers, *history])
+    if way(letter) == "sink":
+        return again(letter)
+    there = letter.source_partition < partitions.get(letter.topic, 0)  # else the topic was made again, with fewer
+    partition = letter.source_partition if there else None
+    return Publish(letter.topic, letter.value, letter.key, partition, [*letter.headers, *history(letter)])
 
 
 def _batches(due: Iterator[Letter], letters_max: int) -> Iterator[list[Letter]]:

@@ -4,12 +4,12 @@ On its own topic such a record would be taken a second time by every other step 
 letters' topic, which the sink reads too, with a header that says where it stood.
 """
 
-from collections.abc import Container
-
 from streams.block import Block
 from streams.dead_letters import DEAD_LETTERS, OFFSET_MAX, PLACE, PREFIX, Letter, history, number_of
 from streams.stage import Headers, Publish
 
+#: Topics that the sink reads, but for that of the letters themselves.
+TOPICS = frozenset({"alerts", "reports", "retraining", "counts", "outcomes", "feedback", "observations"})
 _AGAIN = f"{PREFIX}again"
 
 
@@ -32,18 +32,16 @@ def again_place(headers: Headers | None) -> tuple[str, int, int, int | None] | N
         if name == _AGAIN and value.count(b"/") == len(PLACE) + 1:
             topic, *numbers, ms = value.decode("utf-8", "replace").split("/")
             partition, offset = (number_of(text, most) for text, (_, most) in zip(numbers, PLACE, strict=True))
-            if partition is not None and offset is not None:
+            if partition is not None and offset is not None and topic in TOPICS:
                 return topic, partition, offset, number_of(ms, OFFSET_MAX)
     return None
 
 
-def taken_again(block: Block, topics: Container[str]) -> list[tuple[list[int], Block]]:
-    """Records of some topics that the sink is to take again, as blocks of where they stood, and their places in this
-    block.
-    """
+def taken_again(block: Block) -> list[tuple[list[int], Block]]:
+    """The records of a block that the sink is to take again, as blocks of where they stood, and their places in it."""
     places: dict[tuple[str, int], list[int]] = {}
     for at, headers in enumerate(block.headers):
-        if (place := again_place(headers)) is not None and place[0] in topics:
+        if (place := again_place(headers)) is not None:
             places.setdefault(place[:2], []).append(at)
     return [(several, _stood(block, topic, partition, several)) for (topic, partition), several in places.items()]
 

@@ -86,6 +86,8 @@ def redrive(
     typer.echo(f"{done.sent:,} {'would be sent' if dry_run else 'sent'}, {done.before:,} had been sent before")
     if done.foreign:
         typer.echo(f"{done.foreign:,} came from topics that somebody else fills: nothing is sent there", err=True)
+    if done.ours:
+        typer.echo(f"{done.ours:,} came from topics of ours: other steps have taken them, and would twice", err=True)
     for place in done.cut:
         typer.echo(f"{place} cannot be sent: only the beginning of its record was kept", err=True)
     raise typer.Exit(1 if done.cut else 0)

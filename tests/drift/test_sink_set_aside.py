@@ -36,7 +36,7 @@ from streams.refusals import Refusal
 from streams.schema import Feature, FeatureSchema
 from streams.set_aside import letters_of
 from streams.stage import Publish
-from streams.taken_again import again
+from streams.taken_again import TOPICS, again
 
 TS = 1_780_000_020_000
 NEVER = 10**16  # the year 318857
@@ -322,6 +322,10 @@ def test_two_processes_that_add_a_column_as_two_kinds(store):
 
 
 # --- Taken again. ---
+
+
+def test_what_the_sink_may_take_again_is_what_it_takes():
+    assert {"dead-letters", *TOPICS} == set(Sink.topics)
 
 
 @pytest.mark.parametrize("topic", [topic for topic in CASES if topic != "dead-letters"] + ["feedback"])

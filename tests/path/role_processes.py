@@ -37,6 +37,12 @@ class Roles:
             assert time.monotonic() < until and not ended, self._logs()
             time.sleep(0.2)
 
+    def kill(self, role: str) -> None:
+        """End one between any two lines."""
+        process = self._running.pop(role)
+        process.kill()
+        process.wait(30)
+
     def stop(self) -> None:
         """Stop all at once, in order."""
         with ExitStack() as ending:

@@ -16,12 +16,21 @@ from streams.outbox import Outbox
 from streams.redrive import Filter, Found, RedriveError, redrive
 from streams.refusals import Refusal
 from streams.stage import Publish
+from streams.taken_again import taken_again
 
 NOW_MS = 1_800_000_000_000
 EVERYTHING = Filter()
 
 
-def refuse(cluster: Cluster, *records: bytes | None, reason="wrong_type", topic="requests", partition=1, headers=None):
+def refuse(
+    cluster: Cluster,
+    *records: bytes | None,
+    reason="wrong_type",
+    topic="requests",
+    partition=1,
+    headers=None,
+    stage="score",
+):
     """Make dead letters of records, as a stage does."""
     block = Block(
         topic,
@@ -33,7 +42,7 @@ def refuse(cluster: Cluster, *records: bytes | None, reason="wrong_type", topic=
         [headers] * len(records),
     )
     outbox = Outbox(cluster, "refuser")
-    outbox.settle([], [dead_letter(block, Refusal(at, reason, "$", ""), "score") for at in range(len(records))], None)
+    outbox.settle([], [dead_letter(block, Refusal(at, reason, "$", ""), stage) for at in range(len(records))], None)
     outbox.close()
 
 
@@ -157,3 +166,50 @@ def test_killed_in_the_middle_and_run_again_each_is_sent_once(cluster, eventuall
     assert 0 < done.sent <= 240
     assert done.sent + done.before == 300
     eventually(lambda: sorted(sent(cluster)), records)
+
+
+def test_what_the_sink_refused_goes_to_the_sink_alone_and_once(cluster, eventually):
+    refuse(cluster, b"row", topic="outcomes", partition=0, stage="sink", headers=[("traceparent", b"00-1")])
+    assert run(cluster, dry_run=True).sent == 1
+    assert (run(cluster).sent, run(cluster).before) == (1, 1)
+    eventually(lambda: len(sent(cluster, "dead-letters")), 3)  # the letter, what the sink takes again, and the mark
+    (block,) = ranges.read_all(cluster, "dead-letters")
+    ((places, again),) = taken_again(block)
+    assert (places, again.offsets, again.times, again.keys, again.values) == ([1], [40], [7], [b"k"], [b"row"])
+    assert (again.topic, again.partition) == ("outcomes", 0)
+    assert again.headers == [[("traceparent", b"00-1"), (REDRIVEN_FROM, b"dead-letters/0/0"), (REDRIVES, b"1")]]
+    assert sent(cluster, "outcomes") == []
+    assert [letter.offset for letter in Found(cluster, EVERYTHING, NOW_MS)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("topic", "stage"),
+    [("counts", "judge"), ("observations", "count"), ("models", "sink"), ("models", "score"), ("dead-letters", "sink")],
+)
+def test_what_our_own_steps_wrote_is_not_written_again(cluster, topic, stage):
+    """Another step has taken it; and of a letter that anybody wrote, nobody follows the topic."""
+    refuse(cluster, b"ours", topic=topic, partition=0, stage=stage)
+    done = run(cluster)
+    assert (done.sent, done.ours) == (0, 1)
+    assert topic == "dead-letters" or sent(cluster, topic) == []
+
+
+def test_a_partition_that_is_no_longer_there_is_any_partition(cluster, eventually):
+    refuse(cluster, b"one", partition=700)
+    assert run(cluster).sent == 1
+    eventually(lambda: sent(cluster), [b"one"])
+
+
+@pytest.mark.parametrize("value", [b"", b"-1", b"three", b"9" * 5_000, b"\xff", None])
+@pytest.mark.parametrize("name", ["driftline-redriven", "driftline-partition", "driftline-offset", REDRIVES])
+def test_headers_that_anybody_wrote_stop_no_redrive(cluster, eventually, name, value):
+    refuse(cluster, b"one", headers=[(REDRIVES, value or b"")])
+    (letter,) = Found(cluster, EVERYTHING, NOW_MS)
+    forged = dict(dead_letter(Block.of("requests", 0, [b"two"]), Refusal(0, "empty", "$", ""), "score").headers)
+    producer = cluster.producer()
+    producer.produce(cluster.topic("dead-letters"), b"two", headers=list((forged | {name: value}).items()), partition=0)
+    assert producer.flush(15) == 0
+    done = run(cluster)
+    assert letter.redrives == 0
+    assert done.sent == (2 if name == REDRIVES else 1)
+    eventually(lambda: b"one" in sent(cluster), True)
