@@ -121,6 +121,7 @@ def store_settings(settings: Settings) -> "StoreSettings":
 
     password = open_reference(clickhouse.password)
     given = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}
+    given |= {"ca_certs": clickhouse.ca} if clickhouse.ca else {}
     return StoreSettings.from_url(clickhouse.url, password, **given)
 
 

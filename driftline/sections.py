@@ -54,6 +54,7 @@ class ClickHouse(Section):
 
     url: str = Field("", description="clickhouse://user@host:9000/database; empty starts the embedded engine")
     password: str = Field("", description="reference to the password: env:NAME or file:PATH")
+    ca: str = Field("", description="file of the authorities that may sign its certificate; empty: the system's")
     port: int = Field(19000, description="port of the embedded engine's native protocol")
     database: str = Field("driftline", description="database of this deployment")
     flavour: Literal["embedded", "single", "cluster"] | None = Field(None, description="schema; default by url")

@@ -5,10 +5,12 @@ It does not know whether the server is the embedded one.
 
 import logging
 import os
+import re
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # The driver makes a table of every date from 1900 to 2299 as it is loaded, a fifth of a second, unless it is told to
@@ -31,6 +33,9 @@ Params = Mapping[str, Any]
 
 # The driver logs a traceback for each connection that fails, and raises: the error alone says it.
 logging.getLogger("clickhouse_driver.connection").setLevel(logging.ERROR)
+
+#: How the driver's error ends where a certificate is not believed.
+_UNVERIFIED = re.compile(r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: (.*?) \(_ssl")
 
 #: One insert is one block: the token recognises a repeated insert by its blocks.
 INSERT_ROWS_MAX = 1_048_576
@@ -148,11 +153,26 @@ class Store:
         except driver.ServerException as error:
             raise StoreError(error.code, _message(error)) from error
         except (driver.NetworkError, driver.SocketTimeoutError, EOFError, OSError) as error:
-            where = f"{self.settings.host}:{self.settings.port}"
-            raise StoreUnavailable(
-                f"the store at {where} does not answer ({error}); is it running? `driftline up` starts one, or set "
-                "clickhouse.url"
-            ) from error
+            raise StoreUnavailable(self._away(error)) from error
+
+    def _away(self, error: Exception) -> str:
+        """Why the store did not answer, and what to do."""
+        where, text = f"{self.settings.host}:{self.settings.port}", str(error)
+        if verified := _UNVERIFIED.search(text):
+            remedy = "clickhouse.ca must name the authority that signed it"
+            if "expired" in verified[1]:
+                remedy = "renew it, and see this machine's clock"
+            elif "mismatch" in verified[1]:
+                remedy = f"write in clickhouse.url a name that the certificate has, not {self.settings.host}"
+            return f"the store at {where}: its certificate is not accepted: {verified[1]}; {remedy}"
+        if self.settings.ca_certs and not Path(self.settings.ca_certs).is_file():
+            return f"the store at {where} was not asked: clickhouse.ca: {self.settings.ca_certs} is not there; mend it"
+        if "WRONG_VERSION_NUMBER" in text:
+            return f"the store at {where} does not speak TLS there; write clickhouse:// for clickhouses://"
+        return (
+            f"the store at {where} does not answer ({error}); is it running? `driftline up` starts one, or set "
+            "clickhouse.url (clickhouses:// where it speaks TLS)"
+        )
 
 
 def quote(name: str) -> str:
