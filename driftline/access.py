@@ -105,7 +105,7 @@ COMMANDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
             _READER,
             *_topics(_READ, "requests", "predictions", "observations", "counts", "outcomes", "models"),
             *_topics(_READ, "snapshots", "reports", "alerts", "retraining"),
-            *_groups(_DESCRIBE, "judge"),
+            *_groups(_DESCRIBE, "score", "judge"),
         ),
         "doctor": (
             _READER,
