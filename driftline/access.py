@@ -56,9 +56,10 @@ ROLES: Mapping[str, tuple[Need, ...]] = MappingProxyType(
         "store": (
             _READER,
             *_topics(_READ, "observations", "feedback", "outcomes", "counts", "reports", "alerts", "retraining"),
-            *_topics(_READ, "dead-letters", "models"),
-            *_topics(_BOTH, "snapshots"),
+            *_topics(_READ, "models"),
+            *_topics(_BOTH, "snapshots", "dead-letters"),
             *_groups(_READ, "sink", "store-*"),
+            *_ids("sink-*"),
         ),
     }
 )
