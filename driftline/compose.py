@@ -120,7 +120,7 @@ def store_settings(settings: Settings) -> "StoreSettings":
     from streams.cluster import open_reference  # librdkafka, for its password alone: the embedded store has none
 
     password = open_reference(clickhouse.password)
-    given = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}
+    given: dict[str, object] = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}
     given |= {"ca_certs": clickhouse.ca} if clickhouse.ca else {}
     return StoreSettings.from_url(clickhouse.url, password, **given)
 
