@@ -14,19 +14,23 @@ import pyarrow as pa
 
 from drift.catalogue import Catalogue, Unwatched
 from drift.lateness import EventClock
+from drift.message_checks import check_observation
 from drift.minutes import count_minutes, parts
 from drift.reference import Reference
 from drift.sums import sum_rows
 from streams import observation
 from streams.block import Block
-from streams.dead_letters import dead_letter
 from streams.observation import Head
 from streams.records import CountsMessage, Idle, PartialCounts, Watch
 from streams.refusals import Refusal
+from streams.set_aside import SetAside
 from streams.stage import Effects, Publish
 
 #: Kafka keeps no more beside an offset.
 MEMORY_BYTES_MAX = 4096
+
+#: What values that contradict the reference, or each other, lead to.
+_CANNOT_BE_COUNTED = (ValueError, TypeError, LookupError, ArithmeticError, pa.ArrowException)
 
 #: Running maxima of event time: model -> source "topic/partition" -> version -> ms.
 Maxima = dict[str, dict[str, dict[str, int]]]
@@ -58,16 +62,26 @@ class Count:
         Partitions of the source topic, told to the judge for its watermark, where the observations do not say.
     memory
         What the last settlement left.
+    set_aside
+        Makes dead letters of what cannot be counted.
     """
 
-    def __init__(self, catalogue: Catalogue, watch: Callable[[str], Watch], partitions: int, memory: str = "") -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        watch: Callable[[str], Watch],
+        partitions: int,
+        memory: str = "",
+        set_aside: SetAside | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._watch = watch
         self._partitions = partitions
+        self._set_aside = set_aside or SetAside("count")
         self.maxima: Maxima = msgspec.json.decode(memory, type=Maxima) if memory else {}
 
     def fold(self, block: Block) -> Effects:
-        """Count each observation message; one that cannot be read is a dead letter.
+        """Count each observation message; one that cannot be read or counted is a dead letter.
 
         Raises
         ------
@@ -76,12 +90,20 @@ class Count:
         """
         publish: list[Publish] = []
         for at, value in enumerate(block.values):
+            refusal, model = None, ""
             try:
                 head, batch = observation.decode(value or b"")
+                model = head.model
+                check_observation(head, batch)
+                publish += self._count(head, batch)
+            except observation.UnknownFormat as error:
+                refusal = Refusal(at, "unknown_format", "$", str(error))
             except observation.FormatError as error:
-                publish.append(dead_letter(block, Refusal(at, "undecodable", "$", str(error)), "count"))
-                continue
-            publish += self._count(head, batch)
+                refusal = Refusal(at, "undecodable" if value else "empty", "$", str(error))
+            except _CANNOT_BE_COUNTED as error:
+                refusal = Refusal(at, "impossible_value", "$", f"{type(error).__name__}: {error}", model[:200])
+            if refusal is not None:
+                publish += self._set_aside(block, [refusal])
         return Effects(publish, self._memory())
 
     def _count(self, head: Head, batch: pa.RecordBatch) -> list[Publish]:
@@ -97,8 +119,6 @@ class Count:
         times = batch.column("ts").to_numpy()
         clock = self._clock(head)
         late, refused = clock.take(times, batch.column("offset").to_numpy(), head.refused or ())
-        if clock.reached is not None:
-            self.maxima[head.model][_source(head)][head.version] = clock.reached
         segments = ("", *reference.segments) if batch.num_rows else ()
         minutes = [minute for name in segments for minute in count_minutes(reference, batch, times, late, name)]
         messages = [
@@ -124,14 +144,18 @@ class Count:
             leaps=clock.leaps or msgspec.UNSET,
             behind=clock.behind or msgspec.UNSET,
         )
-        return [publication(message) for message in messages]
+        published = [publication(message) for message in messages]
+        if clock.reached is not None:  # and nothing is remembered of what cannot be counted
+            sources = self.maxima.setdefault(head.model, {})
+            sources.setdefault(_source(head), {})[head.version] = clock.reached
+        return published
 
     def _clock(self, head: Head) -> EventClock:
         """The running maximum of event time that a block goes on from.
 
         Before the very first row there is none; its own time closes nothing.
         """
-        maxima = self.maxima.setdefault(head.model, {}).setdefault(_source(head), {})
+        maxima = self.maxima.get(head.model, {}).get(_source(head), {})
         return EventClock(maxima.get(head.version), self._watch(head.model))
 
     def _memory(self) -> str:

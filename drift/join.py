@@ -19,9 +19,9 @@ from drift.performance import label_sums
 from drift.performance.label_faults import shortened, usable_label
 from drift.reference import Reference
 from streams.block import Block
-from streams.dead_letters import dead_letter
 from streams.records import MINUTE_MS, LabelSums, Outcome
 from streams.refusals import Refusal
+from streams.set_aside import SetAside
 from streams.stage import Effects, Publish
 
 #: One round counts for no more: neither a step of the clock nor an outage is time in which a prediction could come.
@@ -92,6 +92,8 @@ class Join:
         How long a label waits for its prediction before it is a dead letter.
     recent
         What was joined lately, so that a correction finds its elder before the store has it.
+    set_aside
+        Makes dead letters of what cannot be joined.
     """
 
     def __init__(
@@ -101,12 +103,14 @@ class Join:
         now_ms: Callable[[], int],
         prediction_wait_ms_max: int,
         recent: Recent | None = None,
+        set_aside: SetAside | None = None,
     ) -> None:
         self._look_up = look_up
         self._catalogue = catalogue
         self._now_ms = now_ms
         self._wait_ms_max = prediction_wait_ms_max
         self._recent = Recent() if recent is None else recent
+        self._set_aside = set_aside or SetAside("join")
 
     def fold(self, block: Block) -> Effects:
         """Join each label; what cannot be read, or has waited too long, is a dead letter."""
@@ -128,7 +132,8 @@ class Join:
         for said in labels:
             rows = _meant(found.get(said.id, ()), said.ts)
             if not rows:
-                publish.append(self._wait(block, said))
+                waiting = self._wait(block, said)
+                (refused if isinstance(waiting, Refusal) else publish).append(waiting)  # type: ignore[arg-type]
                 continue
             usable = [(row, self._usable(row, said.label)) for row in rows]
             faults += [(row, said.label) for row, label in usable if label is None]
@@ -141,7 +146,7 @@ class Join:
             if all(label is None for _, label in usable):  # One version that can use it is enough for an outcome.
                 refused.append(self._unusable(rows[0], said))
         outcomes = [Publish("outcomes", msgspec.json.encode(o), key=o.model.encode()) for _, o in joined]
-        letters = [dead_letter(block, refusal, "join") for refusal in refused]
+        letters = self._set_aside(block, refused)
         return Effects([*outcomes, *self._sums(block, joined, faults), *publish, *letters])
 
     def _usable(self, row: PredictionRow, label: str) -> str | None:
@@ -207,7 +212,7 @@ class Join:
                 )
             )
 
-    def _wait(self, block: Block, said: Said) -> Publish:
+    def _wait(self, block: Block, said: Said) -> Publish | Refusal:
         """Move a label to those that wait, or give it up."""
         before, arrived_ms, waited_ms = waited(block, said.at), block.times[said.at], 0
         if before is not None:
@@ -215,7 +220,7 @@ class Join:
             waited_ms = before.waited_ms + min(max(0, self._now_ms() - block.times[said.at]), ROUND_MS_MAX)
         if waited_ms > self._wait_ms_max:
             detail = f"no prediction with id {said.id[:200]!r} came in {self._wait_ms_max} ms"
-            return dead_letter(block, Refusal(said.at, "unknown_prediction", "$.id", detail), "join")
+            return Refusal(said.at, "unknown_prediction", "$.id", detail)
         ours = {WAITED: str(waited_ms).encode(), ARRIVED: str(arrived_ms).encode()}
         headers = [(name, value) for name, value in block.headers[said.at] or () if name not in ours]
         kept = [*headers, *ours.items()]

@@ -11,11 +11,16 @@ correction never meet in two places at once, if labels are keyed by their predic
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+import structlog
 
 from drift.join import Join, Recent
 from streams.block import Block
 from streams.records import Outcome
 from streams.stage import Effects
+
+log = structlog.get_logger("drift.joining")
+
+_outcome = msgspec.json.Decoder(Outcome).decode
 
 #: Gives the blocks of `outcomes` that the store does not have yet.
 Unstored = Callable[[], Iterable[Block]]
@@ -59,7 +64,14 @@ class Joining:
 def _recent(blocks: Iterable[Block]) -> Recent:
     """What was joined, out of blocks of `outcomes`."""
     recent = Recent()
-    for outcome in (msgspec.json.decode(value or b"", type=Outcome) for block in blocks for value in block.values):
-        if outcome.sign > 0:
-            recent.take(outcome, outcome.label, outcome.label_ts)
+    for block in blocks:
+        for at, value in enumerate(block.values):
+            try:
+                outcome = _outcome(value or b"")
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                # None of ours, and the sink's to set aside: it reads the topic, too.
+                log.warning("joining.no_outcome", place=block.place(at), why=str(error))
+                continue
+            if outcome.sign > 0:
+                recent.take(outcome, outcome.label, outcome.label_ts)
     return recent

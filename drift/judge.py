@@ -18,13 +18,15 @@ from drift.catalogue import Catalogue, Unusable, Unwatched
 from drift.freeze import freeze, thaw
 from drift.incidents import rfc3339
 from drift.incidents.acts import named
+from drift.message_checks import Impossible, check_counts
+from drift.reference import Reference
 from drift.watched import Told, Watched, Yards
 from drift.yardstick import Yardstick
 from streams.block import Block
-from streams.dead_letters import dead_letter
 from streams.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
-from streams.refusals import Refusal
-from streams.stage import Effects, Publish
+from streams.refusals import Reason, Refusal
+from streams.set_aside import SetAside
+from streams.stage import Away, Effects, Publish
 
 log = structlog.get_logger("drift.judge")
 
@@ -51,6 +53,8 @@ class Judge:
         Finds the reference of a model version.
     say
         Spells an event time in the texts of alerts.
+    set_aside
+        Makes dead letters of what cannot be judged.
 
     Attributes
     ----------
@@ -59,24 +63,50 @@ class Judge:
         kept as it is until they can.
     """
 
-    def __init__(self, catalogue: Catalogue, say: Callable[[int], str] = rfc3339) -> None:
+    def __init__(
+        self, catalogue: Catalogue, say: Callable[[int], str] = rfc3339, set_aside: SetAside | None = None
+    ) -> None:
         self._catalogue = catalogue
         self._say = say
+        self._set_aside = set_aside or SetAside("judge")
+        self._failed: set[tuple[str, str]] = set()
         self._yards: dict[tuple[str, str], Yardstick] = {}
         self.models: dict[str, Watched] = {}
         self.suspended: dict[tuple[str, str], str] = {}
 
     def fold(self, block: Block) -> Effects:
-        """Judge a block of `counts`; a message that cannot be read or fits no reference is a dead letter."""
+        """Judge a block of `counts`; a message that cannot be read or judged is a dead letter."""
         publish: list[Publish] = []
         for at, value in enumerate(block.values):
+            message: CountsMessage | None = None
             try:
-                publish += map(_publication, self.take(msgspec.msgpack.decode(value or b"", type=CountsMessage)))
-            except ActError as error:
-                publish.append(dead_letter(block, Refusal(at, "impossible_act", "$", str(error)), "judge"))
-            except (msgspec.MsgspecError, MisfitError) as error:
-                publish.append(dead_letter(block, Refusal(at, "undecodable", "$", str(error)), "judge"))
+                message = _decode(value or b"")
+                publish += map(_publication, self.take(message))
+            except (Away, OSError, MemoryError):
+                raise
+            except Exception as error:
+                refusal = self._refused(at, value, message, error)
+                publish += self._set_aside(block, [refusal])
         return Effects(publish)
+
+    def _refused(self, at: int, value: bytes | None, message: CountsMessage | None, error: Exception) -> Refusal:
+        """Say what is wrong with a message. Where it is not known to be the message, a fault of ours stops its model,
+        whose state may be torn, and no other.
+        """
+        if message is None:
+            return Refusal(at, "undecodable" if value else "empty", "$", str(error))
+        if isinstance(error, ActError):
+            return Refusal(at, "impossible_act", "$", str(error), message.model)
+        if isinstance(error, Impossible | MisfitError):
+            reason: Reason = "impossible_value" if message.format == FORMAT else "unknown_format"
+            return Refusal(at, reason, "$", str(error), message.model[:200])
+        why = f"judging it failed ({type(error).__name__}: {error}); start the monitor anew to go on with this model"
+        log.error("judge.failed", model=message.model, why=why, exc_info=error)
+        watched = self.models[message.model]
+        for version in {version for version, _ in watched.lanes}:
+            self._failed.add((message.model, version))
+            self._suspend(watched, version, why)
+        return Refusal(at, "impossible_value", "$", why, message.model)
 
     def take(self, message: CountsMessage) -> list[Told]:
         """Judge one message; returns what is to be told.
@@ -84,14 +114,18 @@ class Judge:
         Raises
         ------
         MisfitError
-            It has another format number, or was counted over another reference.
+            It was counted over another reference.
+        Impossible
+            It has another format number, or a value that cannot be.
         ActError
             It is an act about an incident that is not open, or that cannot be.
         """
-        if message.format != FORMAT:
-            raise MisfitError(f"counts format {message.format}, this version reads {FORMAT}; upgrade the monitor")
-        if isinstance(message, PartialCounts | LabelSums) and not self._fits(message):
-            return []
+        reference = None
+        if isinstance(message, PartialCounts | LabelSums) and message.format == FORMAT:
+            reference = self._reference(message)
+            if reference is None:
+                return []
+        check_counts(message, reference)
         watched = self.models.get(message.model)
         if watched is None:
             watched = self.models[message.model] = Watched(model=message.model)
@@ -145,6 +179,8 @@ class Judge:
         """Judge a version by what is remembered of it; suspend it where its reference cannot be used, and forget it
         where it was removed.
         """
+        if (watched.model, version) in self._failed:
+            return False
         watched.suspended.discard(version)
         lanes = {key: lane for key, lane in watched.lanes.items() if key[0] == version}
         try:
@@ -170,21 +206,21 @@ class Judge:
             log.error("judge.suspended", model=watched.model, version=version, why=why, others="go on")
         self.suspended[watched.model, version] = why
 
-    def _fits(self, message: PartialCounts | LabelSums) -> bool:
-        """Whether a message's version is watched, by the reference that it was counted over."""
+    def _reference(self, message: PartialCounts | LabelSums) -> Reference | None:
+        """The reference that a message was counted over; None where its version is not watched."""
         watched = self.models.get(message.model)
         if watched and message.version in watched.suspended and not self._resume(watched, message.version):
-            return False
+            return None
         try:
             reference = self._yard(message.model, message.version).reference
         except Unwatched:
-            return False
+            return None
         if message.reference != reference.id:
             raise MisfitError(
                 f"counts of {message.model} {message.version} over reference {message.reference}, "
                 f"it is judged by {reference.id}; register a new reference as a new version"
             )
-        return True
+        return reference
 
     def _yard(self, model: str, version: str) -> Yardstick:
         if (model, version) not in self._yards:
@@ -197,6 +233,9 @@ class Judge:
 
 class MisfitError(ValueError):
     """A counts message that the judge cannot use."""
+
+
+_decode = msgspec.msgpack.Decoder(CountsMessage).decode
 
 
 class _Numbered(msgspec.Struct):

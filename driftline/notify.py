@@ -14,8 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from streams.block import Block
-from streams.records import Alert
+from streams.records import FORMAT, Alert
+from streams.refusals import Refusal
+from streams.set_aside import SetAside
 from streams.stage import Effects
+
+_alert = msgspec.json.Decoder(Alert).decode
 
 #: Sends a title and a text; False where that failed.
 Send = Callable[[str, str], bool]
@@ -57,9 +61,14 @@ class Notify:
         Address of the page, for a link to the incident.
     chat
         Where all goes that is told beyond the lists, pages too; None for nowhere.
+    set_aside
+        Makes dead letters of what is no alert.
     """
 
-    def __init__(self, send: Send | None, page: str, chat: Send | None = None) -> None:
+    def __init__(
+        self, send: Send | None, page: str, chat: Send | None = None, set_aside: SetAside | None = None
+    ) -> None:
+        self._set_aside = set_aside or SetAside("notify")
         self._send = send
         self._chat = chat
         self._page = page
@@ -72,20 +81,31 @@ class Notify:
         """Nothing to forget."""
 
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
-        """Send what people are to hear of.
+        """Send what people are to hear of; what is no alert is a dead letter.
 
         Raises
         ------
         NotSent
             The same blocks should come again.
         """
-        for block in blocks:
-            for value in block.values:
-                alert = msgspec.json.decode(value or b"", type=Alert)
-                for setting, send in self._receivers(alert):
-                    if (alert.id, setting) not in self._sent:
-                        self._tell(alert, setting, send)
-        return [Effects() for _ in blocks]
+        return [self._fold(block) for block in blocks]
+
+    def _fold(self, block: Block) -> Effects:
+        refused: list[Refusal] = []
+        for at, value in enumerate(block.values):
+            try:
+                alert = _alert(value or b"")
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                refused.append(Refusal(at, "undecodable" if value else "empty", "$", str(error)))
+                continue
+            if alert.format != FORMAT:
+                detail = f"alert format {alert.format}, this version reads {FORMAT}"
+                refused.append(Refusal(at, "unknown_format", "$.format", detail))
+                continue
+            for setting, send in self._receivers(alert):
+                if (alert.id, setting) not in self._sent:
+                    self._tell(alert, setting, send)
+        return Effects(self._set_aside(block, refused))
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
         """A silent partition asks for nothing."""

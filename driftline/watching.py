@@ -22,7 +22,8 @@ from streams.formats.plain import PlainReader
 from streams.offsets import Starts
 from streams.records import DAY_MS, HOUR_MS, Route
 from streams.routes import RouteBook, announce, read_book
-from streams.stage import Effects, PerPartition
+from streams.set_aside import SetAside
+from streams.stage import Away, Effects, PerPartition
 from streams.topics import FOREIGN
 
 log = structlog.get_logger("driftline.watching")
@@ -146,8 +147,9 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         return
     formats = {one.topic: one.format for one in settings.watch_topics}
     registry = compose.schema_registry(settings)
+    aside = SetAside("watch")
     stages = {
-        FOREIGN + topic: Watching(looked_for, PlainReader(formats[topic], registry), 0, observations)
+        FOREIGN + topic: Watching(looked_for, PlainReader(formats[topic], registry), 0, observations, aside)
         for topic, looked_for in wanted.items()
     }
     silences = silence_lengths(settings.monitor)
@@ -167,6 +169,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         list(stages),
         PerPartition(stage, silent),
         writes=["observations", "feedback", "dead-letters"],
+        set_aside=aside,
         limits=FeedLimits(idle_after_ms=silences),
         starts=Starts(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),
     )

@@ -18,6 +18,8 @@ FORMAT = 1
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+#: No window is longer, and none waits longer for stragglers; labels are waited for ten times as long.
+WINDOW_MS_MAX = 366 * DAY_MS
 #: What a share of the false-alarm budget, and what a tolerance, can be given for.
 BUDGET_KINDS = ("performance", "prediction", "feature", "quality")
 TOLERANCES = ("ks", "w1", "tvd", "rate", "performance")
@@ -166,8 +168,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         )
         _require(self.window_rows_min >= 0, "window_rows_min", self.window_rows_min, "make it 0 or more")
         _require(self.page_from in SEVERITIES, "page_from", self.page_from, f"severities are {', '.join(SEVERITIES)}")
-        for name in ("lateness_ms_max", "label_wait_ms_max"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "make it 0 or more")
+        _require(length <= WINDOW_MS_MAX, "window_ms", length, f"make it at most {WINDOW_MS_MAX} (366 days)")
+        for name, most in (("lateness_ms_max", WINDOW_MS_MAX), ("label_wait_ms_max", 10 * WINDOW_MS_MAX)):
+            _require(0 <= getattr(self, name) <= most, name, getattr(self, name), f"make it 0 or more, at most {most}")
         for name, value in self.tolerances.items():
             _require(name in TOLERANCES, f"tolerances.{name}", value, f"tolerances are {', '.join(TOLERANCES)}")
             _require(0 < value < math.inf, f"tolerances.{name}", value, "make it more than 0, and finite")

@@ -111,7 +111,9 @@ class Sight:
         offsets = np.asarray(block.offsets, np.int64)[rows.at]
         codes = np.array([-1 if code is None else code for code in self._codes], np.int32)
         said = pa.array(codes, mask=codes < 0)
-        return observed(rows, offsets, np.array(self._scores, np.float32), said, tuple(self._classes), "champion")
+        with np.errstate(over="ignore"):  # beyond float32 is infinity, a cell of its own
+            scores = np.array(self._scores, np.float32)
+        return observed(rows, offsets, scores, said, tuple(self._classes), "champion")
 
     def _take_prediction(self, rows: Gathering, block: Block, at: int, said: Any, id_: str) -> None:
         mapping = self.mapping
@@ -121,11 +123,15 @@ class Sight:
             raise Refused("missing_field", spelled(mapping.score), "there is no score")
         if not isinstance(score, int | float) or isinstance(score, bool):
             raise Refused("wrong_type", spelled(mapping.score), f"Expected `float`, got `{type(score).__name__}`")
+        try:
+            number = float(score)
+        except OverflowError:
+            raise Refused("impossible_value", spelled(mapping.score), "a score beyond all floats") from None
         text = self._class(picked(said, mapping.prediction, block, at)) if mapping.prediction else None
         if mapping.prediction and text is None:
             raise Refused("missing_field", spelled(mapping.prediction), "there is no prediction")
         rows.add(at, id_, ts, self._values(block, at, said))
-        self._scores.append(float(score))
+        self._scores.append(number)
         self._codes.append(None if text is None else self._classes.setdefault(text, len(self._classes)))
 
     def _class(self, value: Any) -> str | None:

@@ -6,10 +6,10 @@ import msgspec
 
 from drift.watching.sight import Sight
 from streams.block import Block
-from streams.dead_letters import dead_letter
 from streams.formats.plain import PlainReader
 from streams.observation import Head, Silence, encode, nothing, split
 from streams.refusals import Refusal, Refused
+from streams.set_aside import SetAside
 from streams.stage import Effects, Publish
 
 STAGE = "watch"
@@ -26,9 +26,19 @@ class Watching:
         Reads a record as a plain object.
     partitions, observations
         Partitions of the topic as far as they are known (see `resize`), and of `observations`.
+    set_aside
+        Makes dead letters of what cannot be read.
     """
 
-    def __init__(self, sights: Sequence[Sight], read: PlainReader, partitions: int, observations: int) -> None:
+    def __init__(
+        self,
+        sights: Sequence[Sight],
+        read: PlainReader,
+        partitions: int,
+        observations: int,
+        set_aside: SetAside | None = None,
+    ) -> None:
+        self._set_aside = set_aside or SetAside(STAGE)
         self._sights = sights
         self._read = read
         self._partitions = partitions
@@ -59,19 +69,19 @@ class Watching:
         self._read.begin()
         for sight in self._sights:
             sight.begin()
-        letters: list[Publish] = []
+        refused: list[Refusal] = []
         for at, value in enumerate(block.values):
             if value is None:
                 continue
             try:
                 self._look(block, at, value)
             except Refused as why:
-                letters.append(dead_letter(block, Refusal(at, *why.args), STAGE))
+                refused.append(Refusal(at, *why.args))
         seen = [message for sight in self._sights for message in self._seen(sight, block)]
         labels = [message for sight in self._sights for message in sight.labels()]
         untold, self._untold = self._untold, []
         asleep = [message for partition in untold for message in self.silence(block.topic, partition, "asleep").publish]
-        return Effects([*seen, *asleep, *labels, *letters])
+        return Effects([*seen, *asleep, *labels, *self._set_aside(block, refused)])
 
     def _look(self, block: Block, at: int, value: bytes) -> None:
         try:

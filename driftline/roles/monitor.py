@@ -21,6 +21,7 @@ from streams.offsets import Starts
 from streams.provision import await_topics, partition_counts
 from streams.records import Watch
 from streams.routes import RouteBook
+from streams.set_aside import SetAside
 from streams.snapshots import Restored
 from streams.stage import Effects, PerPartition
 
@@ -41,14 +42,16 @@ def run(settings: Settings, slot: str, port: int) -> None:
     watching.add_shell(role, settings, catalogue, partition_counts(cluster)["observations"])
     book = watching.seed(settings, cluster)
     role.follow_models(book, lambda route: None)
+    aside = {step: SetAside(step) for step in ("count", "join", "judge", "notify")}
     starts = Starts(accept_gap=settings.kafka.accept_gap)
     silences = watching.silence_lengths(monitor)
     role.shell(
         "count",
         cluster,
         ["observations"],
-        _counting(settings, cluster, catalogue, book, asleep_after_ms=silences[1]),
+        _counting(settings, cluster, catalogue, book, asleep_after_ms=silences[1], set_aside=aside["count"]),
         writes=["counts", "dead-letters"],
+        set_aside=aside["count"],
         limits=FeedLimits(rows_max=500, idle_after_ms=silences),
         starts=starts,
     )
@@ -56,8 +59,9 @@ def run(settings: Settings, slot: str, port: int) -> None:
         "join",
         cluster,
         ["feedback", "feedback-waiting"],
-        _joining(settings, cluster, catalogue),
+        _joining(settings, cluster, catalogue, aside["join"]),
         writes=["outcomes", "counts", "feedback-waiting", "dead-letters"],
+        set_aside=aside["join"],
         # In turns: a look-up of many costs little more than one, and labels that wait come round again and again.
         limits=FeedLimits(rows_max=monitor.join_rows_max, turn_every_ms=monitor.join_every_ms),
         starts=starts,
@@ -68,11 +72,12 @@ def run(settings: Settings, slot: str, port: int) -> None:
         ["counts"],
         Restored(
             cluster,
-            lambda topic, partition: Judge(catalogue),
+            lambda topic, partition: Judge(catalogue, set_aside=aside["judge"]),
             monitor.snapshot_interval_ms_max,
             settings.kafka.accept_gap,
         ),
         writes=["reports", "alerts", "retraining", "snapshots", "dead-letters"],
+        set_aside=aside["judge"],
         limits=FeedLimits(idle_after_ms=(monitor.snapshot_interval_ms_max,)),
         starts=starts,
     )
@@ -80,14 +85,27 @@ def run(settings: Settings, slot: str, port: int) -> None:
         given = (("monitor.notify", monitor.notify), ("monitor.chat", monitor.chat))
         pager, chat = (sender(map(open_reference, to), setting) if to else None for setting, to in given)
         page = settings.page
-        step = Notify(pager, f"http://{page.host}:{page.port}{page.root_path}", chat)
-        # One who has just been named wants no pages of last year, nor one who has been away for long.
-        role.shell("notify", cluster, ["alerts"], step, starts=Starts(from_end=True, accept_gap=True))
+        step = Notify(pager, f"http://{page.host}:{page.port}{page.root_path}", chat, aside["notify"])
+        role.shell(
+            "notify",
+            cluster,
+            ["alerts"],
+            step,
+            writes=["dead-letters"],
+            # One who has just been named wants no pages of last year, nor one who has been away for long.
+            starts=Starts(from_end=True, accept_gap=True),
+            set_aside=aside["notify"],
+        )
     role.run()
 
 
 def _counting(
-    settings: Settings, cluster: Cluster, catalogue: Catalogue, book: RouteBook, asleep_after_ms: int
+    settings: Settings,
+    cluster: Cluster,
+    catalogue: Catalogue,
+    book: RouteBook,
+    asleep_after_ms: int,
+    set_aside: SetAside | None = None,
 ) -> PerPartition:
     """Count observations, and say of every model that is served here when a partition has fallen silent."""
     elsewhere = {one.model for one in settings.watch_topics}  # no requests of theirs come here
@@ -98,7 +116,7 @@ def _counting(
         nonlocal partitions
         if partition >= partitions:  # some were added
             partitions = max(partition + 1, partition_counts(cluster)["observations"])
-        return Count(catalogue, watch, partitions, memory)
+        return Count(catalogue, watch, partitions, memory, set_aside)
 
     def watch(model: str) -> Watch:
         return book[model].watch if model in book.routes else default
@@ -114,11 +132,11 @@ def _counting(
     return PerPartition(stage, silent)
 
 
-def _joining(settings: Settings, cluster: Cluster, catalogue: Catalogue) -> Joining:
+def _joining(settings: Settings, cluster: Cluster, catalogue: Catalogue, set_aside: SetAside) -> Joining:
     """Join labels; the store is asked when they come, and drift goes on without it."""
     find = partial(look_up, Store(compose.store_settings(settings)))
     wait_ms_max = settings.monitor.prediction_wait_ms_max
     return Joining(
-        lambda recent: Join(find, catalogue, now_ms, wait_ms_max, recent),
+        lambda recent: Join(find, catalogue, now_ms, wait_ms_max, recent, set_aside),
         lambda: progress.unread(cluster, "sink", "outcomes"),
     )
