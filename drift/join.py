@@ -6,7 +6,6 @@ prediction is not there yet moves to `feedback-waiting`, where it blocks nobody,
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from sys import intern
 
 import msgspec
@@ -26,8 +25,6 @@ from streams.stage import Effects, Publish
 
 #: One round counts for no more: neither a step of the clock nor an outage is time in which a prediction could come.
 ROUND_MS_MAX = 60_000
-#: Labels joined most recently, which the store may not have yet.
-RECENT_MAX = 200_000
 
 _JUDGED = ("binary", "multiclass", "regression")
 
@@ -57,24 +54,36 @@ _Group = tuple[str, str, str, int]
 
 
 class Recent:
-    """The labels joined last, by prediction: what the store will say once the sink has written it."""
+    """The labels joined last, by prediction: what the store will say once the sink has written it.
 
-    def __init__(self, rows_max: int = RECENT_MAX) -> None:
-        self._rows_max = rows_max
+    They are kept in two generations. The older one is forgotten as a whole, by whoever knows that the store has it.
+    """
+
+    def __init__(self) -> None:
+        self._older: dict[_Key, tuple[str, int]] = {}
         self._labels: dict[_Key, tuple[str, int]] = {}
 
     def former(self, row: PredictionRow) -> tuple[str, int] | None:
         """Label and its time that a prediction has so far."""
         stored = None if row.label is None else (row.label, row.label_ts)
-        return self._labels.get(_key(row), stored)
+        return self._labels.get(_key(row)) or self._older.get(_key(row), stored)
 
     def take(self, row: PredictionRow | Outcome, label: str, ts: int) -> None:
-        """Remember a label; where there are too many, the oldest tenth is forgotten."""
-        self._labels.pop(_key(row), None)
+        """Remember a label."""
         self._labels[_key(row)] = (intern(label), ts)
-        if len(self._labels) > self._rows_max:  # one by one, each would search behind all that went before it
-            for oldest in list(islice(self._labels, self._rows_max // 10 + 1)):
-                del self._labels[oldest]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Labels of the older and of the younger generation."""
+        return len(self._older), len(self._labels)
+
+    def begin(self) -> None:
+        """Begin a generation; what is older than the one before is forgotten."""
+        self._older, self._labels = self._labels, {}
+
+    def forget(self) -> None:
+        """Forget the older generation."""
+        self._older = {}
 
 
 class Join:

@@ -1,5 +1,6 @@
 """The monitor: observations become counts, labels meet predictions, counts become reports, alerts and orders."""
 
+from collections.abc import Iterator
 from functools import partial
 
 from drift.catalogue import Catalogue
@@ -12,8 +13,9 @@ from drift.store import Store
 from driftline import access, compose, watching
 from driftline.notify import Notify, sender
 from driftline.settings import Settings
-from streams import progress
+from streams import progress, ranges
 from streams.app import Role
+from streams.block import Block
 from streams.clock import now_ms
 from streams.cluster import Cluster, open_reference
 from streams.feed import FeedLimits
@@ -55,16 +57,19 @@ def run(settings: Settings, slot: str, port: int) -> None:
         limits=FeedLimits(rows_max=500, idle_after_ms=silences),
         starts=starts,
     )
+    joining = _joining(settings, cluster, catalogue, aside["join"])
     role.shell(
         "join",
         cluster,
         ["feedback", "feedback-waiting"],
-        _joining(settings, cluster, catalogue, aside["join"]),
+        joining,
         writes=["outcomes", "counts", "feedback-waiting", "dead-letters"],
         set_aside=aside["join"],
         # In turns: a look-up of many costs little more than one, and labels that wait come round again and again.
         limits=FeedLimits(rows_max=monitor.join_rows_max, turn_every_ms=monitor.join_every_ms),
         starts=starts,
+        hold=joining.held,
+        may_be_held=True,
     )
     role.shell(
         "judge",
@@ -138,5 +143,24 @@ def _joining(settings: Settings, cluster: Cluster, catalogue: Catalogue, set_asi
     wait_ms_max = settings.monitor.prediction_wait_ms_max
     return Joining(
         lambda recent: Join(find, catalogue, now_ms, wait_ms_max, recent, set_aside),
-        lambda: progress.unread(cluster, "sink", "outcomes"),
+        Unstored(cluster),
     )
+
+
+class Unstored:
+    """How much of `outcomes` the sink has stored; see `drift.joining.Outcomes`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def ends(self) -> dict[int, int]:
+        """Where it ends, open transactions included."""
+        return {partition: end for partition, (_, end) in ranges.bounds(self._cluster, "outcomes", False).items()}
+
+    def stored(self) -> dict[int, int]:
+        """What the sink reads next."""
+        return progress.committed(self._cluster, "sink", "outcomes")
+
+    def unread(self) -> Iterator[Block]:
+        """What the sink has not stored."""
+        return progress.unread(self._cluster, "sink", "outcomes")

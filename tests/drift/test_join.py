@@ -17,6 +17,7 @@ from drift.performance import label_sums
 from drift.sink import Sink
 from drift.store import ensure_observations
 from streams.block import Block
+from streams.clock import ticks_ms
 from streams.records import CountsMessage, LabelSums, Outcome
 from streams.stage import Publish
 
@@ -187,13 +188,6 @@ def test_an_unwatched_version_has_outcomes_and_no_sums(reference):
     assert [p.topic for p in effects.publish] == ["outcomes"]
 
 
-def test_recent_labels_are_bounded():
-    recent = Recent(rows_max=1)
-    recent.take(row("a"), "1", TS)
-    recent.take(row("b"), "0", TS)
-    assert (recent.former(row("a")), recent.former(row("b"))) == (None, ("0", TS))
-
-
 def test_the_store_finds_predictions_with_the_labels_that_hold(store, reference):
     ensure_observations(store, "m", [])
     n = 3
@@ -213,11 +207,24 @@ def test_the_store_finds_predictions_with_the_labels_that_hold(store, reference)
     assert store.rows("SELECT sum(sign), count() FROM outcomes") == [(1, 3)]
 
 
-def stepping(reference: Reference, outcomes: list[Outcome]) -> Joining:
-    def unstored() -> list[Block]:
-        return [Block.of("outcomes", 0, [msgspec.json.encode(one) for one in outcomes])]
+class Log:
+    """`outcomes`, as far as it is settled, and how much of it the store has."""
 
-    return Joining(lambda recent: joining(reference, [row("a")], recent=recent), unstored)
+    def __init__(self, outcomes: list[Outcome] | None = None) -> None:
+        self.outcomes, self.sunk = outcomes or [], 0
+
+    def ends(self) -> dict[int, int]:
+        return {0: len(self.outcomes)}
+
+    def stored(self) -> dict[int, int]:
+        return {0: self.sunk}
+
+    def unread(self) -> list[Block]:
+        return [Block.of("outcomes", 0, [msgspec.json.encode(one) for one in self.outcomes[self.sunk :]])]
+
+
+def stepping(reference: Reference, outcomes: list[Outcome]) -> Joining:
+    return Joining(lambda recent: joining(reference, [row("a")], recent=recent), Log(outcomes))
 
 
 def joined(step: Joining, *labels: object) -> list[Outcome]:
@@ -244,6 +251,62 @@ def test_what_was_never_settled_is_forgotten_with_the_assignment(reference):
     assert joined(step, {"id": "a", "label": "1", "ts": TS + 1}) == []  # known: the label came again
     step.assign("feedback", 3, 0, "")  # the settlement was aborted: the feed reads again
     assert joined(step, {"id": "a", "label": "1", "ts": TS + 1}) == first
+
+
+def wait_for(step: Joining, held: bool, ask_ms: int = 2_000) -> None:
+    """Ask as a feed does, until the answer is as expected."""
+    until = ticks_ms() + 5 * ask_ms
+    while bool(step.held()) != held:
+        assert ticks_ms() < until, step.held()
+
+
+@pytest.mark.parametrize("behind", [True, False], ids=["behind", "in-step"])
+def test_no_correction_is_counted_twice_while_the_sink_is_behind(reference, monkeypatch, behind):
+    """Labels are forgotten when the store has them, and none is joined while there are too many of the others."""
+    monkeypatch.setattr("drift.joining._ASK_MS", 1)
+    log, ids = Log(), [f"r{n}" for n in range(60)]
+
+    def stored(asked: list[str]) -> dict[str, list[PredictionRow]]:
+        held = {one.id: one for one in log.outcomes[: log.sunk] if one.sign > 0}
+        labels = {id_: {"label": one.label, "label_ts": one.label_ts} for id_, one in held.items()}
+        return {id_: [row(id_, **labels.get(id_, {}))] for id_ in asked}
+
+    def make(recent: Recent) -> Join:
+        return Join(stored, lambda model, version: reference, lambda: TS, WAIT_MS_MAX, recent)
+
+    step, waited, most = Joining(make, log, recent_max=20), 0, 0
+    sent = [said(id_, 1, TS + 1) for id_ in ids] + [said(id_, 0, TS + 2) for id_ in ids]
+    step.assign("feedback", 3, 0, "")
+    turn: list[Outcome] = []
+    for first in range(0, len(sent), 4):
+        if behind and step.held():
+            wait_for(step, held=True)
+            waited += 1
+            log.sunk = len(log.outcomes)
+            wait_for(step, held=False)
+        folded = joined(step, *sent[first : first + 4])
+        log.outcomes = log.outcomes + turn  # while one turn is folded the one before it settles
+        turn = folded
+        log.sunk = log.sunk if behind else len(log.outcomes)
+        step.held()
+        most = max(most, sum(step._recent.sizes))
+    found = log.outcomes + turn
+    assert [(one.id, one.label, one.sign) for one in found] == [
+        *((id_, "1", 1) for id_ in ids),
+        *(each for id_ in ids for each in ((id_, "1", -1), (id_, "0", 1))),
+    ]
+    assert most <= 30 and (waited > 3) == behind
+
+
+def test_a_join_waits_for_a_sink_that_is_far_behind_before_it_remembers_anything(reference, monkeypatch):
+    monkeypatch.setattr("drift.joining._ASK_MS", 1)
+    log = Log(joined(stepping(reference, []), said("a", 1, TS + 1)) * 21)
+    step = Joining(lambda recent: joining(reference, [row("a")], recent=recent), log, recent_max=20)
+    step.assign("feedback", 3, 0, "")
+    wait_for(step, held=True)
+    log.sunk = 1
+    wait_for(step, held=False)
+    assert [one.sign for one in joined(step, said("a", 0, TS + 2))] == [-1, 1]
 
 
 def letters(effects) -> list[tuple[str, str]]:

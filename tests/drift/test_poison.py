@@ -26,7 +26,8 @@ from drift.joining import Joining
 from drift.judge import Judge
 from drift.watching import Mapping, Sight, Watching
 from driftline.notify import Notify
-from streams import observation, progress, ranges
+from driftline.roles.monitor import Unstored
+from streams import observation, ranges
 from streams.block import Block
 from streams.cluster import Cluster
 from streams.dead_letters import Letter, letters
@@ -233,6 +234,22 @@ REASONS = {
 }  # fmt: skip
 
 
+class Empty:
+    """No outcomes but those of some values."""
+
+    def __init__(self, values: Sequence[bytes | None] = ()) -> None:
+        self.values = values
+
+    def ends(self) -> dict[int, int]:
+        return {}
+
+    def stored(self) -> dict[int, int]:
+        return {}
+
+    def unread(self) -> list[Block]:
+        return [Block.of("outcomes", 0, self.values)] if self.values else []
+
+
 class Ran(msgspec.Struct):
     """What came of a topic: letters by the offset of their record, effects but letters, places by kind, words said."""
 
@@ -258,7 +275,7 @@ def steps(topic: str, cluster: Cluster, alone: bool = False) -> tuple[Step, Call
 
     joining = Joining(
         lambda recent: Join(found, catalogue, lambda: NOW, 10**9, recent),
-        lambda: () if alone else progress.unread(cluster, "sink", "outcomes"),
+        Empty() if alone else Unstored(cluster),
     )
     mapping = Mapping(topic="answers", model="m", version="v1", id="id", ts="ts", score="p", prediction="hat")
     watching = Watching([Sight(mapping, REFERENCE)], PlainReader("json", None), 1, 1)
@@ -408,9 +425,7 @@ def test_the_outcomes_that_a_join_begins_with_may_hold_anything():
         row = PredictionRow(id="7", model="m", version="v1", ts=NOW, score=0.5, prediction="no")
         return {"7": [row]} if "7" in ids else {}
 
-    step = Joining(
-        lambda recent: Join(look_up, catalogue, lambda: NOW, 10**9, recent), lambda: [Block.of("outcomes", 0, values)]
-    )
+    step = Joining(lambda recent: Join(look_up, catalogue, lambda: NOW, 10**9, recent), Empty(values))
     step.assign("feedback", 0, 0, "")
     (effects,) = step.fold([Block.of("feedback", 0, [b'{"id":"7","label":"no"}'], time=NOW + 5)])
     joined = [msgspec.json.decode(m.value, type=Outcome).sign for m in effects.publish if m.topic == "outcomes"]

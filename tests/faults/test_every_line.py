@@ -42,7 +42,8 @@ from drift.performance import label_sums
 from drift.sink import Sink
 from drift.store import Store, ensure_observations
 from drift.sums import sum_rows
-from streams import observation, progress, ranges
+from driftline.roles.monitor import Unstored
+from streams import observation, ranges
 from streams.begun import Begun
 from streams.block import Block
 from streams.cluster import Cluster
@@ -242,7 +243,7 @@ def join(cluster: Cluster, settings: object, reference: Reference, turns_max: in
     store = Store(settings)
     step = Joining(
         lambda recent: Join(partial(look_up, store), lambda *_: reference, lambda: TS, WAIT_MS_MAX, recent),
-        lambda: progress.unread(cluster, "sink", "outcomes"),
+        Unstored(cluster),
     )
     outbox = Outbox(cluster, "join-0")
     consumer, at = begin(cluster, "join", LABELS)
