@@ -22,11 +22,12 @@ from drift.message_checks import Impossible, check_counts
 from drift.reference import Reference
 from drift.watched import Told, Watched, Yards
 from drift.yardstick import Yardstick
+from streams.away import Away
 from streams.block import Block
 from streams.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
 from streams.refusals import Reason, Refusal
 from streams.set_aside import SetAside
-from streams.stage import Away, Effects, Publish
+from streams.stage import Effects, Publish
 
 log = structlog.get_logger("drift.judge")
 

@@ -23,7 +23,7 @@ from streams.offsets import Starts
 from streams.records import DAY_MS, HOUR_MS, Route
 from streams.routes import RouteBook, announce, read_book
 from streams.set_aside import SetAside
-from streams.stage import Away, Effects, PerPartition
+from streams.stage import Effects, PerPartition
 from streams.topics import FOREIGN
 
 log = structlog.get_logger("driftline.watching")
