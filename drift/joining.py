@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-import confluent_kafka as ck
 import msgspec
 import structlog
 
@@ -83,7 +82,7 @@ class Joining:
                 if ticks_ms() - self._asked_ms >= _ASK_MS:
                     self._why = self._behind()
                     self._asked_ms = ticks_ms()
-            except (ck.KafkaException, RuntimeError) as error:  # the broker is away: what was known holds
+            except Exception as error:  # the broker is away: what was known holds
                 log.info("joining.not_asked", why=str(error))
             finally:
                 self._asking.release()
