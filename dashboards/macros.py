@@ -9,7 +9,8 @@ macro                      becomes
 ``$__timeFilter_ms(c)``    ``c >= from AND c <= to``, in milliseconds
 ``$__timeFilter(c)``       the same, in seconds
 ``$__fromTime_ms``         the range's begin; also ``$__toTime_ms``, ``$__fromTime``, ``$__toTime``
-``$__timeInterval_ms(c)``  begin of the drawing interval that ``c`` lies in; also ``$__timeInterval``
+``$__timeInterval_ms(c)``  begin of the drawing interval that ``c`` lies in; also ``$__timeInterval``; of
+                           ``window_start``, where an interval is a window, itself
 ``$__interval_s``          the drawing interval in seconds
 ``${name:singlequote}``    ``{name:String}``
 =========================  ==================================================================
@@ -99,6 +100,16 @@ def _between(column: str, over: Range, moment: Callable[[int], str]) -> str:
     return f"{column} >= {moment(over.start_ms)} AND {column} <= {moment(over.end_ms)}"
 
 
+def _begin_of_interval(over: Range, column: str) -> str:
+    """Begin of the interval of an instant; of a window, where one interval is one window, its own begin.
+
+    Days begin elsewhere than UTC's, and twice a year an hour earlier or later: by UTC's, two would share one interval.
+    """
+    if column == "window_start" and over.interval_s * 1000 == over.step_ms_min:
+        return column
+    return f"toStartOfInterval(toDateTime64({column}, 3), INTERVAL {over.interval_s * 1000} millisecond)"
+
+
 _MACROS: dict[str, Callable[[Range, str], str]] = {
     "fromTime": lambda over, _: _seconds(over.start_ms),
     "toTime": lambda over, _: _seconds(over.end_ms),
@@ -107,8 +118,6 @@ _MACROS: dict[str, Callable[[Range, str], str]] = {
     "timeFilter": lambda over, column: _between(column, over, _seconds),
     "timeFilter_ms": lambda over, column: _between(column, over, _milliseconds),
     "timeInterval": lambda over, column: f"toStartOfInterval(toDateTime({column}), INTERVAL {over.interval_s} second)",
-    "timeInterval_ms": lambda over, column: (
-        f"toStartOfInterval(toDateTime64({column}, 3), INTERVAL {over.interval_s * 1000} millisecond)"
-    ),
+    "timeInterval_ms": _begin_of_interval,
     "interval_s": lambda over, _: str(over.interval_s),
 }

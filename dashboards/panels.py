@@ -137,6 +137,7 @@ PANELS: tuple[Panel, ...] = (
             "coverage",
             "outside",
             "estimated_outside",
+            "tolerance",
         ),
     ),
     Panel(

@@ -6,6 +6,7 @@ A number that is missing is an en dash, so that a table keeps its columns.
 
 import math
 from datetime import UTC, datetime, tzinfo
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 NOTHING = "–"
@@ -122,21 +123,33 @@ def zone(name: str | None) -> tzinfo:
         return UTC
 
 
-def clock(ms: int | None, where: tzinfo = UTC, beside: int | None = None, *, seconds: bool = False) -> str:
-    """A time of day; with its date unless ``beside`` lies on the same day.
+class Beside(NamedTuple):
+    """What a reader sees a time beside: the end of the range that a page shows, and now; both in ms."""
+
+    end_ms: int
+    now_ms: int
+
+
+def clock(ms: int | None, where: tzinfo = UTC, beside: Beside | None = None, *, seconds: bool = False) -> str:
+    """A time of day; with its date unless the range ends on that day today; with the year unless all is of this year.
 
     >>> clock(1_790_003_520_000)
-    'Sep 21, 15:12'
-    >>> clock(1_790_003_520_000, beside=1_790_000_000_000)
-    '15:12'
+    'Sep 21, 2026, 15:12'
+    >>> later = 1_790_000_000_000
+    >>> clock(1_790_003_520_000, beside=Beside(later, later)), clock(1_788_000_000_000, beside=Beside(later, later))
+    ('15:12', 'Aug 29, 10:40')
+    >>> clock(1_790_003_520_000, beside=Beside(later, later + 10**11))
+    'Sep 21, 2026, 15:12'
     """
     if ms is None:
         return NOTHING
     then = at(ms, where)
     time = f"{then:%H:%M:%S}" if seconds else f"{then:%H:%M}"
-    if beside is not None and at(beside, where).date() == then.date():
+    others = [at(other, where) for other in beside or ()]
+    if others and others[0].date() == then.date() and others[0].year == others[1].year:
         return time
-    return f"{then:%b} {then.day}, {time}"
+    this_year = bool(others) and all(other.year == then.year for other in others)
+    return f"{then:%b} {then.day}{'' if this_year else f', {then.year}'}, {time}"
 
 
 def utc(ms: int | None) -> str:

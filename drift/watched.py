@@ -231,13 +231,29 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
                 return
             _, _, (version, segment), do = min(ready, key=lambda found: found[:3])
             rule = self._rule(version, segment, say, last=self._asleep or reached(version) is None)
-            for found in do(yards(version), rule, self._next_incident):
+            several_told = do(yards(version), rule, self._next_incident)
+            for found in several_told:
                 if isinstance(found, Alert):
-                    alert = self._as_heeded(found)
-                    yield alert
-                    yield from self._order(alert)
+                    yield from self._leaving(self._as_heeded(found))
                 else:
                     yield found
+            for report in several_told:
+                if isinstance(report, Report) and not report.revision:
+                    yield from self._unmute(self.lanes[version, segment], report.window_end, say)
+
+    def _unmute(self, lane: Lane, end_ms: int, say: Callable[[int], str]) -> Iterator[Told]:
+        """Tell once of what worsened while an incident was muted, when a window closes that the mute does not reach."""
+        for incident, (holder, name) in sorted(lane.standing().items()):
+            alert = self.heeds.unmuted(incident, getattr(holder, name), end_ms, say)
+            if alert is not None:
+                if isinstance(holder, Incident):
+                    holder.told += 1
+                setattr(holder, name, alert)
+                yield from self._leaving(heeded(alert, self.watch))
+
+    def _leaving(self, alert: Alert) -> Iterator[Told]:
+        yield alert
+        yield from self._order(alert)
 
     def _as_heeded(self, alert: Alert) -> Alert:
         """An alert as it leaves: as far as people want to hear of it, and as the settings say."""

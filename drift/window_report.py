@@ -9,7 +9,7 @@ from drift.performance import report as performance_report
 from drift.performance.outside import outside
 from drift.statistics import ColumnStatistics
 from drift.sums import Sums
-from drift.tolerances import column_tolerance
+from drift.tolerances import column_tolerance, tolerance
 from drift.windows import Closed
 from drift.yardstick import Yardstick
 from streams.records import ColumnReport, Report, Watch
@@ -33,6 +33,8 @@ def full(yard: Yardstick, watch: Watch, window: Closed, sums: Sums | None) -> Re
     if sums is not None and any(figure.estimated is not None for figure in figures):
         beyond = outside(yard.reference, sums.cells)
         figures = [msgspec.structs.replace(figure, outside=beyond) for figure in figures]
+    allowed = tolerance(watch, "performance")
+    figures = [msgspec.structs.replace(figure, tolerance=allowed) for figure in figures]
     return msgspec.structs.replace(window.report, columns=columns, performance=figures)
 
 

@@ -425,7 +425,8 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     without labels; ``powered`` for all rows where only some have a label, by labels and predictions together, with its
     95 % interval; ``coverage`` the share of the window's predictions that have a label; ``reference`` the figure on the
     training data; ``outside`` the share of the rows that lie outside the training data, in the feature where most do:
-    where it is large an estimate is no fact.
+    where it is large an estimate is no fact; ``tolerance`` how much larger the loss may be than on the training data
+    before it is material, as a share of it.
     """
 
     metric: str
@@ -439,6 +440,7 @@ class MetricReport(msgspec.Struct, frozen=True, kw_only=True):
     powered_low: float | None = None
     powered_high: float | None = None
     outside: float | None = None
+    tolerance: float | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,10 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Canvas(msgspec.Struct, frozen=True):
-    """What charts of one page share: zone, range and drawing interval, the incidents, and where columns lead."""
+    """What charts of one page share: zone, range and drawing interval, the incidents, and where columns lead.
+
+    ``years`` says that dates need their year: the range is not all of this one.
+    """
 
     zone: tzinfo
     start: pd.Timestamp
@@ -26,6 +29,7 @@ class Canvas(msgspec.Struct, frozen=True):
     step: pd.Timedelta
     marks: tuple[Mark, ...] = ()
     link: Callable[[str], str] = str
+    years: bool = False
 
     def local(self, times: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
         """Instants as the wall clock of the reader's zone."""

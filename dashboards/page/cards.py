@@ -37,9 +37,10 @@ def opening(crumbs: Sequence[tuple[str, str]], verdict: Verdict, in_utc: Verdict
     )
 
 
-def stretches(address: Address) -> Component:
-    """Links to the same page over another stretch of time."""
-    offered = {"": "newest", **{last: f"{last[:-1]} {last[-1]}" for last in STRETCHES}}
+def stretches(address: Address, window_ms: int) -> Component:
+    """Links to the same page over another stretch of time, of those that hold two windows."""
+    lengths = [last for last, length_ms in STRETCHES.items() if length_ms >= 2 * window_ms]
+    offered = {"": "newest", **{last: f"{last[:-1]} {last[-1]}" for last in lengths}}
     here = address.go(last="", start_ms=None, end_ms=None)
     links = [
         dcc.Link(
@@ -115,7 +116,7 @@ def examples(sheet: Sheet, column: str, zone: tzinfo) -> Component:
     """The newest rows, with one column's value."""
     lines = [
         [
-            parts.moment(row["time"], zone, sheet.over.end_ms, seconds=True),
+            parts.moment(row["time"], zone, sheet.beside, seconds=True),
             html.Code(row["id"]),
             row["value"],
             words.figure(row["score"]),

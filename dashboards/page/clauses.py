@@ -12,6 +12,7 @@ _ALIKE = 0.25
 _METRICS = ("auc", "accuracy", "mae", "rmse", "brier")
 #: Metrics that are best at 1; the others are best at 0.
 _SHARES = ("auc", "accuracy", "f1", "r2")
+#: By how much a loss may be larger where a report of an older version does not say.
 _TOLERATED = 0.05
 #: How alerts name parts of a column of numbers ("from 1 up" in those of earlier versions), and values that are none.
 _OF_NUMBERS = re.compile(r"(from|above|below|of|of exactly) [-+.\de]+( up| or more| or less)?")
@@ -37,7 +38,7 @@ def between(change: dict[str, Any], clock: Callable[[int], str]) -> str:
     """The interval of a change point; empty where both of its ends read alike, which says nothing.
 
     >>> between({"change_point_low": 0, "change_point_high": 60_000}, words.clock)
-    'between Jan 1, 00:00 and Jan 1, 00:01'
+    'between Jan 1, 1970, 00:00 and Jan 1, 1970, 00:01'
     >>> between({"change_point_low": 0, "change_point_high": 0}, words.clock)
     ''
     """
@@ -156,9 +157,9 @@ def _against(row: dict[str, Any]) -> str:
     """The word for a realised figure against that of the training data."""
     if row["low"] is None or row["reference"] is None:
         return ""
-    # The figure's loss may be a twentieth larger, as `Watch.tolerances` has it by default.
     at_best = 1.0 if row["metric"] in _SHARES else 0.0
-    allowed = _TOLERATED * abs(at_best - row["reference"])
+    share = _TOLERATED if row.get("tolerance") is None else row["tolerance"]
+    allowed = share * abs(at_best - row["reference"])
     low, high = sorted(abs(at_best - row[end]) - abs(at_best - row["reference"]) for end in ("low", "high"))
     gap = max(low, -high, 0.0), max(abs(low), abs(high))
     return words.verdict(*gap, allowed)

@@ -42,6 +42,8 @@ OLD_MS_MAX = 60_000
 #: How old the roles' state may be.
 LIVE_S_MAX = 1.0
 _DAY_MS = 86_400_000
+#: Where the page chooses, it shows at least so many windows.
+_WINDOWS_SHOWN = 24
 _RANGE_SQL = "range"
 
 
@@ -104,16 +106,21 @@ class Desk:
         return self._ask(panel.name, known_by, sql, parameters, panel.columns)
 
     def range(self, address: Address) -> Range:
-        """The stretch that an address shows: pinned, counted back from the newest data, or at most its last day."""
+        """The stretch that an address shows: pinned, counted back from the newest data, or at most its last day.
+
+        What is not pinned reaches back to the begin of the newest window: a stretch without any would show nothing.
+        """
         text = resources.files("dashboards").joinpath("queries", f"{_RANGE_SQL}.sql").read_text()
-        columns = ("oldest_ms", "newest_ms", "window_ms")
+        columns = ("oldest_ms", "newest_ms", "window_ms", "newest_window_ms")
         sql, parameters = expand(text, Range(0, 0), {"model": address.model})
         known = self._ask(_RANGE_SQL, (_RANGE_SQL, address.model), sql, parameters, columns).frame
-        oldest, newest, window = (int(known[name].iloc[0]) if len(known) else 0 for name in columns)
+        oldest, newest, window, newest_window = (int(known[name].iloc[0]) if len(known) else 0 for name in columns)
         end = address.end_ms or newest or self.clock()
         start = address.start_ms
         if start is None:
-            start = end - STRETCHES[address.last] if address.last else max(oldest or 0, end - _DAY_MS)
+            shown = STRETCHES[address.last] if address.last else max(_DAY_MS, _WINDOWS_SHOWN * window)
+            start = end - shown if address.last else max(oldest, end - shown)
+            start = min(start, newest_window or start)
         return Range(min(start, end), end, max(window, 60_000))
 
     def live(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The drift map: columns x time, grey within the tolerance, orange to vermilion where a column has drifted."""
 
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -29,18 +30,19 @@ def draw(frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
     frame = frame.assign(
         # A small sample's effect may pass the tolerance by chance: without the judge's word it stays grey.
         shade=frame["ratio"].where(drifted, frame["ratio"].clip(upper=0.99)),
-        text=[_hover(row) for row in frame.to_dict("records")],
+        text=[_hover(row, canvas.years) for row in frame.to_dict("records")],
     )
     names = order(frame)[:ROWS_MAX][::-1]
     shown = frame[frame["column"].isin(names)]
     shades = shown.pivot_table(index="column", columns="time", values="shade").reindex(names)
     texts = shown.pivot_table(index="column", columns="time", values="text", aggfunc="first").reindex(names)
+    times = _with_gaps(shades.columns, canvas.step)
     figure = go.Figure(
         go.Heatmap(
-            x=shades.columns,
+            x=times,
             y=names,
-            z=shades.to_numpy(),
-            text=texts.to_numpy(),
+            z=shades.reindex(columns=times).to_numpy(),
+            text=texts.reindex(columns=times).to_numpy(),
             hoverinfo="text",
             hoverongaps=False,
             colorscale=_SHADES,
@@ -77,6 +79,21 @@ def short(name: str, most: int = 18) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
+def _with_gaps(times: "pd.Index[Any]", step: pd.Timedelta) -> "pd.Index[Any]":
+    """Times of a map with an empty column at both ends of each gap: a cell reaches half way to its neighbours.
+
+    >>> minute = pd.Timedelta(1, "min")
+    >>> found = _with_gaps(pd.DatetimeIndex(["2026-01-01 00:00", "2026-01-01 00:01", "2026-01-01 00:04"]), minute)
+    >>> found.minute.tolist()
+    [0, 1, 2, 3, 4]
+    """
+    edges: list[pd.Timestamp] = []
+    for before, after in pairwise(times):
+        if after - before > 1.5 * step:  # By a calendar a window may be an hour longer than the others.
+            edges += [before + step, after - step]
+    return times.append(pd.DatetimeIndex(edges, dtype=times.dtype)).unique().sort_values() if edges else times
+
+
 def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", canvas: Canvas) -> None:
     # A cell reaches half way to its neighbours, and as far on its free side.
     before, after = (
@@ -96,9 +113,10 @@ def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", canvas
             )
 
 
-def _hover(row: dict[Any, Any]) -> str:
+def _hover(row: dict[Any, Any], years: bool) -> str:
     size = f"{row['statistic'].upper()} {words.figure(row['effect'])}"
     of = f"{words.figure(row['ratio'])} × the tolerance {words.figure(row['tolerance'])}"  # noqa: RUF001
     verdict = "drifted" if row["drifted"] else "not drifted"
-    when = f"{row['begin']:%b} {row['begin'].day}, {row['begin']:%H:%M}"
+    begin = row["begin"]
+    when = f"{begin:%b} {begin.day}{f', {begin.year}' if years else ''}, {begin:%H:%M}"
     return f"<b>{row['column']}</b>, {when}<br>{size}, {of}<br>{verdict}, n {row['n']:,}"

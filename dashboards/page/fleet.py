@@ -77,13 +77,13 @@ def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component 
     if row["open_incidents"]:
         link = Address(page="incident", incident=row["incident"], root=sheet.address.root).href
         if not leads(row["text"], row["since"]):
-            text = retold(row["text"], lambda ms: words.clock(ms, zone, sheet.over.end_ms), since=True)
+            text = retold(row["text"], lambda ms: words.clock(ms, zone, sheet.beside), since=True)
             return [dcc.Link(text, href=link)]
         return [
             "Since ",
-            parts.moment(row["since"], zone, sheet.over.end_ms),
+            parts.moment(row["since"], zone, sheet.beside),
             ", ",
-            dcc.Link(retold(row["text"], lambda ms: words.clock(ms, zone, sheet.over.end_ms)), href=link),
+            dcc.Link(retold(row["text"], lambda ms: words.clock(ms, zone, sheet.beside)), href=link),
         ]
     if row["incident"]:
         link = Address(page="incident", incident=row["incident"], root=sheet.address.root).href

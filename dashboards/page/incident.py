@@ -38,7 +38,7 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]: 
 
 
 def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Component:
-    last, end = events[-1], sheet.over.end_ms
+    last, end = events[-1], sheet.beside
     between = clauses.between(last, lambda ms: words.clock(ms, zone, end))
     steps = [(last["change_point"], "change point", between)]
     shown = events if len(events) <= _SHOWN_MAX else [*events[:1], *events[1 - _SHOWN_MAX :]]
@@ -89,7 +89,7 @@ def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:
 
 def _columns(sheet: Sheet, zone: tzinfo) -> Component:
     of = Address(page="column", model=sheet.address.model, root=sheet.address.root)
-    end = sheet.over.end_ms
+    end = sheet.beside
     lines = [
         [
             _name(of, row),

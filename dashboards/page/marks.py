@@ -75,14 +75,16 @@ def limit(figure: go.Figure, values: Series, name: str, colour: str = look.CRITI
 def time_axis(figure: go.Figure, canvas: Canvas) -> None:
     """Write times as finely as the ticks lie apart, so that no two read alike; in days and hours beyond a day."""
     beyond = canvas.end - canvas.start >= _DAY
+    year = ", %Y" if canvas.years else ""
     stops = [
         ((None, _MINUTE_MS - 1), "%H:%M:%S"),
-        ((_MINUTE_MS, _DAY_MS - 1), "%b %-d<br>%H:%M" if beyond else "%H:%M"),
-        ((_DAY_MS, "M1"), "%b %-d"),
+        ((_MINUTE_MS, _DAY_MS - 1), f"%b %-d{year}<br>%H:%M" if beyond else "%H:%M"),
+        ((_DAY_MS, "M1"), f"%b %-d{year}"),
         (("M1", None), "%b %Y"),
     ]
     figure.update_xaxes(
-        tickformatstops=[{"dtickrange": range_, "value": form} for range_, form in stops], hoverformat="%b %-d, %H:%M"
+        tickformatstops=[{"dtickrange": range_, "value": form} for range_, form in stops],
+        hoverformat=f"%b %-d{year}, %H:%M",
     )
     if beyond:
         figure.update_layout(margin={"b": _TWO_LINES_PX})

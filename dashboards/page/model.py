@@ -124,7 +124,7 @@ def _latency(sheet: Sheet) -> list[tuple[str, str, str]]:
 
 
 def _incidents(sheet: Sheet, zone: tzinfo) -> Component:
-    end = sheet.over.end_ms
+    end = sheet.beside
     at = Address(page="incident", root=sheet.address.root)
     lines = [
         [
@@ -146,7 +146,7 @@ def _incidents(sheet: Sheet, zone: tzinfo) -> Component:
 
 
 def _versions(sheet: Sheet, zone: tzinfo) -> Component:
-    end = sheet.over.end_ms
+    end = sheet.beside
     lines = [
         [
             row["version"],

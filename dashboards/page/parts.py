@@ -71,7 +71,7 @@ def table(
     )
 
 
-def moment(ms: int | None, zone: tzinfo, beside: int | None = None, *, seconds: bool = False) -> Component:
+def moment(ms: int | None, zone: tzinfo, beside: words.Beside | None = None, *, seconds: bool = False) -> Component:
     """A time in the reader's zone, UTC on hover."""
     return html.Time(words.clock(ms, zone, beside, seconds=seconds), title=words.utc(ms))
 

@@ -68,7 +68,7 @@ def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
 
 def _delays(sheet: Sheet, zone: tzinfo) -> Component:
     lines = [
-        [row["station"], parts.moment(row["newest"], zone, sheet.over.end_ms), words.span(row["behind_s"] * 1000)]
+        [row["station"], parts.moment(row["newest"], zone, sheet.beside), words.span(row["behind_s"] * 1000)]
         for row in sheet.rows("delays")
     ]
     empty = parts.blank("The store holds nothing in this stretch of time.", "driftline doctor")
@@ -82,7 +82,7 @@ def _dead_letters(sheet: Sheet, zone: tzinfo) -> Component:
             row["reason"].replace("_", " "),
             row["stage"],
             words.figure(row["rows"]),
-            parts.moment(row["last"], zone, sheet.over.end_ms),
+            parts.moment(row["last"], zone, sheet.beside),
             html.Code(row["example"]),
         ]
         for row in sheet.rows("dead_letters")

@@ -255,7 +255,7 @@ def _severity(name: str) -> Severity:
 
 
 def _clock(ms: int | None, sheet: Sheet, zone: tzinfo) -> str:
-    return words.clock(ms, zone, beside=sheet.over.end_ms)
+    return words.clock(ms, zone, beside=sheet.beside)
 
 
 def _retold(alert: dict[str, Any], since_ms: int, lead: str, sheet: Sheet, zone: tzinfo) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from dashboards import words
 from dashboards.macros import Range
 from dashboards.page.address import Address
 from dashboards.page.desk import Answer, Desk
@@ -35,6 +36,11 @@ class Sheet(msgspec.Struct, frozen=True):
         if name not in self._plain:
             self._plain[name] = plain(self.frame(name))
         return self._plain[name]
+
+    @property
+    def beside(self) -> words.Beside:
+        """What every time of the page is read beside."""
+        return words.Beside(self.over.end_ms, self.now_ms)
 
     @property
     def trouble(self) -> str:

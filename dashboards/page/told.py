@@ -21,7 +21,7 @@ def retold(text: str, clock: Callable[[int], str], *, since: bool = False) -> st
     >>> retold(text, words.clock)
     'a moved: level 1 fell; also b, c, d and 2 more'
     >>> retold(text, words.clock, since=True)
-    'a moved: level 1 fell since Nov 21, 08:07; also b, c, d and 2 more'
+    'a moved: level 1 fell since Nov 21, 2026, 08:07; also b, c, d and 2 more'
     """
     kept = text if since else _SINCE.sub("", text, count=1)
     local = _STAMP.sub(lambda stamp: clock(_ms(stamp[0])), kept)

@@ -21,7 +21,7 @@ def render(sheet: Sheet, zone: tzinfo) -> tuple[Component, Verdict]:
     if sheet.address.page == "nowhere":
         return html.Div([opening]), verdict
     body = _body(sheet, zone, _canvas(sheet, zone))
-    bar = None if sheet.address.page == "incident" else cards.stretches(sheet.address)
+    bar = None if sheet.address.page == "incident" else cards.stretches(sheet.address, sheet.over.step_ms_min)
     return html.Div([opening, bar, html.Div(body, className=f"panels panels--{sheet.address.page}")]), verdict
 
 
@@ -77,7 +77,9 @@ def _canvas(sheet: Sheet, zone: tzinfo) -> Canvas:
         return address.go(page="column", column=name).chart_href
 
     step = pd.Timedelta(sheet.over.interval_s, "s")
-    return Canvas(zone, _instant(sheet.over.start_ms), _instant(sheet.over.end_ms), step, tuple(marks), link)
+    start, end, now = map(_instant, (sheet.over.start_ms, sheet.over.end_ms, sheet.now_ms))
+    years = len({time.tz_convert(zone).year for time in (start, end, now)}) > 1
+    return Canvas(zone, start, end, step, tuple(marks), link, years)
 
 
 def _instant(ms: int) -> pd.Timestamp:

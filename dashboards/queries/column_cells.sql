@@ -1,4 +1,5 @@
--- Current is what came since the change point of the open incident that names the column, else the whole range.
+-- Current is what came since the change point of the open incident that names the column, else the newest window of the
+-- range; where none has closed yet, all of it.
 WITH
     profile AS
     (
@@ -16,13 +17,27 @@ WITH
         GROUP BY incident
         HAVING argMax(event, (ts, window_end)) != 'close'
     ),
+    newest AS
+    (
+        SELECT max(window_start) AS begin
+        FROM report_rows
+        WHERE model = ${model:singlequote} AND segment = '' AND role = 'window' AND statistic = 'rows'
+            AND $__timeFilter_ms(window_start)
+        HAVING count() > 0
+    ),
+    since AS
+    (
+        SELECT max(since) AS since FROM moved HAVING count() > 0
+        UNION ALL
+        SELECT begin FROM newest WHERE (SELECT count() FROM moved) = 0
+    ),
     current AS
     (
         SELECT sumForEachMerge(cells) AS seen
         FROM counts_by_minute
         WHERE model = ${model:singlequote} AND segment = '' AND $__timeFilter_ms(minute)
             AND reference IN (SELECT reference FROM profile)
-            AND minute >= (SELECT if(count() = 0, $__fromTime_ms, toStartOfMinute(max(since))) FROM moved)
+            AND minute >= (SELECT if(count() = 0, $__fromTime_ms, toStartOfMinute(max(since))) FROM since)
     )
 SELECT
     one.1 AS cell,

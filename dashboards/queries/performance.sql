@@ -10,7 +10,9 @@ SELECT
     avgIf(value, statistic = 'reference') AS reference,
     avgIf(value, statistic = 'coverage') AS coverage,
     avgIf(value, statistic = 'outside') AS outside,
-    if(outside > 0.1, avgIf(value, statistic = 'estimated'), nan) AS estimated_outside
+    if(outside > 0.1, avgIf(value, statistic = 'estimated'), nan) AS estimated_outside,
+    -- How much larger the loss may be, as a share of the reference's; none where an older version wrote the report.
+    max(reports.tolerance) AS tolerance
 FROM reports
 WHERE model = ${model:singlequote} AND segment = '' AND role = 'performance' AND $__timeFilter_ms(window_start)
     AND (version, window_start) IN

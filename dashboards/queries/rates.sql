@@ -1,4 +1,4 @@
--- Every station by the event time of what it has put into the store.
+-- Every station by the event time of what it has put into the store: windows, too, by the interval they begin in.
 SELECT time, station, sum(amount) * 60 / $__interval_s AS rows
 FROM
 (
@@ -8,7 +8,7 @@ FROM
     SELECT $__timeInterval_ms(minute) AS time, 'counted', sumMerge(counts_by_minute.rows)
     FROM counts_by_minute WHERE segment = '' AND $__timeFilter_ms(minute) GROUP BY time
     UNION ALL
-    SELECT $__timeInterval_ms(window_start) AS time, 'judged', toInt64(sum(value))
+    SELECT $__timeInterval_ms(reports.window_start) AS time, 'judged', toInt64(sum(value))
     FROM reports WHERE segment = '' AND role = 'window' AND statistic = 'rows' AND $__timeFilter_ms(window_start)
     GROUP BY time
     UNION ALL

@@ -4,7 +4,7 @@ An act is a record on `counts` (`streams.records.Act`) before anything folds ove
 
 ===============  ==================================================================================================
 acknowledged     someone is on it: told in lists alone, until it worsens by another tolerance
-muted            counted, and sent to nobody, until a time of the events
+muted            counted, and sent to nobody, until a time of the events; then, if it worsened meanwhile, told once
 the new normal   (re-baselined) the incident ends; what it was about is compared, from here on, with how it is now
 ===============  ==================================================================================================
 """
@@ -15,14 +15,25 @@ import msgspec
 
 from drift.incidents.alert_ids import next_id
 from drift.incidents.spelling import rfc3339
-from streams.records import Act, Alert
+from streams.records import Act, Alert, Reach
 
 
 class Heed(msgspec.Struct, kw_only=True):
-    """How an incident is to be told: whether someone is on it, and until when (event time, ms) nobody wants to hear."""
+    """How an incident is to be told: whether someone is on it, and until when (event time, ms) nobody wants to hear.
+
+    ``missed`` is how far what worsened while it was muted would have been told, ``missed_text`` the last of it.
+    """
 
     acknowledged: bool = False
     muted_until_ms: int | None = None
+    missed: Reach | None = None
+    missed_text: str = ""
+
+    def miss(self, alert: Alert) -> None:
+        """Remember an alert that a mute keeps back, if it is one of worsening."""
+        if alert.worse or alert.reach == "page":
+            self.missed = "page" if "page" in (self.missed, alert.reach) else alert.reach
+            self.missed_text = alert.text
 
 
 class Heeds(msgspec.Struct):
@@ -46,11 +57,35 @@ class Heeds(msgspec.Struct):
         if alert.event == "close":
             del self.of[alert.incident]
         muted = heed.muted_until_ms is not None and alert.ts < heed.muted_until_ms
+        if muted:
+            heed.miss(alert)
+        elif alert.reach != "list":
+            heed.missed = None  # It says how things are now.
         if not muted and heed.acknowledged and (alert.worse or alert.reach == "page"):
             heed.acknowledged = False  # An acknowledgement holds until the incident worsens.
         if not muted and not heed.acknowledged:
             return alert
         return msgspec.structs.replace(alert, reach="list", page=False)
+
+    def unmuted(self, incident: str, last: Alert, end_ms: int, say: Callable[[int], str]) -> Alert | None:
+        """What a mute that has ended kept back, told once; None where it has not ended, or nothing worsened.
+
+        Parameters
+        ----------
+        incident, last
+            An open incident, and its latest alert.
+        end_ms
+            The event time that its windows have reached.
+        say
+            Writes a time.
+        """
+        heed = self.of.get(incident)
+        if heed is None or heed.missed is None or heed.muted_until_ms is None or end_ms < heed.muted_until_ms:
+            return None
+        text = f"{heed.missed_text}; this came while it was muted, until {say(heed.muted_until_ms)}"
+        reach, heed.missed, heed.acknowledged = heed.missed, None, False
+        same = {"event": "update", "page": reach == "page", "reach": reach, "worse": True, "act": "", "text": text}
+        return msgspec.structs.replace(last, id=next_id(last), ts=max(end_ms, last.ts + 1), **same)
 
 
 def acted(last: Alert, act: Act, text: str) -> Alert:

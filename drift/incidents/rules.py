@@ -158,9 +158,11 @@ def _tell(scene: Scene, news: News) -> Iterator[Alert]:
         yield alert(scene, incident, "close", told, text, left)
         return
     text = sentences.headline(scene, incident, news.further, news.part, news.crossed)
-    if news.opened:
+    if news.opened and news.material:  # One event, not two that say the same.
+        yield alert(scene, incident, "open", "page", text, worse=True)
+    elif news.opened:
         yield alert(scene, incident, "open", "list", text + sentences.immaterial(scene, incident.moved))
-    if news.material:
+    elif news.material:
         yield alert(scene, incident, "update", "page", text, worse=True)
     elif (news.joined or news.further or news.part or news.crossed) and not news.opened:
         yield alert(scene, incident, "update", told, text, worse=bool(news.joined or news.further))

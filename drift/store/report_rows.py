@@ -33,7 +33,8 @@ def of_reports(reports: Sequence[Report]) -> Rows:
     ============  =====================  =============================================================
 
     A statistic that a column does not have has no row. ``n`` is the rows that a value is from: of a realised figure
-    those with a label, of a reference's figure 0, for they are not the window's. ``unit`` of an effect is the
+    those with a label, of a reference's figure 0, for they are not the window's. ``tolerance`` of performance is a
+    share of the reference's loss. ``unit`` of an effect is the
     statistic that it is measured in (ks or tvd), else empty.
     """
     rows = [row for report in reports for row in _rows(report)]
@@ -88,7 +89,7 @@ def _column(column: ColumnReport) -> Iterator[dict[str, Any]]:
 
 
 def _metric(metric: MetricReport, rows: int) -> Iterator[dict[str, Any]]:
-    same = {"role": "performance", "column": metric.metric, "n": rows}
+    same = {"role": "performance", "column": metric.metric, "n": rows, "tolerance": metric.tolerance}
     if metric.realised is not None:
         ends = {"low": metric.low, "high": metric.high}
         labelled = round(metric.coverage * rows)

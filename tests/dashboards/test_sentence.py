@@ -4,6 +4,7 @@ import json
 from datetime import UTC
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -361,3 +362,22 @@ def test_pipeline_that_refused_something() -> None:
 
 def test_every_page_has_a_sentence() -> None:
     assert say(sheet("nowhere")).text == "There is no such page."
+
+
+def test_a_loss_is_held_against_the_tolerance_that_its_reports_were_made_with() -> None:
+    """AUC .80 to .82 against .84: the loss of .16 has grown by an eighth to a quarter."""
+    row = metric(realised=0.81, low=0.80, high=0.82, coverage=1.0)
+    words = {}
+    for tolerance in (0.05, 0.2, 0.5, None):
+        told = say(sheet("model", drift_map=[map_row("a", 0.2)], performance=[row | {"tolerance": tolerance}])).text
+        words[tolerance] = next(word for word in ("is unclear", " changed: ", "unchanged: ") if word in told)
+    assert words == {0.05: " changed: ", 0.2: "is unclear", 0.5: "unchanged: ", None: " changed: "}
+
+
+def test_times_of_another_year_carry_it() -> None:
+    """Rows of 2026 that are read in 2028: neither the day nor the year is today's."""
+    moved = model_row(open_incidents=1, severity="watch", since=END - 16 * MINUTE, text="RELP moved.")
+    seen = sheet("fleet", fleet=[moved])
+    later = msgspec.structs.replace(seen, now_ms=END + 500 * 86_400_000)
+    assert "since 03:12," in say(seen).text
+    assert "since Nov 21, 2026, 03:12," in say(later).text

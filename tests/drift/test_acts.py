@@ -103,6 +103,33 @@ def test_what_is_muted_is_counted_and_sent_to_nobody_until_then(moved):
     assert {alert.reach for alert in moved.send(12, shift=2.5)} == {"chat"}
 
 
+def test_what_worsened_while_it_was_muted_is_told_once_when_the_mute_ends(moved):
+    until = (moved.minute + 12) * MINUTE
+    moved.act("m-1", "mute", until_ms=until)
+    kept_back = [alert for alert in moved.send(12, shift=1.2) if alert.worse]
+    (told,) = moved.send(1, shift=1.2)
+    assert (told.event, told.reach, told.worse, told.incident) == ("update", "chat", True, "m-1")
+    assert told.text == f"{kept_back[-1].text}; this came while it was muted, until 1970-01-01T00:25:00Z"
+    assert told.ts == until and told.id == f"m-1/{int(kept_back[-1].id.split('/')[1]) + 1}"
+    assert [alert for alert in moved.send(10, shift=1.2) if alert.reach != "list"] == []
+
+
+def test_a_mute_that_ends_tells_nothing_where_nothing_worsened(moved):
+    moved.act("m-1", "mute", until_ms=(moved.minute + 12) * MINUTE)
+    assert [alert for alert in moved.send(30, shift=0.5) if alert.reach != "list"] == []
+
+
+def test_a_page_that_a_mute_kept_back_is_sent_when_it_ends():
+    stream = Stream()
+    stream.send(10)
+    stream.send(6, noise=1.5)
+    stream.act("m-1", "mute", until_ms=(stream.minute + 20) * MINUTE)
+    muted = stream.send(20, noise=3.0)
+    assert any(alert.worse for alert in muted) and not any(alert.page for alert in muted)
+    (told,) = [alert for alert in stream.send(1, noise=3.0) if alert.page]
+    assert "; this came while it was muted, until " in told.text and told.reach == "page"
+
+
 @pytest.mark.parametrize(("act", "more"), [("mute", {"until_ms": 10**12}), ("acknowledge", {})])
 def test_a_new_champion_closes_what_is_muted_or_acknowledged_in_lists_alone(moved, act, more):
     moved.act("m-1", act, **more)
@@ -195,3 +222,14 @@ def test_a_snapshot_of_an_older_version_goes_on(moved):
     assert any(alert.worse and "rose further" in alert.text for alert in alerts)
     closed = {alert.incident: alert.text for alert in alerts if alert.event == "close"}
     assert "x is back" in closed["m-1"] and "is back at" in closed["m-2"]
+
+
+def test_a_report_says_the_tolerance_of_performance_it_was_made_with(moved):
+    reports = [said for said in moved.told if isinstance(said, Report) and said.performance]
+    assert {figure.tolerance for report in reports for figure in report.performance} == {0.05}
+    wider = msgspec.structs.replace(WATCH, tolerances={"performance": 0.5})
+    moved.say(RouteCopy(model="m", route=Route(model="m", epoch=2, ts=0, champion="v1", watch=wider)))
+    before = len(moved.told)
+    moved.send(3)
+    last = [said for said in moved.told[before:] if isinstance(said, Report) and said.performance][-1]
+    assert {figure.tolerance for figure in last.performance} == {0.5}

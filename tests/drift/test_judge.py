@@ -231,8 +231,8 @@ def test_models_of_one_partition_do_not_know_each_other():
 
 def test_a_shift_opens_pages_and_orders_once():
     reports, alerts, orders = judged([routed(1), *shuffled(PARTS, 1)])
-    assert [alert.event for alert in alerts[:2]] == ["open", "update"]
-    assert [alert.page for alert in alerts].count(True) == 1 and alerts[1].page
+    assert alerts[0].event == "open" and alerts[0].page
+    assert [alert.page for alert in alerts].count(True) == 1
     first = alerts[0]
     assert first.window_start in (6 * MINUTE, 7 * MINUTE) and first.change_point in (6 * MINUTE, 7 * MINUTE)
     assert first.incident == "m-1" and first.epoch == 1 and first.reference == REFERENCE.id
@@ -240,7 +240,7 @@ def test_a_shift_opens_pages_and_orders_once():
     city = next(column for column in first.columns if column.name == "city")
     assert sum(city.counts) == city.n and city.effect > city.tolerance
     assert [order.incident for order in orders] == ["m-1"]
-    assert orders[0].since == alerts[1].change_point and "city" in orders[0].columns
+    assert orders[0].since == first.change_point and "city" in orders[0].columns
     drifted = {(report.window_start, column.name) for report in reports for column in report.columns if column.drifted}
     assert not [start for start, _ in drifted if start < 6 * MINUTE]
     assert (10 * MINUTE, "city") in drifted and (10 * MINUTE, "x") in drifted

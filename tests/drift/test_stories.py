@@ -73,8 +73,7 @@ GONE_ULM = f"city moved: level Ulm fell from {ULM_WAS} in the reference data to 
 def test_a_level_vanishes():
     _, told = story((10_000, {}), (8_000, NO_ULM))
     assert told == [
-        (10_000, "open", "watch", "list", GONE_ULM + UNCLEAR),
-        (10_000, "update", "watch", "chat", GONE_ULM + UNCLEAR),
+        (10_000, "open", "watch", "chat", GONE_ULM + UNCLEAR),
         (11_500, "update", "watch", "chat", GONE_ULM + UNCHANGED),
     ]
 
@@ -155,8 +154,7 @@ def test_an_outage_of_a_column_pages_and_its_end_says_what_it_was():
     _, told = story((10_000, {}), (3_000, {"gone": True}), (12_000, {}))
     gone = "amount is gone: null values rose from 0 % in the reference data to 100 % since row 10,000"
     assert told == [
-        (10_000, "open", "critical", "list", gone + UNCLEAR),
-        (10_000, "update", "critical", "page", gone + UNCLEAR),
+        (10_000, "open", "critical", "page", gone + UNCLEAR),
         (11_500, "update", "critical", "chat", gone + UNCHANGED),
         (
             15_500,
@@ -170,8 +168,8 @@ def test_an_outage_of_a_column_pages_and_its_end_says_what_it_was():
 
 def test_two_changes_at_once_are_one_story():
     stream, told = story((10_000, {}), (8_000, {"temp": 0.8, **NO_ULM}))
-    row, event, severity, reach, text = told[1]
-    assert (row, event, severity, reach) == (10_000, "update", "watch", "chat") and len(told) == 3
+    row, event, severity, reach, text = told[0]
+    assert (row, event, severity, reach) == (10_000, "open", "watch", "chat") and len(told) == 2
     edge, was, now = re.fullmatch(
         r"temp moved: the share of values of (\S+) or more rose from (\S+) % in the reference data to (\S+) % since "
         r"row 10,000; city moved, too" + re.escape(UNCLEAR),
@@ -184,15 +182,14 @@ def test_two_changes_at_once_are_one_story():
 def test_one_that_ends_and_one_that_comes_back():
     _, told = story((10_000, {}), (8_000, NO_ULM), (20_000, {}), (6_000, NO_ULM))
     ended = f"level Ulm had fallen from {ULM_WAS} to 0 % since row 10,000"
-    assert told[3] == (
+    assert told[2] == (
         20_500, "close", "watch", "chat", f"city is back to normal since row 18,000: {ended}",
     )  # fmt: skip
     again = f"city moved: level Ulm fell from {ULM_WAS} in the reference data to 0 % since row 38,000"
-    assert [(event, text) for _, event, _, _, text in told[4:6]] == [
-        ("open", again + UNCLEAR),
-        ("update", again + UNCLEAR),
+    assert [(row, event, reach, text) for row, event, _, reach, text in told[3:4]] == [
+        (38_000, "open", "chat", again + UNCLEAR)
     ]
-    assert {row for row, *_ in told[4:6]} == {38_000} and len(told) == 7
+    assert len(told) == 5
 
 
 def test_a_column_that_comes_back_and_goes_beyond_is_dated_by_that():
