@@ -16,6 +16,7 @@ from drift.cells import PREDICTION, SCORE, Cells
 from drift.contrasts import contrasts
 from drift.dependence import design_effects
 from drift.frames import Columns
+from drift.missing_codes import code_note
 from drift.performance import classes
 from drift.performance.figures import realised
 from drift.performance.label_faults import numbers
@@ -25,6 +26,7 @@ from drift.performance.score_scale import scale_note
 from drift.profiles import frequencies, profile
 from drift.reference import Reference, Task
 from streams.schema import Kind
+from streams.tables.kinds import kind_of
 from streams.wire.classes import Classes
 
 #: A model is hardly ever this good on rows that it has not learnt from: AUC, accuracy, or explained variance.
@@ -69,7 +71,9 @@ def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tup
         The rows that the model has learnt from, where those are others: their labels name classes, too.
     """
     if parts.task == "regression":
-        return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), Remarks()
+        coded = _label_codes(table, parts.label)
+        remarks = Remarks(coded, coded)
+        return parts._replace(score=parts.score or parts.prediction, prediction=None, classes=()), remarks
     if parts.task not in ("binary", "multiclass"):
         return parts._replace(positive=None, classes=()), Remarks()
     scaled = "" if parts.score is None else scale_note(columns.floats(table.column(parts.score), parts.score))
@@ -87,6 +91,15 @@ def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tup
     settled = classes.settle_binary(names, parts.positive, _separations(table, parts, names))
     remarks = Remarks((*notes, *settled.notes), (*notes, *settled.warnings))
     return parts._replace(positive=settled.positive, classes=settled.classes), remarks
+
+
+def _label_codes(table: Columns, label: str | None) -> tuple[str, ...]:
+    """What is to be said of a regression's labels that stand for missing ones."""
+    if label is None or label not in table.column_names:
+        return ()
+    known = profile(table, label)
+    found = code_note(f"label {label!r}", known.ordered()) if kind_of(known.type) == "numeric" else ""
+    return (found,) if found else ()
 
 
 def _separations(table: Columns, parts: Parts, names: Sequence[str]) -> dict[str, Separation | None]:

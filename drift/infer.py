@@ -8,6 +8,7 @@ import pyarrow.types as pt
 from drift import cut
 from drift.columns import ColumnError
 from drift.frames import Columns, FrameError
+from drift.missing_codes import code_note
 from drift.profiles import Profile, profile
 from streams.schema import Feature, FeatureSchema, Kind
 from streams.tables.kinds import INTEGER_LEVELS_MAX, codes_perhaps, kind_of, no_feature
@@ -86,7 +87,7 @@ def _feature(name: str, column: Profile, kind: Kind | None, notes: list[str]) ->
         distinct = column.distinct()
         notes += [codes_perhaps(name, distinct)] if distinct <= INTEGER_LEVELS_MAX else []
     if kind == "numeric":
-        notes += [coarse] if (coarse := column.coarse()) else []
+        notes += filter(None, [column.coarse(), code_note(repr(name), column.ordered())])
     if kind != "categorical":
         return Feature(name, kind)
     categories = known_levels(column)

@@ -169,6 +169,8 @@ class Registry:
 
     def list(self, name: str | None = None) -> Sequence[Manifest]:
         """Every version, or those of one model; older versions first. What is none of ours is passed over."""
+        if self.local and Path(self._path).is_file():
+            raise RegistryError(f"registry {self.root!r} is a file, not a folder; name a folder, in registry = ...")
         names = [check_name("model", name)] if name is not None else self._below(self._path, "model")
         places = [(name, version) for name in names for version in self._below(f"{self._path}/{name}", "version")]
         known = []

@@ -373,3 +373,10 @@ def test_a_file_that_a_remote_version_lost_is_the_fault_of_the_version(tmp_path)
     registry._files.rm_file(f"{registry._path}/fare/v1/model.py")
     with pytest.raises(RegistryError, match=r"model\.py is missing; add the version anew"):
         registry.folder("fare", "v1")
+
+
+def test_a_registry_that_is_a_file_is_refused_and_not_empty(tmp_path):
+    root = tmp_path / "models"
+    root.write_text("no folder")
+    with pytest.raises(RegistryError, match="is a file, not a folder"):
+        Registry(root).list()
