@@ -91,7 +91,7 @@ def _with_gaps(times: "pd.Index[Any]", step: pd.Timedelta) -> "pd.Index[Any]":
     for before, after in pairwise(times):
         if after - before > 1.5 * step:  # By a calendar a window may be an hour longer than the others.
             edges += [before + step, after - step]
-    return times.append(pd.DatetimeIndex(edges, dtype=times.dtype)).unique().sort_values() if edges else times
+    return times.append(pd.Index(edges).astype(times.dtype)).unique().sort_values() if edges else times
 
 
 def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", canvas: Canvas) -> None:
