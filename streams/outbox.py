@@ -9,7 +9,7 @@ import confluent_kafka as ck
 from streams.block import Block
 from streams.cluster import Cluster
 from streams.dead_letters import DEAD_LETTERS, cut, dead_letter
-from streams.kafka.access import AccessError, Need, command, denied, lacks
+from streams.kafka.access import AccessError, Need, command, denied, lacking, lacks
 from streams.refusals import Refusal
 from streams.stage import Effects, Publish
 from streams.sweep import sweep
@@ -150,9 +150,22 @@ class Outbox:
                 message = _too_large(message, source)
                 name, partition = self._cluster.topic(DEAD_LETTERS), _ANY
 
+    def _lacking(self, why: ck.KafkaError) -> str:
+        """The ACLs that a failed settlement lacks, in words; of a message that could not be delivered librdkafka says
+        here no more than that."""
+        if denied(why):
+            return "; an ACL is missing, `driftline doctor` names it"
+        if why.code() != ck.KafkaError._INCONSISTENT or not self._cluster.options:
+            return ""
+        needs = [Need("topic", topic, ("write",)) for topic in self._names]
+        with suppress(ck.KafkaException):  # The broker does not answer: then that is why.
+            missing = lacking(self._cluster, needs)
+            return "".join(f"; {lacks(self._cluster, need)}: {command(self._cluster, need)}" for need in missing)
+        return ""
+
     def _roll_back(self, error: ck.KafkaException) -> None:
         why: ck.KafkaError = error.args[0]
-        acl = "; an ACL is missing, `driftline doctor` names it" if denied(why) else ""
+        acl = self._lacking(why)
         if why.fatal() or why.code() in (ck.KafkaError._FENCED, ck.KafkaError.INVALID_PRODUCER_EPOCH):
             raise Fenced(why.str() + (acl or "; another process holds this slot")) from error
         try:

@@ -148,7 +148,7 @@ class SecureKafka:
             **self._logins("expired", issuer),
             **self._logins("named", issuer),
         }
-        settings = BrokerSettings(overrides=overrides, java_flags=flags)
+        settings = BrokerSettings(heap_mb_max=512, overrides=overrides, java_flags=flags)
         self.broker = EmbeddedBroker(folder / "kafka", self.ports["PLAINTEXT"], settings)
 
     def address(self, listener: str) -> str:

@@ -8,8 +8,10 @@ import pytest
 from driftline import access, settings
 from driftline.doctor import kafka as doctor
 from streams.kafka.access import AccessError, Need, command, lacking, lacks
-from streams.outbox import Outbox
+from streams.kafka.topic_ids import TopicChanges
+from streams.outbox import Aborted, Outbox
 from streams.provision import Layout, TopicError, await_topics, create
+from streams.stage import Publish
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -77,6 +79,24 @@ def _opens(cluster):
     except AccessError:
         return False
     return True
+
+
+def test_a_settlement_that_may_not_be_written_names_the_acl(secure_kafka, user, cluster, ours):
+    secure_kafka.allow(user, [Need("transactional-id", "score-", ("write",), prefixed=True)], ours)
+    eventually(lambda: _opens(cluster))
+    outbox = Outbox(cluster, "score-0")
+    with pytest.raises(Aborted, match=f"User:{user} lacks WRITE on topic {ours}predictions: kafka-acls.sh"):
+        outbox.settle([], [Publish("predictions", b"{}")], None)
+    outbox.close()
+
+
+def test_a_topic_that_may_not_be_read_is_told_while_a_role_runs(secure_kafka, user, cluster, ours):
+    name = cluster.topic("requests")
+    changes = TopicChanges(cluster, [name])
+    changes.any_remade(wait=True)
+    assert (changes.closed, changes.missing) == ((name,), ())
+    secure_kafka.allow(user, [Need("topic", "requests", ("read",))], ours)
+    eventually(lambda: not changes.any_remade(wait=True) and changes.closed == ())
 
 
 def test_topics_that_may_not_be_made_are_refused_with_the_command(secure_kafka, user, topic_prefix):
