@@ -4,12 +4,14 @@
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from driftline.durations import duration_ms
+from driftline.secrets import concealed
 from streams.names import Kind, check_name
 
 #: A length of time; in a file as people write one ("15min"), here in ms.
@@ -25,6 +27,11 @@ class Section(BaseModel):
     """A table of `driftline.toml`; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What ``repr`` shows, in a trace or a debugger, say: never a secret."""
+        section = type(self).__name__.lower()
+        return ((name, concealed(f"{section}.{name}", value)) for name, value in super().__repr_args__())
 
 
 class Kafka(Section):

@@ -98,6 +98,10 @@ class Settings(BaseSettings):
                 )
         return self
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What ``repr`` shows: never a secret."""
+        return ((name, concealed(str(name), value)) for name, value in super().__repr_args__())
+
     @classmethod
     def settings_customise_sources(  # type: ignore[override]
         cls,

@@ -1,8 +1,10 @@
 """The Faust app of one role: it supervises the agents, follows `models`, and answers over HTTP on loopback."""
 
 import asyncio
+import faulthandler
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,6 +43,20 @@ class _App(faust.App):  # type: ignore[misc]
         ending.start()
         await asyncio.gather(*(shell.stop() for shell in self.shells))
         await super().on_stop()
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]
+    """A Faust worker whose dump shows lines of code alone: Faust's own shows every local variable, and with them the
+    settings and their secrets."""
+
+    def _on_sigusr1(self) -> None:
+        faulthandler.dump_traceback(sys.stderr, all_threads=True)
+        for task in asyncio.all_tasks(self.loop):
+            task.print_stack(file=sys.stderr)
+        sys.stderr.flush()
+
+    def _on_sigusr2(self) -> None:
+        """No debugger: a role has no terminal."""
 
 
 class Role:
@@ -111,7 +127,7 @@ class Role:
         self.app.agent(topic, name="driftline.models")(follow)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; on SIGUSR1 Faust writes to stderr where every thread and task stands.
+        """Run until SIGTERM or SIGINT; on SIGUSR1 it writes to stderr where every thread and task stands.
 
         Raises
         ------
@@ -121,7 +137,7 @@ class Role:
         if self.shells:
             slots.refuse_taken(self.cluster, self.shells[0].name, f"{self.name}-{self.slot}")
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-        worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
+        worker = _Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
 
     def status(self) -> dict[str, Any]:

@@ -193,3 +193,54 @@ def test_the_example_of_a_watched_topic_is_accepted(tmp_path, monkeypatch):
     Path("driftline.toml").write_text("[[watch_topics]]\n" + "\n".join(rows) + "\n")
     assert settings.load().watch_topics[0].columns == {"age": "customer.years"}
     assert isinstance(settings.load(), Settings)
+
+
+PLANTED = {
+    "kafka.options": {"sasl.password": "PLANTED-a", "ssl.key.pem": "PLANTED-b", "sasl.jaas.config": "x PLANTED-c;"},
+    "clickhouse.password": "PLANTED-d",
+    "schema_registry.password": "PLANTED-e",
+    "monitor.notify": ["slack://PLANTED-f/PLANTED-g"],
+    "monitor.chat": ["json://me:PLANTED-h@host/"],
+    "registry": "https://me:PLANTED-i@host/models?access_token=PLANTED-j",
+}
+
+
+def test_no_secret_is_written_printed_or_shown_and_the_roles_have_them_all(tmp_path, monkeypatch):
+    given = settings.load(PLANTED)
+    text = settings.dump(given)
+    assert "PLANTED" not in text + repr(given) + str(given.kafka) + f"{given.monitor!r}"
+    (tmp_path / "resolved.toml").write_text(text)
+    for name, value in settings.environ(tmp_path / "resolved.toml", given).items():
+        if name.startswith("DRIFTLINE_"):
+            monkeypatch.setenv(name, value)
+    assert settings.load() == given.model_copy(update={"data_dir": given.data_dir.absolute()})
+
+
+def test_what_is_a_reference_is_written_and_is_no_variable(tmp_path):
+    references = {
+        "kafka.options": {"sasl.password": "env:KEY", "sasl.username": "me"},
+        "clickhouse.password": "file:/run/secrets/ch",
+        "monitor.notify": ["env:PAGER"],
+    }
+    given = settings.load(references)
+    text = settings.dump(given)
+    assert all(name in text for name in ("env:KEY", "file:/run/secrets/ch", "env:PAGER"))
+    variables = settings.environ(tmp_path, given)
+    assert [name for name in variables if name.startswith("DRIFTLINE_")] == ["DRIFTLINE_SETTINGS"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("kafka.options", {"sasl.password": ["PLANTED"]}),
+        ("kafka.options", {"ssl.key.password": {"a": "PLANTED"}}),
+        ("monitor.notify", "slack://PLANTED/b"),
+        ("clickhouse.password", ["PLANTED"]),
+        ("schema_registry.url", "http://me:PLANTED@host"),
+        ("schema_registry.url", "https://PLANTED@host"),
+    ],
+)
+def test_a_refused_setting_does_not_show_its_secret(key, value):
+    with pytest.raises(SettingsError) as refused:
+        settings.load({key: value})
+    assert "PLANTED" not in str(refused.value) and key.partition(".")[0] in str(refused.value)
