@@ -18,7 +18,8 @@ HERE = Path(__file__).parent
 FILES = (HERE / "compose.yaml", HERE / "Dockerfile")
 # What others publish: a tag with at most a digest behind it. Our own images and stages of a build have no registry.
 _IMAGE = re.compile(
-    r"(?P<before>^\s*image: |^FROM )(?P<name>(?!driftline)[\w./-]+:[\w.-]+)(?:@(?P<digest>sha256:[0-9a-f]{64}))?(?=\s|$)",
+    r"(?P<before>^\s*image: |^FROM )"
+    r"(?P<name>(?!driftline)[\w./-]+:[\w.-]+)(?:@(?P<digest>sha256:[0-9a-f]{64}))?(?=\s|$)",
     re.MULTILINE,
 )
 

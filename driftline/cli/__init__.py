@@ -82,10 +82,10 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from driftline.cli.refusals import refusal
+        from driftline.cli.refusals import passes, refusal
 
         said = refusal(error)
-        if said is None:
+        if said is None or (os.environ.get("DRIFTLINE_PARENT") and passes(error)):
             raise
         from driftline.settings import SettingsError  # pydantic: a third of the time of `--help`
 

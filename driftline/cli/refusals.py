@@ -14,6 +14,24 @@ _THEIRS = {
     "urllib3": "nobody answers",
     "clickhouse_driver": "ClickHouse refused",
 }
+#: Errors of ours that say so; named, because to import them costs more than the command that failed.
+_PASSING = ("drift.store.client.StoreUnavailable", "driftline.broker.errors.BrokerError")
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same may succeed a moment later: somebody does not answer yet, or a disk is full.
+
+    A role that ends of it is started again; one that refuses what it was given is not.
+
+    >>> passes(TimeoutError()), passes(OSError(errno.ENOSPC, "full")), passes(FileNotFoundError(2, "no", "x"))
+    (True, True, False)
+    """
+    name = f"{type(error).__module__}.{type(error).__name__}"
+    if name.startswith(("cimpl.", "urllib3.", "requests.")) or name in _PASSING:
+        return True
+    return isinstance(error, TimeoutError | ConnectionError) or (
+        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EMFILE)
+    )
 
 
 def refusal(error: BaseException) -> str | None:

@@ -15,7 +15,7 @@ _CRASH = re.compile(
     r"\[(?:error|critical)\s*\] (?P<event>\S+)\s.*?why=(?P<why>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+)"
 )
 # The last line of a trace, below one that is indented: `module.KindError: text`.
-_TRACE = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*): (?P<text>.+)$")
+_TRACE = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*)(?:: (?P<text>.+)|(?<=Error))$")
 
 
 def why_ended(text: str, code: int | None = None) -> str:
@@ -73,5 +73,6 @@ def _reason(line: str, in_trace: bool) -> str | None:
         why = re.sub(r"\\(.)", r"\1", why[1:-1]) if why[0] in "'\"" else why
         return f"{match['event'].removesuffix('.crash')}: {why}"
     if in_trace and (match := _TRACE.match(line)):
-        return f"{match['kind'].rpartition('.')[2]}: {match['text']}"
+        kind = match["kind"].rpartition(".")[2]
+        return f"{kind}: {match['text']}" if match["text"] else kind
     return None

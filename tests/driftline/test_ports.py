@@ -157,6 +157,8 @@ LOGS = [
     ("hello\n", -9, "it was killed (signal 9)"),
     ("Traceback (most recent call last):\n  File x\n    y\nKeyError: 'id'\n", 1, "KeyError: 'id'"),
     ("Traceback ...\n  x\npkg.mod.Gap: gone\nsome later line\n", 1, "Gap: gone"),
+    ("Traceback ...\n  x\nTimeoutError\n", 1, "TimeoutError"),
+    ("Traceback ...\n  x\ndone\n", 1, "it ended with code 1 and said nothing"),
     ("note: this is no trace\n", 1, "it ended with code 1 and said nothing"),
     ("2026-01-01 [error    ] judge.crash   kind=Stuck why=away\n", 1, "judge: away"),
     ('2026-01-01 [\x1b[31merror\x1b[0m    ] judge.crash   why="it\'s away"\n', 1, "judge: it's away"),

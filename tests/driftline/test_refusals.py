@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -11,6 +12,7 @@ from typer.models import OptionInfo
 
 from driftline import cli
 from driftline.cli.refusals import refusal
+from driftline.supervisor import role_log
 
 SETTINGS = """
 registry = "{folder}/a_file"
@@ -153,3 +155,35 @@ def test_a_missing_package_and_a_full_disk_are_told_with_the_remedy():
     assert refusal(PermissionError(13, "Permission denied", Path("d"))) == (
         "d: permission denied; mend its permissions, or name another"
     )
+
+
+PASSING = [
+    "raise TimeoutError()",
+    "raise ConnectionRefusedError(111, 'Connection refused')",
+    "raise OSError(28, 'No space left on device', '/d/x')",
+    "from drift.store import StoreUnavailable; raise StoreUnavailable('no answer')",
+    "from driftline.broker import BrokerError; raise BrokerError('ended before it was ready')",
+    "from confluent_kafka import KafkaError, KafkaException; raise KafkaException(KafkaError(-185))",
+]
+LASTING = [
+    "from driftline.settings import SettingsError; raise SettingsError('x is no setting')",
+    "from driftline.broker.errors import FolderInUse; raise FolderInUse('in use')",
+    "raise FileNotFoundError(2, 'No such file', 'a.toml')",
+]
+ROLE = """
+import sys
+from driftline import cli
+def app():
+    {what}
+cli.app = app
+cli.die_with_parent = lambda parent: None
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("what", PASSING + LASTING, ids=lambda what: what.rpartition("raise ")[2].partition("(")[0])
+def test_a_role_that_waits_for_somebody_is_started_again_and_one_that_refuses_is_not(what, monkeypatch) -> None:
+    monkeypatch.setenv("DRIFTLINE_PARENT", "1")
+    done = subprocess.run([sys.executable, "-c", ROLE.format(what=what)], capture_output=True, text=True, timeout=120)
+    assert done.returncode and role_log.refused(done.stderr) is (what in LASTING), done.stderr
+    assert "said nothing" not in role_log.why_ended(done.stderr, done.returncode)
