@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -55,7 +56,8 @@ def load(
         Only theirs.
     url
         ``clickhouse://user@host:port/database``. By default what the environment says, ``DRIFTLINE_CLICKHOUSE__URL``
-        and its ``__PASSWORD``, else the embedded store of this machine.
+        and its ``__PASSWORD``, else the embedded store whose data lies in ``DRIFTLINE_DATA_DIR``, or in the
+        ``.driftline`` nearest to the working directory.
     rows_max
         More rows than this are refused: name a shorter stretch.
 
@@ -169,11 +171,22 @@ def _ms(moment: Moment) -> int:
 def _settings(url: str | None) -> "StoreSettings":
     """Where the store is; the variables are those of the settings."""
     from drift.store import StoreSettings
+    from drift.store.passwords import READER
 
     own = {key: os.environ.get(f"DRIFTLINE_CLICKHOUSE__{key}", "") for key in ("URL", "PASSWORD", "PORT", "DATABASE")}
     if url or own["URL"]:
         return StoreSettings.from_url(url or own["URL"], _secret(own["PASSWORD"]))
-    return StoreSettings(port=int(own["PORT"] or 39_000), database=own["DATABASE"] or "driftline")
+    return StoreSettings.embedded(
+        _data_dir() / "store", int(own["PORT"] or 19_000), own["DATABASE"] or "driftline", READER
+    )
+
+
+def _data_dir() -> Path:
+    if named := os.environ.get("DRIFTLINE_DATA_DIR"):
+        return Path(named)
+    here = Path.cwd()
+    near = (folder / ".driftline" for folder in (here, *here.parents))
+    return next((folder for folder in near if folder.is_dir()), here / ".driftline")
 
 
 def _secret(reference: str) -> str:

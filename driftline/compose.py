@@ -5,6 +5,7 @@ references.
 """
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from driftline.settings import Settings, SettingsError
@@ -110,14 +111,21 @@ def watch(settings: Settings, **more: Any) -> "Watch":
         raise SettingsError(str(error)) from None
 
 
-def store_settings(settings: Settings) -> "StoreSettings":
-    """Where the statistics are kept."""
+def store_folder(settings: Settings) -> Path:
+    """Where the embedded store's data lies, and its passwords."""
+    return settings.data_dir / "store"
+
+
+def store_settings(settings: Settings, *, reads_only: bool = False) -> "StoreSettings":
+    """Where the statistics are kept; who reads only asks the embedded store as its reader."""
     from drift.store import StoreSettings
+    from drift.store.passwords import OWNER, READER
 
     clickhouse = settings.clickhouse
     if settings.embedded_store:
-        return StoreSettings(port=clickhouse.port, database=clickhouse.database, flavour="embedded")
-    from streams.cluster import open_reference  # librdkafka, for its password alone: the embedded store has none
+        user = READER if reads_only else OWNER
+        return StoreSettings.embedded(store_folder(settings), clickhouse.port, clickhouse.database, user)
+    from streams.cluster import open_reference  # librdkafka, for its password alone: the embedded one's lies in a file
 
     password = open_reference(clickhouse.password)
     given: dict[str, object] = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}

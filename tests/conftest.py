@@ -87,11 +87,10 @@ def container_engine(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="session")
 def embedded_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator["StoreSettings"]:
     """One embedded store for the session, in a process of its own."""
-    from drift.store import StoreSettings
     from drift.store.front import StoreProcess
 
     with StoreProcess(tmp_path_factory.mktemp("store")) as process:
-        yield StoreSettings(host=process.address[0], port=process.address[1], database="")
+        yield process.settings()
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def _files(datasource: str, source: Source) -> dict[str, str]:
         for uid, dashboard in dashboards(datasource).items()
     }
     made["provisioning/datasources/driftline.yaml"] = _yaml(
-        {"apiVersion": 1, "datasources": [source_of(source, "$CLICKHOUSE_PASSWORD", datasource)]}
+        {"apiVersion": 1, "datasources": [source_of(source, source.password, datasource)]}
     )
     made["provisioning/dashboards/driftline.yaml"] = _yaml(_PROVIDERS)
     made["provisioning/alerting/driftline.yaml"] = _yaml(alerts.provisioned(datasource))

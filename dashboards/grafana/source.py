@@ -7,13 +7,17 @@ from dashboards.grafana.drawings import DATASOURCE_TYPE, Json
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where the statistics are, as Grafana reaches them. By default what provisioning finds in its environment."""
+    """Where the statistics are, as Grafana reaches them. By default what provisioning finds in its environment.
+
+    The password is a reference that Grafana resolves: a variable of its environment, or ``$__file{PATH}``.
+    """
 
     host: str = "$CLICKHOUSE_HOST"
     port: int = 9000
     user: str = "$CLICKHOUSE_USER"
     database: str = "$CLICKHOUSE_DATABASE"
     secure: bool = False
+    password: str = "$CLICKHOUSE_PASSWORD"  # noqa: S105  (a reference)
 
 
 def datasource(source: Source, password: str, uid: str = DATASOURCE) -> Json:

@@ -146,7 +146,7 @@ class Store:
         """This thread's client, with the driver's errors turned into ours."""
         client = getattr(self._local, "client", None)
         if client is None:
-            client = self._local.client = _client(self.settings)
+            client = self._local.client = _client(self.settings, _password(self.settings))
             self._clients.add(client)
         try:
             yield client
@@ -184,13 +184,23 @@ def quote(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _client(settings: StoreSettings) -> Client:
+def _password(settings: StoreSettings) -> str:
+    try:
+        return settings.resolved_password()
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the store's password is not in {settings.password_file} ({error.strerror}); is it running? "
+            "`driftline up` starts one, which makes its password at the first start"
+        ) from None
+
+
+def _client(settings: StoreSettings, password: str) -> Client:
     return Client(
         settings.host,
         port=settings.port,
         database=settings.database,
         user=settings.user,
-        password=settings.password,
+        password=password,
         secure=settings.secure,
         verify=settings.verify,
         ca_certs=settings.ca_certs or None,

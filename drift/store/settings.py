@@ -1,9 +1,12 @@
 """Where a store is, and how to speak to it."""
 
+from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
+
+from drift.store.passwords import OWNER, password_file, read_password
 
 Compression = Literal["", "lz4", "zstd"]
 Flavour = Literal["embedded", "single", "cluster"]
@@ -16,6 +19,8 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     host, port, database, user, password
         The native protocol's address and who asks. Every deployment has a database of its own.
+    password_file
+        Where the password lies instead: read at each connection, since an embedded store makes it at its first start.
     secure, verify, ca_certs
         Speak TLS; check the server's certificate; against this file of authorities.
     compression
@@ -41,6 +46,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     database: str = "driftline"
     user: str = "default"
     password: str = ""
+    password_file: str = ""
     secure: bool = False
     verify: bool = True
     ca_certs: str = ""
@@ -56,6 +62,22 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"flavour {self.flavour!r} with cluster {self.cluster!r}; name the cluster, or neither")
         if self.keep_days < 0:
             raise ValueError(f"keep_days is {self.keep_days}; give days, or 0 to keep for ever")
+
+    @classmethod
+    def embedded(cls, folder: str | Path, port: int, database: str, user: str = OWNER) -> "StoreSettings":
+        """The store over a folder of this machine."""
+        file = str(password_file(folder, user).absolute())
+        return cls(port=port, database=database, user=user, password_file=file, flavour="embedded")
+
+    def resolved_password(self) -> str:
+        """The password, read from its file where one is named.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        """
+        return read_password(self.password_file) if self.password_file else self.password
 
     @classmethod
     def from_url(cls, url: str, password: str = "", **other: object) -> "StoreSettings":

@@ -53,7 +53,8 @@ class StoreTable:
     store
         Where it is.
     source
-        Its name; or a table function, ``file('lake/*.parquet')`` or ``s3(...)``, which is taken as it stands.
+        Its name; or a table function, ``file('lake/*.parquet')`` or ``s3(...)``, which is taken as it stands: on a
+        server that lets its user read files. The embedded store does not; read those with `Reference.fit("lake/")`.
     order_by
         Columns that put the rows in their order, without ties. How much neighbours have in common, and whether the
         first half is like the second, depends on it.

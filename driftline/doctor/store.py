@@ -44,7 +44,10 @@ def reachable(settings: Settings) -> Iterator[Finding]:
             said = f"{name} answers, and {where.database} has no schema yet; the store role makes it"
             yield Finding("store", "note", said, "driftline store")
         else:
-            yield failing("store", f"{name}: {error}", 'clickhouse.password = "env:CLICKHOUSE_PASSWORD"')
+            fix = 'clickhouse.password = "env:CLICKHOUSE_PASSWORD"'
+            if settings.embedded_store:
+                fix = f'clickhouse.port = 19001, or data_dir of the store on {name} in place of "{settings.data_dir}"'
+            yield failing("store", f"{name}: {error}", fix)
     else:
         ours = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in schema_files()}
         edited = sorted(file for file in applied if file in ours and applied[file] != ours[file])

@@ -18,7 +18,8 @@ _ANSWER_S = 30.0
 def run(settings: Settings) -> None:
     """Serve the page."""
     # Asked when somebody looks, who does not wait for minutes.
-    store = Store(msgspec.structs.replace(compose.store_settings(settings), answer_s_max=_ANSWER_S))
+    where = compose.store_settings(settings, reads_only=True)
+    store = Store(msgspec.structs.replace(where, answer_s_max=_ANSWER_S))
     http = PoolManager(timeout=_ASK_S, retries=False)
 
     def status() -> dict[str, Any]:

@@ -27,8 +27,11 @@ def run(settings: Settings, slot: str, port: int) -> None:
     """Run the store."""
     cluster = compose.cluster(settings)
     where = compose.store_settings(settings)
-    folder = settings.data_dir / "store"
-    engine = StoreServer(folder, where.host, where.port) if settings.embedded_store else nullcontext()
+    engine = (
+        StoreServer(compose.store_folder(settings), where.host, where.port)
+        if settings.embedded_store
+        else nullcontext()
+    )
     with engine:
         migrate(where)
         sink = Sink(Store.connect(where), _references(settings))

@@ -18,7 +18,7 @@ import browser
 import scene
 
 from dashboards.page import make_server
-from drift.store import Store, StoreSettings, migrate
+from drift.store import Store, migrate
 from drift.store.front import StoreProcess
 
 
@@ -26,8 +26,7 @@ from drift.store.front import StoreProcess
 def stored(folder: Path) -> Iterator[Store]:
     """A running embedded store that holds the scene."""
     with StoreProcess(folder) as process:
-        host, port = process.address
-        settings = StoreSettings(host=host, port=port)
+        settings = process.settings("driftline")
         migrate(settings)
         client = Store.connect(settings)
         scene.fill(client)

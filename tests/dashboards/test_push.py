@@ -198,8 +198,13 @@ def test_build_writes_the_data_source_of_the_settings(tmp_path: Path, monkeypatc
         assert CliRunner().invoke(app, ["dashboards", "check", "--out", "g"]).exit_code == 0
         text = (tmp_path / "g/provisioning/datasources/driftline.yaml").read_text()
         [source] = yaml.safe_load(text)["datasources"]
-        return [source["jsonData"][key] for key in ("host", "port", "username", "defaultDatabase", "secure")]
+        password = source["secureJsonData"]["password"]
+        return [
+            *(source["jsonData"][key] for key in ("host", "port", "username", "defaultDatabase", "secure")),
+            password,
+        ]
 
-    assert written("") == ["$CLICKHOUSE_HOST", 9000, "$CLICKHOUSE_USER", "$CLICKHOUSE_DATABASE", False]
-    assert written('[clickhouse]\nurl = "clickhouses://me@ch/prod"') == ["ch", 9440, "me", "prod", True]
-    assert written("[clickhouse]\nport = 21000") == ["127.0.0.1", 21000, "default", "driftline", False]
+    environment, in_file = "$CLICKHOUSE_PASSWORD", "$__file{" + f"{tmp_path}/.driftline/store/reader.password" + "}"
+    assert written("") == ["$CLICKHOUSE_HOST", 9000, "$CLICKHOUSE_USER", "$CLICKHOUSE_DATABASE", False, environment]
+    assert written('[clickhouse]\nurl = "clickhouses://me@ch/prod"') == ["ch", 9440, "me", "prod", True, environment]
+    assert written("[clickhouse]\nport = 21000") == ["127.0.0.1", 21000, "reader", "driftline", False, in_file]

@@ -11,7 +11,7 @@ import pytest
 import scene
 
 from dashboards.page import make_app, make_server
-from drift.store import Store, StoreSettings, migrate, report_rows, rows
+from drift.store import Store, migrate, report_rows, rows
 from drift.store.front import StoreProcess
 from streams.records import Alert, ColumnReport, MetricReport, MovedColumn, MovedLevel, Report
 
@@ -125,8 +125,7 @@ def counts(store: Store) -> None:
 @pytest.fixture(scope="module")
 def young(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with StoreProcess(tmp_path_factory.mktemp("young")) as process:
-        host, port = process.address
-        settings = StoreSettings(host=host, port=port)
+        settings = process.settings("driftline")
         migrate(settings)
         client = Store.connect(settings)
         fill(client)

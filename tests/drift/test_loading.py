@@ -37,7 +37,7 @@ def filled(store, monkeypatch):
     settings = store.settings
     url = f"clickhouse://{settings.user}@{settings.host}:{settings.port}/{settings.database}"
     monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__URL", url)
-    monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__PASSWORD", settings.password)
+    monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__PASSWORD", settings.resolved_password())
 
 
 def test_a_stretch_in_order_of_time(filled):

@@ -284,9 +284,9 @@ def test_a_broker_whose_limits_stop_us(here, topics, name, value, fix):
 def test_a_store_that_is_well_old_new_or_away(here, store):
     where = store.settings
     url = f"clickhouse://{where.user}@{where.host}:{where.port}/{where.database}"
-    at = {"clickhouse__url": url}
+    at = {"clickhouse__url": url, "clickhouse__password": where.resolved_password()}
     only(doctor.store.reachable(here(**at)), "ok", where.database, f"schema {schema_files()[-1][0][:3]}")
-    only(doctor.store.reachable(here(clickhouse__url=url + "_other")), "note", "no schema yet")
+    only(doctor.store.reachable(here(**at | {"clickhouse__url": url + "_other"})), "note", "no schema yet")
     only(doctor.store.reachable(here(clickhouse__url="clickhouse://nobody.invalid")), "fail", "does not resolve")
     only(doctor.store.reachable(here(clickhouse__url="http://here")), "fail", "is no clickhouse://")
     store.insert("schema_versions", {"name": ["999_later.sql"], "sha256": ["x"]})

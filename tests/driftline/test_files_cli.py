@@ -83,6 +83,7 @@ def test_a_reference_of_rows_that_stay_in_their_store(store, files, monkeypatch,
     store.insert("people", {name: rows[name].tolist() for name in rows})
     at = store.settings
     monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__URL", f"clickhouse://{at.user}@{at.host}:{at.port}/{at.database}")
+    monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__PASSWORD", at.resolved_password())
     words = ("reference", "build", "--from-store", "people", "--order-by", "n", "--exclude", "n")
     said = json.loads(run(*words, "--out", tmp_path / "ref.arrow", "--json"))
     assert said["id"] == Reference.fit(rows, exclude=("n",)).id and said["rows"] == 1000
@@ -148,6 +149,7 @@ def test_evidently_compares_a_stretch_of_the_store(files, store, tmp_path, monke
     settings = store.settings
     url = f"clickhouse://{settings.user}@{settings.host}:{settings.port}/{settings.database}"
     monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__URL", url)
+    monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__PASSWORD", settings.resolved_password())
     monkeypatch.setenv("DRIFTLINE_REGISTRY", str(tmp_path / "models"))
     (tmp_path / "model.py").write_text(
         "import numpy as np\n\n\nclass Age:\n"

@@ -204,6 +204,7 @@ def test_the_commands_read_the_settings_store(filled, monkeypatch):
     where = filled.settings
     url = f"clickhouse://{where.user}@{where.host}:{where.port}/{where.database}"
     monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__URL", url)
+    monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__PASSWORD", where.resolved_password())
     listed = CliRunner().invoke(app, ["incidents", "list", "--open", "--json"])
     assert [one["incident"] for one in msgspec.json.decode(listed.stdout)] == ["fraud-1", "churn-2"]
     shown = CliRunner().invoke(app, ["incidents", "show", "churn-1"])

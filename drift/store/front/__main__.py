@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import os
 import sys
 
-from drift.store.front.process import PASSWORD, serve
+from drift.store.front.process import serve
 
 
 def main() -> None:
@@ -21,8 +20,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(address) + "\n")
         sys.stdout.flush()
 
-    password = os.environ.get(PASSWORD, "")
-    serve(args.folder, args.host, args.port, password=password, parent=args.parent, ready=ready)
+    serve(args.folder, args.host, args.port, parent=args.parent, ready=ready)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from drift.store.front.columns import column
+from drift.store.front.columns import TYPE_BYTES_MAX, column
 from drift.store.front.layouts import Copier
-from drift.store.front.wire import ProtocolError, Reader, Sink, text, varint
+from drift.store.front.wire import NAME_BYTES_MAX, TEXT_BYTES_MAX, ProtocolError, Reader, Sink, text, varint
 
 #: From this revision on, one byte after each column's type says how its values are serialized (0: plainly).
 CUSTOM_SERIALIZATION = 54454
@@ -51,10 +51,12 @@ def _copy(reader: Reader, revision: int, write: Sink, to_revision: int, types: S
         raise ProtocolError(f"a block of {count} columns came, at most {COLUMNS_MAX} are read")
     if count:
         write(varint(count) + varint(rows))
+    from_client = revision != ENGINE_REVISION
+    name_max, type_max = (NAME_BYTES_MAX, TYPE_BYTES_MAX) if from_client else (TEXT_BYTES_MAX, TEXT_BYTES_MAX)
     columns = []
     copier = Copier(reader, write)
     for place in range(count):
-        name, type_name = reader.text(), reader.text()
+        name, type_name = reader.text(name_max), reader.text(type_max)
         if types:
             type_name = types[place]
         columns.append((name, type_name))

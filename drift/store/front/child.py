@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from drift.store.front.process import PASSWORD
+from drift.store.passwords import OWNER, password_file
+from drift.store.settings import StoreSettings
 from streams.private import OTHERS
 
 START_S_MAX = 60.0
@@ -21,14 +22,13 @@ class StoreProcess:
 
     Parameters
     ----------
-    folder, port, password
+    folder, port
         As `StoreServer`.
     """
 
-    def __init__(self, folder: str | Path, port: int = 0, password: str = "") -> None:
+    def __init__(self, folder: str | Path, port: int = 0) -> None:
         self._folder = Path(folder)
         self._port = port
-        self._password = password
         self.address = ("", 0)
 
     def start(self) -> "StoreProcess":
@@ -41,10 +41,7 @@ class StoreProcess:
         """
         command = [sys.executable, "-m", "drift.store.front", str(self._folder), "--port", str(self._port)]
         self._child = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
-            [*command, "--parent", str(os.getpid())],
-            stdout=subprocess.PIPE,
-            env=os.environ | {PASSWORD: self._password},
-            umask=OTHERS,
+            [*command, "--parent", str(os.getpid())], stdout=subprocess.PIPE, umask=OTHERS
         )
         assert self._child.stdout is not None
         late = threading.Timer(START_S_MAX, self._child.kill)
@@ -61,6 +58,12 @@ class StoreProcess:
     def pid(self) -> int:
         """Its process id."""
         return self._child.pid
+
+    def settings(self, database: str = "", user: str = OWNER) -> StoreSettings:
+        """How to speak to it."""
+        host, port = self.address
+        file = str(password_file(self._folder, user))
+        return StoreSettings(host=host, port=port, database=database, user=user, password_file=file)
 
     def stop(self) -> int:
         """Ask it to end, wait, and return its exit status."""

@@ -1,7 +1,7 @@
 """A column's layout by the name of its type."""
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from drift.store.front.layouts import (
     Array,
@@ -32,11 +32,17 @@ _GEOMETRIES = {
     "MultiPolygon": "Array(Polygon)",
 }
 _DECIMAL_DIGITS = ((9, 4), (18, 8), (38, 16), (76, 32))
-_PIECE = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|.", re.DOTALL)
+# A quote that is not closed goes on to the end: looked for again from every place, it would take quadratic time.
+_PIECE = re.compile(r"'(?:[^'\\]|\\.)*(?:'|\Z)|`(?:[^`\\]|\\.)*(?:`|\Z)|.", re.DOTALL)
+TYPE_BYTES_MAX = 65_536
+DEPTH_MAX = 32
+#: The engine's own bound.
+_FIXED_STRING_MAX = 0xFFFFFF
+_DIGITS = re.compile(r"[0-9]{1,8}")
 
 
-@lru_cache(4096)
-def column(type_name: str) -> Column:
+@lru_cache(512)
+def column(type_name: str, depth: int = 0) -> Column:
     """Parse a type's name.
 
     >>> column("LowCardinality(Nullable(String))")
@@ -44,43 +50,56 @@ def column(type_name: str) -> Column:
     >>> column("Map(String, Array(Enum8('a,)' = 1)))").inner.parts
     (Strings(), Array(inner=Fixed(width=1)))
 
+    Parameters
+    ----------
+    depth
+        How many types this one lies in.
+
     Raises
     ------
     UnsupportedType
-        The type has no layout here: states of aggregates, Variant, Dynamic.
+        The type has no layout here: states of aggregates, Variant, Dynamic; or it lies too deep, or is none at all.
     """
+    if len(type_name) > TYPE_BYTES_MAX or depth > DEPTH_MAX:
+        raise UnsupportedType(f"a type of {len(type_name)} characters, {depth} deep; {DEPTH_MAX} deep is read at most")
     name, arguments = _split(type_name)
+    inner = partial(column, depth=depth + 1)
     if name in _WIDTHS:
         return Fixed(_WIDTHS[name])
     if name.startswith("Interval"):
         return Fixed(8)
     if name in _GEOMETRIES:
-        return column(_GEOMETRIES[name])
-    match name:
-        case "String":
+        return inner(_GEOMETRIES[name])
+    match name, arguments:
+        case "String", _:
             return Strings()
-        case "JSON":
+        case "JSON", _:
             return JsonText()
-        case "FixedString":
-            return Fixed(int(arguments[0]))
-        case "Decimal":
-            return Fixed(next(width for digits, width in _DECIMAL_DIGITS if int(arguments[0]) <= digits))
-        case "Nullable":
-            return Nullable(column(arguments[0]))
-        case "Array":
-            return Array(column(arguments[0]))
-        case "Tuple" if arguments:
-            return Tuple(tuple(column(_without_name(a)) for a in arguments))
-        case "Nested":
-            return Array(Tuple(tuple(column(_without_name(a)) for a in arguments)))
-        case "Map":
-            return Array(Tuple(tuple(column(a) for a in arguments)))
-        case "LowCardinality":
-            inner = column(arguments[0])  # Null is an entry of the dictionary, not a flag a row.
-            return LowCardinality(inner.inner if isinstance(inner, Nullable) else inner)
-        case "SimpleAggregateFunction":
-            return column(arguments[-1])
+        case "FixedString", [size] if 0 < _number(size) <= _FIXED_STRING_MAX:
+            return Fixed(_number(size))
+        case "Decimal", [digits, *_] if 0 < _number(digits) <= _DECIMAL_DIGITS[-1][0]:
+            return Fixed(next(width for most, width in _DECIMAL_DIGITS if _number(digits) <= most))
+        case "Nullable", [one]:
+            return Nullable(inner(one))
+        case "Array", [one]:
+            return Array(inner(one))
+        case "Tuple", [_, *_]:
+            return Tuple(tuple(inner(_without_name(a)) for a in arguments))
+        case "Nested", [_, *_]:
+            return Array(Tuple(tuple(inner(_without_name(a)) for a in arguments)))
+        case "Map", [_, _]:
+            return Array(Tuple(tuple(inner(a) for a in arguments)))
+        case "LowCardinality", [one]:
+            keys = inner(one)  # Null is an entry of the dictionary, not a flag a row.
+            return LowCardinality(keys.inner if isinstance(keys, Nullable) else keys)
+        case "SimpleAggregateFunction", [*_, one]:
+            return inner(one)
     raise UnsupportedType(f"type {type_name} does not travel; finalize it, or cast it to String in the SELECT")
+
+
+def _number(digits: str) -> int:
+    """A number of few digits; 0 for anything else."""
+    return int(digits) if _DIGITS.fullmatch(digits) else 0
 
 
 def _split(type_name: str) -> tuple[str, list[str]]:

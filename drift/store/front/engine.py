@@ -7,6 +7,8 @@ connection; the engine stops with the last connection, so one is held.
 
 import json
 import re
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +16,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from drift.store.front.gate import Gate, Refused
 from drift.store.front.packets import Setting
-from drift.store.front.statements import quoted
+from drift.store.front.rights import READER_MAY_SET, default_database, reader_settings, write_configuration
+from drift.store.front.statements import quoted, quoted_name
 from streams.private import private_folder
 
 OPEN_WAIT_S_MAX = 10.0
@@ -23,6 +27,10 @@ OPEN_WAIT_S_MAX = 10.0
 _BASE = {"async_insert": "0", "output_format_native_write_json_as_string": "1"}
 _CODE = re.compile(r"Code: (\d+)\. (?:DB::Exception: )?")
 _UNKNOWN_SETTING = 115
+_READONLY = 164
+_ACCESS_DENIED = 497
+#: Longer statements are refused before they are parsed; rows have no such bound, they are no part of it.
+STATEMENT_CHARS_MAX = 1 << 20
 
 
 class EngineError(Exception):
@@ -49,24 +57,41 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         from chdb import _chdb
 
-        self._connect: Callable[[str], Any] = _chdb.connect  # type: ignore[attr-defined]
+        self._chdb_connect: Callable[[str], Any] = _chdb.connect  # type: ignore[attr-defined]
         self._path = folder / "engine"
         self.spool = folder / "spool"
         private_folder(self.spool)
         self._numbers = count()
-        self._held = EngineConnection(self._open)
+        # Elsewhere than the data: the engine's way to name a file takes no "&" and no "?".
+        self._configured = Path(tempfile.mkdtemp(prefix="driftline-store-"))
+        try:
+            self._open(write_configuration(self._configured, folder / "nothing"))
+        except BaseException:
+            shutil.rmtree(self._configured)
+            raise
+
+    def _open(self, configuration: Path) -> None:
+        self._held = EngineConnection(lambda: self._first(configuration))
         for left_over in self.spool.iterdir():  # A crash came before these inserts; their clients know.
             left_over.unlink()
+        for statement in default_database(self._path / "metadata"):
+            self._held.run(statement)
         self._killing = threading.Lock()
         self.version, self.timezone = self._held.lines("SELECT version(), timezone()")[0]
-        self.settings = frozenset(name for (name,) in self._held.lines("SELECT name FROM system.settings"))
+        #: Names, and values where no client said otherwise.
+        self.settings: dict[str, str] = dict(self._held.lines("SELECT name, value FROM system.settings"))
+        table_functions, higher_order = self._held.lines(
+            "SELECT (SELECT groupArray(name) FROM system.table_functions),"
+            " (SELECT groupArray(name) FROM system.functions WHERE higher_order)"
+        )[0]
+        self._gate = Gate(self._canonical, table_functions, higher_order)
 
-    def _open(self) -> Any:
+    def _first(self, configuration: Path) -> Any:
         """Open the directory, waiting a little for a predecessor that is just leaving."""
         deadline = time.monotonic() + OPEN_WAIT_S_MAX
         while True:
             try:
-                return self._connect(str(self._path))
+                return self._chdb_connect(f"{self._path}?config-file={configuration}")
             except RuntimeError as error:
                 if time.monotonic() > deadline:
                     raise EngineError(
@@ -74,9 +99,29 @@ class Engine:
                     ) from error
                 time.sleep(0.2)
 
-    def connect(self) -> "EngineConnection":
-        """Open one more connection; cheap (0.2 ms)."""
-        return EngineConnection(lambda: self._connect(str(self._path)))
+    def connect(self, *, reader: bool = False) -> "EngineConnection":
+        """Open one more connection; cheap (0.2 ms). A reader's changes nothing."""
+        return EngineConnection(lambda: self._chdb_connect(str(self._path)), reader=reader)
+
+    def allowed(self, sql: str, parameters: Mapping[str, str], *, reader: bool) -> str:
+        """The engine's spelling of a statement that this user may give.
+
+        Raises
+        ------
+        EngineError
+            It may not; or the engine's parser refuses.
+        """
+        try:
+            return self._gate.allowed(sql, parameters, reader=reader)
+        except Refused as error:
+            raise EngineError(_ACCESS_DENIED, str(error)) from None
+
+    def _canonical(self, sql: str) -> str:
+        if len(sql) > STATEMENT_CHARS_MAX:
+            raise Refused(f"a statement of {len(sql)} characters came, at most {STATEMENT_CHARS_MAX}; bind parameters")
+        with self._killing:
+            text: str = self._held.lines(f"SELECT formatQuery({quoted(sql)})")[0][0]
+        return text
 
     def number(self) -> int:
         """A number that nobody else has, for a statement's tag or a spool's name."""
@@ -90,28 +135,37 @@ class Engine:
     def close(self) -> None:
         """Close the held connection; the engine stops when all others are closed too."""
         self._held.close()
+        shutil.rmtree(self._configured, ignore_errors=True)
 
 
 class EngineConnection:
-    """One chdb connection, for one thread: it keeps USE, SET and temporary tables of its own."""
+    """One chdb connection, for one thread: it keeps USE, SET and temporary tables of its own.
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
+    A reader's is ``readonly``, which the engine never takes back on the same connection: other settings mean
+    another connection.
+    """
+
+    def __init__(self, connect: Callable[[], Any], *, reader: bool = False) -> None:
         self._connect = connect
-        self._connection = connect()
+        self._reader = reader
         self._database = "default"
-        self._applied: dict[str, str] = {}
+        self._begin()
         self._set(_BASE)
+
+    def _begin(self) -> None:
+        self._connection = self._connect()
+        self._applied: dict[str, str] = {}
 
     def aside(self) -> "EngineConnection":
         """Open another connection with the same database and settings, to ask something while this one is at work."""
-        other = EngineConnection(self._connect)
+        other = EngineConnection(self._connect, reader=self._reader)
         other.use(self._database)
         other._set(self._applied)
         return other
 
     def use(self, database: str) -> None:
         """Make a database the current one."""
-        self.run(f"USE `{database.replace('`', '``')}`")
+        self.run(f"USE {quoted_name(database)}")
         self._database = database
 
     def note_database(self) -> None:
@@ -156,15 +210,25 @@ class EngineConnection:
         given = json.loads(self.run(sql, parameters, "JSONCompact"))
         return [(column["name"], column["type"]) for column in given["meta"]]
 
-    def apply(self, settings: Sequence[Setting], known: frozenset[str]) -> None:
+    def apply(self, settings: Sequence[Setting], known: Mapping[str, str]) -> None:
         """Make a query's settings hold, and those of the one before no longer."""
         if unknown := next((s.name for s in settings if s.important and s.name not in known), None):
             raise EngineError(_UNKNOWN_SETTING, f"Unknown setting {unknown!r}")
-        self._set(_BASE | {s.name: s.value for s in settings if s.name in known})
+        wanted = {s.name: s.value for s in settings if s.name in known}
+        if self._reader:
+            wanted = {name: value for name, value in wanted.items() if name != "readonly" and value != known[name]}
+            if fixed := next((name for name in wanted if name not in READER_MAY_SET), None):
+                raise EngineError(_READONLY, f"Cannot modify {fixed!r} setting in readonly mode")
+        self._set(_BASE | wanted)
 
     def _set(self, wanted: Mapping[str, str]) -> None:
+        wanted = reader_settings(wanted) if self._reader else wanted
         if wanted == self._applied:
             return
+        if self._reader and self._applied:
+            self.close()
+            self._begin()
+            self.use(self._database)
         changes = [f"{name}={quoted(value)}" for name, value in wanted.items() if self._applied.get(name) != value]
         changes += [f"{name}=DEFAULT" for name in self._applied if name not in wanted]
         self.run("SET " + ", ".join(changes))

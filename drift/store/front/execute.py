@@ -3,24 +3,30 @@
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from drift.store.front import answers
 from drift.store.front.columns import column
 from drift.store.front.engine import Engine, EngineConnection, EngineError
 from drift.store.front.layouts import UnsupportedType
+from drift.store.front.limits import Limits
 from drift.store.front.peer import Peer
 from drift.store.front.results import Columns, Results
 from drift.store.front.statements import Insert, Statement
-from drift.store.front.watch import Watch
-from drift.store.front.wire import ProtocolError
+from drift.store.front.watch import Over, Watch
+from drift.store.front.wire import ProtocolError, Sink, bounded
 
-_CANCELLED = 394
+_CANCELLED, _TIMEOUT_EXCEEDED = 394, 159
 
 
 class Execution:
     """One statement at a time; a client that cancels or leaves stops it."""
 
-    def __init__(self, peer: Peer, engine: Engine, chdb: EngineConnection, watch: Watch) -> None:
+    def __init__(
+        self, peer: Peer, engine: Engine, chdb: EngineConnection, watch: Watch, limits: Limits, *, reader: bool
+    ) -> None:
+        self._limits = limits
+        self._seconds = limits.reader_statement_s_max if reader else limits.statement_s_max
         self._peer = peer
         self._engine = engine
         self._chdb = chdb
@@ -56,51 +62,75 @@ class Execution:
         else:
             yield self._chdb.run(sql, parameters)
 
-    def insert(self, insert: Insert, bytes_max: int) -> None:
+    def insert(self, insert: Insert) -> None:
         """Gather a client's blocks in a file, then insert it whole: one part, or an error and nothing."""
         wanted = self._chdb.describe(insert.select)
         for _, type_name in wanted:
             column(type_name)  # Refused now, while the client has sent nothing.
         self._peer.send_header(wanted)
-        spool = self._engine.spool / f"{self._engine.number()}.native"
-        try:
-            rows, size = self._gather(spool, bytes_max)
+        self._peer.expect_within(self._limits.insert_s_max)
+        with self._spool() as (path, file):
+            rows = self._gather(bounded(file.write, self._limits.insert_bytes_max))
+            size = file.tell()
+            file.close()
             if rows:
-                with self._stoppable() as tag:
-                    self._chdb.run(tag + insert.from_file(spool))
-        finally:
-            spool.unlink(missing_ok=True)
+                self._insert_file(insert._replace(format="Native"), path)
         self._peer.send(answers.progress(self._peer.revision, written=(rows, size)), answers.END_OF_STREAM)
 
-    def _gather(self, spool: Path, bytes_max: int) -> tuple[int, int]:
-        rows = 0
-        with spool.open("wb") as file:
+    def insert_text(self, insert: Insert, rows: str) -> None:
+        """Insert rows that stood in the statement: as a file too, so that nothing in them is read as a statement."""
+        with self._spool() as (path, file):
+            file.write(rows.encode())
+            file.close()
+            self._insert_file(insert, path)
+        self._peer.send(answers.progress(self._peer.revision), answers.END_OF_STREAM)
+
+    @contextmanager
+    def _spool(self) -> Iterator[tuple[Path, BinaryIO]]:
+        path = self._engine.spool / f"{self._engine.number()}.native"
+        try:
+            with path.open("wb") as file:
+                yield path, file
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _insert_file(self, insert: Insert, path: Path) -> None:
+        with self._stoppable() as tag:
             try:
-                while (head := self._peer.block(file.write)) is not None:
-                    self._peer.acknowledge_block()
-                    if not head.columns:
-                        return rows, file.tell()
-                    rows += head.rows
-                    if file.tell() > bytes_max:
-                        raise ProtocolError(f"an insert of more than {bytes_max} bytes came; insert less at once")
-            except UnsupportedType as error:  # Where the next packet begins is unknown now.
-                raise ProtocolError(str(error)) from error
-        return 0, 0  # Cancelled.
+                self._chdb.run(tag + insert.from_file(path))
+            except EngineError as error:  # Where the rows lie meanwhile is no client's concern.
+                raise EngineError(error.code, str(error).replace(str(path), "the rows")) from None
+
+    def _gather(self, write: Sink) -> int:
+        rows = 0
+        try:
+            while (head := self._peer.block(write)) is not None:
+                self._peer.acknowledge_block()
+                if not head.columns:
+                    return rows
+                rows += head.rows
+        except UnsupportedType as error:  # Where the next packet begins is unknown now.
+            raise ProtocolError(str(error)) from error
+        return 0  # Cancelled.
 
     @contextmanager
     def _stoppable(self) -> Iterator[str]:
         """Give the comment that marks the statement in the engine, and stop it when its client does not want it."""
         tag = f"/* driftline {self._engine.number()} */ "
-        cancelled = False
+        stopped: list[Over] = []
 
-        def stop() -> None:
-            nonlocal cancelled
-            cancelled = True
-            self._engine.kill(tag)
+        def stop(why: Over) -> None:
+            stopped.append(why)
+            with suppress(EngineError):  # It is called again.
+                self._engine.kill(tag)
 
         try:
-            with self._watch.over(self._peer.socket, stop):
+            with self._watch.over(self._peer.socket, stop, self._seconds):
                 yield tag if not self._peer.cancels else "/* cancelled */ SELECT 1 WHERE 0 -- "
         except EngineError as error:
-            if not (cancelled and error.code == _CANCELLED):
+            if not (stopped and error.code == _CANCELLED):
                 raise
+            if stopped[0] is Over.TIME:
+                raise EngineError(
+                    _TIMEOUT_EXCEEDED, f"the statement took longer than {self._seconds:g} s and was stopped; ask less"
+                ) from None

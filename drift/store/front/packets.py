@@ -9,7 +9,7 @@ from enum import IntEnum
 
 import msgspec
 
-from drift.store.front.wire import ProtocolError, Reader
+from drift.store.front.wire import NAME_BYTES_MAX, ProtocolError, Reader
 
 REVISION = 54468
 REVISION_MIN = 54429  # Settings as text.
@@ -21,7 +21,11 @@ _PARALLEL_REPLICAS = 54453
 _ADDENDUM = 54458
 _PARAMETERS = 54459
 
-SETTINGS_MAX = 10_000
+SETTINGS_MAX = 1_000
+SETTINGS_BYTES_MAX = 1 << 20
+#: A statement, and rows that stand in its text.
+STATEMENT_BYTES_MAX = 16 << 20
+PARAMETERS_BYTES_MAX = 16 << 20
 _IMPORTANT = 1
 
 
@@ -71,9 +75,10 @@ def read_hello(reader: Reader) -> Hello:
         raise ProtocolError(
             f"the first packet is {packet}, not Hello (0); speak ClickHouse's native protocol here, not HTTP"
         )
-    client = reader.text()
+    client = reader.text(NAME_BYTES_MAX)
     reader.varint(), reader.varint()  # The client's own version.
-    hello = Hello(client, reader.varint(), reader.text(), reader.text(), reader.text())
+    revision = reader.varint()
+    hello = Hello(client, revision, *(reader.text(NAME_BYTES_MAX) for _ in ("database", "user", "password")))
     if hello.revision < REVISION_MIN:
         raise ProtocolError(f"client revision {hello.revision}, at least {REVISION_MIN} is spoken; upgrade the client")
     return hello
@@ -82,20 +87,20 @@ def read_hello(reader: Reader) -> Hello:
 def read_addendum(reader: Reader, revision: int) -> None:
     """Read what newer clients say after our Hello: a quota key."""
     if revision >= _ADDENDUM:
-        reader.text()
+        reader.text(NAME_BYTES_MAX)
 
 
 def read_query(reader: Reader, revision: int) -> Query:
     """Read a Query packet after its number."""
-    reader.text()  # The query's id: the engine names its own.
+    reader.text(NAME_BYTES_MAX)  # The query's id: the engine names its own.
     _skip_client(reader, revision)
-    settings = _read_settings(reader)
+    settings = _read_settings(reader, SETTINGS_BYTES_MAX)
     if revision >= _INTERSERVER_SECRET:
-        reader.text()
+        reader.text(NAME_BYTES_MAX)
     reader.varint()  # The stage up to which to go: clients want all of it.
     compressed = bool(reader.varint())
-    sql = reader.text()
-    given = _read_settings(reader) if revision >= _PARAMETERS else []
+    sql = reader.text(STATEMENT_BYTES_MAX)
+    given = _read_settings(reader, PARAMETERS_BYTES_MAX) if revision >= _PARAMETERS else []
     return Query(sql, settings, {p.name: _unquoted(p.value) for p in given}, compressed)
 
 
@@ -103,35 +108,38 @@ def _skip_client(reader: Reader, revision: int) -> None:
     if reader.byte() == 0:  # No query kind, no client.
         return
     for _ in ("initial user", "initial query id", "initial address"):
-        reader.text()
+        reader.text(NAME_BYTES_MAX)
     if revision >= _QUERY_START_TIME:
         reader.u64()
     if (interface := reader.byte()) != 1:
         raise ProtocolError(f"a query came over interface {interface}, not TCP (1)")
     for _ in ("system user", "host name", "client name"):
-        reader.text()
+        reader.text(NAME_BYTES_MAX)
     for _ in ("major", "minor", "revision"):
         reader.varint()
-    reader.text()  # Quota key.
+    reader.text(NAME_BYTES_MAX)  # Quota key.
     if revision >= _DISTRIBUTED_DEPTH:
         reader.varint()
     reader.varint()  # Version patch.
     if revision >= _OPENTELEMETRY and reader.byte():
         reader.take(16 + 8)
-        reader.text()
+        reader.text(NAME_BYTES_MAX)
         reader.byte()
     if revision >= _PARALLEL_REPLICAS:
         for _ in ("collaborate", "replicas", "number"):
             reader.varint()
 
 
-def _read_settings(reader: Reader) -> list[Setting]:
-    settings = []
-    while name := reader.text():
-        flags = reader.varint()
-        settings.append(Setting(name, reader.text(), bool(flags & _IMPORTANT)))
-        if len(settings) > SETTINGS_MAX:
+def _read_settings(reader: Reader, bytes_max: int) -> list[Setting]:
+    settings: list[Setting] = []
+    left = bytes_max
+    while name := reader.text(NAME_BYTES_MAX):
+        if len(settings) == SETTINGS_MAX:
             raise ProtocolError(f"more than {SETTINGS_MAX} settings came with one query; send fewer")
+        flags = reader.varint()
+        value = reader.text(max(left, 0))
+        left -= len(name) + len(value)
+        settings.append(Setting(name, value, bool(flags & _IMPORTANT)))
     return settings
 
 

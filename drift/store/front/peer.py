@@ -1,12 +1,14 @@
 """The other end of a connection: packets and blocks out, packets and blocks in."""
 
 import socket
+import time
 
 from drift.store.front import answers, packets
 from drift.store.front.blocks import Head, header, read_block
 from drift.store.front.frames import LZ4, ZSTD, frame, read_frame
+from drift.store.front.limits import Limits
 from drift.store.front.packets import FromClient, Hello, Query
-from drift.store.front.wire import ProtocolError, Reader, Sink
+from drift.store.front.wire import NAME_BYTES_MAX, ProtocolError, Reader, Sink
 
 RECEIVE_BYTES = 1 << 20
 
@@ -14,15 +16,28 @@ RECEIVE_BYTES = 1 << 20
 class Peer:
     """A client's socket, its revision, and whether the query at hand wants frames."""
 
-    def __init__(self, connection: socket.socket, packet_s_max: float) -> None:
+    def __init__(self, connection: socket.socket, limits: Limits) -> None:
         self.socket = connection
         self.revision = packets.REVISION
-        self._packet_s_max = packet_s_max
-        self._reader = Reader(lambda: connection.recv(RECEIVE_BYTES))
+        self._limits = limits
+        self._reader = Reader(self._receive)
         self._frames = 0  # Their method; 0 for none.
+        self.expect_within(limits.hello_s_max)
+
+    def expect_within(self, seconds: float) -> None:
+        """Let what comes next take so long, all of it: bytes that trickle in win no more time."""
+        self._deadline = time.monotonic() + seconds
+
+    def _receive(self) -> bytes:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("a client took too long to send what it had begun")
+        self.socket.settimeout(min(left, self._limits.packet_s_max))
+        return self.socket.recv(RECEIVE_BYTES)
 
     def send(self, *answers: bytes) -> None:
         """Send packets."""
+        self.socket.settimeout(self._limits.packet_s_max)
         self.socket.sendall(b"".join(answers))
 
     def send_block(self, block: bytes) -> None:
@@ -46,14 +61,18 @@ class Peer:
         packets.read_addendum(self._reader, self.revision)
 
     def next_packet(self) -> int | None:
-        """Wait for the next packet for as long as it takes and return its number; None when the client left.
+        """Wait for the next packet and return its number; None when the client left or was idle for too long.
 
         Once a packet has begun it must come in time.
         """
-        self.socket.settimeout(None)
-        gone = self._reader.at_end()
-        self.socket.settimeout(self._packet_s_max)
-        return None if gone else self._reader.varint()
+        try:
+            if not self._reader.pending:
+                self.socket.settimeout(self._limits.idle_s_max)
+                self.socket.recv(1, socket.MSG_PEEK)
+        except TimeoutError:
+            return None
+        self.expect_within(self._limits.packet_s_max)
+        return None if self._reader.at_end() else self._reader.varint()
 
     @property
     def cancels(self) -> bool:
@@ -74,7 +93,7 @@ class Peer:
             return None
         if packet != FromClient.DATA:
             raise ProtocolError(f"packet {packet} came where Data (2) or Cancel (3) was due; reconnect")
-        self._reader.text()  # The name of an external table.
+        self._reader.text(NAME_BYTES_MAX)  # The name of an external table.
         if not self._frames:
             return read_block(self._reader, self.revision, write)
         framed = Reader(lambda: read_frame(self._reader))

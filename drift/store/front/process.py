@@ -8,8 +8,6 @@ from pathlib import Path
 
 from drift.store.front.server import StoreServer
 
-#: Environment variable that ``python -m drift.store.front`` takes its password from.
-PASSWORD = "DRIFTLINE_STORE_PASSWORD"  # noqa: S105
 _LOOK_S = 0.25
 
 
@@ -18,7 +16,6 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
-    password: str = "",
     parent: int | None = None,
     ready: Callable[[tuple[str, int]], object] | None = None,
 ) -> None:
@@ -26,7 +23,7 @@ def serve(
 
     Parameters
     ----------
-    folder, host, port, password
+    folder, host, port
         As `StoreServer`.
     parent
         Process id to live no longer than; None lives on its own. (Looked at, rather than asked of the kernel:
@@ -35,7 +32,7 @@ def serve(
         Called once with the address, when clients can connect.
     """
     stop = threading.Event()
-    with StoreServer(folder, host, port, password=password) as server:
+    with StoreServer(folder, host, port) as server:
         for number in (signal.SIGTERM, signal.SIGINT):  # After the engine, so that ours hold.
             signal.signal(number, lambda *_: stop.set())
         if ready is not None:

@@ -1,6 +1,7 @@
 """The listener: a thread for each client, one engine for all."""
 
 import logging
+import math
 import socket
 import threading
 from contextlib import suppress
@@ -9,10 +10,11 @@ from types import TracebackType
 
 from drift.store.front import answers
 from drift.store.front.engine import Engine
-from drift.store.front.session import Limits, Session
+from drift.store.front.limits import Limits
+from drift.store.front.session import Session
 from drift.store.front.watch import Watch
+from drift.store.passwords import ensure_passwords
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 STOP_S_MAX = 10.0
 _ACCEPT_AGAIN_S = 0.1
 _TOO_MANY_CONNECTIONS = 202
@@ -20,21 +22,21 @@ _log = logging.getLogger(__name__)
 
 
 class StoreServer:
-    """Serves the ClickHouse native protocol over a directory that chdb owns.
+    """Serves the ClickHouse native protocol over a directory that chdb owns, to two users (`drift.store.passwords`).
 
     Parameters
     ----------
     folder
         Where the data lies; made if absent. One process owns it at a time.
     host, port
-        Where to listen; port 0 takes a free one. Beyond loopback a password is demanded.
-    password
-        What clients must say, under any user's name; empty for none.
+        Where to listen; port 0 takes a free one.
+    limits
+        How many clients, for how long, and how much of them.
 
     Raises
     ------
     ValueError
-        A host that others can reach, without a password.
+        The file of a password is empty.
     EngineError
         The directory does not open, or another store has it.
     OSError
@@ -47,21 +49,18 @@ class StoreServer:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        password: str = "",
         limits: Limits | None = None,
     ) -> None:
-        if host not in LOOPBACK and not password:
-            raise ValueError(f"the store would listen on {host} for everybody; set a password, or listen on 127.0.0.1")
         self._folder = Path(folder).absolute()
         self._wanted = (host, port)
-        self._password = password
         self._limits = limits or Limits()
-        self._threads: dict[threading.Thread, socket.socket] = {}
+        self._sessions: dict[Session, threading.Thread] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
     def start(self) -> "StoreServer":
         """Open the directory and begin to accept clients."""
+        self._passwords = ensure_passwords(self._folder)
         self._listener = socket.create_server(self._wanted, backlog=128)
         try:
             self._engine = Engine(self._folder)
@@ -86,10 +85,10 @@ class StoreServer:
         self._listener.close()
         self._accepting.join()
         with self._lock:
-            sessions = dict(self._threads)
-        for connection in sessions.values():
-            _shut(connection)  # The watch sees it and kills the statement that runs.
-        for thread in sessions:
+            sessions = dict(self._sessions)
+        for session in sessions:
+            session.shut()
+        for thread in sessions.values():
             thread.join(STOP_S_MAX)
         self._watch.close()
         self._engine.close()
@@ -112,26 +111,44 @@ class StoreServer:
                 continue
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            with self._lock:
-                crowded = len(self._threads) >= self._limits.connections_max
-            if crowded:
-                _refuse(connection, self._limits.connections_max)
-            else:
+            if self._make_room():
                 self._begin(connection)
+            else:
+                _refuse(connection, self._limits.connections_max)
+
+    def _make_room(self) -> bool:
+        """End the session that a newcomer takes the place of, where all places are taken; False if all are at work."""
+        with self._lock:
+            sessions = list(self._sessions)
+        strangers = [session for session in sessions if not session.known]
+        if len(strangers) >= self._limits.strangers_max:
+            leaving = strangers
+        elif len(sessions) >= self._limits.connections_max:
+            leaving = strangers or [session for session in sessions if session.idle_since is not None]
+        else:
+            return True
+        if leaving:
+            session = min(leaving, key=lambda session: session.idle_since or math.inf)
+            session.shut()
+            self._forget(session)  # Now: its own thread does so when it sees it.
+        return bool(leaving)
+
+    def _forget(self, session: Session) -> None:
+        with self._lock:
+            self._sessions.pop(session, None)
 
     def _begin(self, connection: socket.socket) -> None:
-        session = Session(connection, self._engine, self._watch, self._limits, self._password)
+        session = Session(connection, self._engine, self._watch, self._limits, self._passwords)
 
         def serve() -> None:
             try:
                 session.run()
             finally:
-                with self._lock:
-                    del self._threads[threading.current_thread()]
+                self._forget(session)
 
         thread = threading.Thread(target=serve, name="store-session", daemon=True)
         with self._lock:
-            self._threads[thread] = connection
+            self._sessions[session] = thread
         thread.start()
 
 

@@ -1,41 +1,40 @@
-"""What kind of statement came, without parsing more of it than needed."""
+"""What kind of statement came, without parsing more of it than needed; the engine's own parser has seen it (`gate`)."""
 
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+# What is not closed goes on to the end: looked for again from every place, it would take the square of the time.
 _QUOTED_OR_COMMENT = re.compile(
-    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`\\]|\\.)*`|--[^\n]*|\#[ !][^\n]*|/\*.*?\*/", re.DOTALL
+    r"""'(?:[^'\\]|\\.)*(?:'|\Z)|"(?:[^"\\]|\\.)*(?:"|\Z)|`(?:[^`\\]|\\.)*(?:`|\Z)"""
+    r"""|--[^\n]*|\#[ !][^\n]*|/\*.*?(?:\*/|\Z)""",
+    re.DOTALL,
 )
+_WORD = re.compile(r"\w+|[()]")
 _FIRST_WORD = re.compile(r"[\s(]*(\w+)")
 _INSERT = re.compile(
     r"""\s* INSERT \s+ INTO \s+ (?:TABLE \s+)? (?!FUNCTION\b)
         (?P<table> [^\s(]+ ) \s*
         (?P<columns> \( (?: [^()] | \([^()]*\) )* \) )? \s*
         (?: SETTINGS \s+ (?P<settings> .+? ) \s* )?
-        (?: VALUES | FORMAT \s+ \w+ ) \s* ;? \s* $""",
+        FORMAT \s+ (?P<format> \w+ ) $""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _FORMAT = re.compile(r"\s+FORMAT\s+\w+\s*;?\s*$", re.IGNORECASE)
-# A table of one of these engines can fail while it is created and then keeps the directory from ever opening
-# again (Kafka does); each of them would run a consumer inside the store.
-_CONSUMER_ENGINE = re.compile(
-    r"(?i:\bENGINE)\s*=?\s*(Kafka|RabbitMQ|NATS|S3Queue|AzureQueue|FileLog|Materialized(?:PostgreSQL|MySQL))\b"
-)
 #: One INSERT becomes one block, whatever its size, so that it is one part and deduplicates as one.
 _ONE_BLOCK = (
     "async_insert=0, input_format_parallel_parsing=0, max_insert_block_size=1000000000, "
     "min_insert_block_size_rows=1000000000, min_insert_block_size_bytes=0"
 )
-_STOPS_ENGINE = re.compile(r"\s*SYSTEM\s+(SHUTDOWN|KILL)\b", re.IGNORECASE)
 
 
 class Insert(NamedTuple):
-    """An INSERT whose rows will come as blocks."""
+    """An INSERT whose rows come as blocks, or stand after it."""
 
     table: str
     columns: str
     settings: str
+    format: str
 
     @property
     def select(self) -> str:
@@ -43,11 +42,10 @@ class Insert(NamedTuple):
         return f"SELECT {self.columns[1:-1] or '*'} FROM {self.table}"  # noqa: S608  (the client's own words)
 
     def from_file(self, path: Path) -> str:
-        """The statement that inserts a file of Native blocks."""
+        """The statement that inserts a file of rows in its format."""
         settings = ", ".join(filter(None, (self.settings, _ONE_BLOCK)))
-        return (
-            f"INSERT INTO {self.table} {self.columns} FROM INFILE {quoted(str(path))} SETTINGS {settings} FORMAT Native"
-        )
+        into = f"INSERT INTO {self.table} {self.columns} FROM INFILE {quoted(str(path))}"
+        return f"{into} SETTINGS {settings} FORMAT {self.format}"
 
 
 class Statement:
@@ -92,36 +90,42 @@ class Statement:
         return self.sql[: found.start()] if found else self.sql
 
     @property
-    def insert(self) -> Insert | None:
-        """The INSERT that waits for blocks; None for all else, an INSERT with its rows in the text too.
+    def rows_at(self) -> int | None:
+        """Where the rows of an INSERT begin that has them in its text; None for all else.
 
-        >>> Statement("INSERT INTO `my db`.t (a, b) SETTINGS async_insert=0 VALUES").insert
-        Insert(table='`my db`.t', columns='(a, b)', settings='async_insert=0')
-        >>> Statement("INSERT INTO t VALUES (1)").insert is Statement("INSERT INTO t SELECT 1").insert is None
+        >>> text = "INSERT INTO t (a) VALUES (1)"
+        >>> text[Statement(text).rows_at:]
+        '(1)'
+        >>> Statement("INSERT INTO t VALUES").rows_at is Statement("INSERT INTO t SELECT 1").rows_at is None
+        True
+        """
+        words = _WORD.finditer(self.code)
+        if [word[0].upper() for _, word in zip(range(2), words, strict=False)] != ["INSERT", "INTO"]:
+            return None
+        depth = 0
+        for word in words:
+            depth += (word[0] == "(") - (word[0] == ")")
+            name = word[0].upper() if not depth else ""
+            if name in ("SELECT", "WITH", "FROM"):
+                return None
+            if name == "VALUES" or (name == "FORMAT" and (word := next(words, word))):
+                rows = self.code[word.end() :].lstrip(" \t\r\n;")
+                return len(self.code) - len(rows) if rows else None
+        return None
+
+    @property
+    def insert(self) -> Insert | None:
+        """The INSERT that waits for rows, in the engine's spelling; None for all else.
+
+        >>> Statement("INSERT INTO `my db`.t (a, b) SETTINGS async_insert = 0 FORMAT Values").insert
+        Insert(table='`my db`.t', columns='(a, b)', settings='async_insert = 0', format='Values')
+        >>> Statement("INSERT INTO t SELECT 1").insert is None
         True
         """
         if not (found := _INSERT.match(self.code)):
             return None
-        parts = (slice(*found.span(part)) for part in ("table", "columns", "settings"))
+        parts = (slice(*found.span(part)) for part in Insert._fields)
         return Insert(*(self.sql[part] if part.start >= 0 else "" for part in parts))
-
-    @property
-    def refusal(self) -> str | None:
-        """Why the embedded engine must not see the statement, or None.
-
-        >>> Statement("CREATE TABLE t (a Int8) ENGINE = Kafka('b', 't', 'g', 'CSV')").refusal[:32]
-        'ENGINE = Kafka consumes on its o'
-        >>> Statement("SELECT 'ENGINE=Kafka'").refusal is None
-        True
-        """
-        if found := _CONSUMER_ENGINE.search(self.code):
-            return (
-                f"ENGINE = {found[1]} consumes on its own and can leave the embedded store's directory unreadable; "
-                "let the sink write, or use a ClickHouse server"
-            )
-        if found := _STOPS_ENGINE.match(self.code):
-            return f"SYSTEM {found[1].upper()} would stop the engine for everybody; stop the store's process instead"
-        return None
 
 
 def quoted(value: str) -> str:
@@ -131,6 +135,15 @@ def quoted(value: str) -> str:
     'it\\'s'
     """
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def quoted_name(name: str) -> str:
+    """Write a name as SQL.
+
+    >>> print(quoted_name("a`b"))
+    `a\\`b`
+    """
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _blank(match: re.Match[str]) -> str:

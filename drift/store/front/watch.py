@@ -1,14 +1,30 @@
-"""Sees a client cancel or leave while its statement runs, which its own thread cannot: that one is in the engine."""
+"""Sees a client cancel or leave while its statement runs, or the time run out; its own thread is in the engine."""
 
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from enum import Enum
 
 from drift.store.front.packets import FromClient
 
 _LOOK_S = 0.2
+
+
+class Over(Enum):
+    """Why a statement is to stop."""
+
+    CLIENT = "its client cancelled or left"
+    TIME = "its time is over"
+
+
+class _Watched:
+    def __init__(self, connection: socket.socket, stop: Callable[[Over], None], deadline: float) -> None:
+        self.connection = connection
+        self.stop = stop
+        self.deadline = deadline
 
 
 class Watch:
@@ -20,17 +36,24 @@ class Watch:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
+        self._running: set[_Watched] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look, name="store-watch", daemon=True)
         self._thread.start()
 
     @contextmanager
-    def over(self, connection: socket.socket, stop: Callable[[], None]) -> Iterator[None]:
-        """Call `stop` if the client of this socket cancels or leaves while the body runs."""
-        self._selector.register(connection, selectors.EVENT_READ, stop)
+    def over(self, connection: socket.socket, stop: Callable[[Over], None], seconds: float) -> Iterator[None]:
+        """Call `stop` if the client of this socket cancels or leaves, or `seconds` pass, while the body runs.
+
+        It is called again and again until the body ends: the first call may come before the statement runs.
+        """
+        watched = _Watched(connection, stop, time.monotonic() + seconds)
+        self._selector.register(connection, selectors.EVENT_READ, watched)
+        self._running.add(watched)
         try:
             yield
         finally:
+            self._running.discard(watched)
             self._forget(connection)
 
     def close(self) -> None:
@@ -43,13 +66,16 @@ class Watch:
         while not self._stopping.is_set():
             unwanted = False
             for key, _ in self._selector.select(_LOOK_S):
-                connection = key.fileobj
-                assert isinstance(connection, socket.socket)
-                if _is_over(connection):
-                    key.data()  # Again and again until the body ends: the first may come before the statement runs.
+                watched: _Watched = key.data
+                if _is_over(watched.connection):
+                    watched.stop(Over.CLIENT)
                     unwanted = True
                 else:
-                    self._forget(connection)
+                    self._forget(watched.connection)
+            now = time.monotonic()
+            for watched in tuple(self._running):
+                if now > watched.deadline:
+                    watched.stop(Over.TIME)
             if unwanted:
                 self._stopping.wait(_LOOK_S)
 

@@ -4,6 +4,8 @@ import struct
 from collections.abc import Callable
 
 TEXT_BYTES_MAX = 64 << 20
+#: Of a name, a user's or a column's.
+NAME_BYTES_MAX = 4096
 _U64 = struct.Struct("<Q")
 
 Pull = Callable[[], bytes]
@@ -16,6 +18,20 @@ class ProtocolError(Exception):
 
 class Disconnected(Exception):
     """The other side left."""
+
+
+def bounded(write: Sink, bytes_max: int) -> Sink:
+    """Make a sink that refuses what goes past a bound, before it takes it."""
+    left = bytes_max
+
+    def write_within(piece: bytes) -> None:
+        nonlocal left
+        left -= len(piece)
+        if left < 0:
+            raise ProtocolError(f"an insert of more than {bytes_max} bytes came; insert less at once")
+        write(piece)
+
+    return write_within
 
 
 class Reader:
@@ -56,6 +72,8 @@ class Reader:
 
     def copy(self, size: int, write: Sink) -> None:
         """Hand the next `size` bytes on, without holding them all."""
+        if size < 0:
+            raise ProtocolError(f"a run of {size} bytes came; is this a ClickHouse client?")
         while size:
             if not self.pending and self.at_end():
                 raise Disconnected
@@ -94,11 +112,11 @@ class Reader:
                 return value
         raise ProtocolError("a length of more than 64 bits came: not ClickHouse's native protocol")
 
-    def text(self) -> str:
+    def text(self, bytes_max: int = TEXT_BYTES_MAX) -> str:
         """Read a length and that much UTF-8."""
         size = self.varint()
-        if size > TEXT_BYTES_MAX:
-            raise ProtocolError(f"a text of {size} bytes came, at most {TEXT_BYTES_MAX} are read; split the statement")
+        if size > bytes_max:
+            raise ProtocolError(f"a text of {size} bytes came, at most {bytes_max} are read here; send less at once")
         try:
             return self.take(size).decode()
         except UnicodeDecodeError as error:

@@ -53,7 +53,7 @@ def client_of(settings: StoreSettings, **options: object) -> Client:
         settings.host,
         port=settings.port,
         user=settings.user,
-        password=settings.password,
+        password=settings.resolved_password(),
         database=settings.database,
         **options,
     )

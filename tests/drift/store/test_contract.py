@@ -296,7 +296,7 @@ def client_for(server: StoreSettings, **options: object) -> Client:
         server.host,
         port=server.port,
         user=server.user,
-        password=server.password,
+        password=server.resolved_password(),
         database=server.database,
         **options,
     )

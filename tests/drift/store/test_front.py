@@ -36,17 +36,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[tuple[str, int]]:
-    with StoreProcess(folder) as process:
+    with Process(folder) as process:
         yield process.address
 
 
+#: Of the owner, by address.
+PASSWORDS: dict[tuple[str, int], str] = {}
+
+
+class Process(StoreProcess):
+    """A store whose password these clients know."""
+
+    def start(self) -> "Process":
+        super().start()
+        PASSWORDS[self.address] = self.settings().resolved_password()
+        return self
+
+
 def connect(address: tuple[str, int], **options: object) -> Client:
-    return Client(address[0], port=address[1], **options)
+    return Client(address[0], port=address[1], **({"password": PASSWORDS[address]} | options))
 
 
-def hello(client: str = "test", revision: int = 54468, user: str = "default", password: str = "") -> bytes:
-    head = varint(0) + text(client) + varint(1) + varint(1) + varint(revision)
-    return head + text("") + text(user) + text(password)
+def hello(address: tuple[str, int], revision: int = 54468) -> bytes:
+    head = varint(0) + text("test") + varint(1) + varint(1) + varint(revision)
+    return head + text("") + text("default") + text(PASSWORDS[address])
 
 
 def answer(address: tuple[str, int], said: bytes) -> bytes:
@@ -70,11 +83,11 @@ def answer(address: tuple[str, int], said: bytes) -> bytes:
         (b"\xff" * 40, b"more than 64 bits"),
         (varint(0) + varint(1 << 40), b"a text of 1099511627776 bytes"),
         (varint(0) + text("x")[:-1] + b"\xff" + bytes(40), b"not UTF-8"),
-        (hello(revision=54000), b"upgrade the client"),
-        (hello() + text("") + varint(2), b"reconnect"),
-        (os.urandom(0), b""),
+        (varint(0) + text("x") + varint(1) * 2 + varint(54000) + text("") * 3, b"upgrade the client"),
+        (varint(0) + text("x") + varint(1) * 2 + varint(54468) + varint(4097), b"a text of 4097 bytes"),
+        (b"", b""),
     ],
-    ids=["http", "long varint", "huge text", "no text", "old client", "data without query", "nothing"],
+    ids=["http", "long varint", "huge text", "no text", "old client", "long name", "nothing"],
 )
 def test_what_is_no_client_is_told_so(address: tuple[str, int], said: bytes, part_of_answer: bytes) -> None:
     with connect(address) as other:
@@ -83,12 +96,16 @@ def test_what_is_no_client_is_told_so(address: tuple[str, int], said: bytes, par
         assert other.execute("SELECT 2") == [(2,)]
 
 
+def test_data_without_a_query_is_told_so(address: tuple[str, int]) -> None:
+    assert b"reconnect" in answer(address, hello(address) + text("") + varint(2))
+
+
 def test_noise_harms_nobody(address: tuple[str, int]) -> None:
     with connect(address) as other:
         for seed in range(30):
             noise = bytes((seed * 7919 + n * n * 31) % 256 for n in range(300))
             answer(address, noise)
-            answer(address, hello() + text("") + noise)
+            answer(address, hello(address) + text("") + noise)
         assert other.execute("SELECT 1") == [(1,)]
 
 
@@ -104,13 +121,13 @@ def query_packet(sql: str, compressed: bool = False) -> bytes:
 
 def test_a_damaged_frame_is_refused(address: tuple[str, int]) -> None:
     good = query_packet("SELECT 1", compressed=True)
-    assert b"\x05" in answer(address, hello() + text("") + good)
+    assert b"\x05" in answer(address, hello(address) + text("") + good)
     damaged = good[:-1] + bytes([good[-1] ^ 1])
-    assert b"checksum does not hold" in answer(address, hello() + text("") + damaged)
+    assert b"checksum does not hold" in answer(address, hello(address) + text("") + damaged)
 
 
 def test_pings_and_queries_in_one_breath(address: tuple[str, int]) -> None:
-    heard = answer(address, hello() + text("") + varint(4) + query_packet("SELECT 'it came'") + varint(4))
+    heard = answer(address, hello(address) + text("") + varint(4) + query_packet("SELECT 'it came'") + varint(4))
     assert b"it came" in heard
     assert heard[-1:] == b"\x04"
 
@@ -135,7 +152,7 @@ def test_a_statement_ends_with_the_client_that_wanted_it(address: tuple[str, int
     slow = "SELECT sum(sleepEachRow(0.1)) FROM numbers(3000) SETTINGS max_block_size = 1, max_threads = 1"
     with connect(address) as other:
         leaving = socket.create_connection(address)
-        leaving.sendall(hello() + text("") + query_packet(slow))
+        leaving.sendall(hello(address) + text("") + query_packet(slow))
         running = "SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow%' AND query NOT LIKE '%LIKE%'"
         until(lambda: other.execute(running) == [(1,)])
         leaving.close()
@@ -144,7 +161,7 @@ def test_a_statement_ends_with_the_client_that_wanted_it(address: tuple[str, int
 
 def test_a_client_that_does_not_read_blocks_nobody(address: tuple[str, int]) -> None:
     with closing(socket.create_connection(address)) as deaf, connect(address) as other:
-        deaf.sendall(hello() + text("") + query_packet("SELECT number FROM system.numbers LIMIT 100000000"))
+        deaf.sendall(hello(address) + text("") + query_packet("SELECT number FROM system.numbers LIMIT 100000000"))
         for _ in range(5):
             assert other.execute("SELECT sum(number) FROM numbers(100000)") == [(4_999_950_000,)]
 
@@ -162,7 +179,7 @@ def test_what_would_ruin_the_engine_never_reaches_it(address: tuple[str, int], s
     with connect(address) as client:
         with pytest.raises(ServerException) as refused:
             client.execute(sql)
-        assert refused.value.code == 48
+        assert refused.value.code == 497
         assert client.execute("SELECT 1") == [(1,)]
 
 
@@ -184,33 +201,51 @@ def test_external_tables_are_refused_by_name(address: tuple[str, int]) -> None:
 # --- passwords and limits ---------------------------------------------------------------------------
 
 
-def test_a_wrong_password_is_refused_and_the_right_one_is_not(tmp_path: Path) -> None:
-    with (
-        StoreProcess(tmp_path, password="sesame") as process,
-        connect(process.address, password="sesame") as friend,
-    ):
-        for wrong in ("", "Sesame", "é"):
-            with pytest.raises(ServerException) as refused:
-                connect(process.address, password=wrong).execute("SELECT 1")
-            assert refused.value.code == 516
+def test_a_wrong_password_is_refused_and_the_right_one_is_not(tmp_path: Path, address: tuple[str, int]) -> None:
+    with connect(address) as friend:
+        for user in ("default", "reader", "nobody", ""):
+            for wrong in ("", "Sesame", "é", PASSWORDS[address] + "x", PASSWORDS[address][:-1]):
+                with pytest.raises(ServerException) as refused:
+                    connect(address, user=user, password=wrong).execute("SELECT 1")
+                assert refused.value.code == 516
+                assert "there is no user with such name" in str(refused.value)
+                assert PASSWORDS[address] not in str(refused.value)
         assert friend.execute("SELECT 1") == [(1,)]
 
 
-def test_a_store_for_everybody_wants_a_password(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="set a password"):
-        StoreServer(tmp_path, host="0.0.0.0")
+def test_passwords_are_their_owners_alone_and_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir(mode=0o755)  # As a store of before made it.
+    with Process(folder) as process, connect(process.address) as client:
+        client.execute("CREATE TABLE kept (n Int8) ENGINE = MergeTree ORDER BY n")
+    for file in folder.glob("*.password"):
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    before = {file.name: file.read_text() for file in folder.glob("*.password")}
+    assert set(before) == {"default.password", "reader.password"}
+    assert len(set(before.values())) == 2
+    assert min(map(len, before.values())) > 40
+    (folder / "reader.password").unlink()
+    with Process(folder) as process, connect(process.address) as client:
+        assert client.execute("SELECT count() FROM kept") == [(0,)]
+    assert (folder / "default.password").read_text() == before["default.password"]
+    assert (folder / "reader.password").read_text() not in (before["reader.password"], "")
+
+
+def test_an_empty_password_is_no_password(tmp_path: Path) -> None:
+    (tmp_path / "default.password").write_text("\n")
+    with pytest.raises(ValueError, match="is empty"):
+        StoreServer(tmp_path).start()
 
 
 def test_limits_refuse_by_name(tmp_path: Path) -> None:
     limits = Limits(connections_max=2, hello_s_max=0.3, insert_bytes_max=10_000)
     with StoreServer(tmp_path, limits=limits) as server:
+        PASSWORDS[server.address] = (tmp_path / "default.password").read_text().strip()
         silent = socket.create_connection(server.address, timeout=WITHIN_S)
         assert silent.recv(1) == b""  # hello_s_max
         with connect(server.address) as one, connect(server.address) as other:
             one.execute("CREATE TABLE t (n Int64) ENGINE = MergeTree ORDER BY n")
-            other.execute("SELECT 1")
-            with pytest.raises(ServerException, match="2 clients are connected"):
-                connect(server.address).execute("SELECT 1")
             with pytest.raises((ServerException, OSError, EOFError)):
                 one.execute("INSERT INTO t VALUES", [(n,) for n in range(10_000)])
             assert other.execute("SELECT count() FROM t") == [(0,)]
@@ -221,21 +256,21 @@ def test_limits_refuse_by_name(tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_it_cleanly_in_the_middle_of_work(tmp_path: Path) -> None:
-    process = StoreProcess(tmp_path).start()
+    process = Process(tmp_path).start()
     client = connect(process.address)
     client.execute("CREATE TABLE kept (n Int64) ENGINE = MergeTree ORDER BY n")
     client.execute("INSERT INTO kept VALUES", [(1,)])
     busy = socket.create_connection(process.address)
-    busy.sendall(hello() + text("") + query_packet("SELECT sum(sleepEachRow(0.1)) FROM numbers(3000)"))
+    busy.sendall(hello(process.address) + text("") + query_packet("SELECT sum(sleepEachRow(0.1)) FROM numbers(3000)"))
     began = time.monotonic()
     assert process.stop() == 0
     assert time.monotonic() - began < 5
-    with StoreProcess(tmp_path) as again, connect(again.address) as client:
+    with Process(tmp_path) as again, connect(again.address) as client:
         assert client.execute("SELECT n FROM kept") == [(1,)]
 
 
 def test_kill_in_the_middle_of_an_insert_leaves_no_row_of_it(tmp_path: Path) -> None:
-    process = StoreProcess(tmp_path).start()
+    process = Process(tmp_path).start()
     port = process.address[1]
     client = connect(process.address)
     client.execute("CREATE TABLE whole (n Int64, s String) ENGINE = MergeTree ORDER BY n")
@@ -250,14 +285,14 @@ def test_kill_in_the_middle_of_an_insert_leaves_no_row_of_it(tmp_path: Path) -> 
     with pytest.raises((Error, OSError, EOFError)):
         client.execute("INSERT INTO whole VALUES", rows(), settings={"insert_block_size": 10_000})
     assert any((tmp_path / "spool").iterdir())
-    with StoreProcess(tmp_path, port=port):
+    with Process(tmp_path, port=port):
         assert client.execute("SELECT count(), uniqExact(s) FROM whole") == [(1000, 1)]  # the same client object
         assert not any((tmp_path / "spool").iterdir())
 
 
 @pytest.mark.parametrize("after_s", [0.05, 0.2, 0.5, 0.9])
 def test_kill_at_any_moment_leaves_whole_inserts_and_a_retry_completes_them(tmp_path: Path, after_s: float) -> None:
-    process = StoreProcess(tmp_path).start()
+    process = Process(tmp_path).start()
     client = connect(process.address)
     client.execute(
         "CREATE TABLE t (part Int32, n Int64) ENGINE = MergeTree ORDER BY n"
@@ -275,7 +310,7 @@ def test_kill_at_any_moment_leaves_whole_inserts_and_a_retry_completes_them(tmp_
             insert(client, last)
     killer.wait()
     process.kill()
-    with StoreProcess(tmp_path) as again, connect(again.address) as client:
+    with Process(tmp_path) as again, connect(again.address) as client:
         whole = client.execute("SELECT part, count() FROM t GROUP BY part ORDER BY part")
         assert whole[:last] == [(part, 20_000) for part in range(last)]
         assert whole[last:] in ([], [(last, 20_000)])

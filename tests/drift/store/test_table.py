@@ -75,12 +75,23 @@ def test_a_table(store, rows):
     same(found, Reference.fit(rows, **PARTS))
 
 
-def test_a_lake_of_parquet(store, rows, tmp_path):
-    table = pa.Table.from_pandas(rows, preserve_index=False)
+def test_a_table_function(store, rows):
     for part in range(3):
-        pq.write_table(table.slice(part * 2000, 2000), tmp_path / f"part-{part}.parquet", row_group_size=700)
-    lake = StoreTable(store, f"file('{tmp_path}/*.parquet', Parquet)", order_by=("place",))
-    same(Reference.fit(lake, **PARTS), Reference.fit(str(tmp_path), **PARTS))
+        store.rows(
+            f"CREATE TABLE part_{part} (place UInt32, x Float64, city String, y String)"
+            " ENGINE = MergeTree ORDER BY place"
+        )
+        here = rows.iloc[part * 2000 : (part + 1) * 2000]
+        store.insert(f"part_{part}", {name: here[name].tolist() for name in ("place", "x", "city", "y")})
+    parts = StoreTable(store, "merge(currentDatabase(), '^part_')", order_by=("place",))
+    expected = rows[["place", "x", "city", "y"]].iloc[:6000]
+    same(Reference.fit(parts, label="y", exclude=("place",)), Reference.fit(expected, label="y", exclude=("place",)))
+
+
+def test_the_embedded_store_reads_no_files(store, rows, tmp_path):
+    pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), tmp_path / "lake.parquet")
+    with pytest.raises(FrameError, match="is not for clients of the embedded store"):
+        StoreTable(store, f"file('{tmp_path}/*.parquet', Parquet)", order_by=("place",))
 
 
 def test_refusals_say_what_is_wrong(store, rows):
