@@ -189,8 +189,8 @@ def _password(settings: StoreSettings) -> str:
         return settings.resolved_password()
     except OSError as error:
         raise StoreUnavailable(
-            f"the store's password is not in {settings.password_file} ({error.strerror}); is it running? "
-            "`driftline up` starts one, which makes its password at the first start"
+            f"the store at {settings.host}:{settings.port} does not answer: its password is not in "
+            f"{settings.password_file} ({error.strerror}); is it running? `driftline up` starts one, which makes it"
         ) from None
 
 
