@@ -350,6 +350,17 @@ def test_tables_in_the_default_database_of_before_stay(tmp_path: Path) -> None:
             assert owner.execute("SELECT n FROM kept") == [(7,)]
 
 
+def test_the_engine_reads_the_grants_for_a_server_of_your_own(process: StoreProcess) -> None:
+    lines = (Path(__file__).parents[3] / "docker" / "clickhouse" / "reader.sql").read_text().splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("--"))
+    statements = [statement.strip() for statement in text.split(";") if statement.strip()]
+    assert len(statements) == 3
+    with client(process, READER, settings={"server_side_params": True}) as reader:
+        for statement in statements:
+            [(spelt,)] = reader.execute("SELECT formatQuerySingleLine({q:String})", {"q": statement})
+            assert spelt.startswith(statement.split()[0])
+
+
 def test_a_store_that_has_no_password_yet_is_away(tmp_path: Path) -> None:
     from drift.store import StoreUnavailable
 
