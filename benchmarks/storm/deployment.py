@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,11 @@ class Deployment:
     ----------
     folder
         An empty folder; everything that is written lies below it.
+    more
+        Further variables of its environment.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.kafka_port = free_port()
         ports = {
@@ -40,11 +42,12 @@ class Deployment:
             "PAGE__PORT": free_port(),
             "ROLES__PORT": free_port(),
         }
-        self._environ = {
+        self.environ = {
             **os.environ,
             **{f"DRIFTLINE_{name}": str(port) for name, port in ports.items()},
             "DRIFTLINE_ROLES__WORKERS": "2",
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+            **(more or {}),
         }
         self._up: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +71,7 @@ class Deployment:
         done = subprocess.run(
             [sys.executable, "-m", "driftline", *args],
             cwd=self.folder,
-            env=self._environ,
+            env=self.environ,
             capture_output=True,
             text=True,
             timeout=_COMMAND_S_MAX,
@@ -86,7 +89,7 @@ class Deployment:
             self._up = subprocess.Popen(
                 [sys.executable, "-m", "driftline", "up"],
                 cwd=self.folder,
-                env=self._environ,
+                env=self.environ,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -40,6 +40,12 @@ def test_every_port_is_on_loopback() -> None:
     assert len(set(host_ports)) == len(host_ports)
 
 
+def test_workers_can_be_more_than_one() -> None:
+    """`--scale worker=2`: each container has a host name, and with it a slot, of its own, and no port of the host."""
+    assert not SERVICES["worker"].keys() & {"container_name", "hostname", "ports", "network_mode"}
+    assert "--slot" not in SERVICES["worker"]["command"]
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_service(name: str) -> None:
     service = SERVICES[name]

@@ -6,7 +6,7 @@ import pytest
 
 from streams.feed import Feed
 from streams.members import client_id, members
-from streams.slots import SlotTaken, check_slot, refuse_taken
+from streams.slots import SlotTaken, check_slot, default_slot, refuse_taken
 
 
 class Step:
@@ -88,3 +88,18 @@ def test_a_process_elsewhere_that_leaves_the_group_gives_its_slot_up(cluster, me
 def test_a_slot_is_a_name(slot):
     with pytest.raises(ValueError, match="use 1 to 100 letters"):
         check_slot(slot)
+
+
+@pytest.mark.parametrize(
+    ("host", "slot"),
+    [
+        ("8c1f0a3b52d4", "8c1f0a3b52d4"),
+        ("worker-0.worker.ns", "worker-0.worker.ns"),
+        ("böse host", "b-se-host"),
+        ("", "0"),
+    ],
+    ids=["container", "pod", "strange", "none"],
+)
+def test_each_host_is_a_slot_of_its_own(monkeypatch, host, slot):
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    assert default_slot() == check_slot(slot) == slot
