@@ -19,7 +19,7 @@ from driftline.broker.ports import free_port
 
 MODEL = "weathered"
 _TRAINED = 2_000
-_COMMAND_S_MAX = 180.0
+_COMMAND_S_MAX = 600.0
 
 
 class Deployment:
