@@ -1,14 +1,15 @@
 """Kinds of model files, one file a kind, behind one small Protocol.
 
-`model.pt2` is a torch.export archive: `archive` makes it harmless, `pt2` runs it. `model.py:Class` is a Python
-class: code, and only run where somebody vouches for it.
+`model.pt2` is a torch.export archive: `archive` reads what is harmless of it, `trial` runs it once in a process that
+may die, `pt2` runs it. `model.py:Class` is a Python class: code, and only run where somebody vouches for it.
 """
 
 from pathlib import Path
 
-from inference.artefacts.archive import fit, read_program
+from inference.artefacts.archive import Program, fit, read_program
 from inference.artefacts.errors import ArtefactError, ModelExit, UntrustedCodeError, contained, error_text
 from inference.artefacts.model import Model
+from inference.artefacts.trial import try_out
 from inference.package import ModelPackage
 
 __all__ = [
@@ -24,10 +25,10 @@ __all__ = [
 
 
 def inspect_artefact(package: ModelPackage, folder: Path) -> None:
-    """Refuse a model file that could not be loaded, without loading it (and without torch)."""
+    """Refuse a model file that could not be loaded, without loading it in this process (and without torch)."""
     file = _file(package, folder)
     if file.suffix == ".pt2":
-        fit(package, read_program(file), file)
+        _tried(package, file)
 
 
 def load_artefact(package: ModelPackage, folder: Path, device: str = "cpu", *, trust_code: bool = False) -> Model:
@@ -42,12 +43,21 @@ def load_artefact(package: ModelPackage, folder: Path, device: str = "cpu", *, t
     """
     file = _file(package, folder)
     if file.suffix == ".pt2":
+        program = _tried(package, file)
         from inference.artefacts.pt2 import Pt2Model  # brings torch, seconds of it
 
-        return Pt2Model(package, file, device)
+        return Pt2Model(program, file, device)
     from inference.artefacts.python import PythonModel  # brings NumPy
 
     return PythonModel(package, file, device, trust_code=trust_code)
+
+
+def _tried(package: ModelPackage, file: Path) -> Program:
+    """Read a program, and run it once in a process that may die."""
+    program = read_program(file)
+    fit(package, program, file)
+    try_out(program, package.limits.batch_rows, file)
+    return program
 
 
 def _file(package: ModelPackage, folder: Path) -> Path:

@@ -5,11 +5,26 @@ opaque objects are unpickled; shapes are text that sympy evaluates; guards and t
 source; an operator is any attribute that a dotted path reaches from `torch`. So nothing of the file is handed on as
 it came. What a tensor program needs is read here, checked word by word against what torch itself writes, and
 written to a new archive; everything else is refused, or left behind where torch can do without it.
+
+==============  ====================================================================================================
+what            how it is bounded
+==============  ====================================================================================================
+file            entries are stored, not compressed; together no larger than the file, so nothing is unpacked
+program         JSON of at most `PROGRAM_BYTES_MAX`; its integers fit 64 bits, its strings are identifiers
+operators       those of `inference.artefacts.operators`, by overload
+sizes           `inference.artefacts.expressions`
+weights         `inference.artefacts.payloads`: each within its own bytes
+devices         all are the CPU: whoever loads the program moves it
+==============  ====================================================================================================
+
+What is left, a kernel of torch's that does not check its arguments, or a program that takes all memory, is for
+`inference.artefacts.trial`.
 """
 
 import io
 import json
 import re
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,33 +32,24 @@ from typing import Any
 import msgspec
 
 from inference.artefacts.errors import ArtefactError
+from inference.artefacts.expressions import check_size
+from inference.artefacts.operators import ALLOWED
+from inference.artefacts.payloads import PATH, PAYLOAD, payloads
 from inference.package import ModelPackage
 
-# Tensor operators, arithmetic of sizes, and what `torch.cond` and `with torch.no_grad()` or autocast leave.
-_OPERATOR = re.compile(
-    r"torch\.ops\.aten\.(?!(?:save|from_file)\.)\w+\.\w+"
-    r"|_operator\.(?:add|sub|mul|floordiv|mod|neg|eq|ne|lt|le|gt|ge|and_|or_|not_|getitem)"
-    r"|torch\.sym_(?:int|float|not|max|min|sqrt)"
-    r"|torch\.ops\.higher_order\.(?:cond|wrap_with_set_grad_enabled|wrap_with_autocast)"
-)
-# Sizes as sympy spells them: symbols, sums, products, integers.
-_EXPRESSION = re.compile(
-    r"(?:Symbol\('[a-z]+\d+'(?:, [a-z]+=(?:True|False))*\)|(?:Add|Mul|Integer|Max|Min)\(|-?\d+|[(), ])+"
-)
+#: The JSON of a program, ten thousand operators long.
+PROGRAM_BYTES_MAX = 33_554_432
+ENTRIES_MAX = 100_000
 _IDENTIFIER = re.compile(r"(?:[A-Za-z_]\w*)?", re.ASCII)
-_PATH = re.compile(r"[\w.]*", re.ASCII)  # of a weight in its module: layers.0.weight
-_MODE = re.compile(r"[\w,>. -]{0,200}", re.ASCII)  # "tanh", "floor", "bij,bjk->bik"
+_MODE = re.compile(r"[\w,:;<>=(). -]{0,300}", re.ASCII)  # "tanh", "bij,bjk->bik", what an assertion says
 _VERSION = re.compile(r"[\w.+-]{0,40}", re.ASCII)
 
 _STRINGS = {
-    "target": _OPERATOR,
-    "as_operator": _OPERATOR,
-    "expr_str": _EXPRESSION,
     "as_string": _MODE,
     "as_strings": _MODE,
-    "parameter_name": _PATH,
-    "buffer_name": _PATH,
-    "tensor_constant_name": _PATH,
+    "parameter_name": PATH,
+    "buffer_name": PATH,
+    "tensor_constant_name": PATH,
     "as_float": re.compile(r"-?Infinity|NaN"),
     "as_floats": re.compile(r"-?Infinity|NaN"),
 }
@@ -64,7 +70,7 @@ _ONE_TENSOR_IN = [
 _ONE_TENSOR_OUT = [1, _LEAF]
 
 _FLOAT32 = 7
-_PAYLOAD = re.compile(r"data/(?:weights/weight|constants/tensor)_\d+")
+_STRIDED = 7
 _CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
 _PROGRAM = "models/model.json"
 _UNREAD = re.compile(r"archive_format|archive_version|byteorder|\.data/.*|extra/.*|data/sample_inputs/model\.pt")
@@ -95,19 +101,19 @@ def read_program(file: str | Path) -> Program:
         The archive holds something that torch would run, or is no program of one float32 matrix to one tensor.
     """
     try:
-        records = _records(Path(file))
+        records = _entries(Path(file))
         program = _harmless(_json(records, _PROGRAM))
-        configs = {name: _payloads(_json(records, name), name, records) for name in _CONFIGS}
+        configs = {name: payloads(_json(records, name), name, records) for name in _CONFIGS}
         rows, features = _input_shape(program["graph_module"])
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise ArtefactError(f"{file}: {error}; is it an archive that torch.export.save wrote?") from error
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ArtefactError(f"{file}: not laid out as torch.export.save does it ({error!r}); export it anew") from error
     except ArtefactError as error:
         raise ArtefactError(f"{file}: {error}") from error
-    payloads = {name: value for name, value in records.items() if _PAYLOAD.fullmatch(name)}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+        raise ArtefactError(
+            f"{file}: not laid out as torch.export.save does it ({repr(error)[:200]}); export it anew"
+        ) from error
+    tensors = {name: value for name, value in records.items() if PAYLOAD.fullmatch(name)}
     texts = {name: json.dumps(tree).encode() for name, tree in {_PROGRAM: program, **configs}.items()}
-    return Program(_zip(_OURS | texts | payloads), rows, features)
+    return Program(_zip(_OURS | texts | tensors), rows, features)
 
 
 def fit(package: ModelPackage, program: Program, file: Path) -> None:
@@ -121,27 +127,52 @@ def fit(package: ModelPackage, program: Program, file: Path) -> None:
         )
 
 
-def _records(file: Path) -> dict[str, bytes]:
+def _entries(file: Path) -> dict[str, bytes]:
     """Entries by name, without the folder that all of them lie in."""
-    with zipfile.ZipFile(file) as archive:
-        entries: dict[str, zipfile.ZipInfo] = {}
-        for entry in archive.infolist():
-            name = entry.filename.partition("/")[2]
-            if name in entries or entry.compress_type != zipfile.ZIP_STORED:
-                raise ArtefactError(f"entry {name!r} stands twice or is compressed, which torch.export.save never does")
-            if not (name in _CONFIGS or name == _PROGRAM or _PAYLOAD.fullmatch(name) or _UNREAD.fullmatch(name)):
-                raise ArtefactError(f"entry {name!r} could run code when loaded; export a model of plain tensors")
-            entries[name] = entry
-        return {name: archive.read(entry) for name, entry in entries.items() if not _UNREAD.fullmatch(name)}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = _listed(archive, file.stat().st_size)
+            return {name: archive.read(entry) for name, entry in entries.items()}
+    except ArtefactError:
+        raise
+    # A damaged file makes the library raise nearly anything.
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error) as error:
+        raise ArtefactError(f"{str(error)[:200]}; is it an archive that torch.export.save wrote?") from error
+
+
+def _listed(archive: zipfile.ZipFile, size_bytes: int) -> dict[str, zipfile.ZipInfo]:
+    """Entries that are read, none of them packed, and together no larger than the file."""
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        name = entry.filename.partition("/")[2]
+        if name in entries or entry.compress_type != zipfile.ZIP_STORED:
+            raise ArtefactError(
+                f"entry {name[:80]!r} stands twice or is compressed, which torch.export.save never does"
+            )
+        if not (name in _CONFIGS or name == _PROGRAM or PAYLOAD.fullmatch(name) or _UNREAD.fullmatch(name)):
+            raise ArtefactError(f"entry {name[:80]!r} could run code when loaded; export a model of plain tensors")
+        if name.endswith(".json") and entry.file_size > PROGRAM_BYTES_MAX:
+            raise ArtefactError(
+                f"entry {name!r} has {entry.file_size:,} bytes, at most {PROGRAM_BYTES_MAX:,} are read; export a "
+                "smaller program"
+            )
+        entries[name] = entry
+    if len(entries) > ENTRIES_MAX or sum(entry.file_size for entry in entries.values()) > size_bytes:
+        raise ArtefactError("its entries are more, or larger, than the file; it is no archive of torch.export.save")
+    return {name: entry for name, entry in entries.items() if not _UNREAD.fullmatch(name)}
 
 
 def _json(records: dict[str, bytes], name: str) -> Any:
     if name not in records:
         raise ArtefactError(f"entry {name!r} is missing; export one program with torch.export.save")
     try:
-        return json.loads(records[name])
+        return json.loads(records[name], parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ArtefactError(f"entry {name!r} is no JSON: {error}") from None
+        raise ArtefactError(f"entry {name!r} is no JSON: {str(error)[:200]}; export it anew") from None
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} stands as a number, which torch.export.save writes as text")
 
 
 def _harmless(program: dict[str, Any]) -> dict[str, Any]:
@@ -181,6 +212,8 @@ def _checked(tree: Any, key: str) -> Any:
         for code in _CODE:
             if code in tree:
                 raise ArtefactError(f"the program holds a custom object ({code}); export a model of plain tensors")
+        if key in ("device", "as_device"):
+            return {"type": "cpu", "index": None}
         return {
             _text(name, _IDENTIFIER, key): {} if name == "metadata" and "target" in tree else _checked(value, name)
             for name, value in tree.items()
@@ -188,33 +221,34 @@ def _checked(tree: Any, key: str) -> Any:
     if isinstance(tree, list):
         return [_checked(value, key) for value in tree]
     if isinstance(tree, str):
-        return _text(tree, _STRINGS.get(key, _IDENTIFIER), key)
+        return _word(tree, key)
+    if key in ("layout", "as_layout") and tree != _STRIDED:
+        raise ArtefactError(f"{key} {tree!r}: a tensor that is sparse or packed; export a model of dense tensors")
+    if isinstance(tree, int) and not -(2**63) <= tree < 2**63:
+        raise ArtefactError(f"{key} is {str(tree)[:40]}, which fits no 64 bits; export it anew")
     return tree
+
+
+def _word(text: str, key: str) -> str:
+    """Check a string by its place."""
+    if key == "expr_str":
+        check_size(text)
+        return text
+    if key not in ("target", "as_operator"):
+        return _text(text, _STRINGS.get(key, _IDENTIFIER), key)
+    if text not in ALLOWED:
+        raise ArtefactError(
+            f"operator {text[:120]!r} is not among those that a model archive may use "
+            "(inference/artefacts/operators.py says why): export the model without it, or load the archive in a class "
+            "of your own (model.py:Class), which runs as trusted code from a local folder or with --trust-code"
+        )
+    return text
 
 
 def _text(value: str, allowed: re.Pattern[str], key: str) -> str:
     if not allowed.fullmatch(value):
         raise ArtefactError(f"{key} {value[:80]!r} is more than a tensor program needs and could run code; refused")
     return value
-
-
-def _payloads(config: dict[str, Any], name: str, records: dict[str, bytes]) -> dict[str, Any]:
-    """Check the table of weights or constants: raw bytes, each of them in the archive."""
-    folder = name.rpartition("/")[0]
-    out = {}
-    for path, payload in config["config"].items():
-        if payload["use_pickle"] is not False or payload["tensor_meta"] is None:
-            raise ArtefactError(f"{name}: {path!r} is pickled; export a model of plain tensors")
-        record = f"{folder}/{payload['path_name']}"
-        if not _PAYLOAD.fullmatch(record) or record not in records:
-            raise ArtefactError(f"{name}: {path!r} lies at {record[:80]!r}, which is no tensor of this archive")
-        out[_text(path, _PATH, "weight")] = {
-            "path_name": payload["path_name"],
-            "is_param": payload["is_param"] is True,
-            "use_pickle": False,
-            "tensor_meta": _checked(payload["tensor_meta"], "tensor_meta"),
-        }
-    return {"config": out}
 
 
 def _input_shape(module: dict[str, Any]) -> tuple[int | None, int]:

@@ -8,23 +8,20 @@ import numpy as np
 import torch
 from torch.export.passes import move_to_device_pass
 
-from inference.artefacts.archive import fit, read_program
+from inference.artefacts.archive import Program
 from inference.artefacts.errors import ArtefactError
-from inference.package import ModelPackage
 
 # Behind the inspection of archives: whatever torch unpickles in this process, it unpickles tensors only.
 os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
 
 
 class Pt2Model:
-    """A program that torch.export wrote; inspected and rebuilt before torch sees it.
+    """A program that torch.export wrote; inspected, rebuilt and tried out before it runs here.
 
     On a CPU it takes half of the cores (process-wide, torch knows no other way): the rest decode, publish and settle.
     """
 
-    def __init__(self, package: ModelPackage, file: Path, device: str = "cpu") -> None:
-        program = read_program(file)
-        fit(package, program, file)
+    def __init__(self, program: Program, file: Path, device: str = "cpu") -> None:
         if device == "cpu":
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
         try:
@@ -37,6 +34,6 @@ class Pt2Model:
     @torch.inference_mode()
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Run one batch; see `Model`."""
-        out: torch.Tensor = self._run(torch.from_numpy(matrix).to(self._device))
+        out: torch.Tensor = self._run(torch.tensor(matrix, device=self._device))
         scores: np.ndarray = out.to("cpu", torch.float32).numpy()
         return scores

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from inference import Limits, ModelPackage, Outputs, Registry, Scorer, TableError, init_package, matrix_of, read_package
-from inference.artefacts.pt2 import Pt2Model
+from inference.artefacts import load_artefact
 from inference.network import TabularNet
 from inference.training import TrainingLimits, auc, export, train
 from streams.schema import Feature, FeatureSchema
@@ -113,7 +113,7 @@ def test_the_exported_network_is_the_one_described(table, folder, tmp_path):
     file = export(trained, tmp_path / "model.pt2", 64)
     odd = np.array([[np.inf, 5, 1], [-np.inf, 6, 0], [np.nan, 0, np.nan], [1e30, 4, 1]], np.float32)
     matrix = np.concatenate([matrix_of(table, package.schema)[:60], odd])
-    scores = Scorer(package, Pt2Model(package, file))(matrix)
+    scores = Scorer(package, load_artefact(package, file.parent))(matrix)
     assert not scores.failures
     expected = [oracle(trained.net, package.schema, row) for row in matrix]
     assert scores.values[:, 0] == pytest.approx(expected, abs=1e-5)

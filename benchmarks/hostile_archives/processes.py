@@ -1,0 +1,88 @@
+"""What becomes of an archive: read here, tried in a child that may die, then run in one that must not.
+
+The children are forked from a process that has torch already, and do what `inference.artefacts.trial_process` and a
+worker do; so thousands can be tried where a start of torch takes seconds.
+"""
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from inference.artefacts.archive import Program, read_program
+from inference.artefacts.errors import ArtefactError
+
+ROWS, MEMORY_BYTES, CPU_S, WALL_S = 32, 2**29, 20, 120
+
+
+class End(msgspec.Struct, frozen=True):
+    """How it went with one archive: ``outcome`` is refused (when read), tried (refused by the trial, or it died there),
+    ran, or one of those that must not be: crashed, leaked, odd. Times in s, memory in MB beside the parent's.
+    """
+
+    outcome: str
+    why: str
+    seconds: float
+    mb: float
+
+
+def fate(archive: bytes, file: Path) -> End:
+    """Hand an archive through the three steps."""
+    began = time.perf_counter()
+    file.write_bytes(archive)
+    try:
+        program = read_program(file)
+    except ArtefactError as error:
+        return End("refused", str(error).replace(str(file), ""), time.perf_counter() - began, 0.0)
+    except BaseException as error:  # nothing else may come out
+        return End("odd", f"{type(error).__name__}: {error}", time.perf_counter() - began, 0.0)
+    why, died, mb = _child(lambda: _trial(program))
+    if why != "passed":
+        return End("tried", why or f"died of signal {died}", time.perf_counter() - began, mb)
+    why, died, more = _child(lambda: _worker(program))
+    outcome = "crashed" if died else "leaked" if more > MEMORY_BYTES / 1e6 else "ran"
+    return End(outcome, why, time.perf_counter() - began, max(mb, more))
+
+
+def _trial(program: Program) -> str:
+    from inference.artefacts.trial_process import limit, run
+
+    limit(MEMORY_BYTES + 3 * len(program.archive), CPU_S)
+    return run(program.archive, ROWS, program.features, MEMORY_BYTES) or "passed"
+
+
+def _worker(program: Program) -> str:
+    import numpy as np
+
+    from inference.artefacts.pt2 import Pt2Model
+
+    try:
+        model = Pt2Model(program, Path("model.pt2"))
+        for scale in (0.0, 1.0, 1e6, np.inf, np.nan):
+            model.predict(np.full((ROWS, program.features), scale, np.float32))
+    except Exception as error:
+        return f"raised {type(error).__name__}"
+    return "answered"
+
+
+def _child(work: Callable[[], str]) -> tuple[str, int, float]:
+    """Run in a forked child: what it says, the signal that ended it, and its memory beside this process's, in MB."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reader, writer = os.pipe()  # no file: the trial may hardly write one
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(WALL_S)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            os.write(writer, work().encode()[:500])
+        finally:
+            os._exit(0)
+    os.close(writer)
+    _, status, used = os.wait4(pid, 0)
+    said = os.read(reader, 500).decode(errors="replace")
+    os.close(reader)
+    return said, os.WTERMSIG(status), max(0.0, (used.ru_maxrss - own) / 1e3)

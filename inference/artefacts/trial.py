@@ -1,0 +1,106 @@
+"""A first run of an archive's program in a process that may die, before it runs in one that may not.
+
+The allow-list keeps out what reads raw memory. It cannot know that every kernel of torch's checks its arguments, nor
+what a program costs: some kernels crash on weights of the wrong shape, and a graph of two operators can ask for a
+terabyte. All shapes of a program follow from the shape of its input, which is always the package's batch, so one run on
+one batch tells what any run does: `inference.artefacts.trial_process` does it, with bounds on memory, time and files,
+without this process's environment, and with a check of the arguments where a kernel is known to have none.
+
+A program that has passed is remembered by the hash of its bytes, so each machine tries it once. A GPU is not tried: on
+one, an index outside of its tensor ends the process, as it does for a model of anybody's own.
+"""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+import platformdirs
+
+from inference.artefacts.archive import Program
+from inference.artefacts.errors import ArtefactError
+from streams.private import private_folder, write_private
+
+#: Beside torch's own and the weights.
+MEMORY_BYTES_MAX = 4 * 2**30
+CPU_S_MAX = 120
+WALL_S_MAX = 600
+#: Raise it when the checks change: what passed before is tried again.
+_RULES = 1
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LANG", "LC_ALL", "TZ")
+_OUT_OF_TIME = (signal.SIGXCPU, signal.SIGKILL, signal.SIGALRM)
+
+
+def try_out(program: Program, rows: int, file: Path) -> None:
+    """Run a program once in a process of its own.
+
+    Parameters
+    ----------
+    program
+        As `inference.artefacts.archive.read_program` gives it.
+    rows
+        Rows of a batch.
+    file
+        What a refusal calls it.
+
+    Raises
+    ------
+    ArtefactError
+        It crashes, takes too much memory or time, fails on blank rows, or does what only a hostile program does.
+    """
+    passed = _passed(program, rows)
+    if passed.exists():
+        return
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    numbers = (rows, program.features, MEMORY_BYTES_MAX, CPU_S_MAX)
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter and numbers
+            [sys.executable, "-P", "-m", "inference.artefacts.trial_process", *map(str, numbers)],
+            input=program.archive,
+            capture_output=True,
+            env=environment | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+            timeout=WALL_S_MAX,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ArtefactError(_slow(file, rows)) from None
+    why = verdict(done.returncode, done.stdout, file, rows)
+    if why:
+        raise ArtefactError(why)
+    with suppress(OSError):  # a home that cannot be written: it is tried at every start
+        private_folder(passed.parent)
+        write_private(passed, b"")
+
+
+def verdict(code: int, said: bytes, file: Path, rows: int) -> str:
+    """Say why a program is refused by how its trial ended; empty where it passed.
+
+    >>> verdict(-11, b"", Path("m.pt2"), 512)
+    'm.pt2: a batch of 512 rows ends the process that runs it (SIGSEGV); export it anew'
+    """
+    if code == 0 and said.strip() == b"passed":
+        return ""
+    if code < 0 and -code in _OUT_OF_TIME:
+        return _slow(file, rows)
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"{file}: a batch of {rows} rows ends the process that runs it ({name}); export it anew"
+    text = said.decode(errors="replace").strip() or f"its first run ended with code {code}"
+    return f"{file}: {text[:400]}; export it anew, or do not use it"
+
+
+def _slow(file: Path, rows: int) -> str:
+    return f"{file}: a batch of {rows} rows takes more than {CPU_S_MAX} s of a processor; lower limits.batch_rows"
+
+
+def _passed(program: Program, rows: int) -> Path:
+    """Where it is noted that a program has passed: by all that the trial depends on."""
+    rules = f"{_RULES} {version('torch')} {rows} {MEMORY_BYTES_MAX} {CPU_S_MAX} ".encode()
+    digest = hashlib.blake2b(rules + program.archive, digest_size=32).hexdigest()
+    cache = os.environ.get("DRIFTLINE_CACHE_DIR") or platformdirs.user_cache_dir("driftline")
+    return Path(cache) / "archives" / digest
