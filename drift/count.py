@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.catalogue import Catalogue, Unwatched
+from drift.event_clocks import EventClocks
 from drift.lateness import EventClock
 from drift.message_checks import check_observation
 from drift.minutes import count_minutes, parts
@@ -26,18 +27,8 @@ from streams.refusals import Refusal
 from streams.set_aside import SetAside
 from streams.stage import Effects, Publish
 
-#: Kafka keeps no more beside an offset.
-MEMORY_BYTES_MAX = 4096
-
 #: What values that contradict the reference, or each other, lead to.
 _CANNOT_BE_COUNTED = (ValueError, TypeError, LookupError, ArithmeticError, pa.ArrowException)
-
-#: Running maxima of event time: model -> source "topic/partition" -> version -> ms.
-Maxima = dict[str, dict[str, dict[str, int]]]
-
-
-class MemoryFull(RuntimeError):
-    """More models share an observations partition than the 4 kB of an offset's metadata can remember."""
 
 
 def count_rows(reference: Reference, batch: pa.RecordBatch | pa.Table) -> np.ndarray:
@@ -60,8 +51,8 @@ class Count:
         How a model is watched: its window and its lateness.
     partitions
         Partitions of the source topic, told to the judge for its watermark, where the observations do not say.
-    memory
-        What the last settlement left.
+    clocks
+        How far event time had come, by what the last settlement left.
     set_aside
         Makes dead letters of what cannot be counted.
     """
@@ -71,23 +62,17 @@ class Count:
         catalogue: Catalogue,
         watch: Callable[[str], Watch],
         partitions: int,
-        memory: str = "",
+        clocks: EventClocks | None = None,
         set_aside: SetAside | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._watch = watch
         self._partitions = partitions
         self._set_aside = set_aside or SetAside("count")
-        self.maxima: Maxima = msgspec.json.decode(memory, type=Maxima) if memory else {}
+        self.clocks = clocks or EventClocks(0)
 
     def fold(self, block: Block) -> Effects:
-        """Count each observation message; one that cannot be read or counted is a dead letter.
-
-        Raises
-        ------
-        MemoryFull
-            Too many models on one partition.
-        """
+        """Count each observation message; one that cannot be read or counted is a dead letter."""
         publish: list[Publish] = []
         for at, value in enumerate(block.values):
             refusal, model = None, ""
@@ -104,7 +89,8 @@ class Count:
                 refusal = Refusal(at, "impossible_value", "$", f"{type(error).__name__}: {error}", model[:200])
             if refusal is not None:
                 publish += self._set_aside(block, [refusal])
-        return Effects(publish, self._memory())
+        memory, records = self.clocks.settle()
+        return Effects([*publish, *records], memory)
 
     def _count(self, head: Head, batch: pa.RecordBatch) -> list[Publish]:
         if head.silence:
@@ -146,8 +132,7 @@ class Count:
         )
         published = [publication(message) for message in messages]
         if clock.reached is not None:  # and nothing is remembered of what cannot be counted
-            sources = self.maxima.setdefault(head.model, {})
-            sources.setdefault(_source(head), {})[head.version] = clock.reached
+            self.clocks.reach(head.model, _source(head), head.version, clock.reached)
         return published
 
     def _clock(self, head: Head) -> EventClock:
@@ -155,24 +140,7 @@ class Count:
 
         Before the very first row there is none; its own time closes nothing.
         """
-        maxima = self.maxima.get(head.model, {}).get(_source(head), {})
-        return EventClock(maxima.get(head.version), self._watch(head.model))
-
-    def _memory(self) -> str:
-        """The maxima as text. Where they do not fit, versions long behind the others of their model are forgotten: one
-        that speaks again begins anew, and the judge takes what it brings for closed windows as late all the same.
-        """
-        while len(memory := msgspec.json.encode(self.maxima)) > MEMORY_BYTES_MAX:
-            several = [versions for sources in self.maxima.values() for versions in sources.values()]
-            behind = [(max(those.values()) - those[name], name, those) for those in several for name in those]
-            most, name, those = max(behind, key=lambda found: found[:2], default=(0, "", {}))
-            if not most:
-                raise MemoryFull(
-                    f"{len(self.maxima)} models share one partition of observations, and {len(memory)} bytes of event "
-                    f"times do not fit the {MEMORY_BYTES_MAX} of an offset; give some models a prefix of their own"
-                )
-            del those[name]
-        return memory.decode()
+        return EventClock(self.clocks.reached(head.model, _source(head), head.version), self._watch(head.model))
 
 
 def idle(

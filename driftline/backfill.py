@@ -11,9 +11,10 @@ import confluent_kafka as ck
 import msgspec
 import numpy as np
 
-from drift.count import Maxima
+from drift.event_clocks import Maxima
 from drift.incidents import rfc3339
 from drift.window_calendar import calendar_of
+from driftline.event_clocks import event_clocks
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import now_ms
 from streams.cluster import Cluster
@@ -102,21 +103,21 @@ def reached(cluster: Cluster, route: Route) -> int | None:
     partitions = [ck.TopicPartition(topic, partition) for partition in range(partition_counts(cluster)["observations"])]
     asker = cluster.reader(**{"group.id": cluster.prefix + "count"})
     try:
-        memories = [position.metadata for position in asker.committed(partitions, _ASK_S)]
+        left = [(position.partition, position.metadata or "") for position in asker.committed(partitions, _ASK_S)]
     finally:
         asker.close()
-    return furthest(memories, route)
+    return furthest([event_clocks(cluster, partition, memory).maxima for partition, memory in left], route)
 
 
-def furthest(memories: Iterable[str | None], route: Route) -> int | None:
-    """The furthest event time in what the count stage has left beside its offsets.
+def furthest(clocks: Iterable[Maxima], route: Route) -> int | None:
+    """The furthest event time in what the count stage has left of each partition of observations.
 
     >>> route = Route(model="m", epoch=1, ts=0, champion="v2")
-    >>> furthest(['{"m":{"requests/0":{"v1":9,"v2":5}}}', '{"m":{"requests/1":{"v2":7}}}', "", None], route)
+    >>> furthest([{"m": {"requests/0": {"v1": 9, "v2": 5}}}, {"m": {"requests/1": {"v2": 7}}}, {}], route)
     7
     """
     versions = {route.champion, *route.canary, *route.shadows}
-    sources = [msgspec.json.decode(memory, type=Maxima).get(route.model, {}) for memory in memories if memory]
+    sources = [maxima.get(route.model, {}) for maxima in clocks]
     times = [ms for of in sources for known in of.values() for version, ms in known.items() if version in versions]
     return max(times, default=None)
 

@@ -73,9 +73,10 @@ class Recount:
         if partition not in self._counts:
             self._counts[partition] = Count(self._catalogue, self._watch, partitions)
         count = self._counts[partition]
-        maxima = count.maxima.setdefault(model, {}).setdefault(f"requests/{partition}", {})
-        if version not in maxima and (known := self._reached(model, version, partition)) is not None:
-            maxima[version] = known
+        source = f"requests/{partition}"
+        known = self._reached(model, version, partition)
+        if known is not None and count.clocks.reached(model, source, version) is None:
+            count.clocks.reach(model, source, version, known)
         effects = count.fold(Block.of("observations", partition, [value]))
         return [message.value or b"" for message in effects.publish if message.topic == "counts"]
 

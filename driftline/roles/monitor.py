@@ -11,6 +11,7 @@ from drift.joining import Joining
 from drift.judge import Judge
 from drift.store import Store
 from driftline import access, compose, watching
+from driftline.event_clocks import event_clocks
 from driftline.notify import Notify, sender
 from driftline.settings import Settings
 from streams import progress, ranges
@@ -52,7 +53,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         cluster,
         ["observations"],
         _counting(settings, cluster, catalogue, book, asleep_after_ms=silences[1], set_aside=aside["count"]),
-        writes=["counts", "dead-letters"],
+        writes=["counts", "snapshots", "dead-letters"],
         set_aside=aside["count"],
         limits=FeedLimits(rows_max=500, idle_after_ms=silences),
         starts=starts,
@@ -121,7 +122,7 @@ def _counting(
         nonlocal partitions
         if partition >= partitions:  # some were added
             partitions = max(partition + 1, partition_counts(cluster)["observations"])
-        return Count(catalogue, watch, partitions, memory, set_aside)
+        return Count(catalogue, watch, partitions, event_clocks(cluster, partition, memory), set_aside)
 
     def watch(model: str) -> Watch:
         return book[model].watch if model in book.routes else default

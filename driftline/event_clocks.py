@@ -1,0 +1,21 @@
+"""How far event time has come, as the count step has left it: beside its offsets, or on `snapshots`."""
+
+from collections.abc import Iterator
+
+from drift.event_clocks import TOPIC, EventClocks
+from streams import ranges
+from streams.block import Block
+from streams.cluster import Cluster
+
+
+def event_clocks(cluster: Cluster, partition: int, memory: str) -> EventClocks:
+    """The clocks that the count step's last settlement of a partition of observations left.
+
+    Records that others are about to settle beside them are awaited: ours may lie behind them.
+    """
+
+    def records() -> Iterator[Block]:
+        for place, (low, high) in ranges.bounds(cluster, TOPIC, settled=False).items():
+            yield from ranges.read(cluster, TOPIC, place, low, high)
+
+    return EventClocks(partition, memory, records)
