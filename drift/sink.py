@@ -8,6 +8,7 @@ A record at fault is set aside alone: of a model whose features contradict its t
 others. A store that does not answer is waited for, and nothing is set aside for it.
 """
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -27,7 +28,9 @@ from drift.store import (
 )
 from drift.store.client import INSERT_ROWS_MAX
 from drift.store.rows import Rows
+from streams.away import Away
 from streams.block import Block
+from streams.clock import ticks_ms
 from streams.names import NameRefused, check_name
 from streams.observation import Head
 from streams.refusals import Refusal
@@ -38,6 +41,8 @@ from streams.taken_again import taken_again
 log = structlog.get_logger("drift.sink")
 
 STEP = "sink"
+#: A registry that does not answer is asked again for a reference after so long: rows do not wait for it.
+_AWAY_MS = 60_000
 #: A model's name, and names and kinds of its features.
 _Shape = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -64,7 +69,7 @@ class Sink:
         self._catalogue = catalogue
         self._types: dict[str, Mapping[str, str]] = {}
         self._made: set[_Shape] = set()
-        self._explained: set[tuple[str, str]] = set()
+        self._explained: dict[tuple[str, str], float] = {}
 
     def prepare(self, block: Block) -> "Ready":
         """Make a block of one of `topics` ready to be written.
@@ -144,8 +149,9 @@ class Sink:
     def _explain(self, head: Head) -> None:
         """Write a version's reference when it is first seen; rows are worth keeping without one, too."""
         version = (head.model, head.version)
-        if self._catalogue is None or version in self._explained:
+        if self._catalogue is None or self._explained.get(version, -math.inf) > ticks_ms():
             return
+        self._explained[version] = math.inf
         try:
             reference = self._catalogue(*version)
             self.insert(
@@ -153,11 +159,13 @@ class Sink:
             )
         except Unwatched:
             pass
+        except Away:
+            self._explained[version] = ticks_ms() + _AWAY_MS
         except (StoreUnavailable, StoreError):
+            del self._explained[version]
             raise
         except Exception as error:
             log.warning("reference not stored", model=head.model, version=head.version, why=str(error))
-        self._explained.add(version)
 
 
 class Ready:

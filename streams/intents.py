@@ -46,7 +46,7 @@ class Prepared(Protocol):
         """Insert the rest under a token; raises if the store did not take it, and may then be called again."""
 
     def tell(self) -> None:
-        """Count and log what is set aside; called once it is."""
+        """Count and log what was set aside; called once the block is settled, so not again where it is repeated."""
 
 
 Prepare = Callable[[Block], Prepared]
@@ -205,9 +205,9 @@ class IntentStep:
             said = msgspec.json.encode(intent).decode()
             at = ck.TopicPartition(topic, place[1], cut.first, metadata=said)
             announce(letters, at) if letters else commit([at])  # 1. What will be done.
-        prepared.tell()
         prepared.write(f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
         commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.
+        prepared.tell()
         return len(cut)
 
 

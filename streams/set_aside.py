@@ -6,12 +6,13 @@ between. Every record is counted; a person is told of the first of each kind and
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import prometheus_client
 import structlog
 
 from streams.block import Block
+from streams.clock import now_ms
 from streams.dead_letters import IN_WORDS, dead_letter, further
 from streams.refusals import Refusal
 from streams.stage import Publish
@@ -35,10 +36,13 @@ class SetAside:
     ----------
     step
         The step's name, as dead letters, logs and metrics have it: ``count``, ``sink``.
+    now_ms
+        When something is told; nothing but people's notes depends on it.
     """
 
-    def __init__(self, step: str) -> None:
+    def __init__(self, step: str, now_ms: Callable[[], int] = now_ms) -> None:
         self._step = step
+        self._now_ms = now_ms
         self._many: Counter[_Kind] = Counter()
         self._notes: dict[_Kind, tuple[int, str]] = {}
 
@@ -70,13 +74,13 @@ class SetAside:
         n = self._many[kind]
         records = f"{n:,} record{'' if n == 1 else 's'} of {block.topic}/{block.partition}"
         said = f"{records} set aside as {refusal.reason}, the last {block.place(refusal.at)}: {refusal.detail[:300]}"
-        self._notes[kind] = (block.times[refusal.at], said)
+        self._notes[kind] = (self._now_ms(), said)
         if len(self._notes) > KINDS_MAX:
             oldest = next(iter(self._notes))
             del self._notes[oldest], self._many[oldest]
 
     def notes(self) -> list[tuple[int, str]]:
-        """Kafka's time in ms of the last record of each kind and place, and a sentence about them."""
+        """When the last record of each kind and place was set aside, ms, and a sentence about them."""
         return list(self._notes.values())
 
 

@@ -12,6 +12,7 @@ from drift.store.front import StoreServer
 from driftline import access, compose
 from driftline.settings import Settings
 from streams.app import Role
+from streams.away import Away
 from streams.dead_letters import DEAD_LETTERS
 from streams.feed import FeedLimits
 from streams.intents import CutLimits, IntentStep, settlement
@@ -62,7 +63,7 @@ def _references(settings: Settings) -> Catalogue:
     def reference(model: str, version: str) -> Reference:
         try:
             return find(model, version)
-        except Unwatched:
+        except (Unwatched, Away):
             raise
         except Exception as error:
             log.warning("store.no_reference", model=model, version=version, why=str(error))

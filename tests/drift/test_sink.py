@@ -6,12 +6,14 @@ import pyarrow as pa
 import pytest
 from structlog.testing import capture_logs
 
+import drift.sink
 from drift import Reference
 from drift.catalogue import Unwatched
 from drift.minutes import pack
 from drift.sink import Sink
 from drift.sums import sum_rows
 from streams import observation
+from streams.away import Away
 from streams.block import Block
 from streams.dead_letters import dead_letter
 from streams.records import (
@@ -157,6 +159,27 @@ def test_references_are_written_beside_the_first_observations(store):
     block = Block.of("observations", 0, [observed(version, (AGE,), [[1.0]]) for version in ("v1", "v2")])
     Sink(store, catalogue).prepare(block).write("t/observations/0/0-1")
     assert store.rows("SELECT model, version, column, rows FROM references") == [("m-x", "v1", "age", 4)]
+
+
+def test_a_reference_that_cannot_be_read_costs_no_rows_and_one_that_is_away_is_asked_for_again(store, monkeypatch):
+    now, asked = [0.0], []
+    monkeypatch.setattr(drift.sink, "ticks_ms", lambda: now[0])
+
+    def catalogue(model: str, version: str) -> Reference:
+        asked.append(version)
+        if version == "broken":
+            raise ValueError("no reference")
+        if now[0] == 0:
+            raise Away("the registry does not answer")
+        return reference()
+
+    sink = Sink(store, catalogue)
+    for n, now[0] in enumerate([0.0, 1.0, 60_001.0, 200_000.0]):
+        values = [observed(version, (AGE,), [[1.0]], offset=n) for version in ("broken", "v1")]
+        sink.prepare(Block.of("observations", 0, values)).write(f"t/{n}")
+    assert asked == ["broken", "v1", "v1"]
+    assert store.rows("SELECT count() FROM predictions") == [(8,)]
+    assert store.rows("SELECT version, column FROM references") == [("v1", "age")]
 
 
 def test_an_unknown_topic_is_an_error(store):

@@ -106,3 +106,17 @@ def test_a_dead_letter_too_large_for_kafka_is_cut_and_settles(cluster, outbox, g
         ("requests/0/40", "oversize", 900_000),
     ]
     eventually(lambda: committed(cluster)[0], 41)
+
+
+def test_what_is_announced_leaves_with_its_offset_and_metadata_or_not_at_all(cluster, outbox, group, eventually):
+    """A letter too large for Kafka is cut: it must not hold up what is announced with it for ever."""
+    large = Block("requests", 0, [40], [7], [None], [b"x" * 900_000], [[("big", b"h" * 200_000)]])
+    letter = dead_letter(large, Refusal(0, "undecodable", "$", ""), "sink")
+    at = ck.TopicPartition(cluster.topic("requests"), 0, 40, metadata="intent")
+    with pytest.raises(Aborted):
+        outbox.announce([Publish("dead-letters", b"nowhere", partition=99), letter], at, group)
+    assert values(cluster, "dead-letters") == []
+    assert committed(cluster)[0] == ck.OFFSET_INVALID
+    outbox.announce([letter, Publish("dead-letters", b"small")], at, group)
+    eventually(lambda: [len(value) for value in values(cluster, "dead-letters")], [KEPT_BYTES_MAX, 5])
+    eventually(lambda: committed(cluster), (40, "intent"))

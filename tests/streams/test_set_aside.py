@@ -15,7 +15,7 @@ def counted(step: str, topic: str, reason: str) -> float | None:
 
 
 def test_each_record_is_a_letter_and_each_kind_is_told_once_for_its_place():
-    set_aside = SetAside("units")
+    set_aside = SetAside("units", now_ms=lambda: 5)
     with capture_logs() as logs:
         for partition in (0, 1, 0):
             block = Block.of("counts", partition, [b"a", None, b"c"], first=40, time=7)
@@ -30,11 +30,11 @@ def test_each_record_is_a_letter_and_each_kind_is_told_once_for_its_place():
     told = [(line["place"], line["reason"]) for line in logs]
     assert told == [(f"counts/{p}/{o}", reason) for p in (0, 1) for o, reason in ((40, "undecodable"), (41, "empty"))]
     assert (counted("units", "counts", "undecodable"), counted("units", "counts", "empty")) == (6.0, 3.0)
-    assert sorted(note for _, note in set_aside.notes()) == [
-        "1 record of counts/1 set aside as empty, the last counts/1/41: no value",
-        "2 records of counts/0 set aside as empty, the last counts/0/41: no value",
-        "2 records of counts/1 set aside as undecodable, the last counts/1/42: cut",
-        "4 records of counts/0 set aside as undecodable, the last counts/0/42: cut",
+    assert sorted(set_aside.notes()) == [
+        (5, "1 record of counts/1 set aside as empty, the last counts/1/41: no value"),
+        (5, "2 records of counts/0 set aside as empty, the last counts/0/41: no value"),
+        (5, "2 records of counts/1 set aside as undecodable, the last counts/1/42: cut"),
+        (5, "4 records of counts/0 set aside as undecodable, the last counts/0/42: cut"),
     ]
 
 
