@@ -55,15 +55,28 @@ def read(block: Block) -> tuple[Kept, list[Refusal]]:
 
 
 def fitting(topic: str, kept: Kept, types: Types) -> tuple[list[Rows], list[Refusal]]:
-    """Make rows of records, all at once; only where that fails is each looked at alone."""
+    """Make rows of records, all at once; where that fails, those at fault are found by halves."""
     rows_of = FORMS[topic].rows
     made = _made(rows_of, [record for _, record in kept], types)
     if not isinstance(made, Exception):
         return made, []
-    alone = [(at, record, _made(rows_of, [record], types)) for at, record in kept]
-    good = [record for _, record, made in alone if not isinstance(made, Exception)]
-    refused = [_refusal(at, made, "impossible_value") for at, _, made in alone if isinstance(made, Exception)]
-    return rows_of(good), refused
+    refused = _at_fault(rows_of, kept, types, made)
+    wrong = {refusal.at for refusal in refused}
+    return rows_of([record for at, record in kept if at not in wrong]), refused
+
+
+def _at_fault(
+    rows_of: Callable[[Sequence[Any]], list[Rows]], kept: Kept, types: Types, error: Exception
+) -> list[Refusal]:
+    """Those of some records that cannot be rows, which together cannot because of ``error``."""
+    if len(kept) == 1:
+        return [_refusal(kept[0][0], error, "impossible_value")]
+    refused = []
+    for half in (kept[: len(kept) // 2], kept[len(kept) // 2 :]):
+        made = _made(rows_of, [record for _, record in half], types)
+        if isinstance(made, Exception):
+            refused += _at_fault(rows_of, half, types, made)
+    return refused
 
 
 def _made(
