@@ -12,6 +12,7 @@ from certificates import Authority
 
 from drift.store import Store, StoreError, StoreUnavailable
 from drift.store.front import StoreProcess
+from drift.store.passwords import password_file, read_password
 from driftline import compose, settings
 from driftline.doctor.store import reachable
 
@@ -66,7 +67,7 @@ def servers(tmp_path_factory):
     ours = Authority(folder / "ours")
     Authority(folder / "others", "another authority")
     with ExitStack() as stack:
-        store = stack.enter_context(StoreProcess(folder / "store", password="right"))
+        store = stack.enter_context(StoreProcess(folder / "store"))
         ports = {
             name: stack.enter_context(
                 TlsProxy(ours.sign(name, hosts, valid=name != "late"), (store.address[0], store.address[1]))
@@ -81,8 +82,8 @@ def load(servers, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     folder, ports = servers
 
-    def load(port: str, ca: str = "ours", password: str = "right", scheme: str = "clickhouses") -> settings.Settings:
-        monkeypatch.setenv("TEST_STORE_PASSWORD", password)
+    def load(port: str, ca: str = "ours", password: str = "", scheme: str = "clickhouses") -> settings.Settings:
+        monkeypatch.setenv("TEST_STORE_PASSWORD", password or read_password(password_file(folder / "store")))
         return settings.load(
             {
                 "clickhouse.url": f"{scheme}://default@127.0.0.1:{ports[port]}/default",
