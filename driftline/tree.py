@@ -148,7 +148,7 @@ class Child:
         try:
             process.wait(max(0.0, wait_s))
         except subprocess.TimeoutExpired:
-            _warn("tree.killed", role=self.name, after_s=round(wait_s, 1))
+            _warn("tree.killed", role=self.name, after_s=round(max(0.0, wait_s), 1))
             process.kill()
             process.wait()
 

@@ -23,7 +23,7 @@ import pytest
 from driftline.broker.ports import free_port
 from driftline.supervisor import run_file
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 
 #: A planted text a setting: in the open in the environment, or behind a reference.
 PLANTED = {
@@ -108,7 +108,8 @@ def test_a_run_keeps_what_is_private(tmp_path: Path) -> None:
         assert _seen(folder, "stopped") == []
         assert _open_to_others(data) == []
         assert [process.pid for process in tree if process.is_running()] == []
-        assert took_s < 15  # 10 s on a machine that is not also running the other tests
+        # 10 s; longer where more than four others wait for each core.
+        assert took_s < 10 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) / 4)
     finally:
         up.kill()
         up.wait()
