@@ -229,7 +229,7 @@ def _wrong(deployment: Deployment, requests: dict[str, bool]) -> dict[str, int]:
     ]
     wrong = {"refused": sum(reason != b"wrong_type" for reason in reasons)}
     log = wrong_in_log(requests, {}, read_log(deployment.bootstrap)) if not wrong["refused"] else {}
-    rows = read_store(deployment.status()["clickhouse"]).predictions
+    rows = read_store(deployment.status()["clickhouse"], deployment.store_folder).predictions
     good = [id_ for id_, is_good in requests.items() if is_good]
     wrong |= {"lost": log.get("lost", 0), "doubled": log.get("doubled", 0)}
     return wrong | {"rows lost": sum(not rows[id_] for id_ in good), "rows doubled": sum(n > 1 for n in rows.values())}
@@ -260,7 +260,9 @@ def run(seconds: float, rate: int, only: str | None, say: Callable[[Row], None])
                 wrong.update(_wrong(deployment, producer.requests))
                 log = read_log(deployment.bootstrap)
                 wrong.update(wrong_in_log(producer.requests, producer.labels, log))
-                wrong.update(wrong_in_store(log, read_store(deployment.status()["clickhouse"])))
+                wrong.update(
+                    wrong_in_store(log, read_store(deployment.status()["clickhouse"], deployment.store_folder))
+                )
                 return not any(wrong.values())
 
             _wait(deployment, settled)

@@ -84,8 +84,8 @@ def _settled(deployment: Deployment, producer: Producer) -> tuple[Outcomes, Rows
     """Wait until nothing is lost any more and nobody has work, then read again: a second answer would be there now."""
 
     def read() -> tuple[Outcomes, Rows]:
-        store = deployment.folder / ".driftline" / "store"
-        return read_log(deployment.bootstrap), read_store(deployment.status()["clickhouse"], store)
+        address = deployment.status()["clickhouse"]
+        return read_log(deployment.bootstrap), read_store(address, deployment.store_folder)
 
     def settled() -> bool:
         try:

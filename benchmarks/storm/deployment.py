@@ -163,6 +163,11 @@ class Deployment:
     # Where plain clients connect.
 
     @property
+    def store_folder(self) -> Path:
+        """Where the embedded store's data and passwords lie."""
+        return self.folder / ".driftline" / "store"
+
+    @property
     def bootstrap(self) -> str:
         """The broker's address."""
         return f"127.0.0.1:{self.kafka_port}"
