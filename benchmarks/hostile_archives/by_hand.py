@@ -74,7 +74,7 @@ def _renamed(path: str) -> Change:
 
 def _nested(tree: Any) -> None:
     inner: Any = {}
-    for _ in range(900):
+    for _ in range(200):
         inner = {"as_graph": {"name": "g", "graph": inner}}
     _graph(tree)["nodes"][0]["inputs"][0]["arg"] = inner
 
