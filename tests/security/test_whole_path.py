@@ -148,11 +148,18 @@ def test_the_whole_path_with_the_least_of_rights(deployment, secure_kafka, roles
     sent = json.loads(
         deployment.command(
             "produce", "produce", str(tmp_path / "rows.csv"), "--model", "beta", "--id", "who", "--time", "at",
-            "--labels", "y", "--json", also=("produce --feedback",),
+            "--labels", "y", "--no-wait", "--json", also=("produce --feedback",),
         )
     )  # fmt: skip
     assert (sent["requests"], sent["labels"], sent["failed"]) == (ROWS, ROWS, 0)
-    for group, topic in (("count", "observations"), ("judge", "counts"), ("sink", "reports"), ("sink", "outcomes")):
+    for group, topic in (
+        ("score", "requests"),
+        ("join", "feedback"),
+        ("count", "observations"),
+        ("judge", "counts"),
+        ("sink", "reports"),
+        ("sink", "outcomes"),
+    ):
         roles.wait(lambda group=group, topic=topic: not list(progress.unread(log, group, topic)))
     held = {topic: sum(map(len, ranges.read_all(log, topic))) for topic in ("predictions", "outcomes", "reports")}
     assert held["predictions"] == held["outcomes"] == ROWS
