@@ -14,13 +14,13 @@ from driftline import access, compose, watching
 from driftline.event_clocks import event_clocks
 from driftline.notify import Notify, sender
 from driftline.settings import Settings
-from streams import progress, ranges
 from streams.app import Role
 from streams.block import Block
 from streams.clock import now_ms
 from streams.cluster import Cluster, open_reference
 from streams.feed import FeedLimits
 from streams.offsets import Starts
+from streams.progress import Progress
 from streams.provision import await_topics, partition_counts
 from streams.records import Watch
 from streams.routes import RouteBook
@@ -117,6 +117,7 @@ def _counting(
     elsewhere = {one.model for one in settings.watch_topics}  # no requests of theirs come here
     default = compose.watch(settings)
     partitions = partition_counts(cluster)["observations"]
+    scored = Progress(cluster, "score", "requests")
 
     def stage(topic: str, partition: int, memory: str) -> Count:  # noqa: ARG001
         nonlocal partitions
@@ -130,7 +131,7 @@ def _counting(
     def silent(topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG001
         asleep = after_ms >= asleep_after_ms
         # Requests that wait for a worker will speak, of times that others must not leave behind; but not for ever.
-        if not asleep and any(map(len, progress.unread(cluster, "score", "requests", partition))):
+        if not asleep and any(map(len, scored.unread(partition))):
             return Effects()
         served = sorted(book.routes.keys() - elsewhere)
         return idle(served, "requests", partition, partitions, asleep, now_ms())
@@ -152,16 +153,17 @@ class Unstored:
     """How much of `outcomes` the sink has stored; see `drift.joining.Outcomes`."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+        self._sink = Progress(cluster, "sink", "outcomes")
+        self._all = Progress(cluster, "sink", "outcomes", settled=False)
 
     def ends(self) -> dict[int, int]:
         """Where it ends, open transactions included."""
-        return {partition: end for partition, (_, end) in ranges.bounds(self._cluster, "outcomes", False).items()}
+        return self._all.ends()
 
     def stored(self) -> dict[int, int]:
         """What the sink reads next."""
-        return progress.committed(self._cluster, "sink", "outcomes")
+        return self._sink.committed()
 
     def unread(self) -> Iterator[Block]:
         """What the sink has not stored."""
-        return progress.unread(self._cluster, "sink", "outcomes")
+        return self._sink.unread()
