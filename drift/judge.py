@@ -103,8 +103,8 @@ class Judge:
             return Refusal(at, reason, "$", str(error), message.model[:200])
         why = f"judging it failed ({type(error).__name__}: {error}); start the monitor anew to go on with this model"
         log.error("judge.failed", model=message.model, why=why, exc_info=error)
-        watched = self.models[message.model]
-        for version in {version for version, _ in watched.lanes}:
+        watched = self.models.get(message.model)
+        for version in sorted({version for version, _ in watched.lanes}) if watched else ():
             self._failed.add((message.model, version))
             self._suspend(watched, version, why)
         return Refusal(at, "impossible_value", "$", why, message.model)
@@ -191,6 +191,10 @@ class Judge:
         except Unwatched:  # Its version was removed from the registry: no route names it.
             for key in lanes:
                 del watched.lanes[key]
+        except (Away, OSError, MemoryError):
+            raise
+        except Exception as error:  # a fault of ours in reading it
+            self._suspend(watched, version, f"its reference cannot be read ({type(error).__name__}: {error})")
         else:
             if before := next((lane.reference for lane in lanes.values() if lane.reference != reference), ""):
                 why = f"it was judged by reference {before}, and has {reference} now; put the old one back, or register"

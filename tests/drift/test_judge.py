@@ -613,6 +613,34 @@ def test_a_model_whose_reference_cannot_be_used_is_suspended_alone(found, why):
     assert {said.model for said in again.finish()} == {"m"}  # the windows that were open then
 
 
+def odd(model: str, version: str) -> Reference:
+    if model == "m":
+        raise RuntimeError("nobody thought of this")
+    return REFERENCE
+
+
+def test_a_fault_of_the_first_message_of_a_model_stops_no_other_model():
+    others = counted(0, seed=70, partitions=1, model="n")
+    judge, alone = Judge(odd), Judge(catalogue)
+    published = judge.fold(Block.of("counts", 0, [*PARTS[0][:2], *others])).publish
+    letters = [publish for publish in published if publish.topic == "dead-letters"]
+    rest = [publish for publish in published if publish.topic != "dead-letters"]
+    assert [letter.at for letter in letters] == [0, 1]
+    assert rest == list(alone.fold(Block.of("counts", 0, others)).publish) and rest
+    assert list(judge.models) == ["n"]
+
+
+def test_a_fault_in_reading_a_reference_suspends_its_version_alone():
+    straight = Judge(catalogue)
+    fold(straight, [*PARTS[0], *counted(0, seed=70, model="n")])
+    judge = Judge(odd)
+    judge.restore(straight.snapshot())
+    assert list(judge.suspended) == [("m", "v1")] and "nobody thought of this" in judge.suspended["m", "v1"]
+    again = Judge(catalogue)
+    again.restore(judge.snapshot())  # what it had learnt is kept
+    assert not again.suspended and again.snapshot() == straight.snapshot()
+
+
 def test_a_suspended_version_goes_on_with_the_first_counts_after_its_reference_is_back():
     judge = Judge(catalogue)
     fold(judge, PARTS[0])
