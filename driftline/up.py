@@ -11,6 +11,7 @@ from driftline.supervisor import run_file
 from driftline.supervisor.startup import Progress, Spoken
 from driftline.supervisor.system import Interrupted, System
 from driftline.tree import RoleError
+from streams.private import cache_folder
 
 _LOOK_S = 0.2
 
@@ -64,6 +65,6 @@ def _have_jars(progress: Progress) -> None:
     """Download Kafka here, where people see it, and not in the broker's log."""
     from driftline.broker import jars
 
-    if not (jars.cache_dir() / jars.folder_name()).is_dir():
+    if not (cache_folder() / jars.folder_name()).is_dir():
         progress.note(f"  fetching Apache Kafka {jars.KAFKA_VERSION} (45 MB, once)")
         jars.fetch()

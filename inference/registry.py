@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal
 
 import fsspec
 import msgspec
-import platformdirs
 from fsspec.implementations.local import LocalFileSystem
 
 from inference.artefacts import inspect_artefact, load_artefact
@@ -35,6 +34,7 @@ from inference.registry_files import RegistryError, RegistryUnavailable, asking,
 from inference.versions import conflict, kinds_of, version_key
 from streams.logs import logger
 from streams.names import check_name, check_registry, is_name
+from streams.private import cache_folder
 
 if TYPE_CHECKING:
     from inference.batching import Scorer
@@ -60,14 +60,14 @@ class Registry:
     root
         A folder, or anything fsspec understands: ``s3://bucket/models``.
     cache
-        Where packages of a remote root are kept on this machine; the user's cache folder when absent.
+        Where packages of a remote root are kept on this machine; below `streams.private.cache_folder` when absent.
     """
 
     def __init__(self, root: str | Path, cache: Path | None = None) -> None:
         self.root = check_registry(str(root))
         self._files, path = fsspec.core.url_to_fs(self.root)
         self._path = str(path).rstrip("/")
-        self._cache = cache or Path(platformdirs.user_cache_dir("driftline")) / "models"
+        self._cache = cache or cache_folder() / "models"
 
     @property
     def local(self) -> bool:

@@ -19,6 +19,13 @@ def keep_private() -> None:
     os.umask(OTHERS)
 
 
+def cache_folder() -> Path:
+    """The folder of what this user can have made anew: `DRIFTLINE_CACHE_DIR`, else the platform's own place."""
+    import platformdirs  # every command loads this module first
+
+    return Path(os.environ.get("DRIFTLINE_CACHE_DIR") or platformdirs.user_cache_dir("driftline")).absolute()
+
+
 def private_folder(path: Path) -> Path:
     """Make a folder and its missing parents with mode 0700; one that exists keeps its mode (see `tighten`).
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from driftline.broker import java
-from driftline.broker.jars import KAFKA_VERSION, cache_dir, folder_name
+from driftline.broker.jars import KAFKA_VERSION, folder_name
+from streams.private import cache_folder
 
 # What Java prints when it finds the cache damaged, or made for something else, and goes on without.
 REFUSED = "[error][aot]"
@@ -23,7 +24,7 @@ def recorded_start() -> Path:
     """Where the cache for this Java, these jars and these flags lies, or would lie."""
     fits = "\n".join((java.version(), folder_name(), *java.FLAGS))
     digest = hashlib.sha256(fits.encode()).hexdigest()[:12]
-    return cache_dir() / f"kafka-{KAFKA_VERSION}-java-{java.version()}-{digest}.aot"
+    return cache_folder() / f"kafka-{KAFKA_VERSION}-java-{java.version()}-{digest}.aot"
 
 
 def flags() -> tuple[str, ...]:
@@ -39,4 +40,4 @@ def discard() -> None:
 
 def record_in_background(log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Record a start beside the one that just succeeded; the process ends by itself, or with us."""
-    return java.spawn([sys.executable, "-m", "driftline.broker.record"], cwd=cache_dir(), log=log)
+    return java.spawn([sys.executable, "-m", "driftline.broker.record"], cwd=cache_folder(), log=log)

@@ -17,22 +17,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_dir
 from rich.console import Console
 from rich.progress import track
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from driftline.broker.errors import BrokerError, JarMismatch, JarsUnavailable
+from streams.private import cache_folder
 
 KAFKA_VERSION = "4.3.0"
 PINS = Path(__file__).with_name("jars.sha256")
 DOWNLOADS_MAX = 4
 TIMEOUT_S_MAX = 30
-
-
-def cache_dir() -> Path:
-    """The folder of this user's downloads: `DRIFTLINE_CACHE_DIR`, else the platform's own place."""
-    return Path(os.environ.get("DRIFTLINE_CACHE_DIR") or user_cache_dir("driftline")).absolute()
 
 
 def pins(text: str) -> dict[str, str]:
@@ -82,9 +77,9 @@ def fetch(progress: bool = True) -> Path:
     JarMismatch
         A jar differs from its pin; nothing of the download is kept.
     """
-    folder = cache_dir() / folder_name()
+    folder = cache_folder() / folder_name()
     if not folder.is_dir():
-        with exclusively(cache_dir() / "download.lock"):
+        with exclusively(cache_folder() / "download.lock"):
             if not folder.is_dir():
                 _download_all(folder, progress)
     return folder

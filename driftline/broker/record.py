@@ -19,8 +19,9 @@ from rich.console import Console
 from driftline.broker.aot import recorded_start
 from driftline.broker.config import BrokerSettings
 from driftline.broker.errors import BrokerError
-from driftline.broker.jars import cache_dir, exclusively, fetch
+from driftline.broker.jars import exclusively, fetch
 from driftline.broker.server import EmbeddedBroker
+from streams.private import cache_folder
 
 WRITE_S_MAX = 120.0
 
@@ -28,9 +29,9 @@ WRITE_S_MAX = 120.0
 def record() -> Path:
     """Record a start, unless there is a recording; any number of processes may ask at once."""
     target = recorded_start()
-    with exclusively(cache_dir() / "record.lock"):
+    with exclusively(cache_folder() / "record.lock"):
         if not target.is_file():
-            stage = cache_dir() / "rehearsal"
+            stage = cache_folder() / "rehearsal"
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
             try:

@@ -143,8 +143,9 @@ def jars(settings: Settings) -> Iterator[Finding]:
         return
     from driftline.broker import jars as kafka
     from driftline.broker.errors import JarMismatch
+    from streams.private import cache_folder
 
-    folder = kafka.cache_dir() / kafka.folder_name()
+    folder = cache_folder() / kafka.folder_name()
     if not folder.is_dir():
         said = f"Apache Kafka {kafka.KAFKA_VERSION} is not fetched yet (45 MB, once)"
         yield Finding("jars", "warn", said, "driftline broker --fetch")

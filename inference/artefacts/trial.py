@@ -19,11 +19,9 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-import platformdirs
-
 from inference.artefacts.archive import Program
 from inference.artefacts.errors import ArtefactError
-from streams.private import private_folder, write_private
+from streams.private import cache_folder, private_folder, write_private
 
 #: Beside torch's own and the weights.
 MEMORY_BYTES_MAX = 4 * 2**30
@@ -102,5 +100,4 @@ def _passed(program: Program, rows: int) -> Path:
     """Where it is noted that a program has passed: by all that the trial depends on."""
     rules = f"{_RULES} {version('torch')} {rows} {MEMORY_BYTES_MAX} {CPU_S_MAX} ".encode()
     digest = hashlib.blake2b(rules + program.archive, digest_size=32).hexdigest()
-    cache = os.environ.get("DRIFTLINE_CACHE_DIR") or platformdirs.user_cache_dir("driftline")
-    return Path(cache) / "archives" / digest
+    return cache_folder() / "archives" / digest

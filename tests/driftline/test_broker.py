@@ -17,9 +17,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from driftline.broker import BrokerError, BrokerSettings, EmbeddedBroker, FolderInUse, aot, folder
-from driftline.broker.jars import cache_dir, fetch, folder_name
+from driftline.broker.jars import fetch, folder_name
 from driftline.broker.ports import free_port
 from driftline.broker.record import prepare
+from streams.private import cache_folder
 
 GONE_S_MAX = 10
 
@@ -244,7 +245,7 @@ class TestRecordedStart:
         own.mkdir()
         (own / folder_name()).symlink_to(fetch())
         monkeypatch.setenv("DRIFTLINE_CACHE_DIR", str(own))
-        assert cache_dir() == own
+        assert cache_folder() == own
         return own
 
     def test_one_that_kills_java_is_thrown_away(

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from driftline.broker import JarMismatch, JarsUnavailable
-from driftline.broker.jars import PINS, cache_dir, class_path, fetch, folder_name, pins, verify
+from driftline.broker.jars import PINS, class_path, fetch, folder_name, pins, verify
+from streams.private import cache_folder
 
 JAR = "org/slf4j/slf4j-simple/1.7.36/slf4j-simple-1.7.36.jar"
 
@@ -55,7 +56,7 @@ def repository(jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def left_in_cache() -> set[str]:
-    return {path.name for path in cache_dir().iterdir()} - {"download.lock"}
+    return {path.name for path in cache_folder().iterdir()} - {"download.lock"}
 
 
 def test_processes_that_start_at_once_download_once(repository: Repository) -> None:
@@ -65,8 +66,8 @@ def test_processes_that_start_at_once_download_once(repository: Repository) -> N
         for _ in range(3)
     ]
     answers = [start.communicate(timeout=120) for start in starts]
-    assert answers == [(f"{cache_dir() / folder_name()}\n", "")] * 3  # And no progress bar: not a terminal.
-    verify(cache_dir() / folder_name(), pins(PINS.read_text()))
+    assert answers == [(f"{cache_folder() / folder_name()}\n", "")] * 3  # And no progress bar: not a terminal.
+    verify(cache_folder() / folder_name(), pins(PINS.read_text()))
     jars_asked = {path: times for path, times in repository.asked.items() if path.endswith(".jar")}
     assert jars_asked == {f"/{path}": 1 for path in pins(PINS.read_text())}
     assert left_in_cache() == {folder_name()}
@@ -102,7 +103,7 @@ def test_without_cache_and_network_the_error_names_the_fix(tmp_path: Path, monke
 
 
 def test_what_a_killed_download_left_is_swept(repository: Repository) -> None:
-    left = cache_dir() / f"{folder_name()}.partial" / JAR
+    left = cache_folder() / f"{folder_name()}.partial" / JAR
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     fetch()

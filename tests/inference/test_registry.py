@@ -380,3 +380,10 @@ def test_a_registry_that_is_a_file_is_refused_and_not_empty(tmp_path):
     root.write_text("no folder")
     with pytest.raises(RegistryError, match="is a file, not a folder"):
         Registry(root).list()
+
+
+def test_packages_of_a_remote_registry_are_kept_where_the_cache_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("DRIFTLINE_CACHE_DIR", str(tmp_path / "cache"))
+    registry = Registry(f"memory://{uuid.uuid4().hex}/models")
+    registry.add(package(tmp_path / "p"))
+    assert registry.folder("fare", "v1").is_relative_to(tmp_path / "cache" / "models")
