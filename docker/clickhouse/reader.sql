@@ -11,4 +11,4 @@ GRANT SELECT ON driftline.* TO driftline_reader;
 
 -- The writer needs these and no source (FILE, URL, REMOTE, S3 ...): GRANT FILE ON *.* or GRANT S3 ON *.* only where
 -- references are to be fitted over a lake by SQL.
--- GRANT SELECT, INSERT, CREATE, DROP, ALTER, TRUNCATE, OPTIMIZE ON driftline.* TO driftline;
+-- GRANT SELECT, INSERT, CREATE, DROP, ALTER ON driftline.* TO driftline;
