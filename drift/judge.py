@@ -103,8 +103,8 @@ class Judge:
             return Refusal(at, reason, "$", str(error), message.model[:200])
         why = f"judging it failed ({type(error).__name__}: {error}); start the monitor anew to go on with this model"
         log.error("judge.failed", model=message.model, why=why, exc_info=error)
-        watched = self.models.get(message.model)
-        for version in sorted({version for version, _ in watched.lanes}) if watched else ():
+        watched = self.models.get(message.model) or Watched(model=message.model)
+        for version in sorted({version for version, _ in watched.lanes}):
             self._failed.add((message.model, version))
             self._suspend(watched, version, why)
         return Refusal(at, "impossible_value", "$", why, message.model)
