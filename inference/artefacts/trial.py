@@ -67,7 +67,7 @@ def try_out(program: Program, rows: int, file: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         raise ArtefactError(_slow(file, rows)) from None
-    why = verdict(done.returncode, done.stdout, file, rows)
+    why = verdict(done.returncode, done.stdout, file, rows, done.stderr)
     if why:
         raise ArtefactError(why)
     with suppress(OSError):  # a home that cannot be written: it is tried at every start
@@ -75,7 +75,7 @@ def try_out(program: Program, rows: int, file: Path) -> None:
         write_private(passed, b"")
 
 
-def verdict(code: int, said: bytes, file: Path, rows: int) -> str:
+def verdict(code: int, said: bytes, file: Path, rows: int, stderr: bytes = b"") -> str:
     """Say why a program is refused by how its trial ended; empty where it passed.
 
     >>> verdict(-11, b"", Path("m.pt2"), 512)
@@ -88,7 +88,8 @@ def verdict(code: int, said: bytes, file: Path, rows: int) -> str:
     if code < 0:
         name = signal.Signals(-code).name
         return f"{file}: a batch of {rows} rows ends the process that runs it ({name}); export it anew"
-    text = said.decode(errors="replace").strip() or f"its first run ended with code {code}"
+    last_line = b"".join(stderr.splitlines()[-1:]).decode(errors="replace")
+    text = said.decode(errors="replace").strip() or f"its first run ended with code {code} ({last_line})"
     return f"{file}: {text[:400]}; export it anew, or do not use it"
 
 

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -338,3 +339,27 @@ def test_a_process_that_dies_is_a_refusal(tmp_path, monkeypatch):
     with pytest.raises(ArtefactError, match=r"m\.pt2: a batch of 32 rows ends the process that runs it \(SIGSEGV\)"):
         trial.try_out(Program(b"", None, 8), ROWS, Path("m.pt2"))
     assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["resource.setrlimit(resource.RLIMIT_CPU, (60, 60))", "trial_process._MEMORY = Path('nowhere')"],
+    ids=["less is allowed", "no Linux"],
+)
+def test_bounds_are_set_wherever_it_runs(before):
+    code = (
+        "import resource; from pathlib import Path; from inference.artefacts import trial_process; "
+        f"{before}; trial_process.limit(2**40, 3600); print(*resource.getrlimit(resource.RLIMIT_FSIZE))"
+    )
+    done = trial.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "65536 65536\n", done.stderr
+
+
+def test_a_trial_that_cannot_run_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("DRIFTLINE_CACHE_DIR", str(tmp_path))
+    failed = trial.subprocess.CompletedProcess(
+        [], 1, b"", b"Traceback:\nModuleNotFoundError: No module named 'torch'\n"
+    )
+    monkeypatch.setattr(trial.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(ArtefactError, match=r"m\.pt2: its first run ended with code 1 \(ModuleNotFoundError: No"):
+        trial.try_out(Program(b"", None, 8), ROWS, Path("m.pt2"))
