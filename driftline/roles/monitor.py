@@ -88,21 +88,25 @@ def run(settings: Settings, slot: str, port: int) -> None:
         starts=starts,
     )
     if monitor.notify or monitor.chat:
-        given = (("monitor.notify", monitor.notify), ("monitor.chat", monitor.chat))
-        pager, chat = (sender(map(open_reference, to), setting) if to else None for setting, to in given)
-        page = settings.page
-        step = Notify(pager, f"http://{page.host}:{page.port}{page.root_path}", chat, aside["notify"])
-        role.shell(
-            "notify",
-            cluster,
-            ["alerts"],
-            step,
-            writes=["dead-letters"],
-            # One who has just been named wants no pages of last year, nor one who has been away for long.
-            starts=Starts(from_end=True, accept_gap=True),
-            set_aside=aside["notify"],
-        )
+        _add_notify(role, settings, cluster, aside["notify"])
     role.run()
+
+
+def _add_notify(role: Role, settings: Settings, cluster: Cluster, set_aside: SetAside) -> None:
+    """Add the shell that sends alerts to people."""
+    monitor, page = settings.monitor, settings.page
+    given = (("monitor.notify", monitor.notify), ("monitor.chat", monitor.chat))
+    pager, chat = (sender(map(open_reference, to), setting) if to else None for setting, to in given)
+    role.shell(
+        "notify",
+        cluster,
+        ["alerts"],
+        Notify(pager, f"http://{page.host}:{page.port}{page.root_path}", chat, set_aside),
+        writes=["dead-letters"],
+        # Neither a receiver who was just named nor one who was away for long wants the pages of last year.
+        starts=Starts(from_end=True, accept_gap=True),
+        set_aside=set_aside,
+    )
 
 
 def _counting(
