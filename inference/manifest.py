@@ -89,7 +89,9 @@ def read_manifest(value: bytes, name: str, version: str) -> Manifest:
         raise ManifestError(f"{name} {version}: its manifest holds a hash that is none; add the version anew")
     for path in map(PurePosixPath, manifest.files):
         if path.is_absolute() or not path.parts or ".." in path.parts or _ODD.search(str(path)):
-            raise ManifestError(f"{name} {version}: {str(path)!r} leads out of the version's folder")
+            raise ManifestError(
+                f"{name} {version}: {str(path)!r} leads out of the version's folder; add the version anew"
+            )
     return manifest
 
 

@@ -30,7 +30,9 @@ def asking(root: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ImportError):
         raise
     except Exception as error:
-        raise RegistryUnavailable(f"registry {root}: {type(error).__name__}: {error}") from error
+        raise RegistryUnavailable(
+            f"registry {root}: {type(error).__name__}: {error}; check its address, permissions and credentials"
+        ) from error
 
 
 def read_small(files: Any, root: str, path: str) -> bytes:

@@ -1,6 +1,6 @@
 """Which statements reach the engine: those on a list, in the spelling that the engine's own parser gives them.
 
-`rights` has what the engine itself refuses. It has no right for some doors: files named by INTO OUTFILE and FROM
+`rights` has what the engine itself refuses. It has no right for some ways out: files named by INTO OUTFILE and FROM
 INFILE, the scalar function `file` and some others, table functions whose structure may hold expressions
 (``format(CSV, 'a String DEFAULT file(...)', ...)``), disks named in a statement. They are found in the canonical
 text of ``formatQuery``: one statement, no comments, keywords in capitals, names in one spelling. That text is also
@@ -49,6 +49,7 @@ SYSTEM_TABLES = frozenset({
     "table_functions", "tables", "time_zones", "zeros", "zeros_mt",
 })  # fmt: skip
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|\w+|[^\s\w]", re.DOTALL)
+_REMEDY = "ask for it on a ClickHouse of yours (clickhouse.url)"
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -125,7 +126,7 @@ class Gate:
                 engine = before == "=" and names[at - 2] == "ENGINE" and name in ENGINES
                 self._check_call(name, names[at + 2 : at + 4], engine=engine)
             elif (before == "APPLY" or (calls and calls[-1] in self._higher_order)) and _denied(name):
-                raise Refused(f"{name} is no function for clients of the embedded store")
+                raise Refused(f"{name} is no function for clients of the embedded store; {_REMEDY}")
 
     def _check_call(self, name: str, arguments: list[str], *, engine: bool) -> None:
         if _denied(name) or (name.lower() in self._table_functions and not engine):
@@ -141,7 +142,7 @@ def _check_kind(text: str, tokens: list[Token], reader: bool) -> None:
     words = " ".join(token.name for token in tokens[:6] if token.name != "(")
     if not any(words == kind or words.startswith(kind + " ") for kind in (_READER if reader else _OWNER)):
         who = "the reader" if reader else "a client"
-        raise Refused(f"{text[:60]!r} is no statement for {who} of the embedded store")
+        raise Refused(f"{text[:60]!r} is no statement for {who} of the embedded store; {_REMEDY}")
     if words.startswith("CREATE"):
         _check_definition(tokens, frozenset({"Atomic"}) if words.startswith("CREATE DATABASE") else ENGINES)
 
@@ -162,7 +163,7 @@ def _check_words(tokens: list[Token]) -> None:
     bare = " ".join("'" if token.quoted else token.name for token in tokens)
     for words in _WORDS:
         if re.search(rf"(?<!\S){words}(?!\S)", bare):
-            raise Refused(f"{words} is not for clients of the embedded store")
+            raise Refused(f"{words} is not for clients of the embedded store; {_REMEDY}")
 
 
 def _check_system(tokens: list[Token]) -> None:
