@@ -199,11 +199,10 @@ class IntentStep:
         if intent is None and (rows := _room(prepared.letters)) is not None:
             cut = cut[0:rows]
             prepared = self._prepare(cut)
-        found, letters = intent, prepared.letters
+        standing, letters = intent, prepared.letters
         intent = Intent(cut.last, len(cut), len(letters))
-        if found is None or (letters and found.letters != intent.letters):  # an older version set nothing aside
-            said = msgspec.json.encode(intent).decode()
-            at = ck.TopicPartition(topic, place[1], cut.first, metadata=said)
+        if standing is None or (letters and standing.letters != intent.letters):  # an older version set nothing aside
+            at = ck.TopicPartition(topic, place[1], cut.first, metadata=msgspec.json.encode(intent).decode())
             announce(letters, at) if letters else commit([at])  # 1. What will be done.
         prepared.write(f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
         commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.

@@ -190,13 +190,13 @@ class Restored:
     def _accept(self, place: Place, start: int, low: int, snapshot: bool) -> None:
         """Go on without records that are gone, if the operator says so."""
         had = f"the newest snapshot covers what is before {start}" if snapshot else "there is no snapshot of it"
-        told = (
+        text = (
             f"{place[0]}/{place[1]}: {had}, and retention has taken offsets {start} to {low - 1}, which its state is "
             f"made of; bring back the topic `snapshots`, or set kafka.accept_gap=true to begin at {low} without them"
         )
         if not self._accept_gap:
-            raise StateLost(told)
-        log.error("snapshots.gap", what=told, records_max=low - start)
+            raise StateLost(text)
+        log.error("snapshots.gap", what=text, records_max=low - start)
 
     def revoke(self, topic: str, partition: int) -> None:
         """Forget a partition."""

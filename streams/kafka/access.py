@@ -72,13 +72,13 @@ def lacking(cluster: Cluster, needs: Iterable[Need]) -> list[Need]:
     named = {need: need.resource(cluster) + ("0" if need.prefixed else "") for need in wanted}
     topics = sorted({name for need, name in named.items() if need.kind == "topic"})
     groups = sorted({name for need, name in named.items() if need.kind == "group"})
-    told: Mapping[str, Any] = {"include_authorized_operations": True, "request_timeout": _WAIT_S}
+    options: Mapping[str, Any] = {"include_authorized_operations": True, "request_timeout": _WAIT_S}
     answers: dict[tuple[Kind, str], Any] = {}
     if topics:
-        asked = admin.describe_topics(TopicCollection(topics), **told)
-        answers |= {("topic", name): future for name, future in asked.items()}
+        topic_answers = admin.describe_topics(TopicCollection(topics), **options)
+        answers |= {("topic", name): future for name, future in topic_answers.items()}
     if groups:
-        answers |= {("group", name): f for name, f in admin.describe_consumer_groups(groups, **told).items()}
+        answers |= {("group", name): f for name, f in admin.describe_consumer_groups(groups, **options).items()}
     allowed = {resource: allowed_operations(resource[0], future) for resource, future in answers.items()}
     missing = []
     for need, name in named.items():

@@ -363,7 +363,9 @@ def test_a_reader_is_given_what_is_kept_while_the_store_is_busy_with_others(stor
     others = [threading.Thread(target=_tried, args=(desk, Address(page="model", model=f"m{n}"))) for n in range(30)]
     for thread in others:
         thread.start()
+    end = time.monotonic() + 60
     while desk._waiting < WAITING_MAX:
+        assert time.monotonic() < end, desk._waiting
         time.sleep(0.01)
     now[0] += 50_000  # what is kept is old, and there is nothing newer yet
     began = time.monotonic()
