@@ -167,6 +167,17 @@ class Registry:
             if other != version and (why := conflict(kinds, other, self.kinds(name, other))):
                 raise RegistryError(f"{name} {version}: {why}")
 
+    def ask(self) -> None:
+        """See that the registry is there, where it is known to hold models.
+
+        Raises
+        ------
+        RegistryUnavailable
+            It does not answer, or is empty: models that were loaded go on, and others wait.
+        """
+        if not self._below(self._path, "model"):
+            raise RegistryUnavailable(f"registry {self.root} is empty, or not mounted here; new routes wait for it")
+
     def list(self, name: str | None = None) -> Sequence[Manifest]:
         """Every version, or those of one model; older versions first. What is none of ours is passed over."""
         if self.local and Path(self._path).is_file():

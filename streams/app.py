@@ -18,11 +18,14 @@ import prometheus_client
 
 from streams import members, slots
 from streams.cluster import Cluster
+from streams.kafka.alive import Broker
 from streams.kafka.credentials import faust_credentials
+from streams.needs import Need
 from streams.private import private_folder
 from streams.records import Route
 from streams.routes import RouteBook
 from streams.shell import Shell
+from streams.starting import Answer, Starting
 
 _SESSION_S = 10.0
 _STOP_S_MAX = 8.0
@@ -82,6 +85,9 @@ class Role:
         self.slot = slot
         self.shells: list[Shell] = []
         self.serving: dict[str, dict[str, Any]] = {}
+        self.needs = [Need(f"Kafka at {cluster.bootstrap}", Broker(cluster, "models").ask, blocks=True)]
+        self._awaited = ""
+        self._started = False
         # Whoever looks up a group finds its members by this, and where each of them answers: see `streams.members`.
         self._client = members.client_id(name, slot, port)
         private_folder(folder)  # Faust makes the last folder of a path alone
@@ -104,7 +110,11 @@ class Role:
             stream_wait_empty=False,  # a model that is still being loaded would be waited for
         )
         self.app.shells = self.shells
-        self._serve()
+        pages = {"/livez": self._livez, "/readyz": self._readyz, "/startupz": self._startupz}
+        pages |= {"/metrics": self._metrics, "/status": self._status}
+        self._starting = Starting(host, port, pages)
+        for path, answer in pages.items():
+            self._serve(path, answer)
 
     def shell(self, *args: Any, **kwargs: Any) -> Shell:
         """Add a shell (see `Shell`) to this process."""
@@ -126,6 +136,16 @@ class Role:
 
         self.app.agent(topic, name="driftline.models")(follow)
 
+    def begin(self) -> None:
+        """Answer over HTTP from now on, and ask what is needed whether it answers: what comes before `run` may wait."""
+        for need in self.needs:
+            need.start()
+        self._starting.start()
+
+    def awaits(self, what: str) -> None:
+        """Take down what is waited for before `run`; empty where nothing is any more."""
+        self._awaited = what
+
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; on SIGUSR1 it writes to stderr where every thread and task stands.
 
@@ -134,6 +154,8 @@ class Role:
         SlotTaken
             Another process of this role has the slot.
         """
+        self._starting.stop()  # a predecessor is looked for at this very port
+        self._started = True
         if self.shells:
             slots.refuse_taken(self.cluster, self.shells[0].name, f"{self.name}-{self.slot}")
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
@@ -142,45 +164,64 @@ class Role:
 
     def status(self) -> dict[str, Any]:
         """What the pipeline page shows of this process."""
-        steps = [shell.status() for shell in self.shells]
-        return {"role": f"{self.name}-{self.slot}", "steps": steps, "serving": self.serving}
+        steps = [shell.status() for shell in self.shells] if self._started else []
+        about = {"role": f"{self.name}-{self.slot}", "started": self._started, "waits": self.away()}
+        return {**about, "steps": steps, "serving": self.serving}
+
+    def away(self) -> list[str]:
+        """What the process needs and does not get, whatever its steps do."""
+        reasons = [*(need.away() for need in self.needs), self._awaited]
+        return list(dict.fromkeys(filter(None, reasons)))
 
     def trouble(self) -> list[str]:
         """Why this process is not ready."""
-        return [f"{shell.name}: {why}" for shell in self.shells if (why := shell.trouble())]
+        if not self._started:
+            return self.away() or ["it starts"]
+        blocked = [why for need in self.needs if need.blocks and (why := need.away())]
+        return [*blocked, *(f"{shell.name}: {wrong}" for shell in self.shells if (wrong := shell.trouble()))]
 
     def waits(self) -> list[str]:
         """What is waited for while everything else goes on."""
-        return [f"{shell.name} waits: {why}" for shell in self.shells if (why := shell.waits())]
+        if not self._started:
+            return []
+        away = [why for need in self.needs if not need.blocks and (why := need.away())]
+        return [*away, *(f"{shell.name} waits: {awaited}" for shell in self.shells if (awaited := shell.waits()))]
 
     def set_aside(self) -> list[str]:
         """What was set aside of late while everything else went on."""
         return [f"{shell.name}: {note}" for shell in self.shells for note in shell.set_aside()]
 
-    def _serve(self) -> None:
-        async def livez(web: Any, request: Any) -> Any:  # noqa: ARG001
-            return web.text("ok\n")
+    def _livez(self) -> Answer:
+        return _lines(["ok"])
 
-        async def readyz(web: Any, request: Any) -> Any:  # noqa: ARG001
-            why = self.trouble()
-            lines = [*(why or ["ok"]), *self.waits(), *self.set_aside()]
-            return web.text("\n".join(lines) + "\n", status=503 if why else 200)
+    def _readyz(self) -> Answer:
+        why = self.trouble()
+        return _lines([*(why or ["ok"]), *self.waits(), *self.set_aside()], 503 if why else 200)
 
-        async def startupz(web: Any, request: Any) -> Any:  # noqa: ARG001
-            # What waits for something that is away is no fault of this process: a restart would change nothing.
-            why = [f"{shell.name}: {failing}" for shell in self.shells if (failing := shell.failing())]
-            return web.text("\n".join(why or ["ok"]) + "\n", status=503 if why else 200)
+    def _startupz(self) -> Answer:
+        # What waits for something that is away is no fault of this process: a restart would change nothing.
+        blocked = not self._started or any(need.blocks and need.away() for need in self.needs)
+        shells = [] if blocked else self.shells
+        why = [f"{shell.name}: {failing}" for shell in shells if (failing := shell.failing())]
+        return _lines(why or ["ok"], 503 if why else 200)
 
-        async def metrics(web: Any, request: Any) -> Any:  # noqa: ARG001
-            self.status()  # brings the lag up to now
-            return web.bytes(prometheus_client.generate_latest(), content_type="text/plain")
+    def _metrics(self) -> Answer:
+        self.status()  # brings the lag up to now
+        return 200, "text/plain", prometheus_client.generate_latest()
 
-        async def status(web: Any, request: Any) -> Any:  # noqa: ARG001
-            return web.bytes(msgspec.json.encode(self.status()), content_type="application/json")
+    def _status(self) -> Answer:
+        return 200, "application/json", msgspec.json.encode(self.status())
 
-        pages = {"/livez": livez, "/readyz": readyz, "/startupz": startupz, "/metrics": metrics, "/status": status}
-        for path, answer in pages.items():
-            self.app.page(path)(answer)
+    def _serve(self, path: str, answer: Callable[[], Answer]) -> None:
+        async def page(web: Any, request: Any) -> Any:  # noqa: ARG001
+            code, kind, body = answer()
+            return web.bytes(body, content_type=kind, status=code)
+
+        self.app.page(path)(page)
+
+
+def _lines(lines: list[str], code: int = 200) -> Answer:
+    return code, "text/plain", ("\n".join(lines) + "\n").encode()
 
 
 async def _in_daemon_thread(call: Callable[..., None], *args: Any) -> None:

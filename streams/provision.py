@@ -1,7 +1,7 @@
 """Topics made and checked from the one table; never changed behind anyone's back."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
 import confluent_kafka as ck
@@ -90,7 +90,11 @@ def _wait_for_all(cluster: Cluster) -> dict[str, int]:
 
 
 def await_topics(
-    cluster: Cluster, names: Iterable[str], needs: Sequence[Need] = (), deadline_s: float = AWAIT_S
+    cluster: Cluster,
+    names: Iterable[str],
+    needs: Sequence[Need] = (),
+    deadline_s: float = AWAIT_S,
+    awaits: Callable[[str], object] = str,
 ) -> None:
     """Return when topics of the table are there: a role may be started before the log, or before its topics are made.
 
@@ -103,6 +107,8 @@ def await_topics(
         that it may not describe look as if they were not there.
     deadline_s
         How long to wait.
+    awaits
+        Given what is waited for, again and again; empty in the end.
 
     Raises
     ------
@@ -127,6 +133,7 @@ def await_topics(
             missing, why = sorted(wanted), str(error)
         except ck.KafkaException as error:
             missing, why = sorted(wanted), error.args[0].str()
+        awaits(why if missing else "")
         if not missing:
             return
         if ticks_ms() > until:

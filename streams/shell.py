@@ -19,6 +19,7 @@ import faust
 import structlog
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
+from streams.away import Away
 from streams.clock import now_ms, ticks_ms
 from streams.cluster import Cluster
 from streams.feed import Feed, FeedLimits
@@ -144,6 +145,7 @@ class Shell:
         self._set_aside = set_aside
         self._settling: asyncio.Task[None] | None = None
         self._failures = 0
+        self._away = False  # whether the last failure was for want of something that is away
         self._threads = {kind: ThreadPoolExecutor(1, f"{name}-{kind}") for kind in ("fold", "settle")}
         self._settles = settle or _in_one_transaction
         # librdkafka bounds each request by the transaction's time-out, but where the broker that it held for the
@@ -154,11 +156,12 @@ class Shell:
 
     def trouble(self) -> str | None:
         """Why the shell is not making progress, or None."""
-        return (None if self._may_be_held else self.held()) or self._feed.unbegun() or self._absent() or self.failing()
+        held = None if self._may_be_held else self.held()
+        return held or self._feed.unbegun() or self._absent() or self.gauges.trouble
 
     def failing(self) -> str | None:
         """Why turns fail though nothing that they need is away, or None: a restart may help."""
-        away = self.held() or self._feed.unbegun() or self._absent()
+        away = self._away or self.held() or self._feed.unbegun() or self._absent()
         return None if away else self.gauges.trouble
 
     def held(self) -> str | None:
@@ -263,6 +266,7 @@ class Shell:
         """Nothing of the turn is visible; read it again, after a pause that grows."""
         pause_s = _PAUSE_S[min(self._failures, len(_PAUSE_S) - 1)]
         self._failures += 1
+        self._away = isinstance(error, Away)
         self.gauges.failed(f"{where}: {type(error).__name__}: {error}")
         told = log.info if isinstance(error, Aborted) else log.warning
         told(f"{self.name}.again", where=where, why=str(error), kind=type(error).__name__, failures=self._failures)

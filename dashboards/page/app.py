@@ -44,6 +44,7 @@ def make_app(
     clock: Callable[[], int] | None = None,
     root_path: str = "",
     hosts: Sequence[str] = (),
+    store_away: Callable[[], str] = str,
 ) -> flask.Flask:
     """Make the page as a WSGI application.
 
@@ -62,8 +63,10 @@ def make_app(
         says so: no header of a request is believed.
     hosts
         Names that browsers know the page by, behind a proxy; requests for others are refused.
+    store_away
+        As of `Desk`.
     """
-    desk = Desk(query, status, clock)
+    desk = Desk(query, status, clock, store_away)
     server = flask.Flask("dashboards.page", static_folder=None)
     server.wsgi_app = _below(root_path, server.wsgi_app)  # type: ignore[method-assign]
     probes.add(server, desk, host, hosts)
@@ -140,7 +143,7 @@ def _show(desk: Desk, address: Address | None, zone_name: str | None, seen: str 
 
 def _digest(sheet: Sheet, zone: str) -> str:
     answers = {name: (sheet.rows(name), answer.trouble) for name, answer in sheet.answers.items()}
-    facts = json.dumps([sheet.address.href, zone, answers, sheet.live], default=str)
+    facts = json.dumps([sheet.address.href, zone, answers, sheet.live, sheet.away], default=str)
     return hashlib.blake2b(facts.encode(), digest_size=12).hexdigest()
 
 

@@ -41,6 +41,8 @@ OLD_WAIT_S = 0.02
 OLD_MS_MAX = 60_000
 #: How old the roles' state may be.
 LIVE_S_MAX = 1.0
+#: Whoever waits for the store looks so often whether it is away.
+_LOOK_S = 0.2
 _DAY_MS = 86_400_000
 #: Where the page chooses, it shows at least so many windows.
 _WINDOWS_SHOWN = 24
@@ -80,11 +82,21 @@ class Desk:
         The roles' live state; see `dashboards.page.live`.
     clock
         Milliseconds UTC.
+    store_away
+        Why the store does not answer now, or an empty text; known at once. While it says so the store is not asked, and
+        nobody waits for it.
     """
 
-    def __init__(self, query: Query, status: Status, clock: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        query: Query,
+        status: Status,
+        clock: Callable[[], int] | None = None,
+        store_away: Callable[[], str] = str,
+    ) -> None:
         self._query = query
         self._status = status
+        self.store_away = store_away
         self.clock = clock or (lambda: time.time_ns() // 1_000_000)
         self._one_at_a_time = threading.Lock()
         self._counting = threading.Lock()
@@ -136,6 +148,8 @@ class Desk:
 
     def probe(self) -> str:
         """Why the store does not answer, or an empty text."""
+        if away := self.store_away():
+            return away
         try:
             with self._one_at_a_time:
                 self._query("SELECT 1", {})
@@ -145,7 +159,7 @@ class Desk:
 
     @contextmanager
     def _turn(self, wait_s: float | None) -> Iterator[bool]:
-        """Wait for the store to be free, for ever or so long; yields whether it is."""
+        """Wait for the store to be free, so long or until it is away; yields whether it is."""
         with self._counting:
             crowded = self._waiting >= WAITING_MAX
             self._waiting += not crowded
@@ -155,7 +169,9 @@ class Desk:
             yield False
             return
         try:
-            mine = self._one_at_a_time.acquire(timeout=-1 if wait_s is None else wait_s)
+            mine = self._one_at_a_time.acquire(timeout=_LOOK_S if wait_s is None else wait_s)
+            while not mine and wait_s is None and not self.store_away():
+                mine = self._one_at_a_time.acquire(timeout=_LOOK_S)
         finally:
             with self._counting:
                 self._waiting -= 1
@@ -172,11 +188,13 @@ class Desk:
         now = self.clock()
         if kept and kept.serves(now):
             return kept
+        if away := self.store_away():
+            return _stale(kept, away, columns, now)
         may_be_old = kept is not None and not kept.trouble and now - kept.asked_ms < OLD_MS_MAX
         with self._turn(OLD_WAIT_S if may_be_old else None) as mine:
             if not mine:
-                assert kept is not None
-                return kept
+                assert kept is not None or not may_be_old
+                return kept if kept and may_be_old else _stale(kept, self.store_away(), columns, now)
             now = self.clock()
             kept = self._kept(known_by)
             if kept and kept.serves(now):
@@ -192,8 +210,7 @@ class Desk:
                 answer = Answer(frame, now, took_ms=took_s * 1000)
             except Exception as error:
                 self._failed.labels(name).inc()
-                before = kept or Answer(pd.DataFrame(columns=list(columns)), now)
-                answer = Answer(before.frame, before.asked_ms, str(error))
+                answer = _stale(kept, str(error), columns, now)
                 if (time.perf_counter() - started) * 1000 > SLOW_FAILURE_MS:
                     self._away = (self.clock() + AWAY_MS, str(error))
             with self._counting:
@@ -210,3 +227,9 @@ class Desk:
             if kept:
                 self._answers[known_by] = kept
         return kept
+
+
+def _stale(kept: Answer | None, trouble: str, columns: tuple[str, ...], now_ms: int) -> Answer:
+    """What was answered before, or nothing, and what is wrong since."""
+    before = kept or Answer(pd.DataFrame(columns=list(columns)), now_ms)
+    return Answer(before.frame, before.asked_ms, trouble or "the store did not answer a moment ago")

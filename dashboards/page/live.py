@@ -1,6 +1,7 @@
 """The roles' live state, as the composition root hands it over.
 
-``status()`` returns ``{"roles": {NAME: {"pid", "state", "restarts", "steps": [STEP, ...], "serving"}}}``. A step says
+``status()`` returns ``{"roles": {NAME: {"pid", "state", "restarts", "waits": [TEXT, ...], "steps": [STEP, ...],
+"serving"}}}``; ``waits`` says what the role needs and does not get, whatever its steps do. A step says
 ``step``, ``rows``, ``rows_per_s``, ``lag_rows`` and ``lag_ms`` (records that are not settled, and the age of the oldest
 of them), ``p99_ms`` (the age that 99 of 100 records of the last ten seconds were settled within), ``fold_ms``,
 ``settle_ms``, ``partitions``, ``trouble`` and ``waits`` (for what, before it reads anything); the score step also,
@@ -51,6 +52,22 @@ def refusals(live: Live, model: str = "") -> list[Refusal]:
         for name, said in state.get("serving", {}).items()
         if said.get("refused") and model in ("", name)
     ]
+
+
+def away(live: Live) -> list[str]:
+    """What roles need and do not get, and which roles do not answer, a sentence each.
+
+    >>> away({"roles": {"worker-0": {"waits": ["no broker"]}, "monitor-0": {"waits": ["no broker"]}}})
+    ['worker-0, monitor-0 wait: no broker']
+    """
+    waiting: dict[str, list[str]] = {}
+    silent = []
+    for role, state in live.get("roles", {}).items():
+        for why in state.get("waits", []):
+            waiting.setdefault(why, []).append(role)
+        if state.get("state") == "no answer":
+            silent.append(f"{role} does not answer; `driftline status` says whether it runs")
+    return [f"{', '.join(roles)} wait{'' if len(roles) > 1 else 's'}: {why}" for why, roles in waiting.items()] + silent
 
 
 def idle(step: dict[str, Any]) -> bool:

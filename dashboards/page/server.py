@@ -22,17 +22,18 @@ def make_server(
     clock: Callable[[], int] | None = None,
     root_path: str = "",
     hosts: Sequence[str] = (),
+    store_away: Callable[[], str] = str,
 ) -> Any:
     """Make a server that listens already: ``effective_port``, ``run()`` (blocks), ``close()``.
 
     Parameters
     ----------
-    query, status, host, clock, root_path, hosts
+    query, status, host, clock, root_path, hosts, store_away
         As of `make_app`.
     port
         0 takes a free one.
     """
-    app = make_app(query, status, host=host, clock=clock, root_path=root_path, hosts=hosts)
+    app = make_app(query, status, host=host, clock=clock, root_path=root_path, hosts=hosts, store_away=store_away)
     server = waitress.create_server(
         app, host=host, port=port, threads=THREADS, ident="driftline", **connections.options()
     )
@@ -48,17 +49,18 @@ def serve(
     *,
     root_path: str = "",
     hosts: Sequence[str] = (),
+    store_away: Callable[[], str] = str,
 ) -> None:
     """Serve the page until the process is told to stop.
 
     Parameters
     ----------
-    query, status, host, root_path, hosts
+    query, status, host, root_path, hosts, store_away
         As of `make_app`.
     port
         Where it listens.
     """
-    server = make_server(query, status, host, port, root_path=root_path, hosts=hosts)
+    server = make_server(query, status, host, port, root_path=root_path, hosts=hosts, store_away=store_away)
     try:
         server.run()
     finally:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dashboards import words
 from dashboards.macros import Range
+from dashboards.page import live
 from dashboards.page.address import Address
 from dashboards.page.desk import Answer, Desk
 from dashboards.panels import Level, at_level, named
@@ -25,6 +26,7 @@ class Sheet(msgspec.Struct, frozen=True):
     answers: dict[str, Answer]
     live: dict[str, Any]
     now_ms: int
+    store_away: str = ""
     _plain: dict[str, list[dict[str, Any]]] = {}
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -41,6 +43,13 @@ class Sheet(msgspec.Struct, frozen=True):
     def beside(self) -> words.Beside:
         """What every time of the page is read beside."""
         return words.Beside(self.over.end_ms, self.now_ms)
+
+    @property
+    def away(self) -> list[str]:
+        """What does not answer now, in sentences: the store, and what the roles wait for."""
+        shown = "the page shows what it answered last"
+        store = [f"The store is away, and {shown}: {self.store_away}"] if self.store_away else []
+        return store + live.away(self.live)
 
     @property
     def trouble(self) -> str:
@@ -72,7 +81,7 @@ def gather(desk: Desk, address: Address) -> Sheet:
         ask("examples", address.go(column=moved[0]["column"]))
     if address.page == "model" and (incident := _open(plain(answers["incidents"].frame))):
         ask("incident_columns", address.go(incident=incident))
-    return Sheet(address, over, answers, desk.live(), desk.clock())
+    return Sheet(address, over, answers, desk.live(), desk.clock(), desk.store_away())
 
 
 def _until_now(over: Range, address: Address, now_ms: int) -> Range:

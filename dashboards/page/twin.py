@@ -15,6 +15,7 @@ def twin(sheet: Sheet) -> dict[str, Any]:
         "address": sheet.address.href,
         "severity": verdict.severity,
         "sentence": verdict.text,
+        "away": sheet.away,
         "from_ms": sheet.over.start_ms,
         "to_ms": sheet.over.end_ms,
         "asked_ms": sheet.now_ms,

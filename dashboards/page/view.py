@@ -7,7 +7,7 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from dashboards.page import cards, column, fleet, incident, model, pipeline
+from dashboards.page import cards, column, fleet, incident, model, parts, pipeline
 from dashboards.page.address import Address
 from dashboards.page.canvas import Canvas, Mark
 from dashboards.page.sentence import Verdict, say
@@ -22,7 +22,8 @@ def render(sheet: Sheet, zone: tzinfo) -> tuple[Component, Verdict]:
         return html.Div([opening]), verdict
     body = _body(sheet, zone, _canvas(sheet, zone))
     bar = None if sheet.address.page == "incident" else cards.stretches(sheet.address, sheet.over.step_ms_min)
-    return html.Div([opening, bar, html.Div(body, className=f"panels panels--{sheet.address.page}")]), verdict
+    notices = parts.notices(sheet.away)
+    return html.Div([opening, *notices, bar, html.Div(body, className=f"panels panels--{sheet.address.page}")]), verdict
 
 
 def title(sheet: Sheet, verdict: Verdict) -> str:

@@ -22,6 +22,7 @@ from clickhouse_driver import errors as driver
 
 from drift.store.parameters import parameters
 from drift.store.settings import StoreSettings
+from streams.away import Away
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,8 @@ logging.getLogger("clickhouse_driver.connection").setLevel(logging.ERROR)
 #: How the driver's error ends where a certificate is not believed.
 _UNVERIFIED = re.compile(r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: (.*?) \(_ssl")
 
+#: How long a server that is there may take to answer a ping.
+PING_S_MAX = 5.0
 #: One insert is one block: the token recognises a repeated insert by its blocks.
 INSERT_ROWS_MAX = 1_048_576
 _INSERT_SETTINGS = {
@@ -56,7 +59,7 @@ class StoreError(Exception):
         self.code = code
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(Away):
     """The store did not answer; the same call may succeed later, and an insert with a token may be repeated."""
 
 
@@ -82,6 +85,20 @@ class Store:
         store = cls(settings)
         store.rows("SELECT 1")
         return store
+
+    def ask(self) -> None:
+        """See that the server answers, without a question to its engine, which may be busy.
+
+        Raises
+        ------
+        StoreUnavailable
+            It does not, within `StoreSettings.answer_s_max`.
+        """
+        with self._client() as client:
+            connection = client.connection
+            if not (connection.connected and connection.ping()):
+                connection.disconnect()
+                connection.connect()
 
     def rows(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
         """Run a statement and return its rows.
@@ -207,6 +224,7 @@ def _client(settings: StoreSettings, password: str) -> Client:
         compression=settings.compression or False,
         connect_timeout=settings.connect_s_max,
         send_receive_timeout=settings.answer_s_max,
+        sync_request_timeout=min(settings.answer_s_max, PING_S_MAX),
         client_name="driftline",
         tcp_keepalive=True,
         settings={"server_side_params": True},

@@ -130,7 +130,7 @@ def _progress(done: int, new: int, labels: int, reader: Reader, watcher: Watcher
 def _behind(system: System) -> bool:
     """Whether monitor or store have something left to read; one that is too busy to say so has."""
     said = [system.ask(name) for name in ("monitor", "store")]
-    return any(one is None or any(step["lag_rows"] != 0 for step in one["steps"]) for one in said)
+    return any(not (one and one["started"]) or any(step["lag_rows"] != 0 for step in one["steps"]) for one in said)
 
 
 def _keep(system: System) -> None:

@@ -1,8 +1,9 @@
 """The doctor: what is missing on this machine and around it, each with the command or setting that mends it.
 
 Every check is a function that yields findings and changes nothing, here or on any server: `machine` looks at Python,
-packages, ports and disk, `kafka` at the log, `store` at ClickHouse, `models` at registry and routes, `running` at what
-crashes, hangs behind or is refused just now. What is simply not running is a note, not a failure.
+packages, ports and disk, `kafka` at the log, `store` at ClickHouse, `schema_registry` at where Avro's schemas are,
+`models` at registry and routes, `running` at what crashes, hangs behind or is refused just now. What is simply not
+running is a note, not a failure.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from driftline import settings as reading
-from driftline.doctor import kafka, machine, models, running, store
+from driftline.doctor import kafka, machine, models, running, schema_registry, store
 from driftline.doctor.finding import Finding, failing
 from driftline.settings import Settings, SettingsError
 
@@ -27,6 +28,7 @@ _WITH_SETTINGS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     machine.ports,
     kafka.cluster,
     store.reachable,
+    schema_registry.reachable,
     models.registry,
     models.routes,
     models.watched,

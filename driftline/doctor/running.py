@@ -48,6 +48,8 @@ def _role(name: str, role: Mapping[str, Any], now: int) -> Iterator[Finding]:
         loops = crashes.ends(role, now) >= crashes.LOOP_MIN or role["state"] != "up"
         fix = f"mend what the text names; all of it is in {role['log']}"
         yield Finding("roles", "fail" if loops else "warn", f"{name} has {text}", fix)
+    for away in role.get("waits", []):
+        yield Finding("roles", "warn", f"{name} waits: {away}", _fix(away))
     for step in role.get("steps", []):
         where = f"{name}, {step['step']}"
         if step["trouble"]:

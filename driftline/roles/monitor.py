@@ -13,6 +13,7 @@ from drift.store import Store
 from driftline import access, compose, watching
 from driftline.event_clocks import event_clocks
 from driftline.notify import Notify, sender
+from driftline.roles.needs import store_need
 from driftline.settings import Settings
 from streams.app import Role
 from streams.block import Block
@@ -40,8 +41,10 @@ def run(settings: Settings, slot: str, port: int) -> None:
     cluster = compose.cluster(settings)
     catalogue = compose.catalogue(settings, warn=True)
     monitor = settings.monitor
-    await_topics(cluster, _TOPICS, access.monitor(settings))
     role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
+    role.needs.append(store_need(settings))
+    role.begin()
+    await_topics(cluster, _TOPICS, access.monitor(settings), awaits=role.awaits)
     watching.add_shell(role, settings, catalogue, partition_counts(cluster)["observations"])
     book = watching.seed(settings, cluster)
     role.follow_models(book, lambda route: None)

@@ -8,6 +8,7 @@ from urllib3 import PoolManager
 from dashboards.page import serve
 from drift.store import Store
 from driftline import compose
+from driftline.roles.needs import store_need
 from driftline.settings import Settings
 from driftline.supervisor.run_file import ask_status
 
@@ -26,7 +27,17 @@ def run(settings: Settings) -> None:
         return {"roles": {name: said for url in settings.page.status_urls for name, said in _ask(http, url)}}
 
     page = settings.page
-    serve(store.query, status, page.host, page.port, root_path=page.root_path, hosts=page.hosts)
+    need = store_need(settings, reads_only=True)
+    need.start()
+    serve(
+        store.query,
+        status,
+        page.host,
+        page.port,
+        root_path=page.root_path,
+        hosts=page.hosts,
+        store_away=need.away,
+    )
 
 
 def _ask(http: PoolManager, url: str) -> list[tuple[str, dict[str, Any]]]:

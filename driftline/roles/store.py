@@ -10,9 +10,10 @@ from drift.sink import Sink
 from drift.store import Store, migrate
 from drift.store.front import StoreServer
 from driftline import access, compose
+from driftline.roles.needs import store_need
 from driftline.settings import Settings
 from streams.app import Role
-from streams.away import Away
+from streams.away import Away, patiently
 from streams.dead_letters import DEAD_LETTERS
 from streams.feed import FeedLimits
 from streams.intents import CutLimits, IntentStep, settlement
@@ -33,13 +34,16 @@ def run(settings: Settings, slot: str, port: int) -> None:
         if settings.embedded_store
         else nullcontext()
     )
+    role = Role(cluster, "store", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
+    if not settings.embedded_store:  # which is this process
+        role.needs.append(store_need(settings, blocks=True))
+    role.begin()
     with engine:
-        migrate(where)
-        sink = Sink(Store.connect(where), _references(settings))
-        await_topics(cluster, [*sink.topics, "models", "snapshots"], access.ROLES["store"])
+        patiently(lambda: migrate(where), role.awaits, lambda: False)
+        sink = Sink(Store(where), _references(settings))
+        await_topics(cluster, [*sink.topics, "models", "snapshots"], access.ROLES["store"], awaits=role.awaits)
         limits = CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
         step = IntentStep(cluster, sink.prepare, limits, order=sink.topics)
-        role = Role(cluster, "store", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
         role.follow_models(RouteBook(), lambda route: None)
         role.shell(
             "sink",

@@ -12,10 +12,14 @@ from streams.app import Role
 from streams.clock import now_ms
 from streams.feed import FeedLimits
 from streams.formats import Decoder
+from streams.needs import Need
 from streams.offsets import Starts
 from streams.provision import FOLLOW_REQUESTS, await_topics
 from streams.routes import read_book
 from streams.schema import FeatureSchema
+
+#: A registry in an object store is asked less often: each question is paid for.
+_REGISTRY_S = 10.0
 
 
 def run(settings: Settings, slot: str, port: int) -> None:
@@ -24,18 +28,27 @@ def run(settings: Settings, slot: str, port: int) -> None:
     registry = Registry(settings.registry)
     score = settings.score
     topics = ("requests", "predictions", "observations", "dead-letters", "models", "snapshots")
-    await_topics(cluster, topics, access.ROLES["worker"])
+    role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
+    schemas = compose.schema_registry(settings)
+    if schemas:
+        role.needs.append(Need("the schema registry", schemas.ask))
+
+    def models() -> None:
+        if role.serving:  # a new deployment's registry holds nothing, and nobody waits for it
+            registry.ask()
+
+    role.needs.append(Need(f"registry {settings.registry}", models, every_s=_REGISTRY_S))
+    role.begin()
+    await_topics(cluster, topics, access.ROLES["worker"], awaits=role.awaits)
     book = read_book(cluster)
     serving = Serving(lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code), book.former)
-    role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
-
     following = Following(cluster, serving, role.serving, [topic.model for topic in settings.watch_topics])
 
     def packed(model: str) -> FeatureSchema:
         served = serving.models()[model]
         return served.scorers[served.route.champion].package.schema
 
-    decoder = partial(Decoder, format=score.format, registry=compose.schema_registry(settings), packed=packed)
+    decoder = partial(Decoder, format=score.format, registry=schemas, packed=packed)
     following.begin(book.routes.values())
     if not book.routes:
         # torch takes seconds to import, and the first route may come at any moment.

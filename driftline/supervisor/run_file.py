@@ -100,15 +100,15 @@ def write(data_dir: Path, pid: int, status: dict[str, Any]) -> None:
 
 
 def running(data_dir: Path) -> dict[str, Any] | None:
-    """What `up` wrote, and of every role the steps it reports itself; None where nothing runs."""
+    """What `up` wrote, and of every role the steps it reports itself and what it waits for; None where nothing runs."""
     run = read(data_dir)
     if run:
         from urllib3 import PoolManager
 
         http = PoolManager(timeout=1.0, retries=False)
         for name, role in run["roles"].items():
-            answer = ask_status(http, run["urls"][name]) if name in run["urls"] else None
-            role["steps"] = (answer or {}).get("steps", [])
+            answer = (ask_status(http, run["urls"][name]) if name in run["urls"] else None) or {}
+            role["steps"], role["waits"] = answer.get("steps", []), answer.get("waits", [])
     return run
 
 

@@ -20,6 +20,8 @@ def lines(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name:<12} {role['state']:<12} pid {role['pid'] or '-'}, {restarts}"
         if crashes := recent(role, now_ms()):
             yield f"  ! {crashes}"
+        for away in role.get("waits", []):
+            yield f"  waiting: {away}"
         for step in role.get("steps", []):
             yield f"  {step['step']:<10} {'; '.join(_step(step))}"
 

@@ -207,6 +207,8 @@ class System:
             said = self.ask(name)
             if said is None:
                 return "it does not answer yet"
+            if not said.get("started", True):
+                return "; ".join(said["waits"]) or "it starts"
             if lacking := [step["step"] for step in said["steps"] if not (step["partitions"] or step.get("waits"))]:
                 return f"{', '.join(lacking)} has no partitions yet"
             for step in said["steps"]:

@@ -79,6 +79,20 @@ class SchemaRegistry:
             self._schemas[number] = self._parsed(f"/schemas/ids/{number}", f"schema {number}")
         return self._schemas[number]
 
+    def ask(self) -> None:
+        """See that something answers there that is not out of order.
+
+        Raises
+        ------
+        RegistryAway
+            It does not: schemas that were read go on, and records of others wait.
+        """
+        said = self._get("/", "what carries another number")
+        if said.status >= 500:
+            raise RegistryAway(
+                f"schema registry {self._url} answers {said.status}; records of schemas that were not read yet wait"
+            )
+
     def _parsed(self, path: str, name: str) -> Any:
         from fastavro.schema import SchemaParseException, UnknownType, parse_schema
 
@@ -107,7 +121,7 @@ class SchemaRegistry:
                 raise UnknownSchema(f"more than {REFERENCES_MAX} schemas refer to one another")
         return found
 
-    def _ask(self, path: str, name: str) -> _Answer:
+    def _get(self, path: str, name: str) -> Any:
         from urllib3.exceptions import HTTPError
         from urllib3.util import make_headers
 
@@ -115,9 +129,12 @@ class SchemaRegistry:
         try:
             if self._user:
                 headers |= make_headers(basic_auth=f"{self._user}:{self._password()}")
-            said = self._http.request("GET", self._url + path, headers=headers)
+            return self._http.request("GET", self._url + path, headers=headers)
         except (HTTPError, OSError, ValueError) as error:
             raise RegistryAway(f"schema registry {self._url}: {error}; {name} waits for it") from None
+
+    def _ask(self, path: str, name: str) -> _Answer:
+        said = self._get(path, name)
         try:
             if said.status == 200:
                 return msgspec.json.decode(said.data, type=_Answer)

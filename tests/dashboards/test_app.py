@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -20,6 +21,8 @@ from dashboards.page.address import INSTANT_MS_MAX, Address
 from dashboards.page.connections import HEADERS
 from dashboards.page.desk import ANSWERS_MAX, WAITING_MAX, Answer, Busy, Desk
 from dashboards.page.sheet import gather
+from dashboards.page.twin import twin
+from dashboards.page.view import render
 from dashboards.panels import at_level, named
 from drift.store import Store
 
@@ -410,6 +413,60 @@ def test_a_store_that_hangs_is_waited_for_once_and_not_by_every_panel(monkeypatc
     now[0] += 6_000
     gather(desk, Address(page="model", model="employment"))
     assert len(asked) == 2
+
+
+STORE_AWAY = "the store at 127.0.0.1:9000 does not answer (timed out)"
+KAFKA_AWAY = "no Kafka broker answers at k:9092: timed out"
+
+
+@pytest.mark.parametrize("path", ["", "/m/employment", "/m/employment/c/RELP", "/i/employment-1", "/pipeline"])
+def test_what_is_away_stands_above_every_page_and_in_its_twin(store: Store, path: str) -> None:
+    why, now = [""], [scene.END_MS]
+    roles: dict[str, Any] = {"worker-0": {"state": "up", "waits": [KAFKA_AWAY]}, "http://s": {"state": "no answer"}}
+    desk = Desk(store.query, lambda: {"roles": roles}, lambda: now[0], lambda: why[0])
+    address = Address.read(path or "/", "")
+    before = gather(desk, address)
+    waits = [f"worker-0 waits: {KAFKA_AWAY}", "http://s does not answer; `driftline status` says whether it runs"]
+    assert before.away == twin(before)["away"] == waits
+    why[0] = STORE_AWAY
+    now[0] += 60_000
+    away = gather(desk, address)
+    banner = f"The store is away, and the page shows what it answered last: {STORE_AWAY}"
+    assert away.away == twin(away)["away"] == [banner, *waits]
+    assert away.trouble == STORE_AWAY
+    for name, answer in before.answers.items():
+        pd.testing.assert_frame_equal(away.answers[name].frame, answer.frame)
+    shown = json.dumps(
+        render(away, UTC)[0].to_plotly_json(), default=lambda one: getattr(one, "to_plotly_json", one.__str__)()
+    )
+    assert all(json.dumps(text)[1:-1] in shown for text in (banner, *waits))
+
+
+def test_while_the_store_is_away_nobody_waits_for_it() -> None:
+    why, go, asked = [""], threading.Event(), []
+
+    def hangs(sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
+        asked.append(sql)
+        assert go.wait(60)
+        raise TimeoutError("timed out")
+
+    desk = Desk(hangs, dict, lambda: scene.END_MS, lambda: why[0])
+    readers = [threading.Thread(target=gather, args=(desk, Address(page="pipeline"))) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    deadline = time.monotonic() + 60
+    while desk._waiting < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    why[0] = STORE_AWAY
+    while sum(reader.is_alive() for reader in readers) > 1:  # the one whose question hangs already
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert gather(desk, Address(page="model", model="employment")).trouble == STORE_AWAY
+    assert desk.probe() == STORE_AWAY
+    assert len(asked) == 1
+    go.set()
+    readers[0].join(60)
 
 
 def test_what_is_asked_for_often_is_kept_longest(flaky: tuple[Flaky, Desk, list[int]]) -> None:

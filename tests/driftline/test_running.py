@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from drift import Reference
 from driftline import doctor, settings
 from driftline.cli import app
-from driftline.doctor import models, running
+from driftline.doctor import models, running, schema_registry
 from driftline.supervisor import run_file
 from driftline.supervisor.crashes import WITHIN_MS
 from driftline.supervisor.status_text import lines
@@ -101,6 +101,39 @@ def test_status_shows_the_same():
     assert next(iter(lines({**found, "state": "starting", "waits": {"store": "no answer"}, "roles": {}}))) == (
         "starting: waiting for store (no answer)"
     )
+
+
+def test_what_a_role_needs_and_does_not_get_is_found_and_shown():
+    away = "no Kafka broker answers at k:9092: timed out; records wait for it; start it, or mend kafka.bootstrap"
+    waiting = {**role(), "waits": [away, "no topic counts on k:9092; `driftline topics create`"]}
+    assert told(monitor=waiting) == [
+        ("warn", f"monitor waits: {away}", "driftline status"),
+        (
+            "warn",
+            "monitor waits: no topic counts on k:9092; `driftline topics create`",
+            "driftline topics create",
+        ),
+    ]
+    found = {"state": "up", "kafka": "k", "clickhouse": "c", "page": "p", "roles": {"monitor": waiting}}
+    assert f"  waiting: {away}" in list(lines(found))
+
+
+def test_the_steps_and_waits_of_a_role_are_what_it_says_and_none_where_it_says_nothing(tmp_path, monkeypatch):
+    said = {"http://up/status": {"role": "worker-0", "steps": [step()], "waits": ["the store is away"]}}
+    monkeypatch.setattr(run_file, "ask_status", lambda http, url: said.get(url))
+    urls = {"worker-0": "http://up/status", "store": "http://hangs/status"}
+    run = {"state": "up", "waits": {}, "kafka": "k", "clickhouse": "c", "page": "p", "starting": {}, "urls": urls}
+    run_file.write(tmp_path, os.getpid(), {**run, "roles": {"worker-0": role(), "store": role()}})
+    roles = (run_file.running(tmp_path) or {})["roles"]
+    assert (roles["worker-0"]["steps"], roles["worker-0"]["waits"]) == ([step()], ["the store is away"])
+    assert (roles["store"]["steps"], roles["store"]["waits"]) == ([], [])
+
+
+def test_a_schema_registry_that_is_away_is_found(tmp_path):
+    assert list(schema_registry.reachable(settings.load({}))) == []
+    [one] = schema_registry.reachable(settings.load({"schema_registry.url": "http://127.0.0.1:9"}))
+    assert (one.state, one.said.partition(": ")[0]) == ("fail", "schema registry http://127.0.0.1:9")
+    assert schema_registry.reachable in doctor._WITH_SETTINGS
 
 
 def test_the_doctor_never_says_all_is_well_while_a_role_crashes(tmp_path, monkeypatch):

@@ -356,7 +356,10 @@ def test_a_registry_that_does_not_answer_is_away_and_no_version_at_fault(tmp_pat
 def test_a_folder_that_is_not_mounted_is_away(tmp_path):
     registry = Registry(tmp_path / "models")
     registry.add(package(tmp_path / "p"))
+    registry.ask()
     (tmp_path / "models").rename(tmp_path / "elsewhere")
+    with pytest.raises(RegistryUnavailable, match="not mounted here; new routes wait for it"):
+        registry.ask()
     for _ in ("not there", "an empty mount point"):
         with pytest.raises(RegistryUnavailable, match="not mounted here"):
             registry.load("fare", "v1", "cpu")

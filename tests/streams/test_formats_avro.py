@@ -205,6 +205,19 @@ def test_a_registry_that_is_gone_is_waited_for_and_what_is_known_needs_none(doub
         decode(block(value, b"\0\0\0\0\2\2"))
 
 
+def test_a_registry_is_asked_whether_it_is_there(double):
+    registry = SchemaRegistry(double.url)
+    for answer in (None, (404, b"no such page"), (401, b"who are you")):
+        double.broken = answer
+        registry.ask()
+    double.broken = (503, b"")
+    with pytest.raises(RegistryAway, match=f"schema registry {double.url} answers 503"):
+        registry.ask()
+    double.close()
+    with pytest.raises(RegistryAway, match=f"schema registry {double.url}: "):
+        registry.ask()
+
+
 def test_the_password_is_read_when_asked_and_a_wrong_one_is_no_dead_letter(double):
     secret = ["wrong"]
     registry = SchemaRegistry(double.url, "ann", lambda: secret[0])

@@ -39,6 +39,18 @@ def test_columns_of_every_make_go_in(table: Store) -> None:
     assert rows[3][3] == [1, 2]
 
 
+def test_a_server_that_is_there_is_told_from_one_that_hangs_within_its_deadline(store: Store) -> None:
+    asked = Store(msgspec.structs.replace(store.settings, answer_s_max=1.0))
+    for _ in range(3):
+        asked.ask()
+    asked.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # its kernel takes connections; nobody answers
+        host, port = silent.getsockname()
+        hangs = Store(msgspec.structs.replace(store.settings, host=host, port=port, answer_s_max=0.2))
+        with pytest.raises(StoreUnavailable, match=f"the store at {host}:{port} does not answer"):
+            hangs.ask()
+
+
 def test_what_cannot_go_in_is_refused_before_it_is_sent(table: Store) -> None:
     with pytest.raises(ValueError, match="different lengths"):
         table.insert("t", {"n": [1, 2], "x": [0.5]})
