@@ -16,7 +16,7 @@ import faust
 import msgspec
 import prometheus_client
 
-from streams import members, slots
+from streams import connections, members, slots
 from streams.cluster import Cluster
 from streams.kafka.alive import Broker
 from streams.kafka.credentials import faust_credentials
@@ -35,6 +35,11 @@ class _App(faust.App):  # type: ignore[misc]
     """A Faust app that ends in our order, and in time."""
 
     shells: list[Shell]
+
+    async def on_start(self) -> None:
+        """Bound the connections of the server that begins with the app."""
+        self.add_future(connections.bound(lambda: self.web._runner.server))
+        await super().on_start()
 
     async def on_stop(self) -> None:
         """Let the shells finish what they hold, side by side, before Faust stops the rest.

@@ -1,0 +1,57 @@
+"""Connections to a role: bounded in number and in time.
+
+aiohttp waits for the rest of a request for ever, and keeps any number of connections. A role's answers are short and
+ready at once, so a connection that brings no new request for a while is half a request, or is not used.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+#: Connections at the most; those that have brought nothing for the longest are closed.
+CONNECTIONS_MAX = 256
+#: A connection has to bring a whole request within so long, the first and each that follows.
+QUIET_S_MAX = 10.0
+_LOOK_S = 0.5
+
+
+class Bounds:
+    """Decides which connections are closed."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Any, tuple[int, float]] = {}
+
+    def over(self, connections: dict[Any, int], now_s: float) -> list[Any]:
+        """Which connections go.
+
+        Parameters
+        ----------
+        connections
+            How many requests each has brought.
+        now_s
+            Seconds, of a clock that only goes on.
+
+        >>> bounds = Bounds()
+        >>> bounds.over({"half": 0, "asks": 1}, 0.0), bounds.over({"half": 0, "asks": 2}, 10.5)
+        ([], ['half'])
+        """
+        before, self._seen = self._seen, {}
+        for one, requests in connections.items():
+            known = before.get(one)
+            self._seen[one] = known if known and known[0] == requests else (requests, now_s)
+        oldest_first = sorted(self._seen, key=lambda one: self._seen[one][1])
+        crowd = len(oldest_first) - CONNECTIONS_MAX
+        return [one for at, one in enumerate(oldest_first) if at < crowd or now_s - self._seen[one][1] > QUIET_S_MAX]
+
+
+async def bound(server: Callable[[], Any]) -> None:
+    """Close what is over its bounds, for ever; ``server`` is aiohttp's, or None while there is none."""
+    bounds, clock = Bounds(), asyncio.get_running_loop().time
+    while True:
+        serving = server()
+        handlers = serving.connections if serving else []
+        for handler in bounds.over({one: one._request_count for one in handlers}, clock()):
+            handler.force_close()
+            if handler.transport is not None:
+                handler.transport.abort()
+        await asyncio.sleep(_LOOK_S)
