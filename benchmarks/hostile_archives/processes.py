@@ -21,7 +21,7 @@ ROWS, MEMORY_BYTES, CPU_S, WALL_S = 32, 2**29, 20, 120
 
 class End(msgspec.Struct, frozen=True):
     """How it went with one archive: ``outcome`` is refused (when read), tried (refused by the trial, or it died there),
-    ran, or one of those that must not be: crashed, leaked, odd. Times in s, memory in MB beside the parent's.
+    ran, or one of those that must not be: crashed, leaked, odd. Times in s, and by how many MB a child grew at most.
     """
 
     outcome: str
@@ -70,19 +70,28 @@ def _worker(program: Program) -> str:
 
 
 def _child(work: Callable[[], str]) -> tuple[str, int, float]:
-    """Run in a forked child: what it says, the signal that ended it, and its memory beside this process's, in MB."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Run in a forked child: what it says, the signal that ended it, and by how many MB its memory grew at most.
+
+    The growth is from what it holds when it begins: a fork begins with its parent's anonymous pages, while the
+    libraries' pages count as soon as it touches them. What this process once held, and gave back, is no part of it.
+    """
     reader, writer = os.pipe()  # no file: the trial may hardly write one
     pid = os.fork()
     if pid == 0:
         signal.alarm(WALL_S)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
+            os.write(writer, _resident_bytes().to_bytes(8))
             os.write(writer, work().encode()[:500])
         finally:
             os._exit(0)
     os.close(writer)
     _, status, used = os.wait4(pid, 0)
-    said = os.read(reader, 500).decode(errors="replace")
+    said = os.read(reader, 508)
     os.close(reader)
-    return said, os.WTERMSIG(status), max(0.0, (used.ru_maxrss - own) / 1e3)
+    grown = used.ru_maxrss * 1024 - int.from_bytes(said[:8])
+    return said[8:].decode(errors="replace"), os.WTERMSIG(status), max(0.0, grown / 1e6)
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
