@@ -1,4 +1,4 @@
-"""What a version of a model consists of: every file with its hash, and one hash over all."""
+"""What a version of a model consists of: every file with its hash and its size, and one hash over all."""
 
 import hashlib
 import re
@@ -15,6 +15,8 @@ FORMAT = 1
 #: A manifest that is larger is not read, a package of more files not added.
 BYTES_MAX = 16_777_216
 FILES_MAX = 10_000
+#: Bytes of all files of a version, 64 GiB.
+PACKAGE_BYTES_MAX = 68_719_476_736
 _HASH = re.compile("[0-9a-f]{64}")
 # What a path of ours never holds: a backslash is a separator elsewhere, a control character stands in no name.
 _ODD = re.compile("[\\\\\x00-\x1f\x7f]")
@@ -25,13 +27,18 @@ class ManifestError(ValueError):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Files of one version: path below the folder -> blake2b of the contents; ``digest`` is the hash of all that."""
+    """Files of one version: path below the folder -> blake2b of the contents; ``digest`` is the hash of all that.
+
+    ``sizes`` are their bytes, by which it is known before a file is fetched how much of it to take; empty in manifests
+    of before. They are no part of the digest, for the hashes settle them: a wrong one refuses a file and lets none in.
+    """
 
     name: str
     version: str
     digest: str
     files: dict[str, str]
     format: int = FORMAT
+    sizes: dict[str, int] = {}
 
 
 def manifest_of(package: ModelPackage, folder: Path) -> Manifest:
@@ -41,12 +48,18 @@ def manifest_of(package: ModelPackage, folder: Path) -> Manifest:
     ------
     ManifestError
         A link leads out of the folder: what it leads to would be copied, whoever may read it. There are too many
-        files, or one whose name is none.
+        files, or too large ones, or one whose name is none.
     """
-    files = {path: hash_of(file) for path, file in sorted(_files(folder))}
-    return Manifest(
-        name=package.name, version=package.version, digest=_digest(package.name, package.version, files), files=files
-    )
+    found = sorted(_files(folder))
+    sizes = {path: file.stat().st_size for path, file in found}
+    if (total := sum(sizes.values())) > PACKAGE_BYTES_MAX:
+        raise ManifestError(
+            f"{folder}: its files have {total:,} bytes, a package at most {PACKAGE_BYTES_MAX:,}; leave out what the "
+            "model does not read"
+        )
+    files = {path: hash_of(file) for path, file in found}
+    digest = _digest(package.name, package.version, files)
+    return Manifest(name=package.name, version=package.version, digest=digest, files=files, sizes=sizes)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -73,7 +86,8 @@ def read_manifest(value: bytes, name: str, version: str) -> Manifest:
     Raises
     ------
     ManifestError
-        It is of another version, its hash is not that of its list, or a path leads out of the folder.
+        It is of another version, its hash is not that of its list, a path leads out of the folder, or its sizes are
+        none.
     """
     try:
         manifest = msgspec.json.decode(value, type=Manifest)
@@ -92,6 +106,16 @@ def read_manifest(value: bytes, name: str, version: str) -> Manifest:
             raise ManifestError(
                 f"{name} {version}: {str(path)!r} leads out of the version's folder; add the version anew"
             )
+    sizes = manifest.sizes
+    if sizes and (sizes.keys() != manifest.files.keys() or min(sizes.values()) < 0):
+        raise ManifestError(
+            f"{name} {version}: its manifest has sizes of other files, or below 0; add the version anew"
+        )
+    if (total := sum(sizes.values())) > PACKAGE_BYTES_MAX:
+        raise ManifestError(
+            f"{name} {version}: its files have {total:,} bytes, at most {PACKAGE_BYTES_MAX:,} are fetched; "
+            "add a smaller one"
+        )
     return manifest
 
 

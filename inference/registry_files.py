@@ -1,6 +1,7 @@
 """Files of a registry, on a disk or in an object store: read within bounds, fetched whole, written whole."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from inference.manifest import BYTES_MAX, Manifest, hash_of
+from inference.manifest import BYTES_MAX, PACKAGE_BYTES_MAX, Manifest, hash_of
 from streams.away import Away
 from streams.private import FILE_MODE, private_folder
+
+#: Bytes that are read at once.
+_PART_BYTES = 4_194_304
 
 
 class RegistryError(ValueError):
@@ -27,7 +31,7 @@ def asking(root: str) -> Iterator[None]:
     whatever it likes."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ImportError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ImportError, RegistryError):
         raise
     except Exception as error:
         raise RegistryUnavailable(
@@ -58,21 +62,53 @@ def read_small(files: Any, root: str, path: str) -> bytes:
 
 
 def fetch(files: Any, root: str, manifest: Manifest, place: str, cache: Path) -> Path:
-    """Copy a remote version into the cache, where its folder is named by its hash; returns the folder."""
-    folder = cache / manifest.digest
+    """Copy a remote version into the cache, where its folder is named by its hash; returns the folder.
+
+    Of each file no more is taken than the manifest says that it has; where it says nothing, than a whole package may
+    have.
+
+    Raises
+    ------
+    RegistryError
+        A file is missing, or larger; or the cache's disk has less room.
+    RegistryUnavailable
+        The registry does not answer.
+    """
+    folder, fetched = cache / manifest.digest, 0
     for file, digest in manifest.files.items():
-        target = folder / file
+        target, source = folder / file, f"{place}/{file}"
+        size = manifest.sizes.get(file, PACKAGE_BYTES_MAX - fetched)
         try:
             with asking(root):
-                if not target.is_file() or hash_of(target) != digest:
-                    private_folder(target.parent)
-                    beside = target.with_name(f"{target.name}.{os.getpid()}")
-                    files.get_file(f"{place}/{file}", str(beside))
-                    beside.chmod(FILE_MODE)
-                    beside.replace(target)
-        except (FileNotFoundError, NotADirectoryError):
-            raise RegistryError(f"{place}/{file} is missing; add the version anew") from None
+                if target.is_file() and hash_of(target) == digest:
+                    continue
+                private_folder(target.parent)
+                if file in manifest.sizes and size > (free := shutil.disk_usage(target.parent).free):
+                    raise RegistryError(f"{source}: {size:,} bytes, {free:,} are free in {cache}; make room there")
+                fetched += _fetch_file(files, source, target, size)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise RegistryError(f"{source} is missing; add the version anew") from None
     return folder
+
+
+def _fetch_file(files: Any, source: str, target: Path, size: int) -> int:
+    """Copy a file of at most so many bytes, whole or not at all; returns how many it has."""
+    beside, taken = target.with_name(f"{target.name}.{os.getpid()}"), 0
+    try:
+        with files.open(source, "rb") as opened, beside.open("wb") as copy:
+            beside.chmod(FILE_MODE)
+            while part := opened.read(min(_PART_BYTES, size + 1 - taken)):
+                taken += len(part)
+                if taken > size:
+                    raise RegistryError(
+                        f"{source}: it has more than the {size:,} bytes that are taken of it, so it is not what was "
+                        "added; add the version anew"
+                    )
+                copy.write(part)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    return taken
 
 
 def put(files: Any, source: Path, target: str) -> None:

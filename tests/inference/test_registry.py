@@ -338,16 +338,20 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS.keys())
-@pytest.mark.parametrize("call", ["open", "ls", "get_file"])
+@pytest.mark.parametrize("call", ["open", "ls", "open a file"])
 def test_a_registry_that_does_not_answer_is_away_and_no_version_at_fault(tmp_path, monkeypatch, call, error):
     root = f"memory://{uuid.uuid4().hex}"
     Registry(root).add(package(tmp_path / "p"))
     registry = Registry(root, cache=tmp_path / "cache")
 
-    def fails(*args, **kwargs):
+    opens = registry._files.open
+
+    def fails(path, *args, **kwargs):
+        if call == "open a file" and not path.endswith("model.py"):  # the manifest is there, and the first file
+            return opens(path, *args, **kwargs)
         raise error
 
-    monkeypatch.setattr(registry._files, call, fails)
+    monkeypatch.setattr(registry._files, "open" if call == "open a file" else call, fails)
     with pytest.raises(RegistryUnavailable, match=f"registry {root}: {type(error).__name__}") as raised:
         registry.list("fare") if call == "ls" else registry.folder("fare", "v1")
     assert isinstance(raised.value, Away) and not isinstance(raised.value, RegistryError)
