@@ -15,7 +15,7 @@ They are fixed with the reference, before any window is seen, and so is their or
 reference holds are in it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -114,6 +114,20 @@ def contrasts(columns: Sequence[Cells], counts: np.ndarray) -> Contrasts:
         span=np.concatenate([[0], np.cumsum([len(several) for several in asked])]).astype(np.int64),
         seeds=np.array([_seed(name) for name in names], np.uint64),
     )
+
+
+def contrast_count(columns: Iterable[Cells]) -> int:
+    """How many contrasts a reference's columns have, without making them.
+
+    >>> contrast_count([Cells(name="city", kind="categorical", levels=("Rome", "Oslo")), Cells(name="x", edges=(1.0,))])
+    9
+    """
+    return sum(len(cells.edges) + 5 if cells.kind == "numeric" else _indicators(cells) for cells in columns)
+
+
+def _indicators(cells: Cells) -> int:
+    named = len(cells.levels)
+    return (1 if named == 2 else named) + sum(c is not None for c in (cells.other, cells.unseen, cells.null))
 
 
 def _ask(cells: Cells, counts: np.ndarray) -> Iterator[Contrast]:

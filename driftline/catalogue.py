@@ -12,7 +12,7 @@ import structlog
 
 from drift.catalogue import Unusable, Unwatched
 from drift.reference import Reference
-from drift.reference_file import NoReference
+from drift.reference_file import NoReference, read_file
 from inference import Registry, VersionRemoved
 from streams.away import Away
 from streams.clock import ticks_ms
@@ -86,18 +86,17 @@ class References:
         return reference
 
     def _in_file(self, model: str, version: str) -> Reference:
-        path = self._files[model, version]
         try:
-            return Reference.from_bytes(path.read_bytes())
+            return read_file(self._files[model, version])
         except (NoReference, OSError) as error:
-            raise Unusable(f"{error}; put back {path}, the reference of {model} {version}") from error
+            raise Unusable(f"{error}; put back the reference of {model} {version}") from error
 
     def _in_registry(self, model: str, version: str) -> Reference:
         try:
             path = self._registry.folder(model, version) / "reference.arrow"
             if not path.exists():
                 raise Unwatched(f"{model} {version} has no {path.name}; make one with `driftline reference build`")
-            return Reference.from_bytes(path.read_bytes())
+            return read_file(path)
         except VersionRemoved as error:
             raise Unwatched(str(error)) from None  # Earlier counts over it stay as they are.
         except Away:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
+from drift import reference_file
 from drift.reference import Reference
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def read(path: Path) -> Reference:
     if not path.is_file():
         raise NoReference(f"{path}: no such file; `driftline reference build` or `driftline model init` makes one")
     try:
-        return Reference.from_bytes(path.read_bytes())
-    except (ValueError, KeyError, pa.ArrowInvalid) as error:
-        raise NoReference(f"{path}: no reference ({error}); is it a file that Driftline wrote?") from error
+        return reference_file.read_file(path)
+    except (reference_file.NoReference, OSError) as error:
+        raise NoReference(str(error)) from error
 
 
 def in_store(settings: "StoreSettings", table: str, order_by: Sequence[str]) -> "StoreTable":
@@ -96,6 +96,7 @@ def doubt(reference: Reference) -> str:
 def assumed_order(reference: Reference, *known: object) -> str:
     """Say that the order of the file was taken; empty where something was ``known`` of the order.
 
+    >>> import pyarrow as pa
     >>> assumed_order(Reference.fit(pa.table({"x": [1.5, 2.5]})), "file")
     ''
     """
@@ -126,6 +127,7 @@ _REMEDIES = {
 def judged_rows(reference: Reference) -> str:
     """Say which rows the figures of a reference's performance are of.
 
+    >>> import pyarrow as pa
     >>> judged_rows(Reference.fit(pa.table({"x": [1.5, 2.5]})))
     "the table's own 2 rows"
     """

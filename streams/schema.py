@@ -14,6 +14,7 @@ categorical    the level's index in ``categories`` (K of them);         ``K + 1`
 so a model can look a categorical column up in an embedding of ``K + 2`` rows.
 """
 
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -97,8 +98,9 @@ class FeatureSchema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cac
     def __post_init__(self) -> None:
         if not self.features:
             raise SchemaError("a schema needs at least one feature")
-        if len(set(self.names)) != len(self.features):
-            twice = next(n for n in self.names if self.names.count(n) > 1)
+        names = self.names
+        if len(set(names)) != len(names):
+            twice = Counter(names).most_common(1)[0][0]  # one pass: a schema may be a stranger's, and long
             raise SchemaError(f"feature {twice!r} stands twice; remove one")
 
     @property

@@ -153,6 +153,10 @@ def add(
     from inference import Registry
 
     registry = Registry(load(file).registry)
+    if (folder / "reference.arrow").exists():
+        from driftline import references
+
+        references.read(folder)  # The registry takes any file; one that the judge refuses is better refused here.
     manifest = registry.add(folder)
     others = [known.version for known in registry.list(manifest.name) if known.version != manifest.version]
     canary = " --canary 5%" if others else ""

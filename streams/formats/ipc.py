@@ -5,6 +5,7 @@ file, one batch that its footer names a thousand times. So a file is read as the
 its footer; sizes are added up from the messages' own headers; and nothing is joined or counted that was not validated.
 """
 
+import hashlib
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -31,23 +32,41 @@ def read(value: bytes | None) -> Columns:
     """
     if not value:
         raise Refused("empty", "$", "the record has no value")
-    if len(value) > BYTES_MAX:
-        raise Refused("oversize", "$", f"{len(value)} bytes, at most {BYTES_MAX} are read")
-    stream = _stream(value)
-    try:
-        if (size := unpacked_bytes(stream)) > UNPACKED_BYTES_MAX:
-            raise Refused("oversize", "$", f"it unpacks to {size} bytes, at most {UNPACKED_BYTES_MAX} are read")
-        with pa.ipc.open_stream(stream) as reader:
-            table = pa.Table.from_batches(_validated(reader), reader.schema)
-        names: list[str] = table.column_names
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise Refused("undecodable", "$", f"no Arrow: {error}") from None
+    table = read_table(value, BYTES_MAX, UNPACKED_BYTES_MAX, ROWS_MAX)
+    names: list[str] = table.column_names
     if not (table.num_rows and names):
         raise Refused("empty", "$", "the message has no row, or no column")
     if len(set(names)) < len(names):
         twice = min(name for name in names if names.count(name) > 1)
         raise Refused("undecodable", "$", f"two columns have the name {twice!r}")
     return dict(zip(names, table.columns, strict=True))
+
+
+def read_table(value: bytes, bytes_max: int, unpacked_bytes_max: int, rows_max: int) -> pa.Table:
+    """Read a stream, or the stream that a file begins with; it may have no row and no column.
+
+    Parameters
+    ----------
+    value
+        The bytes; they may be anybody's.
+    bytes_max, unpacked_bytes_max, rows_max
+        The most bytes that are looked at, the most that they may unpack to, and the most rows.
+
+    Raises
+    ------
+    Refused
+        It is no Arrow, or too large; `undecodable` or `oversize`.
+    """
+    if len(value) > bytes_max:
+        raise Refused("oversize", "$", f"{len(value)} bytes, at most {bytes_max} are read")
+    stream = _stream(value)
+    try:
+        if (size := unpacked_bytes(stream)) > unpacked_bytes_max:
+            raise Refused("oversize", "$", f"it unpacks to {size} bytes, at most {unpacked_bytes_max} are read")
+        with pa.ipc.open_stream(stream) as reader:
+            return pa.Table.from_batches(_validated(reader, rows_max), reader.schema)
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        raise Refused("undecodable", "$", f"no Arrow: {error}") from None
 
 
 def rows_claimed(value: bytes) -> int:
@@ -69,12 +88,12 @@ def _stream(value: bytes) -> pa.Buffer:
     return pa.py_buffer(value)[len(_FILE) if value.startswith(_FILE) else 0 :]
 
 
-def _validated(reader: pa.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
+def _validated(reader: pa.RecordBatchStreamReader, rows_max: int) -> Iterator[pa.RecordBatch]:
     rows = 0
     for batch in reader:
         rows += batch.num_rows
-        if rows > ROWS_MAX:
-            raise Refused("oversize", "$", f"at least {rows} rows, at most {ROWS_MAX} are read")
+        if rows > rows_max:
+            raise Refused("oversize", "$", f"at least {rows} rows, at most {rows_max} are read")
         batch.validate(full=True)  # else a strange offset is read outside of the buffers
         yield batch
 
@@ -93,6 +112,26 @@ def _rows(message: pa.ipc.Message) -> int:
 def unpacked_bytes(stream: pa.Buffer) -> int:
     """Bytes that a stream's messages say they unpack to; what is no Arrow raises as the library does."""
     return sum(map(_unpacked_bytes, pa.ipc.MessageReader.open_stream(stream)))
+
+
+def content_hash(value: bytes, digest: hashlib.blake2b) -> str:
+    """Hash the rows of a stream, or of the stream that a file begins with, as they are packed, and the names and types
+    of its columns, but no metadata: a digest can stand there.
+
+    Parameters
+    ----------
+    digest
+        A hash that may have begun already with something else.
+    """
+    messages = pa.ipc.MessageReader.open_stream(_stream(value))
+    for message in messages:
+        if message.type == "schema":
+            schema = pa.ipc.read_schema(message)
+            digest.update(repr([(field.name, str(field.type)) for field in schema]).encode())
+        else:
+            digest.update(message.metadata)
+            digest.update(message.body)
+    return digest.hexdigest()
 
 
 def _unpacked_bytes(message: pa.ipc.Message) -> int:

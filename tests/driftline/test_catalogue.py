@@ -3,12 +3,15 @@
 import shutil
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from drift import Reference
 from drift.catalogue import Unusable, Unwatched
 from driftline import catalogue
 from driftline.catalogue import References
+from driftline.cli import app
 from inference import Registry
 from streams.away import Away
 
@@ -145,3 +148,34 @@ def test_a_file_of_a_watched_topic_needs_no_registry(tmp_path, reference):
     path.write_bytes(reference.to_bytes())
     clock.ms += catalogue.RETRY_MS
     assert find("churn", "v1").id == reference.id
+
+
+def _forge(path):
+    """A reference whose counts are of one row fewer, by somebody who left out its hash."""
+    table = pa.ipc.open_file(path.read_bytes()).read_all()
+    counts = table.column("counts").to_pylist()
+    counts[0][counts[0].index(max(counts[0]))] -= 1
+    table = table.set_column(table.schema.get_field_index("counts"), "counts", pa.array(counts))
+    kept = {b"driftline.reference": table.schema.metadata[b"driftline.reference"]}
+    with pa.ipc.new_file(path, table.schema.with_metadata(kept)) as writer:
+        writer.write_table(table.replace_schema_metadata(kept))
+
+
+@pytest.mark.parametrize("command", ["model add", "reference show", "reference check"])
+def test_commands_refuse_a_hostile_reference_and_name_the_file(tmp_path, root, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRIFTLINE_REGISTRY", str(tmp_path / "other"))
+    _forge(tmp_path / "churn" / "reference.arrow")
+    found = CliRunner().invoke(app, [*command.split(), str(tmp_path / "churn")])
+    said = str(found.exception)
+    assert f"{tmp_path / 'churn' / 'reference.arrow'}: not a reference (column 'age': counts" in said, found.output
+    assert not (tmp_path / "other").exists()  # nothing was added
+
+
+def test_the_catalogue_refuses_a_hostile_reference_and_goes_on(tmp_path, reference):
+    path = tmp_path / "churn.reference"
+    path.write_bytes(reference.to_bytes())
+    _forge(path)
+    find = References(Registry(tmp_path / "models"), {("churn", "v1"): path}, Clock())
+    with pytest.raises(Unusable, match=r"churn\.reference: not a reference .*'age'.*put back the reference"):
+        find("churn", "v1")
