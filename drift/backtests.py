@@ -103,7 +103,7 @@ def backtest(
     >>> import pandas as pd, drift
     >>> ref = drift.Reference.fit(pd.DataFrame({"city": ["Rome", "Oslo"] * 500}))
     >>> drift.backtest(ref, pd.DataFrame({"city": ["Rome"] * 1000})).alerts.event.tolist()
-    ['open', 'update']
+    ['open']
     """
     table = frames.read(stream, reference.kinds)
     watch = watch or Watch()

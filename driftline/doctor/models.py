@@ -130,12 +130,13 @@ def unjudged(routes: "Iterable[Route]", catalogue: "Catalogue") -> Iterator[Find
     """Versions that serve and whose scores and losses are not judged, because their reference has no held-out rows."""
     from drift.catalogue import Unwatched
     from inference import RegistryError
+    from streams.away import Away
 
     for route in routes:
         for version in (route.champion, *route.canary):
             try:
                 why = catalogue(route.model, version).unjudged
-            except (Unwatched, RegistryError, ValueError):  # No reference, or a broken one: another check reports it.
+            except (Unwatched, RegistryError, Away, ValueError):  # None, broken or away: another check reports it.
                 continue
             if why:
                 fix = "driftline model init ... --holdout FILE, under a new version"

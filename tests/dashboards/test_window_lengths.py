@@ -18,7 +18,7 @@ from dashboards.page.address import Address
 from dashboards.page.desk import Desk
 from dashboards.page.sentence import say
 from dashboards.page.sheet import Sheet, gather
-from drift.store import Store, StoreSettings, migrate, report_rows, rows
+from drift.store import Store, migrate, report_rows, rows
 from drift.store.front import StoreProcess
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -60,8 +60,7 @@ def fill(store: Store, model: str, starts: list[int]) -> np.ndarray:
 def lengths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store of three models."""
     with StoreProcess(Path(tmp_path_factory.mktemp("lengths"))) as process:
-        host, port = process.address
-        settings = StoreSettings(host=host, port=port)
+        settings = process.settings("driftline")
         migrate(settings)
         store = Store.connect(settings)
         for model, starts in STARTS.items():
@@ -130,7 +129,7 @@ if __name__ == "__main__":  # Pictures of the three, for eyes.
     from dashboards.page import make_server
 
     with tempfile.TemporaryDirectory() as folder, StoreProcess(Path(folder)) as process:
-        settings = StoreSettings(host=process.address[0], port=process.address[1])
+        settings = process.settings("driftline")
         migrate(settings)
         store = Store.connect(settings)
         for name, starts in STARTS.items():
