@@ -63,7 +63,7 @@ def answering(settings: Settings, *commands: str) -> "Cluster":
     if reasons := down(log.options.get("bootstrap.servers", log.bootstrap)):
         text = ", ".join(f"{address}: {why}" for address, why in reasons.items())
         raise TopicError(f"no Kafka at {text}; {_remedy(settings)}")
-    if log.options:
+    if str(log.options.get("security.protocol", "PLAINTEXT")).upper() != "PLAINTEXT":  # The cluster knows users.
         from driftline.access import COMMANDS
         from streams.kafka.access import require
         from streams.provision import partition_counts
