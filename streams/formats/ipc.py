@@ -64,9 +64,11 @@ def read_table(value: bytes, bytes_max: int, unpacked_bytes_max: int, rows_max: 
         if (size := unpacked_bytes(stream)) > unpacked_bytes_max:
             raise Refused("oversize", "$", f"it unpacks to {size} bytes, at most {unpacked_bytes_max} are read")
         with pa.ipc.open_stream(stream) as reader:
-            return pa.Table.from_batches(_validated(reader, rows_max), reader.schema)
+            table = pa.Table.from_batches(_validated(reader, rows_max), reader.schema)
+        _ = table.column_names  # Decoded only when asked for, and a name may be no UTF-8.
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise Refused("undecodable", "$", f"no Arrow: {error}") from None
+    return table
 
 
 def rows_claimed(value: bytes) -> int:
