@@ -14,14 +14,14 @@ from drift.reference import Reference
 from streams.names import check_name
 from streams.observation import Head
 from streams.records import FORMAT, Act, CountsMessage, Idle, LabelSums, MinuteCounts, PartialCounts, RouteCopy
-from streams.wire.time_limits import END_MS
 
 #: More than any topic has; what is asked of each of them must end.
 PARTITIONS_MAX = 100_000
 #: More than any message, window or model has.
 ROWS_MAX = 2**40
 
-_TIMES_MS = (-END_MS, END_MS)
+#: 1900 to 2299, what ClickHouse keeps as a time: a backtest may hold times of the far future, which no request may.
+_TIMES_MS = (-2_208_988_800_000, 10_413_791_999_999)
 _LABEL_BYTES = 32
 
 

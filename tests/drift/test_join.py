@@ -263,7 +263,7 @@ def wait_for(step: Joining, held: bool, ask_ms: int = 2_000) -> None:
 @pytest.mark.parametrize("behind", [True, False], ids=["behind", "in-step"])
 def test_no_correction_is_counted_twice_while_the_sink_is_behind(reference, monkeypatch, behind):
     """Labels are forgotten when the store has them, and none is joined while there are too many of the others."""
-    monkeypatch.setattr("drift.joining._ASK_MS", 1)
+    monkeypatch.setattr("drift.joining._ASK_MS", 0)
     log, ids = Log(), [f"r{n}" for n in range(60)]
 
     def stored(asked: list[str]) -> dict[str, list[PredictionRow]]:

@@ -1,6 +1,6 @@
 """Runs one statement for a client: results out block by block, or an insert's blocks in by way of a file."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,8 @@ from drift.store.front.watch import Over, Watch
 from drift.store.front.wire import ProtocolError, Sink, bounded
 
 _CANCELLED, _TIMEOUT_EXCEEDED = 394, 159
+#: Runs in place of a statement that was cancelled before it began.
+_NOTHING = "SELECT 1 WHERE 0"
 
 
 class Execution:
@@ -36,7 +38,10 @@ class Execution:
         """Run any statement but an insert of blocks, and send what it gives."""
         sql = statement.without_format
         results = Results(self._peer, lambda columns: self._full_types(columns, statement, parameters))
-        with self._stoppable() as tag, closing(self._engine_results(tag + sql, statement.streams, parameters)) as given:
+        with (
+            self._stoppable() as marked,
+            closing(self._engine_results(marked(sql), statement.streams, parameters)) as given,
+        ):
             for piece in given:
                 results.send(piece)
         if statement.gives_rows and not results.blocks:  # No rows give no bytes, but clients want the names.
@@ -95,9 +100,9 @@ class Execution:
             path.unlink(missing_ok=True)
 
     def _insert_file(self, insert: Insert, path: Path) -> None:
-        with self._stoppable() as tag:
+        with self._stoppable() as marked:
             try:
-                self._chdb.run(tag + insert.from_file(path))
+                self._chdb.run(marked(insert.from_file(path)))
             except EngineError as error:  # Where the rows lie meanwhile is no client's concern.
                 raise EngineError(error.code, str(error).replace(str(path), "the rows")) from None
 
@@ -114,8 +119,8 @@ class Execution:
         return 0  # Cancelled.
 
     @contextmanager
-    def _stoppable(self) -> Iterator[str]:
-        """Give the comment that marks the statement in the engine, and stop it when its client does not want it."""
+    def _stoppable(self) -> Iterator[Callable[[str], str]]:
+        """Give what marks a statement for the engine, which is stopped when its client does not want it any more."""
         tag = f"/* driftline {self._engine.number()} */ "
         stopped: list[Over] = []
 
@@ -126,7 +131,8 @@ class Execution:
 
         try:
             with self._watch.over(self._peer.socket, stop, self._seconds):
-                yield tag if not self._peer.cancels else "/* cancelled */ SELECT 1 WHERE 0 -- "
+                cancelled = self._peer.cancels
+                yield lambda sql: _NOTHING if cancelled else tag + sql
         except EngineError as error:
             if not (stopped and error.code == _CANCELLED):
                 raise
