@@ -14,14 +14,13 @@ from drift.reference import Reference
 from streams.names import check_name
 from streams.observation import Head
 from streams.records import FORMAT, Act, CountsMessage, Idle, LabelSums, MinuteCounts, PartialCounts, RouteCopy
+from streams.wire.time_limits import KEPT_MS
 
 #: More than any topic has; what is asked of each of them must end.
 PARTITIONS_MAX = 100_000
 #: More than any message, window or model has.
 ROWS_MAX = 2**40
 
-#: 1900 to 2299, what ClickHouse keeps as a time: a backtest may hold times of the far future, which no request may.
-_TIMES_MS = (-2_208_988_800_000, 10_413_791_999_999)
 _LABEL_BYTES = 32
 
 
@@ -39,12 +38,12 @@ def check_observation(head: Head, batch: pa.RecordBatch) -> None:
     """
     _names(head.model, head.version)
     _partition(head.partition, head.partitions)
-    _within("at_ms", 0 if head.at_ms is None else head.at_ms, _TIMES_MS)
+    _within("at_ms", 0 if head.at_ms is None else head.at_ms, KEPT_MS)
     times = batch.column("ts").to_numpy()
     for bound in (times.min(), times.max()) if len(times) else ():
-        _within("ts", int(bound), _TIMES_MS)
+        _within("ts", int(bound), KEPT_MS)
     for one in head.refused or ():
-        _within("refused.ts", one.ts, _TIMES_MS)
+        _within("refused.ts", one.ts, KEPT_MS)
 
 
 def check_counts(message: CountsMessage, reference: Reference | None) -> None:
@@ -72,27 +71,27 @@ def check_counts(message: CountsMessage, reference: Reference | None) -> None:
             _check_labels(message, reference)
         case Idle():
             _partition(message.partition, message.partitions)
-            _within("at_ms", 0 if message.at_ms is None else message.at_ms, _TIMES_MS)
+            _within("at_ms", 0 if message.at_ms is None else message.at_ms, KEPT_MS)
         case RouteCopy():
             _names(message.route.model, message.route.champion, *message.route.canary, *message.route.shadows)
             _within("route.epoch", message.route.epoch, (1, 2**53))
-            _within("route.ts", message.route.ts, _TIMES_MS)
+            _within("route.ts", message.route.ts, KEPT_MS)
             if message.route.model != message.model:
                 raise Impossible(f"a route of {message.route.model} among the messages of {message.model}")
         case Act():
-            _within("at_ms", message.at_ms, _TIMES_MS)
-            _within("until_ms", 0 if message.until_ms is None else message.until_ms, _TIMES_MS)
+            _within("at_ms", message.at_ms, KEPT_MS)
+            _within("until_ms", 0 if message.until_ms is None else message.until_ms, KEPT_MS)
 
 
 def _check_partial(message: PartialCounts, reference: Reference) -> None:
     _partition(message.partition, message.partitions)
-    _within("watermark_ms", 0 if message.watermark_ms is None else message.watermark_ms, _TIMES_MS)
+    _within("watermark_ms", 0 if message.watermark_ms is None else message.watermark_ms, KEPT_MS)
     _within("behind", message.behind or 0, (0, ROWS_MAX))
     for leap in message.leaps or ():
-        _within("leaps.start_ms", leap.start_ms, _TIMES_MS)
-        _within("leaps.end_ms", leap.end_ms, _TIMES_MS)
+        _within("leaps.start_ms", leap.start_ms, KEPT_MS)
+        _within("leaps.end_ms", leap.end_ms, KEPT_MS)
     for one in message.refused:
-        _within("refused.minute_ms", one.minute_ms, _TIMES_MS)
+        _within("refused.minute_ms", one.minute_ms, KEPT_MS)
         _within("refused.many", one.many, (1, ROWS_MAX))
     segments = {"", *reference.segments}
     for minute in message.minutes:
@@ -102,7 +101,7 @@ def _check_partial(message: PartialCounts, reference: Reference) -> None:
 
 
 def _check_minute(minute: MinuteCounts, reference: Reference) -> None:
-    _within("minute_ms", minute.minute_ms, _TIMES_MS)
+    _within("minute_ms", minute.minute_ms, KEPT_MS)
     _within("rows", minute.rows, (0, ROWS_MAX))
     width = len(reference.columns)
     sizes = {"cells": 8 * len(reference.counts), "moments": 16 * width, "extremes": 8 * width}
@@ -115,7 +114,7 @@ def _check_minute(minute: MinuteCounts, reference: Reference) -> None:
 
 
 def _check_labels(message: LabelSums, reference: Reference) -> None:
-    _within("minute_ms", message.minute_ms, _TIMES_MS)
+    _within("minute_ms", message.minute_ms, KEPT_MS)
     if reference.score is None:
         raise Impossible("labels of a model whose reference has no score")
     size = _LABEL_BYTES * reference.score.size

@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streams.wire.time_limits import KEPT_MS
+
 _WHOLE = {f"Int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)}
 _WHOLE |= {f"UInt{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)}
-#: Least and largest value by type. Instants are ms: ClickHouse keeps those of 1900 to 2299.
-_SPANS = _WHOLE | {"DateTime64": (-2_208_988_800_000, 10_413_791_999_999)}
+#: Least and largest value by type; instants are ms.
+_SPANS = _WHOLE | {"DateTime64": KEPT_MS}
 _NAME = re.compile(r"(?:(?:LowCardinality|Nullable)\()*(\w+)")
 
 
