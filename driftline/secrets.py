@@ -5,18 +5,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from streams.addresses import HIDDEN, without_secrets
+
 #: librdkafka's options whose value is a secret, or holds one.
 _KAFKA_OPTION = re.compile(
     r"password|secret|token|credential|jaas|passphrase|assertion\.claim|\.pem$|oauthbearer\.config", re.IGNORECASE
 )
 _NO_SECRETS = re.compile(r"^(ssl\.certificate\.pem|ssl\.ca\.pem|sasl\.oauthbearer\.token\.endpoint\.url)$")
-# Up to the last @ before the path of the next address: a password may hold any of /:@ though it should not.
-_IN_ADDRESS = re.compile(r"(?<=://)([^:/@\s]*):(\S+)@")
-_IN_QUERY = re.compile(
-    r"([?&;][\w.-]*(?:password|passwd|secret|token|api_?key|access_?key|signature|sig|credential)[\w.-]*=)[^&;\s]+",
-    re.IGNORECASE,
-)
-_HIDDEN = "***"
 #: Settings that are lists of addresses whose every part may be a token.
 _ADDRESSES = ("monitor.notify", "monitor.chat")
 
@@ -42,17 +37,17 @@ def concealed(key: str, value: Any) -> Any:
     """
     if key in _ADDRESSES:
         addresses = value if isinstance(value, list | tuple) else [value]
-        return [one if _refers(one) else f"{str(one).partition(':')[0][:16]}:{_HIDDEN}" for one in addresses]
+        return [one if _refers(one) else f"{str(one).partition(':')[0][:16]}:{HIDDEN}" for one in addresses]
     last = key.rpartition(".")[2]
     if (last == "password" or (key.startswith("kafka.options.") and is_secret_option(key[14:]))) and value:
-        return value if _refers(value) else _HIDDEN
+        return value if _refers(value) else HIDDEN
     if isinstance(value, dict):
         return {name: concealed(f"{key}.{name}", inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [concealed(key, inner) for inner in value]
     if not isinstance(value, str):
         return value
-    return _IN_QUERY.sub(rf"\1{_HIDDEN}", _IN_ADDRESS.sub(rf"\1:{_HIDDEN}@", value))
+    return without_secrets(value)
 
 
 def in_the_open(leaves: Iterable[tuple[str, Any]]) -> dict[str, Any]:

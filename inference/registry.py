@@ -32,6 +32,7 @@ from inference.package import FILE as PACKAGE
 from inference.package import ModelPackage, PackageError, nearest, parse_package, read_package
 from inference.registry_files import RegistryError, RegistryUnavailable, asking, fetch, put, read_small, write_whole
 from inference.versions import conflict, kinds_of, version_key
+from streams.addresses import without_secrets
 from streams.logs import logger
 from streams.names import check_name, check_registry, is_name
 from streams.private import cache_folder
@@ -65,6 +66,7 @@ class Registry:
 
     def __init__(self, root: str | Path, cache: Path | None = None) -> None:
         self.root = check_registry(str(root))
+        self.address = without_secrets(self.root)  # what messages call it
         self._files, path = fsspec.core.url_to_fs(self.root)
         self._path = str(path).rstrip("/")
         self._cache = cache or cache_folder() / "models"
@@ -94,7 +96,7 @@ class Registry:
         removed = self._removed(package.name, package.version)
         if removed is not None and removed.digest != manifest.digest:
             raise RegistryError(
-                f"{package.name} {package.version} was removed from {self.root}, and had other contents; a version "
+                f"{package.name} {package.version} was removed from {self.address}, and had other contents; a version "
                 "never changes, and what it said is kept under its name: give this one a new version"
             )
         others = [one.version for one in self.list(package.name)]
@@ -103,8 +105,8 @@ class Registry:
             if known.digest != manifest.digest:
                 changed = sorted({file for file, _ in known.files.items() ^ manifest.files.items()})
                 raise RegistryError(
-                    f"{package.name} {package.version} is in {self.root} with other contents ({', '.join(changed)}); "
-                    "a version never changes: give this one a new version"
+                    f"{package.name} {package.version} is in {self.address} with other contents "
+                    f"({', '.join(changed)}); a version never changes: give this one a new version"
                 )
             return known
         place = self._place(package.name, package.version)
@@ -145,7 +147,7 @@ class Registry:
             return {} if removed is None else removed.kinds
         file = f"{self._place(name, version)}/{PACKAGE}"
         try:
-            package = parse_package(read_small(self._files, self.root, file), file)
+            package = parse_package(read_small(self._files, self.address, file), file)
         except (FileNotFoundError, PackageError):
             return {}  # Damaged: whoever loads it is told.
         return kinds_of(package)
@@ -176,12 +178,12 @@ class Registry:
             It does not answer, or is empty: models that were loaded go on, and others wait.
         """
         if not self._below(self._path, "model"):
-            raise RegistryUnavailable(f"registry {self.root} is empty, or not mounted here; new routes wait for it")
+            raise RegistryUnavailable(f"registry {self.address} is empty, or not mounted here; new routes wait for it")
 
     def list(self, name: str | None = None) -> Sequence[Manifest]:
         """Every version, or those of one model; older versions first. What is none of ours is passed over."""
         if self.local and Path(self._path).is_file():
-            raise RegistryError(f"registry {self.root!r} is a file, not a folder; name a folder, in registry = ...")
+            raise RegistryError(f"registry {self.address!r} is a file, not a folder; name a folder, in registry = ...")
         names = [check_name("model", name)] if name is not None else self._below(self._path, "model")
         places = [(name, version) for name in names for version in self._below(f"{self._path}/{name}", "version")]
         known = []
@@ -208,10 +210,10 @@ class Registry:
         """
         manifest = self._existing(name, version)
         place = self._place(name, version)
-        folder = Path(place) if self.local else fetch(self._files, self.root, manifest, place, self._cache)
+        folder = Path(place) if self.local else fetch(self._files, self.address, manifest, place, self._cache)
         for file, digest in manifest.files.items():
             inside = not self.local or (folder / file).resolve().is_relative_to(folder.resolve())
-            with asking(self.root):
+            with asking(self.address):
                 whole = inside and (folder / file).is_file() and hash_of(folder / file) == digest
             if not whole:
                 raise RegistryError(f"{folder / file} is not what {name} {version} was added with; add it anew")
@@ -264,7 +266,7 @@ class Registry:
         """
         place = f"{self._path}/{check_name('model', name)}/{check_name('version', version)}"
         if self.local and not Path(place).resolve().is_relative_to(Path(self._path).resolve()):
-            raise RegistryError(f"{place}: a link that leads out of {self.root}; add the package itself")
+            raise RegistryError(f"{place}: a link that leads out of {self.address}; add the package itself")
         return place
 
     def _existing(self, name: str, version: str) -> Manifest:
@@ -272,18 +274,18 @@ class Registry:
         if manifest is not None:
             return manifest
         if self._removed(name, version) is not None:
-            raise VersionRemoved(f"{name} {version} was removed from {self.root}")
+            raise VersionRemoved(f"{name} {version} was removed from {self.address}")
         names = tuple(sorted(self._below(self._path, "model")))
         if not names:
-            raise RegistryUnavailable(f"{name} {version} is not in {self.root}; it is empty, or not mounted here")
+            raise RegistryUnavailable(f"{name} {version} is not in {self.address}; it is empty, or not mounted here")
         versions = tuple(known.version for known in self.list(name))
         hint = nearest(version, versions) if versions else nearest(name, names)
-        raise RegistryError(f"{name} {version} is not in {self.root}{hint}")
+        raise RegistryError(f"{name} {version} is not in {self.address}{hint}")
 
     def _removed(self, name: str, version: str) -> _Tombstone | None:
         """What is known of a removed version; None where none was removed."""
         try:
-            value = read_small(self._files, self.root, f"{self._place(name, version)}/{TOMBSTONE}")
+            value = read_small(self._files, self.address, f"{self._place(name, version)}/{TOMBSTONE}")
             return msgspec.json.decode(value, type=_Tombstone)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -294,14 +296,14 @@ class Registry:
 
     def _find(self, name: str, version: str) -> Manifest | None:
         try:
-            value = read_small(self._files, self.root, f"{self._place(name, version)}/{FILE}")
+            value = read_small(self._files, self.address, f"{self._place(name, version)}/{FILE}")
         except (FileNotFoundError, NotADirectoryError):
             return None
         return read_manifest(value, name, version)
 
     def _below(self, path: str, kind: Literal["model", "version"]) -> Sequence[str]:
         try:
-            with asking(self.root):
+            with asking(self.address):
                 found = [entry.rstrip("/").rpartition("/")[2] for entry in self._files.ls(path, detail=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []

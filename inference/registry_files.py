@@ -10,6 +10,7 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from inference.manifest import BYTES_MAX, PACKAGE_BYTES_MAX, Manifest, hash_of
+from streams.addresses import without_secrets
 from streams.away import Away
 from streams.private import FILE_MODE, private_folder
 
@@ -34,8 +35,9 @@ def asking(root: str) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ImportError, RegistryError):
         raise
     except Exception as error:
+        why = without_secrets(str(error))
         raise RegistryUnavailable(
-            f"registry {root}: {type(error).__name__}: {error}; check its address, permissions and credentials"
+            f"registry {root}: {type(error).__name__}: {why}; check its address, permissions and credentials"
         ) from error
 
 

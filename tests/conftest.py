@@ -6,6 +6,7 @@
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -43,6 +44,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     order = {"faults": 0, "path": 0, "dashboards": 2}
     items.sort(key=lambda item: order.get(item.path.parent.name, 1))
+
+
+@pytest.fixture(autouse=True)
+def own_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands send their logs to stderr, and that is the whole process's: the next test begins without."""
+    from streams import logs
+
+    monkeypatch.setattr(logs, "_to_stderr", False)
+    yield
+    if "structlog" in sys.modules:
+        import structlog
+
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -165,7 +165,7 @@ def add(
     if as_json:
         echo_json({"model": manifest.name, "version": manifest.version, "digest": manifest.digest, "watched": watched})
         return
-    typer.echo(f"{manifest.name} {manifest.version} is in {registry.root} ({len(manifest.files)} files)")
+    typer.echo(f"{manifest.name} {manifest.version} is in {registry.address} ({len(manifest.files)} files)")
     if not watched:
         typer.echo("note: it has no reference.arrow, so it will serve unwatched; `driftline reference build` makes one")
     typer.echo(f"next:    {step}")
@@ -247,13 +247,14 @@ def list_versions(
     except (TopicError, AccessError) as error:
         book = RouteBook()
         typer.echo(f"driftline: {error}; what serves is not known", err=True)
-    found = listing(Registry(settings.registry), book, name)
+    registry = Registry(settings.registry)
+    found = listing(registry, book, name)
     if as_json:
         echo_json(found)
     elif found:
         _say_listing(found)
     else:
-        typer.echo(f"no model in {settings.registry}; `driftline model init` makes one", err=True)
+        typer.echo(f"no model in {registry.address}; `driftline model init` makes one", err=True)
 
 
 def _say_listing(found: "list[Entry]") -> None:

@@ -24,8 +24,8 @@ def registry(settings: Settings) -> Iterator[Finding]:
     models = Registry(settings.registry)
     try:
         versions = models.list()
-    except (ManifestError, OSError, ImportError) as error:
-        yield failing("registry", f"{settings.registry}: {error}", 'registry = "a/folder" or "s3://bucket/models"')
+    except (ManifestError, RegistryError, OSError, ImportError) as error:
+        yield failing("registry", f"{models.address}: {error}", 'registry = "a/folder" or "s3://bucket/models"')
         return
     wrong = []
     for one in versions:
@@ -40,9 +40,9 @@ def registry(settings: Settings) -> Iterator[Finding]:
             wrong.append(Finding("registry", "warn", said, "driftline model init, then add it as a new version"))
     yield from wrong
     if not versions:
-        yield Finding("registry", "note", f"{settings.registry} holds no model", "driftline model add FOLDER")
+        yield Finding("registry", "note", f"{models.address} holds no model", "driftline model add FOLDER")
     elif not wrong:
-        yield Finding("registry", "ok", f"{settings.registry}, {len(versions)} versions, all whole and with reference")
+        yield Finding("registry", "ok", f"{models.address}, {len(versions)} versions, all whole and with reference")
 
 
 def watch_columns(settings: Settings) -> Iterator[Finding]:
@@ -110,7 +110,7 @@ def routes(settings: Settings) -> Iterator[Finding]:
         known = {one.version for one in models.list(route.model)}
         for version in versions(route):
             if version not in known:
-                said = f"{route.model} is routed to {version}, which is not in {settings.registry}"
+                said = f"{route.model} is routed to {version}, which is not in {models.address}"
                 fix = f"driftline model add FOLDER, or driftline model rollback {route.model}"
                 wrong.append(failing("routes", said, fix))
     yield from wrong

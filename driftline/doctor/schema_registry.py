@@ -21,4 +21,4 @@ def reachable(settings: Settings) -> Iterator[Finding]:
     except Away as error:
         yield failing("schema_registry", str(error), 'schema_registry.url = "https://registry:8081"')
     else:
-        yield Finding("schema_registry", "ok", settings.schema_registry.url)
+        yield Finding("schema_registry", "ok", registry.address)

@@ -37,7 +37,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         if role.serving:  # a new deployment's registry holds nothing, and nobody waits for it
             registry.ask()
 
-    role.needs.append(Need(f"registry {settings.registry}", models, every_s=_REGISTRY_S))
+    role.needs.append(Need(f"registry {registry.address}", models, every_s=_REGISTRY_S))
     role.begin()
     await_topics(cluster, topics, access.ROLES["worker"], awaits=role.awaits)
     book = read_book(cluster)

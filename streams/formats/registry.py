@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from streams.addresses import without_secrets
 from streams.away import Away
 
 CONNECT_S_MAX = 2.0
@@ -60,6 +61,7 @@ class SchemaRegistry:
         import urllib3  # who reads JSON alone needs neither it nor fastavro
 
         self._url = url.rstrip("/")
+        self.address = without_secrets(self._url)  # what messages call it
         self._user, self._password = user, password
         timeout = urllib3.Timeout(connect=CONNECT_S_MAX, read=READ_S_MAX)
         self._http = urllib3.PoolManager(timeout=timeout, retries=False)
@@ -90,7 +92,7 @@ class SchemaRegistry:
         said = self._get("/", "what carries another number")
         if said.status >= 500:
             raise RegistryAway(
-                f"schema registry {self._url} answers {said.status}; records of schemas that were not read yet wait"
+                f"schema registry {self.address} answers {said.status}; records of schemas that were not read yet wait"
             )
 
     def _parsed(self, path: str, name: str) -> Any:
@@ -131,7 +133,8 @@ class SchemaRegistry:
                 headers |= make_headers(basic_auth=f"{self._user}:{self._password()}")
             return self._http.request("GET", self._url + path, headers=headers)
         except (HTTPError, OSError, ValueError) as error:
-            raise RegistryAway(f"schema registry {self._url}: {error}; {name} waits for it") from None
+            why = without_secrets(str(error))
+            raise RegistryAway(f"schema registry {self.address}: {why}; {name} waits for it") from None
 
     def _ask(self, path: str, name: str) -> _Answer:
         said = self._get(path, name)
@@ -145,5 +148,5 @@ class SchemaRegistry:
         except msgspec.MsgspecError:
             pass  # whatever answered there is no registry
         raise RegistryAway(
-            f"schema registry {self._url}: {said.status} to {path}; see schema_registry.url, user and password"
+            f"schema registry {self.address}: {said.status} to {path}; see schema_registry.url, user and password"
         )

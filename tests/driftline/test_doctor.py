@@ -336,6 +336,11 @@ def test_a_registry_that_is_empty_whole_unwatched_or_broken(here, tmp_path):
     only(models.registry(where), "fail", "model.py is not what fare v2 was added with")
 
 
+def test_a_registry_that_is_a_file(here, tmp_path):
+    (tmp_path / "models").write_text("")
+    only(models.registry(here(registry=str(tmp_path / "models"))), "fail", "is a file, not a folder")
+
+
 def test_what_is_known_is_said_before_a_server_answers(monkeypatch):
     """A check that waits holds up the findings behind it, and none before it."""
     release = threading.Event()

@@ -74,7 +74,7 @@ def test_a_reference_that_alarms_by_itself_is_refused(files, tmp_path):
     run(*words, "--anyway")
     assert "age" in json.loads(run("reference", "check", tmp_path / "ref.arrow", "--json", code=1))["columns"]
     assert "halves are alike in all 5 columns" in run("reference", "check", files / "ref.arrow")
-    assert "no reference" in run("reference", "check", tmp_path / "sorted.parquet", code=1)
+    assert "not a reference" in run("reference", "check", tmp_path / "sorted.parquet", code=1)
 
 
 def test_a_reference_of_rows_that_stay_in_their_store(store, files, monkeypatch, tmp_path):

@@ -40,7 +40,7 @@ COMMANDS = dict(leaves(cli.app))
 STARTERS = {("demo",), ("up",), ("broker",)}
 
 #: They open no secret and ask no server: they say, or write, what they can.
-_NEED_NEITHER = {("settings", "show"), ("down",), ("model", "list"), ("dashboards", "build")}
+_NEED_NEITHER = {("settings", "show"), ("down",), ("dashboards", "build")}
 
 
 def needs(function):

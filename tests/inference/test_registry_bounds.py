@@ -7,7 +7,7 @@ import uuid
 import fsspec
 import pytest
 
-from inference import ManifestError, Registry, RegistryError, manifest, registry_files
+from inference import ManifestError, Registry, RegistryError, RegistryUnavailable, manifest, registry_files
 
 TOML = """
 name = "fare"
@@ -30,6 +30,27 @@ def root(tmp_path):
     root = f"memory://{uuid.uuid4().hex}/models"
     Registry(root).add(folder)
     return root
+
+
+def test_messages_name_a_registry_without_the_secrets_in_its_address(root, monkeypatch):
+    registry = Registry(f"{root}?token=PLANTED")
+    assert registry.address.endswith("models?token=***")
+
+    def refuse(*args, **kwargs):
+        raise ValueError(f"400 for https://key:PLANTED@host/models?X-Amz-Signature=PLANTED at {registry.root}")
+
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "open", refuse)
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "ls", refuse)
+    for asks in (
+        registry.list,
+        registry.ask,
+        lambda: registry.folder("fare", "v1"),
+        lambda: registry.load("fare", "v1"),
+    ):
+        with pytest.raises(Exception) as told:
+            asks()
+        assert isinstance(told.value, RegistryError | RegistryUnavailable)
+        assert "PLANTED" not in str(told.value)
 
 
 def rewrite(root, **change):

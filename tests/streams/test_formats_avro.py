@@ -218,6 +218,18 @@ def test_a_registry_is_asked_whether_it_is_there(double):
         registry.ask()
 
 
+@pytest.mark.parametrize("answer", [(503, b"out of order"), (200, b"no registry"), None], ids=["503", "200", "none"])
+def test_messages_name_a_registry_without_the_secrets_in_its_address(double, answer):
+    host = double.url.removeprefix("http://")
+    registry = SchemaRegistry(f"http://me:PLANTED@{host}?token=PLANTED")
+    double.broken = answer
+    if answer is None:
+        double.close()
+    with pytest.raises(RegistryAway) as told:
+        registry.schema(7)
+    assert f"http://me:***@{host}?token=***" in str(told.value) and "PLANTED" not in str(told.value)
+
+
 def test_the_password_is_read_when_asked_and_a_wrong_one_is_no_dead_letter(double):
     secret = ["wrong"]
     registry = SchemaRegistry(double.url, "ann", lambda: secret[0])
