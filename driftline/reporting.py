@@ -88,11 +88,15 @@ class Written(NamedTuple):
     training_rows_compared: int
 
 
-def write(settings: Settings, store: Store, stretch: Stretch, training: Path, out: Path) -> Written:
+def write(
+    settings: Settings, store: Store, stretch: Stretch, training: Path, out: Path, evidently: EvidentlyProcess
+) -> Written:
     """Write the report.
 
     Parameters
     ----------
+    evidently
+        It begins to import Evidently as soon as it is entered, so that is done early.
     training
         The training table: Evidently compares rows with rows. The registry's model scores it where it has no scores.
 
@@ -105,14 +109,13 @@ def write(settings: Settings, store: Store, stretch: Stretch, training: Path, ou
     folder = Registry(settings.registry).folder(stretch.model, stretch.version)
     model, version, first, until = stretch
     kinds = {cells.name: cells.kind for cells in reference.columns}
-    with EvidentlyProcess() as evidently:
-        now = rows(store, "observations", first, until, model=model, version=version)
-        if not now.num_rows:
-            raise ReportRefused(f"{model} {version} has no rows in the store from {first} to {until} (ms UTC)")
-        table = frames.read(training, reference.kinds)
-        then = reference.align(_scored(folder, reference, thinned(table)))
-        came = thinned(now)
-        evidently.write(_plain(came, kinds), _plain(then, kinds), out)
+    now = rows(store, "observations", first, until, model=model, version=version)
+    if not now.num_rows:
+        raise ReportRefused(f"{model} {version} has no rows in the store from {first} to {until} (ms UTC)")
+    table = frames.read(training, reference.kinds)
+    then = reference.align(_scored(folder, reference, thinned(table)))
+    came = thinned(now)
+    evidently.write(_plain(came, kinds), _plain(then, kinds), out)
     return Written(out, now.num_rows, came.num_rows, table.num_rows, then.num_rows)
 
 

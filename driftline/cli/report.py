@@ -32,18 +32,21 @@ def report(
         )
     with bars() as on_progress:
         on_progress("fetching the rows, asking Evidently", 0, None)
-        from drift.store import Store
-        from driftline import compose, reporting
-
         settings = load(file)
-        store = Store.connect(compose.store_settings(settings))
-        if incident is not None:
-            stretch = reporting.of_incident(store, incident)
-        else:
-            assert model is not None and start is not None
-            stretch = reporting.of_model(store, model, start, end, version)
-        name = out or Path(f"report-{incident or model}.html")
-        written = reporting.write(settings, store, stretch, reference_data, name)
+        from drift.reports.evidently_process import EvidentlyProcess
+
+        with EvidentlyProcess() as evidently:  # it imports Evidently while we import the rest and fetch the rows
+            from drift.store import Store
+            from driftline import compose, reporting
+
+            store = Store.connect(compose.store_settings(settings))
+            if incident is not None:
+                stretch = reporting.of_incident(store, incident)
+            else:
+                assert model is not None and start is not None
+                stretch = reporting.of_model(store, model, start, end, version)
+            name = out or Path(f"report-{incident or model}.html")
+            written = reporting.write(settings, store, stretch, reference_data, name, evidently)
     if as_json:
         echo_json({**written._asdict(), **stretch._asdict()})
         return

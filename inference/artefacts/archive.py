@@ -261,8 +261,9 @@ def _input_shape(module: dict[str, Any]) -> tuple[int | None, int]:
 
 
 def _zip(records: dict[str, bytes]) -> bytes:
+    """An archive of records; the same records give the same bytes, whenever they are written."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, value in records.items():
-            archive.writestr(f"model/{name}", value)
+            archive.writestr(zipfile.ZipInfo(f"model/{name}"), value)  # its date is fixed; a name alone takes the clock's
     return out.getvalue()

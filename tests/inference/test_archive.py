@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pickle
+import time
 import zipfile
 from pathlib import Path
 
@@ -218,6 +219,13 @@ def test_a_rebuilt_archive_says_what_the_original_says(which, request):
     theirs = torch.export.load(file).module()(matrix)
     assert torch.equal(ours, theirs)
     assert (program.rows, program.features) == ((32 if which == "good" else None), 3)
+
+
+def test_an_archive_is_rebuilt_to_the_same_bytes_whenever_it_is_read(good, monkeypatch):
+    """A trial is remembered by them: with a date in them, every start would try every archive again."""
+    first = read_program(good).archive
+    monkeypatch.setattr("time.localtime", lambda *_: time.struct_time((2033, 5, 18, 3, 33, 20, 2, 138, 0)))
+    assert read_program(good).archive == first
 
 
 def test_two_tensors_in_are_refused(tmp_path):
