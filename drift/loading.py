@@ -93,21 +93,51 @@ def rows(
     rows_max: int = 1_000_000,
 ) -> pa.Table:
     """Load rows of a stretch, ms, from an open store; see `load`."""
+    time, source, bound = _stretch_of(table, first, until, model, version)
+    found = store.arrow(f"SELECT * {source} ORDER BY {time} LIMIT {{most:UInt64}}", bound | {"most": rows_max + 1})
+    if found.num_rows > rows_max:
+        raise LoadError(f"{table} holds more than {rows_max:,} rows in that stretch; shorten it, or raise rows_max")
+    return found
+
+
+def sample(
+    store: "Store", table: str, first: int, until: int, *, model: str, version: str, rows_max: int
+) -> tuple[pa.Table, int]:
+    """Load a sample of a stretch, the same at each call: the rows whose ids have the least hashes.
+
+    Parameters
+    ----------
+    first, until
+        ms, the end excluded.
+    rows_max
+        So many rows; all where there are no more.
+
+    Returns
+    -------
+    table, rows
+        The sample in the order of event time, and how many rows the stretch has.
+    """
+    time, source, bound = _stretch_of(table, first, until, model, version)
+    ((every,),) = store.rows(f"SELECT count() {source}", bound)
+    drawn = f"SELECT * {source} ORDER BY cityHash64(id) LIMIT {{most:UInt64}}"
+    return store.arrow(f"SELECT * FROM ({drawn}) ORDER BY {time}", bound | {"most": rows_max}), every  # noqa: S608
+
+
+def _stretch_of(
+    table: str, first: int, until: int, model: str | None, version: str | None
+) -> tuple[str, str, dict[str, Any]]:
+    """The column of event time, FROM and WHERE, and the values bound in them."""
     from drift.store.client import quote
 
     name, time = _table(table, model)
     conditions = [f"{time} >= {{first:DateTime64(3, 'UTC')}}", f"{time} < {{until:DateTime64(3, 'UTC')}}"]
-    bound: dict[str, Any] = {"first": first, "until": until, "most": rows_max + 1}
+    bound: dict[str, Any] = {"first": first, "until": until}
     for column, value in (("model", model), ("version", version)):
         if value is not None and table != "feedback":  # A label knows its prediction's id and no more.
             conditions.append(f"{column} = {{{column}:String}}")
             bound[column] = value
     # Names are of our own list, or quoted; values are bound.
-    sql = f"SELECT * FROM {quote(name)} WHERE {' AND '.join(conditions)} ORDER BY {time} LIMIT {{most:UInt64}}"  # noqa: S608
-    found = store.arrow(sql, bound)
-    if found.num_rows > rows_max:
-        raise LoadError(f"{table} holds more than {rows_max:,} rows in that stretch; shorten it, or raise rows_max")
-    return found
+    return time, f"FROM {quote(name)} WHERE {' AND '.join(conditions)}", bound
 
 
 def _table(table: str, model: str | None) -> tuple[str, str]:

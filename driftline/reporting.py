@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from drift import frames
 from drift.columns import floats, levels
-from drift.loading import rows
+from drift.loading import sample
 from drift.reference import Reference
-from drift.reports.evidently_process import EvidentlyProcess, thinned
+from drift.reports.evidently_process import ROWS_MAX, EvidentlyProcess, thinned
 from drift.store import Store
 from driftline import compose
 from driftline.models import profile
@@ -109,14 +109,13 @@ def write(
     folder = Registry(settings.registry).folder(stretch.model, stretch.version)
     model, version, first, until = stretch
     kinds = {cells.name: cells.kind for cells in reference.columns}
-    now = rows(store, "observations", first, until, model=model, version=version)
-    if not now.num_rows:
+    came, rows = sample(store, "observations", first, until, model=model, version=version, rows_max=ROWS_MAX)
+    if not rows:
         raise ReportRefused(f"{model} {version} has no rows in the store from {first} to {until} (ms UTC)")
     table = frames.read(training, reference.kinds)
     then = reference.align(_scored(folder, reference, thinned(table)))
-    came = thinned(now)
     evidently.write(_plain(came, kinds), _plain(then, kinds), out)
-    return Written(out, now.num_rows, came.num_rows, table.num_rows, then.num_rows)
+    return Written(out, rows, came.num_rows, table.num_rows, then.num_rows)
 
 
 def _scored(folder: Path, reference: Reference, table: pa.Table) -> pa.Table:

@@ -60,6 +60,6 @@ def _of(some: int, all_: int) -> str:
     """Write a sample's size.
 
     >>> _of(20_000, 68_785), _of(500, 500)
-    ('20,000 (evenly) of 68,785', '500')
+    ('a sample of 20,000 of 68,785', '500')
     """
-    return f"{some:,}" if some == all_ else f"{some:,} (evenly) of {all_:,}"
+    return f"{some:,}" if some == all_ else f"a sample of {some:,} of {all_:,}"

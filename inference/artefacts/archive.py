@@ -265,5 +265,7 @@ def _zip(records: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, value in records.items():
-            archive.writestr(zipfile.ZipInfo(f"model/{name}"), value)  # its date is fixed; a name alone takes the clock's
+            archive.writestr(
+                zipfile.ZipInfo(f"model/{name}"), value
+            )  # its date is fixed; a name alone takes the clock's
     return out.getvalue()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import drift
-from drift.loading import LoadError
+from drift.loading import LoadError, sample
 from drift.store import StoreUnavailable, ensure_observations
 
 NOON = 1_790_000_000_000
@@ -46,6 +46,24 @@ def test_a_stretch_in_order_of_time(filled):
     named = drift.load("observations", start="2026-09-21", end="2026-09-23", model="churn", version="v2")
     assert named.num_rows == 50 and set(named["version"].to_pylist()) == {"v2"}
     assert named["age"].to_pylist() == [float(k) for k in range(99, 0, -2)]
+
+
+def test_a_sample_is_the_same_each_time_evenly_over_the_stretch_and_of_it_alone(filled, store):
+    def drawn(rows_max, version="v1"):
+        end = NOON + 90 * 60_000
+        return sample(store, "observations", NOON, end, model="churn", version=version, rows_max=rows_max)
+
+    few, rows = drawn(20)
+    assert rows == 45 and few.num_rows == 20 and drawn(20)[0].equals(few)
+    assert set(few["version"].to_pylist()) == {"v1"}
+    times = few["ts"].to_pylist()
+    assert times == sorted(times)
+    whole, rows = drawn(45)
+    assert rows == 45 and whole.num_rows == 45
+    assert set(few["id"].to_pylist()) < set(whole["id"].to_pylist())
+    halves = [sum(time < times[0] + (times[-1] - times[0]) / 2 for time in times), len(times) // 2]
+    assert abs(halves[0] - halves[1]) <= 6
+    assert drawn(20, "v3") == (few.slice(0, 0), 0)
 
 
 def test_other_tables_are_there_though_empty(filled):
