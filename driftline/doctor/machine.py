@@ -207,7 +207,12 @@ def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _variable(key: str) -> str:
-    return "KAFKA_" + re.sub(r"\W", "_", key.removeprefix("kafka.options.")).upper()
+    """Name an environment variable for a secret.
+
+    >>> [_variable(key) for key in ("kafka.options.sasl.password", "clickhouse.password", "monitor.notify[0]")]
+    ['KAFKA_SASL_PASSWORD', 'CLICKHOUSE_PASSWORD', 'MONITOR_NOTIFY_0']
+    """
+    return re.sub(r"\W+", "_", key.replace("kafka.options.", "kafka.")).strip("_").upper()
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
