@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from drift.performance.label_sums import LABELLED
 from drift.reference import Reference
+from drift.repeats import whole
 from streams.names import check_name
 from streams.observation import Head
 from streams.records import FORMAT, Act, CountsMessage, Idle, LabelSums, MinuteCounts, PartialCounts, RouteCopy
@@ -19,7 +20,7 @@ from streams.wire.time_limits import KEPT_MS
 #: More than any topic has; what is asked of each of them must end.
 PARTITIONS_MAX = 100_000
 #: More than any message, window or model has.
-ROWS_MAX = 2**40
+ROWS_MAX = 2**32
 
 _LABEL_BYTES = 32
 
@@ -108,9 +109,14 @@ def _check_minute(minute: MinuteCounts, reference: Reference) -> None:
     for name, size in sizes.items():
         if len(getattr(minute, name)) != size:
             raise Impossible(f"{name} of {len(getattr(minute, name))} bytes, the reference's have {size}")
+    if not whole(minute.ids):
+        raise Impossible(f"ids of {len(minute.ids)} bytes are no sketch of rows' ids")
     cells = np.frombuffer(minute.cells, "<i8")
     for bound in (cells.min(), cells.max()):
         _within("cells", int(bound), (0, ROWS_MAX))
+    most = int(np.add.reduceat(cells, reference.offsets[:-1]).max())
+    if most > minute.rows:
+        raise Impossible(f"cells of one column hold {most} rows, of {minute.rows} in the minute")
 
 
 def _check_labels(message: LabelSums, reference: Reference) -> None:

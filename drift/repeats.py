@@ -14,6 +14,7 @@ import pyarrow as pa
 #: Distinct ids that a sketch holds; up to so many the share is exact.
 IDS_MAX = 256
 _ENTRY = np.dtype([("hash", "<u8"), ("rows", "<u4")])
+_ROWS_MAX = np.iinfo(np.uint32).max
 
 
 def sketch(ids: pa.Array) -> bytes:
@@ -61,6 +62,17 @@ def merged(one: bytes, other: bytes) -> bytes:
     return _pack(hashes, np.bincount(place, both["rows"], minlength=len(hashes)))
 
 
+def whole(held: bytes) -> bool:
+    """Whether bytes are a sketch, or nothing: whole entries, no more than fit, of rows that there are.
+
+    >>> whole(sketch(pa.array(["a", "b"]))), whole(b""), whole(b"\\xff" * 7)
+    (True, True, False)
+    """
+    if len(held) % _ENTRY.itemsize or len(held) > IDS_MAX * _ENTRY.itemsize:
+        return False
+    return bool((np.frombuffer(held, _ENTRY)["rows"] > 0).all())
+
+
 def share(held: bytes) -> tuple[int, int]:
     """Rows of the sampled ids that repeat an id, and rows of them all."""
     rows = np.frombuffer(held, _ENTRY)["rows"]
@@ -69,5 +81,5 @@ def share(held: bytes) -> tuple[int, int]:
 
 def _pack(hashes: np.ndarray, rows: np.ndarray) -> bytes:
     held = np.empty(min(len(hashes), IDS_MAX), _ENTRY)
-    held["hash"], held["rows"] = hashes[:IDS_MAX], rows[:IDS_MAX]
+    held["hash"], held["rows"] = hashes[:IDS_MAX], np.minimum(rows[:IDS_MAX], _ROWS_MAX)
     return held.tobytes()

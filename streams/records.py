@@ -23,6 +23,9 @@ WINDOW_MS_MAX = 366 * DAY_MS
 #: What a share of the false-alarm budget, and what a tolerance, can be given for.
 BUDGET_KINDS = ("performance", "prediction", "feature", "quality")
 TOLERANCES = ("ks", "w1", "tvd", "rate", "performance")
+# Beyond these no effect or budget can be computed, let alone meant.
+_LEAST, _MOST = 1e-9, 1e12
+_BETWEEN = f"make it more than 0 and finite, from {_LEAST:g} to {_MOST:g}"
 
 Severity = Literal["watch", "warning", "critical"]
 #: Severities, the mildest first.
@@ -152,7 +155,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         every, length = self.false_alarm_every, self.window_ms
-        _require(1 < every < math.inf, "false_alarm_every", every, "make it more than 1 window, and finite")
+        _require(1 < every <= _MOST, "false_alarm_every", every, "make it more than 1 window, and finite: at most 1e12")
         _require(
             length >= MINUTE_MS and length % MINUTE_MS == 0,
             "window_ms",
@@ -173,16 +176,16 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             _require(0 <= getattr(self, name) <= most, name, getattr(self, name), f"make it 0 or more, at most {most}")
         for name, value in self.tolerances.items():
             _require(name in TOLERANCES, f"tolerances.{name}", value, f"tolerances are {', '.join(TOLERANCES)}")
-            _require(0 < value < math.inf, f"tolerances.{name}", value, "make it more than 0, and finite")
+            _require(_LEAST <= value <= _MOST, f"tolerances.{name}", value, _BETWEEN)
         for name, value in self.budget.items():
             _require(name in BUDGET_KINDS, f"budget.{name}", value, f"budget kinds are {', '.join(BUDGET_KINDS)}")
             _require(value >= 0, f"budget.{name}", value, "make it 0 or more")
         for name, one in self.columns.items():
             _require(
-                one.tolerance is None or 0 < one.tolerance <= 1,
+                one.tolerance is None or _LEAST <= one.tolerance <= 1,
                 f"columns.{name}.tolerance",
                 one.tolerance,
-                "make it more than 0, and at most 1, which no KS or TVD can pass",
+                f"make it {_LEAST:g} or more, and at most 1, which no KS or TVD can pass",
             )
         total = math.fsum(self.budget.values())
         _require(

@@ -12,6 +12,9 @@ from drift.contrasts import Contrasts
 from drift.evidence.saddlepoint import r_star
 from drift.evidence.tails import log_tail
 
+#: No rows say more.
+_Z_MAX = 1e6
+
 
 def surprise(asked: Contrasts, pool: np.ndarray, window: np.ndarray, start_ms: int) -> np.ndarray:
     """z of every contrast, float64 [contrasts].
@@ -36,8 +39,10 @@ def surprise(asked: Contrasts, pool: np.ndarray, window: np.ndarray, start_ms: i
     ties = uniforms(asked.seeds, start_ms)
     _ask_all(asked.scores, asked.place, asked.first, asked.indicator, pool, window, ties, roots, tails)
     exact = np.where(tails < 0, 1.0, -1.0) * ndtri_exp(-np.abs(tails))
-    z: np.ndarray = np.where(asked.indicator, np.where(tails == 0, 0.0, exact), roots)
-    return z
+    z = np.where(asked.indicator, np.where(tails == 0, 0.0, exact), roots)
+    # Of billions of rows the tails are beyond floats, and what is not finite here would never be finite again.
+    found: np.ndarray = np.clip(np.nan_to_num(z, nan=0.0), -_Z_MAX, _Z_MAX)
+    return found
 
 
 def uniforms(seeds: np.ndarray, start_ms: int) -> np.ndarray:

@@ -137,6 +137,20 @@ def test_surprise_is_standard_normal_while_nothing_changes():
     assert stats.kstest(asking[:, 0], "norm").pvalue > 1e-4
 
 
+@pytest.mark.parametrize("rows", [10**6, 2**32, 2**40, 2**61])
+def test_surprise_and_evidence_are_finite_however_many_rows_there_are(rows):
+    columns = [Cells(name="x", edges=(-1.0, 0.0, 1.0)), *COIN]
+    pool = np.array([0, 160, 340, 340, 160, 0, 0, 900, 100, 0])
+    asked = contrasts(columns, pool)
+    detector = Detector.over(asked, pool)
+    for n, place in enumerate((4, 1, 4)):
+        window = np.zeros(10, np.int64)
+        window[[place, 8]] = rows
+        look = detector.take(asked, np.ones(len(asked)), window, rows, n * 60_000)
+        assert np.isfinite(detector.sums).all()
+        assert not np.isnan(look.by_column).any()
+
+
 def test_the_reference_is_a_sample_and_no_truth():
     # A reference of 100 tells less of the coin than one of a million: the same window surprises less.
     asked = contrasts(COIN, np.array([50, 50, 0]))

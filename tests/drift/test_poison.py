@@ -167,6 +167,10 @@ CASES: dict[str, tuple[list[bytes], dict[str, tuple[bytes, str]]]] = {
             "short cells": (minute(cells=b"\0" * 8), "impossible_value"),
             "negative cells": (minute(cells=b"\xff" * 8 * len(REFERENCE.counts)), "impossible_value"),
             "many rows": (minute(rows=2**62), "impossible_value"),
+            "more cells than rows": (minute(rows=1), "impossible_value"),
+            "half a sketch of ids": (minute(ids=b"\xff" * 7), "impossible_value"),
+            "a sketch of no rows": (minute(ids=bytes(12)), "impossible_value"),
+            "a long sketch of ids": (minute(ids=b"\x01" * 12_000), "impossible_value"),
             "year 287170": (minute(minute_ms=9 * 10**15), "impossible_value"),
             "strange segment": (minute(segment="shoe=41"), "impossible_value"),
             "far watermark": (changed(COUNTED[0], watermark_ms=2**62), "impossible_value"),
@@ -177,6 +181,11 @@ CASES: dict[str, tuple[list[bytes], dict[str, tuple[bytes, str]]]] = {
             "endless window": (
                 changed(ROUTED, route=msgspec.msgpack.decode(ROUTED)["route"] | {
                     "watch": msgspec.to_builtins(WATCH) | {"window_ms": 60_000 * 10**12}}),
+                "undecodable",
+            ),
+            "immeasurable tolerance": (
+                changed(ROUTED, route=msgspec.msgpack.decode(ROUTED)["route"] | {
+                    "watch": msgspec.to_builtins(WATCH) | {"tolerances": {"performance": 1e308}}}),
                 "undecodable",
             ),
             "act on nothing": (

@@ -5,7 +5,7 @@ import pytest
 
 from driftline import compose
 from driftline.settings import Settings, SettingsError
-from streams.records import Route, Watch
+from streams.records import ColumnWatch, Route, Watch
 
 REFUSED = [
     ({"false_alarm_every": 1.0}, "false_alarm_every is 1.0; make it more than 1 window"),
@@ -16,6 +16,10 @@ REFUSED = [
     ({"lateness_ms_max": -1}, "lateness_ms_max is -1"),
     ({"label_wait_ms_max": -1}, "label_wait_ms_max is -1"),
     ({"tolerances": {"ks": 0.0}}, "tolerances.ks is 0.0; make it more than 0"),
+    ({"tolerances": {"performance": 1e308}}, "tolerances.performance is 1e+308; make it more than 0 and finite"),
+    ({"tolerances": {"ks": 1e-320}}, "from 1e-09 to 1e+12"),
+    ({"columns": {"x": ColumnWatch(tolerance=1e-320)}}, "columns.x.tolerance"),
+    ({"false_alarm_every": 1e300}, "at most 1e12"),
     ({"tolerances": {"kolmogorov": 0.1}}, "tolerances.kolmogorov is 0.1; tolerances are ks, w1"),
     ({"budget": {"feature": 0.9}}, "sum to 1, not 0.9"),
     ({"budget": {"feature": 1.5, "quality": -0.5}}, "budget.quality is -0.5"),
