@@ -151,7 +151,7 @@ def away(deployment: Deployment, what: str, schemas: Schemas) -> Iterator[None]:
         if what == "registry":
             elsewhere.rename(models)
         for process in stopped:
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess, FileNotFoundError):
                 process.resume()
 
 
@@ -191,7 +191,7 @@ def once(
         if when == "start":
             for name, process in deployment.roles().items():
                 if name.partition("-")[0] in ("worker", "monitor") or (name == "store" and what != "store"):
-                    with suppress(psutil.NoSuchProcess):
+                    with suppress(psutil.NoSuchProcess, FileNotFoundError):
                         process.kill()
         while time.monotonic() - began < seconds:
             with suppress(*_TRANSIENT):

@@ -165,7 +165,7 @@ class Contest:
             if process.poll() is not None:
                 raise TooSlow(f"it has ended: {self._said.read_text()[-2_000:]}")
             for one in (process, *process.children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):  # torch asks the system something as it loads
+                with suppress(psutil.NoSuchProcess, FileNotFoundError):  # torch asks the system something as it loads
                     times = one.cpu_times()
                     cpu_s += times.user + times.system
                     resident += one.memory_info().rss

@@ -146,7 +146,7 @@ class Watch:
     def _moment(self, phase: str) -> Moment:
         at_s, resident, lag_rows, lag_s = time.monotonic() - self._began, {}, {}, {}
         for role in ROLES:
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess, FileNotFoundError):
                 pid = self._subject.system.tree.children[role].pid
                 memory = psutil.Process(pid).memory_info() if pid else None
                 resident[role] = round((memory.rss - memory.shared) / 1e6, 1) if memory else 0.0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,10 @@ class Deployment:
         up = self.up()
         for process in up.children(recursive=True) if up else ():
             try:
-                args = process.cmdline()
-            except psutil.Error:  # it ended a moment ago
+                args, program = process.cmdline(), process.name()
+            except (psutil.Error, FileNotFoundError):  # it ended a moment ago
                 continue
-            if "java" in process.name():
+            if "java" in program:
                 found["kafka"] = process
             elif "driftline" in args:
                 role, *rest = args[args.index("driftline") + 1 :]
@@ -157,8 +158,12 @@ class Deployment:
             except subprocess.TimeoutExpired:
                 self._up.kill()
                 self._up.wait()
-        for process in psutil.wait_procs(below, timeout=10)[1]:
-            process.kill()
+        deadline = time.monotonic() + 10
+        while (left := [process for process in below if _runs(process)]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for process in left:
+            with suppress(psutil.NoSuchProcess, FileNotFoundError):
+                process.kill()
 
     # Where plain clients connect.
 
@@ -176,6 +181,14 @@ class Deployment:
         """The end of every log."""
         logs = [self.folder / "up.log", *sorted((self.folder / ".driftline" / "logs").glob("*.log"))]
         return "\n".join(f"--- {log.name}\n" + "\n".join(_last_lines(log)) for log in logs if log.exists())
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether a process runs; psutil lets a FileNotFoundError out where it ends as it is asked."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, FileNotFoundError):
+        return False
 
 
 def until(

@@ -66,7 +66,7 @@ class Storm:
     def _signal(self, name: str, process: psutil.Process | None, number: signal.Signals) -> None:
         if process is None:  # it is only starting again
             return
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess, FileNotFoundError):
             process.send_signal(number)
             self._wakes.pop(process, None)
             self._note(f"{number.name} {name}")
@@ -74,7 +74,7 @@ class Storm:
     def _stop(self, name: str, process: psutil.Process | None, seconds: float) -> None:
         if process is None or process in self._wakes:
             return
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess, FileNotFoundError):
             process.suspend()
             self._wakes[process] = time.monotonic() + seconds
             self._note(f"SIGSTOP {name} for {seconds:.1f} s")
@@ -83,7 +83,7 @@ class Storm:
         for process, at in list(self._wakes.items()):
             if now >= at:
                 del self._wakes[process]
-                with suppress(psutil.NoSuchProcess):
+                with suppress(psutil.NoSuchProcess, FileNotFoundError):
                     process.resume()
 
     def _note(self, what: str) -> None:

@@ -254,5 +254,5 @@ def _is_ours(pid: int, data_dir: Path) -> bool:
         process = psutil.Process(pid)
         ours = any(Path(word).name == "driftline" for word in process.cmdline())
         return ours or Path(process.cwd()) == (data_dir / "kafka").resolve()  # Java, which our broker starts there
-    except psutil.Error:
+    except (psutil.Error, FileNotFoundError):  # psutil lets the latter out where a process ends as it reads
         return False

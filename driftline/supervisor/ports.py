@@ -80,10 +80,10 @@ def taken(port: Port) -> str:
 
 def holder(number: int) -> Holder:
     """Who listens on a port, or else whose outgoing connection uses it."""
-    with suppress(psutil.Error):
+    with suppress(psutil.Error, FileNotFoundError):
         here = [c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == number and c.pid]
         for connection in sorted(here, key=lambda c: c.status != psutil.CONN_LISTEN):
-            with suppress(psutil.Error):
+            with suppress(psutil.Error, FileNotFoundError):  # the latter where it ends as psutil reads
                 name = psutil.Process(connection.pid).name()
                 how = "" if connection.status == psutil.CONN_LISTEN else "an outgoing connection of "
                 return Holder(f"{how}{name}, process {connection.pid}", connection.pid or 0)

@@ -78,7 +78,7 @@ def _identity_elsewhere(pid: int) -> str | None:
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
-    except psutil.Error:
+    except (psutil.Error, FileNotFoundError):
         return None
 
 
@@ -93,6 +93,6 @@ def _terminate_elsewhere(pid: int, known_as: str, deadline_s: float) -> bool:
         process.wait(deadline_s)
     except psutil.TimeoutExpired:
         return False
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, FileNotFoundError):
         return True
     return True
