@@ -262,7 +262,7 @@ def _next_commands(told: Story) -> Iterator[str]:
     if told.requests_from:
         places = ",".join(f"{partition}:{offset}" for partition, offset in told.requests_from.items())
         version = told.other_versions[0] if told.other_versions else "VERSION"
-        yield f"through another version    driftline replay --from {places} --model {version}"
+        yield f"through another version    driftline replay --from {places} --model {one.model}@{version}"
     if told.other_versions:
         yield f"the version before         driftline model rollback {one.model}"
     if one.state == "open":

@@ -56,6 +56,8 @@ class RowFile:
     """
 
     def __init__(self, path: Path, take: Collection[str] | None = None, leave: Collection[str] = ()) -> None:
+        if path.is_dir():
+            raise RowFileError(f"{path} is a folder; name one of its files, which end in .parquet, .csv or .jsonl")
         if not path.is_file():
             raise RowFileError(f"{path} is not there; name a file that ends in .parquet, .csv or .jsonl")
         self.path = path

@@ -3,12 +3,12 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from driftline.durations import duration_ms, is_duration
-from streams.records import Watch
+from streams.records import ColumnWatch, Watch
 
 #: What each key means, and in what unit.
 KEYS: dict[str, str] = {
@@ -60,11 +60,29 @@ exclude, budget, page_from
             meant = f"did you mean {near[0]}? " if near else ""
             raise WatchError(f"[watch] `{key}` is no setting; {meant}its keys are {', '.join(KEYS)}")
     given = {key: _read(key, value) for key, value in table.items()}
+    _check_choice("page_from", given)
+    for name, column in _columns(given).items():
+        try:
+            msgspec.convert(column, ColumnWatch, strict=False)
+        except msgspec.ValidationError as error:
+            keys = ", ".join(ColumnWatch.__struct_fields__)
+            raise WatchError(f"[watch] columns.{name}: {error}; its keys are {keys}") from None
     try:
         # Not strict: what stands in the environment is text.
         return msgspec.convert(given, Watch, strict=False)
     except msgspec.ValidationError as error:
         raise WatchError(f"[watch] {error}") from None
+
+
+def _check_choice(key: str, given: Mapping[str, Any]) -> None:
+    choices = get_args(get_type_hints(Watch)[key])
+    if key in given and given[key] not in choices:
+        raise WatchError(f"[watch] {key} is {given[key]!r}; make it {' or '.join(choices)}")
+
+
+def _columns(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    columns = given.get("columns", {})
+    return columns if isinstance(columns, Mapping) else {}
 
 
 def _read(key: str, value: Any) -> Any:

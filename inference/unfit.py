@@ -49,7 +49,7 @@ def _why(name: str, column: pa.ChunkedArray, unreadable: str) -> str:
 
 
 def _text(column: pa.ChunkedArray) -> str:
-    rows, levels = len(column), len(column.unique())
+    rows, levels = len(column), len(column.drop_null().unique())
     many = levels > LEVELS_MAX or (rows >= _ROWS_MIN and levels > rows / 2)
     return f"{levels:,} different texts in {rows:,} rows: an identifier or free text" if many else ""
 

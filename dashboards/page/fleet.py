@@ -59,13 +59,20 @@ def _line(row: dict[str, Any], sheet: Sheet, zone: tzinfo, rates: list[float]) -
                     (
                         "behind",
                         live.behind(sheet.live, row["model"]),
-                        f"serving {row['versions']}" if row["rows"] else "",
+                        _versions(row, sheet),
                     ),
                 ]
             ),
         ],
         className=f"model model--{severity}",
     )
+
+
+def _versions(row: dict[str, Any], sheet: Sheet) -> str:
+    """The version that serves now; where no worker says so, those that answered in this stretch of time."""
+    if serving := live.serving(sheet.live, row["model"]):
+        return f"serving {', '.join(serving)}"
+    return f"answered by {row['versions']}" if row["rows"] else ""
 
 
 def _p99(sheet: Sheet, model: str) -> str:

@@ -54,6 +54,16 @@ def refusals(live: Live, model: str = "") -> list[Refusal]:
     ]
 
 
+def serving(live: Live, model: str) -> list[str]:
+    """Versions of a model that workers serve, one unless they are about to follow a new route.
+
+    >>> serving({"roles": {"worker-0": {"serving": {"churn": {"version": "v2"}}}, "store-0": {}}}, "churn")
+    ['v2']
+    """
+    known = (state.get("serving", {}).get(model, {}).get("version") for state in live.get("roles", {}).values())
+    return sorted({version for version in known if version})
+
+
 def away(live: Live) -> list[str]:
     """What roles need and do not get, and which roles do not answer, a sentence each.
 

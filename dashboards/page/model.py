@@ -19,7 +19,7 @@ _NO_WINDOW = "No window has closed; the first one does a minute after it ends."
 _NO_ROWS = (
     "No prediction of this stretch of time is stored. Whether the sink runs, and how far it is, stands on Pipeline."
 )
-_FEW_LABELS = "When labels come is known once there are some dozens of them."
+_FEW_LABELS = "When labels come is shown where at least 30 of them had come by the end of this stretch of time."
 _NO_LABELS = "No labels yet: send them to the feedback topic as {id, label}, and they meet their predictions."
 
 

@@ -37,7 +37,8 @@ class Change(msgspec.Struct, frozen=True):
             return {}
         name, _, version = self.model.rpartition("@")
         if not name and len(models) != 1:
-            raise ReplayError(f"--model {self.model}: one of {', '.join(models)}? say NAME@v2")
+            which = ", ".join(f"{model}@{version}" for model in models)
+            raise ReplayError(f"--model {version}: of which model? name it, as one of {which}")
         name = name or models[0]
         if name not in models:
             raise ReplayError(f"--model {self.model}: no model {name!r} serves here, only {', '.join(models)}")

@@ -145,7 +145,7 @@ def test_a_replay_is_proposed_by_offsets_for_it_counts_in_the_time_of_the_log(fi
     assert told.requests_from == {0: 71, 3: 1_042}
     assert told.other_versions == []
     said = "\n".join(full(told))
-    assert "driftline replay --from 0:71,3:1042 --model VERSION" in said  # no other has answered: which, is not known
+    assert "driftline replay --from 0:71,3:1042 --model churn@VERSION" in said  # which one, is not known
     assert "rollback" not in said  # nothing to go back to
 
 
@@ -163,7 +163,7 @@ def test_another_version_that_answered_is_named_and_can_be_gone_back_to(filled):
     told = story(filled, "churn-1")
     assert told.other_versions == ["v3", "v2"]
     said = "\n".join(full(told))
-    assert "driftline replay --from 0:0 --model v3" in said
+    assert "driftline replay --from 0:0 --model churn@v3" in said
     assert "driftline model rollback churn" in said
 
 

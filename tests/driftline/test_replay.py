@@ -493,3 +493,9 @@ def test_auc_and_its_interval_against_scikit_learn_and_a_bootstrap():
         rows = rng.integers(0, 800, 800)
         draws.append(roc_auc_score(positive[rows], scores[1][rows]) - roc_auc_score(positive[rows], scores[0][rows]))
     assert (found.high - found.low) / (2 * 1.96) == pytest.approx(np.std(draws), rel=0.15)
+
+
+def test_a_version_without_its_model_is_refused_with_the_names_it_could_have():
+    with pytest.raises(ReplayError, match=r"--model v1: of which model\? name it, as one of delay@v1, tickets@v1"):
+        Change("v1").instead(["delay", "tickets"])
+    assert Change("v1").instead(["delay"]) == Change("delay@v1").instead(["delay", "tickets"]) == {"delay": "v1"}

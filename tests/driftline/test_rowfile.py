@@ -53,6 +53,14 @@ def test_a_level_is_sent_as_a_number_only_where_that_is_the_same_level(tmp_path:
     assert [row["v"] for row in rows(path)] == ["x", 10, 1.5, "1.50", "01", "1e2", "-0", "99999999999999999999"]
 
 
+def test_a_folder_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "rows.parquet").mkdir()
+    with pytest.raises(RowFileError, match=r"rows\.parquet is a folder; name one of its files"):
+        RowFile(tmp_path / "rows.parquet")
+    with pytest.raises(RowFileError, match=r"none\.parquet is not there"):
+        RowFile(tmp_path / "none.parquet")
+
+
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.tsv", "t.txt", "t.CSV"])
 def test_endings_separators_and_decimal_commas(tmp_path: Path, name: str) -> None:
     raw = b"\xef\xbb\xbfa;b;c\r\n1,5;x,y;true\r\n2;;False\r\n"

@@ -42,6 +42,11 @@ def test_identifiers_times_and_empty_columns_are_left_out_with_a_word(frame):
     assert "200 different texts in 200 rows" in said
 
 
+def test_a_null_is_no_text(frame):
+    frame["token"] = frame["token"].where(frame.index % 4 > 0)
+    assert "150 different texts in 200 rows" in "\n".join(draft(frame, label="y").notes)
+
+
 def test_named_features_are_taken_at_their_word_or_refused(frame):
     assert draft(frame, label="y", features=["user_id", "cents"]).package.schema.names == ("user_id", "cents")
     with pytest.raises(TableError, match="'bought' is timestamp"):
