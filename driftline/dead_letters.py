@@ -9,6 +9,7 @@ from driftline.words import aligned, instant
 from streams import ranges
 from streams.cluster import Cluster
 from streams.dead_letters import DEAD_LETTERS, IN_WORDS, Letter
+from streams.logs import one_line
 from streams.redrive import Filter, Found, can_be_sent
 from streams.topics import FOREIGN, NAMES
 
@@ -157,15 +158,15 @@ def _next(listing: Listing) -> Iterator[str]:
 
 def full(letter: Letter, again: bool) -> Iterator[str]:
     """Say one letter in full: why, where, and what came."""
-    yield f"{letter.place}: {letter.source} was refused by {letter.stage} at {instant(letter.time_ms)}"
-    yield f"  {letter.reason}: {IN_WORDS.get(letter.reason, 'a reason of another version')}"  # type: ignore[call-overload]
-    yield f"  field    {letter.field}"
-    yield f"  detail   {letter.detail}"
+    yield one_line(f"{letter.place}: {letter.source} was refused by {letter.stage} at {instant(letter.time_ms)}")
+    yield f"  {one_line(letter.reason)}: {IN_WORDS.get(letter.reason, 'a reason of another version')}"  # type: ignore[call-overload]
+    yield f"  field    {one_line(letter.field)}"
+    yield f"  detail   {one_line(letter.detail)}"
     yield f"  attempts {letter.attempts}; sent again {letter.redrives} times before{' and once since' if again else ''}"
     if letter.key is not None:
         yield f"  key      {_line(letter.key)}"
     for name, value in letter.headers:
-        yield f"  header   {name}: {_line(value)}"
+        yield f"  header   {one_line(name)}: {_line(value)}"
     if letter.sha256:
         yield f"  cut      only the beginning of {letter.size:,} bytes was kept; it cannot be redriven"
         yield f"  sha256   {letter.sha256}"

@@ -9,6 +9,7 @@ from dashboards import words
 from drift.incidents.verdict import word
 from drift.store import Store, StoreError
 from driftline.words import aligned, instant
+from streams.logs import one_line
 from streams.names import is_name
 from streams.records import SEVERITIES, MovedColumn
 
@@ -239,7 +240,7 @@ def full(told: Story) -> Iterator[str]:
     one = told.incident
     where = f"{one.model} {one.version}" + (f", segment {one.segment}" if one.segment else "")
     yield f"{one.incident}: {one.severity}, {one.kind}, {one.state}; {where}"
-    yield f"  {one.text}"
+    yield f"  {one_line(one.text)}"
     between = f", between {instant(one.since_low_ms)} and {instant(one.since_high_ms)}"
     yield f"  since {instant(one.since_ms)}{between if one.since_low_ms < one.since_high_ms else ''}"
     yield f"  evidence that something changed: {one.evidence:,.3g}; an incident opens at {one.budget:,.3g}"

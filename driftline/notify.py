@@ -10,15 +10,19 @@ one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from urllib.parse import quote
 
 import msgspec
 
 from streams.block import Block
+from streams.logs import one_line
 from streams.records import FORMAT, Alert
 from streams.refusals import Refusal
 from streams.set_aside import SetAside
 from streams.stage import Effects
 
+#: A receiver that refuses a longer one, or one of several lines, would hold up every page after it.
+_TITLE_MAX, _TEXT_MAX = 250, 3_000
 _alert = msgspec.json.Decoder(Alert).decode
 
 #: Sends a title and a text; False where that failed.
@@ -120,8 +124,9 @@ class Notify:
 
     def _tell(self, alert: Alert, setting: str, send: Send) -> None:
         grade = "over" if alert.event == "close" else alert.severity
-        title = f"{grade}: {alert.model} {alert.version}, incident {alert.incident}"
-        text = f"{alert.text}\n{self._page}/i/{alert.incident}\n{alert.id}"
+        title = one_line(f"{grade}: {alert.model} {alert.version}, incident {alert.incident}")[:_TITLE_MAX]
+        link = f"{self._page}/i/{quote(alert.incident[:_TITLE_MAX])}"
+        text = f"{one_line(alert.text)[:_TEXT_MAX]}\n{link}\n{one_line(alert.id)[:_TITLE_MAX]}"
         if not send(title, text):
             raise NotSent(f"alert {alert.id} was not taken by every receiver of {setting}; it is sent again")
         self._sent.add((alert.id, setting))

@@ -20,6 +20,7 @@ from streams import connections, members, slots
 from streams.cluster import Cluster
 from streams.kafka.alive import Broker
 from streams.kafka.credentials import faust_credentials
+from streams.logs import escape_strangers
 from streams.needs import Need
 from streams.private import private_folder
 from streams.records import Route
@@ -163,6 +164,7 @@ class Role:
         self._started = True
         if self.shells:
             slots.refuse_taken(self.cluster, self.shells[0].name, f"{self.name}-{self.slot}")
+        escape_strangers()
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
         worker = _Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()

@@ -16,6 +16,7 @@ from streams.sweep import sweep
 from streams.turns import Silence
 
 _BEGIN_S = 30.0
+_ASK_S = 10.0
 _ANY = -1  # the partitioner decides
 
 #: What a settlement is made of: a block with what it led to, or a silence with what is said of it.
@@ -132,9 +133,11 @@ class Outbox:
                 self._insist(message, source)
 
     def _insist(self, message: Publish, source: Block | None) -> None:
-        """Publish what was not taken at once: wait for room, or send what stands for a message that is too large."""
+        """Publish what was not taken at once: wait for room, ask for partitions that are new, or send what stands for a
+        message that is too large.
+        """
         name, partition = self._names[message.topic], _ANY if message.partition is None else message.partition
-        shortened = False
+        shortened = asked = False
         while True:
             try:
                 self._producer.produce(name, message.value, message.key, partition, headers=message.headers)
@@ -142,6 +145,12 @@ class Outbox:
             except BufferError:
                 self._producer.poll(0.1)  # full: wait for the broker, never drop
             except ck.KafkaException as error:
+                if error.args[0].code() == ck.KafkaError._UNKNOWN_PARTITION and not asked:
+                    # Added since the client last asked, which it does every five minutes; every turn of this slot,
+                    # with all that is in it, would be rolled back until then.
+                    asked = True
+                    self._producer.list_topics(name, _ASK_S)
+                    continue
                 answers = source is not None or message.topic == DEAD_LETTERS
                 if error.args[0].code() != ck.KafkaError.MSG_SIZE_TOO_LARGE or shortened or not answers:
                     raise

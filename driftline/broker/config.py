@@ -63,6 +63,9 @@ group.consumer.heartbeat.interval.ms=500
 # A dead worker's transaction is aborted within a second of its time-out, not within ten.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 
+# What any client leaves open holds up all who read behind it: for a minute at the most, not for a quarter of an hour.
+transaction.max.timeout.ms=60000
+
 # Fit for a small heap and a small disk: the cleaner's default buffer alone is 128 MB, and every partition's
 # indexes would show 20 MB.
 log.cleaner.dedupe.buffer.size=4194304

@@ -28,6 +28,7 @@ from driftline.cli import (
     topics,
     tree,
 )
+from driftline.cli.options import say
 from driftline.lifeline import die_with_parent
 from streams.private import keep_private
 
@@ -91,5 +92,5 @@ def main() -> None:
 
         if os.environ.get("DRIFTLINE_PARENT"):  # a role: its log has the trace, and below it the line that `up` reads
             traceback.print_exc()
-        typer.echo(f"driftline: {said}", err=True)
+        say(f"driftline: {said}", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)

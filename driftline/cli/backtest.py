@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from driftline.cli.bars import bars
-from driftline.cli.options import AsJson, File, echo_json, load, progress
+from driftline.cli.options import AsJson, File, echo_json, load, progress, say
 
 if TYPE_CHECKING:
     from driftline.backtesting import Ran
@@ -57,7 +57,7 @@ def backtest(
         out.write_text(said, "utf-8")
     echo_json(_plain(ran)) if as_json else _say(ran)
     if out is not None:
-        typer.echo(f"written: {out}", err=as_json)
+        say(f"written: {out}", err=as_json)
 
 
 def _plain(ran: "Ran") -> dict[str, Any]:
@@ -78,32 +78,30 @@ def _say(ran: "Ran") -> None:
     from drift.row_order import LEARNING_WINDOWS
 
     incidents, columns = ran.incidents, ran.columns
-    typer.echo(tables.sentence(ran.result, incidents, ran.stream.num_rows))
+    say(tables.sentence(ran.result, incidents, ran.stream.num_rows))
     if ran.reference.order == "unknown":
-        typer.echo(
+        say(
             f"  the order of the reference's rows is unknown: columns are judged from window {LEARNING_WINDOWS} on, "
             "once those before have shown how much windows differ (`reference build --time COLUMN` knows it at once)"
         )
     if partial := int(ran.result.reports.drop_duplicates("window")["partial"].sum()):
-        typer.echo(f"  {partial} windows that the stream began or ended in were not judged")
+        say(f"  {partial} windows that the stream began or ended in were not judged")
     for row in incidents.to_dict("records"):
         paged = "paged" if row["paged"] is not None else "told" if row["told"] is not None else "recorded"
         state = "open" if row["closed"] is None else f"closed at {row['closed']}"
-        typer.echo(f"\n  {row['incident']}   {row['severity']}, {paged}, from window {row['opened']}, {state}")
-        typer.echo(f"    {row['text']}")
+        say(f"\n  {row['incident']}   {row['severity']}, {paged}, from window {row['opened']}, {state}")
+        say(f"    {row['text']}")
     wide = max([6, *(len(name) for name in columns["column"])])
-    typer.echo(f"\n  {'column':<{wide}}  {'worst effect':>13} {'tolerance':>9} {'window':>20} {'drifted in':>11}")
+    say(f"\n  {'column':<{wide}}  {'worst effect':>13} {'tolerance':>9} {'window':>20} {'drifted in':>11}")
     for row in columns.head(_COLUMNS_SHOWN).to_dict("records"):
         effect = f"{row['statistic'].upper()} {row['effect']:.3f}"
         drifted = f"{row['windows_drifted']:,}"
-        typer.echo(
-            f"  {row['column']:<{wide}}  {effect:>13} {row['tolerance']:>9g} {row['window']!s:>20} {drifted:>11}"
-        )
+        say(f"  {row['column']:<{wide}}  {effect:>13} {row['tolerance']:>9g} {row['window']!s:>20} {drifted:>11}")
     if len(columns) > _COLUMNS_SHOWN:
-        typer.echo(f"  and {len(columns) - _COLUMNS_SHOWN} more columns")
+        say(f"  and {len(columns) - _COLUMNS_SHOWN} more columns")
     figures = tables.performance(ran.result.performance, ran.reference.expected_performance)
     for row in figures.to_dict("records"):
         said = ", ".join(f"{k} {row[k]:.3g}" for k in ("reference", "estimated", "realised") if row[k] == row[k])
-        typer.echo(f"  {row['metric']}: {said} (mean of the windows)")
+        say(f"  {row['metric']}: {said} (mean of the windows)")
     for warning in ran.reference.warnings:
-        typer.echo(f"  note: {warning}")
+        say(f"  note: {warning}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftline.cli.options import AsJson, File, echo_json, group, load
+from driftline.cli.options import AsJson, File, echo_json, group, load, say
 
 if TYPE_CHECKING:
     from dashboards.grafana.source import Source
@@ -21,7 +21,7 @@ def build_files(out: Path = Path("docker/grafana"), file: File = None, as_json: 
 
     os.umask(0o022)  # Grafana reads them as another user, and none holds a secret
     paths = [str(path) for path in build(out, source=_of_settings(file))]
-    echo_json(paths) if as_json else typer.echo("\n".join(paths))
+    echo_json(paths) if as_json else say("\n".join(paths))
 
 
 @app.command("check")
@@ -30,7 +30,7 @@ def check_files(out: Path = Path("docker/grafana"), file: File = None, as_json: 
     from dashboards.grafana import check
 
     wrong = check(out, source=_of_settings(file))
-    echo_json(wrong) if as_json else typer.echo("\n".join(wrong) or "equal")
+    echo_json(wrong) if as_json else say("\n".join(wrong) or "equal")
     raise typer.Exit(1 if wrong else 0)
 
 
@@ -58,7 +58,7 @@ def push_files(
         password=open_reference(datasource_password),
         look=True,
     )
-    echo_json(done) if as_json else typer.echo("\n".join(done.lines(url)))
+    echo_json(done) if as_json else say("\n".join(done.lines(url)))
 
 
 def _of_settings(file: Path | None) -> "Source | None":

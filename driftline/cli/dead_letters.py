@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from driftline.cli.options import AsJson, File, echo_json, group, load
+from driftline.cli.options import AsJson, File, echo_json, group, load, say
 
 app = group("Refused records: list, show, redrive.")
 
@@ -35,7 +35,7 @@ def list_letters(
 
     which = Filter(reason=reason, topic=topic, stage=stage, start=start, end=end)
     listing = dead_letters.listing(Found(compose.answering(load(file), "dead-letters list"), which, now_ms()), limit)
-    echo_json(listing) if as_json else typer.echo("\n".join(dead_letters.table(listing)))
+    echo_json(listing) if as_json else say("\n".join(dead_letters.table(listing)))
 
 
 @app.command()
@@ -52,7 +52,7 @@ def show(
     if as_json:
         echo_json({"letter": letter, "again": again, "text": (letter.value or b"").decode("utf-8", "replace")})
     else:
-        typer.echo("\n".join(dead_letters.full(letter, again)))
+        say("\n".join(dead_letters.full(letter, again)))
 
 
 @app.command()
@@ -83,11 +83,11 @@ def redrive(
     if as_json:
         echo_json(done)
         raise typer.Exit(1 if done.cut else 0)
-    typer.echo(f"{done.sent:,} {'would be sent' if dry_run else 'sent'}, {done.before:,} had been sent before")
+    say(f"{done.sent:,} {'would be sent' if dry_run else 'sent'}, {done.before:,} had been sent before")
     if done.foreign:
-        typer.echo(f"{done.foreign:,} came from topics that somebody else fills: nothing is sent there", err=True)
+        say(f"{done.foreign:,} came from topics that somebody else fills: nothing is sent there", err=True)
     if done.ours:
-        typer.echo(f"{done.ours:,} came from topics of ours: other steps have taken them, and would twice", err=True)
+        say(f"{done.ours:,} came from topics of ours: other steps have taken them, and would twice", err=True)
     for place in done.cut:
-        typer.echo(f"{place} cannot be sent: only the beginning of its record was kept", err=True)
+        say(f"{place} cannot be sent: only the beginning of its record was kept", err=True)
     raise typer.Exit(1 if done.cut else 0)

@@ -4,7 +4,8 @@ from collections import Counter
 
 import typer
 
-from driftline.cli.options import AsJson, File, echo_json
+from driftline.cli.options import AsJson, File, echo_json, say
+from driftline.words import visible
 
 _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fail": "red"}
 
@@ -20,9 +21,9 @@ def doctor(file: File = None, as_json: AsJson = False) -> None:
         found = []
         for one in findings(file):
             found.append(one)
-            typer.echo(f"{typer.style(f'{one.state:<4}', fg=_COLOURS[one.state])}  {one.name:<13} {one.said}")
+            typer.echo(f"{typer.style(f'{one.state:<4}', fg=_COLOURS[one.state])}  {one.name:<13} {visible(one.said)}")
             if one.fix:
-                typer.echo(f"{'':<20} -> {one.fix}")
+                say(f"{'':<20} -> {one.fix}")
         counts = Counter[str](one.state for one in found)
-        typer.echo(", ".join(f"{counts[state]} {state}" for state in _COLOURS if counts[state]))
+        say(", ".join(f"{counts[state]} {state}" for state in _COLOURS if counts[state]))
     raise typer.Exit(1 if any(one.state == "fail" for one in found) else 0)

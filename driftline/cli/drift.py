@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from driftline.cli.bars import bars
-from driftline.cli.options import AsJson, echo_json, group, names
+from driftline.cli.options import AsJson, echo_json, group, names, say
 
 if TYPE_CHECKING:
     from drift.bench import Bench, Plan
@@ -67,7 +67,7 @@ def bench(
         out.write_text(page(ran, title=f"Drift detectors on {reference.name}", facts=facts), "utf-8")
     echo_json(_plain(ran)) if as_json else _say(ran)
     if out is not None:
-        typer.echo(f"written: {out}", err=as_json)
+        say(f"written: {out}", err=as_json)
 
 
 def _plain(ran: "Bench") -> dict[str, object]:
@@ -77,7 +77,7 @@ def _plain(ran: "Bench") -> dict[str, object]:
 def _say_quiet(plan: "Plan", quiet: "list[Quiet]") -> None:
     from drift.bench import tables
 
-    typer.echo(f"no drift: {plan.runs} streams of {plan.windows} windows, each until its first alarm")
+    say(f"no drift: {plan.runs} streams of {plan.windows} windows, each until its first alarm")
     _table(tables.false_alarms(quiet, plan.false_alarm_every))
 
 
@@ -87,21 +87,21 @@ def _say(ran: "Bench") -> None:
 
     plan = ran.plan
     speed = f"grows over {plan.gradual} windows" if plan.gradual else "is sudden"
-    typer.echo(f"\nwindows from a change of one column, which {speed}, to the alarm (median of {plan.runs})")
+    say(f"\nwindows from a change of one column, which {speed}, to the alarm (median of {plan.runs})")
     _table(tables.delays(ran))
-    typer.echo(f"  {tables.NEVER}  not within {AFTER_MAX + plan.gradual} windows")
+    say(f"  {tables.NEVER}  not within {AFTER_MAX + plan.gradual} windows")
     if len(ran.keeping) < len(ran.quiet) - 1:
-        typer.echo(f"  {tables.LOUD}  alarms for nothing too often: its delays are worth little")
+        say(f"  {tables.LOUD}  alarms for nothing too often: its delays are worth little")
     if (watched := plan.runs * plan.windows) < plan.false_alarm_every:
         rate = f"1 in {plan.false_alarm_every:,.0f}"
-        typer.echo(f"  note: {watched:,} windows are too few to calibrate a threshold for {rate}; give more --windows")
+        say(f"  note: {watched:,} windows are too few to calibrate a threshold for {rate}; give more --windows")
     blocks = f" in blocks of {ran.block_rows}" if ran.block_rows > 1 else ""
-    typer.echo(f"\n{ran.rows:,} rows of {ran.columns} columns, drawn{blocks}; {plan.rows_per_window} rows a window")
-    typer.echo(ran.sentence)
+    say(f"\n{ran.rows:,} rows of {ran.columns} columns, drawn{blocks}; {plan.rows_per_window} rows a window")
+    say(ran.sentence)
 
 
 def _table(rows: list[list[str]]) -> None:
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *rest in rows:
         cells = "".join(f"  {cell:>{width}}" for cell, width in zip(rest, wide[1:], strict=True))
-        typer.echo(f"  {first:<{wide[0]}}{cells}".rstrip())
+        say(f"  {first:<{wide[0]}}{cells}".rstrip())

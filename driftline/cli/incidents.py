@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftline.cli.options import AsJson, File, echo_json, group, load
+from driftline.cli.options import AsJson, File, echo_json, group, load, say
 
 if TYPE_CHECKING:
     from drift.store import Store
@@ -33,7 +33,7 @@ def list_incidents(
     from driftline import incidents
 
     found = incidents.incidents(_store(file), model, not only_open, limit)
-    echo_json(found) if as_json else typer.echo("\n".join(incidents.table(found)))
+    echo_json(found) if as_json else say("\n".join(incidents.table(found)))
 
 
 @app.command()
@@ -46,7 +46,7 @@ def show(
     from driftline import incidents
 
     told = incidents.story(_store(file), incident)
-    echo_json(told) if as_json else typer.echo("\n".join(incidents.full(told)))
+    echo_json(told) if as_json else say("\n".join(incidents.full(told)))
 
 
 Incident = Annotated[str, typer.Argument(metavar="ID", help="Name of the incident, such as churn-2.")]
@@ -93,9 +93,9 @@ def _act(file: File, as_json: bool, incident: str, kind: "Kind", by: str, reason
     if as_json:
         echo_json({"act": act, "followed": reply})
     elif reply is not None:
-        typer.echo(f"{incident}: {reply.text}")
+        say(f"{incident}: {reply.text}")
     else:
-        typer.echo(
+        say(
             f"{incident}: written, and not yet followed. Does the monitor run (`driftline status`)? "
             "What it refuses is in `driftline dead-letters list`.",
             err=True,

@@ -20,6 +20,7 @@ from driftline.cli.options import (
     load,
     names,
     progress,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -126,21 +127,21 @@ def _say_made(made: "Made", label: str | None) -> None:
     outputs = f": {', '.join(package.outputs.classes[:8])}" if package.outputs.classes else ""
     if package.outputs.positive:
         outputs += f"; the score is the probability of {package.outputs.positive!r}"
-    typer.echo(f"{package.name} {package.version}   {package.task}{outputs}")
+    say(f"{package.name} {package.version}   {package.task}{outputs}")
     for feature in package.inputs:
         needed = "required" if feature.required else "may be null"
-        typer.echo(f"  {feature.name:<24} {feature.kind:<12} {needed:<12} {content(reference, feature.name)}")
+        say(f"  {feature.name:<24} {feature.kind:<12} {needed:<12} {content(reference, feature.name)}")
     if label:
-        typer.echo(f"  {label:<24} label")
+        say(f"  {label:<24} label")
     if made.trained:
-        typer.echo(f"trained: {made.trained}")
+        say(f"trained: {made.trained}")
     if reference.performance:
         figures = ", ".join(f"{metric} {value:.3g}" for metric, value in reference.performance.items())
-        typer.echo(f"on {judged_rows(reference)}: {figures}")
+        say(f"on {judged_rows(reference)}: {figures}")
     for note in made.notes:
-        typer.echo(f"note: {note}")
-    typer.echo(f"written: {made.folder}/model.toml, {package.artefact.partition(':')[0]}, reference.arrow")
-    typer.echo(f"next:    driftline model add {made.folder}")
+        say(f"note: {note}")
+    say(f"written: {made.folder}/model.toml, {package.artefact.partition(':')[0]}, reference.arrow")
+    say(f"next:    driftline model add {made.folder}")
 
 
 @app.command()
@@ -165,10 +166,10 @@ def add(
     if as_json:
         echo_json({"model": manifest.name, "version": manifest.version, "digest": manifest.digest, "watched": watched})
         return
-    typer.echo(f"{manifest.name} {manifest.version} is in {registry.address} ({len(manifest.files)} files)")
+    say(f"{manifest.name} {manifest.version} is in {registry.address} ({len(manifest.files)} files)")
     if not watched:
-        typer.echo("note: it has no reference.arrow, so it will serve unwatched; `driftline reference build` makes one")
-    typer.echo(f"next:    {step}")
+        say("note: it has no reference.arrow, so it will serve unwatched; `driftline reference build` makes one")
+    say(f"next:    {step}")
 
 
 @app.command()
@@ -192,7 +193,7 @@ def route(
         raise typer.BadParameter("name a version, --canary v2=5%, or --shadow v3")
     desk = _desk(file)
     for warning in desk.warnings(name):
-        typer.echo(f"driftline: {warning}", err=True)
+        say(f"driftline: {warning}", err=True)
     made = desk.route(name, version, canary or (), shadow or (), renew=renew_watch, reason=reason)
     _finish(made, file, no_wait, as_json)
 
@@ -225,7 +226,7 @@ def remove(name: Name, version: Annotated[str, typer.Argument()], file: File = N
     if as_json:
         echo_json({"model": gone.name, "version": gone.version, "digest": gone.digest})
     else:
-        typer.echo(f"{name} {version} is removed from the registry; what it predicted stays in topics and store")
+        say(f"{name} {version} is removed from the registry; what it predicted stays in topics and store")
 
 
 @app.command("list")
@@ -246,7 +247,7 @@ def list_versions(
         book = _desk(file, "model list").book()
     except (TopicError, AccessError) as error:
         book = RouteBook()
-        typer.echo(f"driftline: {error}; what serves is not known", err=True)
+        say(f"driftline: {error}; what serves is not known", err=True)
     registry = Registry(settings.registry)
     found = listing(registry, book, name)
     if as_json:
@@ -254,15 +255,15 @@ def list_versions(
     elif found:
         _say_listing(found)
     else:
-        typer.echo(f"no model in {registry.address}; `driftline model init` makes one", err=True)
+        say(f"no model in {registry.address}; `driftline model init` makes one", err=True)
 
 
 def _say_listing(found: "list[Entry]") -> None:
     wide = max(5, *(len(entry.model) for entry in found))
-    typer.echo(f"{'model':<{wide}}  {'version':<12} {'task':<20} {'serves':<14} {'epoch':>5}  reference")
+    say(f"{'model':<{wide}}  {'version':<12} {'task':<20} {'serves':<14} {'epoch':>5}  reference")
     for entry in found:
         epoch = entry.epoch if entry.serves else ""
-        typer.echo(
+        say(
             f"{entry.model:<{wide}}  {entry.version:<12} {entry.task:<20} {entry.serves or '-':<14} {epoch!s:>5}  "
             f"{'yes' if entry.reference else 'no'}"
         )
@@ -284,7 +285,7 @@ def _finish(made: "Route", file: Path | None, no_wait: bool, as_json: bool) -> N
     from driftline.models.workers import in_words, served, wait_until_served
 
     if not as_json:
-        typer.echo(_announced(made))
+        say(_announced(made))
     settings = load(file)
     if no_wait or made.model in {topic.model for topic in settings.watch_topics}:
         if as_json:
@@ -295,7 +296,7 @@ def _finish(made: "Route", file: Path | None, no_wait: bool, as_json: bool) -> N
         echo_json({**msgspec.structs.asdict(made), "workers": workers})
     else:
         for sentence in in_words(made, workers):
-            typer.echo(f"  {sentence}", err=any(worker.state != "serves" for worker in workers) or not workers)
+            say(f"  {sentence}", err=any(worker.state != "serves" for worker in workers) or not workers)
     raise typer.Exit(0 if served(workers) else 1)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import typer
 
+from driftline.words import visible
+
 if TYPE_CHECKING:
     from driftline.settings import Settings
 
@@ -33,6 +35,11 @@ def load(file: Path | None = None, **flags: Any) -> "Settings":
     from driftline import settings as reading
 
     return reading.load({key.replace("__", "."): value for key, value in flags.items()}, file)
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print for people: what speaks to a terminal stands as an escape, for much of it was written by strangers."""
+    typer.echo(visible(text), err=err)
 
 
 def echo_json(said: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from driftline.cli.bars import bars
-from driftline.cli.options import AsJson, File, echo_json, load
+from driftline.cli.options import AsJson, File, echo_json, load, say
 
 
 def produce(
@@ -58,9 +58,9 @@ def produce(
     )
     notes = work.check(cluster, plan, [topic.model for topic in settings.watch_topics])
     for note in notes:
-        typer.echo(f"driftline: {note}", err=True)
+        say(f"driftline: {note}", err=True)
     with bars() as on_progress:
         # A note says that requests will wait: then the command does not wait for answers.
         sent = work.produce(cluster, plan, on_progress, follow=not (no_wait or (notes and not backfill)))
-    echo_json(sent) if as_json else typer.echo(work.summary(sent))
+    echo_json(sent) if as_json else say(work.summary(sent))
     raise typer.Exit(0 if sent.complete else 1)

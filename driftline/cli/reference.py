@@ -18,6 +18,7 @@ from driftline.cli.options import (
     group,
     load,
     names,
+    say,
 )
 
 app = group("References: what windows are compared with.")
@@ -80,8 +81,8 @@ def build(
         echo_json({"file": out, "id": reference.id, "rows": reference.rows, "notes": notes})
         return
     for note in notes:
-        typer.echo(f"note: {note}")
-    typer.echo(f"written: {out}   {reference.id}   {reference.rows:,} rows, {len(reference.columns)} columns")
+        say(f"note: {note}")
+    say(f"written: {out}   {reference.id}   {reference.rows:,} rows, {len(reference.columns)} columns")
 
 
 @app.command()
@@ -107,17 +108,17 @@ def show(file: Built, as_json: AsJson = False) -> None:
         }
         echo_json({**facts, "columns": found, **more})
         return
-    typer.echo(f"reference {reference.id}   {reference.rows:,} rows   {reference.task or 'columns only'}")
+    say(f"reference {reference.id}   {reference.rows:,} rows   {reference.task or 'columns only'}")
     wide = max(len(column.name) for column in found)
-    typer.echo(f"{'column':<{wide}}  {'kind':<11} {'cells':>5} {'null':>7}  range, or levels by frequency")
+    say(f"{'column':<{wide}}  {'kind':<11} {'cells':>5} {'null':>7}  range, or levels by frequency")
     for column in found:
         null = f"{100 * column.null_rate:.3g} %"
-        typer.echo(f"{column.name:<{wide}}  {column.kind:<11} {column.cells:>5} {null:>7}  {column.content}")
+        say(f"{column.name:<{wide}}  {column.kind:<11} {column.cells:>5} {null:>7}  {column.content}")
     if reference.performance:
         figures = ", ".join(f"{k} {v:.3g}" for k, v in reference.performance.items())
-        typer.echo(f"on {references.judged_rows(reference)}: {figures}")
+        say(f"on {references.judged_rows(reference)}: {figures}")
     for note in (*reference.notes, *filter(None, [references.doubt(reference)])):
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
 
 
 @app.command()
@@ -131,7 +132,7 @@ def check(file: Built, as_json: AsJson = False) -> None:
     if as_json:
         echo_json({"id": reference.id, "columns": reference.checks})
     elif doubt := references.doubt(reference):
-        typer.echo(f"{file}: {doubt}")
+        say(f"{file}: {doubt}")
     else:
-        typer.echo(f"{file}: its halves are alike in all {len(reference.columns)} columns")
+        say(f"{file}: its halves are alike in all {len(reference.columns)} columns")
     raise typer.Exit(1 if reference.checks else 0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from driftline.cli.bars import bars
-from driftline.cli.options import AsJson, echo_json, load
+from driftline.cli.options import AsJson, echo_json, load, say
 from driftline.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def replay(
     if as_json:
         echo_json(result)
     else:
-        typer.echo("\n".join(words.lines(result)))
+        say("\n".join(words.lines(result)))
     raise typer.Exit(1 if fail and result.differs else 0)
 
 

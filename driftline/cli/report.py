@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from driftline.cli.bars import bars
-from driftline.cli.options import AsJson, File, echo_json, load
+from driftline.cli.options import AsJson, File, echo_json, load, say
 
 
 def report(
@@ -50,7 +50,7 @@ def report(
     if as_json:
         echo_json({**written._asdict(), **stretch._asdict()})
         return
-    typer.echo(
+    say(
         f"written: {written.file}   {_of(written.rows_compared, written.rows)} rows, "
         f"against {_of(written.training_rows_compared, written.training_rows)} of the training table"
     )

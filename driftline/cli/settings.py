@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import typer
-
-from driftline.cli.options import AsJson, File, echo_json, group
+from driftline.cli.options import AsJson, File, echo_json, group, say
 from driftline.durations import duration_text, is_duration
 from driftline.secrets import concealed
 
@@ -29,7 +27,7 @@ def show(file: File = None, as_json: AsJson = False) -> None:
         echo_json(rows)
         return
     for row in rows:
-        typer.echo(f"{row['key']:<36} {shown(row['key'], row['value']):<32} {row['origin']}")
+        say(f"{row['key']:<36} {shown(row['key'], row['value']):<32} {row['origin']}")
 
 
 def shown(key: str, value: Any) -> str:

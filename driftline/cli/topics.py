@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from driftline.cli.options import AsJson, File, echo_json, group, load
+from driftline.cli.options import AsJson, File, echo_json, group, load, say
 
 app = group("Create and check the topics.")
 
@@ -27,7 +27,7 @@ def create(
     made = provision.create(cluster, compose.layout(settings))
     made += provision.extend(cluster)
     made += provision.create_foreign(cluster, names or (), partitions, settings.kafka.replicas)
-    echo_json(made) if as_json else typer.echo("\n".join(made) or "nothing to create")
+    echo_json(made) if as_json else say("\n".join(made) or "nothing to create")
 
 
 @app.command()
@@ -37,5 +37,5 @@ def check(file: File = None, as_json: AsJson = False) -> None:
     from streams import provision
 
     wrong = provision.check(compose.answering(load(file), "topics check"))
-    echo_json(wrong) if as_json else typer.echo("\n".join(wrong) or "all is well")
+    echo_json(wrong) if as_json else say("\n".join(wrong) or "all is well")
     raise typer.Exit(1 if wrong else 0)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from driftline.cli.options import AsJson, File, echo_json, load
+from driftline.cli.options import AsJson, File, echo_json, load, say
 
 
 def demo(
@@ -42,7 +42,7 @@ def down(file: File = None) -> None:
     """Stop what `up` runs, and wait until it is gone."""
     from driftline.supervisor.run_file import stop
 
-    typer.echo("stopped" if stop(load(file).data_dir) else "nothing runs here")
+    say("stopped" if stop(load(file).data_dir) else "nothing runs here")
 
 
 def status(file: File = None, as_json: AsJson = False) -> None:
@@ -54,18 +54,18 @@ def status(file: File = None, as_json: AsJson = False) -> None:
     settings = load(file)
     run = running(settings.data_dir)
     if text := shortage(settings.data_dir):  # the run file cannot say so
-        typer.echo(f"! {text}", err=True)
+        say(f"! {text}", err=True)
     if as_json:
         echo_json(run)
     elif run:
         for line in lines(run):
-            typer.echo(line)
+            say(line)
         if run["roles"]:
             from driftline.doctor.running import refused
 
             for finding in refused(settings):
                 if finding.fix:
-                    typer.echo(f"! {finding.said}\n  -> {finding.fix}")
+                    say(f"! {finding.said}\n  -> {finding.fix}")
     else:
-        typer.echo("nothing runs here; `driftline up` starts it")
+        say("nothing runs here; `driftline up` starts it")
     raise typer.Exit(0 if run and run.get("state", "up") == "up" else 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -284,3 +284,13 @@ def test_free_ports_differ_and_are_free() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
         assert free_port(but=port) != port
+
+
+def test_no_client_holds_a_partition_up_for_longer_than_a_minute(embedded_kafka):
+    # An open transaction holds up all who read behind it, for as long as its producer asked for.
+    producer = Producer(
+        {"bootstrap.servers": embedded_kafka, "transactional.id": "patient", "transaction.timeout.ms": 900_000}
+    )
+    with pytest.raises(KafkaException) as refused:
+        producer.init_transactions(30)
+    assert refused.value.args[0].code() == KafkaError.INVALID_TRANSACTION_TIMEOUT

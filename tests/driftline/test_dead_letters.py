@@ -1,7 +1,9 @@
 """The dead letters' commands over a real broker."""
 
 import pytest
+from typer.testing import CliRunner
 
+from driftline.cli import app
 from driftline.dead_letters import LetterError, find, full, listing, table
 from streams.block import Block
 from streams.cluster import Cluster
@@ -67,6 +69,28 @@ def test_a_letter_is_found_by_its_place_and_by_its_records(cluster, place):
 def test_a_place_without_a_letter_is_refused(cluster, place):
     with pytest.raises(LetterError, match=r"no dead letter at|is no place"):
         find(cluster, place, 0)
+
+
+def test_what_strangers_wrote_ends_no_line_and_speaks_to_no_terminal(kafka, topic_prefix):
+    cluster = Cluster(bootstrap=kafka, prefix=f"{topic_prefix}strange.")
+    create(cluster, Layout(requests=1))
+    evil = "\x1b]52;c;cGF5bG9hZA==\x07\nforged \u202e line\x9b2J"
+    block = Block("requests", 0, range(1), [7], [evil.encode()], [evil.encode()], [[(evil, evil.encode())]])
+    letter = dead_letter(block, Refusal(0, "model_failed", f"$.{evil}", evil), "score")
+    outbox = Outbox(cluster, "refuser")
+    outbox.settle([], [letter], None)
+    outbox.close()
+    found, again = find(cluster, "0/0", 0)
+    lines = [*full(found, again), *table(listing(Found(cluster, Filter(), 0), limit=20))]
+    lines = "\n".join(lines).split("\n")
+    assert all(map(str.isprintable, lines)) and not [line for line in lines if line.startswith("forged")]
+    assert "\\x1b]52" in "\n".join(lines)
+    result = CliRunner().invoke(
+        app,
+        ["dead-letters", "show", "0/0"],
+        env={"DRIFTLINE_KAFKA__BOOTSTRAP": kafka, "DRIFTLINE_KAFKA__PREFIX": cluster.prefix},
+    )
+    assert result.exit_code == 0 and not set("\x1b\x07\u202e\x9b") & set(result.output)
 
 
 def test_what_was_cut_says_so(cluster):

@@ -69,6 +69,24 @@ def test_what_was_not_taken_comes_again_and_what_was_does_not(webhook):
     assert [post["message"].split("\n")[-1] for post in posted] == ["m-1/0", "m-1/1", "m-1/1"]
 
 
+def test_an_alert_that_a_stranger_wrote_is_a_short_plain_page_with_a_link_to_our_page_alone(webhook):
+    address, posted, _ = webhook
+    (value,) = alerts(True).values
+    evil = "\x1b[2J\r\nBcc: all@example.com\n\u202e"
+    hostile = msgspec.json.decode(value) | {
+        "model": evil,
+        "text": evil * 20_000,
+        "incident": f"../{evil}?x=1",
+        "id": evil,
+    }
+    Notify(sender([address]), "http://page").fold([Block.of("alerts", 0, [msgspec.json.encode(hostile)])])
+    (post,) = posted
+    assert post["title"].isprintable() and len(post["title"]) < 300
+    text, link, _id = post["message"].split("\n")
+    assert text.isprintable() and len(text) < 4_000
+    assert link.isascii() and " " not in link and "?" not in link and link.startswith("http://page/i/")
+
+
 def test_an_address_that_nobody_knows_is_refused_and_not_repeated():
     with pytest.raises(ValueError, match=r"notify\[0\]") as refused:
         sender(["nonsense:secret"])

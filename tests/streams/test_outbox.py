@@ -2,6 +2,7 @@
 
 import confluent_kafka as ck
 import pytest
+from confluent_kafka.admin import NewPartitions
 
 from streams import ranges
 from streams.block import Block
@@ -120,3 +121,24 @@ def test_what_is_announced_leaves_with_its_offset_and_metadata_or_not_at_all(clu
     outbox.announce([letter, Publish("dead-letters", b"small")], at, group)
     eventually(lambda: [len(value) for value in values(cluster, "dead-letters")], [KEPT_BYTES_MAX, 5])
     eventually(lambda: committed(cluster), (40, "intent"))
+
+
+def test_what_goes_to_a_partition_that_is_new_is_settled_at_once(cluster, outbox, group, eventually):
+    def settle(offset: int, partition: int) -> None:
+        block = Block.of("requests", 0, [b"one"], first=offset)
+        outbox.settle([(block, Effects([Publish("predictions", b"answer", partition=partition)]))], [], group)
+
+    settle(40, 1)
+    topic = cluster.topic("predictions")
+    admin = cluster.admin()
+    partitions = len(admin.list_topics(topic, 15).topics[topic].partitions)
+    for added in admin.create_partitions([NewPartitions(topic, partitions + 2)]).values():
+        added.result(15)
+    eventually(lambda: len(admin.list_topics(topic, 15).topics[topic].partitions), partitions + 2)
+    settle(41, partitions + 1)  # librdkafka itself would ask again five minutes later
+    eventually(lambda: committed(cluster)[0], 42)
+
+
+def test_what_goes_to_a_partition_that_is_not_there_is_rolled_back(outbox, group):
+    with pytest.raises(Aborted):
+        outbox.settle([(REQUESTS, Effects([Publish("predictions", b"nowhere", partition=99)]))], [], group)
