@@ -28,6 +28,7 @@ from streams.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, 
 from streams.refusals import Reason, Refusal
 from streams.set_aside import SetAside
 from streams.stage import Effects, Publish
+from streams.wire.route import RouteError, check_epoch
 
 log = structlog.get_logger("drift.judge")
 
@@ -139,6 +140,10 @@ class Judge:
             case Idle():
                 return watched.take_idle(message, yards, self._say)
             case RouteCopy():
+                try:
+                    check_epoch(message.route, watched.epoch)
+                except RouteError as error:
+                    raise Impossible(str(error)) from None
                 return watched.take_route(message)
             case Act():
                 try:

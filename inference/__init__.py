@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inference.batching import Scores as Scores
     from inference.devices import DeviceError as DeviceError
     from inference.devices import device as device
+    from inference.in_hand import InHand as InHand
     from inference.init import Draft as Draft
     from inference.init import draft_package as draft_package
     from inference.init import init_package as init_package
@@ -53,6 +54,7 @@ _PUBLIC = {
     "DeviceError": "inference.devices",
     "Draft": "inference.init",
     "Failure": "inference.batching",
+    "InHand": "inference.in_hand",
     "Limits": "inference.package",
     "Manifest": "inference.manifest",
     "ManifestError": "inference.manifest",
@@ -87,6 +89,7 @@ __all__ = [
     "DeviceError",
     "Draft",
     "Failure",
+    "InHand",
     "Limits",
     "Manifest",
     "ManifestError",

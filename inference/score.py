@@ -4,7 +4,7 @@ Rows of all blocks that wait meet each model version in one go, whatever their p
 back what is its own. Champion and canaries answer; shadows are only observed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import structlog
 
 from inference.answers import answers
 from inference.batching import Scorer, Scores
+from inference.in_hand import ENDS_MAX, PORTIONS, InHand, Range
 from inference.messages import Scored, observations, predictions, refused_request, unanswered
 from inference.package import nearest
 from inference.routing import Role, lanes
@@ -151,6 +152,9 @@ class Score:
     catch_up
         Follows every route that was announced until now. Called before a request is refused because its model is
         unknown: so no request is that was sent after its model's route had been announced.
+    in_hand
+        Remembers over the process's end what a model has in hand; without it a record that ends the process ends the
+        next one too.
     """
 
     def __init__(
@@ -159,8 +163,10 @@ class Score:
         decoder: Callable[[Schemas], Decode] = Decoder,
         clock: Callable[[], int] | None = None,
         catch_up: Callable[[], object] | None = None,
+        in_hand: InHand | None = None,
     ) -> None:
         self._serving = serving
+        self._in_hand = in_hand or InHand()
         self._schemas = _Schemas(serving)
         self._decode = decoder(self._schemas)
         self._clock = clock
@@ -248,8 +254,57 @@ class Score:
 
     def _pass(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:
         """Score the gathered rows of one version and give each block what is its own."""
+        if self._in_hand.suspects(model, scorer.package.version):
+            for portion in self._portions(model, scorer, parts, outcomes):
+                self._score(model, scorer, portion, outcomes)
+        else:
+            self._score(model, scorer, parts, outcomes)
+
+    def _portions(
+        self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]
+    ) -> Iterator[list[_Part]]:
+        """Take what a predecessor ended over apart from the rest, and in smaller portions; refuse what is known to end
+        processes.
+        """
+        version = scorer.package.version
+        calm: list[_Part] = []
+        suspect: list[_Part] = []
+        for part in parts:
+            block, records = outcomes[part.block].block, np.unique(part.rows.at).tolist()
+            self._in_hand.settled(block.topic, block.partition, block.first)
+            doubtful = [at for at in records if self._in_hand.suspect(block.topic, block.partition, block.offsets[at])]
+            ends = {at: self._in_hand.ends(model, version, block.place(at), block.times[at]) for at in records}
+            guilty = [at for at, often in ends.items() if often >= ENDS_MAX]
+            for at in guilty:
+                self._blame(outcomes[part.block], model, scorer, part, at, ends[at])
+            left = part.rows.pick(np.flatnonzero(~np.isin(part.rows.at, [*doubtful, *guilty])))
+            if len(left):
+                calm.append(_Part(part.block, part.role, left))
+            suspect += [
+                _Part(part.block, part.role, part.rows.pick(np.flatnonzero(part.rows.at == at)))
+                for at in doubtful
+                if at not in guilty
+            ]
+        if calm:
+            yield calm
+        size = max(1, -(-len(suspect) // PORTIONS))
+        for first in range(0, len(suspect), size):
+            yield suspect[first : first + size]
+
+    def _blame(self, outcome: _Outcome, model: str, scorer: Scorer, part: _Part, at: int, often: int) -> None:
+        version = scorer.package.version
+        why = f"{often} processes ended while {model} {version} had this record, and no other, in hand"
+        log.error("score.ended_processes", place=outcome.block.place(at), model=model, version=version, why=why)
+        if part.role != "shadow":
+            ts = int(part.rows.ts[np.flatnonzero(part.rows.at == at)[0]])
+            refusal = Refusal(at, "model_failed", "$", why, model, ts)
+            outcome.refuse(refusal, often)
+            outcome.tell(model, version, refusal, ())
+
+    def _score(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:
         try:
-            scores = scorer(np.concatenate([part.rows.matrix for part in parts]))
+            with self._in_hand.holding(model, scorer.package.version, _ranges(parts, outcomes)):
+                scores = scorer(np.concatenate([part.rows.matrix for part in parts]))
         except Exception as error:
             if parts[0].role != "shadow":
                 raise
@@ -262,6 +317,15 @@ class Score:
             own = scores[first : first + len(part.rows)]
             first += len(part.rows)
             _give_back(model, scorer, part, own, outcomes[part.block], now_ms)
+
+
+def _ranges(parts: list[_Part], outcomes: list[_Outcome]) -> list[Range]:
+    """Where the records of some parts lie."""
+    ranges: list[Range] = []
+    for part in parts:
+        block, first, last = outcomes[part.block].block, int(part.rows.at.min()), int(part.rows.at.max())
+        ranges.append((block.topic, block.partition, block.offsets[first], block.offsets[last], block.times[first]))
+    return ranges
 
 
 def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome: _Outcome, now_ms: int | None) -> None:

@@ -14,7 +14,7 @@ from streams.logs import logger
 from streams.outbox import Outbox
 from streams.records import Route, RouteCopy
 from streams.stage import Publish
-from streams.wire.route import RouteError, read_route
+from streams.wire.route import RouteError, check_epoch, read_route
 
 #: Records that are no routes, of which a book keeps place and reason.
 _KEPT_MAX = 1_000
@@ -59,11 +59,12 @@ class RouteBook:
         """
         try:
             route = read_route(value)
+            known = self.routes.get(route.model)
+            check_epoch(route, known.epoch if known else 0)
         except RouteError as error:
             if len(self.passed_over) < _KEPT_MAX:
                 self.passed_over.setdefault(place, str(error))
             return None
-        known = self.routes.get(route.model)
         if known is not None and route.epoch <= known.epoch:
             return None
         self.routes[route.model] = route

@@ -7,7 +7,7 @@ from importlib import import_module
 from driftline import access, compose
 from driftline.roles.following import Following
 from driftline.settings import Settings
-from inference import Registry, Score, Serving
+from inference import InHand, Registry, Score, Serving
 from streams.app import Role
 from streams.clock import now_ms
 from streams.feed import FeedLimits
@@ -54,7 +54,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
         # torch takes seconds to import, and the first route may come at any moment.
         threading.Thread(target=import_module, args=("inference.artefacts.pt2",), daemon=True).start()
     role.follow_models(book, following.follow)
-    step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up)
+    in_hand = InHand(settings.data_dir / "faust" / f"worker-{slot}.in-hand")
+    step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up, in_hand=in_hand)
     role.shell(
         "score",
         cluster,

@@ -6,6 +6,8 @@ from streams.records import FORMAT, Route
 
 #: What every reader of JSON counts exactly.
 _EPOCH_MAX = 2**53
+#: Beyond this a route's epoch is one more than the last: a leap to the end would leave no epoch for any other route.
+_LEAP_MAX = 2**52
 #: The last millisecond of the year 9999.
 _TS_MAX = 253_402_300_799_999
 
@@ -17,6 +19,25 @@ class RouteError(ValueError):
 def versions(route: Route) -> tuple[str, ...]:
     """Every version that a route needs loaded, the champion first."""
     return (route.champion, *sorted(route.canary), *route.shadows)
+
+
+def check_epoch(route: Route, known: int) -> Route:
+    """Refuse a route after which there would be no room for others; returns it otherwise.
+
+    Parameters
+    ----------
+    known
+        Epoch of the model's route that holds; 0 where there is none.
+
+    Raises
+    ------
+    RouteError
+        Its epoch leaps too far.
+    """
+    if route.epoch > max(_LEAP_MAX, known + 1):
+        leap = f"epoch {route.epoch} leaps from {known}; the next one is {known + 1}"
+        raise RouteError(f"route of {route.model!r}: {leap}")
+    return route
 
 
 def check(route: Route) -> Route:

@@ -188,6 +188,10 @@ CASES: dict[str, tuple[list[bytes], dict[str, tuple[bytes, str]]]] = {
                     "watch": msgspec.to_builtins(WATCH) | {"tolerances": {"performance": 1e308}}}),
                 "undecodable",
             ),
+            "last epoch": (
+                changed(ROUTED, route=msgspec.msgpack.decode(ROUTED)["route"] | {"epoch": 2**53}),
+                "impossible_value",
+            ),
             "act on nothing": (
                 msgspec.msgpack.encode(
                     {"type": "act", "model": "m", "incident": "m-9", "act": "mute", "by": "x", "at_ms": NOW}

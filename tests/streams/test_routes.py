@@ -76,6 +76,7 @@ NO_ROUTES = {
     "no champion": (value(champion="../v1"), "version '../v1'"),
     "epoch zero": (value(epoch=0), "between 1 and"),
     "negative epoch": (value(epoch=-3), "between 1 and"),
+    "last epoch": (value(epoch=2**53), "the next one is 2"),
     "epoch beyond numbers": (b'{"model":"churn","epoch":1' + b"0" * 30 + b',"ts":0,"champion":"v9"}', "between 1 and"),
     "year 10000": (value(ts=253_402_300_800_000), "year 9999"),
     "negative time": (value(ts=-1), "ms since 1970"),
