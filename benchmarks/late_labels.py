@@ -44,7 +44,7 @@ def judge_stream(reference: Reference, stream: pd.DataFrame, time: str, watch: W
     route = Route(model=_WHERE["model"], epoch=1, ts=0, champion=_WHERE["version"], watch=watch)
     judge.take(RouteCopy(model=_WHERE["model"], route=route))
     now, alerts, orders, reports = 0, list[dict](), list[dict](), dict[int, Report]()
-    for at, message in _messages(reference, stream, time, delay_ms):
+    for at, message in messages(reference, stream, time, delay_ms):
         now = max(now, at)
         for output in [] if message is None else judge.take(message):
             _sort(output, now, alerts, orders, reports)
@@ -69,7 +69,7 @@ def _sort(output: Alert | Order | Report, now: int, alerts: list, orders: list, 
         alerts.append(row | {"columns": [moved.name for moved in output.columns], "moved": output.columns})
 
 
-def _messages(
+def messages(
     reference: Reference, stream: pd.DataFrame, time: str, delay_ms: int
 ) -> Iterator[tuple[int, PartialCounts | LabelSums]]:
     """Messages with the event time at which they come: an hour's counts at its end, its labels ``delay_ms`` later."""

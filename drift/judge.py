@@ -136,7 +136,7 @@ class Judge:
             case PartialCounts():
                 return watched.take_counts(message, yards, self._say)
             case LabelSums():
-                return watched.take_labels(message, yards)
+                return watched.take_labels(message, yards, self._say)
             case Idle():
                 return watched.take_idle(message, yards, self._say)
             case RouteCopy():

@@ -398,6 +398,13 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         return {last.incident: (rule, name) for rule, name in held if (last := getattr(rule, name)) is not None}
 
 
-def much(window: Closed | None) -> list[Closed]:
-    """The window that late rows or labels have changed, if it was by much."""
-    return [window] if window is not None and window.untold * 100 >= window.report.rows * RESTATE_PERCENT else []
+def much(window: Closed | None, asleep: bool = False) -> list[Closed]:
+    """The window that late rows or labels have changed, if it was by much: by a fifth of its rows, or where event time
+    stands still (``asleep``) by as many labels as are still missing.
+    """
+    if window is None or not window.untold:
+        return []
+    least = -(-window.report.rows * RESTATE_PERCENT // 100)
+    if asleep and window.labels is not None:
+        least = min(least, window.report.rows - window.labelled)
+    return [window] if window.untold >= least else []

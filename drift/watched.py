@@ -87,8 +87,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         rule = self._rule(message.version, "", say, last=False)
         return [*map(self._as_heeded, lane.tell_behind(rule, message.watermark_ms, self._next_incident))]
 
-    def take_labels(self, message: LabelSums, yards: Yards) -> list[Told]:
-        """Add labels; they restate reports, and are no evidence."""
+    def take_labels(self, message: LabelSums, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+        """Add labels; they restate reports, and are no evidence until event time goes on, or stands still."""
         lane = self._lane(message.version, message.segment, yards)
         if message.faults:
             lane.windows.add_label_faults(message.minute_ms, message.faults)
@@ -100,7 +100,20 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             delay = reached - calendar_of(self.watch).span(message.minute_ms)[1]
             lane.windows.delays.add(delay, labels, self.watch)
         window = lane.windows.add_labels(message.minute_ms, cells)
-        return list(lane.restate(yards(message.version), self.watch, much(window)))
+        told: list[Told] = [*lane.restate(yards(message.version), self.watch, much(window, self._asleep))]
+        return told + (self._measure_asleep(message.version, yards, say) if self._asleep else [])
+
+    def _measure_asleep(self, version: str, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+        """Judge the performance of windows by the labels that they have, for event time brings no more of them."""
+        lane, reached = self.lanes.get((version, "")), self.reached.get(version)
+        told: list[Told] = []
+        if lane is None or reached is None:
+            return told
+        rule = self._rule(version, "", say, last=True)
+        while (window := lane.windows.unmeasured(self.watch, reached, asleep=True)) is not None:
+            for alert in lane.measure(window, yards(version), rule, self._next_incident):
+                told += self._leaving(self._as_heeded(alert))
+        return told
 
     def take_idle(self, message: Idle, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """A partition holds the watermark back no more."""
@@ -112,6 +125,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             for (version, segment), lane in self._judged():
                 silent = lane.silence(self._rule(version, segment, say, last=True), self._next_incident)
                 told += map(self._as_heeded, silent)
+                told += [] if segment else self._measure_asleep(version, yards, say)
         return told + self._restate_all(yards)
 
     def take_route(self, message: RouteCopy) -> list[Told]:

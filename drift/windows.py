@@ -13,6 +13,7 @@ import numpy as np
 
 from drift.kept import Kept, keep
 from drift.labels import LabelDelays
+from drift.performance.label_sums import LABELLED
 from drift.repeats import merged, share
 from drift.sums import Sums
 from drift.window_calendar import calendar_of
@@ -178,6 +179,16 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
     judged: bool = False
     shared: bool = False
     awaits_labels: bool = False
+
+    @property
+    def labelled(self) -> int:
+        """How many of its rows have a label."""
+        return 0 if self.labels is None else max(0, int(self.labels[:, LABELLED].sum()))
+
+    @property
+    def half_labelled(self) -> bool:
+        """Whether more than half of its rows have a label."""
+        return 2 * self.labelled > self.report.rows
 
 
 class Windows(msgspec.Struct, kw_only=True, eq=False):
@@ -376,11 +387,14 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         early = oldest is not None and watermark_ms is not None and judged_at(watch, oldest.span) > watermark_ms
         return None if early else oldest
 
-    def unmeasured(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
-        """The next judged window whose labels came after its time, and have had the time that they take."""
+    def unmeasured(self, watch: Watch, watermark_ms: int | None, asleep: bool = False) -> Closed | None:
+        """The next judged window whose labels came after its time, and have had the time that they take.
+
+        Where all sources are ``asleep`` event time stands still, and labels do not: half of them are enough.
+        """
         oldest = next((window for window in self.closed if window.awaits_labels and window.labels is not None), None)
         early = oldest is not None and watermark_ms is not None and self.measured_at(watch, oldest.span) > watermark_ms
-        return None if early else oldest
+        return None if oldest is not None and early and not (asleep and oldest.half_labelled) else oldest
 
     def measured_at(self, watch: Watch, span: Span) -> int:
         """Watermark at which a window's performance is judged: labels may take longer than they are given."""

@@ -14,17 +14,21 @@ import numpy as np
 from drift.event_clocks import Maxima
 from drift.incidents import rfc3339
 from drift.window_calendar import calendar_of
+from drift.windows import AWAITED_WINDOWS_MAX
 from driftline.event_clocks import event_clocks
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import now_ms
 from streams.cluster import Cluster
 from streams.formats.envelope import AHEAD_MS_MAX, event_time_ms
 from streams.provision import partition_counts
-from streams.records import Route
+from streams.records import DAY_MS, Route, Watch
 
 #: A file that is not in order of time is sorted in memory, up to so many rows.
 SORTED_ROWS_MAX = 1_000_000
 _ASK_S = 15.0
+#: A stretch of rows and labels: so many windows, rows and days at the most. They are half of what closed windows are
+#: kept for, as labels of one stretch may come while the next one is sent.
+_STRETCH_WINDOWS, _STRETCH_ROWS, _STRETCH_DAYS = AWAITED_WINDOWS_MAX // 2, 100_000, 15
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -162,6 +166,34 @@ def statement(past: Past, model: str, partitions: int, keyed: bool) -> str:
         f"backfill: {len(past.times):,} rows of {first} to {last}, {order}, {where}; the event time of {model} is "
         "theirs: a request without `ts` among them would leap ahead to its arrival and make the rest late"
     )
+
+
+def stretches(past: Past, watch: Watch) -> list[int]:
+    """How many of the rows, in order of time, are sent before the labels of all of them: ascending, the last is all.
+
+    Parameters
+    ----------
+    past
+        Event times of the file.
+    watch
+        How the model is watched: its windows.
+
+    >>> hours = Past("past.csv", "ts", np.arange(48_000) * 3_600_000 // 1_000)
+    >>> stretches(hours, Watch(window_ms=60_000)), stretches(hours, Watch(window_ms=3_600_000))
+    ([12800, 25600, 38400, 48000], [48000])
+    """
+    times = np.sort(past.times)
+    starts, _ = calendar_of(watch).spans(times)
+    windows = np.cumsum(np.diff(starts, prepend=starts[:1]) > 0)
+    ends, at = list[int](), 0
+    while at < len(times):
+        # Windows that close hold so many rows at the least, as those with fewer are merged.
+        by_windows = int(np.searchsorted(windows, windows[at] + _STRETCH_WINDOWS))
+        by_rows = at + _STRETCH_WINDOWS * max(1, watch.window_rows_min)
+        by_days = int(np.searchsorted(times, times[at] + _STRETCH_DAYS * DAY_MS))
+        at = min(max(by_windows, by_rows), max(by_days, at + 1), at + _STRETCH_ROWS, len(times))
+        ends.append(at)
+    return ends
 
 
 def in_order(past: Past, batches: Iterable[Sequence[Row]]) -> Iterator[Sequence[Row]]:

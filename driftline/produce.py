@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from driftline.progress import OnProgress, unwatched
 from driftline.request_outcomes import Followed, Outcomes, Places, Refusals, count, in_words
 from driftline.rowfile import Row, RowFile, RowFileError
+from streams import ranges
 from streams.clock import ticks_ms
 from streams.cluster import Cluster
 from streams.formats.envelope import ID_CHARACTERS_MAX, event_time_ms
+from streams.progress import committed
 from streams.provision import TopicError, partition_counts
 from streams.records import Route
 from streams.routes import read_book
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from driftline.backfill import Past
 
 _SLICE_S = 0.02
+_LOOK_S = 0.2
+#: A stretch of a backfill waits so long for the one before: shorter than silence that closes windows.
+_STRETCH_S = 20.0
 #: Rows of a backfill that go to one partition before it is the next one's turn: few, so that all are in step.
 _RUN_ROWS = 50
 
@@ -51,7 +56,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     exclude
         Columns that are not sent.
     labels
-        Column with the true answers, sent as feedback under the same ids once all requests are out; no feature.
+        Column with the true answers, sent as feedback under the same ids once all requests are out, or all of a stretch
+        of a backfill; no feature.
     feedback
         Send the labels alone.
     backfill
@@ -178,7 +184,10 @@ def produce(cluster: Cluster, plan: Plan, on_progress: OnProgress = unwatched, *
         raise PlanError("labels need the ids that they belong to; give --labels COLUMN and --id COLUMN")
     sent, began = Sent(), ticks_ms()
     followed: list[tuple[str, Followed, Places]] = []
-    for what in [*([] if plan.feedback else ["requests"]), *(["labels"] if plan.labels else [])]:
+    one_by_one = [*([] if plan.feedback else ["requests"]), *(["labels"] if plan.labels else [])]
+    if plan.backfill and plan.labels:
+        followed, one_by_one = _send_past(cluster, plan, on_progress, sent, follow), []
+    for what in one_by_one:
         before = Followed(cluster, *_FOLLOWED[what]) if follow else None
         sender = _send(cluster, plan, what, on_progress, sent)
         if before:
@@ -237,6 +246,61 @@ def _send(cluster: Cluster, plan: Plan, what: str, on_progress: OnProgress, sent
     return sender
 
 
+def _send_past(
+    cluster: Cluster, plan: Plan, on_progress: OnProgress, sent: Sent, follow: bool
+) -> list[tuple[str, Followed, Places]]:
+    """Send the requests of a backfill and their labels in turn, a stretch at a time: event time goes by as fast as rows
+    are sent, and windows that have closed are not kept for labels for ever. With ``follow`` a stretch is sent when the
+    labels of the one before are taken.
+    """
+    requests, labels = Sender(cluster), Sender(cluster)
+    followed: list[tuple[str, Followed, Places]] = []
+    if follow:
+        of = {"requests": requests.places, "labels": labels.places}
+        followed = [(what, Followed(cluster, *_FOLLOWED[what]), places) for what, places in of.items()]
+    in_turn, turn, waits = None if plan.key else partition_counts(cluster)["requests"], 0, follow
+    try:
+        for message in _paced(_past_messages(cluster, plan, on_progress), plan.rate):
+            if message is None:
+                requests.finish()
+                labels.finish()
+                waits = waits and not any(one.wait(places, for_s=_STRETCH_S).waiting for _, one, places in followed)
+                if waits:
+                    _await_store(cluster)
+            elif message[0] == "requests":
+                requests.send(*message, None if in_turn is None else turn // _RUN_ROWS % in_turn)
+                turn += 1
+            else:
+                labels.send(*message)
+    except KeyboardInterrupt:
+        sent.interrupted = True
+    except (RowFileError, PlanError) as error:
+        requests.finish()
+        if not requests.arrived:
+            raise
+        raise type(error)(f"{error} ({requests.arrived:,} requests before it are sent)") from None
+    finally:
+        requests.finish()
+        labels.finish()
+    sent.requests, sent.labels = requests.arrived, labels.arrived
+    sent.failed, sent.why = requests.failed + labels.failed, requests.why or labels.why
+    return followed
+
+
+def _await_store(cluster: Cluster) -> None:
+    """Wait until the store has the predictions that are there by now: a label is joined where its prediction is found,
+    and one that comes before it would wait while event time goes by.
+    """
+    until, ends = ticks_ms() + _STRETCH_S * 1000, ranges.bounds(cluster, "observations")
+    while ticks_ms() < until:
+        behind = committed(cluster, "sink", "observations")
+        left = ((p, max(low, behind.get(p, low)), end) for p, (low, end) in ends.items())
+        # Ends may lie behind the marks of transactions, which no offset of a reader passes.
+        if not any(True for p, at, end in left if at < end for _ in ranges.read(cluster, "observations", p, at, end)):
+            return
+        time.sleep(_LOOK_S)
+
+
 def _follow(followed: Sequence[tuple[str, Followed, Places]], on_progress: OnProgress, sent: Sent) -> None:
     for what, before, places in followed:
         total = count(places)
@@ -287,6 +351,7 @@ def summary(sent: Sent) -> str:
 
 
 _Message = tuple[str, bytes, bytes | None]
+_Sent = TypeVar("_Sent", _Message, _Message | None)
 
 
 def _messages(plan: Plan, what: str, on_progress: OnProgress) -> Iterator[_Message]:
@@ -315,6 +380,33 @@ def _messages(plan: Plan, what: str, on_progress: OnProgress) -> Iterator[_Messa
                 yield message
             sent += 1
         on_progress(what, sent, total)
+
+
+def _past_messages(cluster: Cluster, plan: Plan, on_progress: OnProgress) -> Iterator[_Message | None]:
+    """Requests in order of time, the labels after those of each stretch; None where all before it must have arrived."""
+    from driftline.backfill import in_order, stretches
+
+    assert plan.labels
+    file, past = RowFile(plan.path, leave=plan.exclude), _past(plan)
+    for name in (plan.id, plan.time, plan.key, plan.labels):
+        if name and name not in file.columns:
+            raise PlanError(f"{plan.path} has no column {name!r} to take; it has {', '.join(file.columns)}")
+    routes = read_book(cluster).routes
+    route = routes.get(plan.model) or next(iter(routes.values()))
+    ends, held, sent, total = set(stretches(past, route.watch)), list[_Message](), 0, len(past.times)
+    for batch in in_order(past, file.batches()):
+        for row in batch[: total - sent]:
+            label = _label(plan, row)
+            del row[plan.labels]
+            yield _request(plan, row)
+            held += [] if label is None else [label]
+            sent += 1
+            if sent in ends:
+                yield None
+                yield from held
+                yield None
+                held.clear()
+        on_progress("requests", sent, total)
 
 
 def _request(plan: Plan, row: Row) -> _Message:
@@ -361,7 +453,7 @@ def _text(key: Any) -> str:
     return key if isinstance(key, str) else msgspec.json.encode(key).decode()
 
 
-def _paced(messages: Iterator[_Message], rate: float | None) -> Iterator[_Message]:
+def _paced(messages: Iterator[_Sent], rate: float | None) -> Iterator[_Sent]:
     """Let messages pass at a steady rate, a few at a time."""
     began, due = ticks_ms(), 0
     for passed, message in enumerate(messages):

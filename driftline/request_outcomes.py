@@ -82,16 +82,21 @@ class Followed:
         self._group = group
         self._letters_from = {p: end for p, (_, end) in ranges.bounds(cluster, DEAD_LETTERS).items()}
 
-    def wait(self, sent: Places, on_progress: Callable[[int], None] = lambda _: None) -> Outcomes:
+    def wait(
+        self, sent: Places, on_progress: Callable[[int], None] = lambda _: None, for_s: float | None = None
+    ) -> Outcomes:
         """Wait until all are done, none has been for `STILL_S_MAX`, or no member of the group is there.
 
         Parameters
         ----------
+        for_s
+            Wait no longer than this; None sets no end.
         on_progress
             Given how many are done.
         """
         total = count(sent)
         done, moved = -1, time.monotonic()
+        until = None if for_s is None else moved + for_s
         while True:
             now_done = self._done(sent)
             if now_done != done:
@@ -99,7 +104,8 @@ class Followed:
                 on_progress(done)
             still_s = time.monotonic() - moved
             alone = still_s > NOBODY_S and not members(self._cluster, self._group)
-            if done == total or still_s > STILL_S_MAX or alone:
+            over = until is not None and time.monotonic() > until
+            if done == total or still_s > STILL_S_MAX or alone or over:
                 return self.now(sent)
             time.sleep(_LOOK_S)
 

@@ -23,7 +23,8 @@ def produce(
     ] = None,
     exclude: Annotated[str, typer.Option(metavar="A,B", help="Columns that are not sent.")] = "",
     labels: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="True answers, sent as feedback afterwards; needs --id.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="True answers, sent as feedback after the requests; needs --id."),
     ] = None,
     feedback: Annotated[bool, typer.Option("--feedback", help="Send the labels alone.")] = False,
     backfill: Annotated[

@@ -5,12 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.late_labels import HOUR_MS, judge_stream
+from benchmarks.late_labels import HOUR_MS, judge_stream, messages
 from drift import Reference
 from drift.freeze import freeze, thaw
+from drift.judge import Judge
 from drift.labels import LabelDelays
 from drift.windows import Windows
-from streams.records import MINUTE_MS, Watch
+from streams.records import MINUTE_MS, Alert, Idle, LabelSums, Report, Route, RouteCopy, Watch
 
 ROWS, START = 300, pd.Timestamp("2024-03-01", tz="UTC")
 
@@ -55,6 +56,48 @@ def test_a_stream_whose_labels_are_on_time_waits_as_it_was_told():
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000, label_wait_ms_max=25 * HOUR_MS)
     ((window, now),) = pages(judge_stream(reference, stream, "ts", watch, 24 * HOUR_MS).alerts)
     assert 20 <= window < 28 and now <= window + 28
+
+
+@pytest.mark.parametrize("asleep", [True, False])
+def test_where_event_time_stands_still_labels_are_judged_as_they_come(asleep):
+    """A stretch of the past is sent, and its labels when all of it is: event time does not go on for them."""
+    reference, stream = lived([(30, 0.0), (30, 0.4)])
+    watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)
+    judge, told = Judge(lambda _model, _version: reference), []
+    judge.take(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
+    several = [message for _, message in messages(reference, stream, "ts", 1_000 * HOUR_MS) if message is not None]
+    sums = [message for message in several if isinstance(message, LabelSums)]
+    for message in several:
+        told += [] if isinstance(message, LabelSums) else judge.take(message)
+    idle = Idle(model="model", topic="table", partition=0, partitions=1, asleep=asleep, repeated=True)
+    told += judge.take(idle)
+    assert not any(isinstance(alert, Alert) and alert.kind == "performance" for alert in told)
+    for message in sums:
+        told += judge.take(message)
+    found = [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance" and alert.page]
+    assert [alert.event for alert in found][:1] == (["open"] if asleep else [])
+    turn = int((START + pd.Timedelta("30h")).timestamp() * 1000)
+    assert all(turn <= alert.change_point < turn + 8 * HOUR_MS for alert in found)
+
+
+def test_while_event_time_stands_still_a_report_is_as_good_as_its_labels():
+    """Labels of a window come in eleven parts: the last two are less than a fifth of its rows, and nothing follows."""
+    reference, stream = lived([(3, 0.0)])
+    judge = Judge(lambda _model, _version: reference)
+    watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)
+    judge.take(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
+    for _, message in messages(reference, stream, "ts", 0):
+        if isinstance(message, LabelSums):
+            continue
+        judge.take(message)
+    judge.take(Idle(model="model", topic="table", partition=0, partitions=1, asleep=True, repeated=True))
+    reports = []
+    for part in range(11):
+        own = stream[:ROWS].iloc[part::11]
+        parts = [m for _, m in messages(reference, own, "ts", 0) if isinstance(m, LabelSums)]
+        reports += [report for m in parts for report in judge.take(m) if isinstance(report, Report)]
+    assert reports[-1].performance[0].coverage == 1.0
+    assert len(reports) < 8
 
 
 def test_nothing_is_told_where_late_labels_are_as_good_as_ever():

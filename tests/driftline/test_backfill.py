@@ -90,6 +90,19 @@ def test_windows_of_a_zone_are_those_of_the_route():
     assert backfill.late_rows(past([0, 600]), of_days, at) == 1
 
 
+@pytest.mark.parametrize(
+    ("minutes", "watch", "ends"),
+    [
+        (range(300), Watch(window_ms=60_000), [300]),  # Windows of fewer than 200 rows merge.
+        (range(300), Watch(window_ms=60_000, window_rows_min=0), [64, 128, 192, 256, 300]),
+        (range(0, 300 * 1_440, 1_440), Watch(), [15 * n for n in range(1, 21)]),
+        ([0] * 250_000, Watch(), [100_000, 200_000, 250_000]),
+    ],
+)
+def test_a_stretch_is_no_longer_than_half_of_what_closed_windows_are_kept_for(minutes, watch, ends):
+    assert backfill.stretches(past(list(minutes)), watch) == ends
+
+
 @pytest.mark.parametrize("partitions", [1, 3, 8])
 def test_no_row_is_late_in_its_partition_and_all_are_in_step(partitions):
     times = past(list(range(0, 3_000, 2))).times

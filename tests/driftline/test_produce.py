@@ -292,6 +292,36 @@ def test_a_backfill_goes_in_order_to_all_partitions_and_comes_before_live_traffi
         check(cluster, plan)
 
 
+def test_labels_of_a_backfill_are_sent_after_each_stretch_of_it(cluster, tmp_path):
+    """Windows that have closed are kept for labels only so long: those of the beginning cannot wait for the end."""
+    days = 40
+    pq.write_table(
+        pa.table({
+            "who": [f"p{d}" for d in reversed(range(days))],
+            "ts": pa.array([NOON - dt.timedelta(days=d) for d in range(days)], pa.timestamp("ms", "UTC")),
+            "age": pa.array(range(days)),
+            "paid": pa.array([None if d == 3 else d % 2 for d in range(days)]),
+        }),
+        tmp_path / "past.parquet",
+    )  # fmt: skip
+    announce(cluster, lambda book: Route(model="m", epoch=0, ts=0, champion="v1"))
+    plan = Plan(path=tmp_path / "past.parquet", id="who", time="ts", labels="paid", backfill=True)
+    sent = produce(cluster, plan)
+    assert (sent.requests, sent.labels, sent.failed) == (days, days - 1, 0)
+    assert "paid" not in messages(cluster, "requests")[0][0]["features"]
+    arrived = {
+        topic: {
+            json.loads(value)["id"]: at
+            for block in ranges.read_all(cluster, topic)
+            for value, at in zip(block.values, block.times, strict=True)
+        }
+        for topic in ("requests", "feedback")
+    }
+    first, last = [f"p{d}" for d in range(15)], [f"p{d}" for d in range(30, days)]
+    labels = arrived["feedback"].items()
+    assert max(at for who, at in labels if who in first) <= min(arrived["requests"][who] for who in last)
+
+
 def leave(cluster: Cluster, memory: str) -> None:
     """Commit what the count stage remembers beside its offset."""
     reader = cluster.reader(**{"group.id": cluster.prefix + "count"})
