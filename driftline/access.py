@@ -32,6 +32,8 @@ def _ids(*names: str) -> tuple[Need, ...]:
 #: Whoever reads a topic whole: librdkafka looks for the coordinator of a group that nobody joins.
 _READER = Need("group", "reader", ("describe",))
 _ALL = tuple(topic.name for topic in TOPICS)
+#: Topics of the sink's group: whoever describes a group must be allowed its topics.
+_SUNK = ("alerts", "counts", "dead-letters", "feedback", "outcomes", "reports", "retraining")
 
 #: Needs of the processes that run for long. Groups that begin with a role's name are Faust's, which follow `models`.
 ROLES: Mapping[str, tuple[Need, ...]] = MappingProxyType(
@@ -84,6 +86,12 @@ COMMANDS: Mapping[str, tuple[Need, ...]] = MappingProxyType(
             *_topics(_READ, "models", "dead-letters"),
             *_topics(_DESCRIBE, "feedback-waiting"),  # whoever describes a group must be allowed its topics
             *_groups(_DESCRIBE, "join"),
+        ),
+        # Besides those above: how far the monitor and the sink are, so that a stretch waits for the one before it.
+        "produce --backfill": (
+            *_topics(_READ, "observations"),
+            *_topics(_DESCRIBE, *_SUNK),
+            *_groups(_DESCRIBE, "count", "sink"),
         ),
         "model": (
             _READER,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 
 import msgspec
 import tomlkit
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -55,6 +55,12 @@ class SettingsError(ValueError):
     """Settings that cannot hold; the text names the key, its origin and the remedy."""
 
 
+def _folder(value: Any) -> Any:
+    if not str(value).strip():
+        raise ValueError("it names no folder; leave it out, or name one, say '.driftline'")
+    return value
+
+
 class Settings(BaseSettings):
     """All of it; made by `load`, which alone reads files and the environment."""
 
@@ -66,7 +72,9 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    data_dir: Path = Field(Path(".driftline"), description="embedded broker and store, logs, what is running")
+    data_dir: Annotated[Path, BeforeValidator(_folder)] = Field(
+        Path(".driftline"), description="embedded broker and store, logs, what is running"
+    )
     registry: Annotated[str, AfterValidator(check_registry)] = Field(
         "models", description="folder or object-store prefix with the model packages"
     )

@@ -122,8 +122,9 @@ def performance(rows: list[dict[str, Any]]) -> str:
     ...     "reference": 0.845, "coverage": 0.6, "outside": 0.0}
     >>> performance([row])
     'Whether AUC changed is unclear: 0.877 [0.846, 0.908], 0.845 in the reference data; labels cover 60 % of the rows.'
-    >>> performance([row | {"realised": None, "estimated": None, "estimated_outside": 0.84, "outside": 0.97}])
-    'AUC estimated 0.84, but 97 % of the rows lie outside the reference data: not to be trusted; no labels yet.'
+    >>> said = performance([row | {"realised": None, "estimated": None, "estimated_outside": 0.84, "outside": 0.97}])
+    >>> said.partition("usual, ")[2]
+    '97 % of the rows lie outside the reference data: not to be trusted; no labels yet.'
     """
     last = newest(rows)
     if not last:
@@ -135,7 +136,8 @@ def performance(rows: list[dict[str, Any]]) -> str:
         labels = f"labels cover {words.share(last['coverage'])} of the rows"
         return f"{_compared(metric, _against(last))}{figure}; {labels}."
     if last.get("estimated_outside") is not None:
-        left = f"{words.share(last['outside'])} of the rows lie outside the reference data: not to be trusted"
+        share = words.share(last["outside"])
+        left = f"in one column, beyond the usual, {share} of the rows lie outside the reference data: not to be trusted"
         return f"{_capital(metric)} estimated {words.figure(last['estimated_outside'])}, but {left}; no labels yet."
     if last["estimated"] is None or last["reference"] is None:
         return ""

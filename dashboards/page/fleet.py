@@ -107,7 +107,7 @@ def _performance(row: dict[str, Any]) -> tuple[str, str, str]:
         beneath = f"{_trained(row)}labels cover {words.share(row['coverage'])}"
         return (words.metric(row["metric"]), words.figure(row["realised"]), beneath)
     if row["estimated"] is not None and (row["outside"] or 0.0) > OUTSIDE_MAX:
-        beneath = f"{words.share(row['outside'])} of the rows outside the reference data"
+        beneath = f"in one column {words.share(row['outside'])} of the rows outside the reference data"
         return (f"{words.metric(row['metric'])} estimated", words.NOTHING, beneath)
     return (
         f"{words.metric(row['metric'])} estimated",

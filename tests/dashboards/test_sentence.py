@@ -183,7 +183,8 @@ def test_an_estimate_of_rows_outside_the_training_data_is_no_fact() -> None:
     estimate = metric(estimated=None, estimated_outside=0.939, outside=0.966)
     verdict = say(sheet("model", drift_map=[map_row("ANC", 0.6)], incidents=[], performance=[estimate]))
     assert verdict.text.endswith(
-        "AUC estimated 0.939, but 96.6 % of the rows lie outside the reference data: not to be trusted; no labels yet."
+        "AUC estimated 0.939, but in one column, beyond the usual, 96.6 % of the rows lie outside the reference data: "
+        "not to be trusted; no labels yet."
     )
 
 

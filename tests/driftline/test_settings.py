@@ -87,9 +87,9 @@ def test_the_section_watch_is_checked_when_settings_are_read(tmp_path, monkeypat
         'tolerances = {ks = "small"}': "[watch] tolerances: ks is 'small'; make it a number",
         "tolerances = 5": "[watch] tolerances: 5 is no table",
         "budget = {feature = 0.5}": "sum to 1",
-        "columns = {age = 0.1}": "[watch] Expected `object`, got `float` - at `$.columns[...]`",
-        "columns = {age = {tolerence = 0.1}}": "[watch] Object contains unknown field `tolerence`",
-        "columns = {age = {tolerance = 2}}": "columns.age.tolerance is 2.0; make it more than 0",
+        "columns = {age = 0.1}": "[watch] columns.age: Expected `object`, got `float`; its keys are tolerance, exclude",
+        "columns = {age = {tolerence = 0.1}}": "[watch] columns.age: Object contains unknown field `tolerence`",
+        "columns = {age = {tolerance = 2}}": "columns.age.tolerance is 2.0; make it 1e-09 or more, and at most 1",
         "label_wait = 5": "did you mean watch.label_wait_ms_max?",
     }
     for text, said in refused.items():
@@ -244,3 +244,11 @@ def test_a_refused_setting_does_not_show_its_secret(key, value):
     with pytest.raises(SettingsError) as refused:
         settings.load({key: value})
     assert "PLANTED" not in str(refused.value) and key.partition(".")[0] in str(refused.value)
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_a_data_folder_without_a_name_is_refused(empty, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("driftline.toml").write_text(f'data_dir = "{empty}"\n')
+    with pytest.raises(SettingsError, match=r"data_dir: .*names no folder"):
+        settings.load()
