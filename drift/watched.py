@@ -106,11 +106,14 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def _measure_asleep(self, version: str, yards: Yards, say: Callable[[int], str]) -> list[Told]:
         """Judge the performance of windows by the labels that they have, for event time brings no more of them."""
         lane, reached = self.lanes.get((version, "")), self.reached.get(version)
+        clock_ms = max(
+            (source.until_ms for source in self.sources.values() if source.until_ms is not None), default=None
+        )
         told: list[Told] = []
-        if lane is None or reached is None:
+        if lane is None or reached is None or clock_ms is None:
             return told
         rule = self._rule(version, "", say, last=True)
-        while (window := lane.windows.unmeasured(self.watch, reached, asleep=True)) is not None:
+        while (window := lane.windows.unmeasured(self.watch, reached, clock_ms)) is not None:
             for alert in lane.measure(window, yards(version), rule, self._next_incident):
                 told += self._leaving(self._as_heeded(alert))
         return told

@@ -387,14 +387,22 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         early = oldest is not None and watermark_ms is not None and judged_at(watch, oldest.span) > watermark_ms
         return None if early else oldest
 
-    def unmeasured(self, watch: Watch, watermark_ms: int | None, asleep: bool = False) -> Closed | None:
+    def unmeasured(self, watch: Watch, watermark_ms: int | None, asleep_ms: int | None = None) -> Closed | None:
         """The next judged window whose labels came after its time, and have had the time that they take.
 
-        Where all sources are ``asleep`` event time stands still, and labels do not: half of them are enough.
+        Parameters
+        ----------
+        asleep_ms
+            Where all sources are asleep, the time by a clock: event time stands still then, and labels do not. Once
+            they have had their time by the clock, more than half of them are enough. The first ones alone are not: the
+            labels of one class may come sooner than those of another.
         """
         oldest = next((window for window in self.closed if window.awaits_labels and window.labels is not None), None)
         early = oldest is not None and watermark_ms is not None and self.measured_at(watch, oldest.span) > watermark_ms
-        return None if oldest is not None and early and not (asleep and oldest.half_labelled) else oldest
+        if oldest is None or not early:
+            return oldest
+        waited = asleep_ms is not None and self.measured_at(watch, oldest.span) <= asleep_ms
+        return oldest if waited and oldest.half_labelled else None
 
     def measured_at(self, watch: Watch, span: Span) -> int:
         """Watermark at which a window's performance is judged: labels may take longer than they are given."""

@@ -58,9 +58,17 @@ def test_a_stream_whose_labels_are_on_time_waits_as_it_was_told():
     assert 20 <= window < 28 and now <= window + 28
 
 
-@pytest.mark.parametrize("asleep", [True, False])
-def test_where_event_time_stands_still_labels_are_judged_as_they_come(asleep):
-    """A stretch of the past is sent, and its labels when all of it is: event time does not go on for them."""
+@pytest.mark.parametrize(
+    ("asleep", "clock"),
+    [(True, "2026-01-01"), (True, "2024-03-03 12:00:50"), (False, "2026-01-01")],
+    ids=["the past", "a night", "awake"],
+)
+def test_where_event_time_stands_still_labels_are_judged_as_they_come(asleep, clock):
+    """A stretch of the past is sent, and its labels when all of it is: event time does not go on for them.
+
+    A stream that is asleep for a minute of the night is another matter: its labels have not had their time.
+    """
+    clock_ms = int(pd.Timestamp(clock, tz="UTC").timestamp() * 1000)
     reference, stream = lived([(30, 0.0), (30, 0.4)])
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)
     judge, told = Judge(lambda _model, _version: reference), []
@@ -69,13 +77,13 @@ def test_where_event_time_stands_still_labels_are_judged_as_they_come(asleep):
     sums = [message for message in several if isinstance(message, LabelSums)]
     for message in several:
         told += [] if isinstance(message, LabelSums) else judge.take(message)
-    idle = Idle(model="model", topic="table", partition=0, partitions=1, asleep=asleep, repeated=True)
-    told += judge.take(idle)
+    silent = {"partition": 0, "partitions": 1, "asleep": asleep, "repeated": True, "at_ms": clock_ms}
+    told += judge.take(Idle(model="model", topic="table", **silent))
     assert not any(isinstance(alert, Alert) and alert.kind == "performance" for alert in told)
     for message in sums:
         told += judge.take(message)
     found = [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance" and alert.page]
-    assert [alert.event for alert in found][:1] == (["open"] if asleep else [])
+    assert [alert.event for alert in found][:1] == (["open"] if asleep and clock == "2026-01-01" else [])
     turn = int((START + pd.Timedelta("30h")).timestamp() * 1000)
     assert all(turn <= alert.change_point < turn + 8 * HOUR_MS for alert in found)
 
@@ -90,7 +98,8 @@ def test_while_event_time_stands_still_a_report_is_as_good_as_its_labels():
         if isinstance(message, LabelSums):
             continue
         judge.take(message)
-    judge.take(Idle(model="model", topic="table", partition=0, partitions=1, asleep=True, repeated=True))
+    silent = {"partition": 0, "partitions": 1, "asleep": True, "repeated": True, "at_ms": 2_000_000_000_000}
+    judge.take(Idle(model="model", topic="table", **silent))
     reports = []
     for part in range(11):
         own = stream[:ROWS].iloc[part::11]
