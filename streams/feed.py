@@ -31,6 +31,7 @@ from streams.offsets import Gap, Starts
 from streams.portions import Weigh, portions
 from streams.stage import Step
 from streams.turns import Stuck, Turn, Turns
+from streams.unpacked import does_not_unpack, empty_records
 
 log = structlog.get_logger("streams.feed")
 
@@ -304,7 +305,11 @@ class Feed:
         return messages
 
     def _blocks(self, messages: list[ck.Message]) -> list[Block]:
+        passed: dict[tuple[str, int], Block] = {}
         if any(map(ck.Message.error, messages)):
+            for message in filter(does_not_unpack, messages):
+                if (message.topic(), message.partition()) not in passed:
+                    passed[message.topic(), message.partition()] = self._pass_over(message)
             messages = [message for message in messages if not self._refused(message)]
         gathered: dict[tuple[str, int], list[ck.Message]] = {}
         # Messages come in runs of one partition, so this asks each of them in C.
@@ -312,13 +317,26 @@ class Feed:
         for topic, same in [(self._topics[0], messages)] if one else groupby(messages, ck.Message.topic):
             for partition, run in groupby(same, ck.Message.partition):
                 gathered.setdefault((topic, partition), []).extend(run)
-        return [
-            Block.of_messages(self.cluster.logical(topic), partition, ms) for (topic, partition), ms in gathered.items()
-        ]
+        blocks = {
+            place: Block.of_messages(self.cluster.logical(place[0]), place[1], ms) for place, ms in gathered.items()
+        }
+        for place, block in passed.items():
+            blocks[place] = Block.joined([blocks[place], block]) if place in blocks else block
+        return list(blocks.values())
+
+    def _pass_over(self, message: ck.Message) -> Block:
+        """Read on behind a batch that does not unpack; each of its records is one without a value."""
+        place = (self.cluster.logical(message.topic()), message.partition())
+        start = self._holdings.next_offset(place)
+        block = empty_records(self.cluster, message, start, self.limits.rows_max)
+        log.error("feed.does_not_unpack", group=self.group, first=block.place(0), records=len(block),
+                  why=message.error().str())  # fmt: skip
+        self._consumer.seek(ck.TopicPartition(message.topic(), message.partition(), block.last + 1))
+        return block
 
     def _refused(self, message: ck.Message) -> bool:
         error = message.error()
-        if error:
+        if error and not does_not_unpack(message):
             self._refuse(error, message)
         return bool(error)
 

@@ -288,6 +288,10 @@ class Holdings:
             log.warning("holdings.awaits", why=why)
         self.awaited = why
 
+    def next_offset(self, place: Place) -> int:
+        """Offset that the step has not been given yet; 0 where it has been given nothing."""
+        return max(0, self._next.get(place, 0))
+
     # Silence and lag.
 
     def fallen_silent(self, consumer: ck.Consumer, blocks: Sequence[Block], after_ms: Sequence[int]) -> list[Silence]:

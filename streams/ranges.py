@@ -9,6 +9,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from streams.block import Block
 from streams.cluster import Cluster
+from streams.unpacked import does_not_unpack, empty_records
 
 _WAIT_S = 15.0
 _ROWS_MAX = 5_000
@@ -91,13 +92,22 @@ def read(
                     f"{name}/{partition}: nothing for {_WAIT_S:.0f} s before offset {end}; "
                     "is a broker away, or a transaction open?"
                 )
-            for message in messages:
+            packed = next(filter(does_not_unpack, messages), None)
+            for message in messages if packed is None else ():
                 _refuse(message)
             # The end of a partition is where its open transactions begin: short of our end it is a reason to wait.
             ended = any(m.offset() >= (end if m.error() else end - 1) for m in messages)
             kept = [m for m in messages if m.error() is None and m.offset() < end]
             if kept:
                 yield Block.of_messages(topic, partition, kept)
+            if packed is not None:
+                block = empty_records(cluster, packed, kept[-1].offset() + 1 if kept else start, rows_max)
+                start = block.last + 1
+                if block.first < end:
+                    yield block[: end - block.first]
+                reader.assign([ck.TopicPartition(name, partition, start)])
+                ended = start >= end
+                continue
             ended = ended or reader.position([ck.TopicPartition(name, partition)])[0].offset >= end
     finally:
         reader.close()

@@ -621,3 +621,24 @@ def test_a_topic_older_than_its_broker_is_read_again_when_it_was_made_again(tmp_
             quiet(one, 3.0)
             send(cluster, [b"new"] * 20)
             assert settled(one, 20) == [b"new"] * 20
+
+
+@PROTOCOLS
+def test_a_batch_that_does_not_unpack_is_records_without_a_value_and_what_is_behind_is_read(cluster, protocol):
+    cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
+    # 120 MB of spaces are a batch of a few kilobytes; the client unpacks 100 MB, and says an error for ever.
+    send(cluster, [b"before"])
+    producer = ck.Producer(
+        {"bootstrap.servers": cluster.bootstrap, "compression.codec": "zstd", "message.max.bytes": 1_000_000_000,
+         "batch.size": 500_000_000, "linger.ms": 2_000, "queue.buffering.max.kbytes": 2_000_000}
+    )  # fmt: skip
+    for value in (b"a", b" " * 120_000_000, b"b"):
+        producer.produce(cluster.topic("feedback"), value, partition=0)
+    assert producer.flush(60) == 0
+    send(cluster, [b"behind"])
+    with reading(cluster, rows_max=2) as reader:
+        assert settled(reader, 5) == [b"before", None, None, None, b"behind"]
+        assert not reader.crashed
+    with reading(cluster) as reader:  # and the group has them behind it
+        send(cluster, [b"later"])
+        assert settled(reader, 1) == [b"later"]

@@ -2,11 +2,13 @@
 
 from threading import Timer
 
+import confluent_kafka as ck
 import pytest
 
 from streams import ranges
 from streams.outbox import Aborted, Outbox
 from streams.stage import Publish
+from streams.unpacked import WHY
 
 
 @pytest.fixture
@@ -82,3 +84,29 @@ def test_an_abort_leaves_an_empty_range(cluster):
         outbox.settle([], [Publish("requests", b"lost", partition=0), Publish("requests", b"x", partition=99)], None)
     outbox.close()
     assert list(ranges.read_all(cluster, "requests")) == []
+
+
+def bomb(cluster, topic):
+    """Write a record of 120 MB of spaces between two small ones, in one batch of a few kilobytes, and then a good one.
+
+    Clients unpack 100 MB at the most.
+    """
+    producer = ck.Producer(
+        {"bootstrap.servers": cluster.bootstrap, "compression.codec": "zstd", "message.max.bytes": 1_000_000_000,
+         "batch.size": 500_000_000, "linger.ms": 2_000, "queue.buffering.max.kbytes": 2_000_000}
+    )  # fmt: skip
+    for value in (b"a", b" " * 120_000_000, b"b"):
+        producer.produce(cluster.topic(topic), value, partition=0)
+    assert producer.flush(60) == 0
+    producer.produce(cluster.topic(topic), b"behind", partition=0)
+    assert producer.flush(60) == 0
+
+
+@pytest.mark.parametrize(("start", "end", "rows_max"), [(0, 13, 5_000), (0, 13, 2), (9, 11, 5_000), (10, 13, 1)])
+def test_a_batch_that_does_not_unpack_is_records_without_a_value(written, start, end, rows_max):
+    bomb(written, "requests")
+    blocks = list(ranges.read(written, "requests", 0, start, end, rows_max=rows_max))
+    found = [(at, value) for block in blocks for at, value in zip(block.offsets, block.values, strict=True)]
+    wanted = [*ALL, (9, None), (10, None), (11, None), (12, b"behind")]
+    assert found == [record for record in wanted if start <= record[0] < end]
+    assert all(h and h[0][0] == WHY for b in blocks for h, v in zip(b.headers, b.values, strict=True) if v is None)
