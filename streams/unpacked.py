@@ -17,7 +17,7 @@ from streams.cluster import Cluster
 #: Errors of a batch, and not of a connection.
 _OF_A_BATCH = (ck.KafkaError._BAD_COMPRESSION, ck.KafkaError._BAD_MSG)
 _ASK_S = 15.0
-WHY = "driftline-unreadable"
+WHY = "batch-unreadable"
 
 
 def does_not_unpack(message: ck.Message) -> bool:

@@ -29,6 +29,32 @@ def without_values(current: pa.Table, reference: pa.Table) -> dict[str, str]:
     return found
 
 
+def without_markup(table: pa.Table) -> pa.Table:
+    """Names and levels without the characters that begin markup: Evidently writes both into a script of its page as
+    they stand, and levels are what clients sent.
+
+    >>> without_markup(pa.table({"<b>": ["</script>", None]})).to_pydict()
+    {'‹b›': ['‹/script›', None]}
+    """
+    names = [name.translate(_INSTEAD) for name in table.column_names]
+    columns = [_plain(column) for column in table.columns]
+    taken = [name if names.count(name) == 1 else f"{name} ({n})" for n, name in enumerate(names)]
+    return pa.table(dict(zip(taken, columns, strict=True)))
+
+
+_INSTEAD = {ord("<"): "‹", ord(">"): "›"}  # noqa: RUF001
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pt.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pt.is_string(column.type) or pt.is_large_string(column.type) or pt.is_string_view(column.type)):
+        return column
+    for code, instead in _INSTEAD.items():
+        column = pc.replace_substring(column, chr(code), instead)
+    return column
+
+
 def _values(column: pa.ChunkedArray) -> int:
     """Rows that have a value; infinities are none."""
     if pt.is_floating(column.type):
@@ -47,7 +73,7 @@ def _run() -> None:
     current, reference, out = paths
     tables = [pq.read_table(file) for file in (current, reference)]
     empty = without_values(*tables)
-    tables = [table.drop_columns(list(empty)) for table in tables]
+    tables = [without_markup(table.drop_columns(list(empty))) for table in tables]
     if not tables[0].column_names:
         raise ReportError(f"no column has values on both sides: {_left_out(empty)}")
     numbers = [field.name for field in tables[1].schema if pt.is_floating(field.type) or pt.is_integer(field.type)]
