@@ -274,7 +274,9 @@ class Registry:
         if manifest is not None:
             return manifest
         if self._removed(name, version) is not None:
-            raise VersionRemoved(f"{name} {version} was removed from {self.address}")
+            raise VersionRemoved(
+                f"{name} {version} was removed from {self.address}; `driftline model add FOLDER` puts it back as it was"
+            )
         names = tuple(sorted(self._below(self._path, "model")))
         if not names:
             raise RegistryUnavailable(f"{name} {version} is not in {self.address}; it is empty, or not mounted here")
