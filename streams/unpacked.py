@@ -23,7 +23,11 @@ WHY = "batch-unreadable"
 def does_not_unpack(message: ck.Message) -> bool:
     """Whether a message stands for a batch that cannot be unpacked; its offset is the batch's first."""
     error = message.error()
-    return error is not None and error.code() in _OF_A_BATCH and (message.offset() or -1) >= 0
+    return (
+        error is not None
+        and error.code() in _OF_A_BATCH
+        and (message.offset() if message.offset() is not None else -1) >= 0
+    )
 
 
 def empty_records(cluster: Cluster, message: ck.Message, start: int, rows_max: int) -> Block:
@@ -41,11 +45,14 @@ def empty_records(cluster: Cluster, message: ck.Message, start: int, rows_max: i
     Raises
     ------
     ck.KafkaException
-        The broker does not answer.
+        The broker does not answer, or another client can unpack it: then it was damaged on its way.
     """
     topic, partition, first = message.topic(), message.partition(), message.offset()
     start = max(start, first)
-    stop = min(_end_of_batch(cluster, topic, partition, first), start + rows_max)
+    end = _end_of_batch(cluster, topic, partition, first)
+    if end == first:
+        raise ck.KafkaException(message.error())  # it is read again, by a new process
+    stop = min(end, start + rows_max)
     n = max(1, stop - start)
     headers = [(WHY, message.error().str().encode())]
     now = [round(time.time() * 1000)] * n  # Kafka's are packed, too; nothing that is set aside has another time
@@ -54,10 +61,14 @@ def empty_records(cluster: Cluster, message: ck.Message, start: int, rows_max: i
 
 
 def _end_of_batch(cluster: Cluster, topic: str, partition: int, first: int) -> int:
-    """The offset behind a batch: the least from which on the client reads something else, or nothing."""
+    """The offset behind a batch: the least from which on the client reads something else, or nothing. It is ``first``
+    where another client reads what is there.
+    """
     reader = cluster.reader(**{"enable.partition.eof": True, "auto.offset.reset": "error", "log_level": 2})
     try:
         _, end = reader.get_watermark_offsets(ck.TopicPartition(topic, partition), timeout=_ASK_S)
+        if not _is_inside(reader, topic, partition, first, first):
+            return first
         inside, step = first, 1
         while inside + step < end and _is_inside(reader, topic, partition, first, inside + step):
             inside, step = inside + step, 2 * step
