@@ -22,12 +22,8 @@ WHY = "batch-unreadable"
 
 def does_not_unpack(message: ck.Message) -> bool:
     """Whether a message stands for a batch that cannot be unpacked; its offset is the batch's first."""
-    error = message.error()
-    return (
-        error is not None
-        and error.code() in _OF_A_BATCH
-        and (message.offset() if message.offset() is not None else -1) >= 0
-    )
+    error, first = message.error(), message.offset()
+    return error is not None and error.code() in _OF_A_BATCH and first is not None and first >= 0
 
 
 def empty_records(cluster: Cluster, message: ck.Message, start: int, rows_max: int) -> Block:

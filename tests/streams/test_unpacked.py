@@ -28,6 +28,8 @@ def test_a_batch_that_another_client_can_unpack_is_no_empty_record(cluster):
     ("code", "offset", "is_one"),
     [
         (ck.KafkaError._BAD_COMPRESSION, 7, True),
+        (ck.KafkaError._BAD_COMPRESSION, 0, True),
+        (ck.KafkaError._BAD_COMPRESSION, None, False),
         (ck.KafkaError._BAD_COMPRESSION, -1001, False),
         (ck.KafkaError._PARTITION_EOF, 7, False),
         (ck.KafkaError._TRANSPORT, 7, False),
