@@ -19,8 +19,8 @@ from drift import Reference
 from drift.judge import Judge
 from drift.minutes import pack
 from drift.sums import sum_rows
-from streams.block import Block
-from streams.records import MINUTE_MS, PartialCounts
+from streams.wire.block import Block
+from streams.wire.records import MINUTE_MS, PartialCounts
 
 ROWS = 200
 GOALS_MS = {20: 5.0, 1000: 100.0}

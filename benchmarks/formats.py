@@ -16,10 +16,10 @@ import fastavro
 import numpy as np
 import pyarrow as pa
 
-from streams.block import Block
 from streams.formats import Decoder
 from streams.formats.json import JsonDecoder
-from streams.schema import Feature, FeatureSchema
+from streams.wire.block import Block
+from streams.wire.schema import Feature, FeatureSchema
 
 PASSES = 9
 NOW_MS = 1_700_000_000_000

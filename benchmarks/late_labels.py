@@ -16,7 +16,7 @@ from drift import Reference, frames
 from drift.judge import Judge
 from drift.minutes import count_minutes, parts
 from drift.performance import label_sums
-from streams.records import MINUTE_MS, Alert, LabelSums, Order, PartialCounts, Report, Route, RouteCopy, Watch
+from streams.wire.records import MINUTE_MS, Alert, LabelSums, Order, PartialCounts, Report, Route, RouteCopy, Watch
 
 HOUR_MS = 60 * MINUTE_MS
 _WHERE = {"model": "model", "version": "v1", "topic": "table"}

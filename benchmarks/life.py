@@ -29,7 +29,7 @@ import pandas as pd
 import drift
 from benchmarks.late_labels import HOUR_MS, judge_stream
 from drift import Reference
-from streams.records import Watch
+from streams.wire.records import Watch
 
 TRAINED, PHASE, GOAL = 12_000, 20, 8
 START = pd.Timestamp("2024-01-01", tz="UTC")

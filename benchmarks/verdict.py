@@ -33,8 +33,8 @@ from driftline.broker.record import prepare
 from driftline.models.profile import load, profile
 from inference import Registry, init_package
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.records import MINUTE_MS, Report, Watch
+from streams.kafka.cluster import Cluster
+from streams.wire.records import MINUTE_MS, Report, Watch
 
 KEPT = Path(__file__).parent / "results" / "verdict.json"
 GOAL_MS = 2_000.0

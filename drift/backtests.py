@@ -18,7 +18,7 @@ from drift.incidents.verdict import word
 from drift.judge import Judge
 from drift.reference import Reference
 from drift.watched import Told
-from streams.records import Alert, ColumnReport, Report, Route, RouteCopy, Watch
+from streams.wire.records import Alert, ColumnReport, Report, Route, RouteCopy, Watch
 
 REPORTS = [
     *("window", "first_row", "last_row", "column", "n", "ks", "w1", "psi", "tvd", "null_rate", "unseen_rate"),

@@ -22,8 +22,8 @@ import msgspec
 import numpy as np
 
 from drift.columns import floats, levels
-from streams.schema import Kind
 from streams.wire.classes import Classes
+from streams.wire.schema import Kind
 from streams.wire.spelling import Levels
 
 Role = Literal["feature", "prediction"]

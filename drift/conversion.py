@@ -14,13 +14,13 @@ from drift.feedback import read_labels
 from drift.store import rows, spans
 from drift.store.report_rows import of_reports
 from drift.store.rows import Rows
-from streams import observation
-from streams.block import Block
-from streams.dead_letters import is_mark, letter_at
-from streams.formats.shape import misfit
-from streams.records import FORMAT, Alert, CountsMessage, LabelSums, Order, Outcome, PartialCounts, Report
-from streams.refusals import Refusal, Refused
-from streams.taken_again import again_place
+from streams.formats.request_types import misfit
+from streams.runtime.taken_again import again_place
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.dead_letters import is_mark, letter_at
+from streams.wire.records import FORMAT, Alert, CountsMessage, LabelSums, Order, Outcome, PartialCounts, Report
+from streams.wire.refusals import Refusal, Refused
 
 #: The type of each column of a table, by the table's name.
 Types = Callable[[str], Mapping[str, str]]

@@ -19,13 +19,13 @@ from drift.message_checks import check_observation
 from drift.minutes import count_minutes, parts
 from drift.reference import Reference
 from drift.sums import sum_rows
-from streams import observation
-from streams.block import Block
-from streams.observation import Head
-from streams.records import CountsMessage, Idle, PartialCounts, Watch
-from streams.refusals import Refusal
-from streams.set_aside import SetAside
-from streams.stage import Effects, Publish
+from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Effects, Publish
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.observation import Head
+from streams.wire.records import CountsMessage, Idle, PartialCounts, Watch
+from streams.wire.refusals import Refusal
 
 #: What values that contradict the reference, or each other, lead to.
 _CANNOT_BE_COUNTED = (ValueError, TypeError, LookupError, ArithmeticError, pa.ArrowException)

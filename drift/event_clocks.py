@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
-from streams.block import Block
-from streams.records import FORMAT
-from streams.stage import Publish
+from streams.runtime.stage import Publish
+from streams.wire.block import Block
+from streams.wire.records import FORMAT
 
 log = structlog.get_logger("drift.event_clocks")
 

@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.block import Block
 from streams.formats.envelope import ID_CHARACTERS_MAX, default_time, event_time, request_id
 from streams.formats.json_text import undecodable, unmarked
-from streams.formats.shape import misfit
-from streams.refusals import Refusal, Refused
-from streams.schema import level_text
+from streams.formats.request_types import misfit
+from streams.wire.block import Block
+from streams.wire.refusals import Refusal, Refused
+from streams.wire.schema import level_text
 from streams.wire.time_limits import END_MS
 
 #: Where labels wait; its headers are ours, those of `feedback` are anybody's.

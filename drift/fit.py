@@ -14,8 +14,8 @@ from drift.fit_outputs import Parts
 from drift.frames import Columns, FrameError
 from drift.profiles import Held, Profile, fixed_point, frequencies, profile
 from drift.reference import Reference
-from streams.schema import Feature, FeatureSchema, Kind
 from streams.tables.kinds import coarse
+from streams.wire.schema import Feature, FeatureSchema, Kind
 from streams.wire.spelling import Levels
 
 #: So many cells make a counts message of 900 kB.

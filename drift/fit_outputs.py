@@ -25,9 +25,9 @@ from drift.performance.positive import Separation, separation
 from drift.performance.score_scale import scale_note
 from drift.profiles import frequencies, profile
 from drift.reference import Reference, Task
-from streams.schema import Kind
 from streams.tables.kinds import kind_of
 from streams.wire.classes import Classes
+from streams.wire.schema import Kind
 
 #: A model is hardly ever this good on rows that it has not learnt from: AUC, accuracy, or explained variance.
 TOO_GOOD = 0.995

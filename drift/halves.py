@@ -8,7 +8,7 @@ import numpy as np
 from drift.reference import Reference
 from drift.statistics import effect
 from drift.yardstick import Yardstick
-from streams.records import Watch
+from streams.wire.records import Watch
 
 #: Trust in a design effect. Sorted rows make it enormous, and it would then excuse what it comes from.
 DESIGN_EFFECT_MAX = 8.0

@@ -10,10 +10,10 @@ from drift.columns import ColumnError
 from drift.frames import Columns, FrameError
 from drift.missing_codes import code_note
 from drift.profiles import Profile, profile
-from streams.schema import Feature, FeatureSchema, Kind
 from streams.tables.kinds import INTEGER_LEVELS_MAX, codes_perhaps, kind_of, no_feature
 from streams.tables.read import unreadable
 from streams.tables.values import is_text
+from streams.wire.schema import Feature, FeatureSchema, Kind
 from streams.wire.spelling import spells_number
 
 

@@ -17,11 +17,11 @@ from drift.feedback import ARRIVED, WAITED, WAITING, Said, read_labels, waited
 from drift.performance import label_sums
 from drift.performance.label_faults import shortened, usable_label
 from drift.reference import Reference
-from streams.block import Block
-from streams.records import MINUTE_MS, LabelSums, Outcome
-from streams.refusals import Refusal
-from streams.set_aside import SetAside
-from streams.stage import Effects, Publish
+from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Effects, Publish
+from streams.wire.block import Block
+from streams.wire.records import MINUTE_MS, LabelSums, Outcome
+from streams.wire.refusals import Refusal
 
 #: One round counts for no more: neither a step of the clock nor an outage is time in which a prediction could come.
 ROUND_MS_MAX = 60_000

@@ -19,10 +19,10 @@ import msgspec
 import structlog
 
 from drift.join import Join, Recent
-from streams.block import Block
 from streams.clock import ticks_ms
-from streams.records import Outcome
-from streams.stage import Effects
+from streams.runtime.stage import Effects
+from streams.wire.block import Block
+from streams.wire.records import Outcome
 
 log = structlog.get_logger("drift.joining")
 
@@ -132,7 +132,7 @@ class Joining:
         if not older and younger >= self._recent_max // 2:
             self._recent.begin()
         elif older and self._until is None:
-            # One fold later: what was folded before the generation ended is settled by now (`streams.shell`).
+            # One fold later: what was folded before the generation ended is settled by now (`streams.runtime.agent`).
             self._until = self._outcomes.ends()
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002

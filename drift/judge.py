@@ -23,11 +23,11 @@ from drift.reference import Reference
 from drift.watched import Told, Watched, Yards
 from drift.yardstick import Yardstick
 from streams.away import Away
-from streams.block import Block
-from streams.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
-from streams.refusals import Reason, Refusal
-from streams.set_aside import SetAside
-from streams.stage import Effects, Publish
+from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Effects, Publish
+from streams.wire.block import Block
+from streams.wire.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
+from streams.wire.refusals import Reason, Refusal
 from streams.wire.route import RouteError, check_epoch
 
 log = structlog.get_logger("drift.judge")

@@ -28,7 +28,7 @@ from drift.window_calendar import calendar_of
 from drift.window_report import Verdict
 from drift.windows import Closed, Span, Windows, judged_at
 from drift.yardstick import Yardstick
-from streams.records import MINUTE_MS, Alert, Report, Watch
+from streams.wire.records import MINUTE_MS, Alert, Report, Watch
 
 #: A closed window's report leaves again at once when so many rows or labels in a hundred are new; else when it is due.
 RESTATE_PERCENT = 20

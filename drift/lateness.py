@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from drift.window_calendar import calendar_of
-from streams.observation import RefusedRequest
-from streams.records import DAY_MS, MINUTE_MS, Leap, RefusedCount, Watch
+from streams.wire.observation import RefusedRequest
+from streams.wire.records import DAY_MS, MINUTE_MS, Leap, RefusedCount, Watch
 
 _NEVER = -(2**62)
 #: Leaps that are named of one block, the largest.

@@ -13,8 +13,8 @@ from drift.performance.label_sums import LABELLED
 from drift.reference import Reference
 from drift.repeats import whole
 from streams.names import check_name
-from streams.observation import Head
-from streams.records import FORMAT, Act, CountsMessage, Idle, LabelSums, MinuteCounts, PartialCounts, RouteCopy
+from streams.wire.observation import Head
+from streams.wire.records import FORMAT, Act, CountsMessage, Idle, LabelSums, MinuteCounts, PartialCounts, RouteCopy
 from streams.wire.time_limits import KEPT_MS
 
 #: More than any topic has; what is asked of each of them must end.

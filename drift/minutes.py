@@ -8,7 +8,7 @@ import pyarrow as pa
 from drift.reference import Reference
 from drift.repeats import sketches
 from drift.sums import Sums, sum_groups
-from streams.records import MINUTE_MS, MinuteCounts
+from streams.wire.records import MINUTE_MS, MinuteCounts
 
 #: A counts message stays below this; more minutes go into further parts.
 PART_BYTES_MAX = 880_000

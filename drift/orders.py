@@ -1,6 +1,6 @@
 """Retraining orders: a paged incident asks for a new version, once in a while."""
 
-from streams.records import Alert, Order
+from streams.wire.records import Alert, Order
 
 #: Event time between two orders of a model.
 COOL_DOWN_MS = 86_400_000

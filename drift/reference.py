@@ -16,8 +16,8 @@ from drift import frames
 from drift.cells import PREDICTION, SCORE, Cells
 from drift.columns import refuse_other_than_truths
 from drift.frames import Frame
-from streams.schema import FeatureSchema, Kind
 from streams.wire.classes import OPPOSITE, Classes
+from streams.wire.schema import FeatureSchema, Kind
 
 if TYPE_CHECKING:
     from drift.kernel import Grid

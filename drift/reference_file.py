@@ -17,9 +17,9 @@ from drift.cells import Cells
 from drift.reference import Reference, Task
 from drift.reference_checks import CELLS_MAX, COLUMNS_MAX, contradiction
 from drift.row_order import Order
-from streams.formats.ipc import content_hash, read_table
-from streams.refusals import Refused
-from streams.schema import FeatureSchema
+from streams.formats.arrow_bounds import content_hash, read_table
+from streams.wire.refusals import Refused
+from streams.wire.schema import FeatureSchema
 
 FORMAT = 1
 _KEY, _HASH_KEY = b"driftline.reference", b"driftline.reference.hash"

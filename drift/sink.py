@@ -29,14 +29,14 @@ from drift.store import (
 from drift.store.client import INSERT_ROWS_MAX
 from drift.store.rows import Rows
 from streams.away import Away
-from streams.block import Block
 from streams.clock import ticks_ms
 from streams.names import NameRefused, check_name
-from streams.observation import Head
-from streams.refusals import Refusal
-from streams.set_aside import SetAside, letters_of
-from streams.stage import Publish
-from streams.taken_again import taken_again
+from streams.runtime.set_aside import SetAside, letters_of
+from streams.runtime.stage import Publish
+from streams.runtime.taken_again import taken_again
+from streams.wire.block import Block
+from streams.wire.observation import Head
+from streams.wire.refusals import Refusal
 
 log = structlog.get_logger("drift.sink")
 
@@ -169,7 +169,7 @@ class Sink:
 
 
 class Ready:
-    """A block made ready: rows by table, and what is set aside (`streams.intents.Prepared`)."""
+    """A block made ready: rows by table, and what is set aside (`streams.runtime.intents.Prepared`)."""
 
     def __init__(
         self, sink: Sink, parts: list[tuple[str, Rows]], aside: list[tuple[Block, "range | list[int]", list[Refusal]]]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from streams.records import Watch
+from streams.wire.records import Watch
 
 _DEFAULTS = Watch().tolerances
 #: KS and TVD are at most 1: with this tolerance no change is material.
@@ -22,7 +22,7 @@ def tolerance(watch: Watch, statistic: str) -> float:
 def column_tolerance(watch: Watch, column: str, statistic: str) -> float:
     """Material effect of a column: its own where it has one; of a column that is left out, the most there can be.
 
-    >>> from streams.records import ColumnWatch
+    >>> from streams.wire.records import ColumnWatch
     >>> watch = Watch(columns={"age": ColumnWatch(tolerance=0.1)}, exclude=("debug_*",))
     >>> [column_tolerance(watch, name, "ks") for name in ("age", "income", "debug_3")]
     [0.1, 0.05, 1.0]
@@ -43,7 +43,7 @@ def excluded(watch: Watch, column: str) -> bool:
 def unmatched(watch: Watch, columns: Iterable[str]) -> list[str]:
     """Names and patterns of a route that mean none of a model's columns: mostly misspelt ones.
 
-    >>> from streams.records import ColumnWatch
+    >>> from streams.wire.records import ColumnWatch
     >>> unmatched(Watch(columns={"agee": ColumnWatch(exclude=True)}, exclude=("deb*", "in*")), ["age", "income"])
     ['agee', 'deb*']
     """

@@ -18,7 +18,7 @@ from drift.performance.label_sums import LABELLED
 from drift.window_calendar import calendar_of
 from drift.windows import Source, closes_at, judged_at, shared_at, watermark
 from drift.yardstick import Yardstick
-from streams.records import Act, Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
+from streams.wire.records import Act, Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
 
 Told = Report | Alert | Order
 #: Finds the yardstick of a version.

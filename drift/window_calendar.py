@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from streams.records import DAY_MS, HOUR_MS, MINUTE_MS, Watch
+from streams.wire.records import DAY_MS, HOUR_MS, MINUTE_MS, Watch
 
 _WEEK_MS = 7 * DAY_MS
 _MONDAY_MS = -3 * DAY_MS  # 1969-12-29

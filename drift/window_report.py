@@ -12,7 +12,7 @@ from drift.sums import Sums
 from drift.tolerances import column_tolerance, tolerance
 from drift.windows import Closed
 from drift.yardstick import Yardstick
-from streams.records import ColumnReport, Report, Watch
+from streams.wire.records import ColumnReport, Report, Watch
 
 
 class Verdict(NamedTuple):

@@ -17,7 +17,7 @@ from drift.performance.label_sums import LABELLED
 from drift.repeats import merged, share
 from drift.sums import Sums
 from drift.window_calendar import calendar_of
-from streams.records import DAY_MS, HOUR_MS, MINUTE_MS, Report, Watch
+from streams.wire.records import DAY_MS, HOUR_MS, MINUTE_MS, Report, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
 RESTATE_WAITS = 2

@@ -13,7 +13,7 @@ from drift.performance.losses import Loss, losses
 from drift.reference import Reference
 from drift.statistics import Effect, Panel, effect
 from drift.tolerances import excluded, tolerance
-from streams.records import Watch
+from streams.wire.records import Watch
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from driftline.settings import Settings
 from streams.kafka.access import Need, Operation
-from streams.topics import FOREIGN, TOPICS
+from streams.kafka.topics import FOREIGN, TOPICS
 
 _READ: tuple[Operation, ...] = ("read",)
 _WRITE: tuple[Operation, ...] = ("write",)

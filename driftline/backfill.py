@@ -18,10 +18,10 @@ from drift.windows import AWAITED_WINDOWS_MAX
 from driftline.event_clocks import event_clocks
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import now_ms
-from streams.cluster import Cluster
 from streams.formats.envelope import AHEAD_MS_MAX, event_time_ms
-from streams.provision import partition_counts
-from streams.records import DAY_MS, Route, Watch
+from streams.kafka.admin import partition_counts
+from streams.kafka.cluster import Cluster
+from streams.wire.records import DAY_MS, Route, Watch
 
 #: A file that is not in order of time is sorted in memory, up to so many rows.
 SORTED_ROWS_MAX = 1_000_000

@@ -18,7 +18,7 @@ from drift.event_times import milliseconds
 from drift.reference import Reference
 from drift.reports import tables
 from driftline import references
-from streams.records import Watch
+from streams.wire.records import Watch
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,15 +14,15 @@ from driftline.watch_settings import WatchError, watch_of
 if TYPE_CHECKING:
     from drift.catalogue import Catalogue
     from drift.store import StoreSettings
-    from streams.cluster import Cluster
     from streams.formats import SchemaRegistry
-    from streams.provision import Layout
-    from streams.records import Watch
+    from streams.kafka.admin import Layout
+    from streams.kafka.cluster import Cluster
+    from streams.wire.records import Watch
 
 
 def cluster(settings: Settings) -> "Cluster":
     """Make the log's address and manners."""
-    from streams.cluster import Cluster
+    from streams.kafka.cluster import Cluster
 
     kafka = settings.kafka
     embedded = settings.embedded_kafka
@@ -54,9 +54,9 @@ def answering(settings: Settings, *commands: str) -> "Cluster":
     AccessError
         This user may not do what is needed.
     """
+    from streams.kafka.admin import TopicError
     from streams.kafka.reach import down
     from streams.logs import warnings_to_stderr
-    from streams.provision import TopicError
 
     warnings_to_stderr()
     log = cluster(settings)
@@ -66,7 +66,7 @@ def answering(settings: Settings, *commands: str) -> "Cluster":
     if str(log.options.get("security.protocol", "PLAINTEXT")).upper() != "PLAINTEXT":  # The cluster knows users.
         from driftline.access import COMMANDS
         from streams.kafka.access import require
-        from streams.provision import partition_counts
+        from streams.kafka.admin import partition_counts
 
         partition_counts(log)
         require(log, [need for command in commands for need in COMMANDS[command]])
@@ -86,7 +86,7 @@ def _remedy(settings: Settings) -> str:
 
 def layout(settings: Settings) -> "Layout":
     """How many partitions the topics get."""
-    from streams.provision import Layout
+    from streams.kafka.admin import Layout
 
     kafka = settings.kafka
     return Layout(
@@ -103,7 +103,7 @@ def watch(settings: Settings, **more: Any) -> "Watch":
     Raises
     ------
     SettingsError
-        A key or a value that `streams.records.Watch` refuses.
+        A key or a value that `streams.wire.records.Watch` refuses.
     """
     try:
         return watch_of({**settings.watch, **more})
@@ -125,7 +125,9 @@ def store_settings(settings: Settings, *, reads_only: bool = False) -> "StoreSet
     if settings.embedded_store:
         user = READER if reads_only else OWNER
         return StoreSettings.embedded(store_folder(settings), clickhouse.port, clickhouse.database, user)
-    from streams.cluster import open_reference  # librdkafka, for its password alone: the embedded one's lies in a file
+    from streams.kafka.cluster import (
+        open_reference,  # librdkafka, for its password alone: the embedded one's lies in a file
+    )
 
     password = open_reference(clickhouse.password)
     given: dict[str, object] = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}
@@ -146,8 +148,8 @@ def schema_registry(settings: Settings) -> "SchemaRegistry | None":
         return None
     if find_spec("fastavro") is None:
         raise SettingsError("schema_registry.url: Avro is read by fastavro; pip install 'driftline[avro]'")
-    from streams.cluster import open_reference
     from streams.formats import SchemaRegistry
+    from streams.kafka.cluster import open_reference
 
     return SchemaRegistry(given.url, given.user, lambda: open_reference(given.password))
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import msgspec
 
 from driftline.words import aligned, instant
-from streams import ranges
-from streams.cluster import Cluster
-from streams.dead_letters import DEAD_LETTERS, IN_WORDS, Letter
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.kafka.topics import FOREIGN, NAMES
 from streams.logs import one_line
 from streams.redrive import Filter, Found, can_be_sent
-from streams.topics import FOREIGN, NAMES
+from streams.wire.dead_letters import DEAD_LETTERS, IN_WORDS, Letter
 
 _HEADINGS = ("reason", "topic", "stage", "letters", "sent again", "newest", "field")
 _HEX_BYTES = 16

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from drift.event_clocks import TOPIC, EventClocks
-from streams import ranges
-from streams.block import Block
-from streams.cluster import Cluster
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.wire.block import Block
 
 
 def event_clocks(cluster: Cluster, partition: int, memory: str) -> EventClocks:

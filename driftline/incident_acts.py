@@ -15,10 +15,10 @@ from driftline.durations import duration_ms
 from driftline.incidents import Event, IncidentError
 from driftline.words import instant
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.outbox import Outbox
-from streams.records import Act
-from streams.stage import Publish
+from streams.kafka.cluster import Cluster
+from streams.runtime.stage import Publish
+from streams.runtime.transactions import Outbox
+from streams.wire.records import Act
 
 Kind = Literal["acknowledge", "mute", "rebaseline"]
 #: How long the judge and the store are waited for, and how often one looks.

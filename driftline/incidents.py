@@ -11,7 +11,7 @@ from drift.store import Store, StoreError
 from driftline.words import aligned, instant
 from streams.logs import one_line
 from streams.names import is_name
-from streams.records import SEVERITIES, MovedColumn
+from streams.wire.records import SEVERITIES, MovedColumn
 
 _EVENTS = """
 SELECT

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from streams.block import Block
 from streams.logs import one_line
-from streams.records import FORMAT, Alert
-from streams.refusals import Refusal
-from streams.set_aside import SetAside
-from streams.stage import Effects
+from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Effects
+from streams.wire.block import Block
+from streams.wire.records import FORMAT, Alert
+from streams.wire.refusals import Refusal
 
 #: A receiver that refuses a longer one, or one of several lines, would hold up every page after it.
 _TITLE_MAX, _TEXT_MAX = 250, 3_000

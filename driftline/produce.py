@@ -15,15 +15,15 @@ import msgspec
 from driftline.progress import OnProgress, unwatched
 from driftline.request_outcomes import Followed, Outcomes, Places, Refusals, count, in_words
 from driftline.rowfile import Row, RowFile, RowFileError
-from streams import ranges
 from streams.clock import ticks_ms
-from streams.cluster import Cluster
 from streams.formats.envelope import ID_CHARACTERS_MAX, event_time_ms
-from streams.progress import committed
-from streams.provision import TopicError, partition_counts
-from streams.records import Route
+from streams.kafka import ranges
+from streams.kafka.admin import TopicError, partition_counts
+from streams.kafka.cluster import Cluster
+from streams.kafka.group_offsets import committed
+from streams.kafka.sender import Sender
 from streams.routes import read_book
-from streams.sender import Sender
+from streams.wire.records import Route
 
 if TYPE_CHECKING:
     from driftline.backfill import Past

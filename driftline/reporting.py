@@ -18,7 +18,7 @@ from driftline import compose
 from driftline.models import profile
 from driftline.settings import Settings
 from inference import Registry
-from streams.schema import Kind
+from streams.wire.schema import Kind
 from streams.wire.spelling import boolean_of, level_text
 
 

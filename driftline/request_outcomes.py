@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from streams import ranges
-from streams.cluster import Cluster
-from streams.dead_letters import DEAD_LETTERS, IN_WORDS, Letter, letters
-from streams.members import members
-from streams.progress import committed
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.kafka.group_offsets import committed
+from streams.kafka.members import members
+from streams.wire.dead_letters import DEAD_LETTERS, IN_WORDS, Letter, letters
 
 #: Waiting ends when nothing was settled for so long.
 STILL_S_MAX = 60.0

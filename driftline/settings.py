@@ -41,8 +41,8 @@ from driftline.sections import (
 from driftline.watch_settings import KEYS as WATCH_KEYS
 from driftline.watch_settings import WatchError, watch_of
 from driftline.watch_settings import defaults as watch_defaults
+from streams.kafka.topics import NAMES
 from streams.names import check_registry
-from streams.topics import NAMES
 
 FILE = "driftline.toml"
 PREFIX = "DRIFTLINE_"

@@ -1,5 +1,5 @@
 """The section `[watch]`: what a model is watched with from its first route on; its keys are fields of
-`streams.records.Watch`, which also checks the values."""
+`streams.wire.records.Watch`, which also checks the values."""
 
 import difflib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from driftline.durations import duration_ms, is_duration
-from streams.records import ColumnWatch, Watch
+from streams.wire.records import ColumnWatch, Watch
 
 #: What each key means, and in what unit.
 KEYS: dict[str, str] = {

@@ -12,19 +12,19 @@ from driftline import compose
 from driftline.sections import Monitor, WatchTopic
 from driftline.settings import Settings, SettingsError
 from inference.versions import conflict
-from streams import provision
-from streams.app import Role
 from streams.away import Away
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.feed import FeedLimits
-from streams.formats.plain import PlainReader
-from streams.offsets import Starts
-from streams.records import DAY_MS, HOUR_MS, Route
+from streams.formats.untyped import PlainReader
+from streams.kafka import admin as provision
+from streams.kafka.cluster import Cluster
+from streams.kafka.topics import FOREIGN
 from streams.routes import RouteBook, announce, read_book
-from streams.set_aside import SetAside
-from streams.stage import Effects, PerPartition
-from streams.topics import FOREIGN
+from streams.runtime.app import Role
+from streams.runtime.consumer import FeedLimits
+from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Effects, PerPartition
+from streams.runtime.start_offsets import Starts
+from streams.wire.records import DAY_MS, HOUR_MS, Route
 
 log = structlog.get_logger("driftline.watching")
 

@@ -1,6 +1,6 @@
 """What scores mean: the number that clients and monitors see, and the class it stands for.
 
->>> from streams.schema import Feature
+>>> from streams.wire.schema import Feature
 >>> package = ModelPackage(name="m", version="v1", task="binary", artefact="m.pt2", inputs=(Feature("x"),))
 >>> said = answers(package, np.array([[0.25], [0.5]], np.float32))
 >>> said.score.tolist(), said.texts()
@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from inference.package import ModelPackage
-from streams.schema import level_text
+from streams.wire.schema import level_text
 
 
 class Answers(msgspec.Struct, frozen=True):

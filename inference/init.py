@@ -13,10 +13,10 @@ from inference.leak import ROWS_MAX, says
 from inference.package import Limits, ModelPackage, Outputs, Task, nearest, write_package
 from inference.table import TableError, as_table, infer_features, levels_of, matrix_of, natural, texts_of
 from inference.unfit import unfit
-from streams.schema import Feature, FeatureSchema
 from streams.tables.kinds import coarse
 from streams.tables.values import doubles
 from streams.wire.classes import Classes, class_names
+from streams.wire.schema import Feature, FeatureSchema
 
 #: Classes that a refusal names.
 _NAMED_MAX = 4

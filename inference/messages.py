@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from inference.answers import Answers
 from inference.routing import Role
-from streams.block import Block
-from streams.observation import MESSAGE_BYTES_MAX, Head, RefusedRequest, nothing, observed, split
-from streams.records import Prediction
-from streams.refusals import Refusal
-from streams.rows import Rows
-from streams.stage import Headers, Publish
+from streams.runtime.stage import Headers, Publish
+from streams.wire.block import Block
+from streams.wire.observation import MESSAGE_BYTES_MAX, Head, RefusedRequest, nothing, observed, split
+from streams.wire.records import Prediction
+from streams.wire.refusals import Refusal
+from streams.wire.rows import Rows
 
 _CARRIED = ("ce_", "traceparent", "tracestate")
 

@@ -7,7 +7,7 @@ two hidden layers do the rest.
 import torch
 from torch import Tensor, nn
 
-from streams.schema import FeatureSchema
+from streams.wire.schema import FeatureSchema
 
 #: Standardised numbers are cut off here, so that infinity and a slipped decimal point stay finite.
 DEVIATIONS_MAX = 8.0

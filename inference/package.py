@@ -15,7 +15,7 @@ import msgspec
 import tomlkit
 
 from streams.names import NameRefused, check_name
-from streams.schema import Feature, FeatureSchema
+from streams.wire.schema import Feature, FeatureSchema
 
 FILE = "model.toml"
 #: A `model.toml` that is larger is no description of a model, and is not read.

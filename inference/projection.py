@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from streams.rows import Rows
-from streams.schema import Feature, FeatureSchema, SchemaError
+from streams.wire.rows import Rows
+from streams.wire.schema import Feature, FeatureSchema, SchemaError
 
 
 def union(schemas: Sequence[FeatureSchema], answering: int | None = None) -> FeatureSchema:

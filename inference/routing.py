@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from streams.records import Route
+from streams.wire.records import Route
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,15 +19,15 @@ from inference.messages import Scored, observations, predictions, refused_reques
 from inference.package import nearest
 from inference.routing import Role, lanes
 from inference.serving import NotServed, Served, Serving
-from streams.block import Block
-from streams.dead_letters import dead_letter, further
 from streams.formats import Decoder
 from streams.formats.envelope import Schemas
-from streams.observation import RefusedRequest
-from streams.refusals import Refusal, Refused
-from streams.rows import Rows
-from streams.schema import FeatureSchema
-from streams.stage import Effects, Publish
+from streams.runtime.stage import Effects, Publish
+from streams.wire.block import Block
+from streams.wire.dead_letters import dead_letter, further
+from streams.wire.observation import RefusedRequest
+from streams.wire.refusals import Refusal, Refused
+from streams.wire.rows import Rows
+from streams.wire.schema import FeatureSchema
 
 log = structlog.get_logger("inference.score")
 

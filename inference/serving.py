@@ -11,9 +11,9 @@ from inference.artefacts import error_text
 from inference.batching import Scorer
 from inference.projection import Projection, union
 from streams.away import Away
-from streams.records import Route
-from streams.schema import FeatureSchema
+from streams.wire.records import Route
 from streams.wire.route import check, versions
+from streams.wire.schema import FeatureSchema
 
 log = structlog.get_logger("inference.serving")
 

@@ -17,11 +17,11 @@ import pyarrow as pa
 from inference.package import nearest
 from inference.unfit import LEVELS_MAX
 from streams import tables
-from streams.rows import level_codes
-from streams.schema import RESERVED, Feature, FeatureSchema, Kind
 from streams.tables import TableError
 from streams.tables.kinds import kind_of
 from streams.tables.values import floats, levels
+from streams.wire.rows import level_codes
+from streams.wire.schema import RESERVED, Feature, FeatureSchema, Kind
 from streams.wire.spelling import boolean_of
 
 __all__ = ["TableError", "as_table", "infer_features", "levels_of", "matrix_of", "natural", "texts_of"]
@@ -112,7 +112,7 @@ def texts_of(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def matrix_of(table: pa.Table, schema: FeatureSchema) -> np.ndarray:
-    """Rows of a table as float32 [rows, features]; see `streams.schema` for what a cell holds."""
+    """Rows of a table as float32 [rows, features]; see `streams.wire.schema` for what a cell holds."""
     matrix = np.empty((table.num_rows, len(schema)), np.float32)
     for j, feature in enumerate(schema.features):
         if feature.name not in table.column_names:

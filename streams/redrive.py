@@ -15,7 +15,7 @@ What is sent again is a new request: without an id of its own it has a new one, 
 
 Only requests and labels go back to their topics. A record of a topic that our own steps fill is read by several of
 them, and all but the one that refused it have taken it: what the sink refused goes to the sink alone
-(`streams.taken_again`), and what another step refused stays where it is.
+(`streams.runtime.taken_again`), and what another step refused stays where it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,15 +23,15 @@ from typing import Literal
 
 import msgspec
 
-from streams import ranges
-from streams.cluster import Cluster
-from streams.dead_letters import DEAD_LETTERS, Letter, history, letters, mark, marked
-from streams.outbox import Aborted, Fenced, Outbox
-from streams.provision import partition_counts
-from streams.replay import Stretch, stretch
-from streams.stage import Publish
-from streams.taken_again import TOPICS, again
-from streams.topics import FOREIGN, NAMES
+from streams.kafka import ranges
+from streams.kafka.admin import partition_counts
+from streams.kafka.cluster import Cluster
+from streams.kafka.stretch import Stretch, stretch
+from streams.kafka.topics import FOREIGN, NAMES
+from streams.runtime.stage import Publish
+from streams.runtime.taken_again import TOPICS, again
+from streams.runtime.transactions import Aborted, Fenced, Outbox
+from streams.wire.dead_letters import DEAD_LETTERS, Letter, history, letters, mark, marked
 
 #: Topics that people fill, and where their labels wait: one step decides what becomes of a record.
 PEOPLES = frozenset({"requests", "feedback", "feedback-waiting"})
@@ -52,7 +52,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which dead letters are meant: those for which all holds that is given.
 
     ``topic`` is the one that their records came from; ``start`` and ``end`` are Kafka times or offsets of the letters
-    as `streams.replay.moment` reads them, the end excluded.
+    as `streams.kafka.stretch.moment` reads them, the end excluded.
     """
 
     reason: str | None = None

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from streams import ranges
-from streams.cluster import Cluster
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
 from streams.logs import logger
-from streams.outbox import Outbox
-from streams.records import Route, RouteCopy
-from streams.stage import Publish
+from streams.runtime.stage import Publish
+from streams.runtime.transactions import Outbox
+from streams.wire.records import Route, RouteCopy
 from streams.wire.route import RouteError, check_epoch, read_route
 
 #: Records that are no routes, of which a book keeps place and reason.

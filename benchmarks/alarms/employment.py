@@ -9,7 +9,7 @@ from benchmarks.alarms.runs import Quiet, summed
 from drift.bench import Population
 from drift.bench.ours import Ours
 from drift.bench.streams import Ground
-from streams.records import Watch
+from streams.wire.records import Watch
 
 TABLE = Path(__file__).parents[2] / "driftline" / "demo" / "data" / "employment_reference.parquet"
 BLOCK_ROWS = 17  # A dozen households: few are cut in two.

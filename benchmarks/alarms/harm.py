@@ -8,7 +8,7 @@ import pandas as pd
 import drift
 from benchmarks.alarms.runs import Quiet, summed
 from drift import Reference
-from streams.records import Watch
+from streams.wire.records import Watch
 
 ROWS, REFERENCE_ROWS = 200, 10_000
 #: Wrong answers grow by this share, where they may.

@@ -12,7 +12,7 @@ from scipy import stats
 from benchmarks.alarms.worlds import Change, World
 from drift.bench.ours import Ours
 from drift.yardstick import Yardstick
-from streams.records import Watch
+from streams.wire.records import Watch
 
 #: Windows before a change, and after it at the most.
 BEFORE, AFTER_MAX = 20, 200

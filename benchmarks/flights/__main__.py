@@ -27,7 +27,7 @@ from benchmarks.flights.claims import ROUNDING, claim
 from benchmarks.flights.table import JANUARY_ENDS, MODELS, TIME, Model, answers, read
 from benchmarks.flights.truth import VERDICTS, Found, Truth
 from benchmarks.late_labels import HOUR_MS, judge_stream
-from streams.records import Watch
+from streams.wire.records import Watch
 
 _WINDOWS_MS = {"1h": HOUR_MS, "1D": 24 * HOUR_MS}
 

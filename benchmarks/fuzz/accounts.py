@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from benchmarks.fuzz.messages import message
-from streams import observation
-from streams.records import Prediction
-from streams.stage import Headers
+from streams.runtime.stage import Headers
+from streams.wire import observation
+from streams.wire.records import Prediction
 
 _ROW = re.compile(r"\$\[(\d+)\]")
 _PREDICTION = msgspec.json.Decoder(Prediction)

@@ -22,9 +22,9 @@ from benchmarks.fuzz.accounts import Accounts
 from benchmarks.fuzz.messages import Message, bombs, message
 from benchmarks.fuzz.subject import MODEL, PACKAGE, PARSED, UNBEARABLE
 from inference import Score, Scorer, Serving
-from streams.block import Block
 from streams.formats import FORMATS, Decoder, UnknownSchema
-from streams.records import Route
+from streams.wire.block import Block
+from streams.wire.records import Route
 
 BLOCK = 250
 _ARRIVED_MS = 1_700_000_000_000

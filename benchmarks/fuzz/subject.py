@@ -6,7 +6,7 @@ from typing import Any
 import fastavro
 
 from inference import Limits, ModelPackage, Registry, write_package
-from streams.schema import Feature, FeatureSchema
+from streams.wire.schema import Feature, FeatureSchema
 
 MODEL = "subject"
 #: A value that the model cannot bear, as it cannot bear infinity.

@@ -21,10 +21,10 @@ from benchmarks.fuzz.subject import AVRO, MODEL, register
 from driftline.broker import EmbeddedBroker
 from driftline.broker.ports import free_port
 from driftline.broker.record import prepare
-from streams.cluster import Cluster
-from streams.provision import Layout, create
-from streams.records import Route
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
+from streams.wire.records import Route
 
 PARTITIONS = 4
 _TOPICS = ("predictions", "observations", "dead-letters")

@@ -25,11 +25,11 @@ from confluent_kafka.admin import OffsetSpec
 from benchmarks.log.traffic import fill
 from driftline.broker import EmbeddedBroker
 from driftline.broker.record import prepare
-from streams import provision
-from streams.cluster import Cluster
-from streams.provision import Layout
-from streams.records import Route
+from streams.kafka import admin as provision
+from streams.kafka.admin import Layout
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
+from streams.wire.records import Route
 
 PARTITIONS = 4
 _LOOK_EVERY_S = 0.02

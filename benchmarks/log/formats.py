@@ -15,9 +15,9 @@ import pyarrow as pa
 from benchmarks.log.arena import Arena, Result
 from benchmarks.log.rows import Sizes
 from benchmarks.log.traffic import FEATURES, requests
-from streams.block import Block
 from streams.formats import Decoder
-from streams.schema import Feature, FeatureSchema
+from streams.wire.block import Block
+from streams.wire.schema import Feature, FeatureSchema
 
 _ROWS = 5_000
 _ROWS_A_MESSAGE = 100

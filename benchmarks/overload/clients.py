@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.overload.subject import PARTITIONS
-from streams.cluster import Cluster
+from streams.kafka.cluster import Cluster
 
 #: One request in so many gets its label, at once; the join remembers 200,000, and should be full within two minutes.
 LABEL_EVERY = 20

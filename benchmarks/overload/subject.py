@@ -13,9 +13,9 @@ from driftline.settings import Settings
 from driftline.supervisor.system import System
 from inference import Registry, init_package
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.records import Route
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
+from streams.wire.records import Route
 
 MODEL = "burdened"
 PARTITIONS = 4

@@ -12,7 +12,7 @@ from drift.event_times import milliseconds
 from drift.frames import FrameError
 from drift.incidents import rfc3339
 from drift.window_calendar import calendar
-from streams.records import DAY_MS, MINUTE_MS, Watch
+from streams.wire.records import DAY_MS, MINUTE_MS, Watch
 
 
 @dataclass(frozen=True, eq=False)

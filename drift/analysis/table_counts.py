@@ -16,7 +16,7 @@ from drift.performance import label_sums
 from drift.performance.label_faults import label_faults
 from drift.reference import Reference
 from drift.sums import sum_groups
-from streams.records import MINUTE_MS, LabelSums, PartialCounts
+from streams.wire.records import MINUTE_MS, LabelSums, PartialCounts
 
 MODEL, VERSION, TOPIC = "backtest", "v1", "table"
 #: Rows, and counts of windows, that are in memory at a time.

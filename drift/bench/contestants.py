@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from drift.bench.ours import Ours
 from drift.bench.peers import Adwin, KsBonferroni, PageHinkley, Peer, Psi, Window
 from drift.bench.streams import Ground
-from streams.records import Watch
+from streams.wire.records import Watch
 
 OPENS, PAGES = "Driftline", "Driftline pages"
 KS, CALIBRATED_PSI, CUSTOMARY_PSI = "KS + Bonferroni", "PSI (calibrated)", "PSI > 0.2"

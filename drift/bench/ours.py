@@ -7,7 +7,7 @@ import numpy as np
 from drift.evidence import Detector
 from drift.incidents import Incidents, Scene
 from drift.yardstick import Yardstick
-from streams.records import MINUTE_MS, Watch
+from streams.wire.records import MINUTE_MS, Watch
 
 
 class Ours:

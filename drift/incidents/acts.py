@@ -1,6 +1,7 @@
 """Acts: what people decide about an open incident, and what becomes of its alerts then.
 
-An act is a record on `counts` (`streams.records.Act`) before anything folds over it, so a replay sees it where it was.
+An act is a record on `counts` (`streams.wire.records.Act`) before anything folds over it, so a replay sees it where it
+was.
 
 ===============  ==================================================================================================
 acknowledged     someone is on it: told in lists alone, until it worsens by another tolerance
@@ -15,7 +16,7 @@ import msgspec
 
 from drift.incidents.alert_ids import next_id
 from drift.incidents.spelling import rfc3339
-from streams.records import Act, Alert, Reach
+from streams.wire.records import Act, Alert, Reach
 
 
 class Heed(msgspec.Struct, kw_only=True):

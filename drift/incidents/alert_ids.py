@@ -1,6 +1,6 @@
 """Ids of alerts: an incident's name, and the number of the alert in its life."""
 
-from streams.records import Alert
+from streams.wire.records import Alert
 
 
 def next_id(last: Alert) -> str:

@@ -11,7 +11,7 @@ from drift.incidents.levels import moved_levels
 from drift.incidents.moved import Moved
 from drift.incidents.predictions import prediction_effects
 from drift.incidents.scene import Scene, evidence_of
-from streams.records import Alert, IncidentEvent, MovedColumn, Reach, Severity
+from streams.wire.records import Alert, IncidentEvent, MovedColumn, Reach, Severity
 
 
 class Incident(msgspec.Struct, kw_only=True, eq=False):

@@ -12,7 +12,7 @@ import msgspec
 
 from drift.incidents.flow import opened, told
 from drift.lateness import far_ms
-from streams.records import Alert, Leap, Watch
+from streams.wire.records import Alert, Leap, Watch
 
 #: So many rows far behind are told; fewer may be what a client had kept back.
 ROWS_MIN = 100

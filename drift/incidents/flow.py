@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from drift.incidents.alert_ids import next_id
-from streams.records import MINUTE_MS, Alert, IncidentEvent
+from streams.wire.records import MINUTE_MS, Alert, IncidentEvent
 
 #: Windows without a gap that make a stream steady; so many outside the usual range become what is usual.
 STEADY_WINDOWS = 1_440

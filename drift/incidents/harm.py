@@ -23,7 +23,7 @@ from drift.incidents.labelled import Labelled
 from drift.incidents.loss_regime import Regime, Relief
 from drift.incidents.moved import POOL_ROWS, POOL_WINDOWS, POOLS_QUIET, SETTLE_ROWS
 from drift.performance.losses import Loss, growth
-from streams.records import Alert
+from streams.wire.records import Alert
 
 #: Standard errors by which a loss must lie above its tolerance, over all rows since its change point: one looks window
 #: after window, and two of them would be passed by chance sooner or later. The newest pool alone, by which a long small

@@ -14,7 +14,7 @@ from drift.incidents.spelling import IN_REFERENCE, from_to, percent, spell
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import Loss
 from drift.statistics.effect import Z95
-from streams.records import Alert, IncidentEvent, MovedColumn
+from streams.wire.records import Alert, IncidentEvent, MovedColumn
 
 _NAMES = {
     "accuracy": "accuracy",

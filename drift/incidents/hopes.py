@@ -17,7 +17,7 @@ from drift.incidents.spelling import IN_REFERENCE, from_to
 from drift.performance.outside import OUTSIDE_MAX, outside
 from drift.performance.report import estimate
 from drift.tolerances import tolerance
-from streams.records import Alert
+from streams.wire.records import Alert
 
 #: An open incident is told again once the estimated loss is so many times what was told.
 FURTHER = 1.25

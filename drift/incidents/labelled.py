@@ -11,7 +11,7 @@ from drift.performance.label_sums import LABELLED
 from drift.performance.losses import Amount, Loss, amount
 from drift.reference import Reference
 from drift.tolerances import tolerance
-from streams.records import Watch
+from streams.wire.records import Watch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,7 +8,7 @@ from drift.cells import Cells, edge_text, point_masses
 from drift.incidents.moved import Moved, faults
 from drift.incidents.scene import Scene
 from drift.statistics.effect import KOLMOGOROV_MEAN
-from streams.records import MovedLevel
+from streams.wire.records import MovedLevel
 
 #: Levels that are named at most, and the share of the change that they must explain.
 LEVELS_MAX, EXPLAINED = 4, 0.8

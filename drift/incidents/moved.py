@@ -10,7 +10,7 @@ from drift.incidents.scene import Scene
 from drift.statistics import Effect
 from drift.statistics.effect import Z95
 from drift.tolerances import tolerance
-from streams.records import MovedLevel
+from streams.wire.records import MovedLevel
 
 #: A move back towards the reference settles over so many rows before anything is said about it.
 SETTLE_ROWS = 3_000

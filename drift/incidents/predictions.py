@@ -9,7 +9,7 @@ from drift.cells import PREDICTION, SCORE
 from drift.incidents.scene import Scene
 from drift.incidents.spelling import listed
 from drift.incidents.verdict import Word, word
-from streams.records import PredictionEffect
+from streams.wire.records import PredictionEffect
 
 #: What people call a column of answers, and the distances between its distributions.
 NAMES = {SCORE: "score", PREDICTION: "predicted class"}

@@ -13,7 +13,7 @@ import msgspec
 from drift.incidents.spelling import percent
 from drift.window_calendar import calendar_of
 from drift.windows import Span
-from streams.records import MinuteCounts, RefusedCount, Watch
+from streams.wire.records import MinuteCounts, RefusedCount, Watch
 
 Why = tuple[str, str, str]
 """Reason, column, and the type that was found."""

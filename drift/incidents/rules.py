@@ -14,7 +14,7 @@ from drift.incidents.moved import Moved
 from drift.incidents.predictions import prediction_effects
 from drift.incidents.scene import Scene
 from drift.incidents.severity import worse
-from streams.records import Alert, Reach, Severity
+from streams.wire.records import Alert, Reach, Severity
 
 #: Change points no further apart than so many windows share an incident; or than half their age.
 TOGETHER_WINDOWS = 2

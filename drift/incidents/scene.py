@@ -11,7 +11,7 @@ from drift.evidence import Detector, Look
 from drift.incidents.spelling import rfc3339
 from drift.tolerances import column_tolerance
 from drift.yardstick import Yardstick
-from streams.records import Watch
+from streams.wire.records import Watch
 
 #: Evidence is written with at most this logarithm: JSON has no infinity.
 LOG_MAX = 690.0

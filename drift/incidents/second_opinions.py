@@ -33,7 +33,7 @@ from typing import Any, Literal
 import msgspec
 
 from drift.incidents.spelling import listed
-from streams.records import Alert, Opinion
+from streams.wire.records import Alert, Opinion
 
 #: Windows that a course keeps: four hours of minutes.
 WINDOWS_MAX = 256

@@ -8,7 +8,7 @@ from drift.incidents.moved import Moved, faults
 from drift.incidents.predictions import DISTANCES, NAMES, clause, prediction_effects
 from drift.incidents.scene import Scene
 from drift.incidents.spelling import IN_REFERENCE, from_to, listed, number, percent
-from streams.records import IncidentKind, MovedLevel
+from streams.wire.records import IncidentKind, MovedLevel
 
 if TYPE_CHECKING:
     from drift.incidents.alerts import Incident

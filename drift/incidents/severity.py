@@ -7,7 +7,7 @@ model's settings, in one place for all rules.
 
 import msgspec
 
-from streams.records import SEVERITIES, Alert, Severity, Watch
+from streams.wire.records import SEVERITIES, Alert, Severity, Watch
 
 
 def worse(severity: Severity, than: Severity) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from drift.incidents.flow import CALM_WINDOWS, STEADY_WINDOWS, opened, told
 from drift.incidents.severity import worse
 from drift.incidents.spelling import percent
-from streams.records import Alert, Severity
+from streams.wire.records import Alert, Severity
 
 #: An open incident is told again once the share is so many times what was told, and a tolerance more, for certain.
 FURTHER = 1.5

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from drift.performance.lag_curve import BUCKETS_A_DOUBLING, LABELS_MIN, buckets
-from streams.records import Watch
+from streams.wire.records import Watch
 
 #: Windows that are kept because they wait for labels, at the most: the wait that is learnt ends there.
 WAIT_WINDOWS_MAX = 5_000

@@ -8,8 +8,8 @@ import numpy as np
 from drift import cut
 from drift.frames import FrameError
 from drift.performance.positive import Separation, positive_class
-from streams.schema import level_text
 from streams.wire.classes import OPPOSITE, Classes, class_names
+from streams.wire.schema import level_text
 
 
 class Settled(NamedTuple):

@@ -9,7 +9,7 @@ from drift.performance.figures import realised
 from drift.performance.label_sums import ERRORS, LABELLED, SIZES, SQUARES
 from drift.performance.losses import powered
 from drift.reference import Reference
-from streams.records import MetricReport
+from streams.wire.records import MetricReport
 
 
 def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:

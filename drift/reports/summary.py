@@ -12,7 +12,7 @@ from drift.backtests import Backtest
 from drift.count import count_rows
 from drift.reference import Reference
 from drift.reports import tables
-from streams.records import Watch
+from streams.wire.records import Watch
 
 #: Columns that are drawn, and incidents that are listed.
 _DRAWN, _LISTED_MAX = 3, 12

@@ -9,7 +9,7 @@ import pandas as pd
 from drift.backtests import Backtest
 from drift.reference import Reference
 from drift.tolerances import column_tolerance
-from streams.records import Watch
+from streams.wire.records import Watch
 
 _SEVERITIES = ("watch", "warning", "critical")
 INCIDENTS = ["incident", "kind", "severity", "opened", "changed", "told", "paged", "closed", "columns", "text"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from drift.store.rows import Rows
-from streams.records import ColumnReport, MetricReport, Report
+from streams.wire.records import ColumnReport, MetricReport, Report
 
 _OF_COLUMN = ("ks", "w1", "psi", "psi_bias", "tvd", "mean", "null_rate", "unseen_rate", "out_of_range_rate", "evidence")
 _OF_METRIC = ("estimated", "coverage", "reference", "outside")

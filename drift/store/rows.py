@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from drift.store.migrate import observations_table
-from streams.dead_letters import Letter
-from streams.observation import OWN, Head
-from streams.records import Alert, LabelSums, Order, Outcome, PartialCounts
-from streams.schema import Kind
+from streams.wire.dead_letters import Letter
+from streams.wire.observation import OWN, Head
+from streams.wire.records import Alert, LabelSums, Order, Outcome, PartialCounts
+from streams.wire.schema import Kind
 
 if TYPE_CHECKING:
     from drift.reference import Reference

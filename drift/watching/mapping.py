@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from streams.block import Block
 from streams.formats.envelope import header
+from streams.wire.block import Block
 
 _KEY = "@key"
 _HEADER = "@header."

@@ -10,15 +10,15 @@ import pyarrow as pa
 
 from drift.reference import Reference
 from drift.watching.mapping import Mapping, picked, spelled
-from streams.block import Block
 from streams.formats.envelope import default_id, default_time, event_time, request_id
-from streams.formats.shape import convert, misfit, request_decoders
-from streams.observation import RefusedRequest, observed
-from streams.records import Label
-from streams.refusals import Refusal, Refused
-from streams.rows import Gathering
-from streams.schema import level_text
-from streams.stage import Publish
+from streams.formats.request_types import convert, misfit, request_decoders
+from streams.runtime.stage import Publish
+from streams.wire.block import Block
+from streams.wire.observation import RefusedRequest, observed
+from streams.wire.records import Label
+from streams.wire.refusals import Refusal, Refused
+from streams.wire.rows import Gathering
+from streams.wire.schema import level_text
 
 #: Of a 64-bit number; Python refuses to read one of more than 4,300.
 _DIGITS_MAX = 20

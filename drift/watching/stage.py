@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import msgspec
 
 from drift.watching.sight import Sight
-from streams.block import Block
-from streams.formats.plain import PlainReader
-from streams.observation import Head, Silence, encode, nothing, split
-from streams.refusals import Refusal, Refused
-from streams.set_aside import SetAside
-from streams.stage import Effects, Publish
+from streams.formats.untyped import PlainReader
+from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Effects, Publish
+from streams.wire.block import Block
+from streams.wire.observation import Head, Silence, encode, nothing, split
+from streams.wire.refusals import Refusal, Refused
 
 STAGE = "watch"
 

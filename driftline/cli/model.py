@@ -26,7 +26,7 @@ from driftline.cli.options import (
 if TYPE_CHECKING:
     from driftline.models.init import Made
     from driftline.models.routes import Desk, Entry
-    from streams.records import Route
+    from streams.wire.records import Route
 
 app = group("Bring a model: package, add, route, promote, roll back.")
 
@@ -239,7 +239,7 @@ def list_versions(
     from driftline.models.routes import listing
     from inference import Registry
     from streams.kafka.access import AccessError
-    from streams.provision import TopicError
+    from streams.kafka.admin import TopicError
     from streams.routes import RouteBook
 
     settings = load(file)

@@ -56,7 +56,7 @@ def page(file: File = None) -> None:
 
 
 def _slot(slot: str | None) -> str:
-    from streams.slots import check_slot, default_slot
+    from streams.runtime.slots import check_slot, default_slot
 
     if slot is None:
         return default_slot()

@@ -20,7 +20,7 @@ def create(
 ) -> None:
     """Create the topics that are missing, and add the partitions that ours lack; what is there stays."""
     from driftline import compose
-    from streams import provision
+    from streams.kafka import admin as provision
 
     settings = load(file)
     cluster = compose.answering(settings)
@@ -34,7 +34,7 @@ def create(
 def check(file: File = None, as_json: AsJson = False) -> None:
     """Say what is wrong with the topics; exit code 1 if anything is."""
     from driftline import compose
-    from streams import provision
+    from streams.kafka import admin as provision
 
     wrong = provision.check(compose.answering(load(file), "topics check"))
     echo_json(wrong) if as_json else say("\n".join(wrong) or "all is well")

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from streams.formats.envelope import AHEAD_MS_MAX, ID_CHARACTERS_MAX, REQUEST_BYTES_MAX
-from streams.refusals import Reason
+from streams.wire.refusals import Reason
 
 Break = Callable[[dict[str, Any]], bytes]
 

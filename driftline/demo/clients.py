@@ -9,8 +9,8 @@ import numpy as np
 
 from driftline.demo.traffic import People, Sender
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.records import Alert, ColumnReport, Order, Report
+from streams.kafka.cluster import Cluster
+from streams.wire.records import Alert, ColumnReport, Order, Report
 
 
 class Client(threading.Thread, ABC):

@@ -20,8 +20,8 @@ from driftline.settings import Settings
 from driftline.supervisor.system import System
 from inference import Registry
 from streams.clock import now_ms
-from streams.records import Route
 from streams.routes import announce
+from streams.wire.records import Route
 
 _QUIET_S = 60.0
 _REPLAY = "driftline replay --from {}"

@@ -8,9 +8,9 @@ import msgspec
 from drift.store import Store
 from driftline.demo.clients import Reader, Watcher
 from driftline.demo.traffic import People
-from streams import ranges
-from streams.cluster import Cluster
-from streams.dead_letters import PREFIX
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.wire.dead_letters import PREFIX
 
 _QUIET_S = 20.0
 _LOOK_S = 0.2

@@ -10,8 +10,8 @@ import pandas as pd
 from driftline.demo.broken import WAYS
 from driftline.demo.model import DATA, LABEL, NOT_FEATURES
 from streams.clock import now_ms, ticks_ms
-from streams.cluster import Cluster
-from streams.records import MINUTE_MS, Label
+from streams.kafka.cluster import Cluster
+from streams.wire.records import MINUTE_MS, Label
 
 ROWS_PER_MINUTE = 500
 #: Share of persons whose label ever comes.

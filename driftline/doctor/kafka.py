@@ -6,12 +6,12 @@ from driftline import compose
 from driftline.access import ROLES, watching
 from driftline.doctor.finding import Finding, State, failing
 from driftline.settings import Settings
-from streams import provision
-from streams.cluster import Cluster
+from streams.kafka import admin as provision
 from streams.kafka.access import command, lacking, lacks
+from streams.kafka.cluster import Cluster
+from streams.kafka.probe import Found, ProbeError, probe
 from streams.kafka.reach import ANSWER_S, unreachable
-from streams.probe import Found, ProbeError, probe
-from streams.topics import DAY_MS, FOREIGN, TOPICS
+from streams.kafka.topics import DAY_MS, FOREIGN, TOPICS
 
 #: A message of ours may be as large as this.
 MESSAGE_BYTES_MAX = 1_000_000

@@ -12,7 +12,7 @@ from streams.kafka.reach import ANSWER_S, unreachable
 
 if TYPE_CHECKING:
     from drift.catalogue import Catalogue
-    from streams.records import Route
+    from streams.wire.records import Route
 
 _REFERENCE = "reference.arrow"
 
@@ -71,7 +71,7 @@ def watched(settings: Settings) -> Iterator[Finding]:
     if not settings.watch_topics:
         return
     from driftline import watching
-    from streams.provision import foreign_partitions
+    from streams.kafka.admin import foreign_partitions
 
     try:
         wanted = watching.sights(settings, compose.catalogue(settings))
@@ -93,7 +93,7 @@ def watched(settings: Settings) -> Iterator[Finding]:
 def routes(settings: Settings) -> Iterator[Finding]:
     """What `models` says serves is in the registry, and its records are routes. Says nothing where Kafka is away."""
     from inference import Registry
-    from streams.provision import partition_counts
+    from streams.kafka.admin import partition_counts
     from streams.routes import read_book
     from streams.wire.route import versions
 

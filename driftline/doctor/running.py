@@ -79,8 +79,8 @@ def _fix(waits: str) -> str:
 
 def refused(settings: Settings) -> Iterator[Finding]:
     """What became a dead letter in the last minutes, by its reason. Says nothing where the log or the topic is away."""
-    from streams.dead_letters import IN_WORDS as IN_FULL
-    from streams.provision import partition_counts
+    from streams.kafka.admin import partition_counts
+    from streams.wire.dead_letters import IN_WORDS as IN_FULL
 
     log = compose.cluster(settings)
     if all(unreachable(address) for address in log.bootstrap.split(",")):
@@ -104,8 +104,8 @@ def refused(settings: Settings) -> Iterator[Finding]:
 
 def _recent(log: Any) -> tuple[Counter[tuple[str, str]], bool]:
     """Letters of the last minutes by reason and stage; and whether they are all of them, for the newest are read."""
-    from streams import ranges
-    from streams.dead_letters import DEAD_LETTERS, letters
+    from streams.kafka import ranges
+    from streams.wire.dead_letters import DEAD_LETTERS, letters
 
     counts: Counter[tuple[str, str]] = Counter()
     whole = True

@@ -7,11 +7,11 @@ import msgspec
 from driftline.models.shares import read_shares
 from inference import Registry, VersionRemoved
 from inference.manifest import Manifest
-from streams import provision
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.records import Route, Watch
+from streams.kafka import admin as provision
+from streams.kafka.cluster import Cluster
 from streams.routes import RouteBook, announce, read_book
+from streams.wire.records import Route, Watch
 from streams.wire.route import RouteError, check, versions
 
 #: How long a broker may take to answer the first question.

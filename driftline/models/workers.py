@@ -12,9 +12,9 @@ import msgspec
 from urllib3 import PoolManager
 
 from driftline.supervisor.run_file import ask_status
-from streams.cluster import Cluster
-from streams.members import Member, members
-from streams.records import Route
+from streams.kafka.cluster import Cluster
+from streams.kafka.members import Member, members
+from streams.wire.records import Route
 
 #: A model may be large, and be fetched from far away.
 WAIT_S = 120.0

@@ -4,7 +4,7 @@ Whatever depended on the clock when it happened is a record (which version answe
 prediction a label met, which settings held), so the past can be run again to the byte. A chapter in the order of the
 work:
 
-1. A **stretch** of `requests` is cut out by Kafka times or offsets (`streams.replay`), up to what the worker has
+1. A **stretch** of `requests` is cut out by Kafka times or offsets (`streams.kafka.stretch`), up to what the worker has
    settled. The `observations` of that stretch say what was **served** (`served`): each carries its requests' offsets.
    The stretch is widened to whole blocks of them; predictions are compared within the stretch as asked.
 2. The requests are **scored** again, block by block as they were (`scoring`). The route of each block is the epoch of

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from streams.records import Route, Watch
+from streams.wire.records import Route, Watch
 
 
 class ReplayError(ValueError):
@@ -72,5 +72,5 @@ def watch_of(file: Path) -> dict[str, Any]:
     try:
         msgspec.convert(given, Watch)
     except msgspec.ValidationError as error:
-        raise ReplayError(f"--settings {file}, [watch]: {error}; see streams.records.Watch for its keys") from None
+        raise ReplayError(f"--settings {file}, [watch]: {error}; see streams.wire.records.Watch for its keys") from None
     return dict(given)

@@ -9,8 +9,8 @@ import msgspec
 
 from driftline.replay.result import Example, Predictions
 from driftline.replay.served import Place
-from streams.records import Prediction
 from streams.wire.classes import Classes
+from streams.wire.records import Prediction
 
 EXAMPLES = 5
 

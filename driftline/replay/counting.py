@@ -11,8 +11,8 @@ from drift.count import Count
 from drift.minutes import unpack
 from driftline.replay.result import Recounted
 from driftline.replay.served import Observed
-from streams.block import Block
-from streams.records import CountsMessage, PartialCounts, Watch
+from streams.wire.block import Block
+from streams.wire.records import CountsMessage, PartialCounts, Watch
 
 #: Event time that a version's source partition has reached, in ms, as the judge knows it; None before it has spoken.
 Reached = Callable[[str, str, int], int | None]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from driftline.replay.served import Observed
 from inference.routing import lanes
-from streams.records import Route
+from streams.wire.records import Route
 
 Routes = Mapping[str, Route]
 

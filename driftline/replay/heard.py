@@ -6,10 +6,10 @@ import msgspec
 
 from driftline.replay.judging import Retold
 from driftline.replay.result import Incident, Pair, Windows, same
-from streams import ranges
-from streams.cluster import Cluster
-from streams.records import Alert, Report
-from streams.stage import Publish
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.runtime.stage import Publish
+from streams.wire.records import Alert, Report
 
 #: Different windows that are named.
 NAMED = 5

@@ -15,12 +15,14 @@ from driftline.replay.change import ReplayError
 from driftline.replay.counting import MinuteSums, Recount
 from driftline.replay.labels import Relabelled
 from driftline.replay.served import Observed
-from streams import progress, ranges, snapshots
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.records import CountsMessage, LabelSums, PartialCounts, Route, RouteCopy, Watch
-from streams.replay import Stretch
-from streams.stage import Publish
+from streams.kafka import group_offsets as progress
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.kafka.stretch import Stretch
+from streams.runtime import snapshots
+from streams.runtime.stage import Publish
+from streams.wire.block import Block
+from streams.wire.records import CountsMessage, LabelSums, PartialCounts, Route, RouteCopy, Watch
 
 #: The first counts of a stretch are looked for from so long before its first observation on; clocks differ.
 _CLOCKS_MS_MAX = 600_000

@@ -10,9 +10,9 @@ from drift.catalogue import Catalogue, Unwatched
 from drift.performance import label_sums
 from drift.reference import Reference
 from driftline.replay.comparing import Row
-from streams import ranges
-from streams.cluster import Cluster
-from streams.records import MINUTE_MS, LabelSums, Outcome
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.wire.records import MINUTE_MS, LabelSums, Outcome
 
 
 def outcomes(cluster: Cluster, since: int) -> list[tuple[int, Outcome]]:

@@ -14,12 +14,13 @@ from driftline.replay.result import Drift, Recounted, Replay
 from driftline.replay.scoring import Scoring
 from driftline.replay.served import Observed, observed, predictions
 from inference import Scorer
-from streams import progress, ranges
 from streams.clock import now_ms, ticks_ms
-from streams.cluster import Cluster
-from streams.records import Route
-from streams.replay import Stretch, stretch
+from streams.kafka import group_offsets as progress
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.kafka.stretch import Stretch, stretch
 from streams.routes import read_book
+from streams.wire.records import Route
 
 
 def replay(
@@ -38,7 +39,7 @@ def replay(
     load, catalogue
         Find a version of a model, and its reference.
     start, end
-        Places in the log as `streams.replay.moment` reads them; the whole topic by default.
+        Places in the log as `streams.kafka.stretch.moment` reads them; the whole topic by default.
     change
         What is to be otherwise; nothing by default.
     on_progress

@@ -8,11 +8,11 @@ import msgspec
 from driftline.replay.decisions import Routes, decide
 from driftline.replay.served import Observed, Place, answered, live_blocks
 from inference import ModelPackage, Score, Scorer, Serving
-from streams import ranges
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.records import Route
-from streams.replay import recut
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.kafka.stretch import recut
+from streams.wire.block import Block
+from streams.wire.records import Route
 
 #: Records that meet the models in one go.
 _ROWS_AT_ONCE = 20_000

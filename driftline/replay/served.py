@@ -7,10 +7,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from streams import observation, ranges
-from streams.cluster import Cluster
-from streams.observation import Head
-from streams.replay import first_where
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.kafka.stretch import first_where
+from streams.wire import observation
+from streams.wire.observation import Head
 
 #: Messages of one live block lie side by side, a few a version; the search may land among them, so it starts before.
 _BESIDE = 64

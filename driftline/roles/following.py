@@ -9,11 +9,11 @@ from typing import Any
 import structlog
 
 from inference import Serving
-from streams import ranges
 from streams.away import Away
-from streams.cluster import Cluster
-from streams.records import Route
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
 from streams.routes import read_book
+from streams.wire.records import Route
 
 log = structlog.get_logger("driftline.worker")
 

@@ -15,19 +15,19 @@ from driftline.event_clocks import event_clocks
 from driftline.notify import Notify, sender
 from driftline.roles.needs import store_need
 from driftline.settings import Settings
-from streams.app import Role
-from streams.block import Block
 from streams.clock import now_ms
-from streams.cluster import Cluster, open_reference
-from streams.feed import FeedLimits
-from streams.offsets import Starts
-from streams.progress import Progress
-from streams.provision import await_topics, partition_counts
-from streams.records import Watch
+from streams.kafka.admin import await_topics, partition_counts
+from streams.kafka.cluster import Cluster, open_reference
+from streams.kafka.group_offsets import Progress
 from streams.routes import RouteBook
-from streams.set_aside import SetAside
-from streams.snapshots import Restored
-from streams.stage import Effects, PerPartition
+from streams.runtime.app import Role
+from streams.runtime.consumer import FeedLimits
+from streams.runtime.set_aside import SetAside
+from streams.runtime.snapshots import Restored
+from streams.runtime.stage import Effects, PerPartition
+from streams.runtime.start_offsets import Starts
+from streams.wire.block import Block
+from streams.wire.records import Watch
 
 #: What it reads and writes.
 _TOPICS = (

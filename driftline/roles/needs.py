@@ -5,7 +5,7 @@ import msgspec
 from drift.store import Store
 from driftline import compose
 from driftline.settings import Settings
-from streams.needs import Need
+from streams.runtime.needs import Need
 
 _ANSWER_S = 3.0
 

@@ -12,15 +12,15 @@ from drift.store.front import StoreServer
 from driftline import access, compose
 from driftline.roles.needs import store_need
 from driftline.settings import Settings
-from streams.app import Role
 from streams.away import Away, patiently
-from streams.dead_letters import DEAD_LETTERS
-from streams.feed import FeedLimits
-from streams.intents import CutLimits, IntentStep, settlement
-from streams.offsets import Starts
-from streams.provision import await_topics
+from streams.kafka.admin import await_topics
 from streams.routes import RouteBook
-from streams.shell import transaction_s_max
+from streams.runtime.agent import transaction_s_max
+from streams.runtime.app import Role
+from streams.runtime.consumer import FeedLimits
+from streams.runtime.intents import CutLimits, IntentStep, settlement
+from streams.runtime.start_offsets import Starts
+from streams.wire.dead_letters import DEAD_LETTERS
 
 log = structlog.get_logger("driftline.store")
 

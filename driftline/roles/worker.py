@@ -8,15 +8,15 @@ from driftline import access, compose
 from driftline.roles.following import Following
 from driftline.settings import Settings
 from inference import InHand, Registry, Score, Serving
-from streams.app import Role
 from streams.clock import now_ms
-from streams.feed import FeedLimits
 from streams.formats import Decoder
-from streams.needs import Need
-from streams.offsets import Starts
-from streams.provision import FOLLOW_REQUESTS, await_topics
+from streams.kafka.admin import FOLLOW_REQUESTS, await_topics
 from streams.routes import read_book
-from streams.schema import FeatureSchema
+from streams.runtime.app import Role
+from streams.runtime.consumer import FeedLimits
+from streams.runtime.needs import Need
+from streams.runtime.start_offsets import Starts
+from streams.wire.schema import FeatureSchema
 
 #: A registry in an object store is asked less often: each question is paid for.
 _REGISTRY_S = 10.0

@@ -19,7 +19,7 @@ from driftline.supervisor.part_ports import PartPorts, role_and_slot
 from driftline.supervisor.ports import Port
 from driftline.supervisor.startup import Progress, Silent
 from driftline.tree import Child, RoleError, Tree
-from streams import provision
+from streams.kafka import admin as provision
 from streams.private import private_folder, tighten, write_private
 
 SETTINGS_FILE = "settings.toml"

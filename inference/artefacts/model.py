@@ -12,7 +12,7 @@ class Model(Protocol):
     def predict(self, matrix: "np.ndarray") -> "np.ndarray":
         """Score a batch: float32 [batch_rows, features] to float32 [batch_rows, outputs].
 
-        The batch always has the package's number of rows; see `streams.schema` for what a cell holds. For a
+        The batch always has the package's number of rows; see `streams.wire.schema` for what a cell holds. For a
         binary model there is one output, the probability of the positive class, or one for each class; for a
         multiclass model one for each class; for a regression the value.
         """

@@ -22,7 +22,7 @@ import numpy as np
 
 from inference.artefacts.errors import ArtefactError, UntrustedCodeError, contained, error_text
 from inference.package import ModelPackage
-from streams.schema import FeatureSchema
+from streams.wire.schema import FeatureSchema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Batch:
     """Rows as a Python class sees them: a column by name, or all of them as a pandas frame.
 
-    >>> from streams.schema import Feature
+    >>> from streams.wire.schema import Feature
     >>> schema = FeatureSchema((Feature("km"), Feature("city", "categorical", categories=("Rome", "Oslo"))))
     >>> batch = Batch(np.array([[2, 1], [5, 2], [7, 3]], np.float32), schema)
     >>> batch["km"].tolist(), batch["city"].tolist()
@@ -41,7 +41,7 @@ class Batch:
     """
 
     def __init__(self, matrix: np.ndarray, schema: FeatureSchema) -> None:
-        #: float32 [rows, features] in the order of `model.toml`, levels as codes; see `streams.schema`.
+        #: float32 [rows, features] in the order of `model.toml`, levels as codes; see `streams.wire.schema`.
         self.matrix = matrix
         self._schema = schema
 

@@ -21,6 +21,6 @@ Read `decoder` first, then `envelope` (id, time, model) and `shape` (fields and 
 """
 
 from streams.formats.decoder import FORMATS, Decoder, Format
-from streams.formats.registry import RegistryAway, SchemaRegistry, UnknownSchema
+from streams.formats.schema_registry import RegistryAway, SchemaRegistry, UnknownSchema
 
 __all__ = ["FORMATS", "Decoder", "Format", "RegistryAway", "SchemaRegistry", "UnknownSchema"]

@@ -14,23 +14,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from streams.block import Block
+from streams.formats.arrow_bounds import UNPACKED_BYTES_MAX, Columns, read
 from streams.formats.envelope import Schemas, default_id, default_time, event_time, find, header, request_id
-from streams.formats.ipc import UNPACKED_BYTES_MAX, Columns, read
 from streams.formats.known_names import missing, own_names, unknown
-from streams.formats.sheet import Sheet, joined
-from streams.refusals import Refusal, Refused
-from streams.rows import Rows, level_codes, takes_truths
-from streams.schema import Feature, FeatureSchema
+from streams.formats.row_batch import Sheet, joined
 from streams.tables.kinds import kind_of
 from streams.tables.values import dictionary_texts, is_text
+from streams.wire.block import Block
+from streams.wire.refusals import Refusal, Refused
+from streams.wire.rows import Rows, level_codes, takes_truths
+from streams.wire.schema import Feature, FeatureSchema
 from streams.wire.spelling import boolean_of
 
 
 class ArrowDecoder:
     """Reads blocks of Arrow messages.
 
-    >>> from streams.schema import Feature
+    >>> from streams.wire.schema import Feature
     >>> batch = pa.record_batch({"age": [41, None], "id": ["a", None]})
     >>> sink = pa.BufferOutputStream()
     >>> with pa.ipc.new_stream(sink, batch.schema) as writer:

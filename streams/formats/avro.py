@@ -12,15 +12,15 @@ from typing import Any
 
 import msgspec
 
-from streams.block import Block
 from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
 from streams.formats.known_names import missing, own_names, unknown
-from streams.formats.registry import SchemaRegistry, UnknownSchema
-from streams.formats.shape import convert, features_of, misfit, request_decoders
-from streams.formats.sheet import complete
-from streams.refusals import Refusal, Refused
-from streams.rows import Gathering, Rows
-from streams.schema import FeatureSchema
+from streams.formats.request_types import convert, features_of, misfit, request_decoders
+from streams.formats.row_batch import complete
+from streams.formats.schema_registry import SchemaRegistry, UnknownSchema
+from streams.wire.block import Block
+from streams.wire.refusals import Refusal, Refused
+from streams.wire.rows import Gathering, Rows
+from streams.wire.schema import FeatureSchema
 
 FRAME_BYTES = 5
 

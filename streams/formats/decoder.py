@@ -7,15 +7,15 @@ from typing import Literal, get_args
 import msgspec
 import structlog
 
-from streams.block import UNREADABLE, Block
 from streams.formats.envelope import Schemas, header
 from streams.formats.json import JsonDecoder
-from streams.formats.registry import RegistryAway, SchemaRegistry
-from streams.formats.sheet import ROWS_MAX, joined, shifted
-from streams.refusals import Refusal
-from streams.rows import Rows
-from streams.schema import FeatureSchema
-from streams.stage import Headers
+from streams.formats.row_batch import ROWS_MAX, joined, shifted
+from streams.formats.schema_registry import RegistryAway, SchemaRegistry
+from streams.runtime.stage import Headers
+from streams.wire.block import UNREADABLE, Block
+from streams.wire.refusals import Refusal
+from streams.wire.rows import Rows
+from streams.wire.schema import FeatureSchema
 
 log = structlog.get_logger("streams.formats")
 
@@ -55,7 +55,7 @@ class Decoder:
         From a call: the registry does not answer. The block should come again.
 
     >>> import numpy as np
-    >>> from streams.schema import Feature
+    >>> from streams.wire.schema import Feature
     >>> decode = Decoder(lambda model: ("m", FeatureSchema((Feature("age"), Feature("tenure")))), format="packed")
     >>> rows, refused = decode(Block.of("requests", 0, [np.array([41, 2, 35, 7], "<f4").tobytes()]))
     >>> rows["m"].matrix.tolist(), rows["m"].ids, refused
@@ -104,7 +104,7 @@ class Decoder:
     def _claimed(self, block: Block, at: int, format_: Format | None) -> int:
         value = block.values[at] or b""
         if format_ == "arrow":
-            from streams.formats.ipc import rows_claimed
+            from streams.formats.arrow_bounds import rows_claimed
 
             return rows_claimed(value)
         found = self._schemas(header(block, at, "model")) if format_ == "packed" else None

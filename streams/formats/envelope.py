@@ -7,9 +7,9 @@ What the body leaves out comes from the record: the model from the header ``mode
 import datetime as dt
 from typing import Any, Protocol, runtime_checkable
 
-from streams.block import Block
-from streams.refusals import Refused
-from streams.schema import FeatureSchema
+from streams.wire.block import Block
+from streams.wire.refusals import Refused
+from streams.wire.schema import FeatureSchema
 from streams.wire.time_limits import END_MS
 
 

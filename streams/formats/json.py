@@ -11,21 +11,21 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from streams.block import Block
 from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
-from streams.formats.json_columns import JsonColumns
+from streams.formats.json_fast_path import JsonColumns
 from streams.formats.json_text import undecodable, unmarked
 from streams.formats.known_names import missing, own_names, unknown
-from streams.formats.shape import Reader, features_of, misfit, request_decoders
-from streams.refusals import Refusal, Refused
-from streams.rows import Gathering, Rows, without_values
-from streams.schema import FeatureSchema
+from streams.formats.request_types import Reader, features_of, misfit, request_decoders
+from streams.wire.block import Block
+from streams.wire.refusals import Refusal, Refused
+from streams.wire.rows import Gathering, Rows, without_values
+from streams.wire.schema import FeatureSchema
 
 
 class JsonDecoder:
     """Reads blocks of JSON requests.
 
-    >>> from streams.schema import Feature
+    >>> from streams.wire.schema import Feature
     >>> schema = FeatureSchema((Feature("age", required=True), Feature("city", "categorical", categories=("Rome",))))
     >>> decode = JsonDecoder(lambda model: ("m", schema))
     >>> values = [b'{"id":"a","features":{"age":41,"city":"Rome"}}', b'{"age":"x"}']

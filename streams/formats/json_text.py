@@ -2,7 +2,7 @@
 
 import re
 
-from streams.refusals import Refused
+from streams.wire.refusals import Refused
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONE_SURROGATE = re.compile(

@@ -1,6 +1,6 @@
 """Names in a request that are no feature of its model: said by name, with what was probably meant.
 
->>> from streams.schema import Feature
+>>> from streams.wire.schema import Feature
 >>> schema = FeatureSchema((Feature("age", required=True), Feature("tenure")))
 >>> unknown(["AGE", "TENURE", "when"], schema).args[2]
 "none of its names is a feature: it has 'AGE', 'TENURE', 'when', and the model takes 'age', 'tenure'; names are \
@@ -12,8 +12,8 @@ True
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-from streams.refusals import Refused
-from streams.schema import FeatureSchema
+from streams.wire.refusals import Refused
+from streams.wire.schema import FeatureSchema
 
 #: What stands beside the features of a request whose features lie at the top level.
 _ENVELOPE = frozenset({"id", "ts", "model", "features"})
@@ -60,7 +60,7 @@ def missing(why: Refused, names: Collection[str], schema: FeatureSchema) -> Refu
     schema
         Of its model.
 
-    >>> from streams.schema import Feature
+    >>> from streams.wire.schema import Feature
     >>> schema = FeatureSchema((Feature("age", required=True), Feature("tenure")))
     >>> why = Refused("missing_field", "$.features.age", "Object missing required field `age`")
     >>> missing(why, ["Age", "tenure"], schema).args[2]

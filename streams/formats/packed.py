@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from streams.block import Block
 from streams.formats.envelope import Schemas, default_id, default_time, find, header
-from streams.formats.sheet import BYTES_MAX, ROWS_MAX, Sheet
-from streams.refusals import Refusal, Refused
-from streams.rows import Rows
-from streams.schema import Feature, FeatureSchema
+from streams.formats.row_batch import BYTES_MAX, ROWS_MAX, Sheet
+from streams.wire.block import Block
+from streams.wire.refusals import Refusal, Refused
+from streams.wire.rows import Rows
+from streams.wire.schema import Feature, FeatureSchema
 
 
 class PackedDecoder:

@@ -8,7 +8,7 @@ import msgspec
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AclOperation
 
-from streams.cluster import Cluster
+from streams.kafka.cluster import Cluster
 
 Operation = Literal["read", "write", "describe", "describe_configs", "alter", "create"]
 Kind = Literal["topic", "group", "transactional-id", "cluster"]
@@ -59,8 +59,8 @@ def denied(error: ck.KafkaError) -> Kind | None:
 def lacking(cluster: Cluster, needs: Iterable[Need]) -> list[Need]:
     """Needs with the operations that this user may not do; empty where all is allowed, or the broker does not tell.
 
-    Transactional ids cannot be asked for: whoever opens one is told (see `streams.outbox`). A topic or group that is
-    not there is asked for all the same.
+    Transactional ids cannot be asked for: whoever opens one is told (see `streams.runtime.transactions`). A topic or
+    group that is not there is asked for all the same.
 
     Raises
     ------

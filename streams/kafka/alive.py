@@ -2,7 +2,7 @@
 
 import confluent_kafka as ck
 
-from streams.cluster import Cluster
+from streams.kafka.cluster import Cluster
 
 _ANSWER_S = 5.0
 

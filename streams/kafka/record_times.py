@@ -10,9 +10,9 @@ import confluent_kafka as ck
 import msgspec
 from confluent_kafka.admin import ConfigResource, ResourceType
 
-from streams import ranges
 from streams.clock import now_ms
-from streams.cluster import Cluster
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
 
 #: Newest records of each partition that are looked at.
 _RECORDS_MAX = 100

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import confluent_kafka as ck
 import msgspec
 
-from streams.cluster import Cluster, SecretError
 from streams.kafka import tls
+from streams.kafka.cluster import Cluster, SecretError
 
 _CONNECT_S = 3.0
 _NAMES = "[kafka.options] "

@@ -11,8 +11,8 @@ from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
 from streams.clock import ticks_ms
-from streams.cluster import Cluster
 from streams.kafka.access import allowed_operations
+from streams.kafka.cluster import Cluster
 
 _ASK_S = 5.0
 _EVERY_MS = 2_000

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from streams.schema import RESERVED, Kind
 from streams.tables.values import is_text
+from streams.wire.schema import RESERVED, Kind
 
 #: Integers with no more distinct values may be codes.
 INTEGER_LEVELS_MAX = 20

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from streams.schema import Kind
 from streams.tables import text
 from streams.tables.csv import SUFFIXES, CsvError, CsvFile
 from streams.tables.values import ColumnError, column, is_text, levels, plain
+from streams.wire.schema import Kind
 
 #: In the metadata of a field: why its column cannot be read. All its rows are null.
 _UNREADABLE = b"driftline.unreadable"

@@ -18,8 +18,8 @@ from functools import cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streams.schema import Kind
 from streams.tables.values import ColumnError
+from streams.wire.schema import Kind
 from streams.wire.spelling import NULL_TEXTS, boolean_of
 from streams.wire.times import TimesError, epoch_ms
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from streams.records import FORMAT, Route
+from streams.wire.records import FORMAT, Route
 
 #: What every reader of JSON counts exactly.
 _EPOCH_MAX = 2**53

@@ -16,8 +16,8 @@ import pyarrow as pa
 from drift.cells import Cells
 from drift.store import Store, ensure_observations, report_rows, rows
 from drift.store.migrate import observations_table
-from streams.observation import OWN, Head
-from streams.records import (
+from streams.wire.observation import OWN, Head
+from streams.wire.records import (
     Alert,
     ColumnReport,
     MetricReport,

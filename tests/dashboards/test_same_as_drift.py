@@ -9,7 +9,7 @@ from dashboards.page import clauses, fleet
 from drift.incidents import predictions
 from drift.incidents.verdict import word
 from drift.performance.outside import OUTSIDE_MAX
-from streams.records import Watch
+from streams.wire.records import Watch
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 0.05, 1.0])

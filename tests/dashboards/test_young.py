@@ -13,7 +13,7 @@ import scene
 from dashboards.page import make_app, make_server
 from drift.store import Store, migrate, report_rows, rows
 from drift.store.front import StoreProcess
-from streams.records import Alert, ColumnReport, MetricReport, MovedColumn, MovedLevel, Report
+from streams.wire.records import Alert, ColumnReport, MetricReport, MovedColumn, MovedLevel, Report
 
 START, MINUTE = scene.START_MS, scene.MINUTE_MS
 NAMES = ("bmi", "age", "bp", "s1", "s2", "s3", "score")

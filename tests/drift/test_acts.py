@@ -10,8 +10,19 @@ from drift.accepting import ActError
 from drift.judge import Judge
 from drift.minutes import count_minutes, parts
 from drift.performance import label_sums
-from streams.block import Block
-from streams.records import Act, Alert, CountsMessage, LabelSums, Order, PartialCounts, Report, Route, RouteCopy, Watch
+from streams.wire.block import Block
+from streams.wire.records import (
+    Act,
+    Alert,
+    CountsMessage,
+    LabelSums,
+    Order,
+    PartialCounts,
+    Report,
+    Route,
+    RouteCopy,
+    Watch,
+)
 
 MINUTE, ROWS = 60_000, 500
 WATCH = Watch(label_wait_ms_max=0, lateness_ms_max=0, page_from="watch", false_alarm_every=10_000)

@@ -12,7 +12,7 @@ import drift
 from drift import Reference
 from drift.backtests import ALERTS, PERFORMANCE, REPORTS
 from drift.frames import FrameError
-from streams.records import Watch
+from streams.wire.records import Watch
 
 DATA = files("driftline.demo") / "data"
 NOT_FEATURES = ("id", "year", "employed", "prediction", "predicted_probability")

@@ -11,7 +11,7 @@ import pytest
 import drift
 from drift import Reference
 from drift.frames import FrameError
-from streams.records import Watch
+from streams.wire.records import Watch
 
 RNG = np.random.default_rng(11)
 

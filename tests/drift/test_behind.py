@@ -10,9 +10,9 @@ from drift import Reference
 from drift.count import Count
 from drift.judge import Judge
 from drift.lateness import EventClock
-from streams import observation
-from streams.block import Block
-from streams.records import DAY_MS, Alert, CountsMessage, Leap, Report, Route, RouteCopy, Watch
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.records import DAY_MS, Alert, CountsMessage, Leap, Report, Route, RouteCopy, Watch
 
 MINUTE = 60_000
 FEBRUARY = int(pd.Timestamp("2024-02-10", tz="UTC").timestamp() * 1000)

@@ -18,7 +18,7 @@ from drift.bench.result import Delay, Quiet
 from drift.bench.shifts import Shift, shifts
 from drift.bench.streams import BEFORE, Change, Ground
 from drift.columns import floats
-from streams.records import Watch
+from streams.wire.records import Watch
 
 
 def table(rows: int = 2_000, seed: int = 0) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 import drift
 from drift.frames import FrameError
 from drift.performance import label_sums
-from streams.block import Block
+from streams.wire.block import Block
 
 BINARY = {"task": "binary", "score": "p", "prediction": "hat", "label": "y"}
 TS = 1_700_000_000_000
@@ -413,7 +413,7 @@ def test_a_snapshot_from_before_label_faults_is_read():
     import msgspec
 
     from drift.judge import Judge
-    from streams.records import LabelSums, Route, RouteCopy, Watch
+    from streams.wire.records import LabelSums, Route, RouteCopy, Watch
 
     reference = drift.Reference.fit(scored(), **BINARY)
     sums = label_sums(reference, [0.9], ["1"], ["1"])

@@ -10,7 +10,7 @@ import pytest
 import drift
 from drift.tolerances import column_tolerance
 from drift.yardstick import Yardstick
-from streams.records import ColumnWatch, Route, Watch
+from streams.wire.records import ColumnWatch, Route, Watch
 
 EVERY = 100.0
 

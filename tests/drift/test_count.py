@@ -16,9 +16,9 @@ from drift.count import Count, idle
 from drift.event_clocks import MEMORY_BYTES_MAX, VERSIONS_MAX, EventClocks
 from drift.minutes import unpack
 from drift.sums import Sums
-from streams import observation
-from streams.block import Block
-from streams.records import CountsMessage, Idle, PartialCounts, Watch
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.records import CountsMessage, Idle, PartialCounts, Watch
 
 MINUTE = 60_000
 ROWS = 300

@@ -6,10 +6,10 @@ import pytest
 from drift.feedback import WAITING, read_labels
 from drift.watching import Mapping, Sight
 from drift.watching.stage import Watching
-from streams.block import Block
 from streams.formats.envelope import default_time, event_time
-from streams.formats.plain import PlainReader
-from streams.refusals import Refused
+from streams.formats.untyped import PlainReader
+from streams.wire.block import Block
+from streams.wire.refusals import Refused
 from streams.wire.time_limits import END_MS
 
 NOW = 1_780_000_000_000

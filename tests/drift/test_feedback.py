@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from drift.feedback import read_labels
-from streams.block import Block
+from streams.wire.block import Block
 
 NOW = 1_700_000_000_000
 

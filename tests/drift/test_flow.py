@@ -7,7 +7,7 @@ import pytest
 
 from drift.incidents import Flow
 from drift.incidents.flow import STEADY_WINDOWS
-from streams.records import MINUTE_MS, Alert
+from streams.wire.records import MINUTE_MS, Alert
 
 BLANK = Alert(
     id="",

@@ -16,7 +16,7 @@ from drift.performance import label_sums
 from drift.performance.calibration import mean_score
 from drift.performance.losses import amount, growth, losses
 from drift.performance.outside import outside
-from streams.records import Watch
+from streams.wire.records import Watch
 
 N = 12_000
 

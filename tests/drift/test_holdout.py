@@ -156,7 +156,7 @@ def test_a_summary_compares_nothing_with_figures_of_learnt_rows(forest):
     import pyarrow as pa
 
     from drift.reports.summary import summary
-    from streams.records import Watch
+    from streams.wire.records import Watch
 
     train, held_out, stream = forest
     rows = stream[:2_000]

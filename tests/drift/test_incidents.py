@@ -12,8 +12,8 @@ import drift
 from drift import Reference
 from drift.incidents.spelling import percent
 from drift.orders import COOL_DOWN_MS, order
-from streams.records import Alert, MovedColumn, Watch
-from streams.schema import Feature, FeatureSchema
+from streams.wire.records import Alert, MovedColumn, Watch
+from streams.wire.schema import Feature, FeatureSchema
 
 CITIES = ["Rome", "Oslo", "Bern", "Ulm"]
 USUAL = (0.4, 0.3, 0.2, 0.1)

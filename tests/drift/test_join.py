@@ -16,10 +16,10 @@ from drift.joining import Joining
 from drift.performance import label_sums
 from drift.sink import Sink
 from drift.store import ensure_observations
-from streams.block import Block
 from streams.clock import ticks_ms
-from streams.records import CountsMessage, LabelSums, Outcome
-from streams.stage import Publish
+from streams.runtime.stage import Publish
+from streams.wire.block import Block
+from streams.wire.records import CountsMessage, LabelSums, Outcome
 
 TS = 1_780_000_000_000
 MINUTE = TS // 60_000 * 60_000

@@ -16,9 +16,9 @@ from drift.count import Count
 from drift.incidents.flow import STEADY_WINDOWS
 from drift.judge import Judge, SnapshotFormatError
 from drift.performance import label_sums
-from streams import observation
-from streams.block import Block
-from streams.records import Act, Alert, CountsMessage, Idle, LabelSums, Order, Report, Route, RouteCopy, Watch
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.records import Act, Alert, CountsMessage, Idle, LabelSums, Order, Report, Route, RouteCopy, Watch
 
 MINUTE = 60_000
 WATCH = Watch(false_alarm_every=200.0, window_rows_min=60, label_wait_ms_max=60 * MINUTE)

@@ -11,7 +11,7 @@ from drift.freeze import freeze, thaw
 from drift.judge import Judge
 from drift.labels import LabelDelays
 from drift.windows import Windows
-from streams.records import MINUTE_MS, Alert, Idle, LabelSums, Report, Route, RouteCopy, Watch
+from streams.wire.records import MINUTE_MS, Alert, Idle, LabelSums, Report, Route, RouteCopy, Watch
 
 ROWS, START = 300, pd.Timestamp("2024-03-01", tz="UTC")
 

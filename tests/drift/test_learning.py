@@ -14,7 +14,7 @@ from drift.cells import Cells
 from drift.dependence import block_counts, block_rows, of_blocks
 from drift.judge import Judge
 from drift.row_order import LEARNING_WINDOWS
-from streams.records import PartialCounts, Route, RouteCopy, Watch
+from streams.wire.records import PartialCounts, Route, RouteCopy, Watch
 
 
 def cycle(start: str, days: int, seed: int, shift: float = 0.0) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from drift.judge import Judge
 from drift.minutes import count_minutes, parts
 from drift.performance import label_sums
 from drift.performance.losses import losses
-from streams.records import Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch
+from streams.wire.records import Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch
 
 ROWS = 500
 #: A turn is told within so many windows.

@@ -27,13 +27,13 @@ from drift.sums import Sums, sum_rows, sum_table
 from driftline.rowfile import RowFile
 from inference.table import matrix_of
 from streams import tables
-from streams.block import Block
 from streams.formats.arrow import ArrowDecoder
 from streams.formats.avro import AvroDecoder
 from streams.formats.json import JsonDecoder
-from streams.observation import OWN, arrow_schema, feature_columns
-from streams.rows import Rows
-from streams.schema import Feature, FeatureSchema
+from streams.wire.block import Block
+from streams.wire.observation import OWN, arrow_schema, feature_columns
+from streams.wire.rows import Rows
+from streams.wire.schema import Feature, FeatureSchema
 from streams.wire.spelling import NULL_TEXTS
 
 Table = dict[str, list[Any]]

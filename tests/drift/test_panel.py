@@ -145,7 +145,7 @@ def test_every_number_is_that_of_the_plain_formulas(rows, seed, shift, spoil):
 
 
 def test_a_range_that_is_known_counts_what_lies_outside():
-    from streams.schema import Feature, FeatureSchema
+    from streams.wire.schema import Feature, FeatureSchema
 
     schema = FeatureSchema((Feature("age", "numeric", low=0.0, high=100.0),))
     reference = Reference.fit(pd.DataFrame({"age": np.arange(100.0)}), features=schema)

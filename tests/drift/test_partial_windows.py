@@ -9,7 +9,7 @@ from drift.judge import Judge
 from drift.minutes import count_minutes, parts
 from drift.sums import Sums
 from drift.windows import Span, Windows
-from streams.records import DAY_MS, MINUTE_MS, Alert, PartialCounts, Report, Route, RouteCopy, Watch
+from streams.wire.records import DAY_MS, MINUTE_MS, Alert, PartialCounts, Report, Route, RouteCopy, Watch
 
 HOUR = 60 * MINUTE_MS
 

@@ -27,19 +27,20 @@ from drift.judge import Judge
 from drift.watching import Mapping, Sight, Watching
 from driftline.notify import Notify
 from driftline.roles.monitor import Unstored
-from streams import observation, ranges
-from streams.block import Block
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.dead_letters import Letter, letters
-from streams.feed import Feed, FeedLimits
-from streams.formats.plain import PlainReader
-from streams.outbox import Outbox
-from streams.provision import Layout, create
-from streams.records import Alert, Idle, Outcome, Route, RouteCopy, Watch
-from streams.snapshots import Restored
-from streams.stage import PerPartition, Publish, Step
-from streams.turns import Turn
+from streams.formats.untyped import PlainReader
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.handover import Turn
+from streams.runtime.snapshots import Restored
+from streams.runtime.stage import PerPartition, Publish, Step
+from streams.runtime.transactions import Outbox
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.dead_letters import Letter, letters
+from streams.wire.records import Alert, Idle, Outcome, Route, RouteCopy, Watch
 
 NOW = 1_780_000_000_000
 MINUTE = 60_000

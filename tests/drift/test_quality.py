@@ -15,11 +15,11 @@ from drift import Reference
 from drift.count import Count
 from drift.incidents.flow import STEADY_WINDOWS
 from drift.judge import Judge
-from streams import observation
-from streams.block import Block
-from streams.observation import Head, RefusedRequest
-from streams.records import Alert, CountsMessage, Idle, Report, Route, RouteCopy, Watch
-from streams.schema import Feature, FeatureSchema
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.observation import Head, RefusedRequest
+from streams.wire.records import Alert, CountsMessage, Idle, Report, Route, RouteCopy, Watch
+from streams.wire.schema import Feature, FeatureSchema
 
 MINUTE = 60_000
 WATCH = Watch(false_alarm_every=1_000.0, window_rows_min=60)

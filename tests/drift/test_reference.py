@@ -14,7 +14,7 @@ from drift import Reference, count_rows, frames
 from drift.frames import FrameError
 from drift.reference_file import NoReference
 from drift.sums import sum_rows, sum_table
-from streams.schema import Feature, FeatureSchema, SchemaError
+from streams.wire.schema import Feature, FeatureSchema, SchemaError
 
 EMPLOYMENT = files("driftline") / "demo/data/employment_reference.parquet"
 STREAM = files("driftline") / "demo/data/employment_stream.parquet"

@@ -13,7 +13,7 @@ import pytest
 from drift import Reference, reference_file
 from drift.reference_file import NoReference
 from drift.reference_text import summary
-from streams.schema import Feature, FeatureSchema, SchemaError
+from streams.wire.schema import Feature, FeatureSchema, SchemaError
 
 KEY = b"driftline.reference"
 #: MB by which reading any of these files may grow a process: what is read at most, as bytes, Arrow and Python objects.

@@ -18,7 +18,7 @@ from drift.judge import Judge
 from drift.minutes import pack
 from drift.performance import label_sums
 from drift.sums import sum_rows
-from streams.records import MINUTE_MS, Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch
+from streams.wire.records import MINUTE_MS, Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch
 
 
 def course(means, rows=200):

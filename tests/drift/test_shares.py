@@ -17,7 +17,7 @@ from drift import Reference
 from drift.incidents.flow import STEADY_WINDOWS
 from drift.incidents.shares import LATE, REPEATED, Shares, above
 from drift.repeats import IDS_MAX, merged, share, sketch, sketches
-from streams.records import MINUTE_MS, Alert
+from streams.wire.records import MINUTE_MS, Alert
 
 BLANK = Alert(
     id="",

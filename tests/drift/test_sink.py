@@ -12,11 +12,11 @@ from drift.catalogue import Unwatched
 from drift.minutes import pack
 from drift.sink import Sink
 from drift.sums import sum_rows
-from streams import observation
 from streams.away import Away
-from streams.block import Block
-from streams.dead_letters import dead_letter
-from streams.records import (
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.dead_letters import dead_letter
+from streams.wire.records import (
     Alert,
     ColumnReport,
     CountsMessage,
@@ -27,8 +27,8 @@ from streams.records import (
     PartialCounts,
     Report,
 )
-from streams.refusals import Refusal
-from streams.schema import Feature, FeatureSchema
+from streams.wire.refusals import Refusal
+from streams.wire.schema import Feature, FeatureSchema
 
 TS = 1_780_000_000_000
 AGE, CITY = Feature("age"), Feature("city", "categorical", categories=("Rome", "Oslo"))

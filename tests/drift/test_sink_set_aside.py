@@ -18,10 +18,13 @@ from structlog.testing import capture_logs
 
 from drift.sink import Sink
 from drift.store import Store, StoreSettings, StoreUnavailable, migrate
-from streams import observation
-from streams.block import Block
-from streams.dead_letters import Letter, dead_letter, letters
-from streams.records import (
+from streams.runtime.set_aside import letters_of
+from streams.runtime.stage import Publish
+from streams.runtime.taken_again import TOPICS, again
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.dead_letters import Letter, dead_letter, letters
+from streams.wire.records import (
     Alert,
     ColumnReport,
     Idle,
@@ -32,11 +35,8 @@ from streams.records import (
     PartialCounts,
     Report,
 )
-from streams.refusals import Refusal
-from streams.schema import Feature, FeatureSchema
-from streams.set_aside import letters_of
-from streams.stage import Publish
-from streams.taken_again import TOPICS, again
+from streams.wire.refusals import Refusal
+from streams.wire.schema import Feature, FeatureSchema
 
 TS = 1_780_000_020_000
 NEVER = 10**16  # the year 318857

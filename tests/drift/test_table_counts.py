@@ -11,7 +11,7 @@ from drift.analysis.table_counts import MODEL, TOPIC, VERSION, table_counts
 from drift.judge import Judge
 from drift.minutes import count_minutes
 from drift.performance import label_sums
-from streams.records import MINUTE_MS, LabelSums, PartialCounts, Report, Route, RouteCopy, Watch
+from streams.wire.records import MINUTE_MS, LabelSums, PartialCounts, Report, Route, RouteCopy, Watch
 
 
 def table(rows: int, seed: int, per_day: int = 500) -> pd.DataFrame:

@@ -10,10 +10,10 @@ import pytest
 from drift import Reference
 from drift.count import Count
 from drift.watching import Mapping, Misfit, Sight, Watching
-from streams import observation
-from streams.block import Block
-from streams.formats.plain import PlainReader
-from streams.records import CountsMessage, Idle, Label, PartialCounts, Watch
+from streams.formats.untyped import PlainReader
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.records import CountsMessage, Idle, Label, PartialCounts, Watch
 
 ARRIVED_MS = 1_700_000_000_000
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from drift import Reference, backtest
 from drift.frames import FrameError
 from drift.window_calendar import calendar
-from streams.records import DAY_MS, HOUR_MS, MINUTE_MS, Watch
+from streams.wire.records import DAY_MS, HOUR_MS, MINUTE_MS, Watch
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana"]
 ZONES += ["Pacific/Apia", "America/Sao_Paulo", "Asia/Kathmandu", "Africa/Casablanca"]

@@ -6,7 +6,7 @@ import pytest
 from drift.kept import keep
 from drift.sums import Sums
 from drift.windows import ROWS_WINDOWS_MAX, Closed, Source, Span, Windows, watermark
-from streams.records import DAY_MS, Report, Watch
+from streams.wire.records import DAY_MS, Report, Watch
 
 MINUTE = 60_000
 WATCH = Watch(window_rows_min=200)

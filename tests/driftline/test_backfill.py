@@ -9,7 +9,7 @@ from drift.lateness import EventClock
 from driftline import backfill, produce
 from driftline.rowfile import RowFile, RowFileError
 from streams.clock import now_ms
-from streams.records import Route, Watch
+from streams.wire.records import Route, Watch
 
 START = pd.Timestamp("2024-02-01", tz="UTC")
 ROUTE = Route(model="flights", epoch=1, ts=0, champion="v1", watch=Watch(window_ms=3_600_000))

@@ -17,8 +17,8 @@ from driftline.cli.refusals import refusal
 from driftline.settings import SettingsError, load
 from inference import Registry, RegistryError
 from inference.versions import conflict
-from streams.cluster import Cluster
-from streams.provision import Layout, create
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import read_book
 
 KINDS = ("numeric", "categorical", "boolean")

@@ -5,13 +5,13 @@ from typer.testing import CliRunner
 
 from driftline.cli import app
 from driftline.dead_letters import LetterError, find, full, listing, table
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.dead_letters import dead_letter
-from streams.outbox import Outbox
-from streams.provision import Layout, create
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.redrive import Filter, Found, redrive
-from streams.refusals import Refusal
+from streams.runtime.transactions import Outbox
+from streams.wire.block import Block
+from streams.wire.dead_letters import dead_letter
+from streams.wire.refusals import Refusal
 
 RECORDS = [b'{"age": "n/a"}', b"age\xff=41", b'{"age": "?"}', b"x" * 1_000_000]
 REASONS = ["wrong_type", "undecodable", "wrong_type", "oversize"]

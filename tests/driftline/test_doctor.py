@@ -22,12 +22,12 @@ from driftline.cli import app
 from driftline.compose import cluster as cluster_of
 from driftline.doctor import kafka, machine, models
 from inference import Registry
-from streams.cluster import Cluster
-from streams.probe import ProbeError, probe
-from streams.provision import Layout, create, partition_counts
-from streams.records import Route
+from streams.kafka.admin import Layout, create, partition_counts
+from streams.kafka.cluster import Cluster
+from streams.kafka.probe import ProbeError, probe
+from streams.kafka.topics import TOPICS
 from streams.routes import announce
-from streams.topics import TOPICS
+from streams.wire.records import Route
 
 
 def said(findings):

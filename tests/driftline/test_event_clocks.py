@@ -4,11 +4,11 @@ import pytest
 
 from drift.event_clocks import EventClocks
 from driftline.event_clocks import event_clocks
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.outbox import Outbox
-from streams.provision import Layout, create
-from streams.stage import Effects
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.runtime.stage import Effects
+from streams.runtime.transactions import Outbox
+from streams.wire.block import Block
 
 NAMES = [f"model-of-18-{n:06}" for n in range(1_000)]
 

@@ -10,8 +10,8 @@ from driftline.roles import following
 from driftline.roles.following import Following
 from inference import RegistryError, RegistryUnavailable, Serving
 from inference.serving import NotLoadedYet
-from streams.records import Route
 from streams.routes import RouteBook
+from streams.wire.records import Route
 
 
 class Scorer:
@@ -19,7 +19,7 @@ class Scorer:
 
     def __init__(self):
         from inference import ModelPackage
-        from streams.schema import Feature
+        from streams.wire.schema import Feature
 
         self.package = ModelPackage(
             name="m", version="v1", task="regression", artefact="m.py:M", inputs=(Feature("x"),)

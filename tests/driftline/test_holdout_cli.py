@@ -138,7 +138,7 @@ def test_reference_build_takes_held_out_rows_and_says_what_they_are(tmp_path):
 def test_the_doctor_names_versions_whose_scores_are_not_judged():
     from drift.catalogue import Unwatched
     from driftline.doctor.models import unjudged
-    from streams.records import Route
+    from streams.wire.records import Route
 
     table = rows(500, 1).assign(p=lambda t: 1 / (1 + np.exp(-2 * t["x"])))
     parts = {"task": "binary", "score": "p", "label": "y"}

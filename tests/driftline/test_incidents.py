@@ -15,15 +15,15 @@ from drift.store.rows import of_alerts, of_dead_letters, of_observations, of_ord
 from driftline.cli import app
 from driftline.incident_acts import decide, followed, publish
 from driftline.incidents import IncidentError, full, incidents, story, table
-from streams import ranges
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.dead_letters import dead_letter, letters
-from streams.observation import OWN, Head
-from streams.provision import Layout, create
-from streams.records import Act, Alert, CountsMessage, MovedColumn, MovedLevel, Order, Route
-from streams.refusals import Refusal
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
+from streams.wire.block import Block
+from streams.wire.dead_letters import dead_letter, letters
+from streams.wire.observation import OWN, Head
+from streams.wire.records import Act, Alert, CountsMessage, MovedColumn, MovedLevel, Order, Route
+from streams.wire.refusals import Refusal
 
 BASE_MS = 1_700_000_000_000
 MOVED = MovedColumn(

@@ -20,9 +20,9 @@ from driftline import compose
 from driftline.cli import app
 from driftline.settings import load
 from inference import read_package
-from streams.cluster import Cluster
-from streams.members import client_id, members
-from streams.provision import Layout, create
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.kafka.members import client_id, members
 from streams.routes import read_book
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from driftline import settings
 from driftline.roles import monitor
-from streams import ranges
-from streams.cluster import Cluster
-from streams.outbox import Outbox
-from streams.provision import Layout, create
-from streams.records import CountsMessage, Route
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import RouteBook
-from streams.stage import Publish, Step
+from streams.runtime.stage import Publish, Step
+from streams.runtime.transactions import Outbox
+from streams.wire.records import CountsMessage, Route
 
 IDLE_MS, ASLEEP_MS = 10_000, 60_000
 

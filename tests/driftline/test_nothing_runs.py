@@ -13,8 +13,8 @@ from driftline import compose
 from driftline.cli import app
 from driftline.settings import Settings
 from driftline.supervisor import run_file
+from streams.kafka.admin import TopicError
 from streams.kafka.reach import CONNECT_S, down
-from streams.provision import TopicError
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from driftline.notify import Notify, NotSent, sender
-from streams.block import Block
-from streams.records import Alert
+from streams.wire.block import Block
+from streams.wire.records import Alert
 
 
 @pytest.fixture

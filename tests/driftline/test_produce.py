@@ -15,17 +15,17 @@ import pytest
 from driftline.dead_letters import find
 from driftline.produce import Plan, PlanError, check, produce, summary
 from driftline.rowfile import RowFile, RowFileError
-from streams import ranges
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.dead_letters import dead_letter
 from streams.formats.json import JsonDecoder
-from streams.provision import Layout, TopicError, create, partition_counts
-from streams.records import Route
-from streams.refusals import Refusal
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, TopicError, create, partition_counts
+from streams.kafka.cluster import Cluster
+from streams.kafka.topics import TOPICS
 from streams.routes import announce
-from streams.schema import Feature, FeatureSchema
-from streams.topics import TOPICS
+from streams.wire.block import Block
+from streams.wire.dead_letters import dead_letter
+from streams.wire.records import Route
+from streams.wire.refusals import Refusal
+from streams.wire.schema import Feature, FeatureSchema
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 

@@ -22,15 +22,16 @@ from driftline.replay import Change, Replay, ReplayError, heard, judging, replay
 from driftline.replay.page import page
 from driftline.replay.quality import _auc
 from inference import Limits, Registry, Score, Serving, draft_package, write_package
-from streams import ranges, snapshots
-from streams import replay as log
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.outbox import Outbox
-from streams.provision import Layout, create
-from streams.records import Act, Alert, Prediction, Report, Route, Watch
+from streams.kafka import ranges
+from streams.kafka import stretch as log
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
-from streams.stage import Publish
+from streams.runtime import snapshots
+from streams.runtime.stage import Publish
+from streams.runtime.transactions import Outbox
+from streams.wire.block import Block
+from streams.wire.records import Act, Alert, Prediction, Report, Route, Watch
 
 FILE = "reference.arrow"
 MINUTE = 60_000
@@ -379,7 +380,7 @@ def test_label_sums_are_made_anew_for_another_version(played):
     from drift.performance import label_sums
     from driftline.replay.comparing import Row
     from driftline.replay.labels import Relabelled, outcomes
-    from streams.records import CountsMessage, LabelSums
+    from streams.wire.records import CountsMessage, LabelSums
 
     live, _ = played
     joined = outcomes(live.cluster, 0)

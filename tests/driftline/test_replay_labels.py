@@ -9,8 +9,8 @@ from driftline.replay.labels import Relabelled
 from driftline.replay.quality import metrics
 from inference import ModelPackage
 from inference.package import Outputs
-from streams.records import MINUTE_MS, LabelSums, Outcome, Prediction
-from streams.schema import Feature
+from streams.wire.records import MINUTE_MS, LabelSums, Outcome, Prediction
+from streams.wire.schema import Feature
 
 TS = 1_700_000_000_000 // MINUTE_MS * MINUTE_MS
 

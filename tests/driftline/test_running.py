@@ -14,13 +14,13 @@ from driftline.doctor import models, running, schema_registry
 from driftline.supervisor import run_file
 from driftline.supervisor.crashes import WITHIN_MS
 from driftline.supervisor.status_text import lines
-from streams.block import Block
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.dead_letters import dead_letter
-from streams.outbox import Outbox
-from streams.provision import Layout, create
-from streams.refusals import Refusal
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.runtime.transactions import Outbox
+from streams.wire.block import Block
+from streams.wire.dead_letters import dead_letter
+from streams.wire.refusals import Refusal
 
 NOW = 1_700_000_000_000
 GAP = "watch: answers/0: the group has read here before"

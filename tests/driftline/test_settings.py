@@ -15,7 +15,7 @@ from driftline.durations import duration_ms, duration_text, is_duration
 from driftline.sections import WatchTopic
 from driftline.settings import Settings, SettingsError
 from driftline.watch_settings import KEYS
-from streams.records import ColumnWatch, Watch
+from streams.wire.records import ColumnWatch, Watch
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 

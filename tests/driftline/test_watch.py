@@ -5,7 +5,7 @@ import pytest
 
 from driftline import compose
 from driftline.settings import Settings, SettingsError
-from streams.records import ColumnWatch, Route, Watch
+from streams.wire.records import ColumnWatch, Route, Watch
 
 REFUSED = [
     ({"false_alarm_every": 1.0}, "false_alarm_every is 1.0; make it more than 1 window"),

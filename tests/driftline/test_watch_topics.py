@@ -8,8 +8,8 @@ import pytest
 from drift import Reference
 from driftline import compose, doctor, settings, watching
 from driftline.settings import SettingsError
-from streams.cluster import Cluster
-from streams.provision import Layout, create
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import read_book
 
 GOOD = {"topic": "answers", "model": "churn", "score": "p"}

@@ -17,10 +17,10 @@ import numpy as np
 from drift.judge import Judge
 from drift.store import Store
 from drift.store.report_rows import of_reports
-from streams import observation
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.records import MINUTE_MS, Outcome, PartialCounts, Prediction, Report
+from streams.kafka.cluster import Cluster
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.records import MINUTE_MS, Outcome, PartialCounts, Prediction, Report
 
 TOPICS = (
     "requests",

@@ -25,10 +25,10 @@ from driftline.supervisor.system import System
 from driftline.tree import Child
 from inference import Registry, init_package
 from streams.clock import now_ms
-from streams.cluster import Cluster
 from streams.formats.envelope import REQUEST_BYTES_MAX
-from streams.records import MINUTE_MS, Route
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
+from streams.wire.records import MINUTE_MS, Route
 
 MODEL = "small"
 #: A feature value that the model cannot bear.

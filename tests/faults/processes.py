@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from streams import ranges
-from streams.cluster import Cluster
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
 
 HERE = Path(__file__).parent
 

@@ -12,12 +12,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.feed import Feed, FeedLimits
-from streams.outbox import Aborted, Outbox
-from streams.stage import Effects, Publish
-from streams.turns import Turn
+from streams.kafka.cluster import Cluster
+from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.handover import Turn
+from streams.runtime.stage import Effects, Publish
+from streams.runtime.transactions import Aborted, Outbox
+from streams.wire.block import Block
 
 
 class Copy:

@@ -27,12 +27,12 @@ import drift.join_lookup
 import drift.joining
 import drift.sink
 import drift.store.client
-import streams.begun
-import streams.intents
-import streams.offsets
-import streams.outbox
-import streams.progress
-import streams.set_aside
+import streams.kafka.group_offsets
+import streams.runtime.intents
+import streams.runtime.offset_marks
+import streams.runtime.set_aside
+import streams.runtime.start_offsets
+import streams.runtime.transactions
 from drift import Reference
 from drift.join import Join
 from drift.join_lookup import look_up
@@ -43,17 +43,18 @@ from drift.sink import Sink
 from drift.store import Store, ensure_observations
 from drift.sums import sum_rows
 from driftline.roles.monitor import Unstored
-from streams import observation, ranges
-from streams.begun import Begun
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.intents import CutLimits, IntentStep
-from streams.offsets import Starts
-from streams.outbox import Outbox
-from streams.provision import Layout, create
-from streams.records import CountsMessage, LabelSums, Outcome, PartialCounts
-from streams.schema import Feature, FeatureSchema, Kind
-from streams.stage import Publish
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.runtime.intents import CutLimits, IntentStep
+from streams.runtime.offset_marks import Begun
+from streams.runtime.stage import Publish
+from streams.runtime.start_offsets import Starts
+from streams.runtime.transactions import Outbox
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.records import CountsMessage, LabelSums, Outcome, PartialCounts
+from streams.wire.schema import Feature, FeatureSchema, Kind
 
 Send = Callable[[Sequence[Publish]], None]
 

@@ -8,8 +8,8 @@ import time
 import pytest
 from processes import Worker, wait_for_values
 
-from streams.cluster import Cluster
-from streams.provision import Layout, create
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 
 SLOTS = 12
 AT_ONCE_MAX = 5

@@ -12,8 +12,8 @@ import confluent_kafka as ck
 import pytest
 from processes import Worker, wait_for_values
 
-from streams.cluster import Cluster
-from streams.provision import Layout, create
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 
 SENT = {b"%d" % n for n in range(1_600)}
 HANG_AT = 400

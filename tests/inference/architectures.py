@@ -101,7 +101,7 @@ class Attention(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Codes of levels looked up, as `streams.schema` gives them."""
+    """Codes of levels looked up, as `streams.wire.schema` gives them."""
 
     def __init__(self):
         super().__init__()

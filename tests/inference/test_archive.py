@@ -14,7 +14,7 @@ from torch import nn
 
 from inference import ArtefactError, Limits, ModelPackage
 from inference.artefacts.archive import fit, read_program
-from streams.schema import Feature
+from streams.wire.schema import Feature
 
 
 class Small(nn.Module):

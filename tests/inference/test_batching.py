@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference import ArtefactError, Failure, Limits, ModelBroken, ModelPackage, Outputs, Patience, Scorer, matrix_of
-from streams.schema import Feature
+from streams.wire.schema import Feature
 
 PACKAGE = ModelPackage(
     name="m", version="v1", task="binary", artefact="m.py:M", inputs=(Feature("x"),), limits=Limits(batch_rows=16)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from inference.in_hand import ENDS_MAX, InHand
-from streams.block import Block
+from streams.wire.block import Block
 
 #: One process of a worker: scores the blocks, and prints what each record led to; a row of 13 ends it.
 WORKER = """
@@ -16,10 +16,10 @@ import json, os, sys
 from pathlib import Path
 import numpy as np
 from inference import InHand, Limits, ModelPackage, Outputs, Score, Scorer, Serving
-from streams.block import Block
+from streams.wire.block import Block
 from streams.formats.json import JsonDecoder
-from streams.records import Route
-from streams.schema import Feature
+from streams.wire.records import Route
+from streams.wire.schema import Feature
 
 class Model:
     def __init__(self, deadly): self.deadly = deadly

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from inference import Limits, ModelPackage, Outputs, PackageError, read_package, write_package
 from streams.names import is_name
-from streams.schema import RESERVED, Feature, SchemaError
+from streams.wire.schema import RESERVED, Feature, SchemaError
 
 NAMES = st.text(min_size=1, max_size=8).filter(lambda name: name not in RESERVED and is_name("column", name))
 LEVELS = st.lists(st.text(max_size=6), min_size=1, max_size=4, unique=True).map(tuple)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.projection import Projection, union
-from streams.block import Block
 from streams.formats.json import JsonDecoder
-from streams.schema import Feature, FeatureSchema, SchemaError
+from streams.wire.block import Block
+from streams.wire.schema import Feature, FeatureSchema, SchemaError
 
 LEVELS = ["Rome", "Oslo", "Bari", "16"]
 CITY = st.lists(st.sampled_from(LEVELS), min_size=1, unique=True).map(

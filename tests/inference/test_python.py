@@ -5,7 +5,7 @@ import pytest
 
 from inference import ArtefactError, ModelPackage, Scorer, UntrustedCodeError
 from inference.artefacts import load_artefact
-from streams.schema import Feature
+from streams.wire.schema import Feature
 
 PACKAGE = ModelPackage(
     name="fare",

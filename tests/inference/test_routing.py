@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.routing import lanes, place
-from streams.records import Route
+from streams.wire.records import Route
 from streams.wire.route import RouteError, check
 
 

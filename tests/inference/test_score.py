@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from inference import Limits, ModelBroken, ModelPackage, Outputs, Patience, Score, Scorer, Serving, matrix_of
 from inference.routing import lanes
 from inference.serving import NotLoadedYet
-from streams import observation
-from streams.block import Block
 from streams.formats.json import JsonDecoder
-from streams.records import Prediction, Route
-from streams.refusals import Refusal
-from streams.schema import Feature
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.records import Prediction, Route
+from streams.wire.refusals import Refusal
+from streams.wire.schema import Feature
 
 INPUTS = (Feature("x"), Feature("city", "categorical", categories=("Rome", "Oslo")))
 

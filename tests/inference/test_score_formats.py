@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from inference import Limits, ModelPackage, Outputs, Patience, Score, Scorer, Serving
-from streams import observation
-from streams.block import Block
-from streams.records import Prediction, Route
-from streams.schema import Feature
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.records import Prediction, Route
+from streams.wire.schema import Feature
 
 
 class Same:

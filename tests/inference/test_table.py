@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference import TableError, infer_features, init_package, matrix_of, read_package
-from streams.block import Block
 from streams.formats.json import JsonDecoder
-from streams.schema import Feature, FeatureSchema
+from streams.wire.block import Block
+from streams.wire.schema import Feature, FeatureSchema
 
 ROWS = st.lists(
     st.fixed_dictionaries(

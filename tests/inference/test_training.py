@@ -13,7 +13,7 @@ from inference import Limits, ModelPackage, Outputs, Registry, Scorer, TableErro
 from inference.artefacts import load_artefact
 from inference.network import TabularNet
 from inference.training import TrainingLimits, auc, export, train
-from streams.schema import Feature, FeatureSchema
+from streams.wire.schema import Feature, FeatureSchema
 
 QUICK = TrainingLimits(epochs_min=4, steps_min=1, batch_rows_max=128)
 

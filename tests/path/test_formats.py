@@ -17,11 +17,11 @@ from urllib3.exceptions import HTTPError
 
 from driftline.broker.ports import free_port
 from inference import Registry, draft_package, write_package
-from streams import ranges
-from streams.cluster import Cluster
-from streams.provision import Layout, create
-from streams.records import Route
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
+from streams.wire.records import Route
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -14,11 +14,11 @@ import pytest
 
 from drift import Reference
 from inference import Registry, draft_package, write_package
-from streams import progress
-from streams.cluster import Cluster
-from streams.provision import Layout, create
-from streams.records import Route, Watch
+from streams.kafka import group_offsets as progress
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
+from streams.wire.records import Route, Watch
 
 pytestmark = pytest.mark.timeout(420)
 

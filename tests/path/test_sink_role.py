@@ -11,12 +11,12 @@ from drift.store import Store, StoreError, StoreUnavailable
 from driftline import compose
 from driftline.broker.ports import free_port
 from driftline.settings import load
-from streams import ranges
-from streams.cluster import Cluster
-from streams.dead_letters import letters
-from streams.provision import Layout, create
-from streams.records import Outcome
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.redrive import Filter, redrive
+from streams.wire.dead_letters import letters
+from streams.wire.records import Outcome
 
 pytestmark = pytest.mark.timeout(300)
 

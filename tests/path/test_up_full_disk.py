@@ -14,7 +14,7 @@ import pytest
 
 from driftline.broker.ports import free_port
 from driftline.supervisor import disk, run_file
-from streams.cluster import Cluster
+from streams.kafka.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -14,10 +14,10 @@ from confluent_kafka.admin import NewTopic
 
 from drift import Reference
 from driftline.broker.ports import free_port
-from streams import ranges
-from streams.cluster import Cluster
-from streams.provision import Layout, create
-from streams.records import Alert, Outcome, Report
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.wire.records import Alert, Outcome, Report
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -8,12 +8,12 @@ from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
 from inference import Registry
-from streams import ranges
-from streams.cluster import Cluster
-from streams.provision import Layout, create
-from streams.records import Route
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.kafka.sender import Sender
 from streams.routes import announce
-from streams.sender import Sender
+from streams.wire.records import Route
 
 pytestmark = pytest.mark.timeout(300)
 

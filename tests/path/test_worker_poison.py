@@ -7,11 +7,11 @@ import confluent_kafka as ck
 import pytest
 
 from inference import Registry
-from streams import ranges
-from streams.cluster import Cluster
-from streams.provision import Layout, create
-from streams.records import Route
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.routes import announce
+from streams.wire.records import Route
 
 pytestmark = pytest.mark.timeout(300)
 

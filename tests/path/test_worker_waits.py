@@ -9,12 +9,12 @@ from urllib3.exceptions import HTTPError
 
 from driftline.models.workers import wait_until_served
 from inference import Registry
-from streams import ranges
-from streams.cluster import Cluster
-from streams.provision import Layout, create
-from streams.records import Route
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.kafka.sender import Sender
 from streams.routes import announce
-from streams.sender import Sender
+from streams.wire.records import Route
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -31,8 +31,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from driftline.broker import BrokerSettings, EmbeddedBroker
 from driftline.broker.ports import free_port
 from driftline.broker.record import prepare
-from streams.cluster import Cluster
 from streams.kafka.access import Need
+from streams.kafka.cluster import Cluster
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "path"))
 sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this file

@@ -8,10 +8,10 @@ import pytest
 from driftline import access, settings
 from driftline.doctor import kafka as doctor
 from streams.kafka.access import AccessError, Need, command, lacking, lacks
+from streams.kafka.admin import Layout, TopicError, await_topics, create
 from streams.kafka.topic_ids import TopicChanges
-from streams.outbox import Aborted, Outbox
-from streams.provision import Layout, TopicError, await_topics, create
-from streams.stage import Publish
+from streams.runtime.stage import Publish
+from streams.runtime.transactions import Aborted, Outbox
 
 pytestmark = pytest.mark.timeout(180)
 

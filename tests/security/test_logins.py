@@ -7,13 +7,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from streams.cluster import Cluster
 from streams.kafka.access import Need
+from streams.kafka.admin import LetInError, create_foreign, partition_counts
+from streams.kafka.cluster import Cluster
 from streams.kafka.credentials import CredentialsError, faust_credentials
 from streams.kafka.oauth import TokenError
 from streams.kafka.refused import why_refused
 from streams.kafka.tls import TlsError
-from streams.provision import LetInError, create_foreign, partition_counts
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -19,9 +19,10 @@ from driftline import access
 from driftline.broker.ports import free_port
 from driftline.cli import app
 from inference import Registry, draft_package, write_package
-from streams import progress, ranges
-from streams.cluster import Cluster
-from streams.members import members
+from streams.kafka import group_offsets as progress
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.kafka.members import members
 
 pytestmark = pytest.mark.timeout(480)
 

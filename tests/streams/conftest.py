@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from streams.cluster import Cluster
-from streams.provision import Layout, create
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.block import Block
 from streams.formats.envelope import AHEAD_MS_MAX, ID_CHARACTERS_MAX, REQUEST_BYTES_MAX
 from streams.formats.json import JsonDecoder
-from streams.refusals import Refusal
-from streams.rows import Rows
-from streams.schema import Feature, FeatureSchema
+from streams.wire.block import Block
+from streams.wire.refusals import Refusal
+from streams.wire.rows import Rows
+from streams.wire.schema import Feature, FeatureSchema
 
 ARRIVED_MS = 1_700_000_000_000
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 from aiohttp import web
 
-from streams import connections
-from streams.connections import Bounds
+from streams.runtime import connections
+from streams.runtime.connections import Bounds
 
 
 def test_of_too_many_those_go_that_have_brought_nothing_for_the_longest(monkeypatch):

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.block import Block
-from streams.dead_letters import (
+from streams.runtime.stage import Publish
+from streams.wire.block import Block
+from streams.wire.dead_letters import (
     IN_WORDS,
     KEPT_BYTES_MAX,
     KEPT_WHOLE_BYTES_MAX,
@@ -20,8 +21,7 @@ from streams.dead_letters import (
     mark,
     marked,
 )
-from streams.refusals import REASONS, Refusal
-from streams.stage import Publish
+from streams.wire.refusals import REASONS, Refusal
 
 REFUSAL = Refusal(0, "wrong_type", "$.features.age", "Expected `float`, got `str`")
 

@@ -16,15 +16,15 @@ from confluent_kafka.admin import NewPartitions, NewTopic
 from structlog.testing import capture_logs
 
 from driftline.broker import EmbeddedBroker
-from streams import ranges
-from streams.cluster import Cluster
-from streams.feed import Feed, FeedLimits
-from streams.offsets import Gap, Starts
-from streams.outbox import Aborted, Outbox
-from streams.portions import Weigh
-from streams.provision import Layout, create, extend
-from streams.stage import Effects, PerPartition, Publish
-from streams.turns import Dropped, Stuck, Turn
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create, extend
+from streams.kafka.cluster import Cluster
+from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.handover import Dropped, Stuck, Turn
+from streams.runtime.splitting import Weigh
+from streams.runtime.stage import Effects, PerPartition, Publish
+from streams.runtime.start_offsets import Gap, Starts
+from streams.runtime.transactions import Aborted, Outbox
 
 DEADLINE_S = 20.0
 
@@ -262,7 +262,7 @@ def test_a_commit_of_a_dropped_turn_is_refused(cluster):
 
 
 def test_a_commit_that_does_not_return_while_the_broker_answers_ends_the_process(cluster, monkeypatch):
-    monkeypatch.setattr("streams.turns._COMMIT_S", 0.3)
+    monkeypatch.setattr("streams.runtime.handover._COMMIT_S", 0.3)
     with reading(cluster) as one:
         until(lambda: len(one.feed.partitions()) == 2)
         returned = threading.Event()
@@ -276,7 +276,7 @@ def test_a_commit_that_does_not_return_while_the_broker_answers_ends_the_process
         returned.set()
 
 
-# What comes, begins and falls silent (`streams.holdings`).
+# What comes, begins and falls silent (`streams.runtime.assignment`).
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
 LONG_S = 3.0  # longer than the group waits for a member that does not poll

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.block import Block
 from streams.formats import Decoder
 from streams.formats.envelope import AHEAD_MS_MAX
 from streams.formats.json import JsonDecoder
-from streams.formats.sheet import BYTES_MAX, ROWS_MAX
-from streams.schema import Feature, FeatureSchema
+from streams.formats.row_batch import BYTES_MAX, ROWS_MAX
+from streams.wire.block import Block
+from streams.wire.schema import Feature, FeatureSchema
 
 ARRIVED_MS = 1_700_000_000_000
 SCHEMA = FeatureSchema(

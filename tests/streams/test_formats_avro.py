@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.block import Block
 from streams.formats import Decoder, RegistryAway, SchemaRegistry, UnknownSchema
 from streams.formats.avro import AvroDecoder
 from streams.formats.json import JsonDecoder
-from streams.schema import Feature, FeatureSchema
+from streams.wire.block import Block
+from streams.wire.schema import Feature, FeatureSchema
 
 ARRIVED_MS = 1_700_000_000_000
 SCHEMA = FeatureSchema(

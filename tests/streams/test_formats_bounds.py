@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streams.block import UNREADABLE, Block
 from streams.formats import Decoder, RegistryAway
-from streams.formats.ipc import UNPACKED_BYTES_MAX
-from streams.formats.sheet import ROWS_MAX
-from streams.schema import Feature, FeatureSchema
+from streams.formats.arrow_bounds import UNPACKED_BYTES_MAX
+from streams.formats.row_batch import ROWS_MAX
+from streams.wire.block import UNREADABLE, Block
+from streams.wire.schema import Feature, FeatureSchema
 
 ARRIVED_MS = 1_700_000_000_000
 SCHEMA = FeatureSchema((Feature("age"), Feature("city", "categorical", categories=("Rome",))))

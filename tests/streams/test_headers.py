@@ -2,11 +2,11 @@
 
 import pytest
 
-from streams import ranges
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.dead_letters import REDRIVES, dead_letter, letters
-from streams.refusals import Refusal
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.wire.block import Block
+from streams.wire.dead_letters import REDRIVES, dead_letter, letters
+from streams.wire.refusals import Refusal
 
 
 def sent(cluster: Cluster, headers) -> Block:

@@ -3,10 +3,10 @@
 import queue
 import time
 
-from streams.cluster import Cluster
-from streams.feed import Feed
-from streams.stage import PerPartition
-from streams.turns import Turn
+from streams.kafka.cluster import Cluster
+from streams.runtime.consumer import Feed
+from streams.runtime.handover import Turn
+from streams.runtime.stage import PerPartition
 
 DEADLINE_S = 20.0
 

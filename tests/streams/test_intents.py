@@ -4,14 +4,14 @@ import confluent_kafka as ck
 import msgspec
 import pytest
 
-from streams import intents
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.dead_letters import letters
-from streams.intents import CutLimits, IntentStep
-from streams.refusals import Refusal
-from streams.set_aside import letters_of
-from streams.stage import Publish
+from streams.kafka.cluster import Cluster
+from streams.runtime import intents
+from streams.runtime.intents import CutLimits, IntentStep
+from streams.runtime.set_aside import letters_of
+from streams.runtime.stage import Publish
+from streams.wire.block import Block
+from streams.wire.dead_letters import letters
+from streams.wire.refusals import Refusal
 
 CLUSTER = Cluster(bootstrap="nowhere:9092", prefix="p.")  # names topics; never connected
 OFFSETS = [0, 1, 2, 5, 6, 7, 8, 11, 12, 13]  # with the gaps that commit markers leave

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.block import Block
 from streams.formats.json import JsonDecoder
-from streams.formats.plain import PlainReader
-from streams.formats.shape import convert, request_decoders
-from streams.refusals import Refusal, Refused
-from streams.rows import Rows
-from streams.schema import RESERVED, Feature, FeatureSchema
+from streams.formats.request_types import convert, request_decoders
+from streams.formats.untyped import PlainReader
+from streams.wire.block import Block
+from streams.wire.refusals import Refusal, Refused
+from streams.wire.rows import Rows
+from streams.wire.schema import RESERVED, Feature, FeatureSchema
 
 ODD_NAMES = (
     'screen (")',

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streams.block import Block
 from streams.formats import Decoder
-from streams.schema import Feature, FeatureSchema
+from streams.wire.block import Block
+from streams.wire.schema import Feature, FeatureSchema
 
 OPTIONAL = FeatureSchema(
     (Feature("age"), Feature("city", "categorical", categories=("Rome",)), Feature("vip", "boolean"))

@@ -6,11 +6,11 @@ import pytest
 from prometheus_client import generate_latest
 
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.feed import Feed, FeedLimits
-from streams.stage import Effects, PerPartition
-from streams.telemetry import Gauges
-from streams.turns import Turn
+from streams.kafka.cluster import Cluster
+from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.handover import Turn
+from streams.runtime.stage import Effects, PerPartition
+from streams.runtime.telemetry import Gauges
 
 
 def lag(gauges: Gauges, now: int, epoch: int, unread: int | None):

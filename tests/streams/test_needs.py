@@ -8,14 +8,14 @@ import time
 import pytest
 from urllib3 import PoolManager
 
-from streams import app, starting
-from streams.app import Role
 from streams.away import Away
-from streams.cluster import Cluster
+from streams.kafka.admin import TopicError, await_topics
 from streams.kafka.alive import Broker, BrokerAway
-from streams.needs import HANGS_S, Need
-from streams.provision import TopicError, await_topics
-from streams.stage import PerPartition
+from streams.kafka.cluster import Cluster
+from streams.runtime import app, starting
+from streams.runtime.app import Role
+from streams.runtime.needs import HANGS_S, Need
+from streams.runtime.stage import PerPartition
 
 NOWHERE = "127.0.0.1:9"
 _HTTP = PoolManager(timeout=5.0, retries=False)
@@ -66,7 +66,7 @@ def test_a_need_is_away_while_it_raises_and_back_with_its_first_answer():
 
 def test_a_question_that_hangs_is_an_answer(monkeypatch):
     now, go = [100.0], threading.Event()
-    monkeypatch.setattr("streams.needs.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("streams.runtime.needs.time.monotonic", lambda: now[0])
     need = Need("the folder", lambda: go.wait(60))
     asking = threading.Thread(target=need.look)
     asking.start()

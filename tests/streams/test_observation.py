@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.formats.ipc import UNPACKED_BYTES_MAX
-from streams.observation import (
+from streams.formats.arrow_bounds import UNPACKED_BYTES_MAX
+from streams.wire.observation import (
     OWN,
     FormatError,
     Head,
@@ -18,7 +18,7 @@ from streams.observation import (
     encode,
     feature_columns,
 )
-from streams.schema import Feature, FeatureSchema
+from streams.wire.schema import Feature, FeatureSchema
 
 SCHEMA = FeatureSchema((Feature("age"), Feature("city", "categorical", categories=("Rome", "Oslo"))))
 HEAD = Head(model="m", version="v1", topic="requests", partition=0, first=0, last=1)

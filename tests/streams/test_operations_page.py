@@ -5,8 +5,9 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
-from streams import offsets, set_aside, telemetry
-from streams.dead_letters import IN_WORDS
+from streams.runtime import set_aside, telemetry
+from streams.runtime import start_offsets as offsets
+from streams.wire.dead_letters import IN_WORDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 ROWS = [

@@ -4,13 +4,13 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import NewPartitions
 
-from streams import ranges
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.dead_letters import KEPT_BYTES_MAX, dead_letter, letters
-from streams.outbox import Aborted, Fenced, Outbox
-from streams.refusals import Refusal
-from streams.stage import Effects, Publish
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.runtime.stage import Effects, Publish
+from streams.runtime.transactions import Aborted, Fenced, Outbox
+from streams.wire.block import Block
+from streams.wire.dead_letters import KEPT_BYTES_MAX, dead_letter, letters
+from streams.wire.refusals import Refusal
 
 REQUESTS = Block.of("requests", 0, [b"one", b"two"], first=40)
 

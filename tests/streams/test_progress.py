@@ -3,8 +3,8 @@
 import confluent_kafka as ck
 import pytest
 
-from streams.cluster import Cluster
-from streams.progress import Progress
+from streams.kafka.cluster import Cluster
+from streams.kafka.group_offsets import Progress
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_client_without_an_answer_is_replaced(cluster, made, monkeypatch):
     progress = Progress(cluster, "score", "requests")
     progress.committed()
     with monkeypatch.context() as patch, pytest.raises(ck.KafkaException):
-        patch.setattr("streams.ranges.bounds", lambda *_, **__: (_ for _ in ()).throw(ck.KafkaException("away")))
+        patch.setattr("streams.kafka.ranges.bounds", lambda *_, **__: (_ for _ in ()).throw(ck.KafkaException("away")))
         progress.committed()
     assert progress.committed() == {0: 0, 1: 0}
     assert len(made) == 2

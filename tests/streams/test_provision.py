@@ -6,8 +6,7 @@ import time
 import pytest
 from confluent_kafka.admin import NewPartitions, NewTopic
 
-from streams.cluster import Cluster
-from streams.provision import (
+from streams.kafka.admin import (
     Layout,
     TopicError,
     await_topics,
@@ -19,7 +18,8 @@ from streams.provision import (
     foreign_partitions,
     partition_counts,
 )
-from streams.topics import NAMES
+from streams.kafka.cluster import Cluster
+from streams.kafka.topics import NAMES
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from threading import Timer
 import confluent_kafka as ck
 import pytest
 
-from streams import ranges
-from streams.outbox import Aborted, Outbox
-from streams.stage import Publish
-from streams.unpacked import WHY
+from streams.kafka import ranges
+from streams.kafka.unpacked import WHY
+from streams.runtime.stage import Publish
+from streams.runtime.transactions import Aborted, Outbox
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from driftline.broker import BrokerSettings, EmbeddedBroker
 from driftline.broker.record import prepare
-from streams import ranges
 from streams.clock import now_ms
-from streams.cluster import Cluster
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.kafka.record_times import outdated
-from streams.provision import Layout, create
-from streams.topics import FOREIGN, TOPICS
+from streams.kafka.topics import FOREIGN, TOPICS
 
 #: A second after 1970 began; 0 would be "now" for the client library.
 OLD_MS = 1_000

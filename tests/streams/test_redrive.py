@@ -7,16 +7,16 @@ import time
 
 import pytest
 
-from streams import ranges
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.dead_letters import KEPT_WHOLE_BYTES_MAX, REDRIVEN_FROM, REDRIVES, dead_letter, mark
 from streams.formats.envelope import REQUEST_BYTES_MAX
-from streams.outbox import Outbox
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
 from streams.redrive import Filter, Found, RedriveError, redrive
-from streams.refusals import Refusal
-from streams.stage import Publish
-from streams.taken_again import taken_again
+from streams.runtime.stage import Publish
+from streams.runtime.taken_again import taken_again
+from streams.runtime.transactions import Outbox
+from streams.wire.block import Block
+from streams.wire.dead_letters import KEPT_WHOLE_BYTES_MAX, REDRIVEN_FROM, REDRIVES, dead_letter, mark
+from streams.wire.refusals import Refusal
 
 NOW_MS = 1_800_000_000_000
 EVERYTHING = Filter()
@@ -151,7 +151,7 @@ def test_killed_in_the_middle_and_run_again_each_is_sent_once(cluster, eventuall
     records = [b"%03d" % n for n in range(300)]
     refuse(cluster, *records)
     program = (
-        "import sys; from streams.cluster import Cluster; from streams.redrive import Filter, redrive\n"
+        "import sys; from streams.kafka.cluster import Cluster; from streams.redrive import Filter, redrive\n"
         "cluster = Cluster(bootstrap=sys.argv[1], prefix=sys.argv[2])\n"
         "redrive(cluster, Filter(), 0, letters_max=1, told=lambda sent: print(sent, flush=True))"
     )

@@ -5,9 +5,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from streams import ranges
-from streams.records import CountsMessage, Route, RouteCopy
+from streams.kafka import ranges
 from streams.routes import RouteBook, announce, read_book
+from streams.wire.records import CountsMessage, Route, RouteCopy
 
 
 def route(model: str, champion: str, epoch: int = 0) -> Route:

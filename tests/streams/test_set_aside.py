@@ -3,10 +3,10 @@
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from streams.block import Block
-from streams.dead_letters import letters
-from streams.refusals import Refusal
-from streams.set_aside import KINDS_MAX, SetAside
+from streams.runtime.set_aside import KINDS_MAX, SetAside
+from streams.wire.block import Block
+from streams.wire.dead_letters import letters
+from streams.wire.refusals import Refusal
 
 
 def counted(step: str, topic: str, reason: str) -> float | None:

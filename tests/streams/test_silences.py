@@ -5,11 +5,11 @@ from unittest.mock import Mock
 import confluent_kafka as ck
 import pytest
 
-from streams import holdings as module
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.holdings import Holdings
-from streams.offsets import Starts
+from streams.kafka.cluster import Cluster
+from streams.runtime import assignment as module
+from streams.runtime.assignment import Holdings
+from streams.runtime.start_offsets import Starts
+from streams.wire.block import Block
 
 IDLE, ASLEEP = 100, 500
 

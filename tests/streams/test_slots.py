@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from streams.feed import Feed
-from streams.members import client_id, members
-from streams.slots import SlotTaken, check_slot, default_slot, refuse_taken
+from streams.kafka.members import client_id, members
+from streams.runtime.consumer import Feed
+from streams.runtime.slots import SlotTaken, check_slot, default_slot, refuse_taken
 
 
 class Step:

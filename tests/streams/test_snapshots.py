@@ -6,12 +6,12 @@ import confluent_kafka as ck
 import msgspec
 import pytest
 
-from streams import ranges
 from streams.away import Away, patiently
-from streams.block import Block
-from streams.outbox import Outbox
-from streams.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, StateLost, newest, write
-from streams.stage import Effects, Publish
+from streams.kafka import ranges
+from streams.runtime.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, StateLost, newest, write
+from streams.runtime.stage import Effects, Publish
+from streams.runtime.transactions import Outbox
+from streams.wire.block import Block
 
 BIG = b"a" * CHUNK_BYTES_MAX + b"b" * CHUNK_BYTES_MAX + b"c"
 

@@ -10,11 +10,12 @@ from aiokafka.protocol.transaction import InitProducerIdRequest, TxnOffsetCommit
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from driftline.broker import BrokerSettings, EmbeddedBroker
-from streams import provision, ranges
-from streams.block import Block
-from streams.cluster import Cluster
-from streams.outbox import Outbox
-from streams.stage import Effects, Publish
+from streams.kafka import admin as provision
+from streams.kafka import ranges
+from streams.kafka.cluster import Cluster
+from streams.runtime.stage import Effects, Publish
+from streams.runtime.transactions import Outbox
+from streams.wire.block import Block
 
 SLOT = "score-0"
 _CONCURRENT = 51  # Kafka's CONCURRENT_TRANSACTIONS

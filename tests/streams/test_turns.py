@@ -4,7 +4,7 @@ import threading
 import time
 
 from streams.clock import ticks_ms
-from streams.turns import Turns
+from streams.runtime.handover import Turns
 
 
 def test_room_is_waited_for_right_after_a_turn_was_handed_over():

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 import confluent_kafka as ck
 import pytest
 
-from streams.unpacked import does_not_unpack, empty_records
+from streams.kafka.unpacked import does_not_unpack, empty_records
 
 
 def message(cluster, code, offset=0):

@@ -15,11 +15,11 @@ from typing import Any
 
 from benchmarks.log.arena import cluster_at
 from driftline.broker.ports import free_port
-from streams.app import Role
-from streams.block import Block
-from streams.cluster import Cluster
+from streams.kafka.cluster import Cluster
 from streams.routes import read_book
-from streams.stage import Effects
+from streams.runtime.app import Role
+from streams.runtime.stage import Effects
+from streams.wire.block import Block
 
 
 class Tape:

@@ -12,15 +12,15 @@ from typing import Any
 from benchmarks.log.arena import cluster_at
 from driftline.broker.ports import free_port
 from inference import Registry, Score, Serving
-from streams.app import Role
-from streams.block import Block
 from streams.clock import now_ms
-from streams.cluster import Cluster
-from streams.feed import Feed
-from streams.outbox import Outbox
+from streams.kafka.cluster import Cluster
 from streams.routes import read_book
-from streams.shell import Settle
-from streams.stage import Effects
+from streams.runtime.agent import Settle
+from streams.runtime.app import Role
+from streams.runtime.consumer import Feed
+from streams.runtime.stage import Effects
+from streams.runtime.transactions import Outbox
+from streams.wire.block import Block
 
 
 class AtLeastOnce(Outbox):

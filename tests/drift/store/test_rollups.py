@@ -12,7 +12,7 @@ from drift.minutes import pack
 from drift.store import Store, rows
 from drift.sums import Sums, sum_rows
 from drift.yardstick import Yardstick
-from streams.records import PartialCounts
+from streams.wire.records import PartialCounts
 
 HOUR = 3_600_000
 START = 472_222 * HOUR  # 2023-11-14T22:00:00Z: two hours of one day, three of the next.

@@ -13,10 +13,10 @@ import drift
 from drift.store import SchemaConflict, Store, StoreSettings, ensure_observations, flavours, migrate, rows
 from drift.store.client import quote
 from drift.store.report_rows import of_reports
-from streams.block import Block
-from streams.dead_letters import letters
-from streams.observation import OWN, Head
-from streams.records import (
+from streams.wire.block import Block
+from streams.wire.dead_letters import letters
+from streams.wire.observation import OWN, Head
+from streams.wire.records import (
     Alert,
     ColumnReport,
     LabelSums,

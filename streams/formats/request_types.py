@@ -1,0 +1,156 @@
+"""The shape of a request by a model's schema: which fields of which types, and what is said where they are not."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import astuple
+
+from streams.wire.refusals import Refused
+from streams.wire.rows import takes_truths
+from streams.wire.schema import Feature, FeatureSchema
+from streams.wire.spelling import BOOLEAN_TEXTS
+
+
+class Renaming:
+    """Reads JSON whose fields have names that msgspec cannot look for in it: with a quote, a backslash, a tab.
+
+    A request is read as a plain object, and its fields are looked for by names of our own.
+    """
+
+    def __init__(self, kind: type[msgspec.Struct], names: Mapping[str, str]) -> None:
+        self.type = kind
+        self._names = names
+
+    def decode(self, value: bytes) -> Any:
+        """Read and check a request."""
+        return self.convert(msgspec.json.decode(value))
+
+    def convert(self, request: Any) -> Any:
+        """Check a request."""
+        try:
+            return msgspec.convert(self._renamed(request), self.type)
+        except msgspec.ValidationError as error:
+            text = str(error)
+            for name, ours in self._names.items():
+                text = text.replace(ours, name)
+            raise msgspec.ValidationError(text) from None
+
+    def _renamed(self, request: Any) -> Any:
+        if not isinstance(request, dict):
+            return request
+        nested = request.get("features")
+        renamed = {self._names.get(name, name): value for name, value in request.items()}
+        return renamed | {"features": self._renamed(nested)} if isinstance(nested, dict) else renamed
+
+
+Reader = msgspec.json.Decoder[Any] | Renaming
+
+
+class Decoders(msgspec.Struct, frozen=True):
+    """``either`` takes both forms, features in an object of their own or at the top level, in one pass; ``nested`` the
+    first alone, and leaves the top level alone; ``features`` reads that object.
+    """
+
+    either: Reader
+    nested: Reader
+    features: Reader
+
+
+def convert(reader: Reader, request: Any) -> Any:
+    """Check a plain object, as what a reader reads.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        It does not fit.
+    """
+    return reader.convert(request) if isinstance(reader, Renaming) else msgspec.convert(request, reader.type)
+
+
+@lru_cache(maxsize=256)
+def request_decoders(schema: FeatureSchema) -> Decoders:
+    """Make what checks a request by a schema."""
+    fields = [(f"f{j}", *_field(feature)) for j, feature in enumerate(schema.features)]
+    ours = {f.name: f"\ue000{j}\ue000" for j, f in enumerate(schema.features) if _UNFIT.search(f.name)}
+    rename = {f"f{j}": ours.get(feature.name, feature.name) for j, feature in enumerate(schema.features)}
+    # gc=False: they hold no cycles, and thousands live at once, which the collector would walk again and again.
+    features = msgspec.defstruct("Features", fields, rename=rename, kw_only=True, gc=False)
+    flat = [(name, kind | msgspec.UnsetType, UNSET) for name, kind, *_ in fields]
+    own = [
+        ("id", str | int | None, None),
+        ("ts", int | float | str | None, None),
+        ("model", str | None, None),
+        ("features", features | msgspec.UnsetType, UNSET),
+    ]
+    either = msgspec.defstruct("Request", [*own, *flat], rename=rename, gc=False)
+
+    def reader(kind: type[msgspec.Struct]) -> Reader:
+        return Renaming(kind, ours) if ours else msgspec.json.Decoder(kind)
+
+    return Decoders(reader(either), reader(msgspec.defstruct("Nested", own)), reader(features))
+
+
+#: What msgspec takes in no field's name.
+_UNFIT = re.compile(r'[\\"\x00-\x1f]')
+#: A truth value by its value, however a client writes it: a column with missing values makes 1.0 of true.
+_Truth = bool | Annotated[float, msgspec.Meta(ge=0, le=1, multiple_of=1)] | Literal[BOOLEAN_TEXTS]  # type: ignore[valid-type]
+
+
+def _field(feature: Feature) -> tuple[Any, ...]:
+    kind: Any = {"numeric": float, "boolean": _Truth, "categorical": str | int | float}[feature.kind]
+    if feature.kind == "categorical" and takes_truths(feature):
+        kind = kind | bool
+    return (kind,) if feature.required else (kind | None, None)
+
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(?P<name>.*)`", re.DOTALL)
+
+
+def misfit(error: msgspec.ValidationError) -> Refused:
+    """Say which field does not fit, and how."""
+    said = _AT.match(str(error))
+    what, path = (said["what"], said["path"] or "$") if said else (str(error), "$")
+    missing = _MISSING.search(what)
+    what = _told_of_truth(what)
+    return Refused("missing_field", f"{path}.{missing['name']}", what) if missing else Refused("wrong_type", path, what)
+
+
+def _told_of_truth(what: str) -> str:
+    """Say of a truth value what msgspec says of the types that it is made of."""
+    if what.startswith("Invalid enum value"):
+        return f"{_TRUTH}, got `str`"
+    if what.startswith(("Expected `float` <=", "Expected `float` >=", "Expected `float` that's")):
+        return f"{_TRUTH}, got `float`"
+    return what.replace("Expected `bool | float | str", "Expected `bool | 0 | 1")
+
+
+_TRUTH = "Expected `bool | 0 | 1`"
+
+
+def features_of(request: Any, schema: FeatureSchema) -> tuple[Any, ...]:
+    """Values of a request in schema order, in whichever form it came.
+
+    Raises
+    ------
+    Refused
+        A required one is missing at the top level.
+    """
+    if request.features is not UNSET:
+        return astuple(request.features)
+    features = astuple(request)[4:]
+    if UNSET in features:
+        return tuple(_flat(v, f) for v, f in zip(features, schema.features, strict=True))
+    return features
+
+
+def _flat(value: Any, feature: Feature) -> Any:
+    if value is not UNSET:
+        return value
+    if feature.required:
+        raise Refused("missing_field", f"$.{feature.name}", f"Object missing required field `{feature.name}`")
+    return None

@@ -1,0 +1,247 @@
+"""Settlement by intents: for a store that is not part of Kafka's transactions (PROTOCOL, the sink).
+
+A retried insert is recognised only when its boundaries are identical, so the boundaries are written down before it:
+
+1. commit offset = first, with the intent ``{"until": last, "messages": n}`` as metadata;
+2. one insert, with the token ``topic/partition/first-last``;
+3. commit last + 1, metadata cleared.
+
+Whoever finds an intent re-reads exactly those records and repeats the insert under the same token, which the
+store takes for nothing. A zombie can only repeat an intended block.
+
+Records that can never be stored leave as dead letters in one transaction with step 1, and the intent says how many
+they are: whoever finds it knows that they have left. Which records those are is decided by the records alone, so a
+repeated block leaves out the same ones.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import confluent_kafka as ck
+import msgspec
+
+from streams.clock import ticks_ms
+from streams.kafka.cluster import Cluster
+from streams.runtime.consumer import Feed
+from streams.runtime.handover import Stuck
+from streams.runtime.stage import Effects, Publish
+from streams.runtime.transactions import Outbox, Settled
+from streams.wire.block import Block
+
+#: Dead letters that leave with one intent, and bytes of their values, at the most: a transaction must end in time.
+LETTERS_MAX = 500
+LETTER_BYTES_MAX = 4_000_000
+
+
+class Prepared(Protocol):
+    """A block made ready for the store, or for the dead letters; made of the same records it is the same again."""
+
+    @property
+    def letters(self) -> Sequence[Publish]:
+        """Dead letters of what can never be stored, in the order of the block; `Publish.at` says whose each is."""
+
+    def write(self, token: str) -> None:
+        """Insert the rest under a token; raises if the store did not take it, and may then be called again."""
+
+    def tell(self) -> None:
+        """Count and log what was set aside; called once the block is settled, so not again where it is repeated."""
+
+
+Prepare = Callable[[Block], Prepared]
+Commit = Callable[[list[ck.TopicPartition]], None]
+Settle = Callable[[Sequence[Settled], Any], object]
+#: Publishes letters and commits one offset, with the metadata that it has, together.
+Announce = Callable[[Sequence[Publish], ck.TopicPartition], None]
+
+
+class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A block that is about to be inserted: up to which offset, how many records, how many of them were set aside."""
+
+    until: int
+    messages: int
+    letters: int = 0
+
+
+class CutLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a block is cut for the store: so many records wait, or their partition's last insert was so long ago."""
+
+    rows_max: int = 20_000
+    wait_ms_max: int = 500
+
+
+class _Waiting(msgspec.Struct):
+    """Records of one partition that are not in the store yet.
+
+    One turn is folded while another settles, in two threads: the fold adds to ``came`` and touches nothing else.
+    """
+
+    inserted_ms: float
+    intent: Intent | None = None
+    came: deque[Block] = msgspec.field(default_factory=deque)
+    blocks: list[Block] = []
+
+    def gather(self) -> None:
+        """Take what has come to what waits."""
+        while self.came:
+            self.blocks.append(self.came.popleft())
+
+    @property
+    def rows(self) -> int:
+        return sum(len(block) for block in self.blocks)
+
+    def whole(self) -> Block:
+        """What waits, as one block; something must."""
+        self.blocks = [Block.joined(self.blocks)]
+        return self.blocks[0]
+
+    def drop(self, rows: int) -> None:
+        """The first ones are in the store."""
+        rest = self.whole()[rows:]
+        self.blocks = [rest] if len(rest) else []
+        self.inserted_ms = ticks_ms()
+
+
+class IntentStep:
+    """A step that gathers records and settles them with a store by intents. Call `settle` with the shell's settlement.
+
+    Parameters
+    ----------
+    cluster
+        For topic names.
+    prepare
+        Makes a block ready; raises where the store has to be asked and does not answer.
+    order
+        Topics, the most urgent first: what is due of several is inserted in this order.
+    """
+
+    def __init__(
+        self, cluster: Cluster, prepare: Prepare, limits: CutLimits | None = None, order: Sequence[str] = ()
+    ) -> None:
+        self._cluster = cluster
+        self._prepare = prepare
+        self._limits = limits or CutLimits()
+        self._rank = {topic: n for n, topic in enumerate(order)}
+        self._waiting: dict[tuple[str, int], _Waiting] = {}
+
+    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
+        """Begin a partition; an intent in its metadata is kept for the first cut."""
+        intent = msgspec.json.decode(memory, type=Intent) if memory else None
+        self._waiting[topic, partition] = _Waiting(ticks_ms(), intent)
+
+    def revoke(self, topic: str, partition: int) -> None:
+        """Forget what waits: it is not committed, and whoever comes next reads it again."""
+        self._waiting.pop((topic, partition), None)
+
+    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+        """Gather."""
+        for block in blocks:
+            self._waiting[block.topic, block.partition].came.append(block)
+        return [Effects() for _ in blocks]
+
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
+        """Nobody asks."""
+        return Effects()
+
+    def settle(self, commit: Commit, announce: Announce) -> int:
+        """Insert what is due; returns the records that were inserted or set aside.
+
+        ``commit`` commits offsets with their metadata, synchronously, and ``announce`` one of them together with
+        letters. What the store raises is raised: the shell then reads again, and the intent that stands says what to
+        repeat.
+        """
+        settled = 0
+        while (found := self._most_urgent()) is not None:
+            place, waiting, cut = found
+            rows = self._insert(place, cut, waiting.intent, commit, announce)
+            waiting.intent = None
+            settled += rows
+            waiting.drop(rows)
+        return settled
+
+    def _most_urgent(self) -> tuple[tuple[str, int], _Waiting, Block] | None:
+        """What is to be inserted next; it may have come while others were being inserted."""
+        for place, waiting in sorted(self._waiting.items(), key=lambda one: self._rank.get(one[0][0], len(self._rank))):
+            waiting.gather()
+            cut = self._due(waiting)
+            if cut is not None:
+                return place, waiting, cut
+        return None
+
+    def _due(self, waiting: _Waiting) -> Block | None:
+        if not waiting.blocks:
+            return None
+        if waiting.intent is not None:
+            return self._planned(waiting, waiting.intent)
+        old = ticks_ms() - waiting.inserted_ms >= self._limits.wait_ms_max
+        if not old and waiting.rows < self._limits.rows_max:
+            return None
+        return waiting.whole()[0 : self._limits.rows_max]
+
+    def _planned(self, waiting: _Waiting, intent: Intent) -> Block | None:
+        block = waiting.whole()
+        if block.last < intent.until and len(block) < intent.messages:
+            return None  # not re-read to its end yet
+        cut = block[0 : intent.messages]
+        if cut.last != intent.until:
+            raise ValueError(
+                f"{block.topic}/{block.partition}: the intent names {intent.messages} records up to offset "
+                f"{intent.until}, the log holds other ones (up to {cut.last}); was the topic truncated or recreated?"
+            )
+        return cut
+
+    def _insert(
+        self, place: tuple[str, int], cut: Block, intent: Intent | None, commit: Commit, announce: Announce
+    ) -> int:
+        """Settle a block, or as much of its beginning as one transaction has room for; returns its records."""
+        topic, prepared = self._cluster.topic(place[0]), self._prepare(cut)
+        if intent is None and (rows := _room(prepared.letters)) is not None:
+            cut = cut[0:rows]
+            prepared = self._prepare(cut)
+        standing, letters = intent, prepared.letters
+        intent = Intent(cut.last, len(cut), len(letters))
+        if standing is None or (letters and standing.letters != intent.letters):  # an older version set nothing aside
+            at = ck.TopicPartition(topic, place[1], cut.first, metadata=msgspec.json.encode(intent).decode())
+            announce(letters, at) if letters else commit([at])  # 1. What will be done.
+        prepared.write(f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
+        commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.
+        prepared.tell()
+        return len(cut)
+
+
+def _room(letters: Sequence[Publish]) -> int | None:
+    """At which record a block has to end so that its letters fit one transaction; None where they do."""
+    size = 0
+    for n, letter in enumerate(letters):
+        size += len(letter.value or b"")
+        if n and (n >= LETTERS_MAX or size > LETTER_BYTES_MAX):
+            return letter.at or None  # several letters of one record stay together
+    return None
+
+
+def settlement(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Outbox], Settle]:
+    """How a shell settles a step by intents.
+
+    Parameters
+    ----------
+    wait_s_max
+        How long a transaction of letters may last; librdkafka has been seen to wait for ever, see
+        `streams.runtime.agent`.
+    """
+    pool = ThreadPoolExecutor(1, "announce")
+
+    def settles(feed: Feed, outbox: Outbox) -> Settle:
+        def settle(settled: Sequence[Settled], group: Any) -> object:  # noqa: ARG001
+            def announce(letters: Sequence[Publish], at: ck.TopicPartition) -> None:
+                announcing = pool.submit(outbox.announce, letters, at, group)
+                try:
+                    announcing.result(wait_s_max)
+                except TimeoutError as error:
+                    raise Stuck(f"a transaction of dead letters has not returned for {wait_s_max:.0f} s") from error
+
+            return step.settle(feed.commit, announce)
+
+        return settle
+
+    return settles
