@@ -11,7 +11,7 @@ from drift.watching import Mapping, Misfit, Sight, Watching
 from driftline import compose
 from driftline.sections import Monitor, WatchTopic
 from driftline.settings import Settings, SettingsError
-from inference.versions import conflict
+from inference.packages.versions import conflict
 from streams.away import Away
 from streams.clock import now_ms
 from streams.formats.untyped import PlainReader

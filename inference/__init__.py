@@ -8,80 +8,80 @@ so that a score does not depend on its company (`batching`). Routes say which ve
 observations and dead letters out. `training` makes a small network for a table in seconds.
 
 `import inference` is light: a name is loaded when it is first asked for, and torch comes with the first archive that
-is loaded, or with `inference.training`.
+is loaded, or with `inference.onboarding.training`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inference.artefacts import ArtefactError as ArtefactError
-    from inference.artefacts import Model as Model
-    from inference.artefacts import UntrustedCodeError as UntrustedCodeError
-    from inference.batching import Failure as Failure
-    from inference.batching import ModelBroken as ModelBroken
-    from inference.batching import Patience as Patience
-    from inference.batching import Scorer as Scorer
-    from inference.batching import Scores as Scores
-    from inference.devices import DeviceError as DeviceError
-    from inference.devices import device as device
-    from inference.in_hand import InHand as InHand
-    from inference.init import Draft as Draft
-    from inference.init import draft_package as draft_package
-    from inference.init import init_package as init_package
-    from inference.manifest import Manifest as Manifest
-    from inference.manifest import ManifestError as ManifestError
-    from inference.package import Limits as Limits
-    from inference.package import ModelPackage as ModelPackage
-    from inference.package import Outputs as Outputs
-    from inference.package import PackageError as PackageError
-    from inference.package import read_package as read_package
-    from inference.package import write_package as write_package
-    from inference.registry import Registry as Registry
-    from inference.registry import VersionRemoved as VersionRemoved
-    from inference.registry_files import RegistryError as RegistryError
-    from inference.registry_files import RegistryUnavailable as RegistryUnavailable
-    from inference.score import Score as Score
-    from inference.serving import Serving as Serving
-    from inference.table import TableError as TableError
-    from inference.table import infer_features as infer_features
-    from inference.table import matrix_of as matrix_of
+    from inference.backends import ArtefactError as ArtefactError
+    from inference.backends import Model as Model
+    from inference.backends import UntrustedCodeError as UntrustedCodeError
+    from inference.backends.devices import DeviceError as DeviceError
+    from inference.backends.devices import device as device
+    from inference.onboarding.draft import Draft as Draft
+    from inference.onboarding.draft import draft_package as draft_package
+    from inference.onboarding.draft import init_package as init_package
+    from inference.onboarding.table import TableError as TableError
+    from inference.onboarding.table import infer_features as infer_features
+    from inference.onboarding.table import matrix_of as matrix_of
+    from inference.packages.manifest import Manifest as Manifest
+    from inference.packages.manifest import ManifestError as ManifestError
+    from inference.packages.model_toml import Limits as Limits
+    from inference.packages.model_toml import ModelPackage as ModelPackage
+    from inference.packages.model_toml import Outputs as Outputs
+    from inference.packages.model_toml import PackageError as PackageError
+    from inference.packages.model_toml import read_package as read_package
+    from inference.packages.model_toml import write_package as write_package
+    from inference.scoring.in_hand import InHand as InHand
+    from inference.scoring.stage import Score as Score
+    from inference.serving.models import Serving as Serving
+    from inference.serving.registry import Registry as Registry
+    from inference.serving.registry import VersionRemoved as VersionRemoved
+    from inference.serving.registry_files import RegistryError as RegistryError
+    from inference.serving.registry_files import RegistryUnavailable as RegistryUnavailable
+    from inference.serving.scorer import Failure as Failure
+    from inference.serving.scorer import ModelBroken as ModelBroken
+    from inference.serving.scorer import Patience as Patience
+    from inference.serving.scorer import Scorer as Scorer
+    from inference.serving.scorer import Scores as Scores
     from streams.wire.route import RouteError as RouteError
 
 #: Public names and where they live; each is loaded when it is first asked for.
 _PUBLIC = {
-    "ArtefactError": "inference.artefacts",
-    "DeviceError": "inference.devices",
-    "Draft": "inference.init",
-    "Failure": "inference.batching",
-    "InHand": "inference.in_hand",
-    "Limits": "inference.package",
-    "Manifest": "inference.manifest",
-    "ManifestError": "inference.manifest",
-    "Model": "inference.artefacts",
-    "ModelBroken": "inference.batching",
-    "ModelPackage": "inference.package",
-    "Outputs": "inference.package",
-    "PackageError": "inference.package",
-    "Patience": "inference.batching",
-    "Registry": "inference.registry",
-    "RegistryError": "inference.registry_files",
-    "RegistryUnavailable": "inference.registry_files",
+    "ArtefactError": "inference.backends",
+    "DeviceError": "inference.backends.devices",
+    "Draft": "inference.onboarding.draft",
+    "Failure": "inference.serving.scorer",
+    "InHand": "inference.scoring.in_hand",
+    "Limits": "inference.packages.model_toml",
+    "Manifest": "inference.packages.manifest",
+    "ManifestError": "inference.packages.manifest",
+    "Model": "inference.backends",
+    "ModelBroken": "inference.serving.scorer",
+    "ModelPackage": "inference.packages.model_toml",
+    "Outputs": "inference.packages.model_toml",
+    "PackageError": "inference.packages.model_toml",
+    "Patience": "inference.serving.scorer",
+    "Registry": "inference.serving.registry",
+    "RegistryError": "inference.serving.registry_files",
+    "RegistryUnavailable": "inference.serving.registry_files",
     "RouteError": "streams.wire.route",
-    "Score": "inference.score",
-    "Scorer": "inference.batching",
-    "Scores": "inference.batching",
-    "Serving": "inference.serving",
-    "TableError": "inference.table",
-    "UntrustedCodeError": "inference.artefacts",
-    "VersionRemoved": "inference.registry",
-    "device": "inference.devices",
-    "draft_package": "inference.init",
-    "infer_features": "inference.table",
-    "init_package": "inference.init",
-    "matrix_of": "inference.table",
-    "read_package": "inference.package",
-    "write_package": "inference.package",
+    "Score": "inference.scoring.stage",
+    "Scorer": "inference.serving.scorer",
+    "Scores": "inference.serving.scorer",
+    "Serving": "inference.serving.models",
+    "TableError": "inference.onboarding.table",
+    "UntrustedCodeError": "inference.backends",
+    "VersionRemoved": "inference.serving.registry",
+    "device": "inference.backends.devices",
+    "draft_package": "inference.onboarding.draft",
+    "infer_features": "inference.onboarding.table",
+    "init_package": "inference.onboarding.draft",
+    "matrix_of": "inference.onboarding.table",
+    "read_package": "inference.packages.model_toml",
+    "write_package": "inference.packages.model_toml",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from inference.artefacts.operators import ALLOWED
+from inference.backends.pt2_operators import ALLOWED
 
 PROGRAM = "models/model.json"
 TABLES = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")

@@ -1,6 +1,6 @@
 """What becomes of an archive: read here, tried in a child that may die, then run in one that must not.
 
-The children are forked from a process that has torch already, and do what `inference.artefacts.trial_process` and a
+The children are forked from a process that has torch already, and do what `inference.backends.trial_process` and a
 worker do; so thousands can be tried where a start of torch takes seconds.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from inference.artefacts.archive import Program, read_program
-from inference.artefacts.errors import ArtefactError
+from inference.backends.errors import ArtefactError
+from inference.backends.pt2_archive import Program, read_program
 
 ROWS, MEMORY_BYTES, CPU_S, WALL_S = 32, 2**29, 20, 120
 
@@ -49,7 +49,7 @@ def fate(archive: bytes, file: Path) -> End:
 
 
 def _trial(program: Program) -> str:
-    from inference.artefacts.trial_process import limit, run
+    from inference.backends.trial_process import limit, run
 
     limit(MEMORY_BYTES + 3 * len(program.archive), CPU_S)
     return run(program.archive, ROWS, program.features, MEMORY_BYTES) or "passed"
@@ -58,7 +58,7 @@ def _trial(program: Program) -> str:
 def _worker(program: Program) -> str:
     import numpy as np
 
-    from inference.artefacts.pt2 import Pt2Model
+    from inference.backends.torch_export import Pt2Model
 
     try:
         model = Pt2Model(program, Path("model.pt2"))

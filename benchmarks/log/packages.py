@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmarks.log.traffic import FEATURES
 from inference import Registry, init_package
-from inference.training import TrainingLimits, export, train
+from inference.onboarding.training import TrainingLimits, export, train
 
 _ROWS = 4_000
 _HIDDEN = 64

@@ -17,7 +17,7 @@ DATA = Path(str(files("driftline.demo"))) / "data"
 
 def build(folder: Path) -> tuple[float, int]:
     """Train, package and profile; returns the AUC on rows that the network has not seen, and the rows of the table."""
-    from inference.training import export, kept_back, train  # torch: seconds, so only when it is wanted
+    from inference.onboarding.training import export, kept_back, train  # torch: seconds, so only when it is wanted
 
     table = pd.read_parquet(DATA / "employment_reference.parquet")
     folder.mkdir(parents=True, exist_ok=True)

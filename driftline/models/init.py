@@ -19,11 +19,11 @@ from driftline import references
 from driftline.models import profile
 from driftline.progress import OnProgress, unwatched
 from inference import Limits, ModelPackage, Registry, draft_package, write_package
-from inference.artefacts import ArtefactError
-from inference.artefacts.archive import read_program
-from inference.init import brought
-from inference.package import FILE
-from inference.versions import kinds_of
+from inference.backends import ArtefactError
+from inference.backends.pt2_archive import read_program
+from inference.onboarding.draft import brought
+from inference.packages.model_toml import FILE
+from inference.packages.versions import kinds_of
 from streams.names import check_name
 
 REFERENCE = "reference.arrow"
@@ -171,7 +171,7 @@ def _trained(package: ModelPackage, table: pa.Table, label: str | None, folder: 
     if label is None:
         raise InitError(f"--train needs --label, one of: {', '.join(table.column_names)}")
     on_progress("training a small network", 0, None)
-    from inference.training import TrainingLimits, export, train  # torch: seconds
+    from inference.onboarding.training import TrainingLimits, export, train  # torch: seconds
 
     kept = table.slice(0, int(table.num_rows * (1 - TrainingLimits().holdout)))[label].unique()
     never = (
@@ -208,7 +208,7 @@ def _held_out(table: pa.Table, holdout: Path | None, model: str | None, known: d
         return rows
     if model is not None:
         return None
-    from inference.training import kept_back
+    from inference.onboarding.training import kept_back
 
     return kept_back(table, str(known.get("label")))
 

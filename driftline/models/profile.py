@@ -13,9 +13,9 @@ from drift.reference import Reference
 from drift.row_order import Order
 from driftline.progress import OnProgress, unwatched
 from inference import ModelPackage, Scorer, matrix_of, read_package
-from inference.answers import answers
-from inference.artefacts import load_artefact
-from inference.devices import device
+from inference.backends import load_artefact
+from inference.backends.devices import device
+from inference.scoring.outputs import answers
 from streams.wire.classes import Classes
 
 #: Rows on which a column of scores is compared with what the model says.

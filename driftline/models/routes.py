@@ -6,7 +6,7 @@ import msgspec
 
 from driftline.models.shares import read_shares
 from inference import Registry, VersionRemoved
-from inference.manifest import Manifest
+from inference.packages.manifest import Manifest
 from streams.clock import now_ms
 from streams.kafka import admin as provision
 from streams.kafka.cluster import Cluster

@@ -8,7 +8,7 @@ else the next one that does.
 from collections.abc import Mapping, Sequence
 
 from driftline.replay.served import Observed
-from inference.routing import lanes
+from inference.serving.routing import lanes
 from streams.wire.records import Route
 
 Routes = Mapping[str, Route]

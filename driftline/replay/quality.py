@@ -12,7 +12,7 @@ from drift.performance.intervals import normal
 from driftline.replay.comparing import Row
 from driftline.replay.result import Metric
 from inference import ModelPackage
-from inference.ranks import midranks
+from inference.onboarding.ranks import midranks
 from streams.wire.classes import Classes
 
 _Labels = Mapping[tuple[str, str, str, int], str]

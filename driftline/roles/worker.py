@@ -52,7 +52,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     following.begin(book.routes.values())
     if not book.routes:
         # torch takes seconds to import, and the first route may come at any moment.
-        threading.Thread(target=import_module, args=("inference.artefacts.pt2",), daemon=True).start()
+        threading.Thread(target=import_module, args=("inference.backends.torch_export",), daemon=True).start()
     role.follow_models(book, following.follow)
     in_hand = InHand(settings.data_dir / "faust" / f"worker-{slot}.in-hand")
     step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up, in_hand=in_hand)

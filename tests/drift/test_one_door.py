@@ -25,7 +25,7 @@ from drift.store import Store
 from drift.store.table import StoreTable
 from drift.sums import Sums, sum_rows, sum_table
 from driftline.rowfile import RowFile
-from inference.table import matrix_of
+from inference.onboarding.table import matrix_of
 from streams import tables
 from streams.formats.arrow import ArrowDecoder
 from streams.formats.avro import AvroDecoder

@@ -14,8 +14,8 @@ import pytest
 import drift
 from drift.frames import FrameError
 from drift.sums import sum_table
-from inference.init import draft_package
-from inference.table import matrix_of
+from inference.onboarding.draft import draft_package
+from inference.onboarding.table import matrix_of
 
 RNG = np.random.default_rng(7)
 N = 2_000

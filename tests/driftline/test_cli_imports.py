@@ -89,8 +89,8 @@ def test_commands_that_look_load_no_more_than_they_ask(
         ("drift.reference", {"numpy", "pyarrow"}),
         ("drift.incidents.verdict", set()),
         ("drift.store", {"clickhouse_driver"}),
-        ("inference.registry", {"fsspec"}),
-        ("inference.routing", set()),
+        ("inference.serving.registry", {"fsspec"}),
+        ("inference.serving.routing", set()),
     ],
 )
 def test_a_module_that_many_commands_need_stays_light(module: str, allowed: set[str]) -> None:

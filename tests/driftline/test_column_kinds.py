@@ -16,7 +16,7 @@ from driftline.cli import app
 from driftline.cli.refusals import refusal
 from driftline.settings import SettingsError, load
 from inference import Registry, RegistryError
-from inference.versions import conflict
+from inference.packages.versions import conflict
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.routes import read_book

@@ -9,7 +9,7 @@ import pytest
 from driftline.roles import following
 from driftline.roles.following import Following
 from inference import RegistryError, RegistryUnavailable, Serving
-from inference.serving import NotLoadedYet
+from inference.serving.models import NotLoadedYet
 from streams.routes import RouteBook
 from streams.wire.records import Route
 

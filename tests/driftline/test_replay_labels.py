@@ -8,7 +8,7 @@ from driftline.replay.comparing import Row
 from driftline.replay.labels import Relabelled
 from driftline.replay.quality import metrics
 from inference import ModelPackage
-from inference.package import Outputs
+from inference.packages.model_toml import Outputs
 from streams.wire.records import MINUTE_MS, LabelSums, Outcome, Prediction
 from streams.wire.schema import Feature
 

@@ -33,7 +33,7 @@ def table() -> pa.Table:
 @pytest.fixture(scope="session")
 def folder(table, tmp_path_factory):
     """A package with a trained network, exported for batches of 64 rows."""
-    from inference.training import TrainingLimits, export, train
+    from inference.onboarding.training import TrainingLimits, export, train
 
     folder = tmp_path_factory.mktemp("package") / "churn"
     package = init_package(

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from inference import ArtefactError, Limits, ModelPackage
-from inference.artefacts.archive import fit, read_program
+from inference.backends.pt2_archive import fit, read_program
 from streams.wire.schema import Feature
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inference import DeviceError, Scorer, device, matrix_of, read_package
-from inference.artefacts import load_artefact
+from inference.backends import load_artefact
 
 
 @pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cpu:1", "cuda:99", ""])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from inference.in_hand import ENDS_MAX, InHand
+from inference.scoring.in_hand import ENDS_MAX, InHand
 from streams.wire.block import Block
 
 #: One process of a worker: scores the blocks, and prints what each record led to; a row of 13 ends it.

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from inference import ArtefactError
-from inference.artefacts import trial
-from inference.artefacts.archive import Program, read_program
-from inference.artefacts.expressions import check_size
-from inference.artefacts.guards import Refused, check_arguments
-from inference.artefacts.operators import ALLOWED
-from inference.artefacts.trial_process import run
+from inference.backends import trial
+from inference.backends.pt2_archive import Program, read_program
+from inference.backends.pt2_expressions import check_size
+from inference.backends.pt2_guards import Refused, check_arguments
+from inference.backends.pt2_operators import ALLOWED
+from inference.backends.trial_process import run
 
 _FILE = Path(__file__).parent / "architectures.py"
 _SPEC = importlib.util.spec_from_file_location("architectures", _FILE)
@@ -222,7 +222,7 @@ def test_entries_that_are_larger_than_the_file_are_refused(small, tmp_path):
 
 
 def test_a_program_of_another_size_is_not_read(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("inference.artefacts.archive.PROGRAM_BYTES_MAX", 1_000)
+    monkeypatch.setattr("inference.backends.pt2_archive.PROGRAM_BYTES_MAX", 1_000)
     with pytest.raises(ArtefactError, match="at most 1,000 are read"):
         read_program(small)
 
@@ -348,7 +348,7 @@ def test_a_process_that_dies_is_a_refusal(tmp_path, monkeypatch):
 )
 def test_bounds_are_set_wherever_it_runs(before):
     code = (
-        "import resource; from pathlib import Path; from inference.artefacts import trial_process; "
+        "import resource; from pathlib import Path; from inference.backends import trial_process; "
         f"{before}; trial_process.limit(2**40, 3600); print(*resource.getrlimit(resource.RLIMIT_FSIZE))"
     )
     done = trial.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.projection import Projection, union
+from inference.serving.projection import Projection, union
 from streams.formats.json import JsonDecoder
 from streams.wire.block import Block
 from streams.wire.schema import Feature, FeatureSchema, SchemaError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inference import ArtefactError, ModelPackage, Scorer, UntrustedCodeError
-from inference.artefacts import load_artefact
+from inference.backends import load_artefact
 from streams.wire.schema import Feature
 
 PACKAGE = ModelPackage(

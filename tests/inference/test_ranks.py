@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from inference.ranks import midranks
+from inference.onboarding.ranks import midranks
 
 
 @given(st.lists(st.one_of(st.integers(-5, 5), st.floats(allow_nan=False, width=32)), min_size=1))

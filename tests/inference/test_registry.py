@@ -16,7 +16,7 @@ from inference import (
     UntrustedCodeError,
     VersionRemoved,
 )
-from inference.manifest import _digest, hash_of, read_manifest
+from inference.packages.manifest import _digest, hash_of, read_manifest
 from streams.away import Away
 from streams.names import NameRefused
 
@@ -320,7 +320,7 @@ def test_a_package_of_too_many_files_or_a_name_with_a_backslash_is_refused(tmp_p
     with pytest.raises(ManifestError, match="rename it"):
         Registry(tmp_path / "registry").add(folder)
     (folder / "a\\b").unlink()
-    monkeypatch.setattr("inference.manifest.FILES_MAX", 1)
+    monkeypatch.setattr("inference.packages.manifest.FILES_MAX", 1)
     with pytest.raises(ManifestError, match="more than 1 files"):
         Registry(tmp_path / "registry").add(folder)
 

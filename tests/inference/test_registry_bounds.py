@@ -7,7 +7,9 @@ import uuid
 import fsspec
 import pytest
 
-from inference import ManifestError, Registry, RegistryError, RegistryUnavailable, manifest, registry_files
+from inference import ManifestError, Registry, RegistryError, RegistryUnavailable
+from inference.packages import manifest
+from inference.serving import registry_files
 
 TOML = """
 name = "fare"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.routing import lanes, place
+from inference.serving.routing import lanes, place
 from streams.wire.records import Route
 from streams.wire.route import RouteError, check
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference import Limits, ModelBroken, ModelPackage, Outputs, Patience, Score, Scorer, Serving, matrix_of
-from inference.routing import lanes
-from inference.serving import NotLoadedYet
+from inference.serving.models import NotLoadedYet
+from inference.serving.routing import lanes
 from streams.formats.json import JsonDecoder
 from streams.wire import observation
 from streams.wire.block import Block
@@ -377,7 +377,7 @@ def test_of_two_models_each_hears_of_its_own_and_of_a_canary_s_share_the_canary(
 
 
 def test_observations_are_split_below_the_limit(monkeypatch):
-    monkeypatch.setattr("inference.messages.MESSAGE_BYTES_MAX", 6_000)
+    monkeypatch.setattr("inference.scoring.messages.MESSAGE_BYTES_MAX", 6_000)
     requests = block(*[{"id": f"{n:032x}"[::-1] + str(hash(n) * 7919), "x": n + 100} for n in range(300)], first=50)
     [effects] = Score(serving(ramp())).fold([requests])
     parts = seen(effects)
@@ -463,7 +463,7 @@ def test_who_names_no_model_means_the_only_one_that_has_a_route_loaded_or_not():
 
 
 def test_requests_wait_while_their_model_is_loaded(monkeypatch):
-    monkeypatch.setattr("inference.score._LOADING_S_MAX", 0.01)
+    monkeypatch.setattr("inference.scoring.stage._LOADING_S_MAX", 0.01)
     found = serving(ramp())
     slow = Route(model="slow", epoch=1, ts=0, champion="v1")
     found.expect(slow)

@@ -10,9 +10,9 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from inference import Limits, ModelPackage, Outputs, Registry, Scorer, TableError, init_package, matrix_of, read_package
-from inference.artefacts import load_artefact
-from inference.network import TabularNet
-from inference.training import TrainingLimits, auc, export, train
+from inference.backends import load_artefact
+from inference.onboarding.network import TabularNet
+from inference.onboarding.training import TrainingLimits, auc, export, train
 from streams.wire.schema import Feature, FeatureSchema
 
 QUICK = TrainingLimits(epochs_min=4, steps_min=1, batch_rows_max=128)

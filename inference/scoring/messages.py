@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from inference.answers import Answers
-from inference.routing import Role
+from inference.scoring.outputs import Answers
+from inference.serving.routing import Role
 from streams.runtime.stage import Headers, Publish
 from streams.wire.block import Block
 from streams.wire.observation import MESSAGE_BYTES_MAX, Head, RefusedRequest, nothing, observed, split

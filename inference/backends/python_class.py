@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.artefacts.errors import ArtefactError, UntrustedCodeError, contained, error_text
-from inference.package import ModelPackage
+from inference.backends.errors import ArtefactError, UntrustedCodeError, contained, error_text
+from inference.packages.model_toml import ModelPackage
 from streams.wire.schema import FeatureSchema
 
 if TYPE_CHECKING:

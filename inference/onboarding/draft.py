@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from msgspec.structs import replace
 
-from inference.leak import ROWS_MAX, says
-from inference.package import Limits, ModelPackage, Outputs, Task, nearest, write_package
-from inference.table import TableError, as_table, infer_features, levels_of, matrix_of, natural, texts_of
-from inference.unfit import unfit
+from inference.onboarding.leak import ROWS_MAX, says
+from inference.onboarding.not_features import unfit
+from inference.onboarding.table import TableError, as_table, infer_features, levels_of, matrix_of, natural, texts_of
+from inference.packages.model_toml import Limits, ModelPackage, Outputs, Task, nearest, write_package
 from streams.tables.kinds import coarse
 from streams.tables.values import doubles
 from streams.wire.classes import Classes, class_names

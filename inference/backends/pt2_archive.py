@@ -11,14 +11,14 @@ what            how it is bounded
 ==============  ====================================================================================================
 file            entries are stored, not compressed; together no larger than the file, so nothing is unpacked
 program         JSON of at most `PROGRAM_BYTES_MAX`; its integers fit 64 bits, its strings are identifiers
-operators       those of `inference.artefacts.operators`, by overload
-sizes           `inference.artefacts.expressions`
-weights         `inference.artefacts.payloads`: each within its own bytes
+operators       those of `inference.backends.pt2_operators`, by overload
+sizes           `inference.backends.pt2_expressions`
+weights         `inference.backends.pt2_payloads`: each within its own bytes
 devices         all are the CPU: whoever loads the program moves it
 ==============  ====================================================================================================
 
 What is left, a kernel of torch's that does not check its arguments, or a program that takes all memory, is for
-`inference.artefacts.trial`.
+`inference.backends.trial`.
 """
 
 import io
@@ -31,11 +31,11 @@ from typing import Any
 
 import msgspec
 
-from inference.artefacts.errors import ArtefactError
-from inference.artefacts.expressions import check_size
-from inference.artefacts.operators import ALLOWED
-from inference.artefacts.payloads import PATH, PAYLOAD, payloads
-from inference.package import ModelPackage
+from inference.backends.errors import ArtefactError
+from inference.backends.pt2_expressions import check_size
+from inference.backends.pt2_operators import ALLOWED
+from inference.backends.pt2_payloads import PATH, PAYLOAD, payloads
+from inference.packages.model_toml import ModelPackage
 
 #: The JSON of a program, ten thousand operators long.
 PROGRAM_BYTES_MAX = 33_554_432
@@ -239,8 +239,8 @@ def _word(text: str, key: str) -> str:
     if text not in ALLOWED:
         raise ArtefactError(
             f"operator {text[:120]!r} is not among those that a model archive may use "
-            "(inference/artefacts/operators.py says why): export the model without it, or load the archive in a class "
-            "of your own (model.py:Class), which runs as trusted code from a local folder or with --trust-code"
+            "(inference/backends/pt2_operators.py says why): export the model without it, or load the archive in a "
+            "class of your own (model.py:Class), which runs as trusted code from a local folder or with --trust-code"
         )
     return text
 

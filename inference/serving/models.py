@@ -7,15 +7,15 @@ from types import MappingProxyType
 import msgspec
 import structlog
 
-from inference.artefacts import error_text
-from inference.batching import Scorer
-from inference.projection import Projection, union
+from inference.backends import error_text
+from inference.serving.projection import Projection, union
+from inference.serving.scorer import Scorer
 from streams.away import Away
 from streams.wire.records import Route
 from streams.wire.route import check, versions
 from streams.wire.schema import FeatureSchema
 
-log = structlog.get_logger("inference.serving")
+log = structlog.get_logger("inference.serving.models")
 
 Load = Callable[[str, str], Scorer]
 

@@ -3,7 +3,7 @@
 The allow-list keeps out what reads raw memory. It cannot know that every kernel of torch's checks its arguments, nor
 what a program costs: some kernels crash on weights of the wrong shape, and a graph of two operators can ask for a
 terabyte. All shapes of a program follow from the shape of its input, which is always the package's batch, so one run on
-one batch tells what any run does: `inference.artefacts.trial_process` does it, with bounds on memory, time and files,
+one batch tells what any run does: `inference.backends.trial_process` does it, with bounds on memory, time and files,
 without this process's environment, and with a check of the arguments where a kernel is known to have none.
 
 A program that has passed is remembered by the hash of its bytes, so each machine tries it once. A GPU is not tried: on
@@ -19,8 +19,8 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from inference.artefacts.archive import Program
-from inference.artefacts.errors import ArtefactError
+from inference.backends.errors import ArtefactError
+from inference.backends.pt2_archive import Program
 from streams.private import cache_folder, private_folder, write_private
 
 #: Beside torch's own and the weights.
@@ -39,7 +39,7 @@ def try_out(program: Program, rows: int, file: Path) -> None:
     Parameters
     ----------
     program
-        As `inference.artefacts.archive.read_program` gives it.
+        As `inference.backends.pt2_archive.read_program` gives it.
     rows
         Rows of a batch.
     file
@@ -58,7 +58,7 @@ def try_out(program: Program, rows: int, file: Path) -> None:
     numbers = (rows, program.features, MEMORY_BYTES_MAX, CPU_S_MAX)
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter and numbers
-            [sys.executable, "-P", "-m", "inference.artefacts.trial_process", *map(str, numbers)],
+            [sys.executable, "-P", "-m", "inference.backends.trial_process", *map(str, numbers)],
             input=program.archive,
             capture_output=True,
             env=environment | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},

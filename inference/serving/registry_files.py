@@ -9,7 +9,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from inference.manifest import BYTES_MAX, PACKAGE_BYTES_MAX, Manifest, hash_of
+from inference.packages.manifest import BYTES_MAX, PACKAGE_BYTES_MAX, Manifest, hash_of
 from streams.addresses import without_secrets
 from streams.away import Away
 from streams.private import FILE_MODE, private_folder

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.export.passes import move_to_device_pass
 
-from inference.artefacts.archive import Program
-from inference.artefacts.errors import ArtefactError
+from inference.backends.errors import ArtefactError
+from inference.backends.pt2_archive import Program
 
 # Behind the inspection of archives: whatever torch unpickles in this process, it unpickles tensors only.
 os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"

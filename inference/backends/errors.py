@@ -33,7 +33,7 @@ def contained() -> Iterator[None]:
     >>> with contained():
     ...     raise SystemExit(3)
     Traceback (most recent call last):
-    inference.artefacts.errors.ModelExit: SystemExit: 3
+    inference.backends.errors.ModelExit: SystemExit: 3
     """
     try:
         yield

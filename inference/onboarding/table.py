@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from inference.package import nearest
-from inference.unfit import LEVELS_MAX
+from inference.onboarding.not_features import LEVELS_MAX
+from inference.packages.model_toml import nearest
 from streams import tables
 from streams.tables import TableError
 from streams.tables.kinds import kind_of

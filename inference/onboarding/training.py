@@ -15,10 +15,10 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from inference.network import TabularNet
-from inference.package import ModelPackage
-from inference.ranks import midranks
-from inference.table import TableError, as_table, matrix_of, texts_of
+from inference.onboarding.network import TabularNet
+from inference.onboarding.ranks import midranks
+from inference.onboarding.table import TableError, as_table, matrix_of, texts_of
+from inference.packages.model_toml import ModelPackage
 from streams.wire.classes import Classes
 
 

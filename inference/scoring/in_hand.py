@@ -16,7 +16,7 @@ import structlog
 
 from streams.private import FILE_MODE, private_folder
 
-log = structlog.get_logger("inference.in_hand")
+log = structlog.get_logger("inference.scoring.in_hand")
 
 #: Processes that a record may end while it is alone in hand. They may have been killed by somebody else, once or twice.
 ENDS_MAX = 3

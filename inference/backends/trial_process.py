@@ -1,6 +1,6 @@
-"""The process in which an archive's program runs for the first time; see `inference.artefacts.trial`.
+"""The process in which an archive's program runs for the first time; see `inference.backends.trial`.
 
-    python -m inference.artefacts.trial_process ROWS FEATURES MEMORY_BYTES CPU_S  < archive
+    python -m inference.backends.trial_process ROWS FEATURES MEMORY_BYTES CPU_S  < archive
 
 It prints ``passed``, or why not, or dies.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from inference.artefacts.guards import Refused, check_arguments, check_node
+from inference.backends.pt2_guards import Refused, check_arguments, check_node
 
 #: Python tries its folder of temporary files with a small one.
 _FILE_BYTES_MAX = 65_536

@@ -17,9 +17,9 @@ import fsspec
 import msgspec
 from fsspec.implementations.local import LocalFileSystem
 
-from inference.artefacts import inspect_artefact, load_artefact
-from inference.devices import device
-from inference.manifest import (
+from inference.backends import inspect_artefact, load_artefact
+from inference.backends.devices import device
+from inference.packages.manifest import (
     FILE,
     Manifest,
     ManifestError,
@@ -28,17 +28,25 @@ from inference.manifest import (
     manifest_of,
     read_manifest,
 )
-from inference.package import FILE as PACKAGE
-from inference.package import ModelPackage, PackageError, nearest, parse_package, read_package
-from inference.registry_files import RegistryError, RegistryUnavailable, asking, fetch, put, read_small, write_whole
-from inference.versions import conflict, kinds_of, version_key
+from inference.packages.model_toml import FILE as PACKAGE
+from inference.packages.model_toml import ModelPackage, PackageError, nearest, parse_package, read_package
+from inference.packages.versions import conflict, kinds_of, version_key
+from inference.serving.registry_files import (
+    RegistryError,
+    RegistryUnavailable,
+    asking,
+    fetch,
+    put,
+    read_small,
+    write_whole,
+)
 from streams.addresses import without_secrets
 from streams.logs import logger
 from streams.names import check_name, check_registry, is_name
 from streams.private import cache_folder
 
 if TYPE_CHECKING:
-    from inference.batching import Scorer
+    from inference.serving.scorer import Scorer
 
 #: File in place of a removed version, with its digest.
 TOMBSTONE = "removed.json"
@@ -163,7 +171,7 @@ class Registry:
         Raises
         ------
         RegistryError
-            A column changes its kind; see `inference.versions.conflict`.
+            A column changes its kind; see `inference.packages.versions.conflict`.
         """
         for other in others:
             if other != version and (why := conflict(kinds, other, self.kinds(name, other))):
@@ -191,7 +199,7 @@ class Registry:
             try:
                 known.append(self._find(*place))
             except (ManifestError, RegistryError) as error:  # One damaged version hides no other.
-                logger("inference.registry").warning(
+                logger("inference.serving.registry").warning(
                     "registry.damaged", model=place[0], version=place[1], why=str(error)
                 )
         return sorted(filter(None, known), key=lambda manifest: (manifest.name, version_key(manifest.version)))
@@ -235,12 +243,12 @@ class Registry:
         Parameters
         ----------
         on
-            See `inference.devices.device`.
+            See `inference.backends.devices.device`.
         trust_code
             Run a Python class wherever it lies. Otherwise one runs only from a root in this machine's own files, from
             a folder that not everybody may write to.
         """
-        from inference.batching import Scorer  # brings NumPy: to list versions takes none
+        from inference.serving.scorer import Scorer  # brings NumPy: to list versions takes none
 
         folder, package = self._read(name, version)
         trusted = trust_code or (self.local and not anybody_writes(folder, Path(self._path)))

@@ -10,7 +10,7 @@
 import msgspec
 import numpy as np
 
-from inference.package import ModelPackage
+from inference.packages.model_toml import ModelPackage
 from streams.wire.schema import level_text
 
 

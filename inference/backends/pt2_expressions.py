@@ -3,12 +3,12 @@
 >>> check_size("Mul(Integer(4), Symbol('s77', positive=True, integer=True))")
 >>> check_size("__import__('os')")
 Traceback (most recent call last):
-inference.artefacts.errors.ArtefactError: size "__import__('os')" is more than sums and products of symbols; export it anew
+inference.backends.errors.ArtefactError: size "__import__('os')" is more than sums and products of symbols; export it anew
 """  # noqa: E501
 
 import re
 
-from inference.artefacts.errors import ArtefactError
+from inference.backends.errors import ArtefactError
 
 #: Characters and depth of one size; what torch writes is far below.
 CHARACTERS_MAX = 2_000

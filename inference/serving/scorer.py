@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 from tenacity import RetryError, Retrying, stop_after_attempt, wait_exponential
 
-from inference.artefacts import ArtefactError, Model, contained, error_text
-from inference.package import ModelPackage
+from inference.backends import ArtefactError, Model, contained, error_text
+from inference.packages.model_toml import ModelPackage
 
 
 class ModelBroken(RuntimeError):

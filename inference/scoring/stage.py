@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 import structlog
 
-from inference.answers import answers
-from inference.batching import Scorer, Scores
-from inference.in_hand import ENDS_MAX, PORTIONS, InHand, Range
-from inference.messages import Scored, observations, predictions, refused_request, unanswered
-from inference.package import nearest
-from inference.routing import Role, lanes
-from inference.serving import NotServed, Served, Serving
+from inference.packages.model_toml import nearest
+from inference.scoring.in_hand import ENDS_MAX, PORTIONS, InHand, Range
+from inference.scoring.messages import Scored, observations, predictions, refused_request, unanswered
+from inference.scoring.outputs import answers
+from inference.serving.models import NotServed, Served, Serving
+from inference.serving.routing import Role, lanes
+from inference.serving.scorer import Scorer, Scores
 from streams.formats import Decoder
 from streams.formats.envelope import Schemas
 from streams.runtime.stage import Effects, Publish
@@ -29,7 +29,7 @@ from streams.wire.refusals import Refusal, Refused
 from streams.wire.rows import Rows
 from streams.wire.schema import FeatureSchema
 
-log = structlog.get_logger("inference.score")
+log = structlog.get_logger("inference.scoring.stage")
 
 STAGE = "score"
 #: How long requests wait in one fold for their model to be loaded; then they are read again.

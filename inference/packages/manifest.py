@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from inference.package import ModelPackage
+from inference.packages.model_toml import ModelPackage
 
 FILE = "manifest.json"
 FORMAT = 1

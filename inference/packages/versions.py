@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from inference.package import ModelPackage
+from inference.packages.model_toml import ModelPackage
 
 
 def version_key(version: str) -> list[tuple[int, int, str]]:

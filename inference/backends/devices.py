@@ -10,7 +10,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from inference.package import nearest
+from inference.packages.model_toml import nearest
 
 
 class DeviceError(ValueError):

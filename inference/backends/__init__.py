@@ -6,11 +6,11 @@ may die, `pt2` runs it. `model.py:Class` is a Python class: code, and only run w
 
 from pathlib import Path
 
-from inference.artefacts.archive import Program, fit, read_program
-from inference.artefacts.errors import ArtefactError, ModelExit, UntrustedCodeError, contained, error_text
-from inference.artefacts.model import Model
-from inference.artefacts.trial import try_out
-from inference.package import ModelPackage
+from inference.backends.backend import Model
+from inference.backends.errors import ArtefactError, ModelExit, UntrustedCodeError, contained, error_text
+from inference.backends.pt2_archive import Program, fit, read_program
+from inference.backends.trial import try_out
+from inference.packages.model_toml import ModelPackage
 
 __all__ = [
     "ArtefactError",
@@ -37,17 +37,17 @@ def load_artefact(package: ModelPackage, folder: Path, device: str = "cpu", *, t
     Parameters
     ----------
     device
-        What `inference.devices.device` gives.
+        What `inference.backends.devices.device` gives.
     trust_code
         Run a Python class; archives need no trust.
     """
     file = _file(package, folder)
     if file.suffix == ".pt2":
         program = _tried(package, file)
-        from inference.artefacts.pt2 import Pt2Model  # brings torch, seconds of it
+        from inference.backends.torch_export import Pt2Model  # brings torch, seconds of it
 
         return Pt2Model(program, file, device)
-    from inference.artefacts.python import PythonModel  # brings NumPy
+    from inference.backends.python_class import PythonModel  # brings NumPy
 
     return PythonModel(package, file, device, trust_code=trust_code)
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from inference.artefacts.errors import ArtefactError
+from inference.backends.errors import ArtefactError
 
 PAYLOAD = re.compile(r"data/(?:weights/weight|constants/tensor)_\d{1,9}")
 # Of a weight in its module, as layers.0.weight; a part that begins with two underscores is an attribute of Python's.
