@@ -16,9 +16,9 @@ import pandas as pd
 import scipy
 
 from drift import Reference
-from drift.judge import Judge
-from drift.minutes import pack
-from drift.sums import sum_rows
+from drift.cells.sums import sum_rows
+from drift.counting.minutes import pack
+from drift.judge.stage import Judge
 from streams.wire.block import Block
 from streams.wire.records import MINUTE_MS, PartialCounts
 

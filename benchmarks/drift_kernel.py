@@ -26,7 +26,7 @@ from numba import njit
 from scipy.stats import ks_2samp
 
 from drift import Reference
-from drift.kernel import FIXED_ONE, count_numbers
+from drift.cells.kernel import FIXED_ONE, count_numbers
 
 REFERENCE_ROWS = 20_000
 BINS = 42

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drift import Reference
-from drift.sums import sum_table
+from drift.cells.sums import sum_table
 
 ROWS_PER_GROUP = 100_000
 

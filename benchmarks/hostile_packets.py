@@ -27,9 +27,9 @@ import zstd
 from clickhouse_cityhash.cityhash import CityHash128
 from clickhouse_driver import Client
 
-from drift.store.front import StoreProcess
-from drift.store.front.frames import LZ4, ZSTD, frame
-from drift.store.front.wire import text, varint
+from drift.store.server import StoreProcess
+from drift.store.server.frames import LZ4, ZSTD, frame
+from drift.store.server.wire import text, varint
 
 MEMORY_MB_MAX = 1500.0
 ANSWER_S_MAX = 20.0

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from drift import Reference, frames
-from drift.judge import Judge
-from drift.minutes import count_minutes, parts
+from drift import Reference
+from drift.cells import frames
+from drift.counting.minutes import count_minutes, parts
+from drift.judge.stage import Judge
 from drift.performance import label_sums
 from streams.wire.records import MINUTE_MS, Alert, LabelSums, Order, PartialCounts, Report, Route, RouteCopy, Watch
 

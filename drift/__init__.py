@@ -4,8 +4,8 @@ A chapter in the order of the data:
 
 1. A table of training data becomes a **reference** (`drift.Reference`): each column is cut into frozen **cells**,
    and the training rows in each cell are counted. The reference holds no rows and never changes.
-2. Every later row is counted over the same cells, per minute of event time (`drift.count`). Counts are integers, so
-   they add up the same in any order, over any split, live or replayed.
+2. Every later row is counted over the same cells, per minute of event time (`drift.counting.stage`). Counts are
+   integers, so they add up the same in any order, over any split, live or replayed.
 3. From two vectors of counts come the **effects** that people look at (`drift.statistics`): how far apart, with an
    interval, in a unit that does not grow with the number of rows.
 4. From the counts of all windows so far comes the **evidence** that something changed: one budget of false alarms for
@@ -25,21 +25,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drift.backtests import backtest as backtest
-    from drift.cells import Cells as Cells
-    from drift.comparison import compare as compare
-    from drift.count import count_rows as count_rows
-    from drift.loading import load as load
-    from drift.reference import Reference as Reference
+    from drift.analysis.backtest import backtest as backtest
+    from drift.analysis.compare import compare as compare
+    from drift.cells.cells import Cells as Cells
+    from drift.counting.stage import count_rows as count_rows
+    from drift.reference.profile import Reference as Reference
+    from drift.store.load import load as load
 
 #: Public names and where they live; each is loaded when it is first asked for.
 _PUBLIC = {
-    "Cells": "drift.cells",
-    "Reference": "drift.reference",
-    "backtest": "drift.backtests",
-    "compare": "drift.comparison",
-    "count_rows": "drift.count",
-    "load": "drift.loading",
+    "Cells": "drift.cells.cells",
+    "Reference": "drift.reference.profile",
+    "backtest": "drift.analysis.backtest",
+    "compare": "drift.analysis.compare",
+    "count_rows": "drift.counting.stage",
+    "load": "drift.store.load",
 }
 
 __all__ = ["Cells", "Reference", "backtest", "compare", "count_rows", "load"]

@@ -11,10 +11,10 @@ import confluent_kafka as ck
 import msgspec
 import numpy as np
 
-from drift.event_clocks import Maxima
+from drift.counting.event_clocks import Maxima
 from drift.incidents import rfc3339
-from drift.window_calendar import calendar_of
-from drift.windows import AWAITED_WINDOWS_MAX
+from drift.windows.calendar import calendar_of
+from drift.windows.windows import AWAITED_WINDOWS_MAX
 from driftline.event_clocks import event_clocks
 from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import now_ms

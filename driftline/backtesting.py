@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from drift import backtest, frames
-from drift.backtests import Backtest
-from drift.event_times import milliseconds
-from drift.reference import Reference
-from drift.reports import tables
+from drift import backtest
+from drift.analysis.backtest import Backtest
+from drift.analysis.report import tables
+from drift.cells import frames
+from drift.cells.event_times import milliseconds
+from drift.reference.profile import Reference
 from driftline import references
 from streams.wire.records import Watch
 
@@ -32,12 +33,12 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def incidents(self) -> pd.DataFrame:
-        """See `drift.reports.tables.incidents`."""
+        """See `drift.analysis.report.tables.incidents`."""
         return tables.incidents(self.result.alerts)
 
     @property
     def columns(self) -> pd.DataFrame:
-        """See `drift.reports.tables.columns`."""
+        """See `drift.analysis.report.tables.columns`."""
         return tables.columns(tables.ratios(self.reference, self.watch, self.result.reports))
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from drift.bench import Bench, Plan, Population, Race
-from drift.bench.race import Told
-from drift.bench.result import Quiet
+from drift.analysis.bench import Bench, Plan, Population, Race
+from drift.analysis.bench.race import Told
+from drift.analysis.bench.result import Quiet
 
 
 class NoBench(ValueError):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import structlog
 
-from drift.catalogue import Unusable, Unwatched
-from drift.reference import Reference
-from drift.reference_file import NoReference, read_file
+from drift.reference.catalogue import Unusable, Unwatched
+from drift.reference.file import NoReference, read_file
+from drift.reference.profile import Reference
 from inference import Registry, VersionRemoved
 from streams.away import Away
 from streams.clock import ticks_ms
@@ -28,7 +28,7 @@ _Version = tuple[str, str]
 
 
 class References:
-    """A `drift.catalogue.Catalogue`; it may be asked from any thread.
+    """A `drift.reference.catalogue.Catalogue`; it may be asked from any thread.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class References:
         self._lock = threading.Lock()
 
     def __call__(self, model: str, version: str) -> Reference:
-        """Find a reference; see `drift.catalogue.Catalogue`."""
+        """Find a reference; see `drift.reference.catalogue.Catalogue`."""
         key = (model, version)
         if key in self._known:
             return self._known[key]

@@ -12,7 +12,7 @@ from driftline.settings import Settings, SettingsError
 from driftline.watch_settings import WatchError, watch_of
 
 if TYPE_CHECKING:
-    from drift.catalogue import Catalogue
+    from drift.reference.catalogue import Catalogue
     from drift.store import StoreSettings
     from streams.formats import SchemaRegistry
     from streams.kafka.admin import Layout

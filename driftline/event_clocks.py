@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from drift.event_clocks import TOPIC, EventClocks
+from drift.counting.event_clocks import TOPIC, EventClocks
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
 from streams.wire.block import Block

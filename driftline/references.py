@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from drift import reference_file
-from drift.reference import Reference
+from drift.reference import file as reference_file
+from drift.reference.profile import Reference
 
 if TYPE_CHECKING:
     from drift.store import StoreSettings

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from drift import frames
-from drift.columns import floats, levels
-from drift.loading import sample
-from drift.reference import Reference
-from drift.reports.evidently_process import ROWS_MAX, EvidentlyProcess, thinned
+from drift.analysis.report.evidently_process import ROWS_MAX, EvidentlyProcess, thinned
+from drift.cells import frames
+from drift.cells.columns import floats, levels
+from drift.reference.profile import Reference
 from drift.store import Store
+from drift.store.load import sample
 from driftline import compose
 from driftline.models import profile
 from driftline.settings import Settings

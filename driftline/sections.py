@@ -150,7 +150,10 @@ class SchemaRegistry(Section):
 
 
 class WatchTopic(Section):
-    """A topic that somebody else fills with features and predictions, or with labels; see `drift.watching.Mapping`."""
+    """A topic that somebody else fills with features and predictions, or with labels.
+
+    See `drift.counting.external.Mapping`.
+    """
 
     topic: Annotated[str, _named("topic")] = Field(
         description="its name on the cluster; the prefix does not stand before it"

@@ -5,9 +5,9 @@ import time
 import msgspec
 import structlog
 
-from drift.catalogue import Catalogue, Unwatched
-from drift.reference import Reference
-from drift.watching import Mapping, Misfit, Sight, Watching
+from drift.counting.external import Mapping, Misfit, Sight, Watching
+from drift.reference.catalogue import Catalogue, Unwatched
+from drift.reference.profile import Reference
 from driftline import compose
 from driftline.sections import Monitor, WatchTopic
 from driftline.settings import Settings, SettingsError

@@ -101,7 +101,7 @@ def container_engine(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(scope="session")
 def embedded_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator["StoreSettings"]:
     """One embedded store for the session, in a process of its own."""
-    from drift.store.front import StoreProcess
+    from drift.store.server import StoreProcess
 
     with StoreProcess(tmp_path_factory.mktemp("store")) as process:
         yield process.settings()

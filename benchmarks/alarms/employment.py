@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.alarms.runs import Quiet, summed
-from drift.bench import Population
-from drift.bench.ours import Ours
-from drift.bench.streams import Ground
+from drift.analysis.bench import Population
+from drift.analysis.bench.ours import Ours
+from drift.analysis.bench.streams import Ground
 from streams.wire.records import Watch
 
 TABLE = Path(__file__).parents[2] / "driftline" / "demo" / "data" / "employment_reference.parquet"

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.alarms.worlds import Change, World
-from drift.bench.ours import Ours
-from drift.yardstick import Yardstick
+from drift.analysis.bench.ours import Ours
+from drift.reference.baseline import Yardstick
 from streams.wire.records import Watch
 
 #: Windows before a change, and after it at the most.

@@ -1,6 +1,6 @@
 -- By which age which share of the predictions has a label: `expected` is what 30 days of labels have shown, `covered` how
 -- it stands with the shown stretch at its end. Delays are truncated by their predictions' ages: the estimate is that of
--- drift/performance/lag_curve.py. Lengths lie in buckets, two a doubling; bucket b ends at pow(2, b / 2) seconds.
+-- drift/performance/label_delay.py. Lengths lie in buckets, two a doubling; bucket b ends at pow(2, b / 2) seconds.
 WITH
     (s) -> if(s < 1, 0, 1 + toInt32(floor(2 * log2(greatest(s, 1))))) AS bucket,
     (

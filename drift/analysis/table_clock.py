@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from drift import frames
-from drift.event_times import milliseconds
-from drift.frames import FrameError
+from drift.cells import frames
+from drift.cells.event_times import milliseconds
+from drift.cells.frames import FrameError
 from drift.incidents import rfc3339
-from drift.window_calendar import calendar
+from drift.windows.calendar import calendar
 from streams.wire.records import DAY_MS, MINUTE_MS, Watch
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from drift.analysis.table_clock import TableClock
-from drift.minutes import pack
+from drift.cells.sums import sum_groups
+from drift.counting.minutes import pack
 from drift.performance import label_sums
 from drift.performance.label_faults import label_faults
-from drift.reference import Reference
-from drift.sums import sum_groups
+from drift.reference.profile import Reference
 from streams.wire.records import MINUTE_MS, LabelSums, PartialCounts
 
 MODEL, VERSION, TOPIC = "backtest", "v1", "table"

@@ -13,13 +13,13 @@ windows, for ever. A chapter in the order of the computation:
 
 5. `Risk` bets in the same way on a larger mean loss, once labels have come (`drift.performance.losses`).
 
-Rows that hang together are allowed for by design effects (`drift.dependence`); those are estimated, so with them the
-promise is approximate.
+Rows that hang together are allowed for by design effects (`drift.evidence.design_effects`); those are estimated, so
+with them the promise is approximate.
 """
 
+from drift.evidence.budget import alarming, named, performance_share, shares
 from drift.evidence.detector import ChangePoint, Detector, Look
-from drift.evidence.naming import alarming, named, performance_share, shares
-from drift.evidence.risk import Risk
-from drift.evidence.surprise import surprise
+from drift.evidence.loss_detector import Risk
+from drift.evidence.z_scores import surprise
 
 __all__ = ["ChangePoint", "Detector", "Look", "Risk", "alarming", "named", "performance_share", "shares", "surprise"]

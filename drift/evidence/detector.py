@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from scipy.special import logsumexp
 
-from drift.contrasts import Contrasts
+from drift.evidence.contrasts import Contrasts
 from drift.evidence.mixture import ROWS_NOMINAL, log_evidence
-from drift.evidence.surprise import surprise
+from drift.evidence.z_scores import surprise
 
 #: Starts that are all kept; at larger lags one in 2, one in 4...
 RECENT = 8

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from drift.dependence import of_blocks
+from drift.evidence.design_effects import of_blocks
 from drift.evidence.detector import Look
-from drift.row_order import LEARNING_WINDOWS
+from drift.reference.row_order import LEARNING_WINDOWS
 
 if TYPE_CHECKING:
-    from drift.yardstick import Yardstick
+    from drift.reference.baseline import Yardstick
 
 
 #: Labelled windows before the loss is judged; standard errors of a clear difference, and of an upper bound.

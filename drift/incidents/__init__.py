@@ -18,24 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drift.incidents.alerts import Incident as Incident
-    from drift.incidents.flow import Flow as Flow
-    from drift.incidents.harm import Harm as Harm
-    from drift.incidents.labelled import Labelled as Labelled
-    from drift.incidents.moved import Moved as Moved
-    from drift.incidents.rules import Incidents as Incidents
-    from drift.incidents.scene import Scene as Scene
-    from drift.incidents.scene import evidence_of as evidence_of
+    from drift.incidents.changed_column import Moved as Moved
+    from drift.incidents.closed_window import Scene as Scene
+    from drift.incidents.closed_window import evidence_of as evidence_of
+    from drift.incidents.labelled_window import Labelled as Labelled
+    from drift.incidents.lifecycle import Incidents as Incidents
+    from drift.incidents.realised_loss import Harm as Harm
     from drift.incidents.spelling import rfc3339 as rfc3339
+    from drift.incidents.volume import Flow as Flow
 
 _PUBLIC = {
-    "Flow": "drift.incidents.flow",
-    "Harm": "drift.incidents.harm",
+    "Flow": "drift.incidents.volume",
+    "Harm": "drift.incidents.realised_loss",
     "Incident": "drift.incidents.alerts",
-    "Incidents": "drift.incidents.rules",
-    "Labelled": "drift.incidents.labelled",
-    "Moved": "drift.incidents.moved",
-    "Scene": "drift.incidents.scene",
-    "evidence_of": "drift.incidents.scene",
+    "Incidents": "drift.incidents.lifecycle",
+    "Labelled": "drift.incidents.labelled_window",
+    "Moved": "drift.incidents.changed_column",
+    "Scene": "drift.incidents.closed_window",
+    "evidence_of": "drift.incidents.closed_window",
     "rfc3339": "drift.incidents.spelling",
 }
 

@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 
 from drift.incidents import sentences
-from drift.incidents.levels import moved_levels
-from drift.incidents.moved import Moved
+from drift.incidents.changed_column import Moved
+from drift.incidents.changed_levels import moved_levels
+from drift.incidents.closed_window import Scene, evidence_of
 from drift.incidents.predictions import prediction_effects
-from drift.incidents.scene import Scene, evidence_of
 from streams.wire.records import Alert, IncidentEvent, MovedColumn, Reach, Severity
 
 

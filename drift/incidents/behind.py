@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from drift.incidents.flow import opened, told
-from drift.lateness import far_ms
+from drift.counting.event_clock import far_ms
+from drift.incidents.volume import opened, told
 from streams.wire.records import Alert, Leap, Watch
 
 #: So many rows far behind are told; fewer may be what a client had kept back.

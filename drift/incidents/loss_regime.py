@@ -9,8 +9,8 @@ import math
 import msgspec
 import numpy as np
 
-from drift.incidents.labelled import Labelled
-from drift.incidents.moved import POOL_WINDOWS, SETTLE_ROWS
+from drift.incidents.changed_column import POOL_WINDOWS, SETTLE_ROWS
+from drift.incidents.labelled_window import Labelled
 from drift.performance.losses import Loss, losses_of
 
 #: Standard errors by which a loss must have shrunk before it is told. Good news wakes nobody, so it need be less sure.

@@ -5,8 +5,8 @@ from itertools import groupby
 
 import numpy as np
 
-from drift.cells import PREDICTION, SCORE
-from drift.incidents.scene import Scene
+from drift.cells.cells import PREDICTION, SCORE
+from drift.incidents.closed_window import Scene
 from drift.incidents.spelling import listed
 from drift.incidents.verdict import Word, word
 from streams.wire.records import PredictionEffect

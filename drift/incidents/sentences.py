@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from drift.incidents.levels import moved_levels, moved_parts
-from drift.incidents.moved import Moved, faults
+from drift.incidents.changed_column import Moved, faults
+from drift.incidents.changed_levels import moved_levels, moved_parts
+from drift.incidents.closed_window import Scene
 from drift.incidents.predictions import DISTANCES, NAMES, clause, prediction_effects
-from drift.incidents.scene import Scene
 from drift.incidents.spelling import IN_REFERENCE, from_to, listed, number, percent
 from streams.wire.records import IncidentKind, MovedLevel
 

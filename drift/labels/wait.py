@@ -8,7 +8,7 @@ half of them come after the wait, windows wait until more than half have come.
 import msgspec
 import numpy as np
 
-from drift.performance.lag_curve import BUCKETS_A_DOUBLING, LABELS_MIN, buckets
+from drift.performance.label_delay import BUCKETS_A_DOUBLING, LABELS_MIN, buckets
 from streams.wire.records import Watch
 
 #: Windows that are kept because they wait for labels, at the most: the wait that is learnt ends there.

@@ -18,12 +18,12 @@ A window's figures for a report come from `report`.
 """
 
 from drift.performance.calibration import calibrate
-from drift.performance.expected import Expected, expected
-from drift.performance.figures import Figure, realised
+from drift.performance.cbpe import Expected, expected
+from drift.performance.label_delay import LagCurve, lag_curve
 from drift.performance.label_sums import label_sums
-from drift.performance.lag_curve import LagCurve, lag_curve
+from drift.performance.metrics import Figure, realised
 from drift.performance.ppi import Ppi, ppi
-from drift.performance.report import estimate, report
+from drift.performance.window_metrics import estimate, report
 
 __all__ = [
     "Expected",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drift.kernel import FIXED_ONE
+from drift.cells.kernel import FIXED_ONE
 from drift.performance.label_sums import LABELLED, LABELS, SCORES
 
 

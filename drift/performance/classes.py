@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drift import cut
-from drift.frames import FrameError
+from drift.cells import binning as cut
+from drift.cells.frames import FrameError
 from drift.performance.positive import Separation, positive_class
 from streams.wire.classes import OPPOSITE, Classes, class_names
 from streams.wire.schema import level_text

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from drift.columns import arrow, floats, levels
-from drift.reference import Reference
+from drift.cells.columns import arrow, floats, levels
+from drift.reference.profile import Reference
 
 #: So many texts are kept by name, the most frequent ones, and so much of each; the others are pooled.
 TEXTS_MAX, CHARACTERS_MAX = 8, 40

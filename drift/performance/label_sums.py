@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from drift.columns import floats, levels
-from drift.kernel import FIXED_MAX, FIXED_ONE
+from drift.cells.columns import floats, levels
+from drift.cells.kernel import FIXED_MAX, FIXED_ONE
 from drift.performance.label_faults import numbers
-from drift.reference import Reference
+from drift.reference.profile import Reference
 
 LABELLED, LABELS, SCORES, RIGHT = range(4)
 SIZES, SQUARES, ERRORS = 1, 2, 3

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drift.kernel import FIXED_ONE
+from drift.cells.kernel import FIXED_ONE
 from drift.performance.calibration import mean_score
-from drift.performance.intervals import wilson
 from drift.performance.label_sums import LABELLED, LABELS, RIGHT, SIZES, SQUARES
 from drift.performance.ppi import Ppi, ppi_of_cells
-from drift.reference import Reference
+from drift.reference.profile import Reference
 from drift.statistics.effect import Z95
+from drift.statistics.intervals import wilson
 
 #: Growths of the mean loss that are bet on, as shares of the bound.
 GROWTHS = np.array([0.08, 0.2, 0.5, 1.25])

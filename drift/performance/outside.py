@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from drift.cells import Cells
-from drift.reference import Reference
+from drift.cells.cells import Cells
+from drift.reference.profile import Reference
 
 #: With a larger share of the rows outside, an estimate is not reliable.
 OUTSIDE_MAX = 0.1

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drift.performance.auc import auc
+from drift.statistics.auc import auc
 
 #: The scores tell two classes apart where their AUC is further from a half than this, and than so many standard errors.
 AUC_APART, CERTAIN = 0.05, 3.0

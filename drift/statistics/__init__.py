@@ -20,14 +20,14 @@ size                          range                            reads as
 ============================  ===============================  =======================================
 """
 
+from drift.reference.column_statistics import ColumnStatistics, Panel
 from drift.statistics.chi2 import cramers_v
+from drift.statistics.divergences import psi, psi_bias
 from drift.statistics.effect import Effect, effect
 from drift.statistics.hellinger import hellinger
 from drift.statistics.js import js
 from drift.statistics.kl import kl
 from drift.statistics.ks import ks
-from drift.statistics.panel import ColumnStatistics, Panel
-from drift.statistics.psi import psi, psi_bias
 from drift.statistics.tvd import l_infinity, tvd
 from drift.statistics.wasserstein import wasserstein
 

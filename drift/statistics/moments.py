@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drift.kernel import FIXED_ONE
+from drift.cells.kernel import FIXED_ONE
 
 
 def mean_sd(moments: np.ndarray, n: int, centre: float, scale: float) -> tuple[float, float]:

@@ -44,8 +44,9 @@ def wasserstein(
     """Area between two distribution functions, in the column's unit.
 
     Within a cell mass is taken as spread evenly; in an outer cell that is still a tail, as thinning out towards the
-    smallest or largest value, as fast as so many exponential rows would. With the tail edges of `drift.cut` the error
-    is a few per cent on smooth, skewed and lumpy columns; where the mean hardly exists (Cauchy) read it as a warning.
+    smallest or largest value, as fast as so many exponential rows would. With the tail edges of `drift.cells.binning`
+    the error is a few per cent on smooth, skewed and lumpy columns; where the mean hardly exists (Cauchy) read it as a
+    warning.
 
     Parameters
     ----------

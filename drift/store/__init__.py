@@ -3,7 +3,7 @@
 `Store` is the way in and out, over `clickhouse-driver` alone; where it leads is one setting (`StoreSettings`).
 `migrate` brings a database to this version's schema, and `ensure_observations` makes the wide table of a model.
 `rows` and `report_rows` say which table and columns each record of the log becomes. The embedded ClickHouse, which
-a process of its own serves, is in `drift.store.front`.
+a process of its own serves, is in `drift.store.server`.
 
 Tables: ``observations_MODEL`` (a row a prediction, a column a feature), ``predictions`` (all of them, the columns
 they have in common) and ``predictions_by_id``; ``feedback`` and ``outcomes``; ``counts`` and ``label_counts``

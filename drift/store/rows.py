@@ -17,7 +17,7 @@ from streams.wire.records import Alert, LabelSums, Order, Outcome, PartialCounts
 from streams.wire.schema import Kind
 
 if TYPE_CHECKING:
-    from drift.reference import Reference
+    from drift.reference.profile import Reference
 
 
 #: Parts of an alert that a panel unpacks itself.
@@ -133,7 +133,7 @@ def of_dead_letters(letters: Sequence[Letter]) -> Rows:
 
 def of_reference(model: str, version: str, reference: "Reference") -> Rows:
     """A reference, a row a column."""
-    from drift.yardstick import Yardstick  # SciPy, which a sink without references does without.
+    from drift.reference.baseline import Yardstick  # SciPy, which a sink without references does without.
 
     n = len(reference.columns)
     return Rows(

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from drift.cells import Cells
-from drift.columns import levels
-from drift.dependence import block_rows
-from drift.frames import FrameError
-from drift.kernel import FIXED_MAX, FIXED_ONE
-from drift.profiles import Tally
-from drift.reference import Reference
+from drift.cells.cells import Cells
+from drift.cells.columns import levels
+from drift.cells.frames import FrameError
+from drift.cells.kernel import FIXED_MAX, FIXED_ONE
+from drift.evidence.design_effects import block_rows
+from drift.reference.column_source import Tally
+from drift.reference.profile import Reference
 from drift.store.client import Params, Store, StoreError, quote
 from streams.tables import kinds
 
@@ -116,7 +116,7 @@ class StoreTable:
 
 
 class StoreColumn:
-    """A column of a `StoreTable`: a `drift.profiles.Profile`."""
+    """A column of a `StoreTable`: a `drift.reference.column_source.Profile`."""
 
     def __init__(self, table: StoreTable, name: str) -> None:
         self._table = table
@@ -206,25 +206,25 @@ _CELL = (
 
 
 class StoreValues:
-    """Finite values of a column of a `StoreTable`, in order: `drift.cut.Ordered`."""
+    """Finite values of a column of a `StoreTable`, in order: `drift.cells.binning.Ordered`."""
 
     def __init__(self, table: StoreTable, name: str) -> None:
         self._table = table
         self._name = name
 
     def masses(self, share: float) -> np.ndarray:
-        """See `drift.cut.Ordered`."""
+        """See `drift.cells.binning.Ordered`."""
         bound = {"least": share * self.rows(np.zeros(0, np.float32))}
         found = self._table.finite("v", self._name, bound, "GROUP BY v HAVING count() > {least:Float64} ORDER BY v")
         return np.asarray(found.column("v"), np.float32)
 
     def rows(self, without: np.ndarray) -> int:
-        """See `drift.cut.Ordered`."""
+        """See `drift.cells.binning.Ordered`."""
         found = self._table.finite("count() AS n", self._name, {"without": without.tolist()}, _WITHOUT)
         return int(found.column("n")[0].as_py())
 
     def ranked(self, ranks: Sequence[int], without: np.ndarray) -> np.ndarray:
-        """See `drift.cut.Ordered`."""
+        """See `drift.cells.binning.Ordered`."""
         # A quantile's place is its level times the rows, rounded down: the middle of a rank is safe.
         n = self.rows(without)
         marks = ", ".join(repr((rank + 0.5) / n) for rank in ranks)
@@ -233,7 +233,7 @@ class StoreValues:
         return np.asarray(found.column("found")[0].as_py(), np.float32)
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
-        """See `drift.cut.Ordered`."""
+        """See `drift.cells.binning.Ordered`."""
         found = self._table.finite("v, count() AS n", self._name, rest="GROUP BY v ORDER BY v")
         return np.asarray(found.column("v"), np.float32), np.asarray(found.column("n"), np.int64)
 

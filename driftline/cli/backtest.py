@@ -49,7 +49,7 @@ def backtest(
             on_progress=lambda done, total: on_progress("rows", done, total),
         )
     if out is not None:
-        from drift.reports.summary import summary
+        from drift.analysis.report.summary import summary
 
         title = f"Backtest of {stream.name} against {reference}"
         said = summary(ran.reference, ran.result, ran.stream, watch=ran.watch, title=title, facts=ran.facts)
@@ -74,8 +74,8 @@ def _plain(ran: "Ran") -> dict[str, Any]:
 
 
 def _say(ran: "Ran") -> None:
-    from drift.reports import tables
-    from drift.row_order import LEARNING_WINDOWS
+    from drift.analysis.report import tables
+    from drift.reference.row_order import LEARNING_WINDOWS
 
     incidents, columns = ran.incidents, ran.columns
     say(tables.sentence(ran.result, incidents, ran.stream.num_rows))

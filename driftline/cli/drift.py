@@ -10,8 +10,8 @@ from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, echo_json, group, names, say
 
 if TYPE_CHECKING:
-    from drift.bench import Bench, Plan
-    from drift.bench.result import Quiet
+    from drift.analysis.bench import Bench, Plan
+    from drift.analysis.bench.result import Quiet
 
 app = group("Drift: which detector to trust with your rows.")
 
@@ -43,8 +43,8 @@ def bench(
     left = tuple(names(exclude))
     with bars() as on_progress:
         on_progress(f"reading {reference}", 0, None)
-        from drift.bench import Plan
-        from drift.bench.shifts import DEFAULT
+        from drift.analysis.bench import Plan
+        from drift.analysis.bench.shifts import DEFAULT
         from driftline import benching
 
         plan = Plan(
@@ -60,7 +60,7 @@ def bench(
         said = (lambda _: None) if as_json else partial(_say_quiet, plan)
         ran = benching.run(reference, plan, score=score, exclude=left, told=on_progress, settled=said)
     if out is not None:
-        from drift.bench.page import page
+        from drift.analysis.bench.page import page
 
         facts = benching.facts(reference, ran, score, left)
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -75,15 +75,15 @@ def _plain(ran: "Bench") -> dict[str, object]:
 
 
 def _say_quiet(plan: "Plan", quiet: "list[Quiet]") -> None:
-    from drift.bench import tables
+    from drift.analysis.bench import tables
 
     say(f"no drift: {plan.runs} streams of {plan.windows} windows, each until its first alarm")
     _table(tables.false_alarms(quiet, plan.false_alarm_every))
 
 
 def _say(ran: "Bench") -> None:
-    from drift.bench import tables
-    from drift.bench.streams import AFTER_MAX
+    from drift.analysis.bench import tables
+    from drift.analysis.bench.streams import AFTER_MAX
 
     plan = ran.plan
     speed = f"grows over {plan.gradual} windows" if plan.gradual else "is sudden"

@@ -33,7 +33,7 @@ def report(
     with bars() as on_progress:
         on_progress("fetching the rows, asking Evidently", 0, None)
         settings = load(file)
-        from drift.reports.evidently_process import EvidentlyProcess
+        from drift.analysis.report.evidently_process import EvidentlyProcess
 
         with EvidentlyProcess() as evidently:  # it imports Evidently while we import the rest and fetch the rows
             from drift.store import Store

@@ -11,7 +11,7 @@ from driftline.settings import Settings, SettingsError
 from streams.kafka.reach import ANSWER_S, unreachable
 
 if TYPE_CHECKING:
-    from drift.catalogue import Catalogue
+    from drift.reference.catalogue import Catalogue
     from streams.wire.records import Route
 
 _REFERENCE = "reference.arrow"
@@ -50,8 +50,8 @@ def watch_columns(settings: Settings) -> Iterator[Finding]:
     watch = compose.watch(settings)
     if not (watch.columns or watch.exclude):
         return
-    from drift.catalogue import Unwatched
-    from drift.tolerances import unmatched
+    from drift.reference.catalogue import Unwatched
+    from drift.reference.tolerances import unmatched
     from inference import ManifestError, Registry, RegistryError
 
     find, registry = compose.catalogue(settings), Registry(settings.registry)
@@ -128,7 +128,7 @@ def routes(settings: Settings) -> Iterator[Finding]:
 
 def unjudged(routes: "Iterable[Route]", catalogue: "Catalogue") -> Iterator[Finding]:
     """Versions that serve and whose scores and losses are not judged, because their reference has no held-out rows."""
-    from drift.catalogue import Unwatched
+    from drift.reference.catalogue import Unwatched
     from inference import RegistryError
     from streams.away import Away
 

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from drift import frames
-from drift.event_times import milliseconds
-from drift.reference import Reference
-from drift.row_order import Order
+from drift.cells import frames
+from drift.cells.event_times import milliseconds
+from drift.reference.profile import Reference
+from drift.reference.row_order import Order
 from driftline import references
 from driftline.models import profile
 from driftline.progress import OnProgress, unwatched

@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from drift.columns import floats, levels
-from drift.cut import natural
+from drift.cells.binning import natural
+from drift.cells.columns import floats, levels
 from drift.performance.positive import positive_class, separation
-from drift.reference import Reference
-from drift.row_order import Order
+from drift.reference.profile import Reference
+from drift.reference.row_order import Order
 from driftline.progress import OnProgress, unwatched
 from inference import ModelPackage, Scorer, matrix_of, read_package
 from inference.backends import load_artefact

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 import numpy as np
 
-from drift.catalogue import Catalogue
-from drift.count import Count
-from drift.minutes import unpack
+from drift.counting.minutes import unpack
+from drift.counting.stage import Count
+from drift.reference.catalogue import Catalogue
 from driftline.replay.result import Recounted
 from driftline.replay.served import Observed
 from streams.wire.block import Block

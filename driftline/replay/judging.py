@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from drift.catalogue import Catalogue, Unwatched
-from drift.judge import Judge
+from drift.judge.stage import Judge
+from drift.reference.catalogue import Catalogue, Unwatched
 from driftline.progress import OnProgress
 from driftline.replay.change import ReplayError
 from driftline.replay.counting import MinuteSums, Recount

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from drift.catalogue import Catalogue, Unwatched
 from drift.performance import label_sums
-from drift.reference import Reference
+from drift.reference.catalogue import Catalogue, Unwatched
+from drift.reference.profile import Reference
 from driftline.replay.comparing import Row
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster

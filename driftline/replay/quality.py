@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from drift.performance.intervals import normal
+from drift.statistics.intervals import normal
 from driftline.replay.comparing import Row
 from driftline.replay.result import Metric
 from inference import ModelPackage

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from drift.catalogue import Catalogue
+from drift.reference.catalogue import Catalogue
 from driftline.progress import OnProgress
 from driftline.replay import heard, quality
 from driftline.replay.change import Change, ReplayError

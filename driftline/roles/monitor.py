@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from functools import partial
 
-from drift.catalogue import Catalogue
-from drift.count import Count, idle
-from drift.join import Join
-from drift.join_lookup import look_up
-from drift.joining import Joining
-from drift.judge import Judge
+from drift.counting.stage import Count, idle
+from drift.judge.stage import Judge
+from drift.labels.stage import Join
+from drift.labels.step import Joining
+from drift.reference.catalogue import Catalogue
 from drift.store import Store
+from drift.store.predictions import look_up
 from driftline import access, compose, watching
 from driftline.event_clocks import event_clocks
 from driftline.notify import Notify, sender
@@ -157,7 +157,7 @@ def _joining(settings: Settings, cluster: Cluster, catalogue: Catalogue, set_asi
 
 
 class Unstored:
-    """How much of `outcomes` the sink has stored; see `drift.joining.Outcomes`."""
+    """How much of `outcomes` the sink has stored; see `drift.labels.step.Outcomes`."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._sink = Progress(cluster, "sink", "outcomes")

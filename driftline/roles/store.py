@@ -4,11 +4,11 @@ from contextlib import nullcontext
 
 import structlog
 
-from drift.catalogue import Catalogue, Unwatched
-from drift.reference import Reference
-from drift.sink import Sink
+from drift.reference.catalogue import Catalogue, Unwatched
+from drift.reference.profile import Reference
 from drift.store import Store, migrate
-from drift.store.front import StoreServer
+from drift.store.server import StoreServer
+from drift.store.sink import Sink
 from driftline import access, compose
 from driftline.roles.needs import store_need
 from driftline.settings import Settings

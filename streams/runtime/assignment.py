@@ -299,7 +299,7 @@ class Holdings:
 
         A silence is told once for each length. It is told again, every first length, while other partitions of the
         topic go on: where all were silent and one wakes, the others are awaited until they speak or are told silent
-        anew (`drift.windows.Source`).
+        anew (`drift.windows.windows.Source`).
         """
         now = ticks_ms()
         for block in blocks:

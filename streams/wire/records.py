@@ -245,7 +245,7 @@ class MinuteCounts(msgspec.Struct, frozen=True, array_like=True):
     ``cells`` is little-endian int64, the cells of all columns end to end; ``moments`` int64 [columns, 2]
     fixed-point sums of x and x^2; ``extremes`` float32 [columns, 2] smallest and largest finite value (NaN
     where there is none). ``late`` rows came after their minute's window closed. ``ids`` is a sketch of the rows' ids,
-    by which repeated ones are counted (`drift.repeats`).
+    by which repeated ones are counted (`drift.counting.duplicate_ids`).
     """
 
     minute_ms: int

@@ -19,7 +19,7 @@ import scene
 
 from dashboards.page import make_server
 from drift.store import Store, migrate
-from drift.store.front import StoreProcess
+from drift.store.server import StoreProcess
 
 
 @contextmanager

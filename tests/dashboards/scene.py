@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from drift.cells import Cells
+from drift.cells.cells import Cells
 from drift.store import Store, ensure_observations, report_rows, rows
 from drift.store.migrate import observations_table
 from streams.wire.observation import OWN, Head

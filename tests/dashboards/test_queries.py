@@ -18,7 +18,7 @@ from dashboards.grafana.classic import VARIABLES, dashboards
 from dashboards.macros import MacroError, Range, expand, variables_of
 from dashboards.panels import PANELS, at_level, named
 from dashboards.rules import RULES
-from drift.performance.lag_curve import buckets, of_counts
+from drift.performance.label_delay import buckets, of_counts
 from drift.store import Store
 from drift.store.passwords import READER, read_password
 

@@ -19,7 +19,7 @@ from dashboards.page.desk import Desk
 from dashboards.page.sentence import say
 from dashboards.page.sheet import Sheet, gather
 from drift.store import Store, migrate, report_rows, rows
-from drift.store.front import StoreProcess
+from drift.store.server import StoreProcess
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 LONDON = ZoneInfo("Europe/London")

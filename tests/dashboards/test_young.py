@@ -12,7 +12,7 @@ import scene
 
 from dashboards.page import make_app, make_server
 from drift.store import Store, migrate, report_rows, rows
-from drift.store.front import StoreProcess
+from drift.store.server import StoreProcess
 from streams.wire.records import Alert, ColumnReport, MetricReport, MovedColumn, MovedLevel, Report
 
 START, MINUTE = scene.START_MS, scene.MINUTE_MS

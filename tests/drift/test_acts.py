@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from drift import Reference
-from drift.accepting import ActError
-from drift.judge import Judge
-from drift.minutes import count_minutes, parts
+from drift.counting.minutes import count_minutes, parts
+from drift.incidents.accepting import ActError
+from drift.judge.stage import Judge
 from drift.performance import label_sums
 from streams.wire.block import Block
 from streams.wire.records import (

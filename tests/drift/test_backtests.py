@@ -10,8 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 import drift
 from drift import Reference
-from drift.backtests import ALERTS, PERFORMANCE, REPORTS
-from drift.frames import FrameError
+from drift.analysis.backtest import ALERTS, PERFORMANCE, REPORTS
+from drift.cells.frames import FrameError
 from streams.wire.records import Watch
 
 DATA = files("driftline.demo") / "data"

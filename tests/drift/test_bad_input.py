@@ -10,7 +10,7 @@ import pytest
 
 import drift
 from drift import Reference
-from drift.frames import FrameError
+from drift.cells.frames import FrameError
 from streams.wire.records import Watch
 
 RNG = np.random.default_rng(11)

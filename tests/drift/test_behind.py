@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from drift import Reference
-from drift.count import Count
-from drift.judge import Judge
-from drift.lateness import EventClock
+from drift.counting.event_clock import EventClock
+from drift.counting.stage import Count
+from drift.judge.stage import Judge
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.records import DAY_MS, Alert, CountsMessage, Leap, Report, Route, RouteCopy, Watch

@@ -9,15 +9,15 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from drift.bench import Plan, Population, Race, ShiftError
-from drift.bench.contestants import CONTESTANTS, OPENS, peer
-from drift.bench.ours import Ours
-from drift.bench.page import page
-from drift.bench.peers import WARM_UP_ROWS, Known, critical_distance, distance, page_hinkley, threshold
-from drift.bench.result import Delay, Quiet
-from drift.bench.shifts import Shift, shifts
-from drift.bench.streams import BEFORE, Change, Ground
-from drift.columns import floats
+from drift.analysis.bench import Plan, Population, Race, ShiftError
+from drift.analysis.bench.contestants import CONTESTANTS, OPENS, peer
+from drift.analysis.bench.ours import Ours
+from drift.analysis.bench.page import page
+from drift.analysis.bench.peers import WARM_UP_ROWS, Known, critical_distance, distance, page_hinkley, threshold
+from drift.analysis.bench.result import Delay, Quiet
+from drift.analysis.bench.shifts import Shift, shifts
+from drift.analysis.bench.streams import BEFORE, Change, Ground
+from drift.cells.columns import floats
 from streams.wire.records import Watch
 
 

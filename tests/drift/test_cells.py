@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drift import Cells, cut
-from drift.columns import ColumnError, floats, levels
+from drift import Cells
+from drift.cells import binning as cut
+from drift.cells.columns import ColumnError, floats, levels
 
 FLOATS = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32, allow_nan=True, allow_infinity=True))
 

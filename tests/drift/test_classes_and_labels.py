@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 import drift
-from drift.frames import FrameError
+from drift.cells.frames import FrameError
 from drift.performance import label_sums
 from streams.wire.block import Block
 
@@ -247,7 +247,7 @@ def test_a_reference_keeps_its_classes_and_an_older_file_is_read_as_it_was():
 def test_a_label_that_cannot_be_used_is_refused_by_its_own_name(value, reason, field):
     import msgspec
 
-    from drift.feedback import read_labels
+    from drift.labels.feedback import read_labels
 
     said, (refused,) = read_labels(Block.of("feedback", 0, [msgspec.json.encode(value)], time=TS))
     assert (said, refused.reason, refused.field) == ([], reason, field)
@@ -265,14 +265,14 @@ def test_a_label_that_cannot_be_used_is_refused_by_its_own_name(value, reason, f
     ],
 )
 def test_a_label_is_read_as_its_sender_means_it(value, id_, label, ts):
-    from drift.feedback import read_labels
+    from drift.labels.feedback import read_labels
 
     ((said,), refused) = read_labels(Block.of("feedback", 0, [value], time=TS))
     assert (said.id, said.label, said.ts, refused) == (id_, label, ts, [])
 
 
 def test_a_record_without_any_time_is_refused_and_one_with_its_own_is_not():
-    from drift.feedback import read_labels
+    from drift.labels.feedback import read_labels
 
     said, (refused,) = read_labels(
         Block.of("feedback", 0, [b'{"id":"a","label":1}', b'{"id":"a","label":1,"ts":1700000000000}'], time=-1)
@@ -357,7 +357,7 @@ def test_many_different_faults_are_named_but_not_all():
 
 
 def test_a_snapshot_keeps_label_faults_and_the_order_of_messages_does_not_matter(monkeypatch):
-    from drift.judge import Judge
+    from drift.judge.stage import Judge
 
     reference, messages, take = drift.Reference.fit(scored(), **BINARY), [], Judge.take
     with monkeypatch.context() as patched:
@@ -403,7 +403,7 @@ def test_a_reference_without_a_task_ignores_labels():
     ],
 )
 def test_what_is_no_json_of_a_label_is_refused_by_what_is_wrong_with_it(value, name):
-    from drift.feedback import read_labels
+    from drift.labels.feedback import read_labels
 
     said, (refused,) = read_labels(Block.of("feedback", 0, [value], time=TS))
     assert not said and name in refused.detail
@@ -412,7 +412,7 @@ def test_what_is_no_json_of_a_label_is_refused_by_what_is_wrong_with_it(value, n
 def test_a_snapshot_from_before_label_faults_is_read():
     import msgspec
 
-    from drift.judge import Judge
+    from drift.judge.stage import Judge
     from streams.wire.records import LabelSums, Route, RouteCopy, Watch
 
     reference = drift.Reference.fit(scored(), **BINARY)

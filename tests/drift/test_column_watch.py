@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import drift
-from drift.tolerances import column_tolerance
-from drift.yardstick import Yardstick
+from drift.reference.baseline import Yardstick
+from drift.reference.tolerances import column_tolerance
 from streams.wire.records import ColumnWatch, Route, Watch
 
 EVERY = 100.0

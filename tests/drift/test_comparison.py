@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from drift import Reference, compare
-from drift.columns import ColumnError
-from drift.comparison import METHODS
+from drift.analysis.compare import METHODS
+from drift.cells.columns import ColumnError
 
 RNG = np.random.default_rng(0)
 WAS, NOW = RNG.normal(0, 1, 400), RNG.normal(0.3, 1.2, 300)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from drift.cells import Cells
-from drift.contrasts import contrasts
+from drift.cells.cells import Cells
+from drift.evidence.contrasts import contrasts
 
 AGE = Cells(name="age", edges=(18.0, 40.0, 65.0))
 CITY = Cells(name="city", kind="categorical", levels=("Rome", "Oslo", "Bern"), others=("Ulm",))

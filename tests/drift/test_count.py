@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift import Reference, count_rows
-from drift.catalogue import Unwatched
-from drift.count import Count, idle
-from drift.event_clocks import MEMORY_BYTES_MAX, VERSIONS_MAX, EventClocks
-from drift.minutes import unpack
-from drift.sums import Sums
+from drift.cells.sums import Sums
+from drift.counting.event_clocks import MEMORY_BYTES_MAX, VERSIONS_MAX, EventClocks
+from drift.counting.minutes import unpack
+from drift.counting.stage import Count, idle
+from drift.reference.catalogue import Unwatched
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.records import CountsMessage, Idle, PartialCounts, Watch
@@ -168,7 +168,7 @@ def test_segments_divide_the_whole():
 
 
 def test_messages_are_keyed_by_model_and_only_the_last_part_moves_the_watermark(monkeypatch):
-    monkeypatch.setattr("drift.minutes.PART_BYTES_MAX", 6_000)
+    monkeypatch.setattr("drift.counting.minutes.PART_BYTES_MAX", 6_000)
     published = stage().fold(Block.of("observations", 2, messages(BATCH, []))).publish
     parts = said(published)
     assert len(parts) > 2 and {p.key for p in published} == {b"m"}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from drift.cells import Cells
-from drift.contrasts import contrasts
-from drift.dependence import design_effects
+from drift.cells.cells import Cells
+from drift.evidence.contrasts import contrasts
+from drift.evidence.design_effects import design_effects
 
 NORMAL = Cells(name="x", edges=tuple(np.linspace(-2, 2, 17)))
 

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from drift.feedback import WAITING, read_labels
-from drift.watching import Mapping, Sight
-from drift.watching.stage import Watching
+from drift.counting.external import Mapping, Sight
+from drift.counting.external.stage import Watching
+from drift.labels.feedback import WAITING, read_labels
 from streams.formats.envelope import default_time, event_time
 from streams.formats.untyped import PlainReader
 from streams.wire.block import Block

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from drift.cells import Cells
-from drift.contrasts import contrasts
+from drift.cells.cells import Cells
 from drift.evidence import Detector, named, shares, surprise
+from drift.evidence.contrasts import contrasts
+from drift.evidence.hypergeometric import log_pmf, log_tail
 from drift.evidence.mixture import TAUS, log_evidence
 from drift.evidence.saddlepoint import r_star
-from drift.evidence.surprise import uniforms
-from drift.evidence.tails import log_pmf, log_tail
+from drift.evidence.z_scores import uniforms
 
 COIN = [Cells(name="heads", kind="boolean", levels=("false", "true"))]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from drift.reports.evidently_process import ROWS_MAX, EvidentlyProcess, ReportError, thinned
+from drift.analysis.report.evidently_process import ROWS_MAX, EvidentlyProcess, ReportError, thinned
 
 _STUB = """
 class DataDefinition:

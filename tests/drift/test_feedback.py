@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from drift.feedback import read_labels
+from drift.labels.feedback import read_labels
 from streams.wire.block import Block
 
 NOW = 1_700_000_000_000

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from drift.incidents import Flow
-from drift.incidents.flow import STEADY_WINDOWS
+from drift.incidents.volume import STEADY_WINDOWS
 from streams.wire.records import MINUTE_MS, Alert
 
 BLANK = Alert(

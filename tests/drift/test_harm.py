@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 import drift
 from drift import Reference
-from drift.count import count_rows
+from drift.counting.stage import count_rows
 from drift.evidence import Risk, performance_share
 from drift.performance import label_sums
 from drift.performance.calibration import mean_score

@@ -7,7 +7,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import accuracy_score, mean_absolute_error, roc_auc_score
 
 import drift
-from drift.frames import FrameError
+from drift.cells.frames import FrameError
 from drift.performance import estimate
 
 BINARY = {"task": "binary", "score": "p", "prediction": "hat", "label": "y"}
@@ -155,7 +155,7 @@ def test_held_out_rows_come_in_the_order_of_time(forest):
 def test_a_summary_compares_nothing_with_figures_of_learnt_rows(forest):
     import pyarrow as pa
 
-    from drift.reports.summary import summary
+    from drift.analysis.report.summary import summary
     from streams.wire.records import Watch
 
     train, held_out, stream = forest

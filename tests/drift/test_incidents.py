@@ -10,8 +10,8 @@ from scipy import stats
 
 import drift
 from drift import Reference
+from drift.incidents.retraining import COOL_DOWN_MS, order
 from drift.incidents.spelling import percent
-from drift.orders import COOL_DOWN_MS, order
 from streams.wire.records import Alert, MovedColumn, Watch
 from streams.wire.schema import Feature, FeatureSchema
 

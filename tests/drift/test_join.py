@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from drift import Reference
-from drift.catalogue import Unwatched
-from drift.feedback import ARRIVED, WAITED
-from drift.join import ROUND_MS_MAX, Join, PredictionRow, Recent
-from drift.join_lookup import look_up
-from drift.joining import Joining
+from drift.labels.feedback import ARRIVED, WAITED
+from drift.labels.stage import ROUND_MS_MAX, Join, PredictionRow, Recent
+from drift.labels.step import Joining
 from drift.performance import label_sums
-from drift.sink import Sink
+from drift.reference.catalogue import Unwatched
 from drift.store import ensure_observations
+from drift.store.predictions import look_up
+from drift.store.sink import Sink
 from streams.clock import ticks_ms
 from streams.runtime.stage import Publish
 from streams.wire.block import Block
@@ -263,7 +263,7 @@ def wait_for(step: Joining, held: bool, ask_ms: int = 2_000) -> None:
 @pytest.mark.parametrize("behind", [True, False], ids=["behind", "in-step"])
 def test_no_correction_is_counted_twice_while_the_sink_is_behind(reference, monkeypatch, behind):
     """Labels are forgotten when the store has them, and none is joined while there are too many of the others."""
-    monkeypatch.setattr("drift.joining._ASK_MS", 0)
+    monkeypatch.setattr("drift.labels.step._ASK_MS", 0)
     log, ids = Log(), [f"r{n}" for n in range(60)]
 
     def stored(asked: list[str]) -> dict[str, list[PredictionRow]]:
@@ -299,7 +299,7 @@ def test_no_correction_is_counted_twice_while_the_sink_is_behind(reference, monk
 
 
 def test_a_join_waits_for_a_sink_that_is_far_behind_before_it_remembers_anything(reference, monkeypatch):
-    monkeypatch.setattr("drift.joining._ASK_MS", 1)
+    monkeypatch.setattr("drift.labels.step._ASK_MS", 1)
     log = Log(joined(stepping(reference, []), said("a", 1, TS + 1)) * 21)
     step = Joining(lambda recent: joining(reference, [row("a")], recent=recent), log, recent_max=20)
     step.assign("feedback", 3, 0, "")

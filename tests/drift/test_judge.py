@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift import Reference
-from drift.catalogue import Unusable, Unwatched
-from drift.count import Count
-from drift.incidents.flow import STEADY_WINDOWS
-from drift.judge import Judge, SnapshotFormatError
+from drift.counting.stage import Count
+from drift.incidents.volume import STEADY_WINDOWS
+from drift.judge.stage import Judge, SnapshotFormatError
 from drift.performance import label_sums
+from drift.reference.catalogue import Unusable, Unwatched
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.records import Act, Alert, CountsMessage, Idle, LabelSums, Order, Report, Route, RouteCopy, Watch

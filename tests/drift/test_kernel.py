@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drift import Cells, Reference, cut
-from drift.kernel import FIXED_MAX, Grid, count_numbers
-from drift.sums import Sums, sum_groups, sum_rows
+from drift import Cells, Reference
+from drift.cells import binning as cut
+from drift.cells.kernel import FIXED_MAX, Grid, count_numbers
+from drift.cells.sums import Sums, sum_groups, sum_rows
 
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
 

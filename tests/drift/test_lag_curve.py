@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import lognorm
 
-from drift.performance.lag_curve import buckets, lag_curve, of_counts
+from drift.performance.label_delay import buckets, lag_curve, of_counts
 
 HOUR = 3_600_000
 

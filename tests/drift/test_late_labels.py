@@ -7,10 +7,10 @@ import pytest
 
 from benchmarks.late_labels import HOUR_MS, judge_stream, messages
 from drift import Reference
-from drift.freeze import freeze, thaw
-from drift.judge import Judge
+from drift.judge.snapshot import freeze, thaw
+from drift.judge.stage import Judge
 from drift.labels import LabelDelays
-from drift.windows import Windows
+from drift.windows.windows import Windows
 from streams.wire.records import MINUTE_MS, Alert, Idle, LabelSums, Report, Route, RouteCopy, Watch
 
 ROWS, START = 300, pd.Timestamp("2024-03-01", tz="UTC")

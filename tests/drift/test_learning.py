@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drift import Reference, backtest, frames
+from drift import Reference, backtest
 from drift.analysis.table_clock import TableClock
 from drift.analysis.table_counts import table_counts
-from drift.cells import Cells
-from drift.dependence import block_counts, block_rows, of_blocks
-from drift.judge import Judge
-from drift.row_order import LEARNING_WINDOWS
+from drift.cells import frames
+from drift.cells.cells import Cells
+from drift.evidence.design_effects import block_counts, block_rows, of_blocks
+from drift.judge.stage import Judge
+from drift.reference.row_order import LEARNING_WINDOWS
 from streams.wire.records import PartialCounts, Route, RouteCopy, Watch
 
 

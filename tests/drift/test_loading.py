@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import drift
-from drift.loading import LoadError, sample
 from drift.store import StoreUnavailable, ensure_observations
+from drift.store.load import LoadError, sample
 
 NOON = 1_790_000_000_000
 

@@ -13,11 +13,11 @@ import pytest
 
 import drift
 from drift import Reference
-from drift.freeze import freeze, thaw
-from drift.incidents.harm import Harm
-from drift.incidents.labelled import Labelled
-from drift.judge import Judge
-from drift.minutes import count_minutes, parts
+from drift.counting.minutes import count_minutes, parts
+from drift.incidents.labelled_window import Labelled
+from drift.incidents.realised_loss import Harm
+from drift.judge.snapshot import freeze, thaw
+from drift.judge.stage import Judge
 from drift.performance import label_sums
 from drift.performance.losses import losses
 from streams.wire.records import Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import drift
-from drift import Reference, cut
+from drift import Reference
+from drift.cells import binning as cut
 
 WINDOW, WINDOWS, RUNS = 200, 100, 4
 

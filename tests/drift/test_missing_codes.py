@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from drift import Reference
-from drift.cut import Sorted
-from drift.missing_codes import code_note
+from drift.cells.binning import Sorted
+from drift.reference.missing_codes import code_note
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drift import Reference
+from drift.cells.sums import Sums, sum_rows, sum_table
 from drift.store import Store
 from drift.store.table import StoreTable
-from drift.sums import Sums, sum_rows, sum_table
 from driftline.rowfile import RowFile
 from inference.onboarding.table import matrix_of
 from streams import tables

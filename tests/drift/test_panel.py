@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 
 from drift import Reference
+from drift.cells.sums import sum_rows
 from drift.statistics import Panel, effect, psi, tvd, wasserstein
 from drift.statistics.ks import bias as ks_bias
 from drift.statistics.ks import gaps, ks
 from drift.statistics.shares import occupied, shares
 from drift.statistics.tvd import bias as tvd_bias
-from drift.sums import sum_rows
 
 Z95 = 1.959964
 EXACT = pytest.approx

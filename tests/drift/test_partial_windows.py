@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from drift import Reference, backtest
-from drift.judge import Judge
-from drift.minutes import count_minutes, parts
-from drift.sums import Sums
-from drift.windows import Span, Windows
+from drift.cells.sums import Sums
+from drift.counting.minutes import count_minutes, parts
+from drift.judge.stage import Judge
+from drift.windows.windows import Span, Windows
 from streams.wire.records import DAY_MS, MINUTE_MS, Alert, PartialCounts, Report, Route, RouteCopy, Watch
 
 HOUR = 60 * MINUTE_MS

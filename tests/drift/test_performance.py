@@ -12,8 +12,8 @@ from sklearn.metrics import mean_squared_error as mse
 
 from drift import Reference
 from drift.performance import calibrate, estimate, label_sums, ppi, realised, report
-from drift.performance.auc import auc
-from drift.performance.intervals import logit
+from drift.statistics.auc import auc
+from drift.statistics.intervals import logit
 
 EMPLOYMENT = files("driftline") / "demo/data"
 

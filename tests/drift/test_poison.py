@@ -19,12 +19,12 @@ from confluent_kafka.admin import NewTopic
 from structlog.testing import capture_logs
 
 from drift import Reference
-from drift.catalogue import Unusable, Unwatched
-from drift.count import Count
-from drift.join import Join, PredictionRow
-from drift.joining import Joining
-from drift.judge import Judge
-from drift.watching import Mapping, Sight, Watching
+from drift.counting.external import Mapping, Sight, Watching
+from drift.counting.stage import Count
+from drift.judge.stage import Judge
+from drift.labels.stage import Join, PredictionRow
+from drift.labels.step import Joining
+from drift.reference.catalogue import Unusable, Unwatched
 from driftline.notify import Notify
 from driftline.roles.monitor import Unstored
 from streams.clock import now_ms

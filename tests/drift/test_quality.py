@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import drift
 from drift import Reference
-from drift.count import Count
-from drift.incidents.flow import STEADY_WINDOWS
-from drift.judge import Judge
+from drift.counting.stage import Count
+from drift.incidents.volume import STEADY_WINDOWS
+from drift.judge.stage import Judge
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.observation import Head, RefusedRequest

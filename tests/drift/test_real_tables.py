@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 import drift
-from drift.frames import FrameError
-from drift.sums import sum_table
+from drift.cells.frames import FrameError
+from drift.cells.sums import sum_table
 from inference.onboarding.draft import draft_package
 from inference.onboarding.table import matrix_of
 

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from drift import Reference, count_rows, frames
-from drift.frames import FrameError
-from drift.reference_file import NoReference
-from drift.sums import sum_rows, sum_table
+from drift import Reference, count_rows
+from drift.cells import frames
+from drift.cells.frames import FrameError
+from drift.cells.sums import sum_rows, sum_table
+from drift.reference.file import NoReference
 from streams.wire.schema import Feature, FeatureSchema, SchemaError
 
 EMPLOYMENT = files("driftline") / "demo/data/employment_reference.parquet"
@@ -89,7 +90,7 @@ def test_arrow_of_someone_else_is_refused():
 
 
 def test_a_format_from_the_future_is_refused(employment, monkeypatch):
-    monkeypatch.setattr("drift.reference_file.FORMAT", 2)
+    monkeypatch.setattr("drift.reference.file.FORMAT", 2)
     with pytest.raises(NoReference, match="reference format 1, this version reads 2"):
         Reference.from_bytes(employment.to_bytes())
 

@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from drift import Reference, reference_file
-from drift.reference_file import NoReference
-from drift.reference_text import summary
+from drift import Reference
+from drift.reference import file as reference_file
+from drift.reference.file import NoReference
+from drift.reference.text import summary
 from streams.wire.schema import Feature, FeatureSchema, SchemaError
 
 KEY = b"driftline.reference"
@@ -177,7 +178,7 @@ def tables(table, head):
 _READ_ALL = """
 import resource, sys, time
 from pathlib import Path
-from drift.reference_file import NoReference, read_file
+from drift.reference.file import NoReference, read_file
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 read_file(Path(sys.argv[1]) / "good")
 for path in sorted(Path(sys.argv[1]).glob("bomb*")):

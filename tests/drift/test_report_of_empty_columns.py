@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from drift.reports import evidently_html, evidently_process
+from drift.analysis.report import evidently_html, evidently_process
 
 X = np.random.default_rng(0).normal(size=300)
 THEN = pa.table({"x": X, "v": X[::-1].copy(), "c": ["a", "b", "c"] * 100})

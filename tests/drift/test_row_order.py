@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drift import Reference, reference_file
-from drift.frames import FrameError
+from drift import Reference
+from drift.cells.frames import FrameError
+from drift.reference import file as reference_file
 from driftline.references import assumed_order
 
 

@@ -10,14 +10,14 @@ import pytest
 
 import drift
 from drift import Reference
-from drift.backtests import ALERTS
-from drift.freeze import freeze
-from drift.incidents import second_opinions
-from drift.incidents.second_opinions import Course, opinions
-from drift.judge import Judge
-from drift.minutes import pack
+from drift.analysis.backtest import ALERTS
+from drift.cells.sums import sum_rows
+from drift.counting.minutes import pack
+from drift.incidents import river_opinions as second_opinions
+from drift.incidents.river_opinions import Course, opinions
+from drift.judge.snapshot import freeze
+from drift.judge.stage import Judge
 from drift.performance import label_sums
-from drift.sums import sum_rows
 from streams.wire.records import MINUTE_MS, Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch
 
 

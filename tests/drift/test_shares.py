@@ -14,9 +14,9 @@ from scipy.stats import binom
 
 import drift
 from drift import Reference
-from drift.incidents.flow import STEADY_WINDOWS
-from drift.incidents.shares import LATE, REPEATED, Shares, above
-from drift.repeats import IDS_MAX, merged, share, sketch, sketches
+from drift.counting.duplicate_ids import IDS_MAX, merged, share, sketch, sketches
+from drift.incidents.row_quality import LATE, REPEATED, Shares, above
+from drift.incidents.volume import STEADY_WINDOWS
 from streams.wire.records import MINUTE_MS, Alert
 
 BLANK = Alert(

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pytest
 from structlog.testing import capture_logs
 
-import drift.sink
+import drift.store.sink
 from drift import Reference
-from drift.catalogue import Unwatched
-from drift.minutes import pack
-from drift.sink import Sink
-from drift.sums import sum_rows
+from drift.cells.sums import sum_rows
+from drift.counting.minutes import pack
+from drift.reference.catalogue import Unwatched
+from drift.store.sink import Sink
 from streams.away import Away
 from streams.wire import observation
 from streams.wire.block import Block

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from drift.sink import Sink
 from drift.store import Store, StoreSettings, StoreUnavailable, migrate
+from drift.store.sink import Sink
 from streams.runtime.set_aside import letters_of
 from streams.runtime.stage import Publish
 from streams.runtime.taken_again import TOPICS, again

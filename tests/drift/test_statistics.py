@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from drift import Cells, Reference, cut
+from drift import Cells, Reference
+from drift.cells import binning as cut
+from drift.cells.sums import sum_rows
 from drift.statistics import (
     Panel,
     cramers_v,
@@ -27,7 +29,6 @@ from drift.statistics.chi2 import chi2
 from drift.statistics.ks import bias as ks_bias
 from drift.statistics.ks import resolution
 from drift.statistics.multiple import benjamini_hochberg, e_bh, holm
-from drift.sums import sum_rows
 
 PAIR = st.integers(2, 12).flatmap(
     lambda k: st.tuples(

@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drift import Reference, backtest, frames
+from drift import Reference, backtest
 from drift.analysis.table_clock import TableClock
 from drift.analysis.table_counts import MODEL, TOPIC, VERSION, table_counts
-from drift.judge import Judge
-from drift.minutes import count_minutes
+from drift.cells import frames
+from drift.counting.minutes import count_minutes
+from drift.judge.stage import Judge
 from drift.performance import label_sums
 from streams.wire.records import MINUTE_MS, LabelSums, PartialCounts, Report, Route, RouteCopy, Watch
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from drift import Reference
-from drift.count import Count
-from drift.watching import Mapping, Misfit, Sight, Watching
+from drift.counting.external import Mapping, Misfit, Sight, Watching
+from drift.counting.stage import Count
 from streams.formats.untyped import PlainReader
 from streams.wire import observation
 from streams.wire.block import Block

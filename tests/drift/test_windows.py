@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from drift.kept import keep
-from drift.sums import Sums
-from drift.windows import ROWS_WINDOWS_MAX, Closed, Source, Span, Windows, watermark
+from drift.cells.sums import Sums
+from drift.windows.packed_sums import keep
+from drift.windows.windows import ROWS_WINDOWS_MAX, Closed, Source, Span, Windows, watermark
 from streams.wire.records import DAY_MS, Report, Watch
 
 MINUTE = 60_000

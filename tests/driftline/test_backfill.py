@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from drift.lateness import EventClock
+from drift.counting.event_clock import EventClock
 from driftline import backfill, produce
 from driftline.rowfile import RowFile, RowFileError
 from streams.clock import now_ms

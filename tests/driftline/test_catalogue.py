@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from drift import Reference
-from drift.catalogue import Unusable, Unwatched
+from drift.reference.catalogue import Unusable, Unwatched
 from driftline import catalogue
 from driftline.catalogue import References
 from driftline.cli import app

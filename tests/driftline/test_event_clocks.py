@@ -2,7 +2,7 @@
 
 import pytest
 
-from drift.event_clocks import EventClocks
+from drift.counting.event_clocks import EventClocks
 from driftline.event_clocks import event_clocks
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster

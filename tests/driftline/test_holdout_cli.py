@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 from typer.testing import CliRunner
 
-from drift.reference import Reference
+from drift.reference.profile import Reference
 from driftline.cli import app
 from inference import read_package
 
@@ -136,7 +136,7 @@ def test_reference_build_takes_held_out_rows_and_says_what_they_are(tmp_path):
 
 
 def test_the_doctor_names_versions_whose_scores_are_not_judged():
-    from drift.catalogue import Unwatched
+    from drift.reference.catalogue import Unwatched
     from driftline.doctor.models import unjudged
     from streams.wire.records import Route
 

@@ -14,8 +14,8 @@ from sklearn import datasets
 from sklearn.linear_model import LinearRegression
 from typer.testing import CliRunner
 
-from drift.catalogue import Unusable, Unwatched
-from drift.reference import Reference
+from drift.reference.catalogue import Unusable, Unwatched
+from drift.reference.profile import Reference
 from driftline import compose
 from driftline.cli import app
 from driftline.settings import load

@@ -15,9 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from drift import Reference
-from drift.count import Count, idle
-from drift.join import Join, PredictionRow
-from drift.judge import Judge
+from drift.counting.stage import Count, idle
+from drift.judge.stage import Judge
+from drift.labels.stage import Join, PredictionRow
 from driftline.replay import Change, Replay, ReplayError, heard, judging, replay, words
 from driftline.replay.page import page
 from driftline.replay.quality import _auc

@@ -14,7 +14,7 @@ import confluent_kafka as ck
 import msgspec
 import numpy as np
 
-from drift.judge import Judge
+from drift.judge.stage import Judge
 from drift.store import Store
 from drift.store.report_rows import of_reports
 from streams.kafka.cluster import Cluster

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from drift.judge import Judge
+from drift.judge.stage import Judge
 from drift.store import Store
 from driftline import compose
 from driftline.broker.ports import free_port

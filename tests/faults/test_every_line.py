@@ -20,13 +20,13 @@ import pyarrow as pa
 import pytest
 from killing import live
 
-import drift.conversion
-import drift.feedback
-import drift.join
-import drift.join_lookup
-import drift.joining
-import drift.sink
+import drift.labels.feedback
+import drift.labels.stage
+import drift.labels.step
 import drift.store.client
+import drift.store.conversion
+import drift.store.predictions
+import drift.store.sink
 import streams.kafka.group_offsets
 import streams.runtime.intents
 import streams.runtime.offset_marks
@@ -34,14 +34,14 @@ import streams.runtime.set_aside
 import streams.runtime.start_offsets
 import streams.runtime.transactions
 from drift import Reference
-from drift.join import Join
-from drift.join_lookup import look_up
-from drift.joining import Joining
-from drift.minutes import pack
+from drift.cells.sums import sum_rows
+from drift.counting.minutes import pack
+from drift.labels.stage import Join
+from drift.labels.step import Joining
 from drift.performance import label_sums
-from drift.sink import Sink
 from drift.store import Store, ensure_observations
-from drift.sums import sum_rows
+from drift.store.predictions import look_up
+from drift.store.sink import Sink
 from driftline.roles.monitor import Unstored
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create

@@ -11,8 +11,8 @@ import pytest
 from certificates import Authority
 
 from drift.store import Store, StoreError, StoreUnavailable
-from drift.store.front import StoreProcess
 from drift.store.passwords import password_file, read_password
+from drift.store.server import StoreProcess
 from driftline import compose, settings
 from driftline.doctor.store import reachable
 

@@ -16,14 +16,14 @@ from clickhouse_driver.errors import ServerException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift.store.front import Limits, StoreServer
-from drift.store.front.columns import DEPTH_MAX, column
-from drift.store.front.frames import FRAME_BYTES_MAX, LZ4, NONE, ZSTD, frame, read_frame
-from drift.store.front.layouts import Copier, UnsupportedType
-from drift.store.front.packets import SETTINGS_MAX, read_query
-from drift.store.front.statements import Statement
-from drift.store.front.wire import ProtocolError, Reader, bounded, text, varint
 from drift.store.passwords import OWNER, password_file
+from drift.store.server import Limits, StoreServer
+from drift.store.server.columns import DEPTH_MAX, column
+from drift.store.server.frames import FRAME_BYTES_MAX, LZ4, NONE, ZSTD, frame, read_frame
+from drift.store.server.layouts import Copier, UnsupportedType
+from drift.store.server.packets import SETTINGS_MAX, read_query
+from drift.store.server.statements import Statement
+from drift.store.server.wire import ProtocolError, Reader, bounded, text, varint
 
 WITHIN_S = 30.0
 

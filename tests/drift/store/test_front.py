@@ -15,9 +15,9 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error, ServerException
 
 from drift.store import StoreSettings
-from drift.store.front import Limits, StoreProcess, StoreServer
-from drift.store.front.frames import LZ4, frame
-from drift.store.front.wire import text, varint
+from drift.store.server import Limits, StoreProcess, StoreServer
+from drift.store.server.frames import LZ4, frame
+from drift.store.server.wire import text, varint
 
 WITHIN_S = 20.0
 
@@ -324,7 +324,7 @@ def test_one_directory_has_one_owner(folder: Path, address: tuple[str, int]) -> 
     on_its_way = folder / "spool" / "owner's"
     on_its_way.touch()
     code = (
-        "import sys, drift.store.front.engine as e; e.OPEN_WAIT_S_MAX = 0.5\n"
+        "import sys, drift.store.server.engine as e; e.OPEN_WAIT_S_MAX = 0.5\n"
         "from pathlib import Path\n"
         "try: e.Engine(Path(sys.argv[1]))\n"
         "except e.EngineError as error: print(error); sys.stdout.flush(); import os; os._exit(0)"
@@ -338,7 +338,7 @@ def test_one_directory_has_one_owner(folder: Path, address: tuple[str, int]) -> 
 
 def test_it_dies_with_its_parent(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom drift.store.front import StoreProcess\n"
+        "import sys\nfrom drift.store.server import StoreProcess\n"
         "process = StoreProcess(sys.argv[1]).start(); print(process.pid, flush=True); input()"
     )
     parent = subprocess.Popen(
@@ -363,7 +363,7 @@ def alive(pid: int) -> bool:
 
 
 def test_importing_the_front_loads_no_engine() -> None:
-    code = "import sys, drift, drift.store, drift.store.front; print('chdb' in sys.modules)"
+    code = "import sys, drift, drift.store, drift.store.server; print('chdb' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert said.stdout.strip() == "False"
 

@@ -10,9 +10,9 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 
 from drift.store import Store, StoreError, StoreSettings
-from drift.store.front import StoreProcess
-from drift.store.front.gate import FUNCTIONS, TABLE_FUNCTIONS, Gate, Refused
 from drift.store.passwords import OWNER, READER
+from drift.store.server import StoreProcess
+from drift.store.server.gate import FUNCTIONS, TABLE_FUNCTIONS, Gate, Refused
 
 SECRET = "not for clients 7c1f"
 

@@ -8,10 +8,10 @@ import pytest
 
 import drift
 from dashboards.macros import Range, expand
-from drift.minutes import pack
+from drift.cells.sums import Sums, sum_rows
+from drift.counting.minutes import pack
+from drift.reference.baseline import Yardstick
 from drift.store import Store, rows
-from drift.sums import Sums, sum_rows
-from drift.yardstick import Yardstick
 from streams.wire.records import PartialCounts
 
 HOUR = 3_600_000

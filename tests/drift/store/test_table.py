@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from drift import Reference
-from drift.frames import FrameError
+from drift.cells.frames import FrameError
 from drift.store.table import StoreTable
 
 ROWS = 5_000

@@ -1,0 +1,112 @@
+"""Sums of rows over a reference's cells: integers, so that any split and any order add up to the same."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from drift.cells import frames, kernel
+from drift.cells.columns import floats, levels, refuse_other_than_truths
+from drift.cells.frames import Frame
+from drift.reference.profile import Reference
+
+
+class Sums(msgspec.Struct, frozen=True, eq=False):
+    """What some rows add up to, over all columns of a reference.
+
+    ``cells`` is int64, the counts of all columns end to end (`Reference.offsets`); ``moments`` int64 [columns, 2]
+    the fixed-point sums of x and x^2 over finite values; ``extremes`` float32 [columns, 2] the smallest and the
+    largest finite value, NaN where there is none.
+    """
+
+    rows: int
+    cells: np.ndarray
+    moments: np.ndarray
+    extremes: np.ndarray
+
+    @classmethod
+    def zero(cls, reference: Reference) -> "Sums":
+        """No rows."""
+        columns = len(reference.columns)
+        nothing = np.full((columns, 2), np.nan, np.float32)
+        return cls(0, np.zeros(reference.offsets[-1], np.int64), np.zeros((columns, 2), np.int64), nothing)
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(
+            self.rows + other.rows,
+            self.cells + other.cells,
+            self.moments + other.moments,
+            np.stack(
+                [
+                    np.fmin(self.extremes[:, 0], other.extremes[:, 0]),
+                    np.fmax(self.extremes[:, 1], other.extremes[:, 1]),
+                ],
+                axis=1,
+            ),
+        )
+
+
+def sum_rows(reference: Reference, batch: Any) -> Sums:
+    """Sum all rows of a batch (Arrow record batch or table with the reference's own column names)."""
+    return sum_groups(reference, batch, np.zeros(batch.num_rows, np.int32), 1)[0]
+
+
+def sum_table(reference: Reference, frame: Frame) -> Sums:
+    """Sum all rows of a user's table: pandas, Arrow, or a path; Parquet is read a column at a time.
+
+    Raises
+    ------
+    FrameError
+        A column is missing.
+    """
+    table = frames.scan(frame, reference.kinds)
+    frames.require(table, reference.sources, "the table")
+    total = Sums.zero(reference)
+    for place, (cells, source) in enumerate(zip(reference.columns, reference.sources, strict=True)):
+        alone, column = reference.alone(place), table.column(source)
+        if cells.kind == "boolean":
+            refuse_other_than_truths(column, source)
+        column_sums = sum_rows(alone, pa.Table.from_arrays([column], names=[cells.name]))
+        total.cells[reference.offsets[place] : reference.offsets[place + 1]] = column_sums.cells
+        total.moments[place], total.extremes[place] = column_sums.moments[0], column_sums.extremes[0]
+    return msgspec.structs.replace(total, rows=table.num_rows)
+
+
+def sum_groups(reference: Reference, batch: Any, groups: np.ndarray, size: int) -> list[Sums]:
+    """Sum the rows of a batch by group.
+
+    Parameters
+    ----------
+    batch
+        Arrow record batch or table with columns named as the reference's cells are. A column that is missing
+        counts as null in every row: that is what its model saw.
+    groups
+        Group of each row, int32 [rows], below ``size``.
+    """
+    shape = (len(reference.columns), size, 2)
+    cells = np.zeros((size, reference.offsets[-1]), np.int64)
+    moments = np.zeros(shape, np.int64)
+    extremes = np.full(shape, np.nan, np.float32)
+    rows = np.bincount(groups, minlength=size)
+    ends = np.cumsum(rows)
+    # The kernel takes numbers group after group; most batches come so, in order of time.
+    order = np.argsort(groups, kind="stable") if (np.diff(groups) < 0).any() else None
+    present = set(batch.schema.names)
+    for place, column in enumerate(reference.columns):
+        first = reference.offsets[place]
+        if column.name not in present:
+            cells[:, first + column.null] += rows
+        elif column.kind == "numeric":
+            values = floats(batch.column(column.name), column.name)
+            fixed = kernel.FIXED_ONE / reference.scale[place]
+            grid, centre = reference.grids[place], reference.centre[place]
+            values = values if order is None else values[order]
+            kernel.count_numbers(values, ends, grid, centre, fixed, first, cells, moments[place], extremes[place])
+        else:
+            codes, texts = levels(batch.column(column.name))
+            kernel.count_codes(codes, groups, column.positions(texts), first, cells)
+    return [
+        Sums(int(rows[group]), cells[group], np.ascontiguousarray(moments[:, group]), extremes[:, group].copy())
+        for group in range(size)
+    ]

@@ -1,0 +1,140 @@
+"""The watch stage: records of somebody else's topic in; observations and feedback out."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from drift.counting.external.reader import Sight
+from streams.formats.untyped import PlainReader
+from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Effects, Publish
+from streams.wire.block import Block
+from streams.wire.observation import Head, Silence, encode, nothing, split
+from streams.wire.refusals import Refusal, Refused
+
+STAGE = "watch"
+
+
+class Watching:
+    """Watches a topic; it remembers nothing from block to block.
+
+    Parameters
+    ----------
+    sights
+        What is looked for in each record.
+    read
+        Reads a record as a plain object.
+    partitions, observations
+        Partitions of the topic as far as they are known (see `resize`), and of `observations`.
+    set_aside
+        Makes dead letters of what cannot be read.
+    """
+
+    def __init__(
+        self,
+        sights: Sequence[Sight],
+        read: PlainReader,
+        partitions: int,
+        observations: int,
+        set_aside: SetAside | None = None,
+    ) -> None:
+        self._set_aside = set_aside or SetAside(STAGE)
+        self._sights = sights
+        self._read = read
+        self._partitions = partitions
+        self._observations = observations
+        self._gone: set[int] = set()
+        self._untold: list[int] = []
+
+    def resize(self, partitions: int) -> None:
+        """Learn how many partitions the topic has now.
+
+        A topic that was made again with fewer leaves partitions behind that nobody hears of any more; the judge is told
+        with the next block that they are asleep, and does not wait for them.
+        """
+        self._gone = (self._gone | set(range(self._partitions))) - set(range(partitions))
+        self._untold = sorted(self._gone)
+        self._partitions = partitions
+
+    def fold(self, block: Block) -> Effects:
+        """Make observations of predictions and feedback of labels; what cannot be read is a dead letter.
+
+        A record without a value is passed over: on a compacted topic it says that a key is gone.
+
+        Raises
+        ------
+        RegistryAway
+            The block should come again.
+        """
+        self._read.begin()
+        for sight in self._sights:
+            sight.begin()
+        refused: list[Refusal] = []
+        for at, value in enumerate(block.values):
+            if value is None:
+                continue
+            try:
+                self._look(block, at, value)
+            except Refused as why:
+                refused.append(Refusal(at, *why.args))
+        seen = [message for sight in self._sights for message in self._seen(sight, block)]
+        labels = [message for sight in self._sights for message in sight.labels()]
+        untold, self._untold = self._untold, []
+        asleep = [message for partition in untold for message in self.silence(block.topic, partition, "asleep").publish]
+        return Effects([*seen, *asleep, *labels, *self._set_aside(block, refused)])
+
+    def _look(self, block: Block, at: int, value: bytes) -> None:
+        try:
+            said = self._read(value)
+        except Refused as why:
+            for sight in self._sights:
+                sight.refuse(block, Refusal(at, *why.args), None)
+            raise
+        for sight in self._sights:
+            try:
+                sight.take(block, at, said)
+            except Refused as why:
+                sight.refuse(block, Refusal(at, *why.args), said)
+                raise
+
+    def _seen(self, sight: Sight, block: Block) -> list[Publish]:
+        batch = sight.batch(block)
+        if batch is None and not sight.refused:
+            return []
+        head = self._head(sight, block.topic, block.partition, block.first, block.last)
+        head, batch = msgspec.structs.replace(head, refused=sight.refused or None), batch or nothing()
+        return [self._publication(block.partition, value) for _, value in split(head, batch)]
+
+    def silence(self, topic: str, partition: int, silence: Silence, at_ms: int | None = None) -> Effects:
+        """Say behind all observations so far that a partition has fallen silent, at a time."""
+        heads = [
+            self._head(sight, topic, partition, 0, 0, silence, at_ms)
+            for sight in self._sights
+            if sight.mapping.predicts
+        ]
+        return Effects([self._publication(partition, encode(head, nothing())) for head in heads])
+
+    def _head(
+        self,
+        sight: Sight,
+        topic: str,
+        partition: int,
+        first: int,
+        last: int,
+        silence: Silence = "",
+        at_ms: int | None = None,
+    ) -> Head:
+        return Head(
+            model=sight.mapping.model,
+            version=sight.mapping.version,
+            topic=topic,
+            partition=partition,
+            first=first,
+            last=last,
+            partitions=self._partitions,
+            silence=silence,
+            at_ms=at_ms,
+        )
+
+    def _publication(self, partition: int, value: bytes) -> Publish:
+        return Publish("observations", value, partition=partition % self._observations)

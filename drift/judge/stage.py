@@ -1,0 +1,271 @@
+"""The judge: counts in; reports, alerts and retraining orders out. One judge decides all there is to decide of a model.
+
+It reads `counts` and nothing else, so the order of that one partition is the record of what was known when. It folds
+message by message: how they were cut into blocks changes nothing, and a snapshot taken anywhere goes on as if nothing
+had happened. Nor does it matter how the counts of different source partitions lie between one another: evidence,
+alerts and the last revision of each report are the same. (Where an idle flag or a route lies does matter: they are
+decisions, and records of them.)
+"""
+
+import itertools
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from drift.counting.message_checks import Impossible, check_counts
+from drift.incidents import rfc3339
+from drift.incidents.accepting import ActError
+from drift.incidents.acts import named
+from drift.judge.model import Told, Watched, Yards
+from drift.judge.snapshot import freeze, thaw
+from drift.reference.baseline import Yardstick
+from drift.reference.catalogue import Catalogue, Unusable, Unwatched
+from drift.reference.profile import Reference
+from streams.away import Away
+from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Effects, Publish
+from streams.wire.block import Block
+from streams.wire.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
+from streams.wire.refusals import Reason, Refusal
+from streams.wire.route import RouteError, check_epoch
+
+log = structlog.get_logger("drift.judge.stage")
+
+SNAPSHOT_FORMAT = 5
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """The judge's whole memory: its models, by name."""
+
+    format: int = SNAPSHOT_FORMAT
+    models: dict[str, Watched] = {}
+
+
+class SnapshotFormatError(RuntimeError):
+    """A snapshot that this version cannot read."""
+
+
+class Judge:
+    """Judges the models of one partition of `counts`.
+
+    Parameters
+    ----------
+    catalogue
+        Finds the reference of a model version.
+    say
+        Spells an event time in the texts of alerts.
+    set_aside
+        Makes dead letters of what cannot be judged.
+
+    Attributes
+    ----------
+    suspended
+        Why versions are not judged although they were: their references cannot be used. What is remembered of them is
+        kept as it is until they can.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, say: Callable[[int], str] = rfc3339, set_aside: SetAside | None = None
+    ) -> None:
+        self._catalogue = catalogue
+        self._say = say
+        self._set_aside = set_aside or SetAside("judge")
+        self._failed: set[tuple[str, str]] = set()
+        self._yards: dict[tuple[str, str], Yardstick] = {}
+        self.models: dict[str, Watched] = {}
+        self.suspended: dict[tuple[str, str], str] = {}
+
+    def fold(self, block: Block) -> Effects:
+        """Judge a block of `counts`; a message that cannot be read or judged is a dead letter."""
+        publish: list[Publish] = []
+        for at, value in enumerate(block.values):
+            message: CountsMessage | None = None
+            try:
+                message = _decode(value or b"")
+                publish += map(_publication, self.take(message))
+            except (Away, OSError, MemoryError):
+                raise
+            except Exception as error:
+                refusal = self._refused(at, value, message, error)
+                publish += self._set_aside(block, [refusal])
+        return Effects(publish)
+
+    def _refused(self, at: int, value: bytes | None, message: CountsMessage | None, error: Exception) -> Refusal:
+        """Say what is wrong with a message. Where it is not known to be the message, a fault of ours stops its model,
+        whose state may be torn, and no other.
+        """
+        if message is None:
+            return Refusal(at, "undecodable" if value else "empty", "$", str(error))
+        if isinstance(error, ActError):
+            return Refusal(at, "impossible_act", "$", str(error), message.model)
+        if isinstance(error, Impossible | MisfitError):
+            reason: Reason = "impossible_value" if message.format == FORMAT else "unknown_format"
+            return Refusal(at, reason, "$", str(error), message.model[:200])
+        why = f"judging it failed ({type(error).__name__}: {error}); start the monitor anew to go on with this model"
+        log.error("judge.failed", model=message.model, why=why, exc_info=error)
+        watched = self.models.get(message.model) or Watched(model=message.model)
+        for version in sorted({version for version, _ in watched.lanes}):
+            self._failed.add((message.model, version))
+            self._suspend(watched, version, why)
+        return Refusal(at, "impossible_value", "$", why, message.model)
+
+    def take(self, message: CountsMessage) -> list[Told]:
+        """Judge one message; returns what is to be told.
+
+        Raises
+        ------
+        MisfitError
+            It was counted over another reference.
+        Impossible
+            It has another format number, or a value that cannot be.
+        ActError
+            It is an act about an incident that is not open, or that cannot be.
+        """
+        reference = None
+        if isinstance(message, PartialCounts | LabelSums) and message.format == FORMAT:
+            reference = self._reference(message)
+            if reference is None:
+                return []
+        check_counts(message, reference)
+        watched = self.models.get(message.model)
+        if watched is None:
+            watched = self.models[message.model] = Watched(model=message.model)
+        yards = self._yards_of(message.model)
+        match message:
+            case PartialCounts():
+                return watched.take_counts(message, yards, self._say)
+            case LabelSums():
+                return watched.take_labels(message, yards, self._say)
+            case Idle():
+                return watched.take_idle(message, yards, self._say)
+            case RouteCopy():
+                try:
+                    check_epoch(message.route, watched.epoch)
+                except RouteError as error:
+                    raise Impossible(str(error)) from None
+                return watched.take_route(message)
+            case Act():
+                try:
+                    return watched.take_act(message, yards, self._say)
+                except ActError as error:
+                    raise ActError(f"{named(message)}: {error}") from None
+
+    def finish(self) -> list[Told]:
+        """Close every open window, at the end of a closed range; a live judge never does."""
+        several = (self.models[name].finish(self._yards_of(name), self._say) for name in sorted(self.models))
+        return list(itertools.chain.from_iterable(several))
+
+    def snapshot(self) -> bytes:
+        """All that is remembered, as bytes with a format number."""
+        return freeze(Snapshot(models=self.models))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go on from a snapshot.
+
+        Raises
+        ------
+        SnapshotFormatError
+            Another format number.
+        """
+        number = msgspec.msgpack.decode(snapshot, type=_Numbered).format
+        if number != SNAPSHOT_FORMAT:
+            raise SnapshotFormatError(
+                f"judge snapshot format {number}, this version reads {SNAPSHOT_FORMAT}; "
+                "start the version that wrote it, or the one that upgrades it"
+            )
+        models = thaw(snapshot, Snapshot).models
+        self.suspended = {}
+        for watched in models.values():
+            for version in sorted({version for version, _ in watched.lanes}):
+                self._resume(watched, version)
+        self.models = models
+
+    def _resume(self, watched: Watched, version: str) -> bool:
+        """Judge a version by what is remembered of it; suspend it where its reference cannot be used, and forget it
+        where it was removed.
+        """
+        if (watched.model, version) in self._failed:
+            return False
+        watched.suspended.discard(version)
+        lanes = {key: lane for key, lane in watched.lanes.items() if key[0] == version}
+        try:
+            reference = self._yard(watched.model, version).reference.id
+        except Unusable as error:
+            self._suspend(watched, version, str(error))
+        except Unwatched:  # Its version was removed from the registry: no route names it.
+            for key in lanes:
+                del watched.lanes[key]
+        except (Away, OSError, MemoryError):
+            raise
+        except Exception as error:  # a fault of ours in reading it
+            self._suspend(watched, version, f"its reference cannot be read ({type(error).__name__}: {error})")
+        else:
+            if before := next((lane.reference for lane in lanes.values() if lane.reference != reference), ""):
+                why = f"it was judged by reference {before}, and has {reference} now; put the old one back, or register"
+                self._suspend(watched, version, f"{why} the new one as a new version")
+                return False
+            if self.suspended.pop((watched.model, version), ""):
+                log.info("judge.resumed", model=watched.model, version=version)
+            return True
+        return False
+
+    def _suspend(self, watched: Watched, version: str, why: str) -> None:
+        watched.suspended.add(version)
+        if self.suspended.get((watched.model, version)) != why:
+            log.error("judge.suspended", model=watched.model, version=version, why=why, others="go on")
+        self.suspended[watched.model, version] = why
+
+    def _reference(self, message: PartialCounts | LabelSums) -> Reference | None:
+        """The reference that a message was counted over; None where its version is not watched."""
+        watched = self.models.get(message.model)
+        if watched and message.version in watched.suspended and not self._resume(watched, message.version):
+            return None
+        try:
+            reference = self._yard(message.model, message.version).reference
+        except Unwatched:
+            return None
+        if message.reference != reference.id:
+            raise MisfitError(
+                f"counts of {message.model} {message.version} over reference {message.reference}, "
+                f"it is judged by {reference.id}; register a new reference as a new version"
+            )
+        return reference
+
+    def _yard(self, model: str, version: str) -> Yardstick:
+        if (model, version) not in self._yards:
+            self._yards[model, version] = Yardstick(self._catalogue(model, version))
+        return self._yards[model, version]
+
+    def _yards_of(self, model: str) -> Yards:
+        return lambda version: self._yard(model, version)
+
+
+class MisfitError(ValueError):
+    """A counts message that the judge cannot use."""
+
+
+_decode = msgspec.msgpack.Decoder(CountsMessage).decode
+
+
+class _Numbered(msgspec.Struct):
+    format: int
+
+
+def _publication(said: Told) -> Publish:
+    topic, kind, name = _address(said)
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", name.encode()),
+        ("ce_type", f"driftline.{kind}.v1".encode()),
+        ("ce_source", b"driftline/judge"),
+    ]
+    return Publish(topic, msgspec.json.encode(said), key=said.model.encode(), headers=headers)
+
+
+def _address(said: Told) -> tuple[str, str, str]:
+    """Topic, kind and id of what is told."""
+    if isinstance(said, Report):
+        place = f"{said.model}/{said.version}/{said.segment}/{said.window_start}/{said.revision}"
+        return "reports", "report", place
+    return ("alerts", "alert", said.id) if isinstance(said, Alert) else ("retraining", "order", said.id)

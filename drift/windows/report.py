@@ -1,0 +1,78 @@
+"""A window's report: its effects, evidence and performance, as they leave."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from drift.cells.cells import Cells
+from drift.cells.sums import Sums
+from drift.performance import report as performance_report
+from drift.performance.outside import outside
+from drift.reference.baseline import Yardstick
+from drift.reference.tolerances import column_tolerance, tolerance
+from drift.statistics import ColumnStatistics
+from drift.windows.windows import Closed
+from streams.wire.records import ColumnReport, Report, Watch
+
+
+class Verdict(NamedTuple):
+    """What the evidence says of a column in a window: e-value in windows, and whether it has drifted."""
+
+    evidence: float
+    drifted: bool
+
+
+_NONE = Verdict(0.0, False)
+
+
+def full(yard: Yardstick, watch: Watch, window: Closed, sums: Sums | None) -> Report:
+    """A closed window's report, in full; without columns where its rows' sums were given up."""
+    columns = [] if sums is None else _columns(yard, watch, window, sums)
+    scores = window.scores if sums is None or yard.score is None else sums.cells[yard.score]
+    figures = [] if scores is None else performance_report(yard.reference, scores, window.labels)
+    if sums is not None and any(figure.estimated is not None for figure in figures):
+        beyond = outside(yard.reference, sums.cells)
+        figures = [msgspec.structs.replace(figure, outside=beyond) for figure in figures]
+    allowed = tolerance(watch, "performance")
+    figures = [msgspec.structs.replace(figure, tolerance=allowed) for figure in figures]
+    return msgspec.structs.replace(window.report, columns=columns, performance=figures)
+
+
+def restate(yard: Yardstick, watch: Watch, window: Closed) -> Report:
+    """Bring a closed window's report up to date with late rows and labels; evidence and verdicts stay."""
+    window.report = msgspec.structs.replace(window.report, revision=window.report.revision + 1)
+    window.untold, window.rows_changed = 0, False
+    return full(yard, watch, window, None if window.kept is None else window.kept.sums)
+
+
+def _columns(yard: Yardstick, watch: Watch, window: Closed, sums: Sums) -> list[ColumnReport]:
+    columns, judged = yard.reference.columns, map(Verdict, window.evidence.tolist(), window.drifted.tolist())
+    verdicts = list(judged) or [_NONE] * len(columns)
+    several = zip(columns, yard.panel.describe(sums), verdicts, strict=True)
+    return [_column(watch, cells, found, verdict) for cells, found, verdict in several]
+
+
+def _column(watch: Watch, cells: Cells, found: ColumnStatistics, verdict: Verdict) -> ColumnReport:
+    effect = found.effect
+    return ColumnReport(
+        name=cells.name,
+        role=cells.role,
+        kind=cells.kind,
+        n=found.n,
+        statistic=effect.statistic,
+        effect=effect.value,
+        effect_low=effect.low,
+        effect_high=effect.high,
+        tolerance=column_tolerance(watch, cells.name, effect.statistic),
+        evidence=verdict.evidence,
+        drifted=verdict.drifted,
+        ks=found.ks,
+        w1=found.w1,
+        psi=found.psi,
+        psi_bias=found.psi_bias,
+        tvd=found.tvd,
+        mean=found.mean,
+        null_rate=found.null_rate,
+        unseen_rate=found.unseen_rate,
+        out_of_range_rate=found.out_of_range_rate,
+    )
