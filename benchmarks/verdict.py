@@ -28,9 +28,9 @@ import pyarrow as pa
 
 from benchmarks.overload.subject import PARTITIONS, Subject
 from drift.store import Store
-from driftline import compose
 from driftline.broker.record import prepare
-from driftline.models.profile import load, profile
+from driftline.commands.model_profile import load, profile
+from driftline.roles import parts as compose
 from inference import Registry, init_package
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster

@@ -26,7 +26,7 @@ from pydantic_settings import (
 )
 
 from driftline.secrets import as_variables, concealed, in_the_open
-from driftline.sections import (
+from driftline.settings_schema import (
     ClickHouse,
     Kafka,
     Monitor,

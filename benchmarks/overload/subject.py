@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from drift.store import Store
-from driftline import compose
 from driftline.broker.ports import free_port
-from driftline.models.profile import load, profile
+from driftline.commands.model_profile import load, profile
+from driftline.roles import parts as compose
 from driftline.settings import Settings
 from driftline.supervisor.system import System
 from inference import Registry, init_package

@@ -29,7 +29,7 @@ from driftline.cli import (
     tree,
 )
 from driftline.cli.options import say
-from driftline.lifeline import die_with_parent
+from driftline.supervisor.parent_death import die_with_parent
 from streams.private import keep_private
 
 app = typer.Typer(

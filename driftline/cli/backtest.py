@@ -9,7 +9,7 @@ from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, File, echo_json, load, progress, say
 
 if TYPE_CHECKING:
-    from driftline.backtesting import Ran
+    from driftline.commands.backtest import Ran
 
 _COLUMNS_SHOWN = 8
 
@@ -33,8 +33,8 @@ def backtest(
     asked = {} if false_alarm_every is None else {"false_alarm_every": false_alarm_every}
     progress(f"running {stream} against {reference}")
     with bars() as on_progress:
-        from driftline import compose
-        from driftline.backtesting import run
+        from driftline.commands.backtest import run
+        from driftline.roles import parts as compose
 
         settings = load(file)
         ran = run(

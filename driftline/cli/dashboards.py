@@ -64,7 +64,7 @@ def push_files(
 def _of_settings(file: Path | None) -> "Source | None":
     """The data source as the settings name it; None where they leave ClickHouse at its defaults."""
     from dashboards.grafana.source import Source
-    from driftline import compose
+    from driftline.roles import parts as compose
 
     settings = load(file)
     clickhouse = settings.clickhouse

@@ -29,7 +29,8 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """Count what was refused by reason; show the newest."""
-    from driftline import compose, dead_letters
+    from driftline.commands import dead_letters
+    from driftline.roles import parts as compose
     from streams.clock import now_ms
     from streams.redrive import Filter, Found
 
@@ -45,7 +46,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Say why one record was refused; print its bytes."""
-    from driftline import compose, dead_letters
+    from driftline.commands import dead_letters
+    from driftline.roles import parts as compose
     from streams.clock import now_ms
 
     letter, again = dead_letters.find(compose.answering(load(file), "dead-letters list"), place, now_ms())
@@ -69,7 +71,7 @@ def redrive(
     """Send refused records back, each once."""
     import sys
 
-    from driftline import compose
+    from driftline.roles import parts as compose
     from streams.clock import now_ms
     from streams.redrive import Filter
     from streams.redrive import redrive as send

@@ -5,7 +5,7 @@ from collections import Counter
 import typer
 
 from driftline.cli.options import AsJson, File, echo_json, say
-from driftline.words import visible
+from driftline.commands.terminal import visible
 
 _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fail": "red"}
 

@@ -45,7 +45,7 @@ def bench(
         on_progress(f"reading {reference}", 0, None)
         from drift.analysis.bench import Plan
         from drift.analysis.bench.shifts import DEFAULT
-        from driftline import benching
+        from driftline.commands import bench as benching
 
         plan = Plan(
             rows_per_window=rows_per_window,

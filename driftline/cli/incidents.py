@@ -9,14 +9,14 @@ from driftline.cli.options import AsJson, File, echo_json, group, load, say
 
 if TYPE_CHECKING:
     from drift.store import Store
-    from driftline.incident_acts import Kind
+    from driftline.commands.incident_acts import Kind
 
 app = group("Incidents: list, show, acknowledge, mute, rebaseline.")
 
 
 def _store(file: File) -> "Store":
     from drift.store import Store
-    from driftline import compose
+    from driftline.roles import parts as compose
 
     return Store(compose.store_settings(load(file)))
 
@@ -30,7 +30,7 @@ def list_incidents(
     as_json: AsJson = False,
 ) -> None:
     """List the newest incidents."""
-    from driftline import incidents
+    from driftline.commands import incidents
 
     found = incidents.incidents(_store(file), model, not only_open, limit)
     echo_json(found) if as_json else say("\n".join(incidents.table(found)))
@@ -43,7 +43,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Say what happened, since when, and what to do."""
-    from driftline import incidents
+    from driftline.commands import incidents
 
     told = incidents.story(_store(file), incident)
     echo_json(told) if as_json else say("\n".join(incidents.full(told)))
@@ -84,7 +84,8 @@ def rebaseline(
 
 
 def _act(file: File, as_json: bool, incident: str, kind: "Kind", by: str, reason: str, until: str = "") -> None:
-    from driftline import compose, incident_acts
+    from driftline.commands import incident_acts
+    from driftline.roles import parts as compose
 
     store = _store(file)
     act = incident_acts.decide(store, incident, kind, by=by or getpass.getuser(), reason=reason, until=until)

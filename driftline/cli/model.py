@@ -24,8 +24,8 @@ from driftline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from driftline.models.init import Made
-    from driftline.models.routes import Desk, Entry
+    from driftline.commands.model_init import Made
+    from driftline.commands.model_routes import Desk, Entry
     from streams.wire.records import Route
 
 app = group("Bring a model: package, add, route, promote, roll back.")
@@ -71,7 +71,9 @@ def init(
         raise typer.BadParameter("name the model, --model model.pt2 or --model model.py:Class; or --train a network")
     with bars() as on_progress:
         on_progress(f"reading {data}", 0, None)
-        from driftline.models.init import init as make  # after the first word: it takes a while on a busy machine
+        from driftline.commands.model_init import (
+            init as make,  # after the first word: it takes a while on a busy machine
+        )
         from inference import Registry
 
         registry = Registry(load(None).registry)
@@ -121,7 +123,7 @@ def init(
 
 
 def _say_made(made: "Made", label: str | None) -> None:
-    from driftline.references import content, judged_rows
+    from driftline.commands.references import content, judged_rows
 
     package, reference = made.package, made.reference
     outputs = f": {', '.join(package.outputs.classes[:8])}" if package.outputs.classes else ""
@@ -155,7 +157,7 @@ def add(
 
     registry = Registry(load(file).registry)
     if (folder / "reference.arrow").exists():
-        from driftline import references
+        from driftline.commands import references
 
         references.read(folder)  # The registry takes any file; one that the judge refuses is better refused here.
     manifest = registry.add(folder)
@@ -236,7 +238,7 @@ def list_versions(
     as_json: AsJson = False,
 ) -> None:
     """List versions and what serves."""
-    from driftline.models.routes import listing
+    from driftline.commands.model_routes import listing
     from inference import Registry
     from streams.kafka.access import AccessError
     from streams.kafka.admin import TopicError
@@ -270,8 +272,8 @@ def _say_listing(found: "list[Entry]") -> None:
 
 
 def _desk(file: Path | None, command: str = "model") -> "Desk":
-    from driftline import compose
-    from driftline.models.routes import Desk
+    from driftline.commands.model_routes import Desk
+    from driftline.roles import parts as compose
     from inference import Registry
 
     settings = load(file)
@@ -281,8 +283,8 @@ def _desk(file: Path | None, command: str = "model") -> "Desk":
 
 def _finish(made: "Route", file: Path | None, no_wait: bool, as_json: bool) -> None:
     """Say what was announced, and wait until who serves serves it; ends with code 1 where somebody does not."""
-    from driftline import compose
-    from driftline.models.workers import in_words, served, wait_until_served
+    from driftline.commands.model_workers import in_words, served, wait_until_served
+    from driftline.roles import parts as compose
 
     if not as_json:
         say(_announced(made))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import typer
 
-from driftline.words import visible
+from driftline.commands.terminal import visible
 
 if TYPE_CHECKING:
     from driftline.settings import Settings

@@ -38,8 +38,8 @@ def produce(
     """Send the rows of a file as requests, and say what became of them; exit code 1 if one was not answered."""
     with bars() as on_progress:
         on_progress("asking what serves", 0, None)
-        from driftline import compose
-        from driftline import produce as work
+        from driftline.commands import produce as work
+        from driftline.roles import parts as compose
 
         settings = load(file)
         wanted = ["produce"] * (not feedback) + ["produce --feedback"] * (feedback or labels is not None)

@@ -55,7 +55,8 @@ def build(
         raise typer.BadParameter("give --data FILE or --from-store TABLE, one of them")
     with bars() as on_progress:
         on_progress(f"profiling {data or from_store}", 0, None)
-        from driftline import compose, references
+        from driftline.commands import references
+        from driftline.roles import parts as compose
 
         if data is None:
             table = references.in_store(compose.store_settings(load(file)), from_store, names(order_by))
@@ -90,7 +91,7 @@ def show(file: Built, as_json: AsJson = False) -> None:
     """Say what a reference holds."""
     with bars() as on_progress:
         on_progress(f"reading {file}", 0, None)
-        from driftline import references
+        from driftline.commands import references
 
         reference = references.read(file)
     found = references.columns(reference)
@@ -126,7 +127,7 @@ def check(file: Built, as_json: AsJson = False) -> None:
     """Exit 1 if a reference's own halves differ."""
     with bars() as on_progress:
         on_progress(f"reading {file}", 0, None)
-        from driftline import references
+        from driftline.commands import references
 
         reference = references.read(file)
     if as_json:

@@ -32,10 +32,10 @@ def replay(
     with bars() as on_progress:
         on_progress("reading what was served", 0, None)
         result = _run(start, end, model, watch, on_progress)
-    from driftline.replay import words
+    from driftline.replay import text as words
 
     if out is not None:
-        from driftline.replay.page import page
+        from driftline.replay.html import page
 
         out.write_text(page(result), encoding="utf-8")
     if as_json:
@@ -48,9 +48,9 @@ def replay(
 def _run(
     start: str | None, end: str | None, model: str | None, watch: Path | None, on_progress: OnProgress
 ) -> "Replay":
-    from driftline import compose
     from driftline.replay import replay as run
-    from driftline.replay.change import Change, watch_of
+    from driftline.replay.overrides import Change, watch_of
+    from driftline.roles import parts as compose
     from inference import Registry
 
     settings = load()

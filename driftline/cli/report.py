@@ -37,7 +37,8 @@ def report(
 
         with EvidentlyProcess() as evidently:  # it imports Evidently while we import the rest and fetch the rows
             from drift.store import Store
-            from driftline import compose, reporting
+            from driftline.commands import report as reporting
+            from driftline.roles import parts as compose
 
             store = Store.connect(compose.store_settings(settings))
             if incident is not None:

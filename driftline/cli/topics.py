@@ -19,7 +19,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create the topics that are missing, and add the partitions that ours lack; what is there stays."""
-    from driftline import compose
+    from driftline.roles import parts as compose
     from streams.kafka import admin as provision
 
     settings = load(file)
@@ -33,7 +33,7 @@ def create(
 @app.command()
 def check(file: File = None, as_json: AsJson = False) -> None:
     """Say what is wrong with the topics; exit code 1 if anything is."""
-    from driftline import compose
+    from driftline.roles import parts as compose
     from streams.kafka import admin as provision
 
     wrong = provision.check(compose.answering(load(file), "topics check"))

@@ -28,7 +28,7 @@ def demo(
 
 def up(file: File = None) -> None:
     """Run all roles until Ctrl-C; what ends is started again."""
-    from driftline.up import run
+    from driftline.supervisor.up import run
 
     run(load(file))
     with suppress(OSError, ValueError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from driftline.models.profile import load, profile
+from driftline.commands.model_profile import load, profile
 from inference import init_package
 
 NAME = "employment"

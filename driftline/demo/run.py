@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 from drift.store import Store
-from driftline import compose
 from driftline.broker.jars import KAFKA_VERSION
 from driftline.demo import model
 from driftline.demo.clients import Reader, Watcher
 from driftline.demo.summary import Summary, read_back
 from driftline.demo.traffic import People, Sender
+from driftline.roles import parts as compose
 from driftline.settings import Settings
 from driftline.supervisor.system import System
 from inference import Registry

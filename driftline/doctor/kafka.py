@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from driftline import compose
-from driftline.access import ROLES, watching
 from driftline.doctor.finding import Finding, State, failing
+from driftline.roles import parts as compose
+from driftline.roles.access import ROLES, watching
 from driftline.settings import Settings
 from streams.kafka import admin as provision
 from streams.kafka.access import command, lacking, lacks

@@ -5,8 +5,8 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from driftline import compose
 from driftline.doctor.finding import Finding, failing
+from driftline.roles import parts as compose
 from driftline.settings import Settings, SettingsError
 from streams.kafka.reach import ANSWER_S, unreachable
 
@@ -70,7 +70,7 @@ def watched(settings: Settings) -> Iterator[Finding]:
     """Topics that somebody else fills: their references fit, and they are there."""
     if not settings.watch_topics:
         return
-    from driftline import watching
+    from driftline.roles import watch_topics as watching
     from streams.kafka.admin import foreign_partitions
 
     try:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from driftline import compose
 from driftline.doctor.finding import Finding, State, failing
+from driftline.roles import parts as compose
 from driftline.settings import Settings
 from driftline.supervisor import crashes
 from streams.clock import now_ms

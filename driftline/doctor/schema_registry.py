@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from driftline import compose
 from driftline.doctor.finding import Finding, failing
+from driftline.roles import parts as compose
 from driftline.settings import Settings, SettingsError
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from driftline import compose
 from driftline.doctor.finding import Finding, failing
+from driftline.roles import parts as compose
 from driftline.settings import Settings
 from streams.kafka.reach import ANSWER_S, unreachable
 

@@ -21,7 +21,7 @@ work:
 The result is one `Replay`: small, and as JSON the same. `words` says it aloud, `page` writes it as HTML.
 """
 
-from driftline.replay.change import Change, ReplayError
+from driftline.replay.overrides import Change, ReplayError
 from driftline.replay.result import Replay
 from driftline.replay.run import replay
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from drift.reference.catalogue import Catalogue
 from driftline.progress import OnProgress
-from driftline.replay import heard, quality
-from driftline.replay.change import Change, ReplayError
-from driftline.replay.comparing import Comparing
-from driftline.replay.judging import Judging
-from driftline.replay.labels import Relabelled, known, outcomes
+from driftline.replay import compare_verdicts as heard
+from driftline.replay import paired_metrics as quality
+from driftline.replay.compare_predictions import Comparing
+from driftline.replay.overrides import Change, ReplayError
+from driftline.replay.rejudge import Judging
+from driftline.replay.relabel import Relabelled, known, outcomes
+from driftline.replay.rescore import Scoring
 from driftline.replay.result import Drift, Recounted, Replay
-from driftline.replay.scoring import Scoring
 from driftline.replay.served import Observed, observed, predictions
 from inference import Scorer
 from streams.clock import now_ms, ticks_ms

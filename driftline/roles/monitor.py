@@ -10,10 +10,12 @@ from drift.labels.step import Joining
 from drift.reference.catalogue import Catalogue
 from drift.store import Store
 from drift.store.predictions import look_up
-from driftline import access, compose, watching
-from driftline.event_clocks import event_clocks
-from driftline.notify import Notify, sender
+from driftline.roles import access
+from driftline.roles import parts as compose
+from driftline.roles import watch_topics as watching
+from driftline.roles.event_clocks import event_clocks
 from driftline.roles.needs import store_need
+from driftline.roles.notify import Notify, sender
 from driftline.settings import Settings
 from streams.clock import now_ms
 from streams.kafka.admin import await_topics, partition_counts

@@ -3,7 +3,7 @@
 import msgspec
 
 from drift.store import Store
-from driftline import compose
+from driftline.roles import parts as compose
 from driftline.settings import Settings
 from streams.runtime.needs import Need
 

@@ -7,7 +7,7 @@ from urllib3 import PoolManager
 
 from dashboards.page import serve
 from drift.store import Store
-from driftline import compose
+from driftline.roles import parts as compose
 from driftline.roles.needs import store_need
 from driftline.settings import Settings
 from driftline.supervisor.run_file import ask_status

@@ -9,7 +9,8 @@ from drift.reference.profile import Reference
 from drift.store import Store, migrate
 from drift.store.server import StoreServer
 from drift.store.sink import Sink
-from driftline import access, compose
+from driftline.roles import access
+from driftline.roles import parts as compose
 from driftline.roles.needs import store_need
 from driftline.settings import Settings
 from streams.away import Away, patiently

@@ -4,7 +4,8 @@ import threading
 from functools import partial
 from importlib import import_module
 
-from driftline import access, compose
+from driftline.roles import access
+from driftline.roles import parts as compose
 from driftline.roles.following import Following
 from driftline.settings import Settings
 from inference import InHand, Registry, Score, Serving

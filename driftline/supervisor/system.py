@@ -11,14 +11,14 @@ from typing import Any, Self
 import msgspec
 from urllib3 import PoolManager
 
-from driftline import compose
 from driftline import settings as reading
+from driftline.roles import parts as compose
 from driftline.settings import Settings
 from driftline.supervisor import disk, ports, role_log, run_file
 from driftline.supervisor.part_ports import PartPorts, role_and_slot
 from driftline.supervisor.ports import Port
+from driftline.supervisor.processes import Child, RoleError, Tree
 from driftline.supervisor.startup import Progress, Silent
-from driftline.tree import Child, RoleError, Tree
 from streams.kafka import admin as provision
 from streams.private import private_folder, tighten, write_private
 

@@ -214,7 +214,7 @@ def test_the_command(tmp_path):
 
 
 def test_a_reference_file_holds_no_rows(tmp_path):
-    from driftline.benching import NoBench, run
+    from driftline.commands.bench import NoBench, run
 
     with pytest.raises(NoBench, match="give the training table"):
         run(tmp_path / "reference.arrow", Plan(), told=lambda *_: None, settled=lambda _: None)

@@ -24,7 +24,7 @@ from drift import Reference
 from drift.cells.sums import Sums, sum_rows, sum_table
 from drift.store import Store
 from drift.store.table import StoreTable
-from driftline.rowfile import RowFile
+from driftline.commands.row_files import RowFile
 from inference.onboarding.table import matrix_of
 from streams import tables
 from streams.formats.arrow import ArrowDecoder

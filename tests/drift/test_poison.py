@@ -25,8 +25,8 @@ from drift.judge.stage import Judge
 from drift.labels.stage import Join, PredictionRow
 from drift.labels.step import Joining
 from drift.reference.catalogue import Unusable, Unwatched
-from driftline.notify import Notify
 from driftline.roles.monitor import Unstored
+from driftline.roles.notify import Notify
 from streams.clock import now_ms
 from streams.formats.untyped import PlainReader
 from streams.kafka import ranges

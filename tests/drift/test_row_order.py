@@ -7,7 +7,7 @@ import pytest
 from drift import Reference
 from drift.cells.frames import FrameError
 from drift.reference import file as reference_file
-from driftline.references import assumed_order
+from driftline.commands.references import assumed_order
 
 
 def cycle(start: str, days: int, seed: int, shift: float = 0.0) -> pd.DataFrame:

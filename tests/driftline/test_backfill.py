@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from drift.counting.event_clock import EventClock
-from driftline import backfill, produce
-from driftline.rowfile import RowFile, RowFileError
+from driftline.commands import backfill, produce
+from driftline.commands.row_files import RowFile, RowFileError
 from streams.clock import now_ms
 from streams.wire.records import Route, Watch
 

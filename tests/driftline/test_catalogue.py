@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from drift import Reference
 from drift.reference.catalogue import Unusable, Unwatched
-from driftline import catalogue
-from driftline.catalogue import References
 from driftline.cli import app
+from driftline.roles import catalogue
+from driftline.roles.catalogue import References
 from inference import Registry
 from streams.away import Away
 

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from drift import Reference
 from drift.store import ensure_observations
 from drift.store.migrate import SchemaConflict
-from driftline import compose, watching
 from driftline.cli import app
 from driftline.cli.refusals import refusal
+from driftline.roles import parts as compose
+from driftline.roles import watch_topics as watching
 from driftline.settings import SettingsError, load
 from inference import Registry, RegistryError
 from inference.packages.versions import conflict

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from driftline.cli import app
-from driftline.dead_letters import LetterError, find, full, listing, table
+from driftline.commands.dead_letters import LetterError, find, full, listing, table
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.redrive import Filter, Found, redrive

@@ -19,8 +19,8 @@ from drift.store.flavours import schema_files
 from driftline import doctor, settings
 from driftline.broker import jars
 from driftline.cli import app
-from driftline.compose import cluster as cluster_of
 from driftline.doctor import kafka, machine, models
+from driftline.roles.parts import cluster as cluster_of
 from inference import Registry
 from streams.kafka.admin import Layout, create, partition_counts
 from streams.kafka.cluster import Cluster

@@ -3,7 +3,7 @@
 import pytest
 
 from drift.counting.event_clocks import EventClocks
-from driftline.event_clocks import event_clocks
+from driftline.roles.event_clocks import event_clocks
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.runtime.stage import Effects

@@ -13,8 +13,8 @@ from drift.incidents.acts import named, sentence
 from drift.store import ensure_observations
 from drift.store.rows import of_alerts, of_dead_letters, of_observations, of_orders
 from driftline.cli import app
-from driftline.incident_acts import decide, followed, publish
-from driftline.incidents import IncidentError, full, incidents, story, table
+from driftline.commands.incident_acts import decide, followed, publish
+from driftline.commands.incidents import IncidentError, full, incidents, story, table
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from drift.reference.catalogue import Unusable, Unwatched
 from drift.reference.profile import Reference
-from driftline import compose
 from driftline.cli import app
+from driftline.roles import parts as compose
 from driftline.settings import load
 from inference import read_package
 from streams.kafka.admin import Layout, create
@@ -369,7 +369,7 @@ def test_route_waits_for_every_worker(deployment, tmp_path):
 
 
 def test_a_worker_that_cannot_be_asked_is_named_and_not_waited_for(deployment, tmp_path, monkeypatch):
-    monkeypatch.setattr("driftline.models.workers.SILENT_S", 0.5)
+    monkeypatch.setattr("driftline.commands.model_workers.SILENT_S", 0.5)
     create(deployment, Layout())
     run("model", "add", package(tmp_path, "v1"))
     with Workers(deployment, "worker-0") as workers:

@@ -9,8 +9,8 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from driftline import compose
 from driftline.cli import app
+from driftline.roles import parts as compose
 from driftline.settings import Settings
 from driftline.supervisor import run_file
 from streams.kafka.admin import TopicError

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import msgspec
 import pytest
 
-from driftline.notify import Notify, NotSent, sender
+from driftline.roles.notify import Notify, NotSent, sender
 from streams.wire.block import Block
 from streams.wire.records import Alert
 

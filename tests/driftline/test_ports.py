@@ -9,12 +9,12 @@ import pytest
 
 from driftline.broker.ports import free_port, is_free
 from driftline.doctor import machine
-from driftline.sections import ClickHouse, Kafka, Page, Roles
 from driftline.settings import Settings
+from driftline.settings_schema import ClickHouse, Kafka, Page, Roles
 from driftline.supervisor import ports, role_log
+from driftline.supervisor.processes import Child, RoleError
 from driftline.supervisor.startup import Silent
 from driftline.supervisor.system import System
-from driftline.tree import Child, RoleError
 
 
 @pytest.fixture

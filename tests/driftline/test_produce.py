@@ -12,9 +12,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from driftline.dead_letters import find
-from driftline.produce import Plan, PlanError, check, produce, summary
-from driftline.rowfile import RowFile, RowFileError
+from driftline.commands.dead_letters import find
+from driftline.commands.produce import Plan, PlanError, check, produce, summary
+from driftline.commands.row_files import RowFile, RowFileError
 from streams.formats.json import JsonDecoder
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, TopicError, create, partition_counts
@@ -259,7 +259,7 @@ def test_all_answered_is_said(cluster, tmp_path):
 
 
 def test_nobody_is_waited_for_for_ever(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("driftline.request_outcomes.NOBODY_S", 1.0)  # the worker below has joined no group
+    monkeypatch.setattr("driftline.commands.request_outcomes.NOBODY_S", 1.0)  # the worker below has joined no group
     with worker(cluster, slow=(3,)):
         sent = produce(cluster, numbers(tmp_path, 3, 3, 3), follow=True)
     assert sent.outcomes["requests"].waiting == 3 and not sent.complete

@@ -18,9 +18,12 @@ from drift import Reference
 from drift.counting.stage import Count, idle
 from drift.judge.stage import Judge
 from drift.labels.stage import Join, PredictionRow
-from driftline.replay import Change, Replay, ReplayError, heard, judging, replay, words
-from driftline.replay.page import page
-from driftline.replay.quality import _auc
+from driftline.replay import Change, Replay, ReplayError, replay
+from driftline.replay import compare_verdicts as heard
+from driftline.replay import rejudge as judging
+from driftline.replay import text as words
+from driftline.replay.html import page
+from driftline.replay.paired_metrics import _auc
 from inference import Limits, Registry, Score, Serving, draft_package, write_package
 from streams.kafka import ranges
 from streams.kafka import stretch as log
@@ -378,8 +381,8 @@ def _by_hand(result: Replay, whole: pd.DataFrame) -> None:
 
 def test_label_sums_are_made_anew_for_another_version(played):
     from drift.performance import label_sums
-    from driftline.replay.comparing import Row
-    from driftline.replay.labels import Relabelled, outcomes
+    from driftline.replay.compare_predictions import Row
+    from driftline.replay.relabel import Relabelled, outcomes
     from streams.wire.records import CountsMessage, LabelSums
 
     live, _ = played

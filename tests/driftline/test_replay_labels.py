@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from drift import Reference
-from driftline.replay.comparing import Row
-from driftline.replay.labels import Relabelled
-from driftline.replay.quality import metrics
+from driftline.replay.compare_predictions import Row
+from driftline.replay.paired_metrics import metrics
+from driftline.replay.relabel import Relabelled
 from inference import ModelPackage
 from inference.packages.model_toml import Outputs
 from streams.wire.records import MINUTE_MS, LabelSums, Outcome, Prediction

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from driftline.rowfile import RowFile, RowFileError
+from driftline.commands.row_files import RowFile, RowFileError
 
 
 def rows(path: Path, **which: Any) -> list[dict[str, Any]]:

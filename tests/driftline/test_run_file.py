@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from driftline import compose, settings
+from driftline import settings
 from driftline.cli import app
 from driftline.cli.refusals import refusal
+from driftline.roles import parts as compose
 from driftline.supervisor import run_file
 from driftline.supervisor.process_identity import identity, terminate
 from driftline.supervisor.run_file import RunFileError

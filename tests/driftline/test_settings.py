@@ -8,12 +8,13 @@ import pytest
 from pydantic_core import PydanticUndefined
 from typer.testing import CliRunner
 
-from driftline import compose, settings
+from driftline import settings
 from driftline.cli import app
 from driftline.cli.settings import shown
 from driftline.durations import duration_ms, duration_text, is_duration
-from driftline.sections import WatchTopic
+from driftline.roles import parts as compose
 from driftline.settings import Settings, SettingsError
+from driftline.settings_schema import WatchTopic
 from driftline.watch_settings import KEYS
 from streams.wire.records import ColumnWatch, Watch
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from driftline import compose
+from driftline.roles import parts as compose
 from driftline.settings import Settings, SettingsError
 from streams.wire.records import ColumnWatch, Route, Watch
 

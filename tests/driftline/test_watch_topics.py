@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from drift import Reference
-from driftline import compose, doctor, settings, watching
+from driftline import doctor, settings
+from driftline.roles import parts as compose
+from driftline.roles import watch_topics as watching
 from driftline.settings import SettingsError
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster

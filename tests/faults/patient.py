@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from drift.judge.stage import Judge
 from drift.store import Store
-from driftline import compose
 from driftline.broker.ports import free_port
-from driftline.models.profile import load, profile
+from driftline.commands.model_profile import load, profile
+from driftline.roles import parts as compose
 from driftline.settings import Settings
+from driftline.supervisor.processes import Child
 from driftline.supervisor.system import System
-from driftline.tree import Child
 from inference import Registry, init_package
 from streams.clock import now_ms
 from streams.formats.envelope import REQUEST_BYTES_MAX

@@ -8,8 +8,8 @@ from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
 from drift.store import Store, StoreError, StoreUnavailable
-from driftline import compose
 from driftline.broker.ports import free_port
+from driftline.roles import parts as compose
 from driftline.settings import load
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create

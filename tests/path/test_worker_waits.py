@@ -7,7 +7,7 @@ import pytest
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
-from driftline.models.workers import wait_until_served
+from driftline.commands.model_workers import wait_until_served
 from inference import Registry
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create

@@ -5,8 +5,9 @@ import time
 import msgspec
 import pytest
 
-from driftline import access, settings
+from driftline import settings
 from driftline.doctor import kafka as doctor
+from driftline.roles import access
 from streams.kafka.access import AccessError, Need, command, lacking, lacks
 from streams.kafka.admin import Layout, TopicError, await_topics, create
 from streams.kafka.topic_ids import TopicChanges

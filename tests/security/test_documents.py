@@ -3,13 +3,13 @@
 from itertools import groupby
 from pathlib import Path
 
-from driftline import access
+from driftline.roles import access
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 
 
 def rows():
-    """Rows of the table, in the order of `driftline.access`."""
+    """Rows of the table, in the order of `driftline.roles.access`."""
     whose = {**access.ROLES, "monitor, with `watch_topics`": access.watching(["TOPIC"]), **access.COMMANDS}
     for who, needs in whose.items():
         kinds = sorted(needs, key=lambda need: (need.kind != "topic", need.kind, need.operations))

@@ -13,8 +13,9 @@ from certificates import Authority
 from drift.store import Store, StoreError, StoreUnavailable
 from drift.store.passwords import password_file, read_password
 from drift.store.server import StoreProcess
-from driftline import compose, settings
+from driftline import settings
 from driftline.doctor.store import reachable
+from driftline.roles import parts as compose
 
 pytestmark = pytest.mark.timeout(120)
 

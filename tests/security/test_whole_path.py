@@ -15,9 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from drift import Reference
-from driftline import access
 from driftline.broker.ports import free_port
 from driftline.cli import app
+from driftline.roles import access
 from inference import Registry, draft_package, write_package
 from streams.kafka import group_offsets as progress
 from streams.kafka import ranges

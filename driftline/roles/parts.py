@@ -45,7 +45,7 @@ def answering(settings: Settings, *commands: str) -> "Cluster":
     Parameters
     ----------
     commands
-        Names in `driftline.access`: where the cluster knows users, this one must be allowed what they need.
+        Names in `driftline.roles.access`: where the cluster knows users, this one must be allowed what they need.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def answering(settings: Settings, *commands: str) -> "Cluster":
         text = ", ".join(f"{address}: {why}" for address, why in reasons.items())
         raise TopicError(f"no Kafka at {text}; {_remedy(settings)}")
     if str(log.options.get("security.protocol", "PLAINTEXT")).upper() != "PLAINTEXT":  # The cluster knows users.
-        from driftline.access import COMMANDS
+        from driftline.roles.access import COMMANDS
         from streams.kafka.access import require
         from streams.kafka.admin import partition_counts
 
@@ -159,7 +159,7 @@ def catalogue(settings: Settings, warn: bool = False) -> "Catalogue":
 
     With ``warn`` those that cannot be used are named in the log.
     """
-    from driftline.catalogue import References
+    from driftline.roles.catalogue import References
     from inference import Registry
 
     files = {(one.model, one.version): one.reference for one in settings.watch_topics if one.reference}

@@ -9,7 +9,7 @@ import numpy as np
 from drift.performance import label_sums
 from drift.reference.catalogue import Catalogue, Unwatched
 from drift.reference.profile import Reference
-from driftline.replay.comparing import Row
+from driftline.replay.compare_predictions import Row
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
 from streams.wire.records import MINUTE_MS, LabelSums, Outcome

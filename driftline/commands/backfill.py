@@ -15,8 +15,8 @@ from drift.counting.event_clocks import Maxima
 from drift.incidents import rfc3339
 from drift.windows.calendar import calendar_of
 from drift.windows.windows import AWAITED_WINDOWS_MAX
-from driftline.event_clocks import event_clocks
-from driftline.rowfile import Row, RowFile, RowFileError
+from driftline.commands.row_files import Row, RowFile, RowFileError
+from driftline.roles.event_clocks import event_clocks
 from streams.clock import now_ms
 from streams.formats.envelope import AHEAD_MS_MAX, event_time_ms
 from streams.kafka.admin import partition_counts

@@ -15,8 +15,8 @@ from drift.cells import frames
 from drift.cells.event_times import milliseconds
 from drift.reference.profile import Reference
 from drift.reference.row_order import Order
-from driftline import references
-from driftline.models import profile
+from driftline.commands import model_profile as profile
+from driftline.commands import references
 from driftline.progress import OnProgress, unwatched
 from inference import Limits, ModelPackage, Registry, draft_package, write_package
 from inference.backends import ArtefactError

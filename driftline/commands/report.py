@@ -14,8 +14,8 @@ from drift.cells.columns import floats, levels
 from drift.reference.profile import Reference
 from drift.store import Store
 from drift.store.load import sample
-from driftline import compose
-from driftline.models import profile
+from driftline.commands import model_profile as profile
+from driftline.roles import parts as compose
 from driftline.settings import Settings
 from inference import Registry
 from streams.wire.schema import Kind

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from driftline.words import aligned, instant
+from driftline.commands.terminal import aligned, instant
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
 from streams.kafka.topics import FOREIGN, NAMES

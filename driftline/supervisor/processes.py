@@ -18,7 +18,7 @@ from driftline.supervisor.process_identity import identity
 from streams.clock import now_ms
 from streams.private import private_folder
 
-log = structlog.get_logger("driftline.tree")
+log = structlog.get_logger("driftline.supervisor.processes")
 
 _PAUSE_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 30.0

@@ -8,9 +8,9 @@ import structlog
 from drift.counting.external import Mapping, Misfit, Sight, Watching
 from drift.reference.catalogue import Catalogue, Unwatched
 from drift.reference.profile import Reference
-from driftline import compose
-from driftline.sections import Monitor, WatchTopic
+from driftline.roles import parts as compose
 from driftline.settings import Settings, SettingsError
+from driftline.settings_schema import Monitor, WatchTopic
 from inference.packages.versions import conflict
 from streams.away import Away
 from streams.clock import now_ms
@@ -26,7 +26,7 @@ from streams.runtime.stage import Effects, PerPartition
 from streams.runtime.start_offsets import Starts
 from streams.wire.records import DAY_MS, HOUR_MS, Route
 
-log = structlog.get_logger("driftline.watching")
+log = structlog.get_logger("driftline.roles.watch_topics")
 
 _AWAY_S = 5.0
 

@@ -10,10 +10,10 @@ import msgspec
 from drift.incidents import rfc3339
 from drift.incidents.acts import named
 from drift.store import Store
-from driftline import incidents
+from driftline.commands import incidents
+from driftline.commands.incidents import Event, IncidentError
+from driftline.commands.terminal import instant
 from driftline.durations import duration_ms
-from driftline.incidents import Event, IncidentError
-from driftline.words import instant
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
 from streams.runtime.stage import Publish

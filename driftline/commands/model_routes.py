@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
-from driftline.models.shares import read_shares
+from driftline.commands.canary_shares import read_shares
 from inference import Registry, VersionRemoved
 from inference.packages.manifest import Manifest
 from streams.clock import now_ms
@@ -65,7 +65,8 @@ class Desk:
             The champion; with a bare share (``5%``) the canary, beside the champion that serves. None keeps the
             champion.
         canary, shadows
-            Shares as `driftline.models.shares.share` reads them; versions that score every request and answer none.
+            Shares as `driftline.commands.canary_shares.share` reads them; versions that score every request and answer
+            none.
         """
         shares, champion = read_shares(version, canary)
 

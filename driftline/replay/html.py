@@ -4,7 +4,7 @@ from html import escape
 from string import Template
 
 from drift.incidents import rfc3339
-from driftline.replay import words
+from driftline.replay import text as words
 from driftline.replay.result import Incident, Replay, same
 
 _PAGE = Template("""<!doctype html>

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from driftline.commands.request_outcomes import Followed, Outcomes, Places, Refusals, count, in_words
+from driftline.commands.row_files import Row, RowFile, RowFileError
 from driftline.progress import OnProgress, unwatched
-from driftline.request_outcomes import Followed, Outcomes, Places, Refusals, count, in_words
-from driftline.rowfile import Row, RowFile, RowFileError
 from streams.clock import ticks_ms
 from streams.formats.envelope import ID_CHARACTERS_MAX, event_time_ms
 from streams.kafka import ranges
@@ -26,7 +26,7 @@ from streams.routes import read_book
 from streams.wire.records import Route
 
 if TYPE_CHECKING:
-    from driftline.backfill import Past
+    from driftline.commands.backfill import Past
 
 _SLICE_S = 0.02
 _LOOK_S = 0.2
@@ -61,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     feedback
         Send the labels alone.
     backfill
-        The rows are past: they go in order of ``time``, to all partitions in step; see `driftline.backfill`.
+        The rows are past: they go in order of ``time``, to all partitions in step; see `driftline.commands.backfill`.
     """
 
     path: Path
@@ -147,7 +147,7 @@ def check(cluster: Cluster, plan: Plan, elsewhere: Collection[str] = ()) -> list
 
 def _past_stated(cluster: Cluster, plan: Plan, route: Route) -> str:
     """Say what a backfill does, or refuse one whose rows would be late."""
-    from driftline import backfill
+    from driftline.commands import backfill
 
     past = _past(plan)
     if why := backfill.refusal(past, route, backfill.reached(cluster, route)):
@@ -157,7 +157,7 @@ def _past_stated(cluster: Cluster, plan: Plan, route: Route) -> str:
 
 
 def _past(plan: Plan) -> "Past":
-    from driftline.backfill import survey
+    from driftline.commands.backfill import survey
 
     assert plan.time
     return survey(RowFile(plan.path), plan.time, plan.rows)
@@ -369,7 +369,7 @@ def _messages(plan: Plan, what: str, on_progress: OnProgress) -> Iterator[_Messa
     sent = 0
     batches = file.batches()
     if plan.backfill and what == "requests":
-        from driftline.backfill import in_order
+        from driftline.commands.backfill import in_order
 
         batches = in_order(_past(plan), batches)
     for batch in batches:
@@ -384,7 +384,7 @@ def _messages(plan: Plan, what: str, on_progress: OnProgress) -> Iterator[_Messa
 
 def _past_messages(cluster: Cluster, plan: Plan, on_progress: OnProgress) -> Iterator[_Message | None]:
     """Requests in order of time, the labels after those of each stretch; None where all before it must have arrived."""
-    from driftline.backfill import in_order, stretches
+    from driftline.commands.backfill import in_order, stretches
 
     assert plan.labels
     file, past = RowFile(plan.path, leave=plan.exclude), _past(plan)

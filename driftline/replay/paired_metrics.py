@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from drift.statistics.intervals import normal
-from driftline.replay.comparing import Row
+from driftline.replay.compare_predictions import Row
 from driftline.replay.result import Metric
 from inference import ModelPackage
 from inference.onboarding.ranks import midranks

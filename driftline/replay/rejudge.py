@@ -11,9 +11,9 @@ import msgspec
 from drift.judge.stage import Judge
 from drift.reference.catalogue import Catalogue, Unwatched
 from driftline.progress import OnProgress
-from driftline.replay.change import ReplayError
-from driftline.replay.counting import MinuteSums, Recount
-from driftline.replay.labels import Relabelled
+from driftline.replay.overrides import ReplayError
+from driftline.replay.recount import MinuteSums, Recount
+from driftline.replay.relabel import Relabelled
 from driftline.replay.served import Observed
 from streams.kafka import group_offsets as progress
 from streams.kafka import ranges

@@ -8,9 +8,9 @@ import typer
 
 from driftline.settings import Settings
 from driftline.supervisor import run_file
+from driftline.supervisor.processes import RoleError
 from driftline.supervisor.startup import Progress, Spoken
 from driftline.supervisor.system import Interrupted, System
-from driftline.tree import RoleError
 from streams.private import cache_folder
 
 _LOOK_S = 0.2

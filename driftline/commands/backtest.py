@@ -18,7 +18,7 @@ from drift.analysis.report import tables
 from drift.cells import frames
 from drift.cells.event_times import milliseconds
 from drift.reference.profile import Reference
-from driftline import references
+from driftline.commands import references
 from streams.wire.records import Watch
 
 
@@ -108,7 +108,7 @@ def _scored(place: Path, reference: Reference, table: pa.Table) -> pa.Table:
     said = [source for source in reference.sources[len(reference.schema) :] if source not in table.column_names]
     if not said or not place.is_dir():
         return table
-    from driftline.models import profile
+    from driftline.commands import model_profile as profile
 
     names = reference.sources[len(reference.schema) :]
     return profile.scored(profile.load(place), table, (names[0], names[1] if len(names) > 1 else "prediction"))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from driftline.replay.judging import Retold
+from driftline.replay.rejudge import Retold
 from driftline.replay.result import Incident, Pair, Windows, same
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster

@@ -17,7 +17,7 @@ from inference import Registry, VersionRemoved
 from streams.away import Away
 from streams.clock import ticks_ms
 
-log = structlog.get_logger("driftline.catalogue")
+log = structlog.get_logger("driftline.roles.catalogue")
 
 #: Versions without one that are remembered; their names may be anybody's.
 WITHOUT_MAX = 1_000

@@ -5,7 +5,7 @@ from functools import cache
 
 import msgspec
 
-from driftline.replay.decisions import Routes, decide
+from driftline.replay.routes_then import Routes, decide
 from driftline.replay.served import Observed, Place, answered, live_blocks
 from inference import ModelPackage, Score, Scorer, Serving
 from streams.kafka import ranges

@@ -8,7 +8,7 @@ import msgspec
 from dashboards import words
 from drift.incidents.verdict import word
 from drift.store import Store, StoreError
-from driftline.words import aligned, instant
+from driftline.commands.terminal import aligned, instant
 from streams.logs import one_line
 from streams.names import is_name
 from streams.wire.records import SEVERITIES, MovedColumn
