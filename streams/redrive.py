@@ -28,10 +28,10 @@ from streams.kafka.admin import partition_counts
 from streams.kafka.cluster import Cluster
 from streams.kafka.stretch import Stretch, stretch
 from streams.kafka.topics import FOREIGN, NAMES
-from streams.runtime.stage import Publish
 from streams.runtime.taken_again import TOPICS, again
 from streams.runtime.transactions import Aborted, Fenced, Outbox
 from streams.wire.dead_letters import DEAD_LETTERS, Letter, history, letters, mark, marked
+from streams.wire.effects import Publish
 
 #: Topics that people fill, and where their labels wait: one step decides what becomes of a record.
 PEOPLES = frozenset({"requests", "feedback", "feedback-waiting"})

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.fuzz.messages import message
-from streams.runtime.stage import Headers
 from streams.wire import observation
+from streams.wire.effects import Headers
 from streams.wire.records import Prediction
 
 _ROW = re.compile(r"\$\[(\d+)\]")

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
-from streams.runtime.stage import Publish
 from streams.wire.block import Block
+from streams.wire.effects import Publish
 from streams.wire.records import FORMAT
 
 log = structlog.get_logger("drift.counting.event_clocks")

@@ -20,9 +20,9 @@ from drift.counting.minutes import count_minutes, parts
 from drift.reference.catalogue import Catalogue, Unwatched
 from drift.reference.profile import Reference
 from streams.runtime.set_aside import SetAside
-from streams.runtime.stage import Effects, Publish
 from streams.wire import observation
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 from streams.wire.observation import Head
 from streams.wire.records import CountsMessage, Idle, PartialCounts, Watch
 from streams.wire.refusals import Refusal

@@ -24,8 +24,8 @@ from drift.reference.catalogue import Catalogue, Unusable, Unwatched
 from drift.reference.profile import Reference
 from streams.away import Away
 from streams.runtime.set_aside import SetAside
-from streams.runtime.stage import Effects, Publish
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 from streams.wire.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
 from streams.wire.refusals import Reason, Refusal
 from streams.wire.route import RouteError, check_epoch

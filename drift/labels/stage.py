@@ -18,8 +18,8 @@ from drift.performance.label_faults import shortened, usable_label
 from drift.reference.catalogue import Catalogue, Unwatched
 from drift.reference.profile import Reference
 from streams.runtime.set_aside import SetAside
-from streams.runtime.stage import Effects, Publish
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 from streams.wire.records import MINUTE_MS, LabelSums, Outcome
 from streams.wire.refusals import Refusal
 

@@ -20,8 +20,8 @@ import structlog
 
 from drift.labels.stage import Join, Recent
 from streams.clock import ticks_ms
-from streams.runtime.stage import Effects
 from streams.wire.block import Block
+from streams.wire.effects import Effects
 from streams.wire.records import Outcome
 
 log = structlog.get_logger("drift.labels.step")

@@ -17,7 +17,7 @@ from drift.cells.cells import Cells
 from drift.reference.checks import CELLS_MAX, COLUMNS_MAX, contradiction
 from drift.reference.profile import Reference, Task
 from drift.reference.row_order import Order
-from streams.formats.arrow_bounds import content_hash, read_table
+from streams.wire.arrow_bounds import content_hash, read_table
 from streams.wire.refusals import Refused
 from streams.wire.schema import FeatureSchema
 

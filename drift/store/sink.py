@@ -32,9 +32,9 @@ from streams.away import Away
 from streams.clock import ticks_ms
 from streams.names import NameRefused, check_name
 from streams.runtime.set_aside import SetAside, letters_of
-from streams.runtime.stage import Publish
 from streams.runtime.taken_again import taken_again
 from streams.wire.block import Block
+from streams.wire.effects import Publish
 from streams.wire.observation import Head
 from streams.wire.refusals import Refusal
 

@@ -242,7 +242,7 @@ def list_versions(
     from inference import Registry
     from streams.kafka.access import AccessError
     from streams.kafka.admin import TopicError
-    from streams.routes import RouteBook
+    from streams.wire.route_book import RouteBook
 
     settings = load(file)
     try:

@@ -18,9 +18,10 @@ from drift.windows.windows import AWAITED_WINDOWS_MAX
 from driftline.commands.row_files import Row, RowFile, RowFileError
 from driftline.roles.event_clocks import event_clocks
 from streams.clock import now_ms
-from streams.formats.envelope import AHEAD_MS_MAX, event_time_ms
+from streams.formats.envelope import AHEAD_MS_MAX
 from streams.kafka.admin import partition_counts
 from streams.kafka.cluster import Cluster
+from streams.wire.event_time import event_time_ms
 from streams.wire.records import DAY_MS, Route, Watch
 
 #: A file that is not in order of time is sorted in memory, up to so many rows.

@@ -16,8 +16,8 @@ from driftline.commands.terminal import instant
 from driftline.durations import duration_ms
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
-from streams.runtime.stage import Publish
 from streams.runtime.transactions import Outbox
+from streams.wire.effects import Publish
 from streams.wire.records import Act
 
 Kind = Literal["acknowledge", "mute", "rebaseline"]

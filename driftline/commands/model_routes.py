@@ -10,9 +10,10 @@ from inference.packages.manifest import Manifest
 from streams.clock import now_ms
 from streams.kafka import admin as provision
 from streams.kafka.cluster import Cluster
-from streams.routes import RouteBook, announce, read_book
+from streams.routes import announce, read_book
 from streams.wire.records import Route, Watch
 from streams.wire.route import RouteError, check, versions
+from streams.wire.route_book import RouteBook
 
 #: How long a broker may take to answer the first question.
 _ANSWER_S = 5.0

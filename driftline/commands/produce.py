@@ -16,13 +16,14 @@ from driftline.commands.request_outcomes import Followed, Outcomes, Places, Refu
 from driftline.commands.row_files import Row, RowFile, RowFileError
 from driftline.progress import OnProgress, unwatched
 from streams.clock import ticks_ms
-from streams.formats.envelope import ID_CHARACTERS_MAX, event_time_ms
+from streams.formats.envelope import ID_CHARACTERS_MAX
 from streams.kafka import ranges
 from streams.kafka.admin import TopicError, partition_counts
 from streams.kafka.cluster import Cluster
 from streams.kafka.group_offsets import committed
 from streams.kafka.sender import Sender
 from streams.routes import read_book
+from streams.wire.event_time import event_time_ms
 from streams.wire.records import Route
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from driftline.replay.rejudge import Retold
 from driftline.replay.result import Incident, Pair, Windows, same
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
-from streams.runtime.stage import Publish
+from streams.wire.effects import Publish
 from streams.wire.records import Alert, Report
 
 #: Different windows that are named.

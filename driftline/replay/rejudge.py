@@ -20,8 +20,8 @@ from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
 from streams.kafka.stretch import Stretch
 from streams.runtime import snapshots
-from streams.runtime.stage import Publish
 from streams.wire.block import Block
+from streams.wire.effects import Publish
 from streams.wire.records import CountsMessage, LabelSums, PartialCounts, Route, RouteCopy, Watch
 
 #: The first counts of a stretch are looked for from so long before its first observation on; clocks differ.

@@ -21,15 +21,16 @@ from streams.clock import now_ms
 from streams.kafka.admin import await_topics, partition_counts
 from streams.kafka.cluster import Cluster, open_reference
 from streams.kafka.group_offsets import Progress
-from streams.routes import RouteBook
 from streams.runtime.app import Role
 from streams.runtime.consumer import FeedLimits
 from streams.runtime.set_aside import SetAside
 from streams.runtime.snapshots import Restored
-from streams.runtime.stage import Effects, PerPartition
+from streams.runtime.stage import PerPartition
 from streams.runtime.start_offsets import Starts
 from streams.wire.block import Block
+from streams.wire.effects import Effects
 from streams.wire.records import Watch
+from streams.wire.route_book import RouteBook
 
 #: What it reads and writes.
 _TOPICS = (

@@ -16,8 +16,8 @@ import msgspec
 
 from streams.logs import one_line
 from streams.runtime.set_aside import SetAside
-from streams.runtime.stage import Effects
 from streams.wire.block import Block
+from streams.wire.effects import Effects
 from streams.wire.records import FORMAT, Alert
 from streams.wire.refusals import Refusal
 

@@ -15,13 +15,13 @@ from driftline.roles.needs import store_need
 from driftline.settings import Settings
 from streams.away import Away, patiently
 from streams.kafka.admin import await_topics
-from streams.routes import RouteBook
 from streams.runtime.agent import transaction_s_max
 from streams.runtime.app import Role
 from streams.runtime.consumer import FeedLimits
 from streams.runtime.intents import CutLimits, IntentStep, settlement
 from streams.runtime.start_offsets import Starts
 from streams.wire.dead_letters import DEAD_LETTERS
+from streams.wire.route_book import RouteBook
 
 log = structlog.get_logger("driftline.store")
 

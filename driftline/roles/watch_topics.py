@@ -18,13 +18,15 @@ from streams.formats.untyped import PlainReader
 from streams.kafka import admin as provision
 from streams.kafka.cluster import Cluster
 from streams.kafka.topics import FOREIGN
-from streams.routes import RouteBook, announce, read_book
+from streams.routes import announce, read_book
 from streams.runtime.app import Role
 from streams.runtime.consumer import FeedLimits
 from streams.runtime.set_aside import SetAside
-from streams.runtime.stage import Effects, PerPartition
+from streams.runtime.stage import PerPartition
 from streams.runtime.start_offsets import Starts
+from streams.wire.effects import Effects
 from streams.wire.records import DAY_MS, HOUR_MS, Route
+from streams.wire.route_book import RouteBook
 
 log = structlog.get_logger("driftline.roles.watch_topics")
 

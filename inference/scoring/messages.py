@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from inference.scoring.outputs import Answers
 from inference.serving.routing import Role
-from streams.runtime.stage import Headers, Publish
 from streams.wire.block import Block
+from streams.wire.effects import Headers, Publish
 from streams.wire.observation import MESSAGE_BYTES_MAX, Head, RefusedRequest, nothing, observed, split
 from streams.wire.records import Prediction
 from streams.wire.refusals import Refusal

@@ -21,9 +21,9 @@ from inference.serving.routing import Role, lanes
 from inference.serving.scorer import Scorer, Scores
 from streams.formats import Decoder
 from streams.formats.envelope import Schemas
-from streams.runtime.stage import Effects, Publish
 from streams.wire.block import Block
 from streams.wire.dead_letters import dead_letter, further
+from streams.wire.effects import Effects, Publish
 from streams.wire.observation import RefusedRequest
 from streams.wire.refusals import Refusal, Refused
 from streams.wire.rows import Rows

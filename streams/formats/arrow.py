@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from streams.formats.arrow_bounds import UNPACKED_BYTES_MAX, Columns, read
 from streams.formats.envelope import Schemas, default_id, default_time, event_time, find, header, request_id
 from streams.formats.known_names import missing, own_names, unknown
 from streams.formats.row_batch import Sheet, joined
 from streams.tables.kinds import kind_of
 from streams.tables.values import dictionary_texts, is_text
+from streams.wire.arrow_bounds import UNPACKED_BYTES_MAX, Columns, read
 from streams.wire.block import Block
 from streams.wire.refusals import Refusal, Refused
 from streams.wire.rows import Rows, level_codes, takes_truths

@@ -11,8 +11,8 @@ from streams.formats.envelope import Schemas, header
 from streams.formats.json import JsonDecoder
 from streams.formats.row_batch import ROWS_MAX, joined, shifted
 from streams.formats.schema_registry import RegistryAway, SchemaRegistry
-from streams.runtime.stage import Headers
 from streams.wire.block import UNREADABLE, Block
+from streams.wire.effects import Headers
 from streams.wire.refusals import Refusal
 from streams.wire.rows import Rows
 from streams.wire.schema import FeatureSchema
@@ -104,7 +104,7 @@ class Decoder:
     def _claimed(self, block: Block, at: int, format_: Format | None) -> int:
         value = block.values[at] or b""
         if format_ == "arrow":
-            from streams.formats.arrow_bounds import rows_claimed
+            from streams.wire.arrow_bounds import rows_claimed
 
             return rows_claimed(value)
         found = self._schemas(header(block, at, "model")) if format_ == "packed" else None

@@ -4,10 +4,10 @@ What the body leaves out comes from the record: the model from the header ``mode
 ``topic/partition/offset``, the time from ``ce_time``, else it is Kafka's.
 """
 
-import datetime as dt
 from typing import Any, Protocol, runtime_checkable
 
 from streams.wire.block import Block
+from streams.wire.event_time import event_time_ms
 from streams.wire.refusals import Refused
 from streams.wire.schema import FeatureSchema
 from streams.wire.time_limits import END_MS
@@ -29,8 +29,6 @@ class ExplainsAbsence(Protocol):
 REQUEST_BYTES_MAX = 512_000
 ID_CHARACTERS_MAX = 512
 AHEAD_MS_MAX = 3_600_000
-# An integer time below this is 1973 in milliseconds and this century in seconds: a client that sends seconds.
-_SECONDS_BELOW_MS = 100_000_000_000
 
 
 def find(schemas: Schemas, model: str | None) -> tuple[str, FeatureSchema]:
@@ -108,26 +106,6 @@ def default_time(block: Block, at: int) -> int:
     if not 0 <= arrived < END_MS:
         raise Refused("impossible_timestamp", "$.ts", f"no time is said, and Kafka's is {arrived}")
     return arrived
-
-
-def event_time_ms(value: float | str) -> int | None:
-    """Read a time: integer milliseconds or RFC 3339 text (naive means UTC), before 2100; None if it is neither.
-
-    >>> event_time_ms("1970-01-02T00:00:00Z"), event_time_ms(1_700_000_000_000), event_time_ms(1_700_000_000)
-    (86400000, 1700000000000, None)
-    """
-    if isinstance(value, str):
-        try:
-            moment = dt.datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=dt.UTC)
-        ms = int(moment.timestamp() * 1000)
-        return ms if 0 <= ms < END_MS else None
-    if not _SECONDS_BELOW_MS <= value < END_MS or value != int(value):
-        return None
-    return int(value)
 
 
 def id_of(block: Block, at: int, own: str | int | None) -> str:

@@ -9,8 +9,8 @@ from msgspec.structs import astuple
 
 from streams.formats.envelope import ID_CHARACTERS_MAX, REQUEST_BYTES_MAX, id_of, time_of
 from streams.formats.request_types import request_decoders
-from streams.runtime.stage import Headers
 from streams.wire.block import Block
+from streams.wire.effects import Headers
 from streams.wire.refusals import Refused
 from streams.wire.rows import Gathering
 from streams.wire.schema import FeatureSchema

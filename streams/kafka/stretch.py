@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import confluent_kafka as ck
 
-from streams.formats.envelope import event_time_ms
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
 from streams.wire.block import Block
+from streams.wire.event_time import event_time_ms
 
 #: Offsets by partition, end excluded.
 Stretch = Mapping[int, tuple[int, int]]

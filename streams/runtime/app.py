@@ -22,12 +22,12 @@ from streams.kafka.cluster import Cluster
 from streams.kafka.credentials import faust_credentials
 from streams.logs import escape_strangers
 from streams.private import private_folder
-from streams.routes import RouteBook
 from streams.runtime import connections, slots
 from streams.runtime.agent import Shell
 from streams.runtime.needs import Need
 from streams.runtime.starting import Answer, Starting
 from streams.wire.records import Route
+from streams.wire.route_book import RouteBook
 
 _SESSION_S = 10.0
 _STOP_S_MAX = 8.0

@@ -26,9 +26,9 @@ from streams.clock import ticks_ms
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed
 from streams.runtime.handover import Stuck
-from streams.runtime.stage import Effects, Publish
 from streams.runtime.transactions import Outbox, Settled
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 
 #: Dead letters that leave with one intent, and bytes of their values, at the most: a transaction must end in time.
 LETTERS_MAX = 500

@@ -12,9 +12,9 @@ import prometheus_client
 import structlog
 
 from streams.clock import now_ms
-from streams.runtime.stage import Publish
 from streams.wire.block import Block
 from streams.wire.dead_letters import IN_WORDS, dead_letter, further
+from streams.wire.effects import Publish
 from streams.wire.refusals import Refusal
 
 log = structlog.get_logger("streams.runtime.set_aside")

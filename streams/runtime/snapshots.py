@@ -15,8 +15,9 @@ import structlog
 from streams.clock import ticks_ms
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
-from streams.runtime.stage import Effects, Publish, Stateful
+from streams.runtime.stage import Stateful
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 from streams.wire.records import FORMAT
 
 log = structlog.get_logger("streams.runtime.snapshots")

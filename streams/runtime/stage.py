@@ -7,36 +7,8 @@ lists, and a replay is the same object fed from a closed range. One instance ser
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import msgspec
-
 from streams.wire.block import Block
-
-Headers = list[tuple[str, bytes]]
-
-
-class Publish(msgspec.Struct, frozen=True, gc=False):
-    """One message that should leave. It holds no cycles, and the collector need not walk thousands of them.
-
-    ``topic`` is a name of `streams.kafka.topics` (no prefix). ``partition`` is set where the design wants the
-    source's number; else the key decides. ``at`` is the record of the block that it answers, by its place in the
-    block, where it answers one: if the message is too large for Kafka, that record is the dead letter.
-    """
-
-    topic: str
-    value: bytes | None
-    key: bytes | None = None
-    partition: int | None = None
-    headers: Headers | None = None
-    at: int | None = None
-
-
-class Effects(msgspec.Struct, frozen=True):
-    """What a block led to: messages, and up to 4 kB of memory that travels in the offset commit (PROTOCOL: no
-    other state survives a stage).
-    """
-
-    publish: Sequence[Publish] = ()
-    memory: str = ""
+from streams.wire.effects import Effects
 
 
 class Stage(Protocol):
@@ -79,6 +51,7 @@ class StageFactory(Protocol):
 class PerPartition:
     """A step that keeps one stage a partition.
 
+    >>> from streams.wire.effects import Publish
     >>> class Length:
     ...     def fold(self, block):
     ...         return Effects([Publish("counts", str(len(block)).encode())])

@@ -4,9 +4,9 @@ On its own topic such a record would be taken a second time by every other step 
 letters' topic, which the sink reads too, with a header that says where it stood.
 """
 
-from streams.runtime.stage import Headers, Publish
 from streams.wire.block import Block
 from streams.wire.dead_letters import DEAD_LETTERS, OFFSET_MAX, PLACE, PREFIX, Letter, history, number_of
+from streams.wire.effects import Headers, Publish
 
 #: Topics that the sink reads, but for that of the letters themselves.
 TOPICS = frozenset({"alerts", "reports", "retraining", "counts", "outcomes", "feedback", "observations"})

@@ -10,9 +10,9 @@ from streams.kafka.access import AccessError, Need, command, denied, lacking, la
 from streams.kafka.cluster import Cluster
 from streams.runtime.dangling import sweep
 from streams.runtime.handover import Silence
-from streams.runtime.stage import Effects, Publish
 from streams.wire.block import Block
 from streams.wire.dead_letters import DEAD_LETTERS, cut, dead_letter
+from streams.wire.effects import Effects, Publish
 from streams.wire.refusals import Refusal
 
 _BEGIN_S = 30.0

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import msgspec
 
-from streams.runtime.stage import Headers, Publish
 from streams.wire.block import Block
+from streams.wire.effects import Headers, Publish
 from streams.wire.refusals import Reason, Refusal
 
 DEAD_LETTERS = "dead-letters"

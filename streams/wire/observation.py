@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from streams.formats.arrow_bounds import UNPACKED_BYTES_MAX, unpacked_bytes
+from streams.wire.arrow_bounds import UNPACKED_BYTES_MAX, unpacked_bytes
 from streams.wire.block import Block
 from streams.wire.records import FORMAT
 from streams.wire.rows import Rows

@@ -17,8 +17,8 @@ from drift.store import ensure_observations
 from drift.store.predictions import look_up
 from drift.store.sink import Sink
 from streams.clock import ticks_ms
-from streams.runtime.stage import Publish
 from streams.wire.block import Block
+from streams.wire.effects import Publish
 from streams.wire.records import CountsMessage, LabelSums, Outcome
 
 TS = 1_780_000_000_000

@@ -35,11 +35,12 @@ from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
 from streams.runtime.handover import Turn
 from streams.runtime.snapshots import Restored
-from streams.runtime.stage import PerPartition, Publish, Step
+from streams.runtime.stage import PerPartition, Step
 from streams.runtime.transactions import Outbox
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.dead_letters import Letter, letters
+from streams.wire.effects import Publish
 from streams.wire.records import Alert, Idle, Outcome, Route, RouteCopy, Watch
 
 NOW = 1_780_000_000_000

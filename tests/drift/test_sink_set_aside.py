@@ -19,11 +19,11 @@ from structlog.testing import capture_logs
 from drift.store import Store, StoreSettings, StoreUnavailable, migrate
 from drift.store.sink import Sink
 from streams.runtime.set_aside import letters_of
-from streams.runtime.stage import Publish
 from streams.runtime.taken_again import TOPICS, again
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.dead_letters import Letter, dead_letter, letters
+from streams.wire.effects import Publish
 from streams.wire.records import (
     Alert,
     ColumnReport,

@@ -6,9 +6,9 @@ from drift.counting.event_clocks import EventClocks
 from driftline.roles.event_clocks import event_clocks
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
-from streams.runtime.stage import Effects
 from streams.runtime.transactions import Outbox
 from streams.wire.block import Block
+from streams.wire.effects import Effects
 
 NAMES = [f"model-of-18-{n:06}" for n in range(1_000)]
 

@@ -10,8 +10,8 @@ from driftline.roles import following
 from driftline.roles.following import Following
 from inference import RegistryError, RegistryUnavailable, Serving
 from inference.serving.models import NotLoadedYet
-from streams.routes import RouteBook
 from streams.wire.records import Route
+from streams.wire.route_book import RouteBook
 
 
 class Scorer:

@@ -9,10 +9,11 @@ from driftline.roles import monitor
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
-from streams.routes import RouteBook
-from streams.runtime.stage import Publish, Step
+from streams.runtime.stage import Step
 from streams.runtime.transactions import Outbox
+from streams.wire.effects import Publish
 from streams.wire.records import CountsMessage, Route
+from streams.wire.route_book import RouteBook
 
 IDLE_MS, ASLEEP_MS = 10_000, 60_000
 

@@ -31,9 +31,9 @@ from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.routes import announce
 from streams.runtime import snapshots
-from streams.runtime.stage import Publish
 from streams.runtime.transactions import Outbox
 from streams.wire.block import Block
+from streams.wire.effects import Publish
 from streams.wire.records import Act, Alert, Prediction, Report, Route, Watch
 
 FILE = "reference.arrow"

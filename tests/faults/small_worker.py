@@ -15,9 +15,9 @@ from typing import Any
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
 from streams.runtime.handover import Turn
-from streams.runtime.stage import Effects, Publish
 from streams.runtime.transactions import Aborted, Outbox
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 
 
 class Copy:

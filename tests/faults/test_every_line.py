@@ -48,11 +48,11 @@ from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.runtime.intents import CutLimits, IntentStep
 from streams.runtime.offset_marks import Begun
-from streams.runtime.stage import Publish
 from streams.runtime.start_offsets import Starts
 from streams.runtime.transactions import Outbox
 from streams.wire import observation
 from streams.wire.block import Block
+from streams.wire.effects import Publish
 from streams.wire.records import CountsMessage, LabelSums, Outcome, PartialCounts
 from streams.wire.schema import Feature, FeatureSchema, Kind
 

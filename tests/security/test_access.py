@@ -11,8 +11,8 @@ from driftline.roles import access
 from streams.kafka.access import AccessError, Need, command, lacking, lacks
 from streams.kafka.admin import Layout, TopicError, await_topics, create
 from streams.kafka.topic_ids import TopicChanges
-from streams.runtime.stage import Publish
 from streams.runtime.transactions import Aborted, Outbox
+from streams.wire.effects import Publish
 
 pytestmark = pytest.mark.timeout(180)
 

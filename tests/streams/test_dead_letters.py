@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.runtime.stage import Publish
 from streams.wire.block import Block
 from streams.wire.dead_letters import (
     IN_WORDS,
@@ -21,6 +20,7 @@ from streams.wire.dead_letters import (
     mark,
     marked,
 )
+from streams.wire.effects import Publish
 from streams.wire.refusals import REASONS, Refusal
 
 REFUSAL = Refusal(0, "wrong_type", "$.features.age", "Expected `float`, got `str`")

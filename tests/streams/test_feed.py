@@ -22,9 +22,10 @@ from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
 from streams.runtime.handover import Dropped, Stuck, Turn
 from streams.runtime.splitting import Weigh
-from streams.runtime.stage import Effects, PerPartition, Publish
+from streams.runtime.stage import PerPartition
 from streams.runtime.start_offsets import Gap, Starts
 from streams.runtime.transactions import Aborted, Outbox
+from streams.wire.effects import Effects, Publish
 
 DEADLINE_S = 20.0
 

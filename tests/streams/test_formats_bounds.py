@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from streams.formats import Decoder, RegistryAway
-from streams.formats.arrow_bounds import UNPACKED_BYTES_MAX
 from streams.formats.row_batch import ROWS_MAX
+from streams.wire.arrow_bounds import UNPACKED_BYTES_MAX
 from streams.wire.block import UNREADABLE, Block
 from streams.wire.schema import Feature, FeatureSchema
 

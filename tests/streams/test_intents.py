@@ -8,9 +8,9 @@ from streams.kafka.cluster import Cluster
 from streams.runtime import intents
 from streams.runtime.intents import CutLimits, IntentStep
 from streams.runtime.set_aside import letters_of
-from streams.runtime.stage import Publish
 from streams.wire.block import Block
 from streams.wire.dead_letters import letters
+from streams.wire.effects import Publish
 from streams.wire.refusals import Refusal
 
 CLUSTER = Cluster(bootstrap="nowhere:9092", prefix="p.")  # names topics; never connected

@@ -9,8 +9,9 @@ from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
 from streams.runtime.handover import Turn
-from streams.runtime.stage import Effects, PerPartition
+from streams.runtime.stage import PerPartition
 from streams.runtime.telemetry import Gauges
+from streams.wire.effects import Effects
 
 
 def lag(gauges: Gauges, now: int, epoch: int, unread: int | None):

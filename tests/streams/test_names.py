@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from driftline.settings import SettingsError, load
 from inference import PackageError, Registry, read_package
 from streams.names import NameRefused, check_name, check_registry, is_name
-from streams.routes import RouteBook
 from streams.wire.records import Route, RouteCopy
+from streams.wire.route_book import RouteBook
 
 #: Each is a path, an option, a control sequence or a link somewhere.
 HOSTILE = (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.formats.arrow_bounds import UNPACKED_BYTES_MAX
+from streams.wire.arrow_bounds import UNPACKED_BYTES_MAX
 from streams.wire.observation import (
     OWN,
     FormatError,

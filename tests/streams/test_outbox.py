@@ -6,10 +6,10 @@ from confluent_kafka.admin import NewPartitions
 
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
-from streams.runtime.stage import Effects, Publish
 from streams.runtime.transactions import Aborted, Fenced, Outbox
 from streams.wire.block import Block
 from streams.wire.dead_letters import KEPT_BYTES_MAX, dead_letter, letters
+from streams.wire.effects import Effects, Publish
 from streams.wire.refusals import Refusal
 
 REQUESTS = Block.of("requests", 0, [b"one", b"two"], first=40)

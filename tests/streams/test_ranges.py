@@ -7,8 +7,8 @@ import pytest
 
 from streams.kafka import ranges
 from streams.kafka.unpacked import WHY
-from streams.runtime.stage import Publish
 from streams.runtime.transactions import Aborted, Outbox
+from streams.wire.effects import Publish
 
 
 @pytest.fixture

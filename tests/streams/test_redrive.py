@@ -11,11 +11,11 @@ from streams.formats.envelope import REQUEST_BYTES_MAX
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
 from streams.redrive import Filter, Found, RedriveError, redrive
-from streams.runtime.stage import Publish
 from streams.runtime.taken_again import taken_again
 from streams.runtime.transactions import Outbox
 from streams.wire.block import Block
 from streams.wire.dead_letters import KEPT_WHOLE_BYTES_MAX, REDRIVEN_FROM, REDRIVES, dead_letter, mark
+from streams.wire.effects import Publish
 from streams.wire.refusals import Refusal
 
 NOW_MS = 1_800_000_000_000

@@ -6,8 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from streams.kafka import ranges
-from streams.routes import RouteBook, announce, read_book
+from streams.routes import announce, read_book
 from streams.wire.records import CountsMessage, Route, RouteCopy
+from streams.wire.route_book import RouteBook
 
 
 def route(model: str, champion: str, epoch: int = 0) -> Route:

@@ -9,9 +9,9 @@ import pytest
 from streams.away import Away, patiently
 from streams.kafka import ranges
 from streams.runtime.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, StateLost, newest, write
-from streams.runtime.stage import Effects, Publish
 from streams.runtime.transactions import Outbox
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 
 BIG = b"a" * CHUNK_BYTES_MAX + b"b" * CHUNK_BYTES_MAX + b"c"
 

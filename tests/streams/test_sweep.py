@@ -13,9 +13,9 @@ from driftline.broker import BrokerSettings, EmbeddedBroker
 from streams.kafka import admin as provision
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
-from streams.runtime.stage import Effects, Publish
 from streams.runtime.transactions import Outbox
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 
 SLOT = "score-0"
 _CONCURRENT = 51  # Kafka's CONCURRENT_TRANSACTIONS

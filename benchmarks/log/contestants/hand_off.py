@@ -18,8 +18,8 @@ from driftline.broker.ports import free_port
 from streams.kafka.cluster import Cluster
 from streams.routes import read_book
 from streams.runtime.app import Role
-from streams.runtime.stage import Effects
 from streams.wire.block import Block
+from streams.wire.effects import Effects
 
 
 class Tape:

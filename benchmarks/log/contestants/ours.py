@@ -18,9 +18,9 @@ from streams.routes import read_book
 from streams.runtime.agent import Settle
 from streams.runtime.app import Role
 from streams.runtime.consumer import Feed
-from streams.runtime.stage import Effects
 from streams.runtime.transactions import Outbox
 from streams.wire.block import Block
+from streams.wire.effects import Effects
 
 
 class AtLeastOnce(Outbox):

@@ -12,8 +12,8 @@ from drift.counting.external.mapping import Mapping, picked, spelled
 from drift.reference.profile import Reference
 from streams.formats.envelope import default_id, default_time, event_time, request_id
 from streams.formats.request_types import convert, misfit, request_decoders
-from streams.runtime.stage import Publish
 from streams.wire.block import Block
+from streams.wire.effects import Publish
 from streams.wire.observation import RefusedRequest, observed
 from streams.wire.records import Label
 from streams.wire.refusals import Refusal, Refused

@@ -7,8 +7,8 @@ import msgspec
 from drift.counting.external.reader import Sight
 from streams.formats.untyped import PlainReader
 from streams.runtime.set_aside import SetAside
-from streams.runtime.stage import Effects, Publish
 from streams.wire.block import Block
+from streams.wire.effects import Effects, Publish
 from streams.wire.observation import Head, Silence, encode, nothing, split
 from streams.wire.refusals import Refusal, Refused
 
