@@ -9,10 +9,11 @@ import structlog
 
 from streams.formats.envelope import Schemas, header
 from streams.formats.json import JsonDecoder
-from streams.formats.row_batch import ROWS_MAX, joined, shifted
+from streams.formats.row_batch import joined, shifted
 from streams.formats.schema_registry import RegistryAway, SchemaRegistry
 from streams.wire.block import UNREADABLE, Block
 from streams.wire.effects import Headers
+from streams.wire.message_limits import ROWS_MAX
 from streams.wire.refusals import Refusal
 from streams.wire.rows import Rows
 from streams.wire.schema import FeatureSchema

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from streams.formats.envelope import Schemas, default_id, default_time, find, header
-from streams.formats.row_batch import BYTES_MAX, ROWS_MAX, Sheet
+from streams.formats.row_batch import Sheet
 from streams.wire.block import Block
+from streams.wire.message_limits import BYTES_MAX, ROWS_MAX
 from streams.wire.refusals import Refusal, Refused
 from streams.wire.rows import Rows
 from streams.wire.schema import Feature, FeatureSchema

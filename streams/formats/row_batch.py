@@ -9,11 +9,6 @@ from streams.wire.refusals import Reason, Refusal, Refused
 from streams.wire.rows import Rows
 from streams.wire.schema import FeatureSchema
 
-#: Requests of one message.
-ROWS_MAX = 10_000
-#: Bytes of one message of many requests.
-BYTES_MAX = 900_000
-
 
 class Sheet:
     """Requests of one model, as they are read; `rows` and `refusals` part the good from the bad.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from streams.formats.row_batch import BYTES_MAX, ROWS_MAX
+from streams.wire.message_limits import BYTES_MAX, ROWS_MAX
 from streams.wire.refusals import Refused
 
 #: Columns of one message by name; at least one, all of one length.

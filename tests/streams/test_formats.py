@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from streams.formats import Decoder
 from streams.formats.envelope import AHEAD_MS_MAX
 from streams.formats.json import JsonDecoder
-from streams.formats.row_batch import BYTES_MAX, ROWS_MAX
 from streams.wire.block import Block
+from streams.wire.message_limits import BYTES_MAX, ROWS_MAX
 from streams.wire.schema import Feature, FeatureSchema
 
 ARRIVED_MS = 1_700_000_000_000

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from streams.formats import Decoder, RegistryAway
-from streams.formats.row_batch import ROWS_MAX
 from streams.wire.arrow_bounds import UNPACKED_BYTES_MAX
 from streams.wire.block import UNREADABLE, Block
+from streams.wire.message_limits import ROWS_MAX
 from streams.wire.schema import Feature, FeatureSchema
 
 ARRIVED_MS = 1_700_000_000_000
