@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from drift.analysis.compare import compare as compare
     from drift.cells.cells import Cells as Cells
     from drift.counting.stage import count_rows as count_rows
-    from drift.reference.profile import Reference as Reference
+    from drift.reference.reference import Reference as Reference
     from drift.store.load import load as load
 
 #: Public names and where they live; each is loaded when it is first asked for.
 _PUBLIC = {
     "Cells": "drift.cells.cells",
-    "Reference": "drift.reference.profile",
+    "Reference": "drift.reference.reference",
     "backtest": "drift.analysis.backtest",
     "compare": "drift.analysis.compare",
     "count_rows": "drift.counting.stage",

@@ -17,7 +17,7 @@ from drift.cells.frames import Frame, FrameError
 from drift.incidents.verdict import word
 from drift.judge.model import Told
 from drift.judge.stage import Judge
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.wire.records import Alert, ColumnReport, Report, Route, RouteCopy, Watch
 
 REPORTS = [

@@ -10,8 +10,8 @@ import pyarrow as pa
 from drift.cells import frames
 from drift.cells.event_times import milliseconds
 from drift.cells.frames import FrameError
+from drift.counting.calendar import calendar
 from drift.incidents import rfc3339
-from drift.windows.calendar import calendar
 from streams.wire.records import DAY_MS, MINUTE_MS, Watch
 
 

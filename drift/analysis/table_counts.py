@@ -15,7 +15,7 @@ from drift.cells.sums import sum_groups
 from drift.counting.minutes import pack
 from drift.performance import label_sums
 from drift.performance.label_faults import label_faults
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.wire.records import MINUTE_MS, LabelSums, PartialCounts
 
 MODEL, VERSION, TOPIC = "backtest", "v1", "table"

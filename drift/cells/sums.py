@@ -9,7 +9,7 @@ import pyarrow as pa
 from drift.cells import frames, kernel
 from drift.cells.columns import floats, levels, refuse_other_than_truths
 from drift.cells.frames import Frame
-from drift.reference.profile import Reference
+from drift.cells.profile import Profile
 
 
 class Sums(msgspec.Struct, frozen=True, eq=False):
@@ -26,7 +26,7 @@ class Sums(msgspec.Struct, frozen=True, eq=False):
     extremes: np.ndarray
 
     @classmethod
-    def zero(cls, reference: Reference) -> "Sums":
+    def zero(cls, reference: Profile) -> "Sums":
         """No rows."""
         columns = len(reference.columns)
         nothing = np.full((columns, 2), np.nan, np.float32)
@@ -47,12 +47,12 @@ class Sums(msgspec.Struct, frozen=True, eq=False):
         )
 
 
-def sum_rows(reference: Reference, batch: Any) -> Sums:
+def sum_rows(reference: Profile, batch: Any) -> Sums:
     """Sum all rows of a batch (Arrow record batch or table with the reference's own column names)."""
     return sum_groups(reference, batch, np.zeros(batch.num_rows, np.int32), 1)[0]
 
 
-def sum_table(reference: Reference, frame: Frame) -> Sums:
+def sum_table(reference: Profile, frame: Frame) -> Sums:
     """Sum all rows of a user's table: pandas, Arrow, or a path; Parquet is read a column at a time.
 
     Raises
@@ -73,7 +73,7 @@ def sum_table(reference: Reference, frame: Frame) -> Sums:
     return msgspec.structs.replace(total, rows=table.num_rows)
 
 
-def sum_groups(reference: Reference, batch: Any, groups: np.ndarray, size: int) -> list[Sums]:
+def sum_groups(reference: Profile, batch: Any, groups: np.ndarray, size: int) -> list[Sums]:
     """Sum the rows of a batch by group.
 
     Parameters

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from drift.windows.calendar import calendar_of
+from drift.counting.calendar import calendar_of
 from streams.wire.observation import RefusedRequest
 from streams.wire.records import DAY_MS, MINUTE_MS, Leap, RefusedCount, Watch
 

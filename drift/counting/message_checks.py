@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from drift.counting.duplicate_ids import whole
 from drift.performance.label_sums import LABELLED
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.names import check_name
 from streams.wire.observation import Head
 from streams.wire.records import FORMAT, Act, CountsMessage, Idle, LabelSums, MinuteCounts, PartialCounts, RouteCopy

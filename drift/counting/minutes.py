@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from drift.cells.sums import Sums, sum_groups
 from drift.counting.duplicate_ids import sketches
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.wire.records import MINUTE_MS, MinuteCounts
 
 #: A counts message stays below this; more minutes go into further parts.

@@ -18,7 +18,7 @@ from drift.counting.event_clocks import EventClocks
 from drift.counting.message_checks import check_observation
 from drift.counting.minutes import count_minutes, parts
 from drift.reference.catalogue import Catalogue, Unwatched
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.runtime.set_aside import SetAside
 from streams.wire import observation
 from streams.wire.block import Block

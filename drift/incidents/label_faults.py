@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from drift.incidents.spelling import percent
 from drift.performance.label_faults import OTHERS
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 #: Texts, and classes, that a sentence names.
 _NAMED_MAX = 4

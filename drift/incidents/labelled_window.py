@@ -9,7 +9,7 @@ import numpy as np
 from drift.incidents.spelling import rfc3339
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import Amount, Loss, amount
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.reference.tolerances import tolerance
 from streams.wire.records import Watch
 

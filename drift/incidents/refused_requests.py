@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from drift.counting.calendar import calendar_of
 from drift.incidents.spelling import percent
-from drift.windows.calendar import calendar_of
 from drift.windows.windows import Span
 from streams.wire.records import MinuteCounts, RefusedCount, Watch
 

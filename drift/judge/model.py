@@ -6,17 +6,17 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from drift.counting.calendar import calendar_of
 from drift.counting.minutes import unpack
 from drift.incidents import Incident
-from drift.incidents.accepting import ActError, accept
 from drift.incidents.acts import Heeds, acted, sentence
 from drift.incidents.retraining import order
 from drift.incidents.severity import heeded
 from drift.incidents.spelling import listed
+from drift.judge.accepting import ActError, accept
 from drift.judge.segment import Lane, Rule, much
 from drift.performance.label_sums import LABELLED
 from drift.reference.baseline import Yardstick
-from drift.windows.calendar import calendar_of
 from drift.windows.windows import Source, closes_at, judged_at, shared_at, watermark
 from streams.wire.records import Act, Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from drift.cells.cells import SCORE
 from drift.cells.sums import Sums
+from drift.counting.calendar import calendar_of
 from drift.evidence import Detector, Look
-from drift.evidence.learning import Learning, LossLearning, only
 from drift.incidents import Flow, Harm, Incidents, Labelled, Scene, evidence_of
 from drift.incidents.behind import Behind
 from drift.incidents.changed_column import fault
@@ -21,10 +21,10 @@ from drift.incidents.row_quality import LABEL_FAULTS, LATE, REFUSED, REPEATED, S
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import amount
 from drift.reference.baseline import Yardstick
+from drift.reference.learning import Learning, LossLearning, only
 from drift.reference.new_normal import NewNormal
 from drift.reference.tolerances import tolerance
 from drift.windows import report as window_report
-from drift.windows.calendar import calendar_of
 from drift.windows.packed_sums import keep
 from drift.windows.report import Verdict
 from drift.windows.windows import Closed, Span, Windows, judged_at

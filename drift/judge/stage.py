@@ -15,13 +15,13 @@ import structlog
 
 from drift.counting.message_checks import Impossible, check_counts
 from drift.incidents import rfc3339
-from drift.incidents.accepting import ActError
 from drift.incidents.acts import named
+from drift.judge.accepting import ActError
 from drift.judge.model import Told, Watched, Yards
 from drift.judge.snapshot import freeze, thaw
 from drift.reference.baseline import Yardstick
 from drift.reference.catalogue import Catalogue, Unusable, Unwatched
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.away import Away
 from streams.runtime.set_aside import SetAside
 from streams.wire.block import Block

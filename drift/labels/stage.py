@@ -16,7 +16,7 @@ from drift.labels.feedback import ARRIVED, WAITED, WAITING, Said, read_labels, w
 from drift.performance import label_sums
 from drift.performance.label_faults import shortened, usable_label
 from drift.reference.catalogue import Catalogue, Unwatched
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.runtime.set_aside import SetAside
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from drift.cells.columns import arrow, floats, levels
-from drift.reference.profile import Reference
+from drift.cells.profile import Profile
 
 #: So many texts are kept by name, the most frequent ones, and so much of each; the others are pooled.
 TEXTS_MAX, CHARACTERS_MAX = 8, 40
 OTHERS = "others"
 
 
-def usable_label(reference: Reference, label: str) -> str | None:
+def usable_label(reference: Profile, label: str) -> str | None:
     """A label as the model's own classes or numbers spell it; None where it is a fault.
 
     >>> import pandas as pd
@@ -63,7 +63,7 @@ def is_number(kind: pa.DataType) -> bool:
     return bool(pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind))
 
 
-def label_faults(reference: Reference, label: Any) -> dict[str, int]:
+def label_faults(reference: Profile, label: Any) -> dict[str, int]:
     """Count the labels of rows that are faults, by their text.
 
     Parameters

@@ -19,8 +19,8 @@ import numpy as np
 
 from drift.cells.columns import floats, levels
 from drift.cells.kernel import FIXED_MAX, FIXED_ONE
+from drift.cells.profile import Profile
 from drift.performance.label_faults import numbers
-from drift.reference.profile import Reference
 
 LABELLED, LABELS, SCORES, RIGHT = range(4)
 SIZES, SQUARES, ERRORS = 1, 2, 3
@@ -29,7 +29,7 @@ SIZES, SQUARES, ERRORS = 1, 2, 3
 THRESHOLD = 0.5
 
 
-def label_sums(reference: Reference, score: Any, prediction: Any, label: Any, sign: Any = 1) -> np.ndarray:
+def label_sums(reference: Profile, score: Any, prediction: Any, label: Any, sign: Any = 1) -> np.ndarray:
     """Add up rows that have a label, int64 [score cells, 4].
 
     Parameters
@@ -55,7 +55,7 @@ def label_sums(reference: Reference, score: Any, prediction: Any, label: Any, si
     return sums
 
 
-def row_losses(reference: Reference, score: Any, prediction: Any, label: Any) -> np.ndarray:
+def row_losses(reference: Profile, score: Any, prediction: Any, label: Any) -> np.ndarray:
     """Loss of each row that has a label, float64 [rows]: the error's size, or 1 where the predicted class was wrong."""
     scores = floats(score, "score").astype(np.float64)
     if reference.task == "regression":
@@ -64,7 +64,7 @@ def row_losses(reference: Reference, score: Any, prediction: Any, label: Any) ->
     return 1.0 - _hits(reference, scores, prediction, label)[1][:, RIGHT]
 
 
-def _hits(reference: Reference, scores: np.ndarray, prediction: Any, label: Any) -> tuple[np.ndarray, np.ndarray]:
+def _hits(reference: Profile, scores: np.ndarray, prediction: Any, label: Any) -> tuple[np.ndarray, np.ndarray]:
     truth = _class_of_each(reference, label)
     known = (truth != None) & np.isfinite(scores)  # noqa: E711 - of each element
     positive = truth == reference.positive
@@ -82,7 +82,7 @@ def _hits(reference: Reference, scores: np.ndarray, prediction: Any, label: Any)
     return known, columns[known].astype(np.int64)
 
 
-def _class_of_each(reference: Reference, values: Any) -> np.ndarray:
+def _class_of_each(reference: Profile, values: Any) -> np.ndarray:
     """The class that each value names, object [rows]; None where it is missing or names none."""
     codes, texts = levels(values)
     named: np.ndarray = np.array([*reference.class_reader.of_all(texts), None], dtype=object)[codes]

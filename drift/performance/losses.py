@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from drift.cells.kernel import FIXED_ONE
+from drift.cells.profile import Profile
 from drift.performance.calibration import mean_score
 from drift.performance.label_sums import LABELLED, LABELS, RIGHT, SIZES, SQUARES
 from drift.performance.ppi import Ppi, ppi_of_cells
-from drift.reference.profile import Reference
 from drift.statistics.effect import Z95
 from drift.statistics.intervals import wilson
 
@@ -64,7 +64,7 @@ class Amount(NamedTuple):
         return float(np.sqrt(design_effect * max(0.0, self.squares / self.rows - self.mean**2) / self.rows))
 
 
-def losses(reference: Reference, tolerance: float, design_effect: float = 1.0) -> list[Loss]:
+def losses(reference: Profile, tolerance: float, design_effect: float = 1.0) -> list[Loss]:
     """Losses that a model is judged by; none where the reference had no labels, or those of rows that the model has
     learnt from, or its loss never varied.
 
@@ -82,7 +82,7 @@ def losses(reference: Reference, tolerance: float, design_effect: float = 1.0) -
     return [loss for loss in found if loss is not None]
 
 
-def losses_of(reference: Reference, known: Sequence[Loss], tolerance: float, sums: np.ndarray) -> list[Loss]:
+def losses_of(reference: Profile, known: Sequence[Loss], tolerance: float, sums: np.ndarray) -> list[Loss]:
     """The same losses against other rows than the training data's: not worse than these by another tolerance.
 
     Parameters
@@ -95,7 +95,7 @@ def losses_of(reference: Reference, known: Sequence[Loss], tolerance: float, sum
     return [_loss(reference, loss.metric, tolerance, sums, loss.design_effect) or loss for loss in known]
 
 
-def amount(reference: Reference, metric: str, sums: np.ndarray) -> Amount:
+def amount(reference: Profile, metric: str, sums: np.ndarray) -> Amount:
     """Add up a loss over label sums, int64 [score cells, 4]."""
     if metric == "mae":
         step = float(reference.scale[reference.place("score")]) / FIXED_ONE
@@ -105,7 +105,7 @@ def amount(reference: Reference, metric: str, sums: np.ndarray) -> Amount:
     return Amount(int(counts.sum()), float(counts @ values), float(counts @ values**2))
 
 
-def growth(reference: Reference, loss: Loss, sums: np.ndarray) -> np.ndarray:
+def growth(reference: Profile, loss: Loss, sums: np.ndarray) -> np.ndarray:
     """Log of what each bet on a larger mean has made of 1 over the rows of label sums, float64 [bets].
 
     While the mean loss is at most the bound, ``prod(1 + bet * (loss / bound - 1))`` is at most 1 on average (Waudby-
@@ -128,7 +128,7 @@ def growth(reference: Reference, loss: Loss, sums: np.ndarray) -> np.ndarray:
     return shared
 
 
-def powered(reference: Reference, metric: str, scores: np.ndarray, sums: np.ndarray) -> Ppi | None:
+def powered(reference: Profile, metric: str, scores: np.ndarray, sums: np.ndarray) -> Ppi | None:
     """Mean loss of all rows, those without a label too, by what each score cell lost on the training data (PPI).
 
     Parameters
@@ -152,7 +152,7 @@ def powered(reference: Reference, metric: str, scores: np.ndarray, sums: np.ndar
     return ppi_of_cells(prediction, labelled, total, squares, unlabelled)
 
 
-def _by_cell(reference: Reference, metric: str, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _by_cell(reference: Profile, metric: str, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums of the losses and of their squares in each score cell, float64 [cells]."""
     if metric == "mae":
         step = float(reference.scale[reference.place("score")]) / FIXED_ONE
@@ -165,7 +165,7 @@ def _by_cell(reference: Reference, metric: str, sums: np.ndarray) -> tuple[np.nd
     return total, squares
 
 
-def _metrics(reference: Reference) -> tuple[str, ...]:
+def _metrics(reference: Profile) -> tuple[str, ...]:
     if reference.task == "regression":
         return ("mae",)
     assert reference.labels is not None
@@ -173,7 +173,7 @@ def _metrics(reference: Reference) -> tuple[str, ...]:
     return ("accuracy", "brier", "log_loss") if scores.min() >= 0 and scores.max() <= 1 else ("accuracy",)
 
 
-def _loss(reference: Reference, metric: str, tolerance: float, sums: np.ndarray, effect: float) -> Loss | None:
+def _loss(reference: Profile, metric: str, tolerance: float, sums: np.ndarray, effect: float) -> Loss | None:
     was = amount(reference, metric, sums)
     if not was.rows or not was.squares:
         return None
@@ -185,7 +185,7 @@ def _loss(reference: Reference, metric: str, tolerance: float, sums: np.ndarray,
     return Loss(metric, was.mean, error, bound, bets, effect)
 
 
-def _outcomes(reference: Reference, metric: str, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _outcomes(reference: Profile, metric: str, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every loss that a row can have, and how many rows had it."""
     labelled = sums[:, LABELLED]
     if metric == "accuracy":

@@ -4,8 +4,8 @@ import msgspec
 import numpy as np
 
 from drift.cells.kernel import FIXED_ONE
+from drift.cells.profile import Profile
 from drift.performance.label_sums import ERRORS, LABELLED, LABELS, RIGHT, SCORES, SIZES, SQUARES
-from drift.reference.profile import Reference
 from drift.statistics.auc import auc
 from drift.statistics.intervals import logit, normal, wilson
 
@@ -18,7 +18,7 @@ class Figure(msgspec.Struct, frozen=True):
     high: float | None = None
 
 
-def realised(reference: Reference, sums: np.ndarray) -> dict[str, Figure]:
+def realised(reference: Profile, sums: np.ndarray) -> dict[str, Figure]:
     """Turn label sums into figures; empty where no label has come.
 
     Binary: ``auc accuracy f1 brier ece``; multiclass: ``accuracy brier ece`` of the top class; regression: ``mae rmse

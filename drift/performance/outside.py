@@ -3,7 +3,7 @@
 import numpy as np
 
 from drift.cells.cells import Cells
-from drift.reference.profile import Reference
+from drift.cells.profile import Profile
 
 #: With a larger share of the rows outside, an estimate is not reliable.
 OUTSIDE_MAX = 0.1
@@ -11,7 +11,7 @@ OUTSIDE_MAX = 0.1
 _RARE = 0.01
 
 
-def outside(reference: Reference, counts: np.ndarray) -> float:
+def outside(reference: Profile, counts: np.ndarray) -> float:
     """Share of the rows outside the training data, in the feature where it is largest.
 
     Outside are missing, infinite and unseen values, those out of their range, and those beyond the outermost edges of a

@@ -3,16 +3,16 @@
 import numpy as np
 
 from drift.cells.kernel import FIXED_ONE
+from drift.cells.profile import Profile
 from drift.performance.calibration import calibrate, cell_means, mean_score
 from drift.performance.cbpe import expected
 from drift.performance.label_sums import ERRORS, LABELLED, SIZES, SQUARES
 from drift.performance.losses import powered
 from drift.performance.metrics import realised
-from drift.reference.profile import Reference
 from streams.wire.records import MetricReport
 
 
-def estimate(reference: Reference, scores: np.ndarray) -> dict[str, float]:
+def estimate(reference: Profile, scores: np.ndarray) -> dict[str, float]:
     """Figures to expect of a window from its scores alone; empty where the reference had no labels, or those
     of rows that the model has learnt from.
 
@@ -58,7 +58,7 @@ def _errors(sums: np.ndarray, share: np.ndarray, step: float) -> dict[str, float
     return {"mae": size * step, "rmse": float(np.sqrt(square)) * step, "bias": error * step}
 
 
-def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) -> list[MetricReport]:
+def report(reference: Profile, scores: np.ndarray, sums: np.ndarray | None) -> list[MetricReport]:
     """Every figure of a window, sorted by name.
 
     Parameters
@@ -87,7 +87,7 @@ def report(reference: Reference, scores: np.ndarray, sums: np.ndarray | None) ->
     ]
 
 
-def _powered(reference: Reference, metric: str, scores: np.ndarray, sums: np.ndarray | None) -> dict[str, float]:
+def _powered(reference: Profile, metric: str, scores: np.ndarray, sums: np.ndarray | None) -> dict[str, float]:
     """The figure of all rows where some have a label, by labels and predictions together."""
     if sums is None or reference.labels is None or reference.in_sample or metric not in ("accuracy", "brier", "mae"):
         return {}

@@ -9,10 +9,11 @@ from drift.cells.cells import SCORE
 from drift.evidence.budget import performance_share, shares
 from drift.evidence.contrasts import Contrasts, contrasts
 from drift.performance.losses import Loss, losses
+from drift.reference.column_statistics import Panel
 from drift.reference.new_normal import NewNormal
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.reference.tolerances import excluded, tolerance
-from drift.statistics import Effect, Panel, effect
+from drift.statistics import Effect, effect
 from streams.wire.records import Watch
 
 

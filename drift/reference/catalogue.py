@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 
 class Unwatched(LookupError):

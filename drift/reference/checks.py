@@ -13,7 +13,7 @@ import numpy as np
 from drift.cells.binning import KNOWN_LEVELS_MAX, NAMED_LEVELS_MAX
 from drift.cells.cells import PREDICTION, SCORE, Cells
 from drift.evidence.contrasts import contrast_count
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 #: Cells of all columns: so many make a counts message of 900 kB.
 CELLS_MAX = 100_000

@@ -17,7 +17,7 @@ from drift.cells.cells import Cells
 from drift.cells.frames import Columns
 from drift.cells.sums import sum_rows
 from drift.evidence.design_effects import block_counts
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.tables import kinds
 from streams.tables.values import doubles
 

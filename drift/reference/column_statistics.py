@@ -9,7 +9,7 @@ import numpy as np
 
 from drift.cells.kernel import FIXED_ONE
 from drift.cells.sums import Sums
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.statistics.effect import Effect, ks_effects, tvd_effects
 from drift.statistics.wasserstein import Polygons, areas, polygons
 

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from drift.cells.cells import Cells
+from drift.cells.profile import Task
 from drift.reference.checks import CELLS_MAX, COLUMNS_MAX, contradiction
-from drift.reference.profile import Reference, Task
+from drift.reference.reference import Reference
 from drift.reference.row_order import Order
 from streams.wire.arrow_bounds import content_hash, read_table
 from streams.wire.refusals import Refused

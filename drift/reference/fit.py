@@ -17,7 +17,7 @@ from drift.reference import schema_inference as infer
 from drift.reference import self_check as halves
 from drift.reference.column_source import Held, Profile, fixed_point, frequencies, profile
 from drift.reference.fit_outputs import Parts
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.tables.kinds import coarse
 from streams.wire.schema import Feature, FeatureSchema, Kind
 from streams.wire.spelling import Levels

@@ -15,6 +15,7 @@ from drift.cells import binning as cut
 from drift.cells import columns
 from drift.cells.cells import PREDICTION, SCORE, Cells
 from drift.cells.frames import Columns
+from drift.cells.profile import Task
 from drift.evidence.contrasts import contrasts
 from drift.evidence.design_effects import design_effects
 from drift.performance import classes
@@ -25,7 +26,7 @@ from drift.performance.positive import Separation, separation
 from drift.performance.score_scale import scale_note
 from drift.reference.column_source import frequencies, profile
 from drift.reference.missing_codes import code_note
-from drift.reference.profile import Reference, Task
+from drift.reference.reference import Reference
 from streams.tables.kinds import kind_of
 from streams.wire.classes import Classes
 from streams.wire.schema import Kind

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from drift.performance.metrics import realised
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 
 class NewNormal(msgspec.Struct, kw_only=True, eq=False):

@@ -6,7 +6,7 @@ A table that is sorted, or that spans a change, is no reference: windows would b
 import numpy as np
 
 from drift.reference.baseline import Yardstick
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.statistics import effect
 from streams.wire.records import Watch
 

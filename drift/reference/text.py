@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 #: Columns, warnings and notes that are shown, and characters of a line.
 _COLUMNS_MAX, _WARNINGS_MAX, _NOTES_MAX, _WIDTH = 8, 3, 2, 118

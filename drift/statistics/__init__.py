@@ -2,8 +2,8 @@
 
 Every function here takes a reference's counts and a window's counts over the same cells, and gives one number. They
 are sizes, in units that do not grow with the number of rows; none of them is a decision. What chance alone would
-make of them (their bias) is beside them, and `effect` takes it off and adds a 95 % interval. A `Panel` gives all the
-numbers of all columns of a window at once.
+make of them (their bias) is beside them, and `effect` takes it off and adds a 95 % interval. All the numbers of all
+columns of a window at once: `drift.reference.column_statistics`.
 
 ============================  ===============================  =======================================
 size                          range                            reads as
@@ -20,7 +20,6 @@ size                          range                            reads as
 ============================  ===============================  =======================================
 """
 
-from drift.reference.column_statistics import ColumnStatistics, Panel
 from drift.statistics.chi2 import cramers_v
 from drift.statistics.divergences import psi, psi_bias
 from drift.statistics.effect import Effect, effect
@@ -32,9 +31,7 @@ from drift.statistics.tvd import l_infinity, tvd
 from drift.statistics.wasserstein import wasserstein
 
 __all__ = [
-    "ColumnStatistics",
     "Effect",
-    "Panel",
     "cramers_v",
     "effect",
     "hellinger",

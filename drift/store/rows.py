@@ -17,7 +17,7 @@ from streams.wire.records import Alert, LabelSums, Order, Outcome, PartialCounts
 from streams.wire.schema import Kind
 
 if TYPE_CHECKING:
-    from drift.reference.profile import Reference
+    from drift.reference.reference import Reference
 
 
 #: Parts of an alert that a panel unpacks itself.

@@ -20,7 +20,7 @@ from drift.cells.frames import FrameError
 from drift.cells.kernel import FIXED_MAX, FIXED_ONE
 from drift.evidence.design_effects import block_rows
 from drift.reference.column_source import Tally
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.store.client import Params, Store, StoreError, quote
 from streams.tables import kinds
 

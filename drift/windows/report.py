@@ -9,8 +9,8 @@ from drift.cells.sums import Sums
 from drift.performance import report as performance_report
 from drift.performance.outside import outside
 from drift.reference.baseline import Yardstick
+from drift.reference.column_statistics import ColumnStatistics
 from drift.reference.tolerances import column_tolerance, tolerance
-from drift.statistics import ColumnStatistics
 from drift.windows.windows import Closed
 from streams.wire.records import ColumnReport, Report, Watch
 

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from drift.cells.sums import Sums
+from drift.counting.calendar import calendar_of
 from drift.counting.duplicate_ids import merged, share
 from drift.labels import LabelDelays
 from drift.performance.label_sums import LABELLED
-from drift.windows.calendar import calendar_of
 from drift.windows.packed_sums import Kept, keep
 from streams.wire.records import DAY_MS, HOUR_MS, MINUTE_MS, Report, Watch
 

@@ -11,9 +11,9 @@ import confluent_kafka as ck
 import msgspec
 import numpy as np
 
+from drift.counting.calendar import calendar_of
 from drift.counting.event_clocks import Maxima
 from drift.incidents import rfc3339
-from drift.windows.calendar import calendar_of
 from drift.windows.windows import AWAITED_WINDOWS_MAX
 from driftline.commands.row_files import Row, RowFile, RowFileError
 from driftline.roles.event_clocks import event_clocks

@@ -17,7 +17,7 @@ from drift.analysis.backtest import Backtest
 from drift.analysis.report import tables
 from drift.cells import frames
 from drift.cells.event_times import milliseconds
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from driftline.commands import references
 from streams.wire.records import Watch
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from drift.cells import frames
 from drift.cells.event_times import milliseconds
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.reference.row_order import Order
 from driftline.commands import model_profile as profile
 from driftline.commands import references

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from drift.reference import file as reference_file
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 if TYPE_CHECKING:
     from drift.store import StoreSettings

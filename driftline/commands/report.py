@@ -11,7 +11,7 @@ import pyarrow as pa
 from drift.analysis.report.evidently_process import ROWS_MAX, EvidentlyProcess, thinned
 from drift.cells import frames
 from drift.cells.columns import floats, levels
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.store import Store
 from drift.store.load import sample
 from driftline.commands import model_profile as profile

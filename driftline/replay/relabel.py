@@ -8,7 +8,7 @@ import numpy as np
 
 from drift.performance import label_sums
 from drift.reference.catalogue import Catalogue, Unwatched
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from driftline.replay.compare_predictions import Row
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster

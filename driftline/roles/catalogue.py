@@ -12,7 +12,7 @@ import structlog
 
 from drift.reference.catalogue import Unusable, Unwatched
 from drift.reference.file import NoReference, read_file
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from inference import Registry, VersionRemoved
 from streams.away import Away
 from streams.clock import ticks_ms

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import structlog
 
 from drift.reference.catalogue import Catalogue, Unwatched
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.store import Store, migrate
 from drift.store.server import StoreServer
 from drift.store.sink import Sink

@@ -7,7 +7,7 @@ import structlog
 
 from drift.counting.external import Mapping, Misfit, Sight, Watching
 from drift.reference.catalogue import Catalogue, Unwatched
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from driftline.roles import parts as compose
 from driftline.settings import Settings, SettingsError
 from driftline.settings_schema import Monitor, WatchTopic

@@ -7,7 +7,7 @@ import pytest
 
 from drift import Reference
 from drift.counting.minutes import count_minutes, parts
-from drift.incidents.accepting import ActError
+from drift.judge.accepting import ActError
 from drift.judge.stage import Judge
 from drift.performance import label_sums
 from streams.wire.block import Block

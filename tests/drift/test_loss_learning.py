@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import drift
-from drift.evidence.learning import LOSS_WINDOWS_MIN, LossLearning
 from drift.performance.losses import losses
+from drift.reference.learning import LOSS_WINDOWS_MIN, LossLearning
 
 ROWS, START = 400, pd.Timestamp("2024-03-01", tz="UTC")
 

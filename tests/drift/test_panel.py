@@ -8,7 +8,8 @@ from hypothesis import given, settings
 
 from drift import Reference
 from drift.cells.sums import sum_rows
-from drift.statistics import Panel, effect, psi, tvd, wasserstein
+from drift.reference.column_statistics import Panel
+from drift.statistics import effect, psi, tvd, wasserstein
 from drift.statistics.ks import bias as ks_bias
 from drift.statistics.ks import gaps, ks
 from drift.statistics.shares import occupied, shares

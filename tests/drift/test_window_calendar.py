@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from drift import Reference, backtest
 from drift.cells.frames import FrameError
-from drift.windows.calendar import calendar
+from drift.counting.calendar import calendar
 from streams.wire.records import DAY_MS, HOUR_MS, MINUTE_MS, Watch
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana"]

@@ -86,7 +86,7 @@ def test_commands_that_look_load_no_more_than_they_ask(
     ("module", "allowed"),
     [
         ("streams.tables", {"numpy", "pyarrow"}),
-        ("drift.reference.profile", {"numpy", "pyarrow"}),
+        ("drift.reference.reference", {"numpy", "pyarrow"}),
         ("drift.incidents.verdict", set()),
         ("drift.store", {"clickhouse_driver"}),
         ("inference.serving.registry", {"fsspec"}),

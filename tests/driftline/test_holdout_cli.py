@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 from typer.testing import CliRunner
 
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from driftline.cli import app
 from inference import read_package
 

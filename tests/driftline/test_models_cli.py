@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression
 from typer.testing import CliRunner
 
 from drift.reference.catalogue import Unusable, Unwatched
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from driftline.cli import app
 from driftline.roles import parts as compose
 from driftline.settings import load

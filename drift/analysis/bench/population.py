@@ -11,7 +11,7 @@ from drift.cells import frames
 from drift.cells.columns import floats
 from drift.cells.frames import Frame, FrameError
 from drift.reference.baseline import Yardstick
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 ROWS_MIN = 200
 #: A reference is drawn with at most so many rows: it is fitted anew for every stream.

@@ -12,7 +12,7 @@ from drift.analysis.bench.shifts import Shift
 from drift.cells.cells import Cells
 from drift.cells.columns import floats
 from drift.reference.baseline import Yardstick
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 #: Windows before a change, and after it at the most.
 BEFORE, AFTER_MAX = 10, 40

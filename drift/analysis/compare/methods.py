@@ -10,7 +10,7 @@ from drift.analysis.compare import peers, samples, tables, values
 from drift.analysis.compare.mmd import mmd
 from drift.analysis.compare.result import Comparison
 from drift.cells.columns import ColumnError, levels
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 #: Methods by what they look at.
 RANKED = {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 
 REFERENCE, CURRENT, WATCH, CRITICAL, FINE = "#0072B2", "#E69F00", "#CC79A7", "#D55E00", "#8A8F98"
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from drift.analysis.backtest import Backtest
 from drift.analysis.report import tables
 from drift.counting.stage import count_rows
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.wire.records import Watch
 
 #: Columns that are drawn, and incidents that are listed.

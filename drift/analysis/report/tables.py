@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from drift.analysis.backtest import Backtest
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from drift.reference.tolerances import column_tolerance
 from streams.wire.records import Watch
 

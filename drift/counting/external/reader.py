@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from drift.counting.external.mapping import Mapping, picked, spelled
-from drift.reference.profile import Reference
+from drift.reference.reference import Reference
 from streams.formats.envelope import default_id, default_time, event_time, request_id
 from streams.formats.request_types import convert, misfit, request_decoders
 from streams.wire.block import Block
