@@ -21,9 +21,10 @@ from streams.wire.schema import FeatureSchema, Kind
 
 if TYPE_CHECKING:
     from drift.cells.kernel import Grid
-    from drift.reference.row_order import Order
 
 Task = Literal["binary", "multiclass", "regression", "embedding"]
+#: ``time``: a column of times puts them in order; ``file``: they are taken as they stand; ``unknown``: they were mixed.
+Order = Literal["time", "file", "unknown"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -109,7 +110,7 @@ class Profile:
     loss_design_effect: float = 1.0
     checks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    order: "Order" = "file"
+    order: Order = "file"
     held_out_rows: int = 0
     in_sample: bool = False
     warnings: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from drift.cells.cells import Cells
-from drift.evidence.contrasts import contrasts
+from drift.evidence.contrasts import Contrasts, contrasts
 
 BLOCKS_MIN, BLOCKS_MAX = 16, 2048
 BLOCK_ROWS_MIN = 8
@@ -43,6 +43,23 @@ def design_effects(columns: Sequence[Cells], indices: np.ndarray) -> np.ndarray:
     size = block_rows(len(indices))
     several = zip(columns, counts, indices.T, strict=True)
     return np.concatenate([of_blocks(cells, c, block_counts(index, cells.size), size) for cells, c, index in several])
+
+
+def of_column(asked: Contrasts, column: int, rows: np.ndarray, effects: np.ndarray) -> float:
+    """Design effect of one column's effect: those of its indicators, weighted by their variances.
+
+    Parameters
+    ----------
+    rows
+        Rows in each of the column's cells, int64 [its cells].
+    effects
+        Design effect of each contrast of all columns, float64 [contrasts].
+    """
+    span = slice(asked.span[column], asked.span[column + 1])
+    indicator = asked.indicator[span]
+    shares = asked.matrix(column)[indicator] @ rows / max(1, int(rows.sum()))
+    weight = shares * (1 - shares)
+    return float(np.average(effects[span][indicator], weights=weight)) if weight.sum() > 0 else 1.0
 
 
 def block_rows(rows: int) -> int:

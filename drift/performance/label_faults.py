@@ -24,6 +24,7 @@ def usable_label(reference: Profile, label: str) -> str | None:
     """A label as the model's own classes or numbers spell it; None where it is a fault.
 
     >>> import pandas as pd
+    >>> from drift import Reference
     >>> table = pd.DataFrame({"x": [1, 2, 3, 4], "p": [0.1, 0.2, 0.8, 0.9], "y": [0, 0, 1, 1]})
     >>> reference = Reference.fit(table, task="binary", score="p", label="y")
     >>> usable_label(reference, "True"), usable_label(reference, "maybe")

@@ -8,6 +8,7 @@ import numpy as np
 from drift.cells.cells import SCORE
 from drift.evidence.budget import performance_share, shares
 from drift.evidence.contrasts import Contrasts, contrasts
+from drift.evidence.design_effects import of_column
 from drift.performance.losses import Loss, losses
 from drift.reference.column_statistics import Panel
 from drift.reference.new_normal import NewNormal
@@ -78,18 +79,11 @@ class Yardstick:
 
     @cached_property
     def design_effects(self) -> np.ndarray:
-        """Design effect of each column's effect, [columns]: its indicators', weighted by their variances."""
-        rows = self.reference.expected
-        found = np.ones(len(self.reference.columns))
-        for column in range(len(found)):
-            span = slice(self.asked.span[column], self.asked.span[column + 1])
-            indicator = self.asked.indicator[span]
-            own = rows[self.cells(column)]  # The score's rows may be held-out ones, and fewer.
-            shares = self.asked.matrix(column)[indicator] @ own / max(1, int(own.sum()))
-            weight = shares * (1 - shares)
-            if weight.sum() > 0:
-                found[column] = np.average(self.contrast_effects[span][indicator], weights=weight)
-        return found
+        """Design effect of each column's effect, [columns]."""
+        rows, effects = self.reference.expected, self.contrast_effects
+        # A column's own rows: the score's may be held-out ones, and fewer.
+        columns = range(len(self.reference.columns))
+        return np.array([of_column(self.asked, column, rows[self.cells(column)], effects) for column in columns])
 
     @cached_property
     def contrast_effects(self) -> np.ndarray:

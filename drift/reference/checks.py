@@ -12,8 +12,8 @@ import numpy as np
 
 from drift.cells.binning import KNOWN_LEVELS_MAX, NAMED_LEVELS_MAX
 from drift.cells.cells import PREDICTION, SCORE, Cells
+from drift.cells.profile import Profile
 from drift.evidence.contrasts import contrast_count
-from drift.reference.reference import Reference
 
 #: Cells of all columns: so many make a counts message of 900 kB.
 CELLS_MAX = 100_000
@@ -26,17 +26,18 @@ ROWS_MAX = 2**40
 _OUTPUTS = (SCORE, PREDICTION)
 
 
-def contradiction(reference: Reference) -> str:
+def contradiction(reference: Profile) -> str:
     """Say what is wrong first; empty where nothing is.
 
     >>> import pyarrow as pa
+    >>> from drift import Reference
     >>> contradiction(Reference.fit(pa.table({"x": [1.5, 2.5]})))
     ''
     """
     return next(_contradictions(reference), "")
 
 
-def _contradictions(reference: Reference) -> Iterator[str]:
+def _contradictions(reference: Profile) -> Iterator[str]:
     yield from _of_rows(reference)
     yield from _of_names(reference)
     for column in reference.columns:
@@ -47,14 +48,14 @@ def _contradictions(reference: Reference) -> Iterator[str]:
     yield from _of_performance(reference)
 
 
-def _of_rows(reference: Reference) -> Iterator[str]:
+def _of_rows(reference: Profile) -> Iterator[str]:
     if not 1 <= reference.rows <= ROWS_MAX:
         yield f"rows is {reference.rows}, between 1 and {ROWS_MAX} are read"
     if not 0 <= reference.held_out_rows <= ROWS_MAX:
         yield f"held_out_rows is {reference.held_out_rows}, between 0 and {ROWS_MAX} are read"
 
 
-def _of_names(reference: Reference) -> Iterator[str]:
+def _of_names(reference: Profile) -> Iterator[str]:
     """Columns are features of the schema, of its kinds, and then what the model said."""
     kinds = {feature.name: feature.kind for feature in reference.schema.features}
     names = [column.name for column in reference.columns]
@@ -101,7 +102,7 @@ def _of_cells(cells: Cells) -> Iterator[str]:
         yield f"level {repeated!r} stands twice"
 
 
-def _of_counts(reference: Reference) -> Iterator[str]:
+def _of_counts(reference: Profile) -> Iterator[str]:
     if reference.offsets[-1] != len(reference.counts):
         yield f"{len(reference.counts)} counts for {reference.offsets[-1]} cells"
         return
@@ -117,7 +118,7 @@ def _of_counts(reference: Reference) -> Iterator[str]:
             yield f"column {column.name!r}: a selection bias of {bias}, between 0 and {named} can be"
 
 
-def _of_numbers(reference: Reference) -> Iterator[str]:
+def _of_numbers(reference: Profile) -> Iterator[str]:
     """One fixed point a column, one design effect a contrast, all of them finite."""
     for name in ("centre", "scale", "spread"):
         values = getattr(reference, name)
@@ -137,7 +138,7 @@ def _of_numbers(reference: Reference) -> Iterator[str]:
         yield "a design effect that is no positive number"
 
 
-def _of_performance(reference: Reference) -> Iterator[str]:
+def _of_performance(reference: Profile) -> Iterator[str]:
     """Label sums and shares have a row for each cell of the score."""
     score = reference.score
     cells = 0 if score is None else score.size

@@ -15,9 +15,9 @@ from drift.cells import binning as cut
 from drift.cells import columns
 from drift.cells.cells import Cells
 from drift.cells.frames import Columns
+from drift.cells.profile import Profile
 from drift.cells.sums import sum_rows
 from drift.evidence.design_effects import block_counts
-from drift.reference.reference import Reference
 from streams.tables import kinds
 from streams.tables.values import doubles
 
@@ -41,7 +41,7 @@ class Tally(NamedTuple):
     halves: np.ndarray
 
 
-class Profile(Protocol):
+class ColumnProfile(Protocol):
     """A column of a table, to be asked about."""
 
     @property
@@ -71,7 +71,7 @@ class Profile(Protocol):
         """Give its finite values, as float32, in order."""
         ...
 
-    def tally(self, alone: Reference) -> Tally:
+    def tally(self, alone: Profile) -> Tally:
         """Count it over the cells of a reference of this column by itself."""
         ...
 
@@ -87,25 +87,25 @@ class Held:
         self.nulls = values.null_count
 
     def distinct(self) -> int:
-        """See `Profile`."""
+        """See `ColumnProfile`."""
         found: int = pc.count_distinct(self._array).as_py()
         return found
 
     def coarse(self) -> str:
-        """See `Profile`."""
+        """See `ColumnProfile`."""
         return kinds.coarse(self._name, doubles(self._array, self._name))
 
     def levels(self) -> tuple[list[str | None], np.ndarray]:
-        """See `Profile`."""
+        """See `ColumnProfile`."""
         codes, texts = columns.levels(self._array)
         return texts, np.bincount(codes[codes >= 0], minlength=len(texts))
 
     def ordered(self) -> cut.Ordered:
-        """See `Profile`."""
+        """See `ColumnProfile`."""
         return self._sorted
 
-    def tally(self, alone: Reference) -> Tally:
-        """See `Profile`."""
+    def tally(self, alone: Profile) -> Tally:
+        """See `ColumnProfile`."""
         (cells,) = alone.columns
         if cells.kind == "boolean":
             columns.refuse_other_than_truths(self._array, self._name)
@@ -124,14 +124,14 @@ class Held:
         return columns.arrow(self._values)
 
 
-def profile(table: Columns, name: str) -> Profile:
+def profile(table: Columns, name: str) -> ColumnProfile:
     """Ask about a column: where its rows are if the table can answer there, else here."""
     ask = getattr(table, "profile", None)
-    found: Profile = Held(table.column(name), name) if ask is None else ask(name)
+    found: ColumnProfile = Held(table.column(name), name) if ask is None else ask(name)
     return found
 
 
-def frequencies(column: Profile) -> dict[str, int]:
+def frequencies(column: ColumnProfile) -> dict[str, int]:
     """Rows of each level that occurs."""
     found: dict[str, int] = {}
     for text, n in zip(*column.levels(), strict=True):
@@ -140,6 +140,6 @@ def frequencies(column: Profile) -> dict[str, int]:
     return found
 
 
-def fixed_point(column: Profile, cells: Cells) -> tuple[float, float, float]:
+def fixed_point(column: ColumnProfile, cells: Cells) -> tuple[float, float, float]:
     """Centre, scale and spread of a column; see `drift.cells.binning.fixed_point`."""
     return cut.fixed_point(column.ordered()) if cells.kind == "numeric" else (0.0, 1.0, 1.0)

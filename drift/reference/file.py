@@ -14,10 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from drift.cells.cells import Cells
-from drift.cells.profile import Task
+from drift.cells.profile import Order, Profile, Task
 from drift.reference.checks import CELLS_MAX, COLUMNS_MAX, contradiction
-from drift.reference.reference import Reference
-from drift.reference.row_order import Order
 from streams.wire.arrow_bounds import content_hash, read_table
 from streams.wire.refusals import Refused
 from streams.wire.schema import FeatureSchema
@@ -94,7 +92,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 _LATER = ("classes", "order", "held_out_rows", "in_sample", "warnings")
 
 
-def encode(reference: Reference) -> bytes:
+def encode(reference: Profile) -> bytes:
     """Write; see `Reference.to_bytes`.
 
     Raises
@@ -126,7 +124,7 @@ def _hash(head: bytes, blob: bytes) -> str:
     return content_hash(blob, hashlib.blake2b(head, digest_size=16))
 
 
-def read_file(path: Path) -> Reference:
+def read_file(path: Path) -> Profile:
     """Read a file, of which no more than `BYTES_MAX` bytes are taken into memory.
 
     Raises
@@ -144,7 +142,7 @@ def read_file(path: Path) -> Reference:
         raise NoReference(f"{path}: {error}") from error
 
 
-def decode(blob: bytes) -> Reference:
+def decode(blob: bytes) -> Profile:
     """Read; see `Reference.from_bytes`.
 
     Raises
@@ -199,13 +197,13 @@ def _check_sizes(table: pa.Table, head: bytes) -> None:
             raise ValueError(f"column {name!r} of {elements} elements, at most {elements_max} are read")
 
 
-def digest(reference: Reference) -> str:
+def digest(reference: Profile) -> str:
     """Hash the content, whatever Arrow's version writes around it."""
     body = msgspec.msgpack.encode((_written(reference), _table(reference).to_pydict()))
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
-def _written(reference: Reference) -> dict[str, Any]:
+def _written(reference: Profile) -> dict[str, Any]:
     """The head as it is written and hashed."""
     head = _head(reference)
     fields: dict[str, Any] = msgspec.to_builtins(head)
@@ -215,7 +213,7 @@ def _written(reference: Reference) -> dict[str, Any]:
     }
 
 
-def _head(reference: Reference) -> Head:
+def _head(reference: Profile) -> Head:
     labels, share = reference.labels, reference.positive_share
     return Head(
         task=reference.task,
@@ -239,7 +237,7 @@ def _head(reference: Reference) -> Head:
     )
 
 
-def _table(reference: Reference) -> pa.Table:
+def _table(reference: Profile) -> pa.Table:
     cells = reference.columns
     counts = np.split(reference.counts, reference.offsets[1:-1])
     bias = {"selection_bias": pa.array(reference.selection_bias)} if reference.selection_bias.any() else {}
@@ -267,7 +265,7 @@ def _table(reference: Reference) -> pa.Table:
     )
 
 
-def _reference(head: Head, table: pa.Table) -> Reference:
+def _reference(head: Head, table: pa.Table) -> Profile:
     column = table.select([name for name in _COLUMNS if name in table.column_names]).to_pydict()
     fields = ("name", "role", "kind", "edges", "levels", "others", "open", "low", "high")
     cells = [
@@ -275,7 +273,7 @@ def _reference(head: Head, table: pa.Table) -> Reference:
         for values in zip(*(column[field] for field in fields), strict=True)
     ]
     width = len(cells)
-    return Reference(
+    return Profile(
         task=head.task,
         rows=head.rows,
         schema=head.schema,

@@ -11,13 +11,13 @@ from drift.cells import binning as cut
 from drift.cells import columns, frames
 from drift.cells.cells import Cells
 from drift.cells.frames import Columns, FrameError
+from drift.cells.profile import Profile
 from drift.evidence.design_effects import block_rows, of_blocks
 from drift.reference import fit_outputs
 from drift.reference import schema_inference as infer
 from drift.reference import self_check as halves
-from drift.reference.column_source import Held, Profile, fixed_point, frequencies, profile
+from drift.reference.column_source import ColumnProfile, Held, fixed_point, frequencies, profile
 from drift.reference.fit_outputs import Parts
-from drift.reference.reference import Reference
 from streams.tables.kinds import coarse
 from streams.wire.schema import Feature, FeatureSchema, Kind
 from streams.wire.spelling import Levels
@@ -38,7 +38,7 @@ def fit(
     parts: Parts,
     features: Sequence[str] | FeatureSchema | None,
     held_out: Columns | None = None,
-) -> Reference:
+) -> Profile:
     """Profile a table, and what the model said of it, or of rows that it has not learnt from; see `Reference.fit`.
 
     Parameters
@@ -85,7 +85,7 @@ def fit(
     return fit_outputs.labelled(fit_outputs.warned(whole, whole.unjudged), judged, parts)
 
 
-def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature, Profile]]:
+def _each(table: Columns, features: Sequence[Feature]) -> Iterator[tuple[Feature, ColumnProfile]]:
     """One column after the other: no more than one need be in memory."""
     for feature in features:
         yield feature, profile(table, feature.name)
@@ -97,7 +97,7 @@ def _check_segments(schema: FeatureSchema, segments: Sequence[str]) -> None:
             raise FrameError(f"segment {name!r} is no categorical feature; segments are made of levels")
 
 
-def _cut(column: Profile, feature: Feature) -> tuple[Cells, int]:
+def _cut(column: ColumnProfile, feature: Feature) -> tuple[Cells, int]:
     """Cells of a feature, and the `Reference.selection_bias` of their levels."""
     if feature.kind == "numeric":
         edges = cut.edges_of(column.ordered(), feature.low, feature.high)
@@ -119,9 +119,9 @@ def _by_value(seen: Mapping[str, int], categories: Sequence[str]) -> dict[str, i
     return rows_by_level
 
 
-def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str]) -> Reference:
+def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str]) -> Profile:
     """Make the reference that has no column yet."""
-    return Reference(
+    return Profile(
         task=parts.task,
         rows=rows,
         schema=schema,
@@ -144,7 +144,7 @@ def _nothing(parts: Parts, schema: FeatureSchema, rows: int, notes: Sequence[str
     )
 
 
-def _profile(nothing: Reference, cells: Cells, bias: int, source: str, column: Profile) -> Reference:
+def _profile(nothing: Profile, cells: Cells, bias: int, source: str, column: ColumnProfile) -> Profile:
     """Make the reference of one column: count its rows, find out how much neighbours have in common, and check its
     halves against each other.
     """
@@ -171,7 +171,7 @@ def _profile(nothing: Reference, cells: Cells, bias: int, source: str, column: P
     return replace(counted, checks=(cells.name,) if halves.differ(counted, tally.halves) else ())
 
 
-def _side_by_side(nothing: Reference, profiles: Sequence[Reference]) -> Reference:
+def _side_by_side(nothing: Profile, profiles: Sequence[Profile]) -> Profile:
     """Make one reference of the columns' own."""
     cells = tuple(column for one in profiles for column in one.columns)
     if sum(column.size for column in cells) > CELLS_MAX:

@@ -15,7 +15,7 @@ from drift.cells import binning as cut
 from drift.cells import columns
 from drift.cells.cells import PREDICTION, SCORE, Cells
 from drift.cells.frames import Columns
-from drift.cells.profile import Task
+from drift.cells.profile import Profile, Task
 from drift.evidence.contrasts import contrasts
 from drift.evidence.design_effects import design_effects
 from drift.performance import classes
@@ -26,7 +26,6 @@ from drift.performance.positive import Separation, separation
 from drift.performance.score_scale import scale_note
 from drift.reference.column_source import frequencies, profile
 from drift.reference.missing_codes import code_note
-from drift.reference.reference import Reference
 from streams.tables.kinds import kind_of
 from streams.wire.classes import Classes
 from streams.wire.schema import Kind
@@ -155,7 +154,7 @@ def _predicted_positive(table: Columns, parts: Parts) -> np.ndarray | None:
     return is_positive
 
 
-def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
+def labelled(reference: Profile, table: Columns, parts: Parts) -> Profile:
     """Add what the labels say: sums, figures, and which scores are predicted positive.
 
     Parameters
@@ -195,14 +194,14 @@ def labelled(reference: Reference, table: Columns, parts: Parts) -> Reference:
     return judged if judged.in_sample else warned(judged, _too_good(judged, table, parts))
 
 
-def warned(reference: Reference, warning: str) -> Reference:
+def warned(reference: Profile, warning: str) -> Profile:
     """Add a warning, if there is one."""
     if not warning:
         return reference
     return replace(reference, notes=(*reference.notes, warning), warnings=(*reference.warnings, warning))
 
 
-def _too_good(reference: Reference, table: Columns, parts: Parts) -> str:
+def _too_good(reference: Profile, table: Columns, parts: Parts) -> str:
     """Say that figures look like those of rows that the model has learnt from; empty where they do not."""
     assert parts.score is not None and parts.label is not None
     metric = {"binary": "auc", "multiclass": "accuracy"}.get(str(parts.task), "explained variance")
@@ -225,7 +224,7 @@ def _explained(truth: np.ndarray, score: np.ndarray) -> float:
     return 1 - float(np.square(truth[known] - score[known], dtype=np.float64).mean()) / variance if variance else 0.0
 
 
-def _loss_design_effect(reference: Reference, table: Columns, parts: Parts) -> float:
+def _loss_design_effect(reference: Profile, table: Columns, parts: Parts) -> float:
     """How much neighbouring rows' losses have in common."""
     assert parts.score is not None and parts.label is not None
     predicted = table.column(parts.prediction) if parts.prediction is not None else None

@@ -5,8 +5,9 @@ immutable, and its id is a hash of its content.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drift.cells import frames
@@ -14,7 +15,7 @@ from drift.cells.frames import Frame
 from streams.wire.schema import FeatureSchema, Kind
 
 if TYPE_CHECKING:
-    from drift.reference.row_order import Order
+    from drift.cells.profile import Order
 
 
 from drift.cells.profile import Profile, Task
@@ -23,6 +24,11 @@ from drift.cells.profile import Profile, Task
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Reference(Profile):
     """A frozen profile: make one with `Reference.fit`."""
+
+    @classmethod
+    def from_profile(cls, profile: Profile) -> "Reference":
+        """Make the reference that knows what a profile knows."""
+        return cls(**{known.name: getattr(profile, known.name) for known in fields(Profile)})
 
     @classmethod
     def fit(
@@ -125,19 +131,35 @@ class Reference(Profile):
         fitted = fit.fit(rows.table, parts, features, held_out)
         notes_of_order = tuple(filter(None, [rows.note]))
         warnings = (*(notes_of_order if rows.order == "unknown" else ()), *fitted.warnings)
-        return replace(fitted, order=rows.order, notes=(*notes_of_order, *fitted.notes), warnings=warnings)
+        profile = replace(fitted, order=rows.order, notes=(*notes_of_order, *fitted.notes), warnings=warnings)
+        return cls.from_profile(profile)
 
     def __repr__(self) -> str:
         from drift.reference.text import summary
 
-        return summary(self)
+        return summary(self, self.id)
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Reference":
         """Read what `to_bytes` wrote (``reference.arrow`` of a model package)."""
         from drift.reference import file as reference_file
 
-        return reference_file.decode(blob)
+        return cls.from_profile(reference_file.decode(blob))
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Reference":
+        """Read a file of what `to_bytes` wrote.
+
+        Raises
+        ------
+        drift.reference.file.NoReference
+            It is none, or larger than one may be; the text names the file.
+        OSError
+            It cannot be read.
+        """
+        from drift.reference import file as reference_file
+
+        return cls.from_profile(reference_file.read_file(path))
 
     def to_bytes(self) -> bytes:
         """Write the reference as an Arrow file, a row a column."""

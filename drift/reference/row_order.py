@@ -4,7 +4,7 @@ How much neighbouring rows have in common, and how blocks of time differ, is rea
 that were mixed look independent, and every hour of a stream with a daily cycle would then be an alarm.
 """
 
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,7 @@ import pyarrow.types as pt
 from drift.cells import frames
 from drift.cells.event_times import milliseconds
 from drift.cells.frames import Columns, FrameError
-
-#: ``time``: a column of times puts them in order; ``file``: they are taken as they stand; ``unknown``: they were mixed.
-Order = Literal["time", "file", "unknown"]
+from drift.cells.profile import Order
 
 #: Where the order is unknown, so many windows of the stream show how much windows differ.
 LEARNING_WINDOWS = 30

@@ -8,7 +8,7 @@ import pyarrow.types as pt
 from drift.cells import binning as cut
 from drift.cells.columns import ColumnError
 from drift.cells.frames import Columns, FrameError
-from drift.reference.column_source import Profile, profile
+from drift.reference.column_source import ColumnProfile, profile
 from drift.reference.missing_codes import code_note
 from streams.tables.kinds import INTEGER_LEVELS_MAX, codes_perhaps, kind_of, no_feature
 from streams.tables.read import unreadable
@@ -69,7 +69,7 @@ def infer(
     return FeatureSchema(tuple(features)), sorted(notes)
 
 
-def _refusal(name: str, column: Profile, kind: Kind | None) -> str:
+def _refusal(name: str, column: ColumnProfile, kind: Kind | None) -> str:
     levels_alone = kind == "categorical" and not pt.is_nested(column.type)  # Of bytes and times, too, if so asked.
     if refusal := no_feature(name, pa.string() if levels_alone else column.type):
         return refusal
@@ -78,7 +78,7 @@ def _refusal(name: str, column: Profile, kind: Kind | None) -> str:
     return ""
 
 
-def _feature(name: str, column: Profile, kind: Kind | None, notes: list[str]) -> Feature:
+def _feature(name: str, column: ColumnProfile, kind: Kind | None, notes: list[str]) -> Feature:
     given_kind, kind = kind, kind or kind_of(column.type)
     assert kind is not None, (name, column.type)
     if column.nulls == column.rows:
@@ -103,7 +103,7 @@ def _feature(name: str, column: Profile, kind: Kind | None, notes: list[str]) ->
     return Feature(name, kind, categories=categories)
 
 
-def known_levels(column: Profile) -> tuple[str, ...]:
+def known_levels(column: ColumnProfile) -> tuple[str, ...]:
     """Levels in the order of a category type, else numbers first and in order; the most frequent if too many."""
     texts, counts = column.levels()
     listed = pt.is_dictionary(column.type)

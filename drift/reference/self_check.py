@@ -5,8 +5,9 @@ A table that is sorted, or that spans a change, is no reference: windows would b
 
 import numpy as np
 
-from drift.reference.baseline import Yardstick
-from drift.reference.reference import Reference
+from drift.cells.profile import Profile
+from drift.evidence.contrasts import contrasts
+from drift.evidence.design_effects import of_column
 from drift.statistics import effect
 from streams.wire.records import Watch
 
@@ -14,7 +15,7 @@ from streams.wire.records import Watch
 DESIGN_EFFECT_MAX = 8.0
 
 
-def differ(reference: Reference, halves: np.ndarray) -> bool:
+def differ(reference: Profile, halves: np.ndarray) -> bool:
     """Whether the halves of a reference of one column differ by more than the default tolerance, for certain.
 
     Parameters
@@ -23,12 +24,18 @@ def differ(reference: Reference, halves: np.ndarray) -> bool:
         The training rows of each half in each cell, int64 [2, cells].
 
     >>> import pandas as pd
+    >>> from drift import Reference
     >>> Reference.fit(pd.DataFrame({"sorted": np.arange(1000.0), "mixed": [0.5, 1.5] * 500})).checks
     ('sorted',)
     """
     if not halves.any(axis=1).all():
         return False
     (cells,) = reference.columns
-    design_effect = min(float(Yardstick(reference).design_effects[0]), DESIGN_EFFECT_MAX)
+    rows = reference.expected
+    design_effect = 1.0
+    if len(reference.design_effects):
+        asked = contrasts(reference.columns, reference.counts)
+        design_effect = of_column(asked, 0, rows, reference.design_effects)
+    design_effect = min(design_effect, DESIGN_EFFECT_MAX)
     found = effect(cells.kind, halves[0], halves[1], design_effect)
     return bool(found.low > Watch().tolerances[found.statistic])

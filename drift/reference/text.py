@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from drift.reference.reference import Reference
+from drift.cells.profile import Profile
 
 #: Columns, warnings and notes that are shown, and characters of a line.
 _COLUMNS_MAX, _WARNINGS_MAX, _NOTES_MAX, _WIDTH = 8, 3, 2, 118
@@ -17,17 +17,18 @@ _ORDERS = {
 }
 
 
-def summary(reference: Reference) -> str:
+def summary(reference: Profile, identity: str) -> str:
     """Say what a reference holds, on at most 15 lines.
 
     >>> import pandas as pd
+    >>> from drift import Reference
     >>> reference = Reference.fit(pd.DataFrame({"age": [31.5, 45.2, 18.0], "city": ["Rome", "Oslo", None]}))
-    >>> summary(reference).splitlines()[1]
+    >>> summary(reference, reference.id).splitlines()[1]
     '  columns: age numeric, city categorical'
     """
     task = reference.task or "columns only"
     held_out = f" and {reference.held_out_rows:,} held-out ones" if reference.held_out_rows else ""
-    lines = [f"Reference of {reference.rows:,} rows{held_out}, {task}, id {reference.id}"]
+    lines = [f"Reference of {reference.rows:,} rows{held_out}, {task}, id {identity}"]
     warnings = [*_differing(reference), *reference.warnings]
     lines += _some("warning", warnings, _WARNINGS_MAX, "reference.warnings")
     if reference.classes:
@@ -45,7 +46,7 @@ def summary(reference: Reference) -> str:
     return "\n".join([*lines, *_some("note", notes, _NOTES_MAX, "reference.notes")])
 
 
-def _differing(reference: Reference) -> list[str]:
+def _differing(reference: Profile) -> list[str]:
     """Columns whose halves differ, as one warning."""
     if not reference.checks:
         return []

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from drift.cells import frames
 from drift.cells.event_times import milliseconds
+from drift.cells.profile import Order
 from drift.reference.reference import Reference
-from drift.reference.row_order import Order
 from driftline.commands import model_profile as profile
 from driftline.commands import references
 from driftline.progress import OnProgress, unwatched

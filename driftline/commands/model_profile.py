@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from drift.cells.binning import natural
 from drift.cells.columns import floats, levels
+from drift.cells.profile import Order
 from drift.performance.positive import positive_class, separation
 from drift.reference.reference import Reference
-from drift.reference.row_order import Order
 from driftline.progress import OnProgress, unwatched
 from inference import ModelPackage, Scorer, matrix_of, read_package
 from inference.backends import load_artefact

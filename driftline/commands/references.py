@@ -45,7 +45,7 @@ def read(path: Path) -> Reference:
     if not path.is_file():
         raise NoReference(f"{path}: no such file; `driftline reference build` or `driftline model init` makes one")
     try:
-        return reference_file.read_file(path)
+        return Reference.from_file(path)
     except (reference_file.NoReference, OSError) as error:
         raise NoReference(str(error)) from error
 

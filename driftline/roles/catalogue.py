@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from drift.reference.catalogue import Unusable, Unwatched
-from drift.reference.file import NoReference, read_file
+from drift.reference.file import NoReference
 from drift.reference.reference import Reference
 from inference import Registry, VersionRemoved
 from streams.away import Away
@@ -87,7 +87,7 @@ class References:
 
     def _in_file(self, model: str, version: str) -> Reference:
         try:
-            return read_file(self._files[model, version])
+            return Reference.from_file(self._files[model, version])
         except (NoReference, OSError) as error:
             raise Unusable(f"{error}; put back the reference of {model} {version}") from error
 
@@ -96,7 +96,7 @@ class References:
             path = self._registry.folder(model, version) / "reference.arrow"
             if not path.exists():
                 raise Unwatched(f"{model} {version} has no {path.name}; make one with `driftline reference build`")
-            return read_file(path)
+            return Reference.from_file(path)
         except VersionRemoved as error:
             raise Unwatched(str(error)) from None  # Earlier counts over it stay as they are.
         except Away:
