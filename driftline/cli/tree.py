@@ -40,15 +40,15 @@ def up(file: File = None) -> None:
 
 def down(file: File = None) -> None:
     """Stop what `up` runs, and wait until it is gone."""
-    from driftline.supervisor.run_file import stop
+    from driftline.roles.run_file import stop
 
     say("stopped" if stop(load(file).data_dir) else "nothing runs here")
 
 
 def status(file: File = None, as_json: AsJson = False) -> None:
     """Say what `up` runs, what waits and what crashes; exit code 1 where nothing runs, or not all of it yet."""
+    from driftline.roles.run_file import running
     from driftline.supervisor.disk import shortage
-    from driftline.supervisor.run_file import running
     from driftline.supervisor.status_text import lines
 
     settings = load(file)

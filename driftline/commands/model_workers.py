@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from urllib3 import PoolManager
 
-from driftline.supervisor.run_file import ask_status
+from driftline.roles.run_file import ask_status
 from streams.kafka.cluster import Cluster
 from streams.kafka.members import Member, members
 from streams.wire.records import Route

@@ -15,9 +15,9 @@ import psutil
 
 import driftline
 from driftline.doctor.finding import Finding, failing
+from driftline.roles import run_file
 from driftline.secrets import concealed
 from driftline.settings import Settings
-from driftline.supervisor import run_file
 
 _OURS = ("driftline", "streams", "inference", "drift", "dashboards")
 _PYTHON = ((3, 11), (3, 14))

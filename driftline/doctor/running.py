@@ -21,7 +21,7 @@ _REASONS_MAX = 3
 
 def roles(settings: Settings) -> Iterator[Finding]:
     """Every role that `driftline up` runs: whether it stays up, and makes progress. Says nothing where none runs."""
-    from driftline.supervisor.run_file import RunFileError, running
+    from driftline.roles.run_file import RunFileError, running
 
     try:
         run = running(settings.data_dir)

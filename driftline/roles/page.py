@@ -9,8 +9,8 @@ from dashboards.page import serve
 from drift.store import Store
 from driftline.roles import parts as compose
 from driftline.roles.needs import store_need
+from driftline.roles.run_file import ask_status
 from driftline.settings import Settings
-from driftline.supervisor.run_file import ask_status
 
 _ASK_S = 0.5
 _ANSWER_S = 30.0

@@ -75,7 +75,7 @@ def answering(settings: Settings, *commands: str) -> "Cluster":
 
 def _remedy(settings: Settings) -> str:
     """What to do where no broker answers: somebody may have begun to do it."""
-    from driftline.supervisor.run_file import read_or_none
+    from driftline.roles.run_file import read_or_none
 
     if not settings.embedded_kafka:
         return "start it, or set kafka.bootstrap"

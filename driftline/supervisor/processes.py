@@ -13,8 +13,8 @@ from typing import IO, Any
 
 import structlog
 
+from driftline.roles.process_identity import identity
 from driftline.supervisor import role_log
-from driftline.supervisor.process_identity import identity
 from streams.clock import now_ms
 from streams.private import private_folder
 

@@ -13,8 +13,9 @@ from urllib3 import PoolManager
 
 from driftline import settings as reading
 from driftline.roles import parts as compose
+from driftline.roles import run_file
 from driftline.settings import Settings
-from driftline.supervisor import disk, ports, role_log, run_file
+from driftline.supervisor import disk, ports, role_log
 from driftline.supervisor.part_ports import PartPorts, role_and_slot
 from driftline.supervisor.ports import Port
 from driftline.supervisor.processes import Child, RoleError, Tree

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import typer
 
+from driftline.roles import run_file
 from driftline.settings import Settings
-from driftline.supervisor import run_file
 from driftline.supervisor.processes import RoleError
 from driftline.supervisor.startup import Progress, Spoken
 from driftline.supervisor.system import Interrupted, System

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from driftline.broker.ports import free_port
 from driftline.cli import app
+from driftline.roles import run_file
 from driftline.settings import Settings
 from driftline.settings_schema import ClickHouse, Kafka, Page, Roles
-from driftline.supervisor import disk, run_file
+from driftline.supervisor import disk
 from driftline.supervisor.processes import Child
 from driftline.supervisor.startup import Silent
 from driftline.supervisor.system import System

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from driftline.cli import app
 from driftline.roles import parts as compose
+from driftline.roles import run_file
 from driftline.settings import Settings
-from driftline.supervisor import run_file
 from streams.kafka.admin import TopicError
 from streams.kafka.reach import CONNECT_S, down
 

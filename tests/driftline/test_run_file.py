@@ -13,9 +13,9 @@ from driftline import settings
 from driftline.cli import app
 from driftline.cli.refusals import refusal
 from driftline.roles import parts as compose
-from driftline.supervisor import run_file
-from driftline.supervisor.process_identity import identity, terminate
-from driftline.supervisor.run_file import RunFileError
+from driftline.roles import run_file
+from driftline.roles.process_identity import identity, terminate
+from driftline.roles.run_file import RunFileError
 
 STATUS = {"state": "up", "waits": {}, "kafka": "k", "clickhouse": "c", "page": "p", "urls": {}, "starting": {}}
 RUBBISH = {

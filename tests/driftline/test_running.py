@@ -11,7 +11,7 @@ from drift import Reference
 from driftline import doctor, settings
 from driftline.cli import app
 from driftline.doctor import models, running, schema_registry
-from driftline.supervisor import run_file
+from driftline.roles import run_file
 from driftline.supervisor.crashes import WITHIN_MS
 from driftline.supervisor.status_text import lines
 from streams.clock import now_ms

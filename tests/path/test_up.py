@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from driftline.broker.ports import free_port
-from driftline.supervisor import run_file
+from driftline.roles import run_file
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from driftline.broker.ports import free_port
-from driftline.supervisor import disk, run_file
+from driftline.roles import run_file
+from driftline.supervisor import disk
 from streams.kafka.cluster import Cluster
 
 pytestmark = pytest.mark.timeout(900)

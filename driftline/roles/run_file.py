@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from driftline.supervisor.process_identity import identity, terminate
+from driftline.roles.process_identity import identity, terminate
 from streams.private import write_private
 
 if TYPE_CHECKING:
