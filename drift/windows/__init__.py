@@ -1,0 +1,1 @@
+"""Windows: minutes of counts, merged until event time has passed; what a closed window reports."""

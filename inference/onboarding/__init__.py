@@ -1,0 +1,1 @@
+"""Onboarding: from a table to a package that can be served."""

@@ -1,0 +1,1 @@
+"""Packages: `model.toml`, the manifest, and what versions of one model must have in common."""

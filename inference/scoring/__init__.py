@@ -1,0 +1,1 @@
+"""Scoring: the `score` stage. Requests in, predictions and observations out."""
