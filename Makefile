@@ -65,6 +65,10 @@ bench: setup ## the log against a bare loop, stock Faust and peers (15 min); ARG
 check: .venv/ready ## style, types, the arrows between the packages
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
+.PHONY: house
+house: .venv/ready ## the structure in figures: rooms, floors, circles, long functions; ARGS=--list
+	@$(BIN)/python -m benchmarks.house $(ARGS)
+
 # Each tool in an environment of its own. `--strict`: a package that the advisories' server does not know is a failure, and
 # not, as by default, a line below "No known vulnerabilities found".
 .PHONY: audit
