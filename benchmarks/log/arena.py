@@ -25,7 +25,7 @@ from confluent_kafka.admin import OffsetSpec
 from benchmarks.log.traffic import fill
 from driftline.broker import EmbeddedBroker
 from driftline.broker.record import prepare
-from streams.kafka import admin as provision
+from streams.kafka import admin
 from streams.kafka.admin import Layout
 from streams.kafka.cluster import Cluster
 from streams.routes import announce
@@ -107,7 +107,7 @@ class Arena:
     def filled(self, name: str, rows: int) -> str:
         """Make a deployment's topics, its route and its requests; returns its prefix."""
         cluster = cluster_at(self.broker.bootstrap, f"{name}.")
-        provision.create(cluster, Layout(requests=PARTITIONS))
+        admin.create(cluster, Layout(requests=PARTITIONS))
         announce(cluster, lambda book: Route(model="mlp", epoch=0, ts=0, champion="v1"))
         producer = cluster.producer(**{"compression.type": "none", "linger.ms": 50})  # stock Faust reads no lz4
         fill(producer, cluster.topic("requests"), PARTITIONS, rows, self.seed)

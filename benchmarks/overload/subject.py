@@ -8,7 +8,7 @@ import pyarrow as pa
 from drift.store import Store
 from driftline.broker.ports import free_port
 from driftline.commands.model_profile import load, profile
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings
 from driftline.supervisor.system import System
 from inference import Registry, init_package
@@ -74,7 +74,7 @@ class Subject:
 
     def __enter__(self) -> "Subject":
         self.system.start_log()
-        watch = compose.watch(self.settings)
+        watch = parts.watch(self.settings)
         announce(self.cluster, lambda book: Route(model=self.model, epoch=0, ts=now_ms(), champion="v1", watch=watch))
         self.system.start_roles()
         self.system.wait_ready()
@@ -87,7 +87,7 @@ class Subject:
     @property
     def cluster(self) -> Cluster:
         """The log."""
-        return compose.cluster(self.system.resolved())
+        return parts.cluster(self.system.resolved())
 
     def pause(self, seconds: float) -> None:
         """From now on every batch of the model takes so much longer."""
@@ -119,7 +119,7 @@ class Subject:
 
     def stored(self) -> tuple[int, int]:
         """Rows of the store, and how many different ids they have."""
-        store = Store.connect(compose.store_settings(self.system.resolved()))
+        store = Store.connect(parts.store_settings(self.system.resolved()))
         try:
             rows, ids = store.rows("SELECT count(), uniqExact(id) FROM predictions")[0]
         finally:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from drift.evidence.loss_detector import Risk
-from drift.incidents import realised_loss_alerts as harm_alerts
+from drift.incidents import realised_loss_alerts
 from drift.incidents.alert_ids import next_id
 from drift.incidents.changed_column import POOL_ROWS, POOL_WINDOWS, POOLS_QUIET, SETTLE_ROWS
 from drift.incidents.labelled_window import Labelled
@@ -100,7 +100,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         """Close what is open, at an event time, for a reason; evidence begins anew."""
         if self.open is None:
             return []
-        told = harm_alerts.farewell(self.open.last, ts, why)
+        told = realised_loss_alerts.farewell(self.open.last, ts, why)
         self.open, self.risk = None, self.risk.anew()
         return [told]
 
@@ -117,7 +117,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         page = _certain(window, window.losses[at], self.risk.stretch(at)[1], CERTAIN)
         name = f"{window.model}-{number()}/1"
         telling = self._telling(window, at)
-        told = harm_alerts.opening(telling, name, "open", page)
+        told = realised_loss_alerts.opening(telling, name, "open", page)
         self.open = Standing(metric=telling.loss.metric, last=told, pooled=np.zeros_like(window.sums))
         if page:
             self._remember(self.open, telling)
@@ -133,7 +133,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
             return self._rest(window, standing)
         telling = self._telling(window, at)
         standing.metric = telling.loss.metric
-        standing.last = harm_alerts.opening(telling, next_id(standing.last), "update", page=True)
+        standing.last = realised_loss_alerts.opening(telling, next_id(standing.last), "update", page=True)
         self._remember(standing, telling)
         return [standing.last]
 
@@ -151,7 +151,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
             return self._settle(window, standing, told, relief) + self._rest(window, standing)
         telling = self._telling(window, at)
         standing.metric = telling.loss.metric
-        standing.last = harm_alerts.further(telling, standing.last, told, standing.worst or told)
+        standing.last = realised_loss_alerts.further(telling, standing.last, told, standing.worst or told)
         self._remember(standing, telling)
         return [standing.last]
 
@@ -168,7 +168,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         told_mean = telling.loss.mean * (1 + standing.last.columns[0].effect)
         if abs(telling.mean(told.sums) - told_mean) <= window.tolerance * told_mean:
             return []
-        standing.last = harm_alerts.settled(telling, standing.last)
+        standing.last = realised_loss_alerts.settled(telling, standing.last)
         return [standing.last]
 
     def _better(self, window: Labelled, standing: Standing, told: Regime, relief: Relief, ended: bool) -> list[Alert]:
@@ -181,10 +181,10 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         evidence = self.risk.log_evidence
         telling = Telling(window, at, relief.since, (relief.since,) * 2, relief.rows, relief.sums, evidence)
         if ended:
-            alert = harm_alerts.back(telling, standing.last, standing.worst or told)
+            alert = realised_loss_alerts.back(telling, standing.last, standing.worst or told)
             self.open, self.risk = None, self.risk.anew()
             return [alert]
-        standing.last = harm_alerts.better(telling, standing.last, told, standing.worst or told)
+        standing.last = realised_loss_alerts.better(telling, standing.last, told, standing.worst or told)
         self._remember(standing, telling)
         return [standing.last]
 
@@ -203,7 +203,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
             return []
         at = list(window.losses).index(loss)
         telling = Telling(window, at, window.start, (window.start,) * 2, pool.rows, pooled, self.risk.log_evidence)
-        alert = harm_alerts.back(telling, standing.last, standing.worst or standing.told)
+        alert = realised_loss_alerts.back(telling, standing.last, standing.worst or standing.told)
         self.open, self.risk = None, self.risk.anew()
         return [alert]
 

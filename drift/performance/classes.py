@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drift.cells import binning as cut
+from drift.cells import binning
 from drift.cells.frames import FrameError
 from drift.performance.positive import Separation, positive_class
 from streams.wire.classes import OPPOSITE, Classes, class_names
@@ -42,7 +42,7 @@ def classes_of(
     (('0', '1'), ("2 of 5 labels are none of the classes '0', '1', and count for nothing: 'maybe'",))
     """
     if not given:
-        return tuple(sorted(class_names(predicted, labelled), key=cut.natural)), ()
+        return tuple(sorted(class_names(predicted, labelled), key=binning.natural)), ()
     known = Classes(tuple(given))
     strange = {text: rows for text, rows in labelled.items() if known.of(text) is None}
     if not strange:
@@ -107,7 +107,7 @@ def settle_binary(
     if not names:
         return Settled((), None if wanted is None else level_text(wanted), ())
     (only,) = names
-    pair = tuple(sorted({only, OPPOSITE.get(only, only)}, key=cut.natural))
+    pair = tuple(sorted({only, OPPOSITE.get(only, only)}, key=binning.natural))
     positive_name = pair[-1] if wanted is None else Classes(pair).of(wanted)
     if positive_name is not None:
         note = f"all rows of the table are of one class, {only!r}; {positive_name!r} is taken as the positive one"
@@ -115,7 +115,7 @@ def settle_binary(
     assert wanted is not None  # else the pair's last one is asked for
     text = level_text(wanted)
     note = f"no row of the table is of the class {text!r}, named positive: all are {only!r}"
-    return Settled(tuple(sorted((only, text), key=cut.natural)), text, (note,), (note,))
+    return Settled(tuple(sorted((only, text), key=binning.natural)), text, (note,), (note,))
 
 
 def threshold(scores: np.ndarray, said_yes: np.ndarray) -> float | None:

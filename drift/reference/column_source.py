@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from drift.cells import binning as cut
-from drift.cells import columns
+from drift.cells import binning, columns
 from drift.cells.cells import Cells
 from drift.cells.frames import Columns
 from drift.cells.profile import Profile
@@ -67,7 +66,7 @@ class ColumnProfile(Protocol):
         """
         ...
 
-    def ordered(self) -> cut.Ordered:
+    def ordered(self) -> binning.Ordered:
         """Give its finite values, as float32, in order."""
         ...
 
@@ -100,7 +99,7 @@ class Held:
         codes, texts = columns.levels(self._array)
         return texts, np.bincount(codes[codes >= 0], minlength=len(texts))
 
-    def ordered(self) -> cut.Ordered:
+    def ordered(self) -> binning.Ordered:
         """See `ColumnProfile`."""
         return self._sorted
 
@@ -116,8 +115,8 @@ class Held:
         return Tally(sums.cells, sums.moments, sums.extremes, blocks, np.stack([first, second]))
 
     @cached_property
-    def _sorted(self) -> cut.Sorted:
-        return cut.Sorted(columns.floats(self._array, self._name))
+    def _sorted(self) -> binning.Sorted:
+        return binning.Sorted(columns.floats(self._array, self._name))
 
     @cached_property
     def _array(self) -> pa.Array:
@@ -142,4 +141,4 @@ def frequencies(column: ColumnProfile) -> dict[str, int]:
 
 def fixed_point(column: ColumnProfile, cells: Cells) -> tuple[float, float, float]:
     """Centre, scale and spread of a column; see `drift.cells.binning.fixed_point`."""
-    return cut.fixed_point(column.ordered()) if cells.kind == "numeric" else (0.0, 1.0, 1.0)
+    return binning.fixed_point(column.ordered()) if cells.kind == "numeric" else (0.0, 1.0, 1.0)

@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow.types as pt
 
-from drift.cells import binning as cut
-from drift.cells import columns, frames
+from drift.cells import binning, columns, frames
 from drift.cells.cells import Cells
 from drift.cells.frames import Columns, FrameError
 from drift.cells.profile import Profile
 from drift.evidence.design_effects import block_rows, of_blocks
-from drift.reference import fit_outputs
-from drift.reference import schema_inference as infer
-from drift.reference import self_check as halves
+from drift.reference import fit_outputs, schema_inference, self_check
 from drift.reference.column_source import ColumnProfile, Held, fixed_point, frequencies, profile
 from drift.reference.fit_outputs import Parts
 from streams.tables.kinds import coarse
@@ -66,7 +63,9 @@ def fit(
         frames.require(table, [*(features or ()), *parts.segments], "the table")
         numbered = [name for name in parts.segments if pt.is_integer(profile(table, name).type)]
         kinds: dict[str, Kind] = dict.fromkeys(numbered, "categorical")
-        schema, notes = infer.infer(table, features, (*parts.exclude, *parts.named), kinds | dict(parts.kinds))
+        schema, notes = schema_inference.infer(
+            table, features, (*parts.exclude, *parts.named), kinds | dict(parts.kinds)
+        )
     _check_segments(schema, parts.segments)
     if parts.score is not None and (hidden := coarse(parts.score, columns.doubles(judged.column(parts.score)))):
         notes = [*notes, hidden]
@@ -100,14 +99,14 @@ def _check_segments(schema: FeatureSchema, segments: Sequence[str]) -> None:
 def _cut(column: ColumnProfile, feature: Feature) -> tuple[Cells, int]:
     """Cells of a feature, and the `Reference.selection_bias` of their levels."""
     if feature.kind == "numeric":
-        edges = cut.edges_of(column.ordered(), feature.low, feature.high)
+        edges = binning.edges_of(column.ordered(), feature.low, feature.high)
         return Cells(name=feature.name, edges=edges, low=feature.low, high=feature.high), 0
     if feature.kind == "boolean":
         return Cells(name=feature.name, kind="boolean", levels=("false", "true")), 0
     seen = _by_value(frequencies(column), feature.categories)
-    named, others, more = cut.levels(seen, feature.categories)
+    named, others, more = binning.levels(seen, feature.categories)
     cells = Cells(name=feature.name, kind="categorical", levels=named, others=others, open=more)
-    return cells, cut.selection_bias(seen, named, others)
+    return cells, binning.selection_bias(seen, named, others)
 
 
 def _by_value(seen: Mapping[str, int], categories: Sequence[str]) -> dict[str, int]:
@@ -168,7 +167,7 @@ def _profile(nothing: Profile, cells: Cells, bias: int, source: str, column: Col
         extremes=tally.extremes,
         design_effects=of_blocks(cells, tally.cells, tally.blocks, block_rows(nothing.rows)),
     )
-    return replace(counted, checks=(cells.name,) if halves.differ(counted, tally.halves) else ())
+    return replace(counted, checks=(cells.name,) if self_check.differ(counted, tally.halves) else ())
 
 
 def _side_by_side(nothing: Profile, profiles: Sequence[Profile]) -> Profile:
@@ -191,12 +190,12 @@ def _side_by_side(nothing: Profile, profiles: Sequence[Profile]) -> Profile:
 def _remarks(cells: Cells) -> list[str]:
     notes = []
     if cells.open:
-        all_kept = len(cells.levels) + len(cells.others) < cut.KNOWN_LEVELS_MAX
-        why = "many levels that occur but once" if all_kept else f"more than {cut.KNOWN_LEVELS_MAX} levels"
+        all_kept = len(cells.levels) + len(cells.others) < binning.KNOWN_LEVELS_MAX
+        why = "many levels that occur but once" if all_kept else f"more than {binning.KNOWN_LEVELS_MAX} levels"
         notes.append(
             f"{cells.name!r} has {why}: one that is not listed counts as 'other'; if it is an identifier, exclude it"
         )
-    alike = infer.twins((*cells.levels, *cells.others)) if cells.kind == "categorical" else []
+    alike = schema_inference.twins((*cells.levels, *cells.others)) if cells.kind == "categorical" else []
     if alike:
         notes.append(f"{cells.name!r} has levels that differ only in case or spaces, kept apart: {alike[:5]}")
     return notes

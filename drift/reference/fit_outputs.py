@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from drift.cells import binning as cut
-from drift.cells import columns
+from drift.cells import binning, columns
 from drift.cells.cells import PREDICTION, SCORE, Cells
 from drift.cells.frames import Columns
 from drift.cells.profile import Profile, Task
@@ -126,12 +125,14 @@ def outputs(table: Columns, parts: Parts) -> list[tuple[Cells, int, str]]:
         scores = columns.floats(table.column(parts.score), parts.score)
         predicted_positive = _predicted_positive(table, parts)
         at = None if predicted_positive is None else classes.threshold(scores, predicted_positive)
-        cells_of_outputs.append((Cells(name=SCORE, role="prediction", edges=cut.edges(scores, at=at)), 0, parts.score))
+        cells_of_outputs.append(
+            (Cells(name=SCORE, role="prediction", edges=binning.edges(scores, at=at)), 0, parts.score)
+        )
     if parts.prediction is not None:
         seen = _in_classes(frequencies(profile(table, parts.prediction)), parts.classes)
-        named, others, more = cut.levels(seen, closed=True)
+        named, others, more = binning.levels(seen, closed=True)
         cells = Cells(name=PREDICTION, role="prediction", kind="categorical", levels=named, others=others, open=more)
-        cells_of_outputs.append((cells, cut.selection_bias(seen, named, others), parts.prediction))
+        cells_of_outputs.append((cells, binning.selection_bias(seen, named, others), parts.prediction))
     return cells_of_outputs
 
 
@@ -229,7 +230,7 @@ def _loss_design_effect(reference: Profile, table: Columns, parts: Parts) -> flo
     assert parts.score is not None and parts.label is not None
     predicted = table.column(parts.prediction) if parts.prediction is not None else None
     loss = row_losses(reference, table.column(parts.score), predicted, table.column(parts.label))
-    cells = Cells(name="loss", edges=cut.edges(loss))
+    cells = Cells(name="loss", edges=binning.edges(loss))
     loss_cells = cells.index(loss)[:, None]
     indicators = contrasts((cells,), np.bincount(loss_cells[:, 0], minlength=cells.size))
     return float(np.average(design_effects((cells,), loss_cells), weights=indicators.weight))

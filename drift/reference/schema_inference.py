@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.types as pt
 
-from drift.cells import binning as cut
+from drift.cells import binning
 from drift.cells.columns import ColumnError
 from drift.cells.frames import Columns, FrameError
 from drift.reference.column_source import ColumnProfile, profile
@@ -108,8 +108,8 @@ def known_levels(column: ColumnProfile) -> tuple[str, ...]:
     texts, counts = column.levels()
     listed = pt.is_dictionary(column.type)
     order = {text: (-int(n), k) for k, (text, n) in enumerate(zip(texts, counts, strict=True)) if text is not None}
-    kept = sorted(order, key=order.__getitem__)[: cut.KNOWN_LEVELS_MAX]
-    return tuple(sorted(kept, key=(lambda text: order[text][1]) if listed else cut.natural))
+    kept = sorted(order, key=order.__getitem__)[: binning.KNOWN_LEVELS_MAX]
+    return tuple(sorted(kept, key=(lambda text: order[text][1]) if listed else binning.natural))
 
 
 def twins(levels: Iterable[str]) -> list[str]:

@@ -34,7 +34,7 @@ def backtest(
     progress(f"running {stream} against {reference}")
     with bars() as on_progress:
         from driftline.commands.backtest import run
-        from driftline.roles import parts as compose
+        from driftline.roles import parts
 
         settings = load(file)
         ran = run(
@@ -45,7 +45,7 @@ def backtest(
             window=window,
             time=time,
             timezone=timezone,
-            watch=compose.watch(settings, **asked),
+            watch=parts.watch(settings, **asked),
             on_progress=lambda done, total: on_progress("rows", done, total),
         )
     if out is not None:

@@ -64,14 +64,14 @@ def push_files(
 def _of_settings(file: Path | None) -> "Source | None":
     """The data source as the settings name it; None where they leave ClickHouse at its defaults."""
     from dashboards.grafana.source import Source
-    from driftline.roles import parts as compose
+    from driftline.roles import parts
 
     settings = load(file)
     clickhouse = settings.clickhouse
     if clickhouse.url:
         return _source(clickhouse.url, "clickhouse.url")
     if clickhouse.model_fields_set & {"port", "database"}:
-        where = compose.store_settings(settings, reads_only=True)
+        where = parts.store_settings(settings, reads_only=True)
         password = "$__file{" + where.password_file + "}"
         return Source(where.host, where.port, where.user, where.database, password=password)
     return None

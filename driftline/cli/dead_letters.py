@@ -30,12 +30,12 @@ def list_letters(
 ) -> None:
     """Count what was refused by reason; show the newest."""
     from driftline.commands import dead_letters
-    from driftline.roles import parts as compose
+    from driftline.roles import parts
     from streams.clock import now_ms
     from streams.redrive import Filter, Found
 
     which = Filter(reason=reason, topic=topic, stage=stage, start=start, end=end)
-    listing = dead_letters.listing(Found(compose.answering(load(file), "dead-letters list"), which, now_ms()), limit)
+    listing = dead_letters.listing(Found(parts.answering(load(file), "dead-letters list"), which, now_ms()), limit)
     echo_json(listing) if as_json else say("\n".join(dead_letters.table(listing)))
 
 
@@ -47,10 +47,10 @@ def show(
 ) -> None:
     """Say why one record was refused; print its bytes."""
     from driftline.commands import dead_letters
-    from driftline.roles import parts as compose
+    from driftline.roles import parts
     from streams.clock import now_ms
 
-    letter, again = dead_letters.find(compose.answering(load(file), "dead-letters list"), place, now_ms())
+    letter, again = dead_letters.find(parts.answering(load(file), "dead-letters list"), place, now_ms())
     if as_json:
         echo_json({"letter": letter, "again": again, "text": (letter.value or b"").decode("utf-8", "replace")})
     else:
@@ -71,7 +71,7 @@ def redrive(
     """Send refused records back, each once."""
     import sys
 
-    from driftline.roles import parts as compose
+    from driftline.roles import parts
     from streams.clock import now_ms
     from streams.redrive import Filter
     from streams.redrive import redrive as send
@@ -81,7 +81,7 @@ def redrive(
             typer.echo(f"\r  {sent:,} ...", nl=False, err=True)
 
     which = Filter(reason=reason, topic=topic, stage=stage, start=start, end=end)
-    done = send(compose.answering(load(file), "dead-letters redrive"), which, now_ms(), dry_run, told)
+    done = send(parts.answering(load(file), "dead-letters redrive"), which, now_ms(), dry_run, told)
     if as_json:
         echo_json(done)
         raise typer.Exit(1 if done.cut else 0)

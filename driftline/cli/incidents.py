@@ -16,9 +16,9 @@ app = group("Incidents: list, show, acknowledge, mute, rebaseline.")
 
 def _store(file: File) -> "Store":
     from drift.store import Store
-    from driftline.roles import parts as compose
+    from driftline.roles import parts
 
-    return Store(compose.store_settings(load(file)))
+    return Store(parts.store_settings(load(file)))
 
 
 @app.command("list")
@@ -85,11 +85,11 @@ def rebaseline(
 
 def _act(file: File, as_json: bool, incident: str, kind: "Kind", by: str, reason: str, until: str = "") -> None:
     from driftline.commands import incident_acts
-    from driftline.roles import parts as compose
+    from driftline.roles import parts
 
     store = _store(file)
     act = incident_acts.decide(store, incident, kind, by=by or getpass.getuser(), reason=reason, until=until)
-    incident_acts.publish(compose.answering(load(file), "incidents"), act)
+    incident_acts.publish(parts.answering(load(file), "incidents"), act)
     reply = incident_acts.followed(store, act)
     if as_json:
         echo_json({"act": act, "followed": reply})

@@ -39,11 +39,11 @@ def produce(
     with bars() as on_progress:
         on_progress("asking what serves", 0, None)
         from driftline.commands import produce as work
-        from driftline.roles import parts as compose
+        from driftline.roles import parts
 
         settings = load(file)
         wanted = ["produce"] * (not feedback) + ["produce --feedback"] * (feedback or labels is not None)
-        cluster = compose.answering(settings, *wanted)
+        cluster = parts.answering(settings, *wanted)
     plan = work.Plan(
         path=path,
         model=model,

@@ -56,10 +56,10 @@ def build(
     with bars() as on_progress:
         on_progress(f"profiling {data or from_store}", 0, None)
         from driftline.commands import references
-        from driftline.roles import parts as compose
+        from driftline.roles import parts
 
         if data is None:
-            table = references.in_store(compose.store_settings(load(file)), from_store, names(order_by))
+            table = references.in_store(parts.store_settings(load(file)), from_store, names(order_by))
         reference = references.build(
             table if data is None else data,
             out,

@@ -50,7 +50,7 @@ def _run(
 ) -> "Replay":
     from driftline.replay import replay as run
     from driftline.replay.overrides import Change, watch_of
-    from driftline.roles import parts as compose
+    from driftline.roles import parts
     from inference import Registry
 
     settings = load()
@@ -60,5 +60,5 @@ def _run(
     def find(name: str, version: str) -> Any:
         return registry.load(name, version, score.device, trust_code=score.trust_code)
 
-    log = compose.answering(settings, "replay")
-    return run(log, find, compose.catalogue(settings), start, end, change, on_progress)
+    log = parts.answering(settings, "replay")
+    return run(log, find, parts.catalogue(settings), start, end, change, on_progress)

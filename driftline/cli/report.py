@@ -38,9 +38,9 @@ def report(
         with EvidentlyProcess() as evidently:  # it imports Evidently while we import the rest and fetch the rows
             from drift.store import Store
             from driftline.commands import report as reporting
-            from driftline.roles import parts as compose
+            from driftline.roles import parts
 
-            store = Store.connect(compose.store_settings(settings))
+            store = Store.connect(parts.store_settings(settings))
             if incident is not None:
                 stretch = reporting.of_incident(store, incident)
             else:

@@ -19,23 +19,23 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create the topics that are missing, and add the partitions that ours lack; what is there stays."""
-    from driftline.roles import parts as compose
-    from streams.kafka import admin as provision
+    from driftline.roles import parts
+    from streams.kafka import admin
 
     settings = load(file)
-    cluster = compose.answering(settings)
-    made = provision.create(cluster, compose.layout(settings))
-    made += provision.extend(cluster)
-    made += provision.create_foreign(cluster, names or (), partitions, settings.kafka.replicas)
+    cluster = parts.answering(settings)
+    made = admin.create(cluster, parts.layout(settings))
+    made += admin.extend(cluster)
+    made += admin.create_foreign(cluster, names or (), partitions, settings.kafka.replicas)
     echo_json(made) if as_json else say("\n".join(made) or "nothing to create")
 
 
 @app.command()
 def check(file: File = None, as_json: AsJson = False) -> None:
     """Say what is wrong with the topics; exit code 1 if anything is."""
-    from driftline.roles import parts as compose
-    from streams.kafka import admin as provision
+    from driftline.roles import parts
+    from streams.kafka import admin
 
-    wrong = provision.check(compose.answering(load(file), "topics check"))
+    wrong = admin.check(parts.answering(load(file), "topics check"))
     echo_json(wrong) if as_json else say("\n".join(wrong) or "all is well")
     raise typer.Exit(1 if wrong else 0)

@@ -15,8 +15,7 @@ from drift.cells import frames
 from drift.cells.event_times import milliseconds
 from drift.cells.profile import Order
 from drift.reference.reference import Reference
-from driftline.commands import model_profile as profile
-from driftline.commands import references
+from driftline.commands import model_profile, references
 from driftline.progress import OnProgress, unwatched
 from inference import Limits, ModelPackage, Registry, draft_package, write_package
 from inference.backends import ArtefactError
@@ -225,21 +224,21 @@ def _profiled(
     speak of.
     """
     on_progress("loading the model", 0, None)
-    scorer = profile.load(folder)
+    scorer = model_profile.load(folder)
     package = scorer.package
     label, score, prediction = (known.get(name) for name in ("label", "score", "prediction"))
     judged = rows.table if rows.held_out is None else rows.held_out
     doubts: list[str] = []
     if package.task == "binary" and label is not None and rows.learnt:
-        package, note = profile.oriented(
+        package, note = model_profile.oriented(
             scorer, judged, label=label, score=score, prediction=prediction, named=bool(known.get("positive"))
         )
         doubts.append(note)
         if package != scorer.package:
             write_package(package, folder)
-            scorer = profile.load(folder)
-    doubt = "" if score is None else profile.contradiction(scorer, judged, score)
-    reference = profile.profile(
+            scorer = model_profile.load(folder)
+    doubt = "" if score is None else model_profile.contradiction(scorer, judged, score)
+    reference = model_profile.profile(
         scorer,
         rows.table,
         label=label,

@@ -8,7 +8,7 @@ from driftline.commands.canary_shares import read_shares
 from inference import Registry, VersionRemoved
 from inference.packages.manifest import Manifest
 from streams.clock import now_ms
-from streams.kafka import admin as provision
+from streams.kafka import admin
 from streams.kafka.cluster import Cluster
 from streams.routes import announce, read_book
 from streams.wire.records import Route, Watch
@@ -44,7 +44,7 @@ class Desk:
         TopicError
             No broker answers.
         """
-        if "models" not in provision.partition_counts(self._cluster, _ANSWER_S):
+        if "models" not in admin.partition_counts(self._cluster, _ANSWER_S):
             return RouteBook()
         return read_book(self._cluster)
 
@@ -203,7 +203,7 @@ class Desk:
                 )
 
     def _announce(self, change: Callable[[RouteBook], Route]) -> Route:
-        if "models" not in provision.partition_counts(self._cluster, _ANSWER_S):
+        if "models" not in admin.partition_counts(self._cluster, _ANSWER_S):
             raise RouteError(
                 f"the topics are not there yet on {self._cluster.bootstrap}; run `driftline topics create`"
             )

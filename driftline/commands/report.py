@@ -14,8 +14,8 @@ from drift.cells.columns import floats, levels
 from drift.reference.reference import Reference
 from drift.store import Store
 from drift.store.load import sample
-from driftline.commands import model_profile as profile
-from driftline.roles import parts as compose
+from driftline.commands import model_profile
+from driftline.roles import parts
 from driftline.settings import Settings
 from inference import Registry
 from streams.wire.schema import Kind
@@ -105,7 +105,7 @@ def write(
     ReportRefused
         There are no rows to report on.
     """
-    reference = compose.catalogue(settings)(stretch.model, stretch.version)
+    reference = parts.catalogue(settings)(stretch.model, stretch.version)
     folder = Registry(settings.registry).folder(stretch.model, stretch.version)
     model, version, first, until = stretch
     kinds = {cells.name: cells.kind for cells in reference.columns}
@@ -122,7 +122,9 @@ def _scored(folder: Path, reference: Reference, table: pa.Table) -> pa.Table:
     names = reference.sources[len(reference.schema) :]
     if all(name in table.column_names for name in names):
         return table
-    return profile.scored(profile.load(folder), table, (names[0], names[1] if len(names) > 1 else "prediction"))
+    return model_profile.scored(
+        model_profile.load(folder), table, (names[0], names[1] if len(names) > 1 else "prediction")
+    )
 
 
 def _plain(table: pa.Table, kinds: dict[str, Kind]) -> pa.Table:

@@ -15,7 +15,7 @@ from driftline.demo import model
 from driftline.demo.clients import Reader, Watcher
 from driftline.demo.summary import Summary, read_back
 from driftline.demo.traffic import People, Sender
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings
 from driftline.supervisor.system import System
 from inference import Registry
@@ -60,8 +60,8 @@ def _start(system: System, home: Path) -> None:
         auc, trained = model.build(home / "package")
     Registry(system.settings.registry).add(home / "package")
     _line("model", f"{model.NAME} v1", f"trained on {trained:,} rows, AUC {auc:.3f}", time.perf_counter() - began)
-    cluster = compose.cluster(system.resolved())
-    watch = compose.watch(system.settings)
+    cluster = parts.cluster(system.resolved())
+    watch = parts.watch(system.settings)
     with waiting.status("starting the roles"):
         announce(cluster, lambda book: Route(model=model.NAME, epoch=0, ts=now_ms(), champion="v1", watch=watch))
         system.wait_ready()
@@ -75,7 +75,7 @@ def _line(part: str, what: str, where: str, seconds: float) -> None:
 
 
 def _stream(system: System, people: People, rows_per_s: int) -> Summary:
-    cluster = compose.cluster(system.resolved())
+    cluster = parts.cluster(system.resolved())
     sender = Sender(cluster, people, rows_per_s, system.settings.kafka.partitions_requests)
     reader, watcher = Reader(cluster, sender), Watcher(cluster, people)
     threads = (reader, watcher, sender)
@@ -84,7 +84,7 @@ def _stream(system: System, people: People, rows_per_s: int) -> Summary:
     try:
         typer.echo(_HEAD)
         _follow(system, people, reader, watcher)
-        store = Store.connect(compose.store_settings(system.resolved()))
+        store = Store.connect(parts.store_settings(system.resolved()))
         summary = read_back(cluster, store, people, reader, watcher)
     finally:
         for thread in threads:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from driftline.doctor.finding import Finding, State, failing
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.roles.access import ROLES, watching
 from driftline.settings import Settings
-from streams.kafka import admin as provision
+from streams.kafka import admin
 from streams.kafka.access import command, lacking, lacks
 from streams.kafka.cluster import Cluster
 from streams.kafka.probe import Found, ProbeError, probe
@@ -19,7 +19,7 @@ MESSAGE_BYTES_MAX = 1_000_000
 
 def cluster(settings: Settings) -> Iterator[Finding]:
     """Everything about the cluster; an embedded broker that does not run is a note."""
-    log = compose.cluster(settings)
+    log = parts.cluster(settings)
     tried = [address.strip() for address in log.bootstrap.split(",")]
     away = {address: why for address in tried if (why := unreachable(address))}
     if away and settings.embedded_kafka:
@@ -51,10 +51,10 @@ def times(settings: Settings) -> Iterator[Finding]:
     from drift.incidents import rfc3339
     from streams.kafka.record_times import outdated
 
-    log = compose.cluster(settings)
+    log = parts.cluster(settings)
     ours = [topic.name for topic in TOPICS if topic.filled_by_clients]
     wanted = {log.topic(name): name for name in [*ours, *(FOREIGN + one.topic for one in settings.watch_topics)]}
-    there = provision.foreign_partitions(log, wanted, ANSWER_S)
+    there = admin.foreign_partitions(log, wanted, ANSWER_S)
     for topic in outdated(log, [wanted[name] for name in there]):
         text = (
             f"{topic.name}: records as old as {rfc3339(topic.oldest_ms)} came of late, and the topic keeps "
@@ -66,7 +66,7 @@ def times(settings: Settings) -> Iterator[Finding]:
 
 def access(settings: Settings) -> Iterator[Finding]:
     """What each role needs and this user may not do. One user may be meant for one role: then the others are notes."""
-    log = compose.cluster(settings)
+    log = parts.cluster(settings)
     if not log.options:
         return
     foreign = {one.topic for one in settings.watch_topics}
@@ -114,7 +114,7 @@ def limits(log: Cluster, found: Found) -> Iterator[Finding]:
 
 def _groups(settings: Settings, found: Found) -> Iterator[Finding]:
     offered = "consumer" in found.config.get("group.coordinator.rebalance.protocols", "")
-    wanted = compose.cluster(settings).group_protocol
+    wanted = parts.cluster(settings).group_protocol
     if wanted == "consumer" and found.config and not offered:
         said = "the broker has no group protocol `consumer` (Kafka 4.0 and later have it)"
         yield failing("groups", said, 'kafka.group_protocol = "classic"')
@@ -126,7 +126,7 @@ def _groups(settings: Settings, found: Found) -> Iterator[Finding]:
 
 
 def _topics(log: Cluster, found: Found) -> Iterator[Finding]:
-    wrong = [failing("topics", said, _mended(said)) for said in provision.check(log)]
+    wrong = [failing("topics", said, _mended(said)) for said in admin.check(log)]
     for name, size in found.message_bytes_max.items():
         if size < MESSAGE_BYTES_MAX:
             said = f"{name} takes messages to {size} bytes; ours reach {MESSAGE_BYTES_MAX}"

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from driftline.doctor.finding import Finding, failing
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings, SettingsError
 from streams.kafka.reach import ANSWER_S, unreachable
 
@@ -47,14 +47,14 @@ def registry(settings: Settings) -> Iterator[Finding]:
 
 def watch_columns(settings: Settings) -> Iterator[Finding]:
     """Columns that `[watch]` names are columns of some model. Says nothing where it names none."""
-    watch = compose.watch(settings)
+    watch = parts.watch(settings)
     if not (watch.columns or watch.exclude):
         return
     from drift.reference.catalogue import Unwatched
     from drift.reference.tolerances import unmatched
     from inference import ManifestError, Registry, RegistryError
 
-    find, registry = compose.catalogue(settings), Registry(settings.registry)
+    find, registry = parts.catalogue(settings), Registry(settings.registry)
     models = [(one.name, one.version) for one in registry.list()] if registry.local else []
     known: set[str] = set()
     for model, version in [*models, *((one.model, one.version) for one in settings.watch_topics if one.model)]:
@@ -74,11 +74,11 @@ def watched(settings: Settings) -> Iterator[Finding]:
     from streams.kafka.admin import foreign_partitions
 
     try:
-        wanted = watching.sights(settings, compose.catalogue(settings))
+        wanted = watching.sights(settings, parts.catalogue(settings))
     except SettingsError as error:
         yield failing("watch_topics", str(error), "driftline reference build --data TABLE --out FILE; name the FILE")
         return
-    log = compose.cluster(settings)
+    log = parts.cluster(settings)
     if not wanted or all(unreachable(address) for address in log.bootstrap.split(",")):
         return
     there = foreign_partitions(log, wanted, timeout_s=ANSWER_S)
@@ -97,7 +97,7 @@ def routes(settings: Settings) -> Iterator[Finding]:
     from streams.routes import read_book
     from streams.wire.route import versions
 
-    log = compose.cluster(settings)
+    log = parts.cluster(settings)
     if all(unreachable(address) for address in log.bootstrap.split(",")):
         return
     if "models" not in partition_counts(log, timeout_s=ANSWER_S):
@@ -119,7 +119,7 @@ def routes(settings: Settings) -> Iterator[Finding]:
         text = f"{len(book.passed_over)} records on {log.topic('models')} are passed over, the first at {place}: {why}"
         yield Finding("routes", "warn", text, "routes are written by `driftline model route`; find who writes others")
     if models.local:
-        yield from unjudged(book.routes.values(), compose.catalogue(settings))
+        yield from unjudged(book.routes.values(), parts.catalogue(settings))
     if not book.routes:
         yield Finding("routes", "note", "no model serves", "driftline model add FOLDER")
     elif not wrong:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from driftline.doctor.finding import Finding, State, failing
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings
 from driftline.supervisor import crashes
 from streams.clock import now_ms
@@ -82,7 +82,7 @@ def refused(settings: Settings) -> Iterator[Finding]:
     from streams.kafka.admin import partition_counts
     from streams.wire.dead_letters import IN_WORDS as IN_FULL
 
-    log = compose.cluster(settings)
+    log = parts.cluster(settings)
     if all(unreachable(address) for address in log.bootstrap.split(",")):
         return
     if "dead-letters" not in partition_counts(log, timeout_s=ANSWER_S):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from driftline.doctor.finding import Finding, failing
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings, SettingsError
 
 
@@ -12,7 +12,7 @@ def reachable(settings: Settings) -> Iterator[Finding]:
     from streams.away import Away
 
     try:
-        registry = compose.schema_registry(settings)
+        registry = parts.schema_registry(settings)
         if registry is None:
             return
         registry.ask()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from driftline.doctor.finding import Finding, failing
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings
 from streams.kafka.reach import ANSWER_S, unreachable
 
@@ -20,7 +20,7 @@ def reachable(settings: Settings) -> Iterator[Finding]:
     from drift.store.flavours import schema_files
 
     try:
-        where = msgspec.structs.replace(compose.store_settings(settings), connect_s_max=2.0, answer_s_max=ANSWER_S)
+        where = msgspec.structs.replace(parts.store_settings(settings), connect_s_max=2.0, answer_s_max=ANSWER_S)
     except ValueError as error:
         yield failing("store", str(error), 'clickhouse.url = "clickhouse://user@host:9000/driftline"')
         return

@@ -10,8 +10,7 @@ from drift.labels.step import Joining
 from drift.reference.catalogue import Catalogue
 from drift.store import Store
 from drift.store.predictions import look_up
-from driftline.roles import access
-from driftline.roles import parts as compose
+from driftline.roles import access, parts
 from driftline.roles import watch_topics as watching
 from driftline.roles.event_clocks import event_clocks
 from driftline.roles.needs import store_need
@@ -41,8 +40,8 @@ _TOPICS = (
 
 def run(settings: Settings, slot: str, port: int) -> None:
     """Run one monitor."""
-    cluster = compose.cluster(settings)
-    catalogue = compose.catalogue(settings, warn=True)
+    cluster = parts.cluster(settings)
+    catalogue = parts.catalogue(settings, warn=True)
     monitor = settings.monitor
     role = Role(cluster, "monitor", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
     role.needs.append(store_need(settings))
@@ -125,7 +124,7 @@ def _counting(
 ) -> PerPartition:
     """Count observations, and say of every model that is served here when a partition has fallen silent."""
     elsewhere = {one.model for one in settings.watch_topics}  # no requests of theirs come here
-    default = compose.watch(settings)
+    default = parts.watch(settings)
     partitions = partition_counts(cluster)["observations"]
     scored = Progress(cluster, "score", "requests")
 
@@ -151,7 +150,7 @@ def _counting(
 
 def _joining(settings: Settings, cluster: Cluster, catalogue: Catalogue, set_aside: SetAside) -> Joining:
     """Join labels; the store is asked when they come, and drift goes on without it."""
-    find = partial(look_up, Store(compose.store_settings(settings)))
+    find = partial(look_up, Store(parts.store_settings(settings)))
     wait_ms_max = settings.monitor.prediction_wait_ms_max
     return Joining(
         lambda recent: Join(find, catalogue, now_ms, wait_ms_max, recent, set_aside),

@@ -3,7 +3,7 @@
 import msgspec
 
 from drift.store import Store
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings
 from streams.runtime.needs import Need
 
@@ -16,10 +16,10 @@ def store_need(settings: Settings, *, reads_only: bool = False, blocks: bool = F
     Parameters
     ----------
     reads_only
-        As of `compose.store_settings`.
+        As of `parts.store_settings`.
     blocks
         As of `Need`.
     """
-    where = compose.store_settings(settings, reads_only=reads_only)
+    where = parts.store_settings(settings, reads_only=reads_only)
     where = msgspec.structs.replace(where, connect_s_max=_ANSWER_S, answer_s_max=_ANSWER_S)
     return Need(f"the store at {where.host}:{where.port}", Store(where).ask, blocks=blocks)

@@ -7,7 +7,7 @@ from urllib3 import PoolManager
 
 from dashboards.page import serve
 from drift.store import Store
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.roles.needs import store_need
 from driftline.roles.run_file import ask_status
 from driftline.settings import Settings
@@ -19,7 +19,7 @@ _ANSWER_S = 30.0
 def run(settings: Settings) -> None:
     """Serve the page."""
     # Asked when somebody looks, who does not wait for minutes.
-    where = compose.store_settings(settings, reads_only=True)
+    where = parts.store_settings(settings, reads_only=True)
     store = Store(msgspec.structs.replace(where, answer_s_max=_ANSWER_S))
     http = PoolManager(timeout=_ASK_S, retries=False)
 

@@ -9,8 +9,7 @@ from drift.reference.reference import Reference
 from drift.store import Store, migrate
 from drift.store.server import StoreServer
 from drift.store.sink import Sink
-from driftline.roles import access
-from driftline.roles import parts as compose
+from driftline.roles import access, parts
 from driftline.roles.needs import store_need
 from driftline.settings import Settings
 from streams.away import Away, patiently
@@ -28,12 +27,10 @@ log = structlog.get_logger("driftline.store")
 
 def run(settings: Settings, slot: str, port: int) -> None:
     """Run the store."""
-    cluster = compose.cluster(settings)
-    where = compose.store_settings(settings)
+    cluster = parts.cluster(settings)
+    where = parts.store_settings(settings)
     engine = (
-        StoreServer(compose.store_folder(settings), where.host, where.port)
-        if settings.embedded_store
-        else nullcontext()
+        StoreServer(parts.store_folder(settings), where.host, where.port) if settings.embedded_store else nullcontext()
     )
     role = Role(cluster, "store", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
     if not settings.embedded_store:  # which is this process
@@ -63,7 +60,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
 def _references(settings: Settings) -> Catalogue:
     """References for the page's comparison by cell. Rows are stored without one, too: that is said, and no reason to
     stop."""
-    find = compose.catalogue(settings, warn=True)
+    find = parts.catalogue(settings, warn=True)
 
     def reference(model: str, version: str) -> Reference:
         try:

@@ -8,14 +8,14 @@ import structlog
 from drift.counting.external import Mapping, Misfit, Sight, Watching
 from drift.reference.catalogue import Catalogue, Unwatched
 from drift.reference.reference import Reference
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings, SettingsError
 from driftline.settings_schema import Monitor, WatchTopic
 from inference.packages.versions import conflict
 from streams.away import Away
 from streams.clock import now_ms
 from streams.formats.untyped import PlainReader
-from streams.kafka import admin as provision
+from streams.kafka import admin
 from streams.kafka.cluster import Cluster
 from streams.kafka.topics import FOREIGN
 from streams.routes import announce, read_book
@@ -106,7 +106,7 @@ def routes(settings: Settings) -> list[Route]:
     for one in settings.watch_topics:
         if (one.score or one.prediction) and one.version not in versions.setdefault(one.model, []):
             versions[one.model].append(one.version)
-    watch = compose.watch(settings)
+    watch = parts.watch(settings)
     return [
         Route(model=model, epoch=0, ts=0, champion=first, shadows=tuple(others), watch=watch, reason="watch_topics")
         for model, (first, *others) in versions.items()
@@ -148,7 +148,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
     if not wanted:
         return
     formats = {one.topic: one.format for one in settings.watch_topics}
-    registry = compose.schema_registry(settings)
+    registry = parts.schema_registry(settings)
     aside = SetAside("watch")
     stages = {
         FOREIGN + topic: Watching(looked_for, PlainReader(formats[topic], registry), 0, observations, aside)
@@ -158,7 +158,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
 
     def stage(topic: str, partition: int, memory: str) -> Watching:  # noqa: ARG001
         """The topic's stage, told anew how many partitions there are: the topic may not have been there, or not all."""
-        counts = provision.foreign_partitions(role.cluster, [role.cluster.topic(topic)])
+        counts = admin.foreign_partitions(role.cluster, [role.cluster.topic(topic)])
         stages[topic].resize(max(partition + 1, *counts.values()))
         return stages[topic]
 

@@ -4,8 +4,7 @@ import threading
 from functools import partial
 from importlib import import_module
 
-from driftline.roles import access
-from driftline.roles import parts as compose
+from driftline.roles import access, parts
 from driftline.roles.following import Following
 from driftline.settings import Settings
 from inference import InHand, Registry, Score, Serving
@@ -25,12 +24,12 @@ _REGISTRY_S = 10.0
 
 def run(settings: Settings, slot: str, port: int) -> None:
     """Run one worker. Slots are stable over restarts: a restarted slot aborts what its predecessor left open."""
-    cluster = compose.cluster(settings)
+    cluster = parts.cluster(settings)
     registry = Registry(settings.registry)
     score = settings.score
     topics = ("requests", "predictions", "observations", "dead-letters", "models", "snapshots")
     role = Role(cluster, "worker", slot, port, settings.roles.host, folder=settings.data_dir / "faust")
-    schemas = compose.schema_registry(settings)
+    schemas = parts.schema_registry(settings)
     if schemas:
         role.needs.append(Need("the schema registry", schemas.ask))
 

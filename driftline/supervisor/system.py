@@ -12,15 +12,14 @@ import msgspec
 from urllib3 import PoolManager
 
 from driftline import settings as reading
-from driftline.roles import parts as compose
-from driftline.roles import run_file
+from driftline.roles import parts, run_file
 from driftline.settings import Settings
 from driftline.supervisor import disk, ports, role_log
 from driftline.supervisor.part_ports import PartPorts, role_and_slot
 from driftline.supervisor.ports import Port
 from driftline.supervisor.processes import Child, RoleError, Tree
 from driftline.supervisor.startup import Progress, Silent
-from streams.kafka import admin as provision
+from streams.kafka import admin
 from streams.private import private_folder, tighten, write_private
 
 SETTINGS_FILE = "settings.toml"
@@ -131,11 +130,11 @@ class System:
 
     def _see_to_topics(self) -> None:
         settings = self.resolved()
-        cluster = compose.cluster(settings)
-        provision.create(cluster, compose.layout(settings))
-        waiting = provision.behind(cluster, provision.partition_counts(cluster))
-        if wrong := [text for text in provision.check(cluster) if text not in waiting]:
-            raise provision.TopicError("; ".join(wrong))
+        cluster = parts.cluster(settings)
+        admin.create(cluster, parts.layout(settings))
+        waiting = admin.behind(cluster, admin.partition_counts(cluster))
+        if wrong := [text for text in admin.check(cluster) if text not in waiting]:
+            raise admin.TopicError("; ".join(wrong))
         for text in waiting:
             self._progress.note(f"  topics     {text}")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drift import Cells
-from drift.cells import binning as cut
+from drift.cells import binning
 from drift.cells.columns import ColumnError, floats, levels
 
 FLOATS = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32, allow_nan=True, allow_infinity=True))
@@ -18,7 +18,7 @@ FLOATS = hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32,
 @given(FLOATS, FLOATS)
 @settings(max_examples=150)
 def test_a_value_lies_between_the_bounds_of_its_cell(seen, values):
-    cells = Cells(name="x", edges=cut.edges(seen))
+    cells = Cells(name="x", edges=binning.edges(seen))
     bounds = np.concatenate([[-np.inf], cells.bounds, [np.inf]])
     for value, place in zip(values, cells.index(values), strict=True):
         if np.isnan(value):
@@ -34,7 +34,7 @@ def test_a_value_lies_between_the_bounds_of_its_cell(seen, values):
 @given(FLOATS)
 @settings(max_examples=100)
 def test_edges_are_float32_ascending_and_every_text_is_there(seen):
-    edges = cut.edges(seen)
+    edges = binning.edges(seen)
     assert list(edges) == sorted(set(edges))
     assert all(float(np.float32(edge)) == edge for edge in edges)
     cells = Cells(name="x", edges=edges)
@@ -43,7 +43,7 @@ def test_edges_are_float32_ascending_and_every_text_is_there(seen):
 
 def test_equal_masses_and_tails_make_42_intervals():
     values = np.random.default_rng(0).normal(size=100_000).astype(np.float32)
-    cells = Cells(name="x", edges=cut.edges(values))
+    cells = Cells(name="x", edges=binning.edges(values))
     assert len(cells.edges) == 41
     shares = np.bincount(cells.index(values), minlength=cells.size) / len(values)
     np.testing.assert_allclose(np.cumsum(shares)[[1, 2, 3, 4, 5]], [0.0005, 0.002, 0.005, 0.01, 0.02], atol=1e-5)
@@ -53,7 +53,7 @@ def test_equal_masses_and_tails_make_42_intervals():
 def test_a_point_mass_has_a_cell_of_its_own():
     rng = np.random.default_rng(0)
     values = np.where(rng.random(10_000) < 0.3, 0.0, rng.lognormal(size=10_000)).astype(np.float32)
-    cells = Cells(name="x", edges=cut.edges(values))
+    cells = Cells(name="x", edges=binning.edges(values))
     place = int(cells.index([0.0])[0])
     assert cells.labels[place] == "0"
     counts = np.bincount(cells.index(values), minlength=cells.size)
@@ -64,20 +64,20 @@ def test_a_point_mass_has_a_cell_of_its_own():
 
 
 def test_integers_have_cells_of_their_own_and_what_lies_between_them_shows():
-    cells = Cells(name="x", edges=cut.edges(np.repeat(np.arange(5), 20).astype(np.float32)))
+    cells = Cells(name="x", edges=binning.edges(np.repeat(np.arange(5), 20).astype(np.float32)))
     inner = ("0", "(0, 1)", "1", "(1, 2)", "2", "(2, 3)", "3", "(3, 4)", "4")
     assert cells.labels == ("-inf", "< 0", *inner, "> 4", "+inf", "null")
 
 
 @pytest.mark.parametrize("values", [[], [np.nan, np.nan], [np.inf, -np.inf]])
 def test_no_finite_value_leaves_one_interval(values):
-    cells = Cells(name="x", edges=cut.edges(np.array(values, np.float32)))
+    cells = Cells(name="x", edges=binning.edges(np.array(values, np.float32)))
     assert cells.labels == ("-inf", "any", "+inf", "null")
 
 
 def test_the_plausible_range_is_a_sum_of_cells():
     values = np.linspace(0, 100, 500, dtype=np.float32)
-    cells = Cells(name="x", edges=cut.edges(values, low=10, high=90), low=10, high=90)
+    cells = Cells(name="x", edges=binning.edges(values, low=10, high=90), low=10, high=90)
     rows = np.array([9.99, 10, 90, 90.01, -np.inf, np.inf, 50, np.nan], np.float32)
     outside = np.isin(cells.index(rows), cells.out_of_range)
     assert outside.tolist() == [True, False, False, True, True, True, False, False]
@@ -124,7 +124,7 @@ def test_boolean_takes_any_spelling_and_nothing_else():
 
 
 def test_62_levels_have_cells_the_rest_is_other_and_what_is_new_is_unseen():
-    named, others, more = cut.levels({f"L{k:03d}": 1000 - k for k in range(80)})
+    named, others, more = binning.levels({f"L{k:03d}": 1000 - k for k in range(80)})
     cells = Cells(name="x", kind="categorical", levels=named, others=others, open=more)
     assert (len(named), len(others), more) == (62, 18, False)
     assert cells.labels[-3:] == ("other", "unseen", "null")
@@ -132,9 +132,9 @@ def test_62_levels_have_cells_the_rest_is_other_and_what_is_new_is_unseen():
 
 
 def test_more_levels_than_are_remembered_leave_nothing_unseen():
-    named, others, more = cut.levels({str(k): 2 for k in range(10_000)})
+    named, others, more = binning.levels({str(k): 2 for k in range(10_000)})
     cells = Cells(name="x", kind="categorical", levels=named, others=others, open=more)
-    assert more and cells.unseen is None and len(others) == cut.KNOWN_LEVELS_MAX - cut.NAMED_LEVELS_MAX
+    assert more and cells.unseen is None and len(others) == binning.KNOWN_LEVELS_MAX - binning.NAMED_LEVELS_MAX
     assert cells.index(["never"]).tolist() == [cells.other]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drift import Cells, Reference
-from drift.cells import binning as cut
+from drift.cells import binning
 from drift.cells.kernel import FIXED_MAX, Grid, count_numbers
 from drift.cells.sums import Sums, sum_groups, sum_rows
 
@@ -47,7 +47,7 @@ def test_look_up_is_searchsorted(edges, values):
 def test_on_real_shapes_too(draw):
     rng = np.random.default_rng(7)
     values = getattr(rng, draw)(size=20_000).astype(np.float32)
-    cells = Cells(name="x", edges=cut.edges(values))
+    cells = Cells(name="x", edges=binning.edges(values))
     counts, moments, extremes = counted(cells.edges, values)
     np.testing.assert_array_equal(counts, np.bincount(cells.index(values), minlength=cells.size))
     steps = np.clip(np.rint(values.astype(np.float64) * 4096), -FIXED_MAX, FIXED_MAX).astype(np.int64)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import drift
 from drift import Reference
-from drift.cells import binning as cut
+from drift.cells import binning
 
 WINDOW, WINDOWS, RUNS = 200, 100, 4
 
@@ -91,11 +91,11 @@ def test_the_bias_is_what_the_next_rows_show(levels):
     over, missed = [], []
     for _ in range(40):
         counts = {str(level): int(n) for level, n in enumerate(np.bincount(rng.integers(0, levels, 100 * levels)))}
-        named, others, _ = cut.levels(counts)
+        named, others, _ = binning.levels(counts)
         share = len(named) / levels
         chance = np.sqrt(100 * levels * share * (1 - share))  # what their rows vary by in any case
         over.append((sum(counts[level] for level in named) - 100 * len(named)) / chance)
-        missed.append(over[-1] - cut.selection_bias(counts, named, others) / chance)
+        missed.append(over[-1] - binning.selection_bias(counts, named, others) / chance)
     assert np.mean(over) > 6
     assert abs(np.mean(missed)) < 2
     assert np.std(missed) < 2
@@ -119,7 +119,7 @@ def test_what_is_expected_adds_up_and_is_the_counts_where_nothing_was_chosen(cou
 def test_what_a_schema_lists_is_known_though_it_is_rare():
     """A list that names more than the rows hold was not made of them: what it lists is not there by chance."""
     counts = {"a": 500} | {f"r{n}": 1 for n in range(8)}
-    assert cut.levels(counts)[2]
-    assert cut.levels(counts, known=("a", *(f"r{n}" for n in range(8))))[2]
-    assert not cut.levels(counts, known=("a", "never", *(f"r{n}" for n in range(8))))[2]
-    assert not cut.levels(counts, closed=True)[2]
+    assert binning.levels(counts)[2]
+    assert binning.levels(counts, known=("a", *(f"r{n}" for n in range(8))))[2]
+    assert not binning.levels(counts, known=("a", "never", *(f"r{n}" for n in range(8))))[2]
+    assert not binning.levels(counts, closed=True)[2]

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from drift import Cells, Reference
-from drift.cells import binning as cut
+from drift.cells import binning
 from drift.cells.sums import sum_rows
 from drift.statistics import (
     Panel,
@@ -73,7 +73,7 @@ def test_ks_over_one_cell_a_value_is_scipys():
 def test_ks_over_cells_is_short_of_the_truth_by_less_than_its_resolution():
     rng = np.random.default_rng(1)
     was, now = rng.normal(size=5000).astype(np.float32), rng.normal(0.2, 1.1, 700).astype(np.float32)
-    cells = Cells(name="x", edges=cut.edges(was))
+    cells = Cells(name="x", edges=binning.edges(was))
     counts = [np.bincount(cells.index(side), minlength=cells.size) for side in (was, now)]
     true = stats.ks_2samp(was, now).statistic
     assert true - resolution(counts[0]) <= ks(*counts) <= true
@@ -128,7 +128,7 @@ SHIFTS = [0.0, 0.1, 0.3]
 @pytest.mark.parametrize(("rows", "reference_rows"), [(200, 10_000), (1000, 1000)])
 def test_the_interval_of_ks_covers_the_truth(shift, rows, reference_rows):
     rng = np.random.default_rng(4)
-    edges = np.array(cut.edges(rng.normal(size=50_000).astype(np.float32)))
+    edges = np.array(binning.edges(rng.normal(size=50_000).astype(np.float32)))
     was, now = (np.diff(np.concatenate([[0], stats.norm.cdf(edges - at), [1]])) for at in (0, shift))
     true = np.abs(np.cumsum(was - now)).max()
     covered = 0
@@ -180,7 +180,7 @@ def test_wasserstein_from_cells_is_close_to_that_of_the_rows(shape):
     for seed in range(8):
         rng = np.random.default_rng(seed)
         was, now = draw(rng, 10_000).astype(np.float32), (1.25 * draw(rng, 3_000)).astype(np.float32)
-        cells = Cells(name="x", edges=cut.edges(was))
+        cells = Cells(name="x", edges=binning.edges(was))
         counts = [np.bincount(cells.index(side), minlength=cells.size)[1:-2] for side in (was, now)]
         ends = [(side.min(), side.max()) for side in (was, now)]
         true = stats.wasserstein_distance(was, now)

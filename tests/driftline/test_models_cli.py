@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from drift.reference.catalogue import Unusable, Unwatched
 from drift.reference.reference import Reference
 from driftline.cli import app
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import load
 from inference import read_package
 from streams.kafka.admin import Layout, create
@@ -314,9 +314,9 @@ def test_a_version_that_no_route_names_can_be_removed(deployment, tmp_path):
     assert "fare v4 was removed" in run("model", "route", "fare", "v4", code=1)
     assert {row["version"] for row in json.loads(run("model", "list", "--json"))} == {"v1", "v2", "v3"}
     with pytest.raises(Unwatched, match="fare v4 was removed"):  # who has counted over it goes on without it
-        compose.catalogue(load())("fare", "v4")
+        parts.catalogue(load())("fare", "v4")
     with pytest.raises(Unusable, match="did you mean"):  # what was never there may be put back
-        compose.catalogue(load())("fare", "v5")
+        parts.catalogue(load())("fare", "v5")
     # The same contents may come back; others take another version.
     (tmp_path / "v4" / "model.py").write_text("class M:\n def load(self, d): ...\n def predict(self, b): return 1\n")
     assert "give this one a new version" in run("model", "add", tmp_path / "v4", code=1)

@@ -10,8 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from driftline.cli import app
-from driftline.roles import parts as compose
-from driftline.roles import run_file
+from driftline.roles import parts, run_file
 from driftline.settings import Settings
 from streams.kafka.admin import TopicError
 from streams.kafka.reach import CONNECT_S, down
@@ -61,11 +60,11 @@ def test_a_broker_that_is_being_started_is_waited_for_and_not_started_again(clos
     """The second terminal is often quicker than the first."""
     settings = Settings(data_dir=tmp_path, kafka={"port": int(closed.rpartition(":")[2])})
     with pytest.raises(TopicError, match="`driftline up` starts one, or set"):
-        compose.answering(settings)
+        parts.answering(settings)
     where = {"kafka": "k", "clickhouse": "c", "page": "p", "urls": {}, "starting": {}}
     run_file.write(tmp_path, os.getpid(), {"state": "starting", "waits": {}, "roles": {}, **where})
     with pytest.raises(TopicError, match="runs here and may still be starting it: wait until it says `ready`"):
-        compose.answering(settings)
+        parts.answering(settings)
 
 
 def test_a_store_that_is_away_is_one_line_on_stderr(closed: str, tmp_path) -> None:
@@ -80,18 +79,18 @@ def test_a_store_that_is_away_is_one_line_on_stderr(closed: str, tmp_path) -> No
 
 def test_the_embedded_broker_is_started_by_up(closed: str) -> None:
     with pytest.raises(TopicError, match="`driftline up` starts one"):
-        compose.answering(Settings(kafka={"port": int(closed.rpartition(":")[2])}))
+        parts.answering(Settings(kafka={"port": int(closed.rpartition(":")[2])}))
 
 
 def test_one_server_that_answers_is_enough(closed: str, listening: str) -> None:
     assert down(f"{closed}, {listening}") == {}
     kafka = {"bootstrap": f"{closed},{listening}"}
-    assert compose.answering(Settings(kafka=kafka)).bootstrap == f"{closed},{listening}"
+    assert parts.answering(Settings(kafka=kafka)).bootstrap == f"{closed},{listening}"
 
 
 def test_options_that_name_other_servers_are_those_asked(closed: str, listening: str) -> None:
     kafka = {"bootstrap": closed, "options": {"bootstrap.servers": listening}}
-    assert compose.answering(Settings(kafka=kafka)).bootstrap == closed
+    assert parts.answering(Settings(kafka=kafka)).bootstrap == closed
 
 
 @pytest.mark.parametrize("written", ["kafka", "PLAINTEXT://kafka.invalid", "SSL://kafka.invalid:9092x", "[::1]"])

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from driftline import settings
 from driftline.cli import app
 from driftline.cli.refusals import refusal
-from driftline.roles import parts as compose
-from driftline.roles import run_file
+from driftline.roles import parts, run_file
 from driftline.roles.process_identity import identity, terminate
 from driftline.roles.run_file import RunFileError
 
@@ -94,7 +93,7 @@ def test_other_commands_go_on_where_the_run_file_is_damaged(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".driftline").mkdir()
     (tmp_path / ".driftline" / "run.json").write_bytes(content)
-    assert compose._remedy(settings.load()).startswith("`driftline up` starts one")
+    assert parts._remedy(settings.load()).startswith("`driftline up` starts one")
     done = CliRunner().invoke(app, ["doctor", "--json"])
     told = [one for one in json.loads(done.stdout) if "run.json" in one["said"]]
     assert [(one["name"], one["state"], one["fix"]) for one in told] == [("ports", "warn", "driftline up")]

@@ -12,7 +12,7 @@ from driftline import settings
 from driftline.cli import app
 from driftline.cli.settings import shown
 from driftline.durations import duration_ms, duration_text, is_duration
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings, SettingsError
 from driftline.settings_schema import WatchTopic
 from driftline.watch_settings import KEYS
@@ -102,7 +102,7 @@ def test_the_section_watch_is_checked_when_settings_are_read(tmp_path, monkeypat
     Path("driftline.toml").write_text(
         '[watch]\nwindow_ms = "1d"\nlabel_wait_ms_max = "7d"\n[watch.tolerances]\nks = 0.1\n'
     )
-    assert compose.watch(settings.load()) == Watch(
+    assert parts.watch(settings.load()) == Watch(
         window_ms=86_400_000, label_wait_ms_max=604_800_000, tolerances={"ks": 0.1}
     )
     told = {key: (value, origin) for key, value, origin in settings.origins()}
@@ -119,10 +119,10 @@ def test_watch_in_the_environment_is_read_like_the_file(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DRIFTLINE_WATCH__WINDOW_MS", "15min")
     monkeypatch.setenv("DRIFTLINE_WATCH__TOLERANCES", '{"ks": 0.2}')
-    assert compose.watch(settings.load()) == Watch(window_ms=900_000, tolerances={"ks": 0.2})
+    assert parts.watch(settings.load()) == Watch(window_ms=900_000, tolerances={"ks": 0.2})
     monkeypatch.setenv("DRIFTLINE_WATCH__COLUMNS", '{"AGE": {"tolerance": 0.1}}')
     monkeypatch.setenv("DRIFTLINE_WATCH__EXCLUDE", '["debug_*"]')
-    told = compose.watch(settings.load())
+    told = parts.watch(settings.load())
     assert (told.columns, told.exclude) == ({"AGE": ColumnWatch(tolerance=0.1)}, ("debug_*",))
     monkeypatch.setenv("DRIFTLINE_WATCH__WINDOWS", "1d")
     with pytest.raises(
@@ -135,7 +135,7 @@ def test_what_the_roles_read_is_what_was_said(tmp_path):
     given = settings.load({"watch.window_ms": "1d", "monitor.idle_after_ms": "20s", "sink.wait_ms_max": 700})
     (tmp_path / "resolved.toml").write_text(settings.dump(given))
     again = settings.load(file=tmp_path / "resolved.toml")
-    assert compose.watch(again) == compose.watch(given)
+    assert parts.watch(again) == parts.watch(given)
     assert (again.monitor, again.sink) == (given.monitor, given.sink)
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings, SettingsError
 from streams.wire.records import ColumnWatch, Route, Watch
 
@@ -41,26 +41,26 @@ def test_what_cannot_hold_is_refused_with_key_value_and_remedy(given, said):
             msgspec.json.decode(msgspec.json.encode(route), type=Route)
         assert said in str(read.value)
     with pytest.raises(SettingsError) as set_so:
-        compose.watch(Settings(watch=given))
+        parts.watch(Settings(watch=given))
     assert said in str(set_so.value) and "[watch]" in str(set_so.value)
 
 
 def test_a_key_that_is_none_is_refused_with_those_that_are():
     with pytest.raises(SettingsError, match=r"`window`.*its keys are false_alarm_every, window_ms"):
-        compose.watch(Settings(watch={"window": 1}))
+        parts.watch(Settings(watch={"window": 1}))
 
 
 def test_a_choice_that_is_none_is_refused_with_those_that_are():
     with pytest.raises(SettingsError, match=r"\[watch\] page_from is 'warn'; make it watch or warning or critical"):
-        compose.watch(Settings(watch={"page_from": "warn"}))
+        parts.watch(Settings(watch={"page_from": "warn"}))
 
 
 @pytest.mark.parametrize("column", [{"tolerence": 0.1}, {"tolerance": "much"}, 0.1])
 def test_what_cannot_hold_of_one_column_names_the_column_and_its_keys(column):
     with pytest.raises(SettingsError, match=r"\[watch\] columns\.the age: .*; its keys are tolerance, exclude"):
-        compose.watch(Settings(watch={"columns": {"x": {"tolerance": 0.1}, "the age": column}}))
+        parts.watch(Settings(watch={"columns": {"x": {"tolerance": 0.1}, "the age": column}}))
 
 
 def test_text_from_the_environment_is_read_as_numbers_and_what_is_left_out_has_its_default():
-    read = compose.watch(Settings(watch={"window_ms": "120000", "tolerances": {"ks": "0.1"}}))
+    read = parts.watch(Settings(watch={"window_ms": "120000", "tolerances": {"ks": "0.1"}}))
     assert read == Watch(window_ms=120_000, tolerances={"ks": 0.1})

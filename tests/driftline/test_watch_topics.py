@@ -7,7 +7,7 @@ import pytest
 
 from drift import Reference
 from driftline import doctor, settings
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.roles import watch_topics as watching
 from driftline.settings import SettingsError
 from streams.kafka.admin import Layout, create
@@ -72,7 +72,7 @@ def test_what_the_roles_read_is_what_was_written(tmp_path, monkeypatch):
 def test_a_reference_must_be_there_and_fit(tmp_path, reference):
     def sights(**more):
         given = load(GOOD | more, registry=str(tmp_path / "models"))
-        return watching.sights(given, compose.catalogue(given))
+        return watching.sights(given, parts.catalogue(given))
 
     assert list(sights(reference=str(reference))) == ["answers"]
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.reference: "):

@@ -19,7 +19,7 @@ from drift.judge.stage import Judge
 from drift.store import Store
 from driftline.broker.ports import free_port
 from driftline.commands.model_profile import load, profile
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import Settings
 from driftline.supervisor.processes import Child
 from driftline.supervisor.system import System
@@ -114,7 +114,7 @@ class Patient:
     def start(self) -> None:
         """Bring everything up."""
         self.system.start_log()
-        watch = compose.watch(self.settings)
+        watch = parts.watch(self.settings)
         announce(self.cluster, lambda book: Route(model=MODEL, epoch=0, ts=now_ms(), champion="v1", watch=watch))
         self.system.start_roles()
         self.system.wait_ready()
@@ -123,15 +123,15 @@ class Patient:
     @property
     def cluster(self) -> Cluster:
         """The log."""
-        return compose.cluster(self.system.resolved())
+        return parts.cluster(self.system.resolved())
 
     def store(self) -> Store:
         """The store."""
-        return Store.connect(compose.store_settings(self.system.resolved()))
+        return Store.connect(parts.store_settings(self.system.resolved()))
 
     def judge(self) -> Judge:
         """A judge who has heard nothing yet."""
-        return Judge(compose.catalogue(self.settings))
+        return Judge(parts.catalogue(self.settings))
 
     def child(self, name: str) -> Child:
         """A role's process."""

@@ -9,7 +9,7 @@ from urllib3.exceptions import HTTPError
 
 from drift.store import Store, StoreError, StoreUnavailable
 from driftline.broker.ports import free_port
-from driftline.roles import parts as compose
+from driftline.roles import parts
 from driftline.settings import load
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
@@ -88,7 +88,7 @@ def test_records_at_fault_are_set_aside_once_and_the_others_are_stored_once(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     roles.wait(lambda: "sink" in ask(http, "status"))
-    store = Store(compose.store_settings(load()))
+    store = Store(parts.store_settings(load()))
     for _ in range(2):  # killed while it writes, and again
         roles.wait(lambda: answers(store, "SELECT count() FROM outcomes"))
         roles.kill("store")

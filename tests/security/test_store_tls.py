@@ -15,7 +15,7 @@ from drift.store.passwords import password_file, read_password
 from drift.store.server import StoreProcess
 from driftline import settings
 from driftline.doctor.store import reachable
-from driftline.roles import parts as compose
+from driftline.roles import parts
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -97,7 +97,7 @@ def load(servers, monkeypatch, tmp_path):
 
 
 def test_rows_come_over_tls(load):
-    with_tls = compose.store_settings(load("good"))
+    with_tls = parts.store_settings(load("good"))
     assert with_tls.secure and with_tls.verify
     store = Store.connect(with_tls)
     assert store.rows("SELECT 1 + 1") == [(2,)]
@@ -119,7 +119,7 @@ def test_rows_come_over_tls(load):
 def test_a_refused_certificate_is_named_with_its_setting(load, given, words):
     loaded = load(**given)
     with pytest.raises(StoreUnavailable) as refused:
-        Store.connect(compose.store_settings(loaded))
+        Store.connect(parts.store_settings(loaded))
     assert [word for word in words if word not in str(refused.value)] == [], str(refused.value)
     (found,) = reachable(loaded)
     assert found.state == "fail"
@@ -129,7 +129,7 @@ def test_a_refused_certificate_is_named_with_its_setting(load, given, words):
 def test_a_wrong_password_is_refused_and_not_shown(load):
     loaded = load("good", password="not this one")
     with pytest.raises(StoreError) as refused:
-        Store.connect(compose.store_settings(loaded))
+        Store.connect(parts.store_settings(loaded))
     assert "not this one" not in str(refused.value)
     (found,) = reachable(loaded)
     assert (found.state, "clickhouse.password" in found.fix) == ("fail", True)

@@ -10,8 +10,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest, TxnOffsetCommit
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from driftline.broker import BrokerSettings, EmbeddedBroker
-from streams.kafka import admin as provision
-from streams.kafka import ranges
+from streams.kafka import admin, ranges
 from streams.kafka.cluster import Cluster
 from streams.runtime.transactions import Outbox
 from streams.wire.block import Block
@@ -33,7 +32,7 @@ def credulous(tmp_path_factory):
 @pytest.fixture(params=["classic", "consumer"])
 def cluster(request, credulous, topic_prefix):
     cluster = Cluster(bootstrap=credulous, prefix=topic_prefix, group_protocol=request.param)
-    provision.create(cluster, provision.Layout(requests=2))
+    admin.create(cluster, admin.Layout(requests=2))
     return cluster
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from drift.cells import binning as cut
-from drift.cells import columns
+from drift.cells import binning, columns
 from drift.cells.cells import Cells
 
 #: The square root of the largest float64, and some room.
@@ -82,7 +81,7 @@ def counts(reference: Any, current: Any, edges: Any = None) -> Pair:
         keep[-1] = any(side[-1] for side in sides)
         return sides[0][keep], sides[1][keep]
     if is_numeric(reference) and is_numeric(current):
-        cells = Cells(name="values", edges=cut.edges(columns.floats(reference)))
+        cells = Cells(name="values", edges=binning.edges(columns.floats(reference)))
         was, now = (np.bincount(cells.index(values), minlength=cells.size) for values in (reference, current))
     else:
         was, now = _levels(reference, current)
@@ -99,7 +98,7 @@ def _binned(values: Any, inner: np.ndarray) -> np.ndarray:
 
 def _levels(reference: Any, current: Any) -> Pair:
     sides = [columns.levels(values) for values in (reference, current)]
-    known = sorted({text for _, texts in sides for text in texts if text is not None}, key=cut.natural)
+    known = sorted({text for _, texts in sides for text in texts if text is not None}, key=binning.natural)
     cells = Cells(name="values", kind="categorical", levels=tuple(known))
     was, now = (np.bincount(cells.positions(texts)[codes], minlength=cells.size) for codes, texts in sides)
     return was, now
