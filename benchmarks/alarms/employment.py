@@ -22,7 +22,7 @@ def quiet(seed: int, runs: int, windows: int, every: float) -> Quiet:
     opened, pages, highest = list[int | None](), 0, -math.inf
     for run in range(runs):
         ground = Ground.draw(population, np.random.default_rng([seed, run, 0]))
-        ours = Ours(ground.yard, Watch(false_alarm_every=every))
+        ours = Ours(ground.baseline, Watch(false_alarm_every=every))
         for window in ground.windows(200, windows, np.random.default_rng([seed, run, 1])):
             ours.take(window.counts)
             highest = max(highest, ours.log_evidence)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from benchmarks.alarms.worlds import Change, World
 from drift.analysis.bench.ours import Ours
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from streams.wire.records import Watch
 
 #: Windows before a change, and after it at the most.
@@ -68,10 +68,10 @@ def once(
     world: World, seed: int, run: int, every: float, windows: int, after: int = 0, change: Change | None = None
 ) -> Ran:
     """Run one stream; with a change, until an incident opens."""
-    yard, for_stream = _yard(world, seed, run), _generators(seed, run)[1]
-    ours = Ours(yard, Watch(false_alarm_every=every, window_rows_min=1))
+    baseline, for_stream = _baseline(world, seed, run), _generators(seed, run)[1]
+    ours = Ours(baseline, Watch(false_alarm_every=every, window_rows_min=1))
     column, highest = world.column(run), -math.inf
-    for window in world.windows(yard.reference, for_stream, windows, after, column, change):
+    for window in world.windows(baseline.reference, for_stream, windows, after, column, change):
         opened = ours.take(window)
         highest = max(highest, ours.log_evidence)
         if opened and change is not None:
@@ -80,8 +80,8 @@ def once(
 
 
 @lru_cache(maxsize=40)
-def _yard(world: World, seed: int, run: int) -> Yardstick:
-    return Yardstick(world.reference(_generators(seed, run)[0]))
+def _baseline(world: World, seed: int, run: int) -> Baseline:
+    return Baseline(world.reference(_generators(seed, run)[0]))
 
 
 def _generators(seed: int, run: int) -> list[np.random.Generator]:

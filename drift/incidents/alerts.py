@@ -83,7 +83,7 @@ def alert(
         predictions=prediction_effects(scene, base),
         evidence=evidence_of(_together(several)),
         budget=scene.watch.false_alarm_every,
-        reference=scene.yard.reference.id,
+        reference=scene.baseline.reference.id,
         epoch=scene.epoch,
         text=text,
     )
@@ -106,7 +106,7 @@ def _together(several: Sequence[Moved]) -> float:
 
 
 def _column(scene: Scene, moved: Moved) -> MovedColumn:
-    cells, effect, stretch = scene.yard.reference.columns[moved.column], moved.effect(scene), moved.stretch(scene)
+    cells, effect, stretch = scene.baseline.reference.columns[moved.column], moved.effect(scene), moved.stretch(scene)
     return MovedColumn(
         name=cells.name,
         role=cells.role,

@@ -80,7 +80,7 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
     @classmethod
     def named(cls, scene: Scene, column: int) -> "Moved":
         """Name a column at its change point, and let its evidence begin anew."""
-        detector, cells = scene.detector, scene.yard.cells(column)
+        detector, cells = scene.detector, scene.baseline.cells(column)
         point = detector.change_point(scene.look, column)
         base = detector.counts_before[point.at].copy()
         stretch = detector.counts[cells] - base[cells]
@@ -133,18 +133,18 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
 
     def stretch(self, scene: Scene) -> np.ndarray:
         """Counts since the change point, int64 [its cells]."""
-        cells = scene.yard.cells(self.column)
+        cells = scene.baseline.cells(self.column)
         found: np.ndarray = scene.detector.counts[cells] - self.base[cells]
         return found
 
     def present(self, scene: Scene) -> np.ndarray:
         """Counts once the change was surely over, int64 [its cells]; of the whole stretch where that was just now."""
-        found: np.ndarray = scene.detector.counts[scene.yard.cells(self.column)] - self.mixed
+        found: np.ndarray = scene.detector.counts[scene.baseline.cells(self.column)] - self.mixed
         return found if found.sum() < self.stretch(scene).sum() else self.stretch(scene)
 
     def effect(self, scene: Scene) -> Effect:
         """Effect since the change point, against the fixed reference."""
-        return scene.yard.effect(self.column, self.stretch(scene))
+        return scene.baseline.effect(self.column, self.stretch(scene))
 
     def drifted(self, scene: Scene) -> bool:
         """Whether the effect, or the rate of a cell that should be empty, is above its tolerance as it stands."""
@@ -162,30 +162,30 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
 
     def _rates(self, scene: Scene) -> Iterator[tuple[float, float, float]]:
         """Share, its lower bound, and the share that is too much, of the values that something is wrong with."""
-        now, was = self.stretch(scene), scene.yard.reference.expected[scene.yard.cells(self.column)]
+        now, was = self.stretch(scene), scene.baseline.reference.expected[scene.baseline.cells(self.column)]
         rows = int(now.sum())
-        for cells in faults(scene.yard.reference.columns[self.column]).values():
+        for cells in faults(scene.baseline.reference.columns[self.column]).values():
             many = now[list(cells)].sum()
             share = (many + 1) / (rows + 2)
-            reach = Z95 * np.sqrt(scene.yard.design_effects[self.column] * share * (1 - share) / (rows + 2))
+            reach = Z95 * np.sqrt(scene.baseline.design_effects[self.column] * share * (1 - share) / (rows + 2))
             limit = was[list(cells)].sum() / was.sum() + tolerance(scene.watch, "rate")
             yield float(many / rows), float(share - reach), float(limit)
 
     def broken(self, scene: Scene) -> str:
         """What every value now is, where hardly one was it: ``null``, ``unseen``; else empty."""
-        was = scene.yard.reference.expected[scene.yard.cells(self.column)]
-        return fault(scene.yard.reference.columns[self.column], self.present(scene), was)
+        was = scene.baseline.reference.expected[scene.baseline.cells(self.column)]
+        return fault(scene.baseline.reference.columns[self.column], self.present(scene), was)
 
     def returning(self, scene: Scene) -> bool:
         """Whether the change led from somewhere else nearer to the reference."""
-        before = scene.yard.effect(self.column, self.before).value
+        before = scene.baseline.effect(self.column, self.before).value
         return before > scene.tolerance(self.column) / 2 and self.effect(scene).value < before
 
     def crossed(self, scene: Scene) -> bool:
         """Whether it lies on the other side of the reference than when it was told."""
         if self.told is None or not self.told.sum():
             return False
-        reference = scene.yard.reference.expected[scene.yard.cells(self.column)]
+        reference = scene.baseline.reference.expected[scene.baseline.cells(self.column)]
         was, told, now = (self._direction(scene, counts) for counts in (reference, self.told, self.stretch(scene)))
         return bool((told - was) @ (now - was) < 0)
 
@@ -199,7 +199,7 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
 
     def elsewhere(self, scene: Scene) -> bool:
         """Whether it is now materially far from its regime before, for certain."""
-        moved = scene.yard.effect(self.column, self.stretch(scene), self.before)
+        moved = scene.baseline.effect(self.column, self.stretch(scene), self.before)
         return moved.low > scene.tolerance(self.column)
 
     def further(self, scene: Scene) -> bool:
@@ -207,13 +207,13 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         if not self.same_way(scene):
             return False
         assert self.told is not None
-        return scene.yard.effect(self.column, self.stretch(scene), self.told).low > scene.tolerance(self.column)
+        return scene.baseline.effect(self.column, self.stretch(scene), self.told).low > scene.tolerance(self.column)
 
     def same_way(self, scene: Scene) -> bool:
         """Whether it is further away in the direction in which it was when it was told."""
         if self.told is None or not self.told.sum():
             return False
-        reference = scene.yard.reference.expected[scene.yard.cells(self.column)]
+        reference = scene.baseline.reference.expected[scene.baseline.cells(self.column)]
         was, told, now = (self._direction(scene, counts) for counts in (reference, self.told, self.stretch(scene)))
         return bool((told - was) @ (now - told) > 0)
 
@@ -222,20 +222,20 @@ class Moved(msgspec.Struct, kw_only=True, eq=False):
         if not self.returning(scene):
             return False
         told = self.before if self.told is None else self.told
-        return self.effect(scene).value <= NEARER * scene.yard.effect(self.column, told).value
+        return self.effect(scene).value <= NEARER * scene.baseline.effect(self.column, told).value
 
     def _direction(self, scene: Scene, counts: np.ndarray) -> np.ndarray:
         """Shares of a column's cells, summed up where they have an order."""
         shares: np.ndarray = counts / counts.sum()
-        return np.cumsum(shares) if scene.yard.reference.columns[self.column].kind == "numeric" else shares
+        return np.cumsum(shares) if scene.baseline.reference.columns[self.column].kind == "numeric" else shares
 
     def rest(self, scene: Scene) -> bool:
         """Pool this window; whether pool after pool has been like the reference."""
-        self.pooled = self.pooled + scene.window[scene.yard.cells(self.column)]
+        self.pooled = self.pooled + scene.window[scene.baseline.cells(self.column)]
         self.pool_windows += 1
         if self.pool_windows < POOL_WINDOWS or self.pooled.sum() < POOL_ROWS:
             return False
-        quiet = scene.yard.effect(self.column, self.pooled).value < scene.tolerance(self.column) / 2
+        quiet = scene.baseline.effect(self.column, self.pooled).value < scene.tolerance(self.column) / 2
         self.pools_quiet = self.pools_quiet + 1 if quiet else 0
         self.pooled, self.pool_windows = np.zeros_like(self.pooled), 0
         return self.pools_quiet >= POOLS_QUIET

@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 def moved_levels(scene: Scene, moved: Moved) -> list[MovedLevel]:
     """The parts of a column that a change is about: their share in the reference and since the change."""
-    was, now = scene.yard.reference.expected[scene.yard.cells(moved.column)], moved.present(scene)
+    was, now = scene.baseline.reference.expected[scene.baseline.cells(moved.column)], moved.present(scene)
     return [
         MovedLevel(part.name, *(float(counts[list(part.cells)].sum() / counts.sum()) for counts in (was, now)))
         for part in moved_parts(scene, moved)
@@ -38,16 +38,16 @@ def moved_parts(scene: Scene, moved: Moved) -> list[Part]:
     The side is told that surprises more (the larger part of chi-square): two rare levels that vanish, not the common
     one that gains what they lose.
     """
-    cells = scene.yard.reference.columns[moved.column]
-    was, now = scene.yard.reference.expected[scene.yard.cells(moved.column)], moved.present(scene)
+    cells = scene.baseline.reference.columns[moved.column]
+    was, now = scene.baseline.reference.expected[scene.baseline.cells(moved.column)], moved.present(scene)
     p, q = _shares(scene, moved)
     if cells.kind == "numeric" and _still(scene, moved, q):
         return [Part(name, tuple(own)) for name, own in moved.parts]
     if cells.kind == "numeric":
-        inflated = scene.yard.design_effects[moved.column] * (1 / was.sum() + 1 / now.sum())
+        inflated = scene.baseline.design_effects[moved.column] * (1 / was.sum() + 1 / now.sum())
         return [_of_numbers(cells, p, q, KOLMOGOROV_MEAN * float(np.sqrt(inflated)))]
     pooled = (was + now) / (was.sum() + now.sum())
-    noise = pooled * (1 / was.sum() + 1 / now.sum()) * scene.yard.design_effects[moved.column]
+    noise = pooled * (1 / was.sum() + 1 / now.sum()) * scene.baseline.design_effects[moved.column]
     z = (q - p) / np.sqrt(np.where(noise > 0, noise, 1.0))
     sign = 1 if (z[z > 0] ** 2).sum() > (z[z < 0] ** 2).sum() else -1
     return [Part(cells.labels[cell], (cell,)) for cell in _explaining(sign * (q - p), sign * z)]
@@ -67,7 +67,7 @@ def _still(scene: Scene, moved: Moved, share: np.ndarray) -> bool:
 
 
 def _shares(scene: Scene, moved: Moved) -> tuple[np.ndarray, np.ndarray]:
-    was, now = scene.yard.reference.expected[scene.yard.cells(moved.column)], moved.present(scene)
+    was, now = scene.baseline.reference.expected[scene.baseline.cells(moved.column)], moved.present(scene)
     return was / was.sum(), now / now.sum()
 
 

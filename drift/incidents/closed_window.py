@@ -9,7 +9,7 @@ import numpy as np
 
 from drift.evidence import Detector, Look
 from drift.incidents.spelling import rfc3339
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.reference.tolerances import column_tolerance
 from streams.wire.records import Watch
 
@@ -34,7 +34,7 @@ class Scene:
     ----------
     model, version, segment, epoch
         Whose window it is, and the route that holds.
-    yard, watch
+    baseline, watch
         The reference and how the model is watched.
     detector, look
         The evidence, this window included.
@@ -48,7 +48,7 @@ class Scene:
     version: str
     segment: str
     epoch: int
-    yard: Yardstick
+    baseline: Baseline
     watch: Watch
     detector: Detector
     look: Look
@@ -61,7 +61,7 @@ class Scene:
     def weighted(self) -> np.ndarray:
         """Log of each column's evidence in windows: its share of the budget times its e-value, [columns]."""
         with np.errstate(divide="ignore"):
-            weighted: np.ndarray = self.look.by_column + np.log(self.yard.shares(self.watch))
+            weighted: np.ndarray = self.look.by_column + np.log(self.baseline.shares(self.watch))
         return weighted
 
     @property
@@ -81,5 +81,5 @@ class Scene:
 
     def tolerance(self, column: int) -> float:
         """Material effect of a column, in the unit of its statistic."""
-        cells = self.yard.reference.columns[column]
+        cells = self.baseline.reference.columns[column]
         return column_tolerance(self.watch, cells.name, "ks" if cells.kind == "numeric" else "tvd")

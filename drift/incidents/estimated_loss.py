@@ -48,7 +48,7 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
         """
         growth, text = (0.0, "") if score is None else _growth(scene, score)
         allowed = tolerance(scene.watch, "performance")
-        if score is not None and outside(scene.yard.reference, scene.detector.counts - score.base) > OUTSIDE_MAX:
+        if score is not None and outside(scene.baseline.reference, scene.detector.counts - score.base) > OUTSIDE_MAX:
             # With many rows outside the training data the estimate is not reliable: it opens and closes nothing.
             self.calm = 0
             return []
@@ -86,7 +86,7 @@ class Hopes(msgspec.Struct, kw_only=True, eq=False):
 
 def _growth(scene: Scene, score: Moved) -> tuple[float, str]:
     """By how much the estimated loss has grown, as a share of the training data's, and how to say it."""
-    reference = scene.yard.reference
+    reference = scene.baseline.reference
     was, now = (estimate(reference, rows) for rows in (reference.of(SCORE), score.stretch(scene)))
     if "accuracy" in was and "accuracy" in now and was["accuracy"] < 1:
         text = f"estimated accuracy fell {from_to('accuracy', was['accuracy'], now['accuracy'], IN_REFERENCE)}"

@@ -20,14 +20,14 @@ _ORDER: tuple[Word, ...] = ("changed", "unclear", "unchanged")
 def prediction_effects(scene: Scene, base: np.ndarray) -> list[PredictionEffect]:
     """The effect on each column of answers since ``base``, the counts of all windows before (int64 [all cells])."""
     effects = []
-    for place, column in enumerate(scene.yard.reference.columns):
+    for place, column in enumerate(scene.baseline.reference.columns):
         if column.role != "prediction":
             continue
-        cells = scene.yard.cells(place)
+        cells = scene.baseline.cells(place)
         stretch = scene.detector.counts[cells] - base[cells]
         if not stretch.sum():
             continue
-        effect, tolerance = scene.yard.effect(place, stretch), scene.tolerance(place)
+        effect, tolerance = scene.baseline.effect(place, stretch), scene.tolerance(place)
         effects.append(
             PredictionEffect(
                 name=column.name,

@@ -4,7 +4,7 @@ Two gates, as for columns. Evidence that the mean loss has grown (beyond the ref
 opens an incident, a warning that pages nobody; once the loss since then lies above the tolerance for certain, it is
 critical and pages, mostly in the same breath. An improvement never does.
 
-An open incident lives. What was told is the new baseline: evidence begins anew against "not worse than that by another
+An open incident lives. Loss is then held against what was told: evidence begins anew against "not worse than that by another
 tolerance", and when it is spent the incident is told, and pages, again. A loss that shrinks again is told to chats; one
 that is back at the training data's closes the incident, and the next one is news.
 """
@@ -213,7 +213,7 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
         return Telling(window, at, since, tuple(between), rows, sums, self.risk.log_evidence)
 
     def _remember(self, standing: Standing, telling: Telling) -> None:
-        """Make what was just told the baseline, and let the evidence begin anew."""
+        """Hold the loss against what was just told from here on: the evidence begins anew."""
         worst = standing.worst or standing.told
         is_worst = worst is None or telling.mean(telling.sums) > telling.mean(worst.sums)
         standing.worst = None if is_worst else worst

@@ -118,7 +118,7 @@ def _had(scene: Scene, moved: Moved) -> str:
 
 def answers(scene: Scene, incident: "Incident") -> str:
     """Say what became of the model's answers since the change; empty where they are named themselves."""
-    reference, base = scene.yard.reference, incident.moved[0].base if incident.base is None else incident.base
+    reference, base = scene.baseline.reference, incident.moved[0].base if incident.base is None else incident.base
     if any(reference.columns[moved.column].role == "prediction" for moved in incident.moved):
         return ""
     return clause(prediction_effects(scene, base))
@@ -137,7 +137,7 @@ def _change(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> tuple[s
 
 
 def _subject(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> str:
-    cells = scene.yard.reference.columns[moved.column]
+    cells = scene.baseline.reference.columns[moved.column]
     names = [level.level for level in levels]
     special = faults(cells).keys() | ({cells.labels[cells.other]} if cells.other is not None else set())
     if special.issuperset(names):
@@ -149,7 +149,7 @@ def _subject(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> str:
 
 def kind(scene: Scene, several: Sequence[Moved]) -> IncidentKind:
     """What an incident is about: predictions before features, features before the quality of the data."""
-    columns = scene.yard.reference.columns
+    columns = scene.baseline.reference.columns
     if any(columns[moved.column].role == "prediction" for moved in several):
         return "prediction"
     return "quality" if all(_wrong(scene, moved) for moved in several) else "feature"
@@ -157,13 +157,13 @@ def kind(scene: Scene, several: Sequence[Moved]) -> IncidentKind:
 
 def _wrong(scene: Scene, moved: Moved) -> bool:
     """Whether a column's change is about values that should not be."""
-    cells = scene.yard.reference.columns[moved.column]
+    cells = scene.baseline.reference.columns[moved.column]
     return {level.level for level in moved_levels(scene, moved)} <= faults(cells).keys()
 
 
 def name(scene: Scene, moved: Moved) -> str:
     """Name of a moved column, as people say it."""
-    found = scene.yard.reference.columns[moved.column]
+    found = scene.baseline.reference.columns[moved.column]
     return NAMES.get(found.name, found.name) if found.role == "prediction" else found.name
 
 

@@ -6,7 +6,7 @@ from drift.evidence import Detector
 from drift.incidents import Incident
 from drift.incidents.changed_column import SETTLE_ROWS
 from drift.judge.segment import Lane
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.reference.new_normal import NewNormal
 
 
@@ -14,12 +14,12 @@ class ActError(ValueError):
     """An act that cannot be: its incident is unknown or closed, or nothing can be accepted of it."""
 
 
-def accept(lane: Lane, yard: Yardstick, incident: str, key: str) -> tuple[int, list[str]]:
+def accept(lane: Lane, baseline: Baseline, incident: str, key: str) -> tuple[int, list[str]]:
     """Make the rows since an incident's change point what is expected, and close the incident.
 
     Parameters
     ----------
-    yard
+    baseline
         What the lane's windows are measured with.
     incident, key
         Names of the incident and of the act.
@@ -37,8 +37,8 @@ def accept(lane: Lane, yard: Yardstick, incident: str, key: str) -> tuple[int, l
     columns, labels = dict(normal.columns), normal.labels
     standing = next((i for i in lane.incidents.open if i.last and i.last.incident == incident), None)
     if standing is not None and lane.detector is not None:
-        names = [yard.reference.columns[moved.column].name for moved in standing.moved]
-        rows = _columns(lane.detector, yard, standing, columns)
+        names = [baseline.reference.columns[moved.column].name for moved in standing.moved]
+        rows = _columns(lane.detector, baseline, standing, columns)
         lane.incidents.open.remove(standing)
     elif lane.harm is not None and lane.harm.open is not None and lane.harm.open.last.incident == incident:
         regime, names = lane.harm.open.told, [lane.harm.open.metric]
@@ -53,9 +53,9 @@ def accept(lane: Lane, yard: Yardstick, incident: str, key: str) -> tuple[int, l
     return rows, names
 
 
-def _columns(detector: Detector, yard: Yardstick, incident: Incident, columns: dict[int, np.ndarray]) -> int:
+def _columns(detector: Detector, baseline: Baseline, incident: Incident, columns: dict[int, np.ndarray]) -> int:
     """Make the counts since each column's latest change the expected ones, and let its evidence begin again."""
-    spans = [(moved, yard.cells(moved.column)) for moved in incident.moved]
+    spans = [(moved, baseline.cells(moved.column)) for moved in incident.moved]
     stretches = [detector.counts[cells] - moved.base[cells] for moved, cells in spans]
     rows = min(int(stretch.sum()) for stretch in stretches)
     _require_rows(f"{incident.last.incident if incident.last else incident.number}", rows)

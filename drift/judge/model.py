@@ -16,14 +16,14 @@ from drift.incidents.spelling import listed
 from drift.judge.accepting import ActError, accept
 from drift.judge.segment import Lane, Rule, much
 from drift.performance.label_sums import LABELLED
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.windows.windows import Source, closes_at, judged_at, shared_at, watermark
 from streams.wire.records import Act, Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
 
 Told = Report | Alert | Order
-#: Finds the yardstick of a version.
-Yards = Callable[[str], Yardstick]
-_Do = Callable[[Yardstick, Rule, Callable[[], int]], Sequence[Report | Alert]]
+#: Finds the baseline of a version.
+Baselines = Callable[[str], Baseline]
+_Do = Callable[[Baseline, Rule, Callable[[], int]], Sequence[Report | Alert]]
 #: When it is due, whether it comes before or after others of that time, the version and segment, what there is to do.
 _Step = tuple[int, int, tuple[str, str], _Do]
 
@@ -66,18 +66,18 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     heeds: Heeds = msgspec.field(default_factory=Heeds)
     suspended: set[str] = set()
 
-    def take_counts(self, message: PartialCounts, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+    def take_counts(self, message: PartialCounts, baselines: Baselines, say: Callable[[int], str]) -> list[Told]:
         """Add a block's counts; its watermark may close windows."""
         told: list[Told] = []
         for minute in message.minutes:
-            lane = self._lane(message.version, minute.segment, yards)
+            lane = self._lane(message.version, minute.segment, baselines)
             window = lane.windows.add_rows(minute.minute_ms, unpack(minute), minute.late, minute.ids)
-            told += lane.restate(yards(message.version), self.watch, much(window))
-        self._lane(message.version, "", yards).refused.add(message.minutes, message.refused)
+            told += lane.restate(baselines(message.version), self.watch, much(window))
+        self._lane(message.version, "", baselines).refused.add(message.minutes, message.refused)
         self._source(message.topic, message.partitions).hear(
             message.version, message.partition, message.partitions, message.watermark_ms
         )
-        return told + self._tell_behind(message, say) + self._advance(yards, say)
+        return told + self._tell_behind(message, say) + self._advance(baselines, say)
 
     def _tell_behind(self, message: PartialCounts, say: Callable[[int], str]) -> list[Told]:
         """Tell at once of rows that lie far behind: no window may close any more that would."""
@@ -87,9 +87,9 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         rule = self._rule(message.version, "", say, last=False)
         return [*map(self._as_heeded, lane.tell_behind(rule, message.watermark_ms, self._next_incident))]
 
-    def take_labels(self, message: LabelSums, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+    def take_labels(self, message: LabelSums, baselines: Baselines, say: Callable[[int], str]) -> list[Told]:
         """Add labels; they restate reports, and are no evidence until event time goes on, or stands still."""
-        lane = self._lane(message.version, message.segment, yards)
+        lane = self._lane(message.version, message.segment, baselines)
         if message.faults:
             lane.windows.add_label_faults(message.minute_ms, message.faults)
         cells = np.frombuffer(message.cells, "<i8").astype(np.int64).reshape(-1, 4)
@@ -100,10 +100,10 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             delay = reached - calendar_of(self.watch).span(message.minute_ms)[1]
             lane.windows.delays.add(delay, labels, self.watch)
         window = lane.windows.add_labels(message.minute_ms, cells)
-        told: list[Told] = [*lane.restate(yards(message.version), self.watch, much(window, self._asleep))]
-        return told + (self._measure_asleep(message.version, yards, say) if self._asleep else [])
+        told: list[Told] = [*lane.restate(baselines(message.version), self.watch, much(window, self._asleep))]
+        return told + (self._measure_asleep(message.version, baselines, say) if self._asleep else [])
 
-    def _measure_asleep(self, version: str, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+    def _measure_asleep(self, version: str, baselines: Baselines, say: Callable[[int], str]) -> list[Told]:
         """Judge the performance of windows by the labels that they have, for event time brings no more of them."""
         lane, reached = self.lanes.get((version, "")), self.reached.get(version)
         clock_ms = max(
@@ -114,22 +114,22 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             return told
         rule = self._rule(version, "", say, last=True)
         while (window := lane.windows.unmeasured(self.watch, reached, clock_ms)) is not None:
-            for alert in lane.measure(window, yards(version), rule, self._next_incident):
+            for alert in lane.measure(window, baselines(version), rule, self._next_incident):
                 told += self._leaving(self._as_heeded(alert))
         return told
 
-    def take_idle(self, message: Idle, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+    def take_idle(self, message: Idle, baselines: Baselines, say: Callable[[int], str]) -> list[Told]:
         """A partition holds the watermark back no more."""
         self._source(message.topic, message.partitions).fall_silent(
             message.partition, message.partitions, message.asleep, message.repeated, message.at_ms
         )
-        told = self._advance(yards, say)
+        told = self._advance(baselines, say)
         if self._asleep:
             for (version, segment), lane in self._judged():
                 silent = lane.silence(self._rule(version, segment, say, last=True), self._next_incident)
                 told += map(self._as_heeded, silent)
-                told += [] if segment else self._measure_asleep(version, yards, say)
-        return told + self._restate_all(yards)
+                told += [] if segment else self._measure_asleep(version, baselines, say)
+        return told + self._restate_all(baselines)
 
     def take_route(self, message: RouteCopy) -> list[Told]:
         """Follow a new route. Incidents of a version that serves no more are over."""
@@ -149,7 +149,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         self.routed = {route.champion, *route.canary, *route.shadows}
         return told
 
-    def take_act(self, act: Act, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+    def take_act(self, act: Act, baselines: Baselines, say: Callable[[int], str]) -> list[Told]:
         """Follow what a person decided about an open incident.
 
         Raises
@@ -168,8 +168,8 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         if act.act == "rebaseline":
             if version in self.suspended:
                 raise ActError(f"the reference of {version} cannot be used; put it back first")
-            rows, names = accept(lane, lane.measured(yards(version)), act.incident, f"{act.incident}/{act.at_ms}")
-            reference = lane.measured(yards(version)).reference.id
+            rows, names = accept(lane, lane.measured(baselines(version)), act.incident, f"{act.incident}/{act.at_ms}")
+            reference = lane.measured(baselines(version)).reference.id
             since = say(last.later[-1] if last.later else last.change_point)
             compared = f"{'is' if len(names) == 1 else 'are'} compared with the {rows:,} rows since {since}"
             text += f": from here on {listed(names)} {compared} (reference {reference[:8]})"
@@ -182,31 +182,33 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
             self.heeds.of.pop(act.incident, None)
         return [alert]
 
-    def finish(self, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+    def finish(self, baselines: Baselines, say: Callable[[int], str]) -> list[Told]:
         """Close every window, as the last messages of a closed range."""
-        return list(self._close(lambda _: None, yards, say)) + self._restate_all(yards)
+        return list(self._close(lambda _: None, baselines, say)) + self._restate_all(baselines)
 
     def furthest(self, version: str, topic: str, partition: int) -> int | None:
         """Event time that a version has reached in a source partition."""
         source = self.sources.get(topic)
         return None if source is None else source.times(version).get(partition)
 
-    def _lane(self, version: str, segment: str, yards: Yards) -> Lane:
+    def _lane(self, version: str, segment: str, baselines: Baselines) -> Lane:
         if (version, segment) not in self.lanes:
-            self.lanes[version, segment] = Lane.begin(yards(version), segment)
+            self.lanes[version, segment] = Lane.begin(baselines(version), segment)
         return self.lanes[version, segment]
 
     def _source(self, topic: str, partitions: int) -> Source:
         return self.sources.setdefault(topic, Source(partitions))
 
-    def _advance(self, yards: Yards, say: Callable[[int], str]) -> list[Told]:
+    def _advance(self, baselines: Baselines, say: Callable[[int], str]) -> list[Told]:
         moved = [version for version in dict.fromkeys(key[0] for key, _ in self._judged()) if self._reach(version)]
         if not moved:
             return []
-        told = list(self._close(self.reached.get, yards, say, moved))
+        told = list(self._close(self.reached.get, baselines, say, moved))
         for (version, _), lane in sorted(self.lanes.items()):
             if version in moved:
-                told += lane.restate(yards(version), self.watch, lane.windows.due(self.watch, self.reached[version]))
+                told += lane.restate(
+                    baselines(version), self.watch, lane.windows.due(self.watch, self.reached[version])
+                )
                 serves = not self.routed or version in self.routed
                 lane.windows.forget(self.watch, self.reached[version], awaits=serves)
         self.lanes = {key: lane for key, lane in self.lanes.items() if key[0] in self.routed or not self._over(lane)}
@@ -234,7 +236,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def _close(
         self,
         reached: Callable[[str], int | None],
-        yards: Yards,
+        baselines: Baselines,
         say: Callable[[int], str],
         versions: Collection[str] | None = None,
     ) -> Iterator[Told]:
@@ -248,7 +250,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
                 return
             _, _, (version, segment), do = min(ready, key=lambda found: found[:3])
             rule = self._rule(version, segment, say, last=self._asleep or reached(version) is None)
-            several_told = do(yards(version), rule, self._next_incident)
+            several_told = do(baselines(version), rule, self._next_incident)
             for found in several_told:
                 if isinstance(found, Alert):
                     yield from self._leaving(self._as_heeded(found))
@@ -311,11 +313,11 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
         if not key[1] and (window := windows.unmeasured(self.watch, reached)) is not None:
             yield windows.measured_at(self.watch, window.span), 3, key, partial(lane.measure, window)
 
-    def _restate_all(self, yards: Yards) -> list[Told]:
+    def _restate_all(self, baselines: Baselines) -> list[Told]:
         return [
             report
             for (version, _), lane in self._judged()
-            for report in lane.restate(yards(version), self.watch, lane.windows.closed)
+            for report in lane.restate(baselines(version), self.watch, lane.windows.closed)
         ]
 
     def _judged(self) -> list[tuple[tuple[str, str], Lane]]:

@@ -20,7 +20,7 @@ from drift.incidents.river_opinions import Course, asked
 from drift.incidents.row_quality import LABEL_FAULTS, LATE, REFUSED, REPEATED, Shares, certain
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import amount
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.reference.learning import Learning, LossLearning, only
 from drift.reference.new_normal import NewNormal
 from drift.reference.tolerances import tolerance
@@ -75,12 +75,12 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
     normal: NewNormal | None = None
 
     @classmethod
-    def begin(cls, yard: Yardstick, segment: str) -> "Lane":
+    def begin(cls, baseline: Baseline, segment: str) -> "Lane":
         """Begin with nothing but the reference."""
-        detector = None if segment else Detector.over(yard.asked, yard.reference.expected)
-        learning = Learning() if detector is not None and yard.reference.order == "unknown" else None
+        detector = None if segment else Detector.over(baseline.asked, baseline.reference.expected)
+        learning = Learning() if detector is not None and baseline.reference.order == "unknown" else None
         return cls(
-            reference=yard.reference.id,
+            reference=baseline.reference.id,
             windows=Windows(),
             detector=detector,
             incidents=Incidents(),
@@ -88,11 +88,11 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             loss_learning=None if learning is None else LossLearning(),
         )
 
-    def close(self, span: Span, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Report | Alert]:
+    def close(self, span: Span, baseline: Baseline, rule: Rule, number: Callable[[], int]) -> list[Report | Alert]:
         """Close the next window: evidence by its timely rows, the report by all. A partial one is no evidence: hours
         that are missing would be taken for a change.
         """
-        yard, partial = self.measured(yard), self.windows.partial(span, rule.last)
+        baseline, partial = self.measured(baseline), self.windows.partial(span, rule.last)
         # Its length or its zone has changed within it: it holds but a part of a day.
         partial = partial or calendar_of(rule.watch).span(span.start)[0] != span.start
         timely, late, labels = self.windows.take(span)
@@ -104,12 +104,12 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         if self.detector is not None and partial:
             self.flow.until = span.end
         elif self.detector is not None:
-            scene = self._scene(self.detector, span, yard, rule, timely)
-            yard, total = scene.yard, evidence_of(scene.log_total)
+            scene = self._scene(self.detector, span, baseline, rule, timely)
+            baseline, total = scene.baseline, evidence_of(scene.log_total)
             if rule.opens:
                 alerts = self.incidents.take(scene, number)
             alerts += self._hopes(rule, span, scene, number)
-            self._hear_scores(yard, span, timely)
+            self._hear_scores(baseline, span, timely)
             alerts = [asked(alert, self.scores, "score", False, rule.say) for alert in alerts]
             alerts += self._flow(rule, span, timely.rows, number)
             verdicts = self._verdicts(scene)
@@ -121,7 +121,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             window_end=span.end,
             rows=sums.rows,
             late_rows=0 if late is None else late.rows,
-            reference=yard.reference.id,
+            reference=baseline.reference.id,
             evidence=total,
             budget=rule.watch.false_alarm_every,
             columns=[],
@@ -139,19 +139,19 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             repeated=repeated,
             sampled=sampled,
         )
-        self.windows.keep(window, yard.score)
-        return [window_report.full(yard, rule.watch, window, sums), *alerts]
+        self.windows.keep(window, baseline.score)
+        return [window_report.full(baseline, rule.watch, window, sums), *alerts]
 
-    def _scene(self, detector: Detector, span: Span, yard: Yardstick, rule: Rule, timely: Sums) -> Scene:
+    def _scene(self, detector: Detector, span: Span, baseline: Baseline, rule: Rule, timely: Sums) -> Scene:
         """Take a window's timely rows as evidence, and put together what the rules of incidents look at."""
-        look = detector.take(yard.asked, yard.spread, timely.cells, timely.rows, span.start)
-        yard, look = self._learn(detector, yard, look, timely.cells)
+        look = detector.take(baseline.asked, baseline.spread, timely.cells, timely.rows, span.start)
+        baseline, look = self._learn(detector, baseline, look, timely.cells)
         return Scene(
             model=rule.model,
             version=rule.version,
             segment=rule.segment,
             epoch=rule.epoch,
-            yard=yard,
+            baseline=baseline,
             watch=rule.watch,
             detector=detector,
             look=look,
@@ -161,26 +161,26 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             say=rule.say,
         )
 
-    def measured(self, yard: Yardstick, reference: str = "") -> Yardstick:
+    def measured(self, baseline: Baseline, reference: str = "") -> Baseline:
         """Allow for what has been accepted as usual (but for what was reported by another reference), and for what the
         stream has shown of how windows differ.
         """
-        if self.normal is not None and reference != yard.reference.id:
-            yard = yard.overlaid(self.normal)
-        return yard if self.learning is None else yard.widened(self.learning.effects)
+        if self.normal is not None and reference != baseline.reference.id:
+            baseline = baseline.overlaid(self.normal)
+        return baseline if self.learning is None else baseline.widened(self.learning.effects)
 
-    def _learn(self, detector: Detector, yard: Yardstick, look: Look, window: np.ndarray) -> tuple[Yardstick, Look]:
+    def _learn(self, detector: Detector, baseline: Baseline, look: Look, window: np.ndarray) -> tuple[Baseline, Look]:
         """Learn how windows differ, if that is unknown; only what is broken is evidence till then."""
         if self.learning is None or self.learning.effects is not None:
-            return yard, look
-        if self.learning.observe(yard, window):
-            wider = self.measured(yard)
-            detector.rescale(yard.spread / wider.spread)
-            return wider, detector.look(yard.asked)
-        columns, was = yard.reference.columns, yard.reference.expected
-        spans = [yard.cells(place) for place in range(len(columns))]
+            return baseline, look
+        if self.learning.observe(baseline, window):
+            wider = self.measured(baseline)
+            detector.rescale(baseline.spread / wider.spread)
+            return wider, detector.look(baseline.asked)
+        columns, was = baseline.reference.columns, baseline.reference.expected
+        spans = [baseline.cells(place) for place in range(len(columns))]
         broken = [bool(fault(c, window[span], was[span])) for c, span in zip(columns, spans, strict=True)]
-        return yard, only(look, np.array(broken))
+        return baseline, only(look, np.array(broken))
 
     def _verdicts(self, scene: Scene) -> list[Verdict]:
         """Each column's evidence in this window: while an incident names it, at least what it was named for."""
@@ -194,39 +194,39 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
                 found.append(Verdict(evidence_of(highest), moved.drifted(scene)))
         return found
 
-    def judge(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
+    def judge(self, window: Closed, baseline: Baseline, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Judge what comes late to a closed window, labels and rows, once, when they have had their time; later ones
         restate only.
 
         A window without a label, or of a model whose labels are known to take longer, is measured when they have come.
         """
-        window.judged, yard = True, self.measured(yard)
+        window.judged, baseline = True, self.measured(baseline)
         alerts = [] if window.shared else self._shares(rule, window, number)
-        alerts += self._label_faults(yard, rule, window, number)
-        if not yard.losses(rule.watch) or yard.reference.score is None:
+        alerts += self._label_faults(baseline, rule, window, number)
+        if not baseline.losses(rule.watch) or baseline.reference.score is None:
             return alerts
         late = self.windows.measured_at(rule.watch, window.span) > judged_at(rule.watch, window.span)
         window.awaits_labels = late or window.labels is None
-        return alerts if window.awaits_labels else alerts + self.measure(window, yard, rule, number)
+        return alerts if window.awaits_labels else alerts + self.measure(window, baseline, rule, number)
 
-    def share(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:  # noqa: ARG002
+    def share(self, window: Closed, baseline: Baseline, rule: Rule, number: Callable[[], int]) -> list[Alert]:  # noqa: ARG002
         """Ask of a window's late rows before its labels have had their time."""
         window.shared = True
         return self._shares(rule, window, number)
 
-    def measure(self, window: Closed, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
+    def measure(self, window: Closed, baseline: Baseline, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Judge a window's performance by its labels."""
-        window.awaits_labels, yard = False, self.measured(yard)
-        losses, score = yard.losses(rule.watch), yard.reference.score
+        window.awaits_labels, baseline = False, self.measured(baseline)
+        losses, score = baseline.losses(rule.watch), baseline.reference.score
         if window.labels is None or not losses or score is None:
             return []
         if self.loss_learning is not None:
             if self.harm is None or self.harm.open is None:  # Windows of an open incident do not show the usual spread.
-                now = amount(yard.reference, losses[0].metric, window.labels)
+                now = amount(baseline.reference, losses[0].metric, window.labels)
                 self.loss_learning.observe(now.rows, now.total, now.squares)
             if not self.loss_learning.ready:
                 return []
-            losses = yard.losses(rule.watch, self.loss_learning.effect(yard.reference.loss_design_effect))
+            losses = baseline.losses(rule.watch, self.loss_learning.effect(baseline.reference.loss_design_effect))
         if self.harm is None:
             self.harm = Harm.begin(losses, score.size)
         labelled = Labelled(
@@ -234,9 +234,9 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             version=rule.version,
             epoch=rule.epoch,
             watch=rule.watch,
-            reference=yard.reference,
+            reference=baseline.reference,
             losses=losses,
-            share=yard.performance_share(rule.watch),
+            share=baseline.performance_share(rule.watch),
             start=window.span.start,
             end=window.span.end,
             rows=window.report.rows,
@@ -249,12 +249,12 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         by_row = headline.metric == "accuracy"
         return [asked(alert, self.errors, "error", by_row, rule.say) for alert in told]
 
-    def _hear_scores(self, yard: Yardstick, span: Span, timely: Sums) -> None:
+    def _hear_scores(self, baseline: Baseline, span: Span, timely: Sums) -> None:
         """Keep the mean of a window's finite scores, in the fixed point of its reference."""
-        if yard.score is None:
+        if baseline.score is None:
             return
-        finite = int(timely.cells[yard.score][1:-2].sum())
-        total = int(timely.moments[yard.reference.place(SCORE), 0])
+        finite = int(timely.cells[baseline.score][1:-2].sum())
+        total = int(timely.moments[baseline.reference.place(SCORE), 0])
         self.scores.take(span.start, finite, total / max(1, finite))
 
     def _shares(self, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
@@ -276,7 +276,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             )
         ]
 
-    def _label_faults(self, yard: Yardstick, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
+    def _label_faults(self, baseline: Baseline, rule: Rule, window: Closed, number: Callable[[], int]) -> list[Alert]:
         """Ask which part of a window's labels are none that the model could be right about."""
         many = sum(window.label_faults.values())
         labels = many + (0 if window.labels is None else max(0, int(window.labels[:, LABELLED].sum())))
@@ -290,15 +290,15 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             lambda: f"{rule.model}-{number()}",
             rule.opens,
             "warning" if many and certain(blank, many, labels, BROKEN) else "watch",
-            lambda: label_fault(yard.reference, window.label_faults, labels, rule.say(window.span.start)),
+            lambda: label_fault(baseline.reference, window.label_faults, labels, rule.say(window.span.start)),
         )
 
-    def refuse(self, span: Span, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:
+    def refuse(self, span: Span, baseline: Baseline, rule: Rule, number: Callable[[], int]) -> list[Alert]:
         """Ask which part of the requests was refused in a window that is over."""
         rows, refused = self.refused.take(span)
         many = sum(refused.values())
         blank, requests = self._blank(rule, span), rows + many
-        kinds = {cells.name: cells.kind for cells in yard.reference.columns} if many else {}
+        kinds = {cells.name: cells.kind for cells in baseline.reference.columns} if many else {}
         return self.shares.take(
             blank,
             REFUSED,
@@ -313,7 +313,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
 
     def _hopes(self, rule: Rule, span: Span, scene: Scene, number: Callable[[], int]) -> list[Alert]:
         """Ask what the scores promise, where they have moved."""
-        reference = scene.yard.reference
+        reference = scene.baseline.reference
         moved = None if reference.score is None else self.incidents.moved(reference.place(SCORE))
         blank = self._blank(rule, span)
         return self.hopes.take(scene, blank, moved, lambda: f"{rule.model}-{number()}", rule.opens)
@@ -342,7 +342,7 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
             return []
         return [self.behind.tell(blank, rule.watch, reached, f"{rule.model}-{number()}", rule.say)]
 
-    def close_behind(self, yard: Yardstick, rule: Rule, number: Callable[[], int]) -> list[Alert]:  # noqa: ARG002
+    def close_behind(self, baseline: Baseline, rule: Rule, number: Callable[[], int]) -> list[Alert]:  # noqa: ARG002
         """Event time has gone on since."""
         due = self.behind.closes_ms
         assert due is not None
@@ -382,10 +382,10 @@ class Lane(msgspec.Struct, kw_only=True, eq=False):
         told = self.incidents.close_all(ts, why) + harm + other
         return [msgspec.structs.replace(alert, severity="watch") for alert in told]
 
-    def restate(self, yard: Yardstick, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
+    def restate(self, baseline: Baseline, watch: Watch, windows: Iterable[Closed]) -> list[Report]:
         """Tell these windows again, as far as they have changed."""
         return [
-            window_report.restate(self.measured(yard, window.report.reference), watch, window)
+            window_report.restate(self.measured(baseline, window.report.reference), watch, window)
             for window in windows
             if window.untold
         ]

@@ -17,9 +17,9 @@ from drift.counting.message_checks import Impossible, check_counts
 from drift.incidents import rfc3339
 from drift.incidents.acts import named
 from drift.judge.accepting import ActError
-from drift.judge.model import Told, Watched, Yards
+from drift.judge.model import Baselines, Told, Watched
 from drift.judge.snapshot import freeze, thaw
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.reference.catalogue import Catalogue, Unusable, Unwatched
 from drift.reference.reference import Reference
 from streams.away import Away
@@ -72,7 +72,7 @@ class Judge:
         self._say = say
         self._set_aside = set_aside or SetAside("judge")
         self._failed: set[tuple[str, str]] = set()
-        self._yards: dict[tuple[str, str], Yardstick] = {}
+        self._baselines: dict[tuple[str, str], Baseline] = {}
         self.models: dict[str, Watched] = {}
         self.suspended: dict[tuple[str, str], str] = {}
 
@@ -131,14 +131,14 @@ class Judge:
         watched = self.models.get(message.model)
         if watched is None:
             watched = self.models[message.model] = Watched(model=message.model)
-        yards = self._yards_of(message.model)
+        baselines = self._yards_of(message.model)
         match message:
             case PartialCounts():
-                return watched.take_counts(message, yards, self._say)
+                return watched.take_counts(message, baselines, self._say)
             case LabelSums():
-                return watched.take_labels(message, yards, self._say)
+                return watched.take_labels(message, baselines, self._say)
             case Idle():
-                return watched.take_idle(message, yards, self._say)
+                return watched.take_idle(message, baselines, self._say)
             case RouteCopy():
                 try:
                     check_epoch(message.route, watched.epoch)
@@ -147,7 +147,7 @@ class Judge:
                 return watched.take_route(message)
             case Act():
                 try:
-                    return watched.take_act(message, yards, self._say)
+                    return watched.take_act(message, baselines, self._say)
                 except ActError as error:
                     raise ActError(f"{named(message)}: {error}") from None
 
@@ -190,7 +190,7 @@ class Judge:
         watched.suspended.discard(version)
         lanes = {key: lane for key, lane in watched.lanes.items() if key[0] == version}
         try:
-            reference = self._yard(watched.model, version).reference.id
+            reference = self._baseline(watched.model, version).reference.id
         except Unusable as error:
             self._suspend(watched, version, str(error))
         except Unwatched:  # Its version was removed from the registry: no route names it.
@@ -222,7 +222,7 @@ class Judge:
         if watched and message.version in watched.suspended and not self._resume(watched, message.version):
             return None
         try:
-            reference = self._yard(message.model, message.version).reference
+            reference = self._baseline(message.model, message.version).reference
         except Unwatched:
             return None
         if message.reference != reference.id:
@@ -232,13 +232,13 @@ class Judge:
             )
         return reference
 
-    def _yard(self, model: str, version: str) -> Yardstick:
-        if (model, version) not in self._yards:
-            self._yards[model, version] = Yardstick(self._catalogue(model, version))
-        return self._yards[model, version]
+    def _baseline(self, model: str, version: str) -> Baseline:
+        if (model, version) not in self._baselines:
+            self._baselines[model, version] = Baseline(self._catalogue(model, version))
+        return self._baselines[model, version]
 
-    def _yards_of(self, model: str) -> Yards:
-        return lambda version: self._yard(model, version)
+    def _yards_of(self, model: str) -> Baselines:
+        return lambda version: self._baseline(model, version)
 
 
 class MisfitError(ValueError):

@@ -1,4 +1,4 @@
-"""The yardstick: what a reference is measured with, laid out once."""
+"""The baseline: what a reference is measured with, laid out once."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from streams.wire.records import Watch
 
 
 @dataclass(frozen=True, eq=False)
-class Yardstick:
+class Baseline:
     """A reference with its contrasts and design effects.
 
     Parameters
@@ -36,28 +36,28 @@ class Yardstick:
     learnt: np.ndarray | None = None
     trained: Reference | None = None
 
-    def widened(self, effects: np.ndarray | None) -> "Yardstick":
-        """Measure by design effects that a stream has shown; the same ones give the same yardstick."""
+    def widened(self, effects: np.ndarray | None) -> "Baseline":
+        """Measure by design effects that a stream has shown; the same ones give the same baseline."""
         if effects is None:
             return self
         key = effects.tobytes()
         if key not in self._widened:
-            self._widened[key] = Yardstick(self.reference, effects, self.trained)
+            self._widened[key] = Baseline(self.reference, effects, self.trained)
         return self._widened[key]
 
     @cached_property
-    def _widened(self) -> dict[bytes, "Yardstick"]:
+    def _widened(self) -> dict[bytes, "Baseline"]:
         return {}
 
-    def overlaid(self, normal: NewNormal) -> "Yardstick":
-        """Measure by what has been accepted as usual; the same gives the same yardstick."""
+    def overlaid(self, normal: NewNormal) -> "Baseline":
+        """Measure by what has been accepted as usual; the same gives the same baseline."""
         if normal.key not in self._overlaid:
             trained = self.trained or self.reference
-            self._overlaid[normal.key] = Yardstick(normal.over(trained), self.learnt, trained)
+            self._overlaid[normal.key] = Baseline(normal.over(trained), self.learnt, trained)
         return self._overlaid[normal.key]
 
     @cached_property
-    def _overlaid(self) -> dict[str, "Yardstick"]:
+    def _overlaid(self) -> dict[str, "Baseline"]:
         return {}
 
     @cached_property

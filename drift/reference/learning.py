@@ -17,7 +17,7 @@ from drift.evidence.detector import Look
 from drift.reference.row_order import LEARNING_WINDOWS
 
 if TYPE_CHECKING:
-    from drift.reference.baseline import Yardstick
+    from drift.reference.baseline import Baseline
 
 
 #: Labelled windows before the loss is judged; standard errors of a clear difference, and of an upper bound.
@@ -43,12 +43,12 @@ class Learning(msgspec.Struct, kw_only=True, eq=False):
         """Windows that are still waited for."""
         return 0 if self.effects is not None else LEARNING_WINDOWS - len(self.windows)
 
-    def observe(self, yard: "Yardstick", window: np.ndarray) -> bool:
+    def observe(self, baseline: "Baseline", window: np.ndarray) -> bool:
         """Take a window's counts, int64 [cells]; returns whether the design effects are known by it."""
         self.windows = [*self.windows, window]
         if len(self.windows) < LEARNING_WINDOWS:
             return False
-        self.effects, self.windows = learnt_design_effects(yard, np.stack(self.windows)), []
+        self.effects, self.windows = learnt_design_effects(baseline, np.stack(self.windows)), []
         return True
 
 
@@ -94,14 +94,14 @@ class LossLearning(msgspec.Struct, kw_only=True):
         return max(least, found * math.exp(Z90 * error)) if found > 1 + CLEAR * error else least
 
 
-def learnt_design_effects(yard: "Yardstick", windows: np.ndarray) -> np.ndarray:
+def learnt_design_effects(baseline: "Baseline", windows: np.ndarray) -> np.ndarray:
     """Design effects of windows' counts, int64 [windows, cells]: never below the reference's, float64 [contrasts]."""
     effects = []
-    for place, cells in enumerate(yard.reference.columns):
-        span = yard.cells(place)
+    for place, cells in enumerate(baseline.reference.columns):
+        span = baseline.cells(place)
         counts = windows[:, span]
-        effects.append(of_blocks(cells, yard.reference.counts[span], counts, counts.sum(axis=1)))
-    learnt: np.ndarray = np.maximum(np.concatenate(effects), yard.contrast_effects)
+        effects.append(of_blocks(cells, baseline.reference.counts[span], counts, counts.sum(axis=1)))
+    learnt: np.ndarray = np.maximum(np.concatenate(effects), baseline.contrast_effects)
     return learnt
 
 

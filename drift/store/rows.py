@@ -133,7 +133,7 @@ def of_dead_letters(letters: Sequence[Letter]) -> Rows:
 
 def of_reference(model: str, version: str, reference: "Reference") -> Rows:
     """A reference, a row a column."""
-    from drift.reference.baseline import Yardstick  # SciPy, which a sink without references does without.
+    from drift.reference.baseline import Baseline  # SciPy, which a sink without references does without.
 
     n = len(reference.columns)
     return Rows(
@@ -153,7 +153,7 @@ def of_reference(model: str, version: str, reference: "Reference") -> Rows:
             "rows": [int(reference.of(cells.name).sum()) for cells in reference.columns],
             "centre": reference.centre.tolist(),
             "scale": reference.scale.tolist(),
-            "design_effect": Yardstick(reference).design_effects.tolist(),
+            "design_effect": Baseline(reference).design_effects.tolist(),
         },
     )
 

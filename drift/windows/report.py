@@ -8,7 +8,7 @@ from drift.cells.cells import Cells
 from drift.cells.sums import Sums
 from drift.performance import report as performance_report
 from drift.performance.outside import outside
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.reference.column_statistics import ColumnStatistics
 from drift.reference.tolerances import column_tolerance, tolerance
 from drift.windows.windows import Closed
@@ -25,30 +25,30 @@ class Verdict(NamedTuple):
 _NONE = Verdict(0.0, False)
 
 
-def full(yard: Yardstick, watch: Watch, window: Closed, sums: Sums | None) -> Report:
+def full(baseline: Baseline, watch: Watch, window: Closed, sums: Sums | None) -> Report:
     """A closed window's report, in full; without columns where its rows' sums were given up."""
-    columns = [] if sums is None else _columns(yard, watch, window, sums)
-    scores = window.scores if sums is None or yard.score is None else sums.cells[yard.score]
-    figures = [] if scores is None else performance_report(yard.reference, scores, window.labels)
+    columns = [] if sums is None else _columns(baseline, watch, window, sums)
+    scores = window.scores if sums is None or baseline.score is None else sums.cells[baseline.score]
+    figures = [] if scores is None else performance_report(baseline.reference, scores, window.labels)
     if sums is not None and any(figure.estimated is not None for figure in figures):
-        beyond = outside(yard.reference, sums.cells)
+        beyond = outside(baseline.reference, sums.cells)
         figures = [msgspec.structs.replace(figure, outside=beyond) for figure in figures]
     allowed = tolerance(watch, "performance")
     figures = [msgspec.structs.replace(figure, tolerance=allowed) for figure in figures]
     return msgspec.structs.replace(window.report, columns=columns, performance=figures)
 
 
-def restate(yard: Yardstick, watch: Watch, window: Closed) -> Report:
+def restate(baseline: Baseline, watch: Watch, window: Closed) -> Report:
     """Bring a closed window's report up to date with late rows and labels; evidence and verdicts stay."""
     window.report = msgspec.structs.replace(window.report, revision=window.report.revision + 1)
     window.untold, window.rows_changed = 0, False
-    return full(yard, watch, window, None if window.kept is None else window.kept.sums)
+    return full(baseline, watch, window, None if window.kept is None else window.kept.sums)
 
 
-def _columns(yard: Yardstick, watch: Watch, window: Closed, sums: Sums) -> list[ColumnReport]:
-    columns, judged = yard.reference.columns, map(Verdict, window.evidence.tolist(), window.drifted.tolist())
+def _columns(baseline: Baseline, watch: Watch, window: Closed, sums: Sums) -> list[ColumnReport]:
+    columns, judged = baseline.reference.columns, map(Verdict, window.evidence.tolist(), window.drifted.tolist())
     verdicts = list(judged) or [_NONE] * len(columns)
-    several = zip(columns, yard.panel.describe(sums), verdicts, strict=True)
+    several = zip(columns, baseline.panel.describe(sums), verdicts, strict=True)
     return [_column(watch, cells, found, verdict) for cells, found, verdict in several]
 
 

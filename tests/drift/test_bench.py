@@ -151,7 +151,7 @@ def test_every_peer_sees_a_large_change_and_is_quiet_before(population):
         begun = peer(name, ground, 200, 10_000, thresholds)
         first = next(w for w, window in enumerate(windows) if begun.take(window) > 1)
         assert BEFORE <= first < BEFORE + 6, name
-    ours = Ours(ground.yard, Watch(false_alarm_every=10_000))
+    ours = Ours(ground.baseline, Watch(false_alarm_every=10_000))
     assert [ours.take(window.counts) for window in windows].index(True) == BEFORE
     assert ours.named == ("x",) and ours.paged == BEFORE
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import drift
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.reference.tolerances import column_tolerance
 from streams.wire.records import ColumnWatch, Route, Watch
 
@@ -51,13 +51,13 @@ def test_a_column_that_is_left_out_is_shown_and_opens_nothing(reference, moved, 
 
 
 def test_the_others_share_what_a_column_leaves(reference):
-    yard = Yardstick(reference)
-    every, two = yard.shares(Watch()), yard.shares(Watch(exclude=("debug_*",)))
+    baseline = Baseline(reference)
+    every, two = baseline.shares(Watch()), baseline.shares(Watch(exclude=("debug_*",)))
     assert math.isclose(every.sum(), 1) and math.isclose(two.sum(), 1)
     names = [cells.name for cells in reference.columns]
     assert two[names.index("debug_x")] == 0
     assert two[names.index("y")] == pytest.approx(every[names.index("y")] * 1.5)
-    assert yard.shares(Watch(exclude=("*",))).tolist() == [0, 0, 0]
+    assert baseline.shares(Watch(exclude=("*",))).tolist() == [0, 0, 0]
 
 
 def test_with_every_column_left_out_nothing_is_ever_said(reference, moved):

@@ -35,7 +35,7 @@ def alarms(
     ground: Ground, windows: Sequence[Window], every: float, thresholds: Mapping[str, float]
 ) -> Iterator[tuple[str, int | None]]:
     """Window of each contestant's first alarm; None for none."""
-    ours = Ours(ground.yard, Watch(false_alarm_every=every))
+    ours = Ours(ground.baseline, Watch(false_alarm_every=every))
     for window in windows:
         ours.take(window.counts)
         if ours.paged is not None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from drift.evidence import Detector
 from drift.incidents import Incidents, Scene
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from streams.wire.records import MINUTE_MS, Watch
 
 
@@ -15,7 +15,7 @@ class Ours:
 
     Parameters
     ----------
-    yard
+    baseline
         The reference.
     watch
         Budget and tolerances.
@@ -30,16 +30,16 @@ class Ours:
 
     >>> import pandas as pd
     >>> from drift import Reference
-    >>> yard = Yardstick(Reference.fit(pd.DataFrame({"city": ["Rome", "Oslo"] * 500})))
-    >>> ours = Ours(yard, Watch(false_alarm_every=1000))
+    >>> baseline = Baseline(Reference.fit(pd.DataFrame({"city": ["Rome", "Oslo"] * 500})))
+    >>> ours = Ours(baseline, Watch(false_alarm_every=1000))
     >>> ours.take(np.array([200, 0, 0, 0])), ours.opened, ours.named
     (True, 0, ('city',))
     """
 
-    def __init__(self, yard: Yardstick, watch: Watch) -> None:
-        self._yard = yard
+    def __init__(self, baseline: Baseline, watch: Watch) -> None:
+        self._baseline = baseline
         self._watch = watch
-        self._detector = Detector.over(yard.asked, yard.reference.expected)
+        self._detector = Detector.over(baseline.asked, baseline.reference.expected)
         self._incidents = Incidents()
         self._numbers = count(1).__next__
         self.log_evidence = 0.0
@@ -50,14 +50,14 @@ class Ours:
     def take(self, window: np.ndarray) -> bool:
         """Take a window's counts, int64 [cells of all columns]; returns whether an incident has opened by now."""
         number = self._detector.windows
-        rows = int(window[self._yard.cells(0)].sum())
-        look = self._detector.take(self._yard.asked, self._yard.spread, window, rows, number * MINUTE_MS)
+        rows = int(window[self._baseline.cells(0)].sum())
+        look = self._detector.take(self._baseline.asked, self._baseline.spread, window, rows, number * MINUTE_MS)
         scene = Scene(
             model="bench",
             version="v1",
             segment="",
             epoch=0,
-            yard=self._yard,
+            baseline=self._baseline,
             watch=self._watch,
             detector=self._detector,
             look=look,

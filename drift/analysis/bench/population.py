@@ -10,7 +10,7 @@ import pyarrow as pa
 from drift.cells import frames
 from drift.cells.columns import floats
 from drift.cells.frames import Frame, FrameError
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.reference.reference import Reference
 
 ROWS_MIN = 200
@@ -60,7 +60,7 @@ class Population:
             raise FrameError(f"{table.num_rows} rows are too few to draw streams from; give at least {ROWS_MIN}")
         whole = Reference.fit(table, **known)
         if block_rows is None:
-            largest, longest = float(Yardstick(whole).design_effects.max()), table.num_rows // BLOCKS_MIN
+            largest, longest = float(Baseline(whole).design_effects.max()), table.num_rows // BLOCKS_MIN
             together = largest > DESIGN_EFFECT_MIN
             block_rows = min(int(np.ceil(BLOCK_DESIGN_EFFECTS * largest)), longest) if together else 1
         return cls(table.select(list(whole.sources)), whole, block_rows)

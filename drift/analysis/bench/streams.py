@@ -11,7 +11,7 @@ from drift.analysis.bench.population import Population
 from drift.analysis.bench.shifts import Shift
 from drift.cells.cells import Cells
 from drift.cells.columns import floats
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.reference.reference import Reference
 
 #: Windows before a change, and after it at the most.
@@ -31,7 +31,7 @@ class Ground:
 
     population: Population
     reference: Reference
-    yard: Yardstick
+    baseline: Baseline
     known: Known
 
     @classmethod
@@ -39,7 +39,7 @@ class Ground:
         """Draw a reference."""
         reference, rows = population.reference(rng)
         values = [_placed(cells, rows.column(cells.name))[1] for cells in reference.columns]
-        return cls(population, reference, Yardstick(reference), Known(reference.columns, values))
+        return cls(population, reference, Baseline(reference), Known(reference.columns, values))
 
     def windows(
         self, rows: int, number: int, rng: np.random.Generator, change: Change | None = None, gradual: int = 0

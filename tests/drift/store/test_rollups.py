@@ -10,7 +10,7 @@ import drift
 from dashboards.macros import Range, expand
 from drift.cells.sums import Sums, sum_rows
 from drift.counting.minutes import pack
-from drift.reference.baseline import Yardstick
+from drift.reference.baseline import Baseline
 from drift.store import Store, rows
 from streams.wire.records import PartialCounts
 
@@ -31,7 +31,7 @@ def reference() -> drift.Reference:
 
 @pytest.mark.parametrize("column", ["age", "city"])
 def test_hours_and_days_are_those_of_the_summed_counts(store: Store, reference: drift.Reference, column: str) -> None:
-    yard = Yardstick(reference)
+    baseline = Baseline(reference)
     hours = [sum_rows(reference, reference.align(table(600, seed, moved=seed > 3))) for seed in range(1, 6)]
     for number, sums in enumerate(hours):
         minutes = [pack(START + number * HOUR + minute * 60_000, "", minute == 2, sums) for minute in (0, 2)]
@@ -54,11 +54,11 @@ def test_hours_and_days_are_those_of_the_summed_counts(store: Store, reference: 
     sql = resources.files("dashboards").joinpath("queries", "column_rollups.sql").read_text()
     found = store.query(*expand(sql, Range(START, START + 24 * HOUR), {"model": "m", "column": column}))
     place = reference.place(column)
-    assert yard.design_effects[reference.place("age")] > 1.5
+    assert baseline.design_effects[reference.place("age")] > 1.5
 
     def effect(*several: Sums) -> float:
         both = sum((sums.cells for sums in several), start=np.zeros_like(several[0].cells)) * 2
-        return yard.effect(place, both[yard.cells(place)]).value
+        return baseline.effect(place, both[baseline.cells(place)]).value
 
     hourly, daily = (found[found.length == length] for length in ("1 h", "1 d"))
     assert hourly.effect.tolist() == pytest.approx([effect(sums) for sums in hours])
