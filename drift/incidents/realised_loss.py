@@ -4,9 +4,9 @@ Two gates, as for columns. Evidence that the mean loss has grown (beyond the ref
 opens an incident, a warning that pages nobody; once the loss since then lies above the tolerance for certain, it is
 critical and pages, mostly in the same breath. An improvement never does.
 
-An open incident lives. Loss is then held against what was told: evidence begins anew against "not worse than that by another
-tolerance", and when it is spent the incident is told, and pages, again. A loss that shrinks again is told to chats; one
-that is back at the training data's closes the incident, and the next one is news.
+An open incident lives. Loss is then held against what was told: evidence begins anew against "not worse than that by
+another tolerance", and when it is spent the incident is told, and pages, again. A loss that shrinks again is told to
+chats; one that is back at the training data's closes the incident, and the next one is news.
 """
 
 import math
