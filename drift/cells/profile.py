@@ -61,7 +61,7 @@ class Profile:
     design_effects
         float64 [contrasts]: how much the rows' dependence inflates each contrast's variance (1 = independent).
     labels
-        int64 [score cells, 4]: label sums of the training data, see `drift.performance.label_sums`; None without labels.
+        int64 [score cells, 4]: label sums of the training data (`drift.performance.label_sums`); None without labels.
     positive_share
         float64 [score cells]: share of rows predicted positive (binary models with score and prediction), else None.
     classes

@@ -17,10 +17,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drift.incidents.alerts import Incident as Incident
     from drift.incidents.changed_column import Moved as Moved
     from drift.incidents.closed_window import Scene as Scene
     from drift.incidents.closed_window import evidence_of as evidence_of
+    from drift.incidents.incident import Incident as Incident
     from drift.incidents.labelled_window import Labelled as Labelled
     from drift.incidents.lifecycle import Incidents as Incidents
     from drift.incidents.realised_loss import Harm as Harm

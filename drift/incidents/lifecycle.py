@@ -8,10 +8,11 @@ import msgspec
 
 from drift.evidence import alarming, named
 from drift.incidents import sentences
-from drift.incidents.alerts import Incident, alert, farewell
+from drift.incidents.alerts import alert, farewell
 from drift.incidents.changed_column import Moved
 from drift.incidents.changed_levels import moved_levels, moved_parts
 from drift.incidents.closed_window import Scene
+from drift.incidents.incident import Incident
 from drift.incidents.predictions import prediction_effects
 from drift.incidents.severity import worse
 from streams.wire.records import Alert, Reach, Severity

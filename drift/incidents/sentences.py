@@ -11,7 +11,7 @@ from drift.incidents.spelling import IN_REFERENCE, from_to, listed, number, perc
 from streams.wire.records import IncidentKind, MovedLevel
 
 if TYPE_CHECKING:
-    from drift.incidents.alerts import Incident
+    from drift.incidents.incident import Incident
 
 #: What a column is once all of its values are of one fault.
 _BROKEN = {
