@@ -163,7 +163,7 @@ def test_references_are_written_beside_the_first_observations(store):
 
 def test_a_reference_that_cannot_be_read_costs_no_rows_and_one_that_is_away_is_asked_for_again(store, monkeypatch):
     now, asked = [0.0], []
-    monkeypatch.setattr(drift.sink, "ticks_ms", lambda: now[0])
+    monkeypatch.setattr(drift.store.sink, "ticks_ms", lambda: now[0])
 
     def catalogue(model: str, version: str) -> Reference:
         asked.append(version)

@@ -11,8 +11,8 @@ from scipy import stats
 from drift import Cells, Reference
 from drift.cells import binning
 from drift.cells.sums import sum_rows
+from drift.reference.column_statistics import Panel
 from drift.statistics import (
-    Panel,
     cramers_v,
     effect,
     hellinger,

@@ -61,24 +61,24 @@ Send = Callable[[Sequence[Publish]], None]
 TS = 1_780_000_020_000
 KILLS = 8
 SINK = (
-    streams.intents,
-    streams.outbox,
-    streams.begun,
-    streams.offsets,
-    streams.set_aside,
-    drift.conversion,
-    drift.sink,
+    streams.runtime.intents,
+    streams.runtime.transactions,
+    streams.runtime.offset_marks,
+    streams.runtime.start_offsets,
+    streams.runtime.set_aside,
+    drift.store.conversion,
+    drift.store.sink,
     drift.store.client,
 )
 JOIN = (
-    streams.outbox,
-    streams.begun,
-    streams.offsets,
-    streams.progress,
-    drift.join,
-    drift.joining,
-    drift.join_lookup,
-    drift.feedback,
+    streams.runtime.transactions,
+    streams.runtime.offset_marks,
+    streams.runtime.start_offsets,
+    streams.kafka.group_offsets,
+    drift.labels.stage,
+    drift.labels.step,
+    drift.store.predictions,
+    drift.labels.feedback,
     drift.store.client,
 )
 
