@@ -31,7 +31,9 @@ class Demo:
         said = ["--rows", str(REQUESTS), "--rate", "2000", "--broken-every", str(BROKEN_EVERY), *more]
         command = [sys.executable, "-m", "driftline", "demo", *said]
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed by `demo`)
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+        # A shell that starts the tests in the background has told them, and with them their children, to ignore Ctrl-C.
+        hears = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True, **hears)
         self.lines: list[str] = []
 
     def until(self, pattern: str) -> str:

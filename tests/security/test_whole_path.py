@@ -153,6 +153,8 @@ def test_the_whole_path_with_the_least_of_rights(deployment, secure_kafka, roles
         )
     )  # fmt: skip
     assert (sent["requests"], sent["labels"], sent["failed"]) == (ROWS, ROWS, 0)
+    # Windows close once both partitions have gone on, or have been idle for three seconds.
+    roles.wait(lambda: sum(map(len, ranges.read_all(log, "reports"))) > 0)
     for group, topic in (
         ("score", "requests"),
         ("join", "feedback"),
