@@ -231,9 +231,8 @@ def describe() -> Iterator[tuple[str, str]]:
 
 def _leaves(settings: Settings) -> Iterator[tuple[str, Any]]:
     watch = msgspec.to_builtins(watch_of(settings.watch))
-    watch["tolerances"] = (
-        watch_defaults()["tolerances"] | watch["tolerances"]
-    )  # as `drift.reference.tolerances` reads them
+    # As `drift.reference.tolerances` reads them.
+    watch["tolerances"] = watch_defaults()["tolerances"] | watch["tolerances"]
     for key, _ in describe():
         section, _, name = key.rpartition(".")
         value: Any = watch[name] if section == "watch" else settings

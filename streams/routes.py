@@ -1,8 +1,4 @@
-"""The route book: what `models` says, read whole at start and followed; the newest epoch of each model holds.
-
-The topic is kept for ever, and anybody who may write to it may write anything: a record that is no route is passed
-over, by every reader alike, with a warning that names its place.
-"""
+"""Routes on the log: the book of `models` read whole at start, and a change announced."""
 
 from collections.abc import Callable
 

@@ -17,7 +17,7 @@ from drift.judge.accepting import ActError, accept
 from drift.judge.segment import Lane, Rule, much
 from drift.performance.label_sums import LABELLED
 from drift.reference.baseline import Baseline
-from drift.windows.windows import Source, closes_at, judged_at, shared_at, watermark
+from drift.windows.windows import Source, closes_at, judged_at, seen_asleep, shared_at, watermark
 from streams.wire.records import Act, Alert, Idle, LabelSums, Order, PartialCounts, Report, RouteCopy, Watch
 
 Told = Report | Alert | Order
@@ -106,9 +106,7 @@ class Watched(msgspec.Struct, kw_only=True, eq=False):
     def _measure_asleep(self, version: str, baselines: Baselines, say: Callable[[int], str]) -> list[Told]:
         """Judge the performance of windows by the labels that they have, for event time brings no more of them."""
         lane, reached = self.lanes.get((version, "")), self.reached.get(version)
-        clock_ms = max(
-            (source.until_ms for source in self.sources.values() if source.until_ms is not None), default=None
-        )
+        clock_ms = seen_asleep(self.sources.values())
         told: list[Told] = []
         if lane is None or reached is None or clock_ms is None:
             return told

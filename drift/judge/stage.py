@@ -131,7 +131,7 @@ class Judge:
         watched = self.models.get(message.model)
         if watched is None:
             watched = self.models[message.model] = Watched(model=message.model)
-        baselines = self._yards_of(message.model)
+        baselines = self._baselines_of(message.model)
         match message:
             case PartialCounts():
                 return watched.take_counts(message, baselines, self._say)
@@ -153,7 +153,7 @@ class Judge:
 
     def finish(self) -> list[Told]:
         """Close every open window, at the end of a closed range; a live judge never does."""
-        several = (self.models[name].finish(self._yards_of(name), self._say) for name in sorted(self.models))
+        several = (self.models[name].finish(self._baselines_of(name), self._say) for name in sorted(self.models))
         return list(itertools.chain.from_iterable(several))
 
     def snapshot(self) -> bytes:
@@ -237,7 +237,7 @@ class Judge:
             self._baselines[model, version] = Baseline(self._catalogue(model, version))
         return self._baselines[model, version]
 
-    def _yards_of(self, model: str) -> Baselines:
+    def _baselines_of(self, model: str) -> Baselines:
         return lambda version: self._baseline(model, version)
 
 

@@ -8,17 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from drift.cells import frames
 from drift.cells.frames import Frame
+from drift.cells.profile import Order, Profile, Task
 from streams.wire.schema import FeatureSchema, Kind
-
-if TYPE_CHECKING:
-    from drift.cells.profile import Order
-
-
-from drift.cells.profile import Profile, Task
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -46,7 +40,7 @@ class Reference(Profile):
         positive: str | float | bool | None = None,
         classes: Sequence[str] = (),
         time: str | None = None,
-        order: "Order | None" = None,
+        order: Order | None = None,
         holdout: Frame | None = None,
         in_sample: bool = False,
     ) -> "Reference":

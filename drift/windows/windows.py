@@ -104,6 +104,11 @@ class Source(msgspec.Struct):
         return {p: max(times[p] for times in several if p in times) for p in heard}
 
 
+def seen_asleep(sources: Iterable[Source]) -> int | None:
+    """When a source was last told asleep, by a clock; None where that is not known."""
+    return max((source.until_ms for source in sources if source.until_ms is not None), default=None)
+
+
 def watermark(sources: Iterable[Source], watch: Watch | None = None, version: str | None = None) -> int | None:
     """Event time that all partitions have passed, or None before all have spoken.
 
@@ -129,7 +134,7 @@ def watermark(sources: Iterable[Source], watch: Watch | None = None, version: st
         if last is None or watch is None or not asleep:
             return last
         end = calendar_of(watch).span(last)[1]
-        until = max((source.until_ms for source in sources if source.until_ms is not None), default=None)
+        until = seen_asleep(sources)
         return last if until is not None and end > until + MINUTE_MS else end + watch.lateness_ms_max
     known = [time for time in reached if time is not None]
     return min(known) if len(known) == len(reached) else None

@@ -105,15 +105,11 @@ def run(
 
 def _scored(place: Path, reference: Reference, table: pa.Table) -> pa.Table:
     """Let a package's model score rows that have no scores."""
-    said = [source for source in reference.sources[len(reference.schema) :] if source not in table.column_names]
-    if not said or not place.is_dir():
+    if not place.is_dir():
         return table
     from driftline.commands import model_profile
 
-    names = reference.sources[len(reference.schema) :]
-    return model_profile.scored(
-        model_profile.load(place), table, (names[0], names[1] if len(names) > 1 else "prediction")
-    )
+    return model_profile.with_scores(place, reference, table)
 
 
 def _command(reference: Path, stream: Path, labels: Path | None, cut: dict[str, Any], watch: Watch) -> str:

@@ -35,6 +35,30 @@ def load(folder: Path) -> Scorer:
     return Scorer(package, load_artefact(package, folder, device("cpu"), trust_code=True))
 
 
+def with_scores(folder: Path, reference: Reference, table: pa.Table) -> pa.Table:
+    """A table with the scores and predictions that a reference has columns of; the package's model gives those that are
+    missing.
+
+    Parameters
+    ----------
+    folder
+        Of the package.
+    reference
+        Its columns behind the features are the score and, where there is one, the prediction.
+    table
+        With the features, under the reference's own names.
+
+    Raises
+    ------
+    ProfileError
+        The model gives no score for a row.
+    """
+    names = reference.sources[len(reference.schema) :]
+    if all(name in table.column_names for name in names):
+        return table
+    return scored(load(folder), table, (names[0], names[1] if len(names) > 1 else "prediction"))
+
+
 def scored(
     scorer: Scorer,
     table: pa.Table,

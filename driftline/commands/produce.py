@@ -5,7 +5,8 @@ Nothing here is transactional: to run it twice is to send everything twice.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -229,9 +230,24 @@ _FOLLOWED = {"requests": ("requests", "score"), "labels": ("feedback", "join")}
 def _send(cluster: Cluster, plan: Plan, what: str, on_progress: OnProgress, sent: Sent) -> Sender:
     sender = Sender(cluster)
     in_turn = partition_counts(cluster)["requests"] if plan.backfill and what == "requests" and not plan.key else None
-    try:
+    with _counted(sent, {what: sender}):
         for n, (topic, value, key) in enumerate(_paced(_messages(plan, what, on_progress), plan.rate)):
             sender.send(topic, value, key, None if in_turn is None else n // _RUN_ROWS % in_turn)
+    return sender
+
+
+@contextmanager
+def _counted(sent: Sent, senders: Mapping[str, Sender]) -> Iterator[None]:
+    """Count what has arrived when all is sent, or when Ctrl-C or a row that cannot be sent has ended it.
+
+    Raises
+    ------
+    RowFileError, PlanError
+        That of the row, with what was sent before it.
+    """
+    what, sender = next(iter(senders.items()))
+    try:
+        yield
     except KeyboardInterrupt:
         sent.interrupted = True
     except (RowFileError, PlanError) as error:
@@ -240,11 +256,12 @@ def _send(cluster: Cluster, plan: Plan, what: str, on_progress: OnProgress, sent
             raise
         raise type(error)(f"{error} ({sender.arrived:,} {what} before it are sent)") from None
     finally:
-        sender.finish()  # labels must come after the requests
-    setattr(sent, what, sender.arrived)
-    sent.failed += sender.failed
-    sent.why = sent.why or sender.why
-    return sender
+        for each in senders.values():
+            each.finish()  # labels must come after the requests
+    for name, each in senders.items():
+        setattr(sent, name, each.arrived)
+        sent.failed += each.failed
+        sent.why = sent.why or each.why
 
 
 def _send_past(
@@ -260,7 +277,7 @@ def _send_past(
         of = {"requests": requests.places, "labels": labels.places}
         followed = [(what, Followed(cluster, *_FOLLOWED[what]), places) for what, places in of.items()]
     in_turn, turn, waits = None if plan.key else partition_counts(cluster)["requests"], 0, follow
-    try:
+    with _counted(sent, {"requests": requests, "labels": labels}):
         for message in _paced(_past_messages(cluster, plan, on_progress), plan.rate):
             if message is None:
                 requests.finish()
@@ -273,18 +290,6 @@ def _send_past(
                 turn += 1
             else:
                 labels.send(*message)
-    except KeyboardInterrupt:
-        sent.interrupted = True
-    except (RowFileError, PlanError) as error:
-        requests.finish()
-        if not requests.arrived:
-            raise
-        raise type(error)(f"{error} ({requests.arrived:,} requests before it are sent)") from None
-    finally:
-        requests.finish()
-        labels.finish()
-    sent.requests, sent.labels = requests.arrived, labels.arrived
-    sent.failed, sent.why = requests.failed + labels.failed, requests.why or labels.why
     return followed
 
 
@@ -355,13 +360,17 @@ _Message = tuple[str, bytes, bytes | None]
 _Sent = TypeVar("_Sent", _Message, _Message | None)
 
 
+def _require(file: RowFile, plan: Plan, *names: str | None) -> None:
+    for name in names:
+        if name and name not in file.columns:
+            raise PlanError(f"{plan.path} has no column {name!r} to take; it has {', '.join(file.columns)}")
+
+
 def _messages(plan: Plan, what: str, on_progress: OnProgress) -> Iterator[_Message]:
     """Topic, value and key of every message, a row each; a row without id or without label has no label to send."""
     if what == "requests":
         file = RowFile(plan.path, leave={*plan.exclude, *([plan.labels] if plan.labels else [])})
-        for name in (plan.id, plan.time, plan.key):
-            if name and name not in file.columns:
-                raise PlanError(f"{plan.path} has no column {name!r} to take; it has {', '.join(file.columns)}")
+        _require(file, plan, plan.id, plan.time, plan.key)
         of_row: Callable[[Plan, Row], _Message | None] = _request
     else:
         file = RowFile(plan.path, take=[name for name in (plan.id, plan.labels) if name])
@@ -389,9 +398,7 @@ def _past_messages(cluster: Cluster, plan: Plan, on_progress: OnProgress) -> Ite
 
     assert plan.labels
     file, past = RowFile(plan.path, leave=plan.exclude), _past(plan)
-    for name in (plan.id, plan.time, plan.key, plan.labels):
-        if name and name not in file.columns:
-            raise PlanError(f"{plan.path} has no column {name!r} to take; it has {', '.join(file.columns)}")
+    _require(file, plan, plan.id, plan.time, plan.key, plan.labels)
     routes = read_book(cluster).routes
     route = routes.get(plan.model) or next(iter(routes.values()))
     ends, held, sent, total = set(stretches(past, route.watch)), list[_Message](), 0, len(past.times)

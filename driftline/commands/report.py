@@ -11,7 +11,6 @@ import pyarrow as pa
 from drift.analysis.report.evidently_process import ROWS_MAX, EvidentlyProcess, thinned
 from drift.cells import frames
 from drift.cells.columns import floats, levels
-from drift.reference.reference import Reference
 from drift.store import Store
 from drift.store.load import sample
 from driftline.commands import model_profile
@@ -113,18 +112,9 @@ def write(
     if not rows:
         raise ReportRefused(f"{model} {version} has no rows in the store from {first} to {until} (ms UTC)")
     table = frames.read(training, reference.kinds)
-    then = reference.align(_scored(folder, reference, thinned(table)))
+    then = reference.align(model_profile.with_scores(folder, reference, thinned(table)))
     evidently.write(_plain(came, kinds), _plain(then, kinds), out)
     return Written(out, rows, came.num_rows, table.num_rows, then.num_rows)
-
-
-def _scored(folder: Path, reference: Reference, table: pa.Table) -> pa.Table:
-    names = reference.sources[len(reference.schema) :]
-    if all(name in table.column_names for name in names):
-        return table
-    return model_profile.scored(
-        model_profile.load(folder), table, (names[0], names[1] if len(names) > 1 else "prediction")
-    )
 
 
 def _plain(table: pa.Table, kinds: dict[str, Kind]) -> pa.Table:

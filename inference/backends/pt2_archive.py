@@ -265,7 +265,6 @@ def _zip(records: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, value in records.items():
-            archive.writestr(
-                zipfile.ZipInfo(f"model/{name}"), value
-            )  # its date is fixed; a name alone takes the clock's
+            # An entry's own date is fixed; a name alone would take the clock's.
+            archive.writestr(zipfile.ZipInfo(f"model/{name}"), value)
     return out.getvalue()

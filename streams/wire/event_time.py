@@ -2,10 +2,7 @@
 
 import datetime as dt
 
-from streams.wire.time_limits import END_MS
-
-# An integer time below this is 1973 in milliseconds and this century in seconds: a client that sends seconds.
-_SECONDS_BELOW_MS = 100_000_000_000
+from streams.wire.time_limits import END_MS, FIRST_MS
 
 
 def event_time_ms(value: float | str) -> int | None:
@@ -23,6 +20,6 @@ def event_time_ms(value: float | str) -> int | None:
             moment = moment.replace(tzinfo=dt.UTC)
         ms = int(moment.timestamp() * 1000)
         return ms if 0 <= ms < END_MS else None
-    if not _SECONDS_BELOW_MS <= value < END_MS or value != int(value):
+    if not FIRST_MS <= value < END_MS or value != int(value):
         return None
     return int(value)

@@ -22,11 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from streams.wire.time_limits import END_MS
+from streams.wire.time_limits import END_MS, FIRST_MS
 
 #: Milliseconds of one second, millisecond, microsecond, nanosecond.
 _UNITS_MS = (1000.0, 1.0, 1e-3, 1e-6)
-_FIRST_MS = 100_000_000_000  # March 1973
 _DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -87,7 +86,7 @@ def _of_numbers(values: np.ndarray, name: str) -> np.ndarray:
             f"convert it with pandas.to_datetime(column, format={written!r})"
         )
     for step in _UNITS_MS:
-        if low * step >= _FIRST_MS and high * step < END_MS:
+        if low * step >= FIRST_MS and high * step < END_MS:
             return _scaled(values, step)
     raise TimesError(
         f"time column {name!r} cannot be read as times: {shown} is neither seconds, milliseconds, microseconds nor "
