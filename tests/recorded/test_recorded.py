@@ -1,0 +1,132 @@
+"""What an earlier version wrote is read by this one, and means the same: a recorded demo, topic by topic.
+
+`record.py` made the recordings. The judge is the strongest reader: fed the recorded counts, it must say every report,
+alert and order that was said then, and hold the very state that was written to `snapshots` then.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from recording import Record, Recording, read
+
+from drift import Reference
+from drift.judge.stage import Judge
+from drift.labels.feedback import read_labels
+from streams.runtime import snapshots
+from streams.wire import observation
+from streams.wire.block import Block
+from streams.wire.dead_letters import letters
+from streams.wire.records import Alert, CountsMessage, Order, Outcome, Prediction, Report
+from streams.wire.route import read_route
+
+RECORDINGS = sorted(Path(__file__).parent.glob("*.msgpack.xz"))
+JSON_TOPICS = {"predictions": Prediction, "outcomes": Outcome, "reports": Report, "alerts": Alert, "retraining": Order}
+
+
+@pytest.fixture(scope="module", params=RECORDINGS, ids=lambda path: path.name.partition(".")[0])
+def recording(request) -> Recording:
+    return read(request.param)
+
+
+def blocks(recording: Recording, topic: str) -> Iterator[Block]:
+    """The records of a topic, one block a partition."""
+    rows: dict[int, list[Record]] = {}
+    for record in recording.topics[topic]:
+        rows.setdefault(record.partition, []).append(record)
+    for partition, records in rows.items():
+        columns = zip(*(msgspec.structs.astuple(record)[1:] for record in records), strict=True)
+        yield Block(topic, partition, *map(list, columns))
+
+
+def lacks(now: Any, then: Any, path: str = "$") -> list[str]:
+    """Places at which a document differs from an older one; what is new in an object is no difference."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        return [at for key in then for at in lacks(now.get(key, "nothing"), then[key], f"{path}.{key}")]
+    if isinstance(then, list) and isinstance(now, list) and len(now) == len(then):
+        return [at for i, pair in enumerate(zip(now, then, strict=True)) for at in lacks(*pair, f"{path}[{i}]")]
+    return [] if now == then else [f"{path}: {now!r} is not {then!r}"]
+
+
+def test_lacks_sees_what_is_gone_and_what_changed_and_passes_over_what_is_new():
+    assert lacks({"a": [1, 2], "b": 3}, {"a": [1, 2]}) == []
+    assert lacks({"a": [1, 3]}, {"a": [1, 2], "c": 4}) == ["$.a[1]: 3 is not 2", "$.c: 'nothing' is not 4"]
+
+
+@pytest.mark.parametrize("topic", JSON_TOPICS)
+def test_records_of_json_topics_are_read_and_written_as_they_were(recording, topic):
+    kept = recording.topics[topic]
+    assert kept
+    for record in kept[:: len(kept) // 200 + 1]:
+        again = msgspec.json.encode(msgspec.json.decode(record.value, type=JSON_TOPICS[topic]))
+        assert lacks(json.loads(again), json.loads(record.value)) == []
+
+
+def test_counts_are_read_and_written_as_they_were(recording):
+    kinds = set()
+    for record in recording.topics["counts"]:
+        message = msgspec.msgpack.decode(record.value, type=CountsMessage)
+        kinds.add(type(message).__name__)
+        assert (
+            lacks(msgspec.msgpack.decode(msgspec.msgpack.encode(message)), msgspec.msgpack.decode(record.value)) == []
+        )
+    assert {"PartialCounts", "LabelSums", "Idle", "RouteCopy"} <= kinds
+
+
+def test_observations_are_read_and_written_as_they_were(recording):
+    for record in recording.topics["observations"]:
+        head, batch = observation.decode(record.value)
+        again_head, again = observation.decode(observation.encode(head, batch))
+        assert (again_head, again.to_pydict()) == (head, batch.to_pydict())
+        assert batch.num_rows or head.refused
+
+
+def test_routes_labels_and_dead_letters_are_read(recording):
+    assert [read_route(record.value).model for record in recording.topics["models"]] == [recording.model]
+    for block in blocks(recording, "feedback"):
+        labels, refusals = read_labels(block)
+        assert (len(labels), refusals) == (len(block), [])
+    dead = [letter for block in blocks(recording, "dead-letters") for letter in letters(block)]
+    assert len(dead) == len(recording.topics["dead-letters"]) > 0
+    assert {letter.topic for letter in dead} == {"requests"}
+
+
+def test_a_reference_is_read_and_written_as_it_was(recording):
+    reference = Reference.from_bytes(recording.reference)
+    ids = {msgspec.msgpack.decode(record.value).get("reference") for record in recording.topics["counts"]} - {None, ""}
+    assert ids == {reference.id} == {Reference.from_bytes(reference.to_bytes()).id}
+
+
+def test_the_judge_says_again_what_it_said_then_and_holds_the_state_it_held_then(recording):
+    reference = Reference.from_bytes(recording.reference)
+    judge = Judge(lambda model, version: reference)
+    counts = max(blocks(recording, "counts"), key=len)
+    written = {
+        msgspec.json.decode(record.value, type=snapshots.Manifest).position
+        for record in recording.topics["snapshots"]
+        if record.key == f"counts/{counts.partition}".encode()
+    }
+    stored = list(blocks(recording, "snapshots"))
+    said: dict[str, list[bytes]] = {"reports": [], "alerts": [], "retraining": []}
+    compared = 0
+    for at, offset in enumerate(counts.offsets):
+        for publication in judge.fold(counts[at : at + 1]).publish:
+            said[publication.topic].append(publication.value)
+        if offset + 1 in written:
+            found = snapshots.newest(stored, "counts", counts.partition, offset + 1)
+            if found is not None and found[0] == offset + 1:
+                compared += 1
+                now, then = (msgspec.msgpack.decode(frozen) for frozen in (judge.snapshot(), found[1]))
+                assert lacks(now, then) == []
+                again = Judge(lambda model, version: reference)
+                again.restore(found[1])
+                assert again.snapshot() == judge.snapshot()
+    assert compared
+    for topic, values in said.items():
+        then = [json.loads(record.value) for record in recording.topics[topic] if record.partition == counts.partition]
+        assert len(values) == len(then) > 0
+        for now, before in zip(values, then, strict=True):
+            assert lacks(json.loads(now), before) == []
