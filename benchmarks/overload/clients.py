@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.overload.subject import PARTITIONS
 from streams.kafka.cluster import Cluster
 
-#: One request in so many gets its label, at once; the join remembers 200,000, and should be full within two minutes.
+#: One request in so many gets its label, at once, so that the join gets more than it remembers.
 LABEL_EVERY = 20
 _DISTINCT = 5_000
 
