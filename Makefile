@@ -43,13 +43,19 @@ setup: .venv/ready ## the environment and Kafka's jars, and nothing else
 demo: setup ## the whole system on real data; TORCH=cpu sets up without CUDA
 	@$(BIN)/driftline demo $(ARGS)
 
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
+
 .PHONY: test
-test: setup ## every test that runs without Docker and a GPU
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: setup ## units and contracts on one broker and one store: minutes; ARGS="-k judge"
+	@$(PYTEST) -m "not system" $(ARGS)
+
+.PHONY: test-all
+test-all: test ## and the system tier: whole paths, security, faults; no Docker, no GPU
+	@$(PYTEST) -m system $(ARGS)
 
 .PHONY: faults
 faults: setup ## 200 seeded faults on the whole system, a kill at every line; ARGS=--faults-seed=7
-	@$(BIN)/pytest -s tests/faults --faults-runs=200 $(ARGS)
+	@$(BIN)/pytest -s tests/system/faults --faults-runs=200 $(ARGS)
 
 SECONDS ?= 60
 SEED ?= 1

@@ -8,12 +8,18 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import hypothesis
 import msgspec
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this file
+
+from sharing import shared
 
 if TYPE_CHECKING:
     from drift.store import Store, StoreSettings
@@ -25,6 +31,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any machine")
 
+#: Tests of the whole system, which take most of the time: `make test-all` runs them, `make test` does not.
+SYSTEM = Path(__file__).parent / "system"
 #: Programs for other libraries' environments, and no tests.
 collect_ignore = ["drift/peers"]
 
@@ -32,16 +40,20 @@ collect_ignore = ["drift/peers"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--peers", action="store_true", help="ask NannyML itself, in an environment of 1 GB made for it")
     parser.addoption("--require-docker", action="store_true", help="fail, instead of skip, without a container engine")
-    parser.addoption("--faults-runs", type=int, default=20, help="faults that tests/faults inflicts on the system")
+    parser.addoption("--faults-runs", type=int, default=20, help="faults inflicted on the system")
     parser.addoption("--faults-seed", type=int, default=1, help="decides which faults, when, and on what requests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that take minutes begin first, so that the workers end at about the same time.
+    """What lies in `tests/system` is the system tier. Tests that take minutes begin first, so that the workers end at
+    about the same time.
 
     xdist's workers begin with a stretch of the list each, and steal from the end of the others': what shares a browser
     and a store full of scenes stands at the end, and is one worker's.
     """
+    for item in items:
+        if SYSTEM in item.path.parents:
+            item.add_marker(pytest.mark.system)
     order = {"faults": 0, "path": 0, "dashboards": 2}
     items.sort(key=lambda item: order.get(item.path.parent.name, 1))
 
@@ -61,13 +73,18 @@ def own_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def embedded_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of one embedded broker for the session (under xdist: for the worker)."""
+    """The address of one embedded broker for the session, whatever its workers are."""
     from driftline.broker import EmbeddedBroker
     from driftline.broker.record import prepare
 
-    prepare()
-    with EmbeddedBroker(tmp_path_factory.mktemp("kafka")) as broker:
-        yield broker.bootstrap
+    @contextmanager
+    def broker(folder: Path) -> Iterator[str]:
+        prepare()
+        with EmbeddedBroker(folder) as running:
+            yield running.bootstrap
+
+    with shared(tmp_path_factory, "kafka", broker) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -100,11 +117,17 @@ def container_engine(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="session")
 def embedded_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator["StoreSettings"]:
-    """One embedded store for the session, in a process of its own."""
+    """One embedded store for the session, whatever its workers are, in a process of its own."""
+    from drift.store import StoreSettings
     from drift.store.server import StoreProcess
 
-    with StoreProcess(tmp_path_factory.mktemp("store")) as process:
-        yield process.settings()
+    @contextmanager
+    def store(folder: Path) -> Iterator[str]:
+        with StoreProcess(folder) as process:
+            yield msgspec.json.encode(process.settings()).decode()
+
+    with shared(tmp_path_factory, "store", store) as settings:
+        yield msgspec.json.decode(settings, type=StoreSettings)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "dashboards"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "dashboards"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from role_processes import roles

@@ -1,7 +1,7 @@
 """The whole system under one fault after the other, with the accounts drawn up after each.
 
-`pytest tests/faults --faults-runs=200 --faults-seed=7`. A failure prints the seed and the run; the same two numbers
-inflict the same faults on the same requests again, though not at the same instructions.
+`pytest tests/system/faults --faults-runs=200 --faults-seed=7`. A failure prints the seed and the run; the same two
+numbers inflict the same faults on the same requests again, though not at the same instructions.
 """
 
 import os

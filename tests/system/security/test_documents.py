@@ -5,7 +5,7 @@ from pathlib import Path
 
 from driftline.roles import access
 
-PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+PAGE = Path(__file__).parents[3] / "docs" / "security.md"
 
 
 def rows():

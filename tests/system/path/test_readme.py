@@ -26,7 +26,7 @@ from driftline.broker.ports import free_port
 
 pytestmark = pytest.mark.timeout(570)
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 
 def blocks() -> list[str]:
