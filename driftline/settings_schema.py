@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,7 +21,8 @@ MaybeMs = Annotated[int | None, BeforeValidator(lambda value: None if value is N
 
 
 def _named(kind: Kind) -> AfterValidator:
-    return AfterValidator(lambda name: check_name(kind, name))
+    # A partial, not a lambda: `docs/generate` reads the kind off it.
+    return AfterValidator(partial(check_name, kind))
 
 
 class Section(BaseModel):
@@ -37,23 +39,25 @@ class Section(BaseModel):
 class Kafka(Section):
     """Where the log is."""
 
-    bootstrap: str = Field("", description="host:port of your cluster; empty starts the embedded broker")
+    bootstrap: str = Field("", description="addresses of your cluster, host:port; empty starts the embedded broker")
     port: int = Field(19092, description="port of the embedded broker")
     prefix: Annotated[str, _named("prefix")] = Field(
-        "", description="stands before every topic, group and transactional id"
+        "", description="put before the name of every topic, group and transactional id"
     )
     options: dict[str, str] = Field({}, description="librdkafka properties, passed through (TLS, SASL)")
     group_protocol: Literal["auto", "consumer", "classic"] = Field(
         "auto", description="consumer needs Kafka 4.0; auto is consumer on the embedded broker, else classic"
     )
     transaction_timeout_ms: MaybeMs = Field(
-        None, description="how long readers may hang behind a dead writer; default 5 s embedded, 10 s else"
+        None, description="how long a dead writer may block readers; default 5 s on the embedded broker, else 10 s"
     )
     partitions_requests: int = Field(4, ge=1, description="partitions of requests, predictions, observations, feedback")
     partitions_model: int = Field(1, ge=1, description="partitions of the topics keyed by model")
     replicas: int = Field(1, ge=1, description="replicas of the topics that we create")
-    retention_ms: MaybeMs = Field(None, description="how long the event topics keep; default 7 days")
-    accept_gap: bool = Field(False, description="go on where the broker has forgotten offsets, or snapshots are gone")
+    retention_ms: MaybeMs = Field(None, description="how long the event topics keep records; default 7 days")
+    accept_gap: bool = Field(
+        False, description="continue where the broker has lost committed offsets, or snapshots are gone"
+    )
 
 
 class ClickHouse(Section):
@@ -61,10 +65,12 @@ class ClickHouse(Section):
 
     url: str = Field("", description="clickhouse://user@host:9000/database; empty starts the embedded engine")
     password: str = Field("", description="reference to the password: env:NAME or file:PATH")
-    ca: str = Field("", description="file of the authorities that may sign its certificate; empty: the system's")
+    ca: str = Field("", description="file of the certificate authorities to trust; empty: the system's")
     port: int = Field(19000, description="port of the embedded engine's native protocol")
     database: str = Field("driftline", description="database of this deployment")
-    flavour: Literal["embedded", "single", "cluster"] | None = Field(None, description="schema; default by url")
+    flavour: Literal["embedded", "single", "cluster"] | None = Field(
+        None, description="variant of the store's tables; by default it follows from the url"
+    )
 
 
 class Page(Section):
@@ -72,9 +78,15 @@ class Page(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(18080, description="port to listen on")
-    status_urls: list[str] = Field([], description="roles' /status addresses to show; `up` fills them in")
-    root_path: str = Field("", description='where a proxy serves it, "/driftline" say; empty for the root')
-    hosts: list[str] = Field([], description="names that browsers know it by behind a proxy; others are refused")
+    status_urls: list[str] = Field(
+        [], description="/status addresses of the roles that the page shows; `up` fills them in"
+    )
+    root_path: str = Field(
+        "", description='path under which a proxy serves it, such as "/driftline"; empty for the root'
+    )
+    hosts: list[str] = Field(
+        [], description="host names under which browsers reach it behind a proxy; others are refused"
+    )
 
     @field_validator("root_path")
     @classmethod
@@ -96,10 +108,10 @@ class Score(Section):
     """The worker."""
 
     format: Literal["auto", "json", "avro", "packed", "arrow"] = Field(
-        "auto", description="what requests are written in; auto looks at each (packed only by its content-type)"
+        "auto", description="format of requests; auto looks at each one (packed rows need their content-type header)"
     )
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1...")
-    turn_rows_max: int = Field(5_000, ge=1, description="records, and about so many answers, of one settlement")
+    device: str = Field("auto", description="where models run: auto, cpu, cuda, cuda:1 ...")
+    turn_rows_max: int = Field(5_000, ge=1, description="most records of one micro-batch, which is one transaction")
     trust_code: bool = Field(False, description="load Python classes from a registry that is not a local folder")
 
 
@@ -107,29 +119,33 @@ class Monitor(Section):
     """The monitor."""
 
     idle_after_ms: Ms = Field(
-        10_000, ge=100, description="a partition that is silent so long leaves the watermark, if no request waits"
+        10_000,
+        ge=100,
+        description="a partition without records for so long leaves the watermark, unless requests wait there",
     )
     watch_from: Literal["earliest", "latest"] = Field(
-        "earliest", description="where a topic of `watch_topics` that was never read begins"
+        "earliest", description="where reading starts in a topic of `watch_topics` that was never read"
     )
     asleep_after_ms: Ms = Field(
         50_000,
         ge=100,
-        description="when all partitions stay idle for so long, windows whose end has come by the clock close",
+        description="once all partitions were idle for this long, windows close by the clock",
     )
     snapshot_interval_ms_max: Ms = Field(60_000, ge=1_000, description="how often the judge's state is written")
     join_every_ms: Ms = Field(500, ge=0, description="how often labels are joined")
-    join_rows_max: int = Field(20_000, ge=1, description="labels joined at a time, at the most")
+    join_rows_max: int = Field(20_000, ge=1, description="most labels joined at a time")
     prediction_wait_ms_max: Ms = Field(600_000, ge=0, description="how long a label waits for its prediction")
     notify: list[str] = Field([], description="Apprise addresses (or env:/file: references) that pages are sent to")
-    chat: list[str] = Field([], description="Apprise addresses that hear of more: pages, and what is too mild to page")
+    chat: list[str] = Field(
+        [], description="Apprise addresses that get everything: pages, and what is too mild to page"
+    )
 
 
 class Sink(Section):
     """What writes to the store."""
 
-    rows_max: int = Field(20_000, ge=1, description="records of one insert at the most")
-    wait_ms_max: Ms = Field(500, ge=1, description="time between two inserts of a partition; a record waits no longer")
+    rows_max: int = Field(20_000, ge=1, description="most records of one insert")
+    wait_ms_max: Ms = Field(500, ge=1, description="most time between two inserts of a partition")
 
 
 class SchemaRegistry(Section):
@@ -155,22 +171,20 @@ class WatchTopic(Section):
     See `drift.counting.external.Mapping`.
     """
 
-    topic: Annotated[str, _named("topic")] = Field(
-        description="its name on the cluster; the prefix does not stand before it"
-    )
-    format: Literal["auto", "json", "avro"] = Field("auto", description="what its records are written in")
-    model: str = Field("", description="whose predictions they are")
-    version: Annotated[str, _named("version")] = Field("v1", description="of which version")
-    reference: Path | None = Field(None, description="file of `driftline reference build`; else the registry's")
+    topic: Annotated[str, _named("topic")] = Field(description="its name on the cluster, without `kafka.prefix`")
+    format: Literal["auto", "json", "avro"] = Field("auto", description="format of its records")
+    model: str = Field("", description="model whose predictions these are")
+    version: Annotated[str, _named("version")] = Field("v1", description="version of the model")
+    reference: Path | None = Field(None, description="file of `driftline reference build`; default the registry's")
     id: str = Field("", description="path of the prediction's id")
-    ts: str = Field("", description="path of the event time; else Kafka's")
+    ts: str = Field("", description="path of the event time; default Kafka's timestamp")
     score: str = Field("", description="path of the score")
     prediction: str = Field("", description="path of the predicted class")
     label: str = Field("", description="path of the label")
     label_ts: str = Field("", description="path of the label's time")
     features: str = Field("$", description="path of the object with the features")
-    columns: dict[str, str] = Field({}, description="paths of features that lie elsewhere")
-    where: dict[str, str] = Field({}, description="path to text: which records are meant")
+    columns: dict[str, str] = Field({}, description="by feature: its path, where it lies elsewhere")
+    where: dict[str, str] = Field({}, description="path and text: only records that have this text there are read")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -12,17 +12,32 @@ from streams.wire.records import ColumnWatch, Watch
 
 #: What each key means, and in what unit.
 KEYS: dict[str, str] = {
-    "false_alarm_every": "windows between two false incidents, over everything watched of a model",
-    "window_ms": "length of a window of event time, whole minutes",
-    "timezone": "time zone whose days, weeks and hours windows are, an IANA name",
-    "window_rows_min": "windows with fewer rows merge with the next",
-    "lateness_ms_max": "how long after its end a window waits for stragglers, in event time",
+    "false_alarm_every": "expected windows between two false incidents, over all columns of a model",
+    "window_ms": "length of a window of event time",
+    "timezone": "time zone in which windows begin, an IANA name",
+    "window_rows_min": "a window with fewer rows merges with the next",
+    "lateness_ms_max": "how long after its end a window waits for late rows, in event time",
     "label_wait_ms_max": "how long after its end a window's performance waits for labels; longer where most come later",
-    "tolerances": "effect that matters: ks, w1, tvd, rate (share), performance (share of the reference loss)",
-    "columns": "by column: tolerance, its own (KS or TVD, at most 1), or exclude",
-    "exclude": "columns that are counted and shown, never evidence: names, or patterns with * and ?",
-    "budget": "shares of the false alarms: performance, prediction, feature, quality; they sum to 1",
-    "page_from": "mildest severity that pages: watch, warning or critical; what is milder is told and orders nothing",
+    "tolerances": "least effect that matters: ks, w1, tvd, rate (share), performance (share of the reference loss)",
+    "columns": "by column: its own tolerance (KS or TVD), or exclude",
+    "exclude": "columns that are counted and shown but never open an incident: names, or patterns with * and ?",
+    "budget": "shares of the false alarms: performance, prediction, feature, quality",
+    "page_from": "mildest severity that pages; a milder incident is listed, and orders no retraining",
+}
+
+#: Which values a key takes; `streams.wire.records.Watch` checks them.
+RANGES: dict[str, str] = {
+    "false_alarm_every": "above 1, at most 1e12",
+    "window_ms": "whole minutes, 1min to 366d; in a zone other than UTC it divides a day, or is whole days",
+    "timezone": "a name of the IANA list",
+    "window_rows_min": "0 or more",
+    "lateness_ms_max": "0 to 366d",
+    "label_wait_ms_max": "0 to 3660d",
+    "tolerances": "each from 1e-09 to 1e12",
+    "columns": "tolerance from 1e-09 to 1",
+    "exclude": "",
+    "budget": "each 0 or more; they sum to 1",
+    "page_from": "watch, warning or critical",
 }
 
 

@@ -60,6 +60,15 @@ class NameRefused(ValueError):
     """A name that its grammar does not allow; the text says what kind of name, what came, and what to use."""
 
 
+def rule(kind: Kind) -> str:
+    """The grammar of a kind of name, in words.
+
+    >>> rule("topic")
+    "Kafka takes 1 to 249 letters, digits, '.', _ and -"
+    """
+    return _GRAMMARS[kind][1]
+
+
 def check_name(kind: Kind, name: str) -> str:
     """Refuse a name that is none of its kind; returns it otherwise.
 

@@ -28,6 +28,7 @@ from driftline.cli import (
     topics,
     tree,
 )
+from driftline.cli.manual import add_examples
 from driftline.cli.options import say
 from driftline.supervisor.parent_death import die_with_parent
 from streams.private import keep_private
@@ -73,6 +74,7 @@ for _panel, _entries in _PANELS.items():
             app.add_typer(_entry, name=_name, rich_help_panel=_panel)
         else:
             app.command(_name, rich_help_panel=_panel)(_entry)
+add_examples(app)
 
 
 def main() -> None:

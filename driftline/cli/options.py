@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from driftline.settings import Settings
 
 File = Annotated[Path | None, typer.Option("--settings", help="Settings file; default driftline.toml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 # A training table, for `model init` and `reference build`.
 Task = Literal["binary", "multiclass", "regression"]

@@ -2,9 +2,11 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import tomlkit
 from pydantic_core import PydanticUndefined
 from typer.testing import CliRunner
 
@@ -13,12 +15,13 @@ from driftline.cli import app
 from driftline.cli.settings import shown
 from driftline.durations import duration_ms, duration_text, is_duration
 from driftline.roles import parts
-from driftline.settings import Settings, SettingsError
+from driftline.settings import SettingsError
 from driftline.settings_schema import WatchTopic
-from driftline.watch_settings import KEYS
+from driftline.watch_settings import KEYS, RANGES, WatchError, watch_of
 from streams.wire.records import ColumnWatch, Watch
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLE = tomllib.loads((DOCS / "driftline.example.toml").read_text())
 
 
 @pytest.mark.parametrize(
@@ -156,19 +159,28 @@ def test_what_is_shown_is_a_settings_file_without_its_secrets(tmp_path, monkeypa
     assert re.search(r'^monitor\.idle_after_ms +"10s" +default$', said, re.MULTILINE)
 
 
-# --- the page ---------------------------------------------------------------------------------------
+# --- the pages --------------------------------------------------------------------------------------
 
 
 def documented():
-    """Key -> (default, meaning, example) of docs/settings.md."""
-    section, found = "", {}
-    for line in PAGE.read_text().splitlines():
+    """Key -> (default, meaning) of docs/configuration.md."""
+    section, rows = "", {}
+    for line in (DOCS / "configuration.md").read_text().splitlines():
         if line.startswith("## "):
             section = line.removeprefix("## ").strip("[]") if "[" in line else ""
         elif line.startswith("| `"):
-            key, default, meaning, example = (cell.strip().strip("`") for cell in line.strip("|").split(" | "))
-            found[f"{section}.{key.strip('` ')}".removeprefix(".")] = (default, meaning, example)
-    return found
+            name, _, default, _, meaning = (cell.strip() for cell in line.strip("|").split(" | "))
+            rows[f"{section}.{name.split('`')[1]}".removeprefix(".")] = (default.strip("`"), meaning)
+    return rows
+
+
+def examples():
+    """Key and value of each setting of the example file, those of watched topics left out."""
+    for name, value in EXAMPLE.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{key}", inner) for key, inner in value.items())
+        elif name != "watch_topics":
+            yield name, value
 
 
 def test_the_page_has_every_key_with_its_meaning_and_default():
@@ -177,23 +189,49 @@ def test_the_page_has_every_key_with_its_meaning_and_default():
     for name, field in WatchTopic.model_fields.items():
         default = "needed" if field.default is PydanticUndefined else shown("", field.default)
         wanted[f"watch_topics.{name}"] = (default, field.description)
-    assert {key: told[:2] for key, told in documented().items()} == wanted
+    assert documented() == wanted
 
 
-@pytest.mark.parametrize("key", [key for key in documented() if not key.startswith("watch_topics")])
-def test_every_example_on_the_page_is_accepted(key, tmp_path, monkeypatch):
+def test_the_example_file_sets_every_key_to_another_value_than_its_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    defaults = {key: value for key, value, _ in settings.origins()}
+    given = {key: value for key, value, origin in settings.origins(None, DOCS / "driftline.example.toml")}
+    assert [key for key in defaults if given[key] == defaults[key]] == []
+    topics = EXAMPLE["watch_topics"]
+    assert {key for topic in topics for key in topic} == set(WatchTopic.model_fields)
+    assert settings.load(file=DOCS / "driftline.example.toml").watch_topics[0].columns == {"age": "customer.years"}
+
+
+@pytest.mark.parametrize(("key", "value"), list(examples()), ids=lambda given: given if isinstance(given, str) else "")
+def test_every_example_is_accepted_by_itself(key, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     section, _, name = key.rpartition(".")
-    Path("driftline.toml").write_text((f"[{section}]\n" if section else "") + f"{name} = {documented()[key][2]}\n")
+    Path("driftline.toml").write_text(tomlkit.dumps({section: {name: value}} if section else {name: value}))
     assert (key, "driftline.toml") in [(k, origin) for k, _, origin in settings.origins()]
 
 
-def test_the_example_of_a_watched_topic_is_accepted(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    rows = [f"{key.rpartition('.')[2]} = {told[2]}" for key, told in documented().items() if key.startswith("watch_t")]
-    Path("driftline.toml").write_text("[[watch_topics]]\n" + "\n".join(rows) + "\n")
-    assert settings.load().watch_topics[0].columns == {"age": "customer.years"}
-    assert isinstance(settings.load(), Settings)
+@pytest.mark.parametrize(
+    ("key", "inside", "outside"),
+    [
+        ("false_alarm_every", [1.01, 1e12], [1, 1.1e12]),
+        ("window_ms", ["1min", "366d"], ["90s", "0", "367d"]),
+        ("timezone", ["Asia/Tokyo"], ["Tokyo"]),
+        ("window_rows_min", [0], [-1]),
+        ("lateness_ms_max", [0, "366d"], [-1, "367d"]),
+        ("label_wait_ms_max", [0, "3660d"], [-1, "3661d"]),
+        ("tolerances", [{"ks": 1e-9}, {"ks": 1e12}], [{"ks": 0}, {"ks": 1.1e12}]),
+        ("columns", [{"a": {"tolerance": 1e-9}}, {"a": {"tolerance": 1}}], [{"a": {"tolerance": 1.1}}]),
+        ("budget", [{"feature": 1.0}, {"feature": 0, "performance": 1}], [{"feature": 0.9}]),
+        ("page_from", ["watch", "warning", "critical"], ["info"]),
+    ],
+)
+def test_the_ranges_of_watch_end_where_the_page_says(key, inside, outside):
+    for value in inside:
+        watch_of({key: value})
+    for value in outside:
+        with pytest.raises(WatchError):
+            watch_of({key: value})
+    assert set(RANGES) == set(KEYS)
 
 
 PLANTED = {
