@@ -7,6 +7,7 @@ import typer
 
 from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, File, echo_json, load, progress, say
+from driftline.commands.terminal import aligned
 
 if TYPE_CHECKING:
     from driftline.commands.backtest import Ran
@@ -91,12 +92,18 @@ def _say(ran: "Ran") -> None:
         state = "open" if row["closed"] is None else f"closed at {row['closed']}"
         say(f"\n  {row['incident']}   {row['severity']}, {paged}, from window {row['opened']}, {state}")
         say(f"    {row['text']}")
-    wide = max([6, *(len(name) for name in columns["column"])])
-    say(f"\n  {'column':<{wide}}  {'worst effect':>13} {'tolerance':>9} {'window':>20} {'drifted in':>11}")
-    for row in columns.head(_COLUMNS_SHOWN).to_dict("records"):
-        effect = f"{row['statistic'].upper()} {row['effect']:.3f}"
-        drifted = f"{row['windows_drifted']:,}"
-        say(f"  {row['column']:<{wide}}  {effect:>13} {row['tolerance']:>9g} {row['window']!s:>20} {drifted:>11}")
+    rows = [
+        (
+            row["column"],
+            f"{row['statistic'].upper()} {row['effect']:.3f}",
+            f"{row['tolerance']:g}",
+            str(row["window"]),
+            f"{row['windows_drifted']:,}",
+        )
+        for row in columns.head(_COLUMNS_SHOWN).to_dict("records")
+    ]
+    headings = ("column", "worst effect", "tolerance", "window", "drifted in")
+    say("\n" + "\n".join(aligned([headings, *rows], numbers=(1, 2, 3, 4), indent=2)))
     if len(columns) > _COLUMNS_SHOWN:
         say(f"  and {len(columns) - _COLUMNS_SHOWN} more columns")
     figures = tables.performance(ran.result.performance, ran.reference.expected_performance)

@@ -8,6 +8,7 @@ import typer
 
 from driftline.cli.bars import bars
 from driftline.cli.options import AsJson, echo_json, group, names, say
+from driftline.commands.terminal import aligned
 
 if TYPE_CHECKING:
     from drift.analysis.bench import Bench, Plan
@@ -101,7 +102,4 @@ def _say(ran: "Bench") -> None:
 
 
 def _table(rows: list[list[str]]) -> None:
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *rest in rows:
-        cells = "".join(f"  {cell:>{width}}" for cell, width in zip(rest, wide[1:], strict=True))
-        say(f"  {first:<{wide[0]}}{cells}".rstrip())
+    say("\n".join(aligned(rows, numbers=range(1, len(rows[0])), indent=2)))

@@ -22,6 +22,7 @@ from driftline.cli.options import (
     progress,
     say,
 )
+from driftline.commands.terminal import aligned
 
 if TYPE_CHECKING:
     from driftline.commands.model_init import Made
@@ -130,11 +131,17 @@ def _say_made(made: "Made", label: str | None) -> None:
     if package.outputs.positive:
         outputs += f"; the score is the probability of {package.outputs.positive!r}"
     say(f"{package.name} {package.version}   {package.task}{outputs}")
-    for feature in package.inputs:
-        needed = "required" if feature.required else "may be null"
-        say(f"  {feature.name:<24} {feature.kind:<12} {needed:<12} {content(reference, feature.name)}")
-    if label:
-        say(f"  {label:<24} label")
+    rows: list[tuple[str, str, str, str]] = [
+        (
+            feature.name,
+            feature.kind,
+            "required" if feature.required else "may be null",
+            content(reference, feature.name),
+        )
+        for feature in package.inputs
+    ]
+    rows += [(label, "label", "", "")] if label else []
+    say("\n".join(aligned(rows, indent=2)))
     if made.trained:
         say(f"trained: {made.trained}")
     if reference.performance:
@@ -261,14 +268,19 @@ def list_versions(
 
 
 def _say_listing(found: "list[Entry]") -> None:
-    wide = max(5, *(len(entry.model) for entry in found))
-    say(f"{'model':<{wide}}  {'version':<12} {'task':<20} {'serves':<14} {'epoch':>5}  reference")
-    for entry in found:
-        epoch = entry.epoch if entry.serves else ""
-        say(
-            f"{entry.model:<{wide}}  {entry.version:<12} {entry.task:<20} {entry.serves or '-':<14} {epoch!s:>5}  "
-            f"{'yes' if entry.reference else 'no'}"
+    rows = [
+        (
+            entry.model,
+            entry.version,
+            entry.task,
+            entry.serves or "-",
+            str(entry.epoch) if entry.serves else "",
+            "yes" if entry.reference else "no",
         )
+        for entry in found
+    ]
+    headings = ("model", "version", "task", "serves", "epoch", "reference")
+    say("\n".join(aligned([headings, *rows], numbers=(4,))))
 
 
 def _desk(file: Path | None, command: str = "model") -> "Desk":

@@ -20,6 +20,7 @@ from driftline.cli.options import (
     names,
     say,
 )
+from driftline.commands.terminal import aligned
 
 app = group("References: what windows are compared with.")
 
@@ -110,11 +111,12 @@ def show(file: Built, as_json: AsJson = False) -> None:
         echo_json({**facts, "columns": found, **more})
         return
     say(f"reference {reference.id}   {reference.rows:,} rows   {reference.task or 'columns only'}")
-    wide = max(len(column.name) for column in found)
-    say(f"{'column':<{wide}}  {'kind':<11} {'cells':>5} {'null':>7}  range, or levels by frequency")
-    for column in found:
-        null = f"{100 * column.null_rate:.3g} %"
-        say(f"{column.name:<{wide}}  {column.kind:<11} {column.cells:>5} {null:>7}  {column.content}")
+    rows = [
+        (column.name, column.kind, str(column.cells), f"{100 * column.null_rate:.3g} %", column.content)
+        for column in found
+    ]
+    headings = ("column", "kind", "cells", "null", "range, or levels by frequency")
+    say("\n".join(aligned([headings, *rows], numbers=(2, 3))))
     if reference.performance:
         figures = ", ".join(f"{k} {v:.3g}" for k, v in reference.performance.items())
         say(f"on {references.judged_rows(reference)}: {figures}")

@@ -6,6 +6,7 @@ from collections import Counter
 import msgspec
 
 from drift.store import Store
+from driftline.commands.terminal import aligned
 from driftline.demo.clients import Reader, Watcher
 from driftline.demo.traffic import People
 from streams.kafka import ranges
@@ -44,7 +45,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
             f"{self.requests:,} requests, {self.predictions:,} predictions, {self.stored:,} rows in ClickHouse, "
             f"{letters:,} dead letters, {self.lost:,} {'lost' if self.complete else 'without an answer'}, "
             f"{self.doubled:,} doubled (read back)",
-            *(f"  {count:>6,} {reason}" for reason, count in sorted(self.dead_letters.items())),
+            *aligned([(f"{count:,}", reason) for reason, count in sorted(self.dead_letters.items())], (0,), indent=2),
             f"{self.labels:,} labels came late, {self.outcomes:,} have met their prediction{auc}",
         ]
 
