@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from benchmarks import names
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("streams", "inference", "drift", "dashboards", "driftline")
 LINES_MAX, COMPLEXITY_MAX, ARGUMENTS_MIN = 40, 12, 3
@@ -165,6 +167,7 @@ def measured() -> tuple[dict[str, object], dict[str, list[str]]]:
     """The figures, and the places that some of them count."""
     known = modules()
     graph = imports(known)
+    trees = {name: ast.parse(path.read_text()) for name, path in known.items()}
     every = [(f"{module}.{name}", node) for module, path in known.items() for name, node in functions(path)]
     texts = [path.read_text() for path in known.values()]
     by_package = {package: rooms(graph, package) for package in PACKAGES}
@@ -177,6 +180,8 @@ def measured() -> tuple[dict[str, object], dict[str, list[str]]]:
             for name, node in functions(path)
             if owes_parameters(name, node)
         ],
+        "public names that no other code uses": names.unused(trees),
+        "modules with SQL outside the store and the page's queries": names.stray_sql(trees),
         "circles of files": [" ".join(circle) for circle in circles(graph)],
         "circles of rooms": [f"{p}: {' '.join(c)}" for p, found in by_package.items() for c in circles(found)],
     }
@@ -186,6 +191,7 @@ def measured() -> tuple[dict[str, object], dict[str, list[str]]]:
         "functions": len(every),
         "lines of a function, median": statistics.median(length(node) for _, node in every),
         **{name: len(found) for name, found in places.items()},
+        "names that are words the glossary has replaced": names.words_of(trees).total(),
     }
     for package, found in by_package.items():
         figures[f"{package}: rooms, floors"] = f"{len(found)}, {floors(found)}"
