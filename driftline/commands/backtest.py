@@ -1,6 +1,5 @@
 """A backtest over files: what is read, run, and written down."""
 
-import hashlib
 import shlex
 from collections.abc import Callable
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from drift.cells import frames
 from drift.cells.event_times import milliseconds
 from drift.reference.reference import Reference
 from driftline.commands import references
+from driftline.commands.provenance import with_sha256
 from streams.wire.records import Watch
 
 
@@ -91,8 +91,8 @@ def run(
     )
     facts = {
         "reference": f"{reference}   {read.id}",
-        "stream": f"{stream}   sha256 {_sha256(stream)}",
-        **({"labels": f"{labels}   sha256 {_sha256(labels)}"} if labels else {}),
+        "stream": with_sha256(stream),
+        **({"labels": with_sha256(labels)} if labels else {}),
         **cut,
         "false alarm every": f"{watch.false_alarm_every:,.0f} windows",
         "tolerances": ", ".join(f"{name} {value:g}" for name, value in watch.tolerances.items()),
@@ -120,8 +120,3 @@ def _command(reference: Path, stream: Path, labels: Path | None, cut: dict[str, 
     else:
         words += ["--rows-per-window", cut["rows per window"].replace(",", "")]
     return shlex.join([*words, "--false-alarm-every", f"{watch.false_alarm_every:g}"])
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

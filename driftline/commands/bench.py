@@ -1,6 +1,5 @@
 """A bench over a user's table: what is read, run, and written down."""
 
-import hashlib
 import shlex
 from collections.abc import Callable
 from importlib.metadata import version
@@ -9,6 +8,7 @@ from pathlib import Path
 from drift.analysis.bench import Bench, Plan, Population, Race
 from drift.analysis.bench.race import Told
 from drift.analysis.bench.result import Quiet
+from driftline.commands.provenance import with_sha256
 
 
 class NoBench(ValueError):
@@ -56,14 +56,9 @@ def facts(data: Path, bench: Bench, score: str | None, exclude: tuple[str, ...])
     words += ["--gradual", str(plan.gradual), "--runs", str(plan.runs), "--windows", str(plan.windows)]
     blocks = f"blocks of {bench.block_rows}" if bench.block_rows > 1 else "single rows: no dependence was found"
     return {
-        "table": f"{data}   sha256 {_sha256(data)}" if data.is_file() else str(data),
+        "table": with_sha256(data) if data.is_file() else str(data),
         "rows": f"{bench.rows:,}, drawn in {blocks}; references of {bench.reference_rows:,}",
         "driftline": version("driftline"),
         "command": shlex.join([*words, "--seed", str(plan.seed)]),
         "took": f"{bench.seconds:.0f} s",
     }
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -32,3 +32,34 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     n_reference: int
     n_current: int
     note: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        rows: tuple[int, int],
+        statistic: float,
+        p_value: float | None,
+        effect: float,
+        interval: tuple[float, float],
+        note: str = "",
+    ) -> "Comparison":
+        """Make one of what NumPy and SciPy give: their numbers become Python's.
+
+        Parameters
+        ----------
+        method, statistic, p_value, effect, interval, note
+            As the fields.
+        rows
+            Rows of the reference and of the current data.
+        """
+        return cls(
+            method=method,
+            statistic=float(statistic),
+            p_value=None if p_value is None else float(p_value),
+            effect=float(effect),
+            interval=(float(interval[0]), float(interval[1])),
+            n_reference=rows[0],
+            n_current=rows[1],
+            note=note,
+        )

@@ -48,7 +48,7 @@ def mann_whitney(pair: Pair, exact: bool | None = None) -> Comparison:
     found = stats.mannwhitneyu(*pair, alternative="two-sided", method=method)
     counts = _counts(pair)
     value, variance = auc(positives=counts[1], negatives=counts[0])
-    return _said("mann_whitney", pair, found.statistic, found.pvalue, value, logit(value, variance))
+    return Comparison.of("mann_whitney", _rows(pair), found.statistic, found.pvalue, value, logit(value, variance))
 
 
 def welch_t(pair: Pair) -> Comparison:
@@ -56,16 +56,18 @@ def welch_t(pair: Pair) -> Comparison:
     reference, current = pair
     difference = float(current.mean() - reference.mean())
     if min(map(len, pair)) < 2:
-        return _undecided(_said("welch_t", pair, 0.0, 1.0, difference, NO_INTERVAL))
+        return _undecided(Comparison.of("welch_t", _rows(pair), 0.0, 1.0, difference, NO_INTERVAL))
     if np.ptp(reference) == np.ptp(current) == 0:  # Two constants: the same, or different beyond any doubt.
         alike = reference[0] == current[0]
         statistic, p_value = (0.0, 1.0) if alike else (np.copysign(np.inf, difference), 0.0)
-        return _said("welch_t", pair, statistic, p_value, difference, (difference, difference))
+        return Comparison.of("welch_t", _rows(pair), statistic, p_value, difference, (difference, difference))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # That one of them hardly varies.
         found = stats.ttest_ind(current, reference, equal_var=False)
     interval = found.confidence_interval(0.95)
-    return _said("welch_t", pair, found.statistic, found.pvalue, difference, (interval.low, interval.high))
+    return Comparison.of(
+        "welch_t", _rows(pair), found.statistic, found.pvalue, difference, (interval.low, interval.high)
+    )
 
 
 def wasserstein(pair: Pair, seed: int = 0) -> Comparison:
@@ -73,14 +75,14 @@ def wasserstein(pair: Pair, seed: int = 0) -> Comparison:
     value = float(stats.wasserstein_distance(*pair))
     unit = robust_spread(pair[0])
     size, (low, high) = debiased(value, lambda rng: stats.wasserstein_distance(*_redrawn(pair, rng)), seed)
-    return _said("wasserstein", pair, value, None, size / unit, (low / unit, high / unit))
+    return Comparison.of("wasserstein", _rows(pair), value, None, size / unit, (low / unit, high / unit))
 
 
 def energy(pair: Pair, seed: int = 0) -> Comparison:
     """Energy distance as SciPy defines it (the root); the effect is the same, with chance taken off."""
     value = float(stats.energy_distance(*pair))
     size, interval = debiased(value, lambda rng: stats.energy_distance(*_redrawn(pair, rng)), seed)
-    return _said("energy", pair, value, None, size, interval)
+    return Comparison.of("energy", _rows(pair), value, None, size, interval)
 
 
 def robust_spread(values: np.ndarray) -> float:
@@ -101,7 +103,7 @@ def _undecided(comparison: Comparison) -> Comparison:
 
 def _by_gap(method: str, pair: Pair, statistic: float, p_value: float) -> Comparison:
     found = gap(pair)
-    return _said(method, pair, statistic, p_value, found.value, (found.low, found.high))
+    return Comparison.of(method, _rows(pair), statistic, p_value, found.value, (found.low, found.high))
 
 
 def gap(pair: Pair) -> Effect:
@@ -122,15 +124,5 @@ def _redrawn(pair: Pair, rng: np.random.Generator) -> Pair:
     return reference, current
 
 
-def _said(
-    method: str, pair: Pair, statistic: float, p_value: float | None, size: float, interval: tuple[float, float]
-) -> Comparison:
-    return Comparison(
-        method=method,
-        statistic=float(statistic),
-        p_value=None if p_value is None else float(p_value),
-        effect=float(size),
-        interval=(float(interval[0]), float(interval[1])),
-        n_reference=len(pair[0]),
-        n_current=len(pair[1]),
-    )
+def _rows(pair: Pair) -> tuple[int, int]:
+    return len(pair[0]), len(pair[1])

@@ -37,7 +37,7 @@ def distance(method: str, pair: Pair, seed: int = 0, **options: float) -> Compar
     value = measured(*pair)
     power = 1 if method in DIVERGENCES else 2
     size, interval = debiased(value, lambda rng: measured(*_redrawn(pair, rng)), seed, most, power)
-    return _said(method, pair, value, None, size, interval)
+    return Comparison.of(method, _rows(pair), value, None, size, interval)
 
 
 def homogeneity(method: str, pair: Pair, expected_min: float = EXPECTED_MIN, seed: int = 0) -> Comparison:
@@ -45,7 +45,7 @@ def homogeneity(method: str, pair: Pair, expected_min: float = EXPECTED_MIN, see
     found = chi2(*pair, expected_min=expected_min, form="pearson" if method == "chi2" else "log-likelihood")
     size, interval = debiased(cramers_v(*pair), lambda rng: cramers_v(*_redrawn(pair, rng)), seed, 1.0)
     note = f"{found.dof} degrees of freedom"
-    return _said(method, pair, found.statistic, found.p_value, size, interval, note)
+    return Comparison.of(method, _rows(pair), found.statistic, found.p_value, size, interval, note)
 
 
 def fisher(pair: Pair) -> Comparison:
@@ -57,7 +57,9 @@ def fisher(pair: Pair) -> Comparison:
     found = stats.fisher_exact(table)
     ratio = stats.contingency.odds_ratio(table, kind="conditional")
     interval = ratio.confidence_interval(0.95)
-    return _said("fisher", pair, found.statistic, found.pvalue, ratio.statistic, (interval.low, interval.high))
+    return Comparison.of(
+        "fisher", _rows(pair), found.statistic, found.pvalue, ratio.statistic, (interval.low, interval.high)
+    )
 
 
 def two_proportions(pair: Pair) -> Comparison:
@@ -71,7 +73,7 @@ def two_proportions(pair: Pair) -> Comparison:
     (now_low, now_high), (was_low, was_high) = wilson(now_yes, now_n), wilson(was_yes, was_n)
     low = now - was - np.hypot(now - now_low, was_high - was)
     high = now - was + np.hypot(now_high - now, was - was_low)
-    return _said("two_proportions", pair, z, 2 * stats.norm.sf(abs(z)), now - was, (low, high))
+    return Comparison.of("two_proportions", _rows(pair), z, 2 * stats.norm.sf(abs(z)), now - was, (low, high))
 
 
 def _two_by_two(pair: Pair) -> np.ndarray:
@@ -86,22 +88,5 @@ def _redrawn(pair: Pair, rng: np.random.Generator) -> Pair:
     return was, now
 
 
-def _said(
-    method: str,
-    pair: Pair,
-    statistic: float,
-    p_value: float | None,
-    size: float,
-    interval: tuple[float, float],
-    note: str = "",
-) -> Comparison:
-    return Comparison(
-        method=method,
-        statistic=float(statistic),
-        p_value=None if p_value is None else float(p_value),
-        effect=float(size),
-        interval=(float(interval[0]), float(interval[1])),
-        n_reference=int(pair[0].sum()),
-        n_current=int(pair[1].sum()),
-        note=note,
-    )
+def _rows(pair: Pair) -> tuple[int, int]:
+    return int(pair[0].sum()), int(pair[1].sum())
