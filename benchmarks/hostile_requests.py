@@ -142,11 +142,14 @@ def read(port: int, paths: list[str], waits_s: list[float], stop: threading.Even
             try:
                 client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
                 client.request("GET", path)
-                good = client.getresponse().status == 200
+                status = client.getresponse().status
+                refusal = "" if status == 200 else f"status {status}"
                 client.close()
-            except OSError:
-                good = False
-            waits_s.append(time.monotonic() - began if good else 999.0)
+            except (OSError, http.client.HTTPException) as error:
+                refusal = repr(error)
+            waits_s.append(999.0 if refusal else time.monotonic() - began)
+            if refusal:
+                print(f"  reader     {path}: {refusal}", file=sys.stderr)
             stop.wait(0.1)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from driftline import settings as reading
-from driftline.doctor import kafka, machine, models, running, schema_registry, store
+from driftline.doctor import kafka, machine, models, receivers, running, schema_registry, store
 from driftline.doctor.finding import Finding, failing
 from driftline.settings import Settings, SettingsError
 
@@ -26,6 +26,7 @@ _WITH_SETTINGS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     machine.folder,
     machine.secrets,
     machine.ports,
+    receivers.known,
     kafka.cluster,
     store.reachable,
     schema_registry.reachable,

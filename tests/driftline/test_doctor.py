@@ -19,7 +19,7 @@ from drift.store.flavours import schema_files
 from driftline import doctor, settings
 from driftline.broker import jars
 from driftline.cli import app
-from driftline.doctor import kafka, machine, models
+from driftline.doctor import kafka, machine, models, receivers
 from driftline.roles.parts import cluster as cluster_of
 from inference import Registry
 from streams.kafka.admin import Layout, create, partition_counts
@@ -174,6 +174,16 @@ def test_secrets_are_resolved_and_never_shown(here, monkeypatch, tmp_path):
     assert (found.state, "hunter2" in found.said + found.fix) == ("warn", False)
     assert 'env:KAFKA_SASL_PASSWORD"' in found.fix
     only(machine.secrets(here(monitor__notify=["file:/nowhere/at/all"])), "fail", "monitor.notify[0]")
+
+
+def test_an_address_that_no_service_has_is_named_by_its_place_alone(here, monkeypatch):
+    monkeypatch.setenv("ONCALL", "ftp//user:hunter2@host")
+    (found,) = receivers.known(here(monitor__notify=["json://localhost/x", "env:ONCALL"]))
+    assert (found.state, "hunter2" in found.said + found.fix) == ("fail", False)
+    assert "monitor.notify[1]" in found.said
+    only(receivers.known(here(monitor__chat=["hello"])), "fail", "monitor.chat[0]")
+    only(receivers.known(here(monitor__notify=["json://localhost/x"])), "ok", "monitor.notify: 1, none tried")
+    assert list(receivers.known(here(monitor__notify=["env:NOT_SET"]))) == list(receivers.known(here())) == []
 
 
 def test_a_port_that_another_program_has(here):

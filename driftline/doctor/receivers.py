@@ -1,0 +1,23 @@
+"""Where alerts are sent: an address that is none stops the monitor at its start, so it is found before."""
+
+from collections.abc import Iterator
+
+from driftline.doctor.finding import Finding, failing
+from driftline.settings import Settings
+
+
+def known(settings: Settings) -> Iterator[Finding]:
+    """Addresses of `monitor.notify` and `monitor.chat` are of a service that Apprise knows; nothing is sent."""
+    from driftline.roles.notify import sender
+    from streams.kafka.cluster import SecretError, open_reference
+
+    given = (("monitor.notify", settings.monitor.notify), ("monitor.chat", settings.monitor.chat))
+    for setting, addresses in filter(lambda pair: pair[1], given):
+        try:
+            sender(map(open_reference, addresses), setting)
+        except SecretError:  # a finding of `machine.secrets`
+            continue
+        except ValueError as error:
+            yield failing("receivers", str(error), f'{setting} = ["json://host/path"], or slack://..., mailto://...')
+        else:
+            yield Finding("receivers", "ok", f"{setting}: {len(addresses)}, none tried")
