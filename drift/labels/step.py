@@ -7,7 +7,7 @@ anything. When partitions come, go, or are read again, the memory is made anew: 
 What it remembers is bounded, and nothing is forgotten that the store does not have: where the sink is far behind, the
 join waits for it.
 
-`feedback` and `feedback-waiting` are read by one step in one transaction each turn, so a label that waits and its
+`feedback` and `feedback-waiting` are read by one step in one transaction each time, so a label that waits and its
 correction never meet in two places at once, if labels are keyed by their prediction's id.
 """
 

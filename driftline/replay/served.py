@@ -15,7 +15,7 @@ from streams.wire.observation import Head
 
 #: Messages of one live block lie side by side, a few a version; the search may land among them, so it starts before.
 _BESIDE = 64
-#: Predictions leave with their observations in one transaction, by one clock; a turn takes less than this.
+#: Predictions leave with their observations in one transaction, by one clock; a micro-batch takes less than this.
 _TURN_MS_MAX = 60_000
 
 Place = tuple[int, int]

@@ -71,8 +71,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
         joining,
         writes=["outcomes", "counts", "feedback-waiting", "dead-letters"],
         set_aside=aside["join"],
-        # In turns: a look-up of many costs little more than one, and labels that wait come round again and again.
-        limits=FeedLimits(rows_max=monitor.join_rows_max, turn_every_ms=monitor.join_every_ms),
+        # At intervals: a look-up of many costs little more than one, and labels that wait come round again and again.
+        limits=FeedLimits(rows_max=monitor.join_rows_max, batch_every_ms=monitor.join_every_ms),
         starts=starts,
         hold=joining.held,
         may_be_held=True,

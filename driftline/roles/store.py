@@ -48,7 +48,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
             cluster,
             sink.topics,
             step,
-            limits=FeedLimits(rows_max=settings.sink.rows_max, quiet_turn_ms=settings.sink.wait_ms_max),
+            limits=FeedLimits(rows_max=settings.sink.rows_max, quiet_batch_ms=settings.sink.wait_ms_max),
             starts=Starts(accept_gap=settings.kafka.accept_gap),
             writes=[DEAD_LETTERS],
             settle=settlement(step, transaction_s_max(cluster)),

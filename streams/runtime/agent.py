@@ -1,17 +1,13 @@
-"""The shell: a Faust agent that takes turns from a feed, has a step fold them, and settles what follows.
+"""The shell: a Faust agent that passes micro-batches from the consumer's thread to the pipeline.
 
 Faust supervises, serves HTTP and runs the agents; records are never Faust events here (59 us each). The agent's channel
-carries turns. While one turn settles, the next is folded; settlement itself is strictly in order.
-
-Whatever goes wrong in a fold or a settlement ends the same way: nothing of the turn is visible, every stage is
-forgotten, and the feed reads again from what is committed, after a growing pause. Nothing is skipped.
+carries micro-batches. What becomes of them is in `streams.runtime.pipeline`.
 """
 
 import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -19,34 +15,30 @@ import faust
 import structlog
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
-from streams.away import Away
-from streams.clock import now_ms, ticks_ms
+from streams.clock import now_ms
 from streams.kafka.admin import foreign_partitions
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
-from streams.runtime.handover import Stuck, Turn
+from streams.runtime.microbatch import MicroBatch
+from streams.runtime.pipeline import Commit, Pipeline
 from streams.runtime.set_aside import SetAside
 from streams.runtime.splitting import Weigh
 from streams.runtime.stage import Step
 from streams.runtime.start_offsets import Starts
 from streams.runtime.telemetry import Gauges
-from streams.runtime.transactions import Aborted, Fenced, Outbox, Settled
+from streams.runtime.transactions import Outbox
 
 log = structlog.get_logger("streams.runtime.agent")
 
-_PAUSE_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 _STUCK_S = 5.0
 _OPEN_S = 120.0
 #: `/readyz` names what was set aside for so long; the dead letters stay.
 _ASIDE_TOLD_MS = 3_600_000
 
-#: Settles blocks and silences with their effects, as the member that read them.
-Settle = Callable[[Sequence[Settled], Any], object]
 
-
-class TurnChannel(faust.Channel):  # type: ignore[misc]
-    """A channel that Faust's own consumer has no say over. The stock one holds everything back while that consumer
-    rebalances, which may take minutes, and clears its queue then: a turn that vanished would never be settled."""
+class BatchChannel(faust.Channel):  # type: ignore[misc]
+    """A channel of micro-batches that Faust's own consumer has no say over. The stock one holds everything back while
+    that consumer rebalances, which may take minutes, and clears its queue then: those would never be committed."""
 
     _queue: Any
 
@@ -89,8 +81,8 @@ class Shell:
     behind
         What is not as it should be while every record is answered, in a sentence.
     settle
-        Makes another settlement than one transaction a turn (`streams.runtime.intents`), from the feed and the slot's
-        outbox.
+        Makes another commit than one transaction a micro-batch (`streams.runtime.intents`), from the feed and the
+        slot's outbox.
     set_aside
         What the step sets aside, for the status page and `/readyz`.
     client
@@ -115,7 +107,7 @@ class Shell:
         alike: Sequence[str] = (),
         absent: Callable[[], str] = str,
         behind: Callable[[], str] = str,
-        settle: Callable[[Feed, Outbox], Settle] | None = None,
+        settle: Callable[[Feed, Outbox], Commit] | None = None,
         set_aside: SetAside | None = None,
         client: str = "",
     ) -> None:
@@ -123,10 +115,9 @@ class Shell:
         self.gauges = Gauges(name)
         self._app = app
         self._cluster = cluster
-        self._step = step
         self._reads, self._writes = topics, writes
         self._slot = slot
-        self._channel = TurnChannel(app)
+        self._channel = BatchChannel(app)
         self._feed = Feed(
             cluster,
             name,
@@ -144,16 +135,12 @@ class Shell:
         self._may_be_held = may_be_held
         self._absent, self._behind = absent, behind
         self._set_aside = set_aside
-        self._settling: asyncio.Task[None] | None = None
-        self._failures = 0
-        self._away = False  # whether the last failure was for want of something that is away
-        self._threads = {kind: ThreadPoolExecutor(1, f"{name}-{kind}") for kind in ("fold", "settle")}
         self._settles = settle or _in_one_transaction
         # librdkafka bounds each request by the transaction's time-out, but where the broker that it held for the
         # group's coordinator has gone, it waits for ever (its issues 5511 and 5456): only a new process goes on.
-        self._settle_s_max = None if settle else transaction_s_max(cluster)
-        self._settle: Settle | None = None
-        app.agent(self._channel, name=f"driftline.{name}")(self._take_turns)
+        commit_s_max = None if settle else transaction_s_max(cluster)
+        self._pipeline = Pipeline(name, step, self.gauges, commit_s_max=commit_s_max)
+        app.agent(self._channel, name=f"driftline.{name}")(self._run)
 
     def trouble(self) -> str | None:
         """Why the shell is not making progress, or None."""
@@ -161,8 +148,8 @@ class Shell:
         return held or self._feed.unbegun() or self._absent() or self.gauges.trouble
 
     def failing(self) -> str | None:
-        """Why turns fail though nothing that they need is away, or None: a restart may help."""
-        away = self._away or self.held() or self._feed.unbegun() or self._absent()
+        """Why micro-batches fail though nothing that they need is away, or None: a restart may help."""
+        away = self._pipeline.away or self.held() or self._feed.unbegun() or self._absent()
         return None if away else self.gauges.trouble
 
     def held(self) -> str | None:
@@ -190,7 +177,7 @@ class Shell:
     def _aside(self) -> list[tuple[int, str]]:
         return self._set_aside.notes() if self._set_aside else []
 
-    def _open(self) -> Settle:
+    def _open(self) -> Commit:
         outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
         names = {self._cluster.topic(topic): topic for topic in self._reads}
         there = [names[name] for name in foreign_partitions(self._cluster, names)]
@@ -198,93 +185,28 @@ class Shell:
         return self._settles(self._feed, outbox)
 
     async def stop(self) -> None:
-        """Let what is being settled end, and leave the group."""
-        if self._settling and not (await asyncio.wait({self._settling}, timeout=_STUCK_S))[0]:
-            self._crash(TimeoutError(f"a settlement has not returned for {_STUCK_S:.0f} s of the shutdown"))
-        await asyncio.get_running_loop().run_in_executor(None, self._feed.stop)
-        for pool in self._threads.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        """Let what is being committed end, and leave the group."""
+        if not await self._pipeline.stop(_STUCK_S):
+            self._crash(TimeoutError(f"a commit has not returned for {_STUCK_S:.0f} s of the shutdown"))
+        await asyncio.to_thread(self._feed.stop)
+        self._pipeline.close()
 
-    # The agent.
-
-    async def _take_turns(self, turns: Any) -> None:
+    async def _run(self, batches: Any) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            opening = self._in_thread("settle", self._open)
-            self._settle = await asyncio.wait_for(opening, _OPEN_S)
+            commit = await asyncio.wait_for(asyncio.to_thread(self._open), _OPEN_S)
             self._feed.start()
-            async for turn in turns:
-                await self._turn(turn)
+            await self._pipeline.run(batches, commit)
         except Exception as error:  # Faust would start this agent again, over a feed that has begun
             self._crash(error)
 
-    async def _turn(self, turn: Turn) -> None:
-        if turn.epoch != self._feed.epoch:
-            self._feed.done()
-            return
-        try:
-            folded = await self._in_thread("fold", self._fold, turn)
-        except Exception as error:
-            await self._again(error, "fold")
-            return
-        self._feed.folded()
-        if self._settling:
-            await self._settling
-        self._settling = asyncio.create_task(self._settle_turn(turn, folded))
-        self._settling.add_done_callback(lambda done: self._lost(None if done.cancelled() else done.exception()))
-
-    def _fold(self, turn: Turn) -> list[Settled]:
-        started = ticks_ms()
-        settled: list[Settled] = list(zip(turn.blocks, self._step.fold(turn.blocks), strict=True))
-        for silent in turn.idle:
-            effects = self._step.idle(silent.topic, silent.partition, silent.after_ms)
-            settled += [(silent, effects)] if effects.publish else []
-        self.gauges.folded(ticks_ms() - started)
-        return settled
-
-    async def _settle_turn(self, turn: Turn, settled: list[Settled]) -> None:
-        if turn.epoch != self._feed.epoch:
-            self._feed.done()
-            return
-        assert self._settle is not None
-        self._feed.settling()
-        started = ticks_ms()
-        try:
-            settling = asyncio.ensure_future(self._in_thread("settle", self._settle, settled, turn.membership))
-            if not (await asyncio.wait({settling}, timeout=self._settle_s_max))[0]:
-                self._crash(TimeoutError(f"a settlement has not returned for {self._settle_s_max:.0f} s"))
-            await settling
-        except (Fenced, Stuck) as error:
-            self._crash(error)
-        except Exception as error:
-            await self._again(error, "settle")
-        else:
-            self._failures = 0
-            self.gauges.settled(turn.times(), ticks_ms() - started, now_ms())
-            self._feed.done()
-
-    async def _again(self, error: Exception, where: str) -> None:
-        """Nothing of the turn is visible; read it again, after a pause that grows."""
-        pause_s = _PAUSE_S[min(self._failures, len(_PAUSE_S) - 1)]
-        self._failures += 1
-        self._away = isinstance(error, Away)
-        self.gauges.failed(f"{where}: {type(error).__name__}: {error}")
-        told = log.info if isinstance(error, Aborted) else log.warning
-        told(f"{self.name}.again", where=where, why=str(error), kind=type(error).__name__, failures=self._failures)
-        self._feed.rewind()
-        await asyncio.sleep(pause_s)
-        self._feed.done()
-
-    async def _in_thread(self, kind: str, call: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads[kind], call, *args)
-
     # From the feed's thread.
 
-    def _hand_over(self, turn: Turn) -> None:
-        self.gauges.took(turn.epoch, turn.times())
-        # `put` of the bare turn: Faust drops an event whose generation is not that of its own consumer.
-        sent = asyncio.run_coroutine_threadsafe(self._channel.put(turn), self._loop)
-        sent.add_done_callback(lambda done: self._lost(None if done.cancelled() else done.exception()))
+    def _hand_over(self, batch: MicroBatch) -> None:
+        self.gauges.took(batch.epoch, batch.times())
+        # `put` of the bare batch: Faust drops an event whose generation is not that of its own consumer.
+        sent = asyncio.run_coroutine_threadsafe(self._channel.put(batch), self._loop)
+        sent.add_done_callback(lambda done: None if done.cancelled() else self._lost(done.exception()))
 
     def _lost(self, error: BaseException | None) -> None:
         if error is not None:
@@ -303,7 +225,7 @@ class Shell:
         os._exit(1)
 
 
-def _in_one_transaction(feed: Feed, outbox: Outbox) -> Settle:  # noqa: ARG001
+def _in_one_transaction(feed: Feed, outbox: Outbox) -> Commit:  # noqa: ARG001
     return lambda settled, group: outbox.settle(settled, (), group)
 
 

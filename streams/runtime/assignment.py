@@ -1,11 +1,11 @@
 """Holdings: the partitions that a feed holds; how they come, begin, fall silent and go.
 
-A stage changes hands (assignment, rewind) only while no turn is in flight, and may take long to be restored: longer
+A stage changes hands (assignment, rewind) only while nothing is in flight, and may take long to be restored: longer
 than the group waits for a member that does not poll. So the group's word is only taken down; what has come begins
 afterwards, in a thread of its own, while the feed goes on polling with everything paused. A beginning is in flight as
-a turn is. A partition that is taken away waits a bounded time for what is in flight. A turn that is dropped for it held
-records of other partitions too, which stay ours: so whatever is dropped, everything is read again from what is
-committed.
+a micro-batch is. A partition that is taken away waits a bounded time for what is in flight. A micro-batch that is
+dropped for it held records of other partitions too, which stay ours: so whatever is dropped, everything is read again
+from what is committed.
 
 A partition that cannot begin yet is held back, and the others go on: its topic is not there (it was deleted, and may be
 made again), or a topic that must have as many partitions as this one has fewer. It is looked at again and again.
@@ -25,7 +25,8 @@ from streams.clock import ticks_ms
 from streams.kafka.admin import TopicError, partition_counts
 from streams.kafka.cluster import Cluster
 from streams.kafka.topic_ids import topic_ids
-from streams.runtime.handover import Silence, Turns
+from streams.runtime.handover import HandOver
+from streams.runtime.microbatch import Silence
 from streams.runtime.offset_marks import Begun, Place
 from streams.runtime.stage import Step
 from streams.runtime.start_offsets import Starts
@@ -76,10 +77,10 @@ class Holdings:
         Told which partitions come and go.
     starts
         Where a partition begins.
-    turns
-        Those in flight.
+    in_flight
+        The hand-over of micro-batches.
     revoke_wait_ms_max
-        How long a partition that is taken away waits for its turn.
+        How long a partition that is taken away waits for what is in flight.
     alike
         Topics of ours that must have as many partitions as the one that is read.
 
@@ -97,7 +98,7 @@ class Holdings:
         group: str,
         step: Step,
         starts: Starts,
-        turns: Turns,
+        in_flight: HandOver,
         revoke_wait_ms_max: int,
         alike: Sequence[str] = (),
     ) -> None:
@@ -110,7 +111,7 @@ class Holdings:
         self._begun = Begun(cluster, group)
         self._step = step
         self._starts = starts
-        self._turns = turns
+        self._in_flight = in_flight
         self._revoke_wait_ms_max = revoke_wait_ms_max
         self._coming: dict[Place, tuple[ck.TopicPartition, int]] = {}  # in which epoch; their stages have not begun
         self._next: dict[Place, int] = {}  # the offset behind all that was handed over
@@ -123,7 +124,7 @@ class Holdings:
     @property
     def unsettled(self) -> bool:
         """Whether `settle_in` is due."""
-        return bool(self._coming) or self._turns.rewinding
+        return bool(self._coming) or self._in_flight.rewinding
 
     def held_back(self) -> dict[Place, str]:
         """Partitions that cannot begin yet, each with the reason; may be asked from any thread."""
@@ -136,9 +137,9 @@ class Holdings:
         """Partitions come: each begins at its committed offset."""
         self.changes += 1
         fit = self._fit(partitions)
-        starts = self._starts.of(consumer, fit, self._begun, lambda: self._turns.stopping)
+        starts = self._starts.of(consumer, fit, self._begun, lambda: self._in_flight.stopping)
         consumer.incremental_assign(starts)
-        self._coming |= {self._begun.place(p): (p, self._turns.epoch) for p in starts}
+        self._coming |= {self._begun.place(p): (p, self._in_flight.epoch) for p in starts}
         if starts:
             consumer.pause(starts)
             log.info("holdings.assigned", partitions=[f"{p.topic}/{p.partition}" for p in starts])
@@ -146,15 +147,15 @@ class Holdings:
     @_plainly
     def revoked(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         """Partitions go, in order: what is in flight settles, or is dropped."""
-        if not self._turns.drain(self._revoke_wait_ms_max):
-            self._turns.rewind()
+        if not self._in_flight.drain(self._revoke_wait_ms_max):
+            self._in_flight.rewind()
         self._forget(consumer, partitions)
 
     @_plainly
     def lost(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         """Partitions have gone to somebody else: what is in flight can no longer settle."""
         log.warning("holdings.lost", partitions=[f"{p.topic}/{p.partition}" for p in partitions])
-        self._turns.rewind()
+        self._in_flight.rewind()
         self._forget(consumer, partitions)
 
     def let_go(self) -> None:
@@ -216,30 +217,30 @@ class Holdings:
         if gone := [p for p in partitions if p in consumer.assignment()]:  # what was held back is not assigned
             consumer.incremental_unassign(gone)
 
-    # Between two turns.
+    # Between two micro-batches.
 
     def settle_in(self, consumer: ck.Consumer, poll: Callable[[], None]) -> None:
         """Begin what has come, at its start; after a rewind begin everything, at what is committed.
 
         ``poll`` serves the group meanwhile, and pauses whatever is assigned.
         """
-        while not self._turns.drain(_POLL_MS):
+        while not self._in_flight.drain(_POLL_MS):
             poll()
         # One that has come since the last rewind is there already: it need not, and may not yet, be sought.
-        starts = {place: p for place, (p, epoch) in self._coming.items() if epoch == self._turns.epoch}
+        starts = {place: p for place, (p, epoch) in self._coming.items() if epoch == self._in_flight.epoch}
         self._coming = {}
-        if self._turns.rewinding:
-            self._turns.rewound()
+        if self._in_flight.rewinding:
+            self._in_flight.rewound()
             older = [p for p in consumer.assignment() if self._begun.place(p) not in starts]
             older = self._drop_unfit(consumer, older)
-            for p in self._starts.of(consumer, older, self._begun, lambda: self._turns.stopping):
+            for p in self._starts.of(consumer, older, self._begun, lambda: self._in_flight.stopping):
                 _seek(consumer, p)
                 starts[self._begun.place(p)] = p
-        if not starts or self._turns.stopping:
+        if not starts or self._in_flight.stopping:
             return
         changes = self.changes
         beginning = self._begin(starts)
-        while not self._turns.drain(_POLL_MS):
+        while not self._in_flight.drain(_POLL_MS):
             poll()
         if not beginning.done():  # the feed stops
             return
@@ -263,23 +264,22 @@ class Holdings:
         return fit
 
     def _begin(self, starts: dict[Place, ck.TopicPartition]) -> "Future[None]":
-        """Begin stages in a thread of their own, in flight like a turn. Where something that one needs is away, it
-        begins when that is back."""
+        """Begin stages in a thread of their own, in flight like a micro-batch. Where something that one needs is away,
+        it begins when that is back."""
         begun: Future[None] = Future()
+        in_flight = self._in_flight.begin()
 
         def begin() -> None:
-            try:
-                for place, p in starts.items():
-                    assign = partial(self._step.assign, *place, p.offset, p.metadata or "")
-                    patiently(assign, self._await, lambda: self._turns.stopping)
-            except BaseException as error:
-                begun.set_exception(error)
-            else:
-                begun.set_result(None)
-            finally:
-                self._turns.done()
+            with in_flight:
+                try:
+                    for place, p in starts.items():
+                        assign = partial(self._step.assign, *place, p.offset, p.metadata or "")
+                        patiently(assign, self._await, lambda: self._in_flight.stopping)
+                except BaseException as error:
+                    begun.set_exception(error)
+                else:
+                    begun.set_result(None)
 
-        self._turns.began()
         threading.Thread(target=begin, name="begin", daemon=True).start()
         return begun
 

@@ -1,12 +1,12 @@
-"""The feed: one librdkafka consumer in one thread, which reads turns and hands them over.
+"""The feed: one librdkafka consumer in one thread, which reads micro-batches and hands them over.
 
-A *turn* is all that waits, a block a partition; the next is cut when one is done, so blocks grow with the backlog:
-small and quick at low load, large and cheap at high load. Where folding takes long, one is folded while the one before
-it settles; it is read just in time, for it would only grow old in the queue.
+A micro-batch is all that waits, a block a partition. The next is read when one is committed, so blocks grow with the
+backlog: small and quick at low load, large and cheap at high load. Where processing takes long, one is processed while
+the one before it commits; it is read just in time, for it would only grow old in the queue.
 
 The consumer is touched by this thread alone. confluent-kafka lets one call at a time into a consumer, and a second
-caller starves behind a polling loop; so each turn carries its group metadata, and commits are handed in (`turns`).
-How partitions come and go is in `holdings`.
+caller starves behind a polling loop; so each micro-batch carries its group metadata, and commits are handed in
+(`streams.runtime.handover`). How partitions come and go is in `streams.runtime.assignment`.
 """
 
 import threading
@@ -27,7 +27,8 @@ from streams.kafka.cluster import Cluster
 from streams.kafka.topic_ids import TopicChanges
 from streams.kafka.unpacked import does_not_unpack, empty_records
 from streams.runtime.assignment import Holdings
-from streams.runtime.handover import Stuck, Turn, Turns
+from streams.runtime.handover import HandOver, Stuck
+from streams.runtime.microbatch import MicroBatch
 from streams.runtime.splitting import Weigh, portions
 from streams.runtime.stage import Step
 from streams.runtime.start_offsets import Gap, Starts
@@ -50,28 +51,29 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     Parameters
     ----------
     rows_max, bytes_max
-        Records of one turn, and bytes of their values: once it holds so many no more is read into it. A turn whose
+        Records of one micro-batch, and bytes of their values: once it holds so many no more is read into it. One whose
         records ask for more than ``rows_max`` answers is handed over in portions.
-    turns_in_flight_max
-        One is folded while one is settled.
+    batches_in_flight_max
+        One is processed while one is committed.
     revoke_wait_ms_max
-        How long a partition that is taken away waits for its turn to settle; then the turn is dropped and redone there.
+        How long a partition that is taken away waits for the commit of its records; then they are dropped, and
+        processed where it goes.
     idle_after_ms
         Lengths of silence, ascending, of which the step is told: when a partition with nothing more to read is idle.
-    quiet_turn_ms
-        After this long without a turn an empty one is handed over, for those who settle by time; None never.
-    turn_every_ms
-        At most one turn in so long, for topics that are read again and again: what a turn sends back to its own topic
-        would else be its next turn at once. None reads as fast as it can.
+    quiet_batch_ms
+        After this long without a micro-batch an empty one is handed over, for those who commit by time; None never.
+    batch_every_ms
+        At most one micro-batch in so long, for topics that are read again and again: what one sends back to its own
+        topic would else be in the next one at once. None reads as fast as it can.
     """
 
     rows_max: int = 5_000
     bytes_max: int = 8_388_608
-    turns_in_flight_max: int = 2
+    batches_in_flight_max: int = 2
     revoke_wait_ms_max: int = 5_000
     idle_after_ms: tuple[int, ...] = ()
-    quiet_turn_ms: int | None = None
-    turn_every_ms: int | None = None
+    quiet_batch_ms: int | None = None
+    batch_every_ms: int | None = None
 
 
 class Feed:
@@ -84,7 +86,7 @@ class Feed:
     step
         Told which partitions come and go.
     hand_over
-        Called in the feed's thread with each turn; must not block for long. Whoever takes a turn calls `done` once.
+        Called in the feed's thread with each micro-batch, which whoever takes it enters and leaves; must not block.
     crash
         Called with what ended the thread, if it was not `stop`.
     limits
@@ -106,7 +108,7 @@ class Feed:
         topics: Iterable[str],
         step: Step,
         *,
-        hand_over: Callable[[Turn], None],
+        hand_over: Callable[[MicroBatch], None],
         crash: Callable[[BaseException], None],
         limits: FeedLimits | None = None,
         starts: Starts | None = None,
@@ -127,24 +129,21 @@ class Feed:
         self._client = partial(cluster.consumer, group, **(consumer_options or {}))
         self._consumer = self._client()
         self._renewing = False
-        self._turns = Turns(self._commit)
+        self._in_flight = HandOver(self._commit)
         wait_ms_max = self.limits.revoke_wait_ms_max
         self._starts = starts or Starts()
         self._changes = TopicChanges(cluster, self._topics)
-        self._holdings = Holdings(cluster, group, step, self._starts, self._turns, wait_ms_max, alike)
+        self._holdings = Holdings(cluster, group, step, self._starts, self._in_flight, wait_ms_max, alike)
         self._handed_ms = ticks_ms()
         self._lag_at_ms = 0.0
         self._lost_positions = 0
         self._thread = threading.Thread(target=self._run, name=f"feed-{group}", daemon=True)
-        self.folded = self._turns.folded
-        self.settling = self._turns.settling
-        self.done = self._turns.done
-        self.rewind = self._turns.rewind
+        self.rewind = self._in_flight.rewind
 
     @property
     def epoch(self) -> int:
-        """Turns of an older epoch are dropped."""
-        return self._turns.epoch
+        """Micro-batches of an older epoch are dropped."""
+        return self._in_flight.epoch
 
     def partitions(self) -> list[tuple[str, int]]:
         """Partitions held now, by logical topic."""
@@ -171,7 +170,7 @@ class Feed:
         return list(self._starts.notes)
 
     def commit(self, offsets: list[ck.TopicPartition]) -> None:
-        """Commit outside a transaction, as `Turns.commit` does.
+        """Commit outside a transaction, as `HandOver.commit` does.
 
         Raises
         ------
@@ -179,7 +178,7 @@ class Feed:
             librdkafka waits for a group coordinator that it has lost, and does not look for the one that there is.
         """
         try:
-            self._turns.commit(offsets)
+            self._in_flight.commit(offsets)
         except TimeoutError as error:
             with suppress(ck.KafkaException):  # the broker is away: it is tried again
                 self.cluster.admin(log_level=2).list_topics(timeout=_ASK_S)
@@ -192,18 +191,18 @@ class Feed:
 
     def stop(self) -> None:
         """Leave the group; waits for the thread."""
-        self._turns.stop()
+        self._in_flight.stop()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
     # The thread.
 
     def _run(self) -> None:
-        turns, holdings = self._turns, self._holdings
+        in_flight, holdings = self._in_flight, self._holdings
         try:
             self._changes.any_remade(wait=True)
             self._subscribe()
-            while not turns.stopping:
+            while not in_flight.stopping:
                 if self._renewing:
                     self._renew()
                 elif holdings.unsettled:
@@ -216,10 +215,10 @@ class Feed:
                 else:
                     self._keep_membership()
         except BaseException as error:
-            if not turns.stopping:
+            if not in_flight.stopping:
                 self._crash(error)
         finally:
-            turns.close()
+            in_flight.close()
             try:
                 self._consumer.close()
             except (RuntimeError, ck.KafkaException) as error:
@@ -252,13 +251,14 @@ class Feed:
         if self.held():
             time.sleep(min(wait_s, _POLL_S))
             return False
-        not_before_ms = self._handed_ms + (self.limits.turn_every_ms or 0)
-        return self._turns.wait_for_room(self.limits.turns_in_flight_max, not_before_ms, wait_s)
+        not_before_ms = self._handed_ms + (self.limits.batch_every_ms or 0)
+        return self._in_flight.wait_for_room(self.limits.batches_in_flight_max, not_before_ms, wait_s)
 
     def _keep_membership(self) -> None:
-        """Poll while turns are in flight: a slow model must not cost the membership."""
+        """Poll while there is no room: a slow model must not cost the membership."""
         self._consumer.pause(self._consumer.assignment())
-        while not (self._wait_for_room(_POLL_S) or self._holdings.unsettled or self._renewing or self._turns.stopping):
+        in_flight, holdings = self._in_flight, self._holdings
+        while not (self._wait_for_room(_POLL_S) or holdings.unsettled or self._renewing or in_flight.stopping):
             self._poll_paused()
             self._measure_lag(paused=True)
             self._look_at_topics()
@@ -276,11 +276,11 @@ class Feed:
         first = self._consumer.consume(1, _READ_S)
         epoch, changes = self.epoch, self._holdings.changes
         blocks = self._blocks(self._fill(first) if first else [])
-        if changes != self._holdings.changes or self._turns.rewinding:
+        if changes != self._holdings.changes or self._in_flight.rewinding:
             if blocks:  # read before a rebalance, it may be another's by now; or it lies behind what was dropped
                 self.rewind()
             return
-        quiet = self.limits.quiet_turn_ms
+        quiet = self.limits.quiet_batch_ms
         idle = self._holdings.fallen_silent(self._consumer, blocks, self.limits.idle_after_ms)
         if blocks:
             self._lost_positions = 0
@@ -288,14 +288,14 @@ class Feed:
             self._handed_ms = ticks_ms()
             membership = self._consumer.consumer_group_metadata()
             *before, last = portions(blocks, self._weigh, self.limits.rows_max) if self._weigh else [blocks]
-            for turn in [*(Turn(part, [], epoch, membership) for part in before), Turn(last, idle, epoch, membership)]:
-                self._turns.began()
-                self._hand_over(turn)
+            for part in before:
+                self._hand_over(self._in_flight.hand_over(part, [], epoch, membership))
+            self._hand_over(self._in_flight.hand_over(last, idle, epoch, membership))
 
     def _fill(self, messages: list[ck.Message]) -> list[ck.Message]:
-        """Read what waits behind the first messages, as far as one turn may hold it."""
+        """Read what waits behind the first messages, as far as one micro-batch may hold it."""
         rows_max, bytes_max = self.limits.rows_max, self.limits.bytes_max
-        more_s = 0 if self.limits.turn_every_ms is None else _READ_S  # a turn that comes seldom is a whole one
+        more_s = 0 if self.limits.batch_every_ms is None else _READ_S  # one that comes seldom is a whole one
         size, asked, more = sum(map(len, messages)), 0, messages
         while len(more) >= asked and len(messages) < rows_max and size < bytes_max:
             fit = max(1, (bytes_max - size) * len(messages) // max(1, size))  # if the next are like these

@@ -1,17 +1,26 @@
-"""Turns: what a feed reads at once, and what its thread and the shell say to each other while turns are in flight."""
+"""The hand-over: what the consumer's thread and the event loop tell each other about what is in flight.
+
+consumer's thread              event loop
+-----------------              ----------
+wait_for_room
+hand_over        ──▶           MicroBatch.__enter__
+                               processed, committing
+(commits offsets) ◀──          commit                    outside a transaction
+wait_for_room    ◀──           MicroBatch.__exit__       by whatever way
+drain, rewound   ◀──           rewind                    everything in flight is dropped
+"""
 
 import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import confluent_kafka as ck
-import msgspec
 
 from streams.clock import ticks_ms
+from streams.runtime.microbatch import Flight, MicroBatch, Silence
 from streams.wire.block import Block
 
 _COMMIT_S = 30.0
@@ -19,92 +28,68 @@ _OVERLAP_FROM = 0.6
 
 
 class Dropped(RuntimeError):
-    """A commit came too late: its turn has been dropped, or the feed has stopped. It is read again."""
+    """A commit came too late: its micro-batch was dropped, or the consumer has stopped. It is read again."""
 
 
 class Stuck(RuntimeError):
     """The broker answers others, and a commit of ours does not return: only a new process can go on."""
 
 
-class Silence(NamedTuple):
-    """A partition that has said nothing for so long, and has nothing more to read after the offset ``last``.
-
-    What a step says of it is settled with that offset, which was settled before: so the group fences a member that
-    says it of a partition that has gone to another.
-    """
-
-    topic: str
-    partition: int
-    after_ms: int
-    last: int
-
-
-class Turn(msgspec.Struct, frozen=True):
-    """Blocks that were waiting, and partitions that have fallen silent. A turn of an older epoch is dropped.
-
-    ``membership`` is the group metadata that a transaction sends with the turn's offsets.
-    """
-
-    blocks: list[Block]
-    idle: list[Silence]
-    epoch: int
-    membership: Any
-
-    def times(self) -> list[int]:
-        """Kafka's timestamps of all records, ms."""
-        return list(chain.from_iterable(block.times for block in self.blocks))
-
-
-class Turns:
-    """The turns in flight, under one lock. The shell asks; the feed's thread, whose consumer it is, does.
+class HandOver:
+    """What is in flight, under one lock. The event loop asks; the thread whose consumer it is does.
 
     Parameters
     ----------
     commit
-        Commits offsets; called in the feed's thread alone, while it waits.
+        Commits offsets; called in the consumer's thread alone, while it waits.
+    clock
+        Monotonic time, ms.
     """
 
-    def __init__(self, commit: Callable[[list[ck.TopicPartition]], None]) -> None:
+    def __init__(
+        self, commit: Callable[[list[ck.TopicPartition]], None], clock: Callable[[], float] = ticks_ms
+    ) -> None:
         self.epoch = 0
         self.stopping = False
         self.rewinding = False
         self._commit = commit
-        self._asked: deque[tuple[list[ck.TopicPartition], Future[None]]] = deque()
+        self._clock = clock
+        self._requests: deque[tuple[list[ck.TopicPartition], Future[None]]] = deque()
         self._in_flight = 0
         self._changes = 0
         self._began_ms = 0.0
-        self._settling_ms: float | None = None  # since when
-        self._fold_ms = self._settle_ms = 0.0  # what it took last
+        self._committing_ms: float | None = None  # since when
+        self._process_ms = self._commit_ms = 0.0  # what it took last
         self._changed = threading.Condition()
 
-    # The shell's side.
+    # The event loop's side.
 
-    def folded(self) -> None:
-        """The newest turn is folded."""
+    def processed(self) -> None:
+        """The newest micro-batch is processed."""
         with self._changed:
-            self._fold_ms = ticks_ms() - self._began_ms
+            self._process_ms = self._clock() - self._began_ms
 
-    def settling(self) -> None:
-        """The oldest turn begins to settle."""
+    def committing(self) -> None:
+        """The oldest micro-batch begins to commit."""
         with self._changed:
-            self._settling_ms = ticks_ms()
-            self._tell()
+            self._committing_ms = self._clock()
+            self._notify()
 
-    def done(self) -> None:
-        """One turn has left the shell, settled or dropped."""
+    def left(self) -> None:
+        """One thing is no longer in flight, committed or dropped."""
         with self._changed:
             self._in_flight -= 1
             assert self._in_flight >= 0, self._in_flight
-            if self._settling_ms is not None:
-                self._settle_ms, self._settling_ms = ticks_ms() - self._settling_ms, None
-            self._tell()
+            if self._committing_ms is not None:
+                self._commit_ms, self._committing_ms = self._clock() - self._committing_ms, None
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changes += 1
         self._changed.notify_all()
 
     def rewind(self) -> None:
-        """Drop every turn in flight; the feed then reads again from what is committed."""
+        """Drop everything in flight; the consumer then reads again from what is committed."""
         with self._changed:
             self.epoch += 1
             self.rewinding = True
@@ -118,13 +103,13 @@ class Turns:
         TimeoutError
             The broker has not answered for long.
         Dropped
-            The turns in flight have been dropped: their partitions may be another's by now.
+            What was in flight has been dropped: its partitions may be another's by now.
         """
         done: Future[None] = Future()
         with self._changed:
             if self.stopping:
-                raise Dropped("the feed has stopped")
-            self._asked.append((offsets, done))
+                raise Dropped("the consumer has stopped")
+            self._requests.append((offsets, done))
             self._changed.notify_all()
         done.result(_COMMIT_S)
 
@@ -134,25 +119,54 @@ class Turns:
             self.stopping = True
             self._changed.notify_all()
 
-    # The feed's side.
+    # The consumer's side.
 
-    def began(self) -> None:
-        """One turn is about to be handed over."""
+    def begin(self) -> Flight:
+        """Something is in flight from now on that is no micro-batch: a stage that is being restored."""
+        self._count_in()
+        return Flight(self)
+
+    def hand_over(
+        self, blocks: list[Block], idle: list[Silence] | None = None, epoch: int | None = None, membership: Any = None
+    ) -> MicroBatch:
+        """Make a micro-batch, which is in flight from now on.
+
+        Parameters
+        ----------
+        blocks, idle, membership
+            See `MicroBatch`.
+        epoch
+            In which it was read; by default that of now.
+        """
+        self._count_in()
+        return MicroBatch(self, blocks, idle or [], self.epoch if epoch is None else epoch, membership)
+
+    def _count_in(self) -> None:
         with self._changed:
             self._in_flight += 1
-            self._began_ms = ticks_ms()
+            self._began_ms = self._clock()
 
     def rewound(self) -> None:
-        """The feed has gone back."""
+        """The consumer has gone back."""
         with self._changed:
             self.rewinding = False
 
-    def wait_for_room(self, turns_max: int, not_before_ms: float, wait_s: float) -> bool:
-        """Wait until another turn may be read; False where that takes longer, or there is something else to do."""
-        deadline = ticks_ms() + wait_s * 1000
+    def wait_for_room(self, batches_max: int, not_before_ms: float, wait_s: float) -> bool:
+        """Wait until another micro-batch may be read; False where that takes longer, or there is something else to do.
+
+        Parameters
+        ----------
+        batches_max
+            How many may be in flight.
+        not_before_ms
+            By the clock, however much room there is.
+        wait_s
+            How long to wait for it.
+        """
+        deadline = self._clock() + wait_s * 1000
         while not (self.rewinding or self.stopping):
             news = self._news()  # first, so that none is missed
-            due, now = max(not_before_ms, self._due_ms(turns_max)), ticks_ms()
+            due, now = max(not_before_ms, self._due_ms(batches_max)), self._clock()
             if now >= due:
                 return True
             # Whoever comes back without room pauses the consumer, which throws away what it has prefetched.
@@ -165,45 +179,45 @@ class Turns:
         seen = self._changes
         return lambda: self._changes != seen or self.rewinding or self.stopping
 
-    def _due_ms(self, turns_max: int) -> float:
-        """When the next turn should be read.
+    def _due_ms(self, batches_max: int) -> float:
+        """When the next micro-batch should be read.
 
-        While folding takes much less time than settling, after the settlement: a turn that is read sooner only grows
-        old, and a transaction on another's heels takes longer. Else so that it is folded by the time that the one
-        before it has settled. As long as that one is being folded itself there is no hurry.
+        While processing takes much less time than committing, after the commit: what is read sooner only grows old,
+        and a transaction that begins right behind another takes longer. Else so that it is processed by the time that
+        the one before it is committed. As long as that one is being processed itself there is no hurry.
         """
         with self._changed:
             if self._in_flight == 0:
                 return 0.0
-            overlaps = self._fold_ms > _OVERLAP_FROM * self._settle_ms
-            if self._in_flight >= turns_max or self._settling_ms is None or not overlaps:
+            overlaps = self._process_ms > _OVERLAP_FROM * self._commit_ms
+            if self._in_flight >= batches_max or self._committing_ms is None or not overlaps:
                 return math.inf
-            return self._settling_ms + max(0.0, self._settle_ms - self._fold_ms)
+            return self._committing_ms + max(0.0, self._commit_ms - self._process_ms)
 
     def drain(self, wait_ms: float | None = None) -> bool:
-        """Wait until no turn is in flight."""
+        """Wait until nothing is in flight."""
         return self._wait(lambda: self._in_flight == 0 or self.stopping, None if wait_ms is None else wait_ms / 1000)
 
     def _wait(self, until: Callable[[], bool], wait_s: float | None) -> bool:
-        """Wait for a condition, and meanwhile do the commits that are asked for: what we wait for may need them."""
-        deadline = None if wait_s is None else ticks_ms() + wait_s * 1000
+        """Wait for a condition, and do the commits that are requested meanwhile: the condition may depend on them."""
+        deadline = None if wait_s is None else self._clock() + wait_s * 1000
         while True:
-            left = None if deadline is None else max(0.0, deadline - ticks_ms()) / 1000
+            left_s = None if deadline is None else max(0.0, deadline - self._clock()) / 1000
             with self._changed:
-                self._changed.wait_for(lambda: until() or bool(self._asked), left)
-                asked = list(self._asked)
-                self._asked.clear()
-            for offsets, done in asked:
+                self._changed.wait_for(lambda: until() or bool(self._requests), left_s)
+                requests = list(self._requests)
+                self._requests.clear()
+            for offsets, done in requests:
                 self._answer(offsets, done)
             if until():
                 return True
-            if deadline is not None and ticks_ms() >= deadline:
+            if deadline is not None and self._clock() >= deadline:
                 return False
 
     def _answer(self, offsets: list[ck.TopicPartition], done: "Future[None]") -> None:
         try:
             if self.rewinding:
-                raise Dropped("the turn was dropped")
+                raise Dropped("the micro-batch was dropped")
             self._commit(offsets)
         except Exception as error:
             done.set_exception(error)
@@ -211,9 +225,9 @@ class Turns:
             done.set_result(None)
 
     def close(self) -> None:
-        """Nobody will commit any more: say so to those who wait for it."""
+        """Nothing will be committed any more: say so to those who wait for it."""
         self.stop()
         with self._changed:
-            for _, done in self._asked:
-                done.set_exception(Dropped("the feed has stopped"))
-            self._asked.clear()
+            for _, done in self._requests:
+                done.set_exception(Dropped("the consumer has stopped"))
+            self._requests.clear()

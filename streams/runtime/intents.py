@@ -74,7 +74,7 @@ class CutLimits(msgspec.Struct, frozen=True, kw_only=True):
 class _Waiting(msgspec.Struct):
     """Records of one partition that are not in the store yet.
 
-    One turn is folded while another settles, in two threads: the fold adds to ``came`` and touches nothing else.
+    One micro-batch is processed while another commits, in two threads: processing only adds to ``came``.
     """
 
     inserted_ms: float

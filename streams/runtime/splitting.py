@@ -1,4 +1,4 @@
-"""Portions: a turn whose records ask for many answers each settles in several, so answers bound memory, not records."""
+"""Portions: a micro-batch whose records ask for many answers each becomes several; answers bound memory."""
 
 from collections.abc import Callable, Sequence
 

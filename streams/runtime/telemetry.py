@@ -8,20 +8,20 @@ import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
 
 _ROWS = Counter("driftline_rows_settled", "Records whose effects are committed.", ["step"])
-_TURNS = Counter("driftline_turns_settled", "Settlements committed.", ["step"])
-_FAILED = Counter("driftline_turns_failed", "Turns that were rolled back and read again.", ["step"])
-_FOLD = Histogram("driftline_fold_seconds", "Time a turn spends in its step.", ["step"])
-_SETTLE = Histogram("driftline_settle_seconds", "Time a turn's settlement takes.", ["step"])
+_TURNS = Counter("driftline_turns_settled", "Micro-batches committed.", ["step"])
+_FAILED = Counter("driftline_turns_failed", "Micro-batches that were rolled back and read again.", ["step"])
+_FOLD = Histogram("driftline_fold_seconds", "Time a micro-batch spends in its step.", ["step"])
+_SETTLE = Histogram("driftline_settle_seconds", "Time the commit of a micro-batch takes.", ["step"])
 _LAG = Gauge("driftline_lag_seconds", "Age of the oldest record that is not settled; 0 where none waits.", ["step"])
 _LAG_ROWS = Gauge("driftline_lag_rows", "Offsets between what is settled and the end.", ["step"])
 
 _RATE_OVER_MS = 10_000
-#: Records of a turn whose age is kept for the percentile, at most; of a longer turn evenly spaced ones.
+#: Records of a micro-batch whose age is kept for the percentile, at most; of a larger one evenly spaced ones.
 _AGES_MAX = 1_000
 
 
 class _Taken(NamedTuple):
-    """A turn that was read: how many records, and the Kafka time of the oldest, ms."""
+    """A micro-batch that was read: how many records, and the Kafka time of the oldest, ms."""
 
     epoch: int
     rows: int
@@ -48,18 +48,18 @@ class Gauges:
         self._recent: deque[tuple[int, int, np.ndarray]] = deque()
 
     def took(self, epoch: int, times: Sequence[int]) -> None:
-        """A turn was read; ``times`` are its records' Kafka timestamps. What an older epoch had read is read again."""
+        """A micro-batch was read; ``times`` are its records' Kafka timestamps. An older epoch's are read again."""
         while self._taken and self._taken[0].epoch != epoch:
             self._taken.popleft()
         self._taken.append(_Taken(epoch, len(times), min(times, default=None)))
 
     def folded(self, took_ms: float) -> None:
-        """A turn was folded."""
+        """A micro-batch was processed."""
         self._fold_ms = took_ms
         _FOLD.labels(self._step).observe(took_ms / 1000)
 
     def settled(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
-        """The oldest turn was committed; ``times`` are its records' Kafka timestamps."""
+        """The oldest micro-batch was committed; ``times`` are its records' Kafka timestamps."""
         rows = len(times)
         if self._taken:
             self._taken.popleft()
@@ -74,7 +74,7 @@ class Gauges:
             self._newest_ms = max(times)
 
     def failed(self, why: str) -> None:
-        """A turn was rolled back."""
+        """A micro-batch was rolled back."""
         self.trouble = why
         _FAILED.labels(self._step).inc()
 
@@ -84,7 +84,7 @@ class Gauges:
         Parameters
         ----------
         epoch
-            Of the turns that may still settle.
+            Of the micro-batches that may still be committed.
         unread
             Offsets between the position and the end; None where nobody has looked yet.
 
@@ -116,17 +116,17 @@ class Gauges:
 
     def _lag(self, now_ms: int, epoch: int, unread: int | None) -> tuple[int | None, int | None]:
         taken = list(self._taken)
-        flying = [turn for turn in taken if turn.epoch == epoch]
-        rows = sum(turn.rows for turn in flying) + (unread or 0)
+        flying = [batch for batch in taken if batch.epoch == epoch]
+        rows = sum(batch.rows for batch in flying) + (unread or 0)
         if not rows:
             return (None, None) if unread is None else (0, 0)
-        # Turns that were dropped wait to be read again; they are known until they are.
-        known = [turn.oldest_ms for turn in flying or taken if turn.oldest_ms is not None]
+        # What was dropped waits to be read again; it is known until it is.
+        known = [batch.oldest_ms for batch in flying or taken if batch.oldest_ms is not None]
         oldest = min(known, default=self._newest_ms)
         return rows, None if oldest is None else max(0, now_ms - oldest)
 
     def _p99_ms(self) -> int | None:
-        """Age that 99 of 100 recent records were settled within; a kept age stands for its share of the turn."""
+        """Age that 99 of 100 recent records were settled within; a kept age stands for its share of the micro-batch."""
         ages = [kept for _, _, kept in self._recent if len(kept)]
         if not ages:
             return None

@@ -9,7 +9,7 @@ import confluent_kafka as ck
 from streams.kafka.access import AccessError, Need, command, denied, lacking, lacks
 from streams.kafka.cluster import Cluster
 from streams.runtime.dangling import sweep
-from streams.runtime.handover import Silence
+from streams.runtime.microbatch import Silence
 from streams.wire.block import Block
 from streams.wire.dead_letters import DEAD_LETTERS, cut, dead_letter
 from streams.wire.effects import Effects, Publish
@@ -146,8 +146,8 @@ class Outbox:
                 self._producer.poll(0.1)  # full: wait for the broker, never drop
             except ck.KafkaException as error:
                 if error.args[0].code() == ck.KafkaError._UNKNOWN_PARTITION and not asked:
-                    # Added since the client last asked, which it does every five minutes; every turn of this slot,
-                    # with all that is in it, would be rolled back until then.
+                    # Added since the client last asked, which it does every five minutes; every micro-batch
+                    # of this slot, with all that is in it, would be rolled back until then.
                     asked = True
                     self._producer.list_topics(name, _ASK_S)
                     continue

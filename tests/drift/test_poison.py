@@ -5,8 +5,9 @@ makes of them alone; of the strange ones each is a dead letter with its bytes, i
 the settlement that passes over it, and a person is told once a kind.
 """
 
+import asyncio
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -33,10 +34,11 @@ from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
-from streams.runtime.handover import Turn
+from streams.runtime.microbatch import MicroBatch
+from streams.runtime.pipeline import Pipeline
 from streams.runtime.snapshots import Restored
 from streams.runtime.stage import PerPartition, Step
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import Outbox, Settled
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.dead_letters import Letter, letters
@@ -325,22 +327,32 @@ def comparable(topic: str, published: Sequence[Publish], sent: list[Any]) -> lis
 
 
 def drive(cluster: Cluster, group: str, topic: str, step: Step, records: int) -> list[Publish]:
-    """Run a step over a topic as a shell does, until it has settled so many records; returns what it published."""
+    """Run a step over a topic, until it has committed so many records; returns what it published."""
     handed: queue.Queue[Any] = queue.Queue()
     feed = Feed(cluster, group, [topic], step, hand_over=handed.put, crash=handed.put, limits=FeedLimits(rows_max=7))
     outbox = Outbox(cluster, f"{group}-0")
     published: list[Publish] = []
+    left = records
+
+    def commit(processed: Sequence[Settled], membership: Any) -> None:
+        nonlocal left
+        outbox.settle(processed, (), membership)
+        published.extend(message for _, effects in processed for message in effects.publish)
+        left -= sum(len(block) for block, _ in processed if isinstance(block, Block))
+        if left <= 0:
+            handed.put(None)
+
+    async def fail(_: float) -> None:
+        raise AssertionError(f"{group} failed: see its log")
+
+    async def batches() -> AsyncIterator[MicroBatch]:
+        while (batch := await asyncio.to_thread(handed.get, timeout=60)) is not None:
+            assert isinstance(batch, MicroBatch), batch
+            yield batch
+
     feed.start()
     try:
-        while records > 0:
-            turn = handed.get(timeout=60)
-            assert isinstance(turn, Turn), turn
-            if turn.epoch == feed.epoch:
-                effects = step.fold(turn.blocks)
-                outbox.settle(list(zip(turn.blocks, effects, strict=True)), (), turn.membership)
-                published += [message for one in effects for message in one.publish]
-                records -= sum(map(len, turn.blocks))
-            feed.done()
+        asyncio.run(Pipeline(group, step, pause=fail).run(batches(), commit))
     finally:
         feed.stop()
         outbox.close()

@@ -20,7 +20,8 @@ from streams.kafka import ranges
 from streams.kafka.admin import Layout, create, extend
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
-from streams.runtime.handover import Dropped, Stuck, Turn
+from streams.runtime.handover import Dropped, Stuck
+from streams.runtime.microbatch import MicroBatch
 from streams.runtime.splitting import Weigh
 from streams.runtime.stage import PerPartition
 from streams.runtime.start_offsets import Gap, Starts
@@ -31,7 +32,7 @@ DEADLINE_S = 20.0
 
 
 class Reading:
-    """A feed whose turns are queued with the time at which they came."""
+    """A feed whose micro-batches are queued with the time at which they came."""
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class Reading:
         weigh: Weigh | None,
         alike: tuple[str, ...] = (),
     ) -> None:
-        self.turns: queue.Queue[tuple[float, Turn]] = queue.Queue()
+        self.batches: queue.Queue[tuple[float, MicroBatch]] = queue.Queue()
         self.crashed: list[BaseException] = []
         step = PerPartition(lambda topic, partition, memory: time.sleep(begin_s))
         self.feed = Feed(
@@ -60,30 +61,29 @@ class Reading:
             consumer_options=options,
         )
 
-    def _take(self, turn: Turn) -> None:
-        self.turns.put((time.monotonic(), turn))
+    def _take(self, batch: MicroBatch) -> None:
+        self.batches.put((time.monotonic(), batch))
 
     def settle_next(self, deadline_s: float = DEADLINE_S) -> list[bytes]:
-        """What a shell does: a turn of an older epoch is dropped, else its offsets are committed."""
-        _, turn = self.turns.get(timeout=deadline_s)
-        try:
-            if turn.epoch != self.feed.epoch:
+        """A micro-batch of an older epoch is dropped, else its offsets are committed."""
+        _, batch = self.batches.get(timeout=deadline_s)
+        with batch:
+            if batch.dropped:
                 return []
             topic = self.feed.cluster.topic
-            settled = [*turn.blocks, *turn.idle]  # a silence is settled with the offset that is settled already
-            if settled:
-                self.feed.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in settled])
-            return [value for block in turn.blocks for value in block.values]
-        except Dropped:  # The epoch ended between the look at it and the commit: its records come again.
-            return []
-        finally:
-            self.feed.done()
+            settled = [*batch.blocks, *batch.idle]  # a silence is settled with the offset that is settled already
+            try:
+                if settled:
+                    self.feed.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in settled])
+            except Dropped:  # The epoch ended between the look at it and the commit: its records come again.
+                return []
+            return [value for block in batch.blocks for value in block.values]
 
-    def next(self, deadline_s: float = DEADLINE_S) -> tuple[float, Turn]:
-        """The next turn, settled at once."""
-        came = self.turns.get(timeout=deadline_s)
-        self.feed.done()
-        return came
+    def next(self, deadline_s: float = DEADLINE_S) -> tuple[float, MicroBatch]:
+        """The next micro-batch, left at once."""
+        at, batch = self.batches.get(timeout=deadline_s)
+        with batch:
+            return at, batch
 
 
 @contextmanager
@@ -126,16 +126,16 @@ def members(cluster: Cluster) -> int:
 
 
 @pytest.mark.parametrize("every_ms", [400, 1_500])
-def test_a_topic_that_is_read_again_and_again_gives_a_turn_in_so_long(cluster, every_ms):
-    """What a turn sends back to its own topic is not its next turn at once."""
+def test_a_topic_that_is_read_again_and_again_gives_a_batch_in_so_long(cluster, every_ms):
+    """What a micro-batch sends back to its own topic is not in the next one at once."""
     began = time.monotonic()
-    with reading(cluster, turn_every_ms=every_ms) as one:
+    with reading(cluster, batch_every_ms=every_ms) as one:
         send(cluster, [b"label"])
         came = []
         for _ in range(3):
-            at, turn = one.next()
+            at, batch = one.next()
             came.append(at)
-            assert [v for block in turn.blocks for v in block.values] == [b"label"]
+            assert [v for block in batch.blocks for v in block.values] == [b"label"]
             send(cluster, [b"label"])  # it still waits
             assert members(cluster) == 1
         assert all((at - began) * 1000 >= n * every_ms for n, at in enumerate(came)), came
@@ -143,34 +143,34 @@ def test_a_topic_that_is_read_again_and_again_gives_a_turn_in_so_long(cluster, e
         assert max(gaps_ms) < every_ms + 5_000, gaps_ms
 
 
-def test_a_turn_that_comes_seldom_holds_all_that_waits(cluster):
+def test_a_batch_that_comes_seldom_holds_all_that_waits(cluster):
     send(cluster, [b"a"] * 700, partition=0)
     send(cluster, [b"b"] * 900, partition=1)
-    with reading(cluster, turn_every_ms=1_000) as one:
-        turns = []
-        while sum(len(block) for turn in turns for block in turn.blocks) < 1_600:
-            turns.append(one.next()[1])
-        assert len(turns) <= 2  # two, where a partition comes a moment after the other
+    with reading(cluster, batch_every_ms=1_000) as one:
+        batches = []
+        while sum(len(block) for batch in batches for block in batch.blocks) < 1_600:
+            batches.append(one.next()[1])
+        assert len(batches) <= 2  # two, where a partition comes a moment after the other
 
 
 def test_a_feed_that_waits_for_its_time_stops_at_once(cluster):
-    with reading(cluster, turn_every_ms=3_600_000) as one:
+    with reading(cluster, batch_every_ms=3_600_000) as one:
         began = time.monotonic()
         one.feed.stop()
         assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_a_turn_dropped_for_a_partition_that_leaves_is_read_again_for_those_that_stay(cluster, protocol):
-    """A model too slow for the revoke's bound: the turn is dropped, and held records of the partition that is kept."""
+def test_a_batch_dropped_for_a_partition_that_leaves_is_read_again_for_those_that_stay(cluster, protocol):
+    """A model too slow for the revoke's bound: the batch is dropped, and held records of the partition that is kept."""
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     sent = [b"%d" % n for n in range(40)]
     send(cluster, sent[:20], partition=0)
     send(cluster, sent[20:], partition=1)
-    with reading(cluster, revoke_wait_ms_max=300, turns_in_flight_max=1) as slow:
-        until(lambda: len(slow.feed.partitions()) == 2 and not slow.turns.empty())
+    with reading(cluster, revoke_wait_ms_max=300, batches_in_flight_max=1) as slow:
+        until(lambda: len(slow.feed.partitions()) == 2 and not slow.batches.empty())
         with reading(cluster) as other:
-            until(lambda: len(slow.feed.partitions()) == 1)  # it could not wait for the turn
+            until(lambda: len(slow.feed.partitions()) == 1)  # it could not wait for the batch
             assert slow.settle_next() == []  # too late
             until(lambda: len(other.feed.partitions()) == 1)
             settled = []
@@ -188,7 +188,7 @@ def test_a_slow_model_does_not_cost_the_membership(cluster, protocol):
     options = {"max.poll.interval.ms": 2_000, **({"heartbeat.interval.ms": 300} if protocol == "classic" else {})}
     with reading(cluster, options) as slow:
         send(cluster, [b"one"])
-        until(lambda: not slow.turns.empty())
+        until(lambda: not slow.batches.empty())
         send(cluster, [b"two"])
         slow_until = time.monotonic() + 4.0
         until(lambda: time.monotonic() > slow_until)
@@ -203,7 +203,7 @@ def test_a_backlog_is_cut_by_rows_and_bytes(cluster, limit):
         assert [len(one.settle_next()) for _ in range(2)] == [10, 10]
 
 
-def test_a_turn_that_asks_for_too_many_answers_comes_in_portions_and_is_settled_in_their_order(cluster):
+def test_a_batch_that_asks_for_too_many_answers_comes_in_portions_and_is_settled_in_their_order(cluster):
     asked = [3, 3, 90, 1, 2, 8]
     send(cluster, [b"%d" % answers for answers in asked])
     with reading(cluster, weigh=lambda block: [int(value) for value in block.values], rows_max=10) as one:
@@ -226,7 +226,7 @@ def test_portions_behind_one_that_failed_are_dropped_with_it_and_read_again(clus
 
 
 def test_what_was_read_before_a_rebalance_is_not_handed_over_after_it(cluster):
-    """A rebalance served between the two reads of a turn: the record in hand may be another member's by now."""
+    """A rebalance served between the two reads of a micro-batch: the record in hand may be another member's by now."""
     partition = ck.TopicPartition(cluster.topic("feedback"), 0)
     message = ck.Message(topic=partition.topic, partition=0, offset=7, timestamp=(1, 0))
     script = Mock(**{"assignment.return_value": [], "position.return_value": []})
@@ -245,14 +245,14 @@ def test_what_was_read_before_a_rebalance_is_not_handed_over_after_it(cluster):
     script.consume.side_effect = consume
     with reading(Scripts(bootstrap=cluster.bootstrap, prefix=cluster.prefix)) as one:
         until(lambda: script.consume.call_count > 5)
-        assert one.turns.empty()
+        assert one.batches.empty()
         assert one.feed.epoch == 1
 
 
-def test_a_commit_of_a_dropped_turn_is_refused(cluster):
+def test_a_commit_of_a_dropped_batch_is_refused(cluster):
     send(cluster, [b"one"])
     with reading(cluster) as one:
-        until(lambda: not one.turns.empty())
+        until(lambda: not one.batches.empty())
         one.feed.rewind()
         with pytest.raises(Dropped):
             one.feed.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
@@ -267,7 +267,7 @@ def test_a_commit_that_does_not_return_while_the_broker_answers_ends_the_process
     with reading(cluster) as one:
         until(lambda: len(one.feed.partitions()) == 2)
         returned = threading.Event()
-        one.feed._turns._commit = lambda offsets: returned.wait(DEADLINE_S)
+        one.feed._in_flight._commit = lambda offsets: returned.wait(DEADLINE_S)
         with pytest.raises(Stuck):
             one.feed.commit([])
         one.feed.cluster = Cluster(bootstrap="127.0.0.1:1")
@@ -304,7 +304,7 @@ def test_partitions_that_come_wait_for_a_long_fold_and_cost_no_membership(cluste
             [(_, mine)], [(_, theirs)] = slow.feed.partitions(), other.feed.partitions()
             epoch = slow.feed.epoch
             send(cluster, [b"one"], mine)
-            until(lambda: not slow.turns.empty())
+            until(lambda: not slow.batches.empty())
         send(cluster, [b"two"], theirs)
         long = time.monotonic() + LONG_S
         until(lambda: time.monotonic() > long)
@@ -327,7 +327,7 @@ def test_a_rewind_waits_for_a_long_fold_and_costs_no_membership(cluster, protoco
     cluster, options = impatient(cluster, protocol)
     send(cluster, [b"one"])
     with reading(cluster, options) as slow:
-        until(lambda: not slow.turns.empty())
+        until(lambda: not slow.batches.empty())
         slow.feed.rewind()
         long = time.monotonic() + LONG_S
         until(lambda: time.monotonic() > long)
@@ -366,12 +366,12 @@ def test_what_a_zombie_says_of_a_silence_is_fenced(cluster, protocol):
     said = Effects([Publish("counts", b"idle", partition=0)], "memory")
     outbox = Outbox(cluster, "count-0")
     with reading(cluster, idle_after_ms=(300,), revoke_wait_ms_max=100) as zombie:
-        _, turn = zombie.turns.get(timeout=DEADLINE_S)
-        outbox.settle([(turn.idle[0], said)], [], turn.membership)  # while it holds the partition
+        _, batch = zombie.batches.get(timeout=DEADLINE_S)
+        outbox.settle([(batch.idle[0], said)], [], batch.membership)  # while it holds the partition
         with reading(cluster) as other:
             until(lambda: len(other.feed.partitions()) == 1)
             with pytest.raises(Aborted):
-                outbox.settle([(one, said) for one in turn.idle], [], turn.membership)
+                outbox.settle([(one, said) for one in batch.idle], [], batch.membership)
             zombie.feed.done()
     outbox.close()
     until(lambda: [value for block in ranges.read_all(cluster, "counts") for value in block.values] == [b"idle"])

@@ -5,14 +5,14 @@ import time
 
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed
-from streams.runtime.handover import Turn
+from streams.runtime.microbatch import MicroBatch
 from streams.runtime.stage import PerPartition
 
 DEADLINE_S = 20.0
 
 
 def test_what_is_held_has_its_partitions_and_reads_when_it_is_let_go(cluster: Cluster) -> None:
-    turns: queue.Queue[Turn] = queue.Queue()
+    batches: queue.Queue[MicroBatch] = queue.Queue()
     crashed: list[BaseException] = []
     why: list[str] = ["no route yet"]
     feed = Feed(
@@ -20,7 +20,7 @@ def test_what_is_held_has_its_partitions_and_reads_when_it_is_let_go(cluster: Cl
         "held",
         ["feedback"],
         PerPartition(lambda topic, partition, memory: None),  # type: ignore[arg-type,return-value]
-        hand_over=turns.put,
+        hand_over=batches.put,
         crash=crashed.append,
         hold=lambda: why[0] if why else None,
     )
@@ -33,11 +33,10 @@ def test_what_is_held_has_its_partitions_and_reads_when_it_is_let_go(cluster: Cl
         while not feed.partitions() or feed.lag_rows != 1:  # it looks at what waits, and takes nothing
             assert time.monotonic() < deadline and not crashed
             time.sleep(0.02)
-        assert feed.held() == "no route yet" and turns.empty()
+        assert feed.held() == "no route yet" and batches.empty()
         why.clear()
-        turn = turns.get(timeout=DEADLINE_S)
-        assert [value for block in turn.blocks for value in block.values] == [b"first"]
-        feed.done()
+        with batches.get(timeout=DEADLINE_S) as batch:
+            assert [value for block in batch.blocks for value in block.values] == [b"first"]
     finally:
         feed.stop()
     assert crashed == []

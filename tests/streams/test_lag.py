@@ -8,7 +8,7 @@ from prometheus_client import generate_latest
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
-from streams.runtime.handover import Turn
+from streams.runtime.microbatch import MicroBatch
 from streams.runtime.stage import PerPartition
 from streams.runtime.telemetry import Gauges
 from streams.wire.effects import Effects
@@ -37,7 +37,7 @@ def test_the_lag_is_that_of_records_that_are_not_settled():
     assert 'driftline_lag_seconds{step="by-hand"} 2.5' in generate_latest().decode()
 
 
-def test_a_turn_that_is_dropped_waits_until_it_is_read_again():
+def test_a_batch_that_is_dropped_waits_until_it_is_read_again():
     gauges = Gauges("dropped")
     gauges.took(0, [100, 200])
     gauges.failed("the store is away")
@@ -64,14 +64,16 @@ def test_a_step_that_stands_still_sees_what_comes_meanwhile(cluster: Cluster, ev
         producer.produce(topic, b"%d" % n, partition=0, timestamp=old)
     producer.flush(10)
     gauges, taken = Gauges("slow"), threading.Event()
+    held: list[MicroBatch] = []
 
-    def hand_over(turn: Turn) -> None:
-        gauges.took(turn.epoch, [time for block in turn.blocks for time in block.times])
-        taken.set()  # and nobody settles it
+    def hand_over(batch: MicroBatch) -> None:
+        gauges.took(batch.epoch, batch.times())
+        held.append(batch)  # and nobody settles it
+        taken.set()
 
     step = PerPartition(lambda topic, partition, memory: None, lambda *_: Effects())
     feed = Feed(cluster, "slow", ["observations"], step, hand_over=hand_over, crash=lambda error: None,
-                limits=FeedLimits(turns_in_flight_max=1))  # fmt: skip
+                limits=FeedLimits(batches_in_flight_max=1))  # fmt: skip
     feed.start()
     try:
         assert taken.wait(20)
@@ -81,5 +83,5 @@ def test_a_step_that_stands_still_sees_what_comes_meanwhile(cluster: Cluster, ev
         eventually(lambda: gauges.status(now_ms(), feed.epoch, feed.lag_rows)["lag_rows"], 17)
         assert 60_000 <= gauges.status(now_ms(), feed.epoch, feed.lag_rows)["lag_ms"] < 90_000
     finally:
-        feed.done()
-        feed.stop()
+        with held[0]:
+            feed.stop()

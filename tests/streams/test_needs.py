@@ -117,19 +117,28 @@ def test_a_broker_away_is_not_ready_and_no_fault_and_another_need_is_said_by_a_r
     assert role.status()["waits"] == ["invalid literal for int() with base 10: 'no'"]
 
 
-def test_a_turn_that_waits_for_what_is_away_is_no_fault_that_a_restart_mends(role):
+def test_a_batch_that_waits_for_what_is_away_is_no_fault_that_a_restart_mends(role):
     """A schema registry, a store: the role is not ready, and says why."""
     step = PerPartition(lambda topic, partition, memory: None)  # type: ignore[arg-type,return-value]
     shell = role.shell("score", role.cluster, ["requests"], step)
     role._started, role.needs[:] = True, []
-    for _ in range(2):
-        shell._feed._turns.began()
-    asyncio.run(shell._again(Away("schema registry http://r:8081: 503"), "fold"))
+
+    def fails(error: Exception) -> None:
+        def process(blocks):
+            raise error
+
+        async def batches():
+            yield shell._feed._in_flight.hand_over([])
+
+        step.fold = process
+        asyncio.run(shell._pipeline.run(batches(), lambda *_: None))
+
+    fails(Away("schema registry http://r:8081: 503"))
     assert role._readyz()[0] == 503 and b"schema registry http://r:8081: 503" in role._readyz()[2]
     assert role._startupz()[0] == 200
-    asyncio.run(shell._again(RuntimeError("a model that fails"), "fold"))
+    fails(RuntimeError("a model that fails"))
     assert role._readyz()[0] == role._startupz()[0] == 503
-    shell._feed._turns.close()
+    shell._feed._in_flight.close()
 
 
 def test_a_port_that_is_taken_is_left_to_the_app(port):

@@ -25,7 +25,7 @@ def member(cluster):
 
     options = {"client.id": client_id("worker", "a", 9)}
     feed = Feed(
-        cluster, "score", ["requests"], Step(), hand_over=lambda turn: None, crash=crash, consumer_options=options
+        cluster, "score", ["requests"], Step(), hand_over=lambda batch: None, crash=crash, consumer_options=options
     )
     feed.start()
     deadline = time.monotonic() + 30

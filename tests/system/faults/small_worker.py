@@ -1,21 +1,23 @@
-"""A worker of ours, small: feed, offsets and outbox without Faust around them, for faults that need many processes.
+"""A worker of ours, small: feed, pipeline and outbox without Faust around them, for faults that need many processes.
 
 ``python small_worker.py BOOTSTRAP PREFIX SLOT PROTOCOL [HANG_AT]`` copies requests to predictions, one for one,
 and logs its partitions. With HANG_AT it hangs within a settlement, before its commit, once it has copied so many.
 """
 
+import asyncio
 import faulthandler
 import queue
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
-from streams.runtime.handover import Turn
-from streams.runtime.transactions import Aborted, Outbox
+from streams.runtime.microbatch import MicroBatch
+from streams.runtime.pipeline import Pipeline
+from streams.runtime.transactions import Outbox, Settled
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
@@ -66,7 +68,7 @@ def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | N
         session_timeout_ms=3_000,
         transaction_timeout_ms=6_000 if hang_at else 2_000,
     )
-    told: queue.Queue[Turn | None] = queue.Queue()
+    told: queue.SimpleQueue[MicroBatch | None] = queue.SimpleQueue()
     crashed: list[BaseException] = []
 
     def crash(error: BaseException) -> None:
@@ -81,17 +83,17 @@ def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | N
     feed = Feed(
         cluster, "score", ["requests"], step, hand_over=told.put, crash=crash, limits=limits, consumer_options=options
     )
+
+    def commit(processed: Sequence[Settled], membership: Any) -> None:
+        outbox.hang = hang_at is not None and step.copied >= hang_at
+        outbox.settle(processed, [], membership)
+
+    async def batches() -> AsyncIterator[MicroBatch]:
+        while (batch := await asyncio.to_thread(told.get)) is not None:
+            yield batch
+
     feed.start()
-    while (turn := told.get()) is not None:
-        try:
-            if turn.epoch == feed.epoch:
-                effects = step.fold(turn.blocks)
-                outbox.hang = hang_at is not None and step.copied >= hang_at
-                outbox.settle(list(zip(turn.blocks, effects, strict=True)), [], turn.membership)
-        except Aborted:
-            feed.rewind()
-        finally:
-            feed.done()
+    asyncio.run(Pipeline("score", step).run(batches(), commit))
     feed.stop()
     if crashed:
         raise crashed[0]

@@ -1,0 +1,114 @@
+"""Micro-batches: what the consumer reads at once and hands over.
+
+A micro-batch is in flight from the moment at which it is handed over until it is left. It is a context manager, so
+that every way out of it, an exception and a cancelled task too, counts it out of flight once.
+"""
+
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, Self
+
+from streams.wire.block import Block
+
+
+class Silence(NamedTuple):
+    """A partition that has said nothing for so long, and has nothing more to read after the offset ``last``.
+
+    Its effects are committed with that offset, which was committed before: so the group fences a member that
+    publishes them for a partition that has gone to another.
+    """
+
+    topic: str
+    partition: int
+    after_ms: int
+    last: int
+
+
+class InFlight(Protocol):
+    """Who counts what is in flight (`streams.runtime.handover.HandOver`)."""
+
+    @property
+    def epoch(self) -> int:
+        """Grows with each rewind; what was handed over in an older epoch is dropped."""
+        ...
+
+    def left(self) -> None:
+        """One thing is no longer in flight."""
+        ...
+
+    def rewind(self) -> None:
+        """Drop everything in flight and read again from what is committed."""
+        ...
+
+    def processed(self) -> None:
+        """The newest micro-batch is processed."""
+        ...
+
+    def committing(self) -> None:
+        """The oldest micro-batch begins to commit."""
+        ...
+
+
+class Flight:
+    """Something in flight; leaving it counts it out, once."""
+
+    __slots__ = ("_in_flight", "_left")
+
+    def __init__(self, in_flight: InFlight) -> None:
+        self._in_flight = in_flight
+        self._left = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._left:
+            self._left = True
+            self._in_flight.left()
+
+
+class MicroBatch(Flight):
+    """Blocks that were waiting, and partitions that have fallen silent.
+
+    Parameters
+    ----------
+    in_flight
+        Who counts it.
+    blocks, idle
+        One block a partition; partitions that are silent.
+    epoch
+        In which it was read.
+    membership
+        The group metadata that a transaction sends with the offsets.
+    """
+
+    __slots__ = ("blocks", "epoch", "idle", "membership")
+
+    def __init__(
+        self, in_flight: InFlight, blocks: list[Block], idle: list[Silence], epoch: int = 0, membership: Any = None
+    ) -> None:
+        super().__init__(in_flight)
+        self.blocks = blocks
+        self.idle = idle
+        self.epoch = epoch
+        self.membership = membership
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it was rewound over: its records are read again, and nothing of it may be committed."""
+        return self.epoch != self._in_flight.epoch
+
+    def times(self) -> list[int]:
+        """Kafka's timestamps of all records, ms."""
+        return list(chain.from_iterable(block.times for block in self.blocks))
+
+    def processed(self) -> None:
+        """Note that the step is through with it."""
+        self._in_flight.processed()
+
+    def committing(self) -> None:
+        """Note that its commit begins."""
+        self._in_flight.committing()
+
+    def rewind(self) -> None:
+        """Drop it and everything else in flight; all of it is read again."""
+        self._in_flight.rewind()
