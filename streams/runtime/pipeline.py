@@ -12,6 +12,7 @@ in flight is dropped and read again from what is committed, after a growing paus
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from inspect import isawaitable
 from typing import Any
 
 import structlog
@@ -36,7 +37,8 @@ Commit = Callable[[Sequence[Settled], Any], object]
 class Pipeline:
     """Passes micro-batches through a step and commits what follows.
 
-    A step and its commits run in a thread each, so that neither holds up the event loop.
+    A step and its commits run in a thread each, so that neither holds up the event loop. A step that waits for
+    another worker, a GPU's say, returns an awaitable instead of its effects, and blocks nobody.
 
     Parameters
     ----------
@@ -139,18 +141,23 @@ class Pipeline:
             return None
 
     async def _process(self, batch: MicroBatch) -> list[Settled]:
-        processed: list[Settled] = await self._in_thread("process", self._run_step, batch)
+        effects, idle, took_ms = await self._in_thread("process", self._run_step, batch)
+        if isawaitable(effects):  # the thread is free meanwhile
+            waited_from_ms = ticks_ms()
+            effects = await effects
+            took_ms += ticks_ms() - waited_from_ms
+        self._gauges.folded(took_ms)
         batch.processed()
-        return processed
+        return [*zip(batch.blocks, effects, strict=True), *idle]
 
-    def _run_step(self, batch: MicroBatch) -> list[Settled]:
+    def _run_step(self, batch: MicroBatch) -> tuple[Any, list[Settled], float]:
         started_ms = ticks_ms()
-        processed: list[Settled] = list(zip(batch.blocks, self._step.fold(batch.blocks), strict=True))
+        effects = self._step.fold(batch.blocks)
+        idle: list[Settled] = []
         for silent in batch.idle:
-            effects = self._step.idle(silent.topic, silent.partition, silent.after_ms)
-            processed += [(silent, effects)] if effects.publish else []
-        self._gauges.folded(ticks_ms() - started_ms)
-        return processed
+            of_silence = self._step.idle(silent.topic, silent.partition, silent.after_ms)
+            idle += [(silent, of_silence)] if of_silence.publish else []
+        return effects, idle, ticks_ms() - started_ms
 
     async def _commit(self, batch: MicroBatch, processed: list[Settled], commit: Commit) -> list[Settled]:
         batch.committing()

@@ -4,7 +4,7 @@ A stage folds blocks into effects. It knows no Kafka, reads no clock and opens n
 lists, and a replay is the same object fed from a closed range. One instance serves one input partition.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from streams.wire.block import Block
@@ -28,6 +28,9 @@ class Stateful(Stage, Protocol):
 class Step(Protocol):
     """What a shell runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`.
 
+    `fold` may return an awaitable of its effects, where it waits for somebody else's work. The event loop awaits it, so
+    what it does itself between two awaits has to be short.
+
     ``position`` is the offset of the next record; ``memory`` what the last commit left. `idle` is asked when a
     partition has been silent for so long, once for each length in the feed's limits; its effects are settled like any
     others, so their memory is the partition's.
@@ -37,7 +40,7 @@ class Step(Protocol):
 
     def revoke(self, topic: str, partition: int) -> None: ...
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]: ...
+    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects] | Awaitable[Sequence[Effects]]: ...
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects: ...
 

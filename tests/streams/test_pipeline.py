@@ -39,6 +39,25 @@ class Upper:
     def revoke(self, *_: Any) -> None: ...
 
 
+class Elsewhere(Upper):
+    """The same, by a worker of its own that answers a micro-batch when it is let go."""
+
+    def __init__(self, before: Callable[[int], None] = lambda first: None) -> None:
+        super().__init__(before)
+        self.waiting: list[asyncio.Future[None]] = []
+        self.threads: set[str] = set()
+
+    def fold(self, blocks: Sequence[Block]) -> Any:
+        self.threads.add(threading.current_thread().name)
+        return self._answer(blocks)
+
+    async def _answer(self, blocks: Sequence[Block]) -> list[Effects]:
+        self.threads.add(threading.current_thread().name)
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        await self.waiting[-1]
+        return super().fold(blocks)
+
+
 class Log:
     """A source and a sink: records of one partition, read from what is committed, as a consumer reads them."""
 
@@ -204,6 +223,37 @@ def test_a_commit_that_does_not_return_ends_it():
 def test_a_failure_for_want_of_something_that_is_away_is_told_apart():
     assert Log(b"a", commit=failing(Away("the store does not answer"))).run(Upper()).away
     assert not Log(b"a", commit=failing(Away("the store"), ValueError("broken"))).run(Upper()).away
+
+
+def test_a_step_may_return_an_awaitable_which_the_event_loop_awaits_while_the_last_commits():
+    async def run() -> list[bytes | None]:
+        log, step = Log(b"a", b"b", b"c"), Elsewhere()
+        pipeline = Pipeline("by-hand", step, pause=log.pause)
+        running = asyncio.create_task(pipeline.run(log.batches(at_once=3), log.commit))
+        for n in range(3):
+            while len(step.waiting) <= n:
+                await asyncio.sleep(0)
+            assert step.processed == list(range(n))  # one at a time
+            step.waiting[n].set_result(None)
+        await asyncio.wait_for(running, DEADLINE_S)
+        assert step.threads == {"by-hand-process_0", threading.main_thread().name}
+        return log.committed
+
+    assert asyncio.run(run()) == [b"A", b"B", b"C"]
+
+
+def test_what_fails_while_it_is_awaited_is_read_again():
+    class Failing(Upper):
+        def fold(self, blocks: Sequence[Block]) -> Any:
+            return self._answer(blocks)
+
+        async def _answer(self, blocks: Sequence[Block]) -> list[Effects]:
+            await asyncio.sleep(0)
+            return super().fold(blocks)
+
+    step, log = Failing(failing(None, Away("the device"), ValueError("broken"))), Log(b"a", b"b", b"c")
+    assert not log.run(step).away
+    assert log.committed == [b"A", b"B", b"C"] and log.pauses == [PAUSES_S[0], PAUSES_S[1]]
 
 
 def test_silences_that_say_something_are_committed_with_the_blocks():
