@@ -20,6 +20,7 @@ import structlog
 
 from drift.labels.stage import Join, Recent
 from streams.clock import ticks_ms
+from streams.runtime.stage import Step
 from streams.wire.block import Block
 from streams.wire.effects import Effects
 from streams.wire.records import Outcome
@@ -50,8 +51,8 @@ class Outcomes(Protocol):
         ...
 
 
-class Joining:
-    """A `Step` that joins labels with predictions.
+class Joining(Step):
+    """Joins labels with predictions.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ class Joining:
         return f"the sink has not stored {labels:,} joined labels yet; a correction would be taken for a first label"
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
-        """Begin a partition, and remember nothing."""
+        """See `Step.assign`; nothing is remembered, of any partition."""
         self._join = None
 
     def revoke(self, topic: str, partition: int) -> None:  # noqa: ARG002
@@ -134,10 +135,6 @@ class Joining:
         elif older and self._until is None:
             # One fold later: what was folded before the generation ended is settled by now (`streams.runtime.agent`).
             self._until = self._outcomes.ends()
-
-    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """A silent partition asks for nothing."""
-        return Effects()
 
 
 def _recent(blocks: Iterable[Block]) -> Recent:

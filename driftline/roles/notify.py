@@ -16,6 +16,7 @@ import msgspec
 
 from streams.logs import one_line
 from streams.runtime.set_aside import SetAside
+from streams.runtime.stage import Step
 from streams.wire.block import Block
 from streams.wire.effects import Effects
 from streams.wire.records import FORMAT, Alert
@@ -54,7 +55,7 @@ def sender(addresses: Iterable[str], setting: str = "monitor.notify") -> Send:
     return send
 
 
-class Notify:
+class Notify(Step):
     """A `Step` over `alerts`: sends those that people are to hear of.
 
     Parameters
@@ -77,12 +78,6 @@ class Notify:
         self._chat = chat
         self._page = page
         self._sent: set[tuple[str, str]] = set()
-
-    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
-        """Nothing to remember."""
-
-    def revoke(self, topic: str, partition: int) -> None:
-        """Nothing to forget."""
 
     def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Send what people are to hear of; what is no alert is a dead letter.
@@ -110,10 +105,6 @@ class Notify:
                 if (alert.id, setting) not in self._sent:
                     self._tell(alert, setting, send)
         return Effects(self._set_aside(block, refused))
-
-    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """A silent partition asks for nothing."""
-        return Effects()
 
     def _receivers(self, alert: Alert) -> Iterator[tuple[str, Send]]:
         """Who hears of an alert: the setting that names them, and how they are sent to."""

@@ -21,6 +21,7 @@ from inference.serving.routing import Role, lanes
 from inference.serving.scorer import Scorer, Scores
 from streams.formats import Decoder
 from streams.formats.envelope import Schemas
+from streams.runtime.stage import Step
 from streams.wire.block import Block
 from streams.wire.dead_letters import dead_letter, further
 from streams.wire.effects import Effects, Publish
@@ -138,8 +139,8 @@ class _Schemas:
         return Refused("unknown_model", "$.model", f"no route for {model!r}{near}")
 
 
-class Score:
-    """A `Step`: decodes blocks, scores their rows, gives each block its effects.
+class Score(Step):
+    """Decodes blocks, scores their rows, gives each block its effects.
 
     Parameters
     ----------
@@ -172,16 +173,6 @@ class Score:
         self._clock = clock
         self._catch_up = catch_up
         self._models: Mapping[str, Served] = {}
-
-    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
-        """Nothing to remember."""
-
-    def revoke(self, topic: str, partition: int) -> None:
-        """Nothing to forget."""
-
-    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """A silent partition asks for nothing."""
-        return Effects()
 
     def weigh(self, block: Block) -> Sequence[int] | None:
         """How many answers each record asks for; None where each asks for one. May be called from any thread."""

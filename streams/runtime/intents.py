@@ -26,6 +26,7 @@ from streams.clock import ticks_ms
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed
 from streams.runtime.handover import Stuck
+from streams.runtime.stage import Step
 from streams.runtime.transactions import Outbox, Settled
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
@@ -103,7 +104,7 @@ class _Waiting(msgspec.Struct):
         self.inserted_ms = ticks_ms()
 
 
-class IntentStep:
+class IntentStep(Step):
     """A step that gathers records and settles them with a store by intents. Call `settle` with the shell's settlement.
 
     Parameters
@@ -126,7 +127,7 @@ class IntentStep:
         self._waiting: dict[tuple[str, int], _Waiting] = {}
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
-        """Begin a partition; an intent in its metadata is kept for the first cut."""
+        """See `Step.assign`; an intent in its metadata is kept for the first cut."""
         intent = msgspec.json.decode(memory, type=Intent) if memory else None
         self._waiting[topic, partition] = _Waiting(ticks_ms(), intent)
 
@@ -139,10 +140,6 @@ class IntentStep:
         for block in blocks:
             self._waiting[block.topic, block.partition].came.append(block)
         return [Effects() for _ in blocks]
-
-    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """Nobody asks."""
-        return Effects()
 
     def settle(self, commit: Commit, announce: Announce) -> int:
         """Insert what is due; returns the records that were inserted or set aside.

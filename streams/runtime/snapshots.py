@@ -15,7 +15,7 @@ import structlog
 from streams.clock import ticks_ms
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
-from streams.runtime.stage import Stateful
+from streams.runtime.stage import Stateful, Step
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 from streams.wire.records import FORMAT
@@ -120,7 +120,7 @@ def _manifests(value: bytes) -> list[Manifest]:
         return []
 
 
-class Restored:
+class Restored(Step):
     """A step of `Stateful` stages, one a partition.
 
     Parameters
@@ -152,7 +152,7 @@ class Restored:
         self._unwritten: dict[Place, int] = {}  # the offset behind what no snapshot covers
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
-        """Restore the newest snapshot and fold up to ``position``; those effects were committed and are dropped.
+        """See `Step.assign`. Restores the newest snapshot and folds up to ``position``; those effects were committed.
 
         Raises
         ------
@@ -217,7 +217,7 @@ class Restored:
         return Effects(publish, self._memory[place])
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """Write what was folded since the last snapshot."""
+        """See `Step.idle`. Writes what was folded since the last snapshot."""
         place = (topic, partition)
         return Effects(self._write(place) if place in self._unwritten else (), self._memory[place])
 

@@ -25,24 +25,52 @@ class Stateful(Stage, Protocol):
     def restore(self, snapshot: bytes) -> None: ...
 
 
-class Step(Protocol):
+class Step:
     """What a shell runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`.
 
-    `fold` may return an awaitable of its effects, where it waits for somebody else's work. The event loop awaits it, so
-    what it does itself between two awaits has to be short.
-
-    ``position`` is the offset of the next record; ``memory`` what the last commit left. `idle` is asked when a
-    partition has been silent for so long, once for each length in the feed's limits; its effects are settled like any
-    others, so their memory is the partition's.
+    A step that keeps nothing for a partition overrides `fold` alone.
     """
 
-    def assign(self, topic: str, partition: int, position: int, memory: str) -> None: ...
+    def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
+        """Begin a partition anew; whatever was kept for it is forgotten.
 
-    def revoke(self, topic: str, partition: int) -> None: ...
+        Parameters
+        ----------
+        topic, partition
+            Which, by its logical name.
+        position
+            Offset of the next record.
+        memory
+            What the last commit left.
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects] | Awaitable[Sequence[Effects]]: ...
+        Raises
+        ------
+        Away
+            Something that it needs does not answer: assign again.
+        """
 
-    def idle(self, topic: str, partition: int, after_ms: int) -> Effects: ...
+    def revoke(self, topic: str, partition: int) -> None:
+        """Forget a partition; somebody else may have it."""
+
+    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects] | Awaitable[Sequence[Effects]]:
+        """Fold blocks; what the effects say is committed with the offsets behind the blocks.
+
+        An awaitable of the effects is returned where a step waits for somebody else's work. The event loop awaits it,
+        so what it does itself between two awaits has to be short.
+        """
+        raise NotImplementedError
+
+    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
+        """Answer to a partition that is silent; effects without a message are not committed.
+
+        Parameters
+        ----------
+        topic, partition
+            Which, by its logical name.
+        after_ms
+            For how long: one of the lengths in the feed's limits.
+        """
+        return Effects()
 
 
 class StageFactory(Protocol):
@@ -51,7 +79,7 @@ class StageFactory(Protocol):
     def __call__(self, topic: str, partition: int, memory: str) -> Stage: ...
 
 
-class PerPartition:
+class PerPartition(Step):
     """A step that keeps one stage a partition.
 
     >>> from streams.wire.effects import Publish
@@ -71,7 +99,7 @@ class PerPartition:
         self._memory: dict[tuple[str, int], str] = {}
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
-        """Begin a partition anew; whatever its former stage held is forgotten."""
+        """See `Step.assign`."""
         self._memory[topic, partition] = memory
         self.stages[topic, partition] = self._factory(topic, partition, memory)
 
@@ -86,7 +114,7 @@ class PerPartition:
         return folded
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:
-        """Say that a partition is silent, where anyone wants to know."""
+        """See `Step.idle`; publishes what the step was made with, where it was made with anything."""
         if self._idle is None:
             return Effects()
         return Effects(self._idle(topic, partition, after_ms).publish, self._memory[topic, partition])

@@ -12,6 +12,7 @@ from streams.away import Away
 from streams.runtime.handover import HandOver, Stuck
 from streams.runtime.microbatch import MicroBatch, Silence
 from streams.runtime.pipeline import PAUSES_S, Pipeline
+from streams.runtime.stage import Step
 from streams.runtime.transactions import Aborted, Fenced, Settled
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
@@ -19,7 +20,7 @@ from streams.wire.effects import Effects, Publish
 DEADLINE_S = 10.0
 
 
-class Upper:
+class Upper(Step):
     """Answers each record in capitals, and says which blocks it was given, in order."""
 
     def __init__(self, before: Callable[[int], None] = lambda first: None) -> None:
@@ -34,9 +35,6 @@ class Upper:
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:
         return Effects([Publish("counts", b"idle")] if partition else ())
-
-    def assign(self, *_: Any) -> None: ...
-    def revoke(self, *_: Any) -> None: ...
 
 
 class Elsewhere(Upper):

@@ -7,13 +7,7 @@ import pytest
 from streams.kafka.members import client_id, members
 from streams.runtime.consumer import Feed
 from streams.runtime.slots import SlotTaken, check_slot, default_slot, refuse_taken
-
-
-class Step:
-    """Holds nothing."""
-
-    def assign(self, *_): ...
-    def revoke(self, *_): ...
+from streams.runtime.stage import Step
 
 
 @pytest.fixture

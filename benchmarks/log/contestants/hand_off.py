@@ -11,13 +11,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.log.arena import cluster_at
 from driftline.broker.ports import free_port
 from streams.kafka.cluster import Cluster
 from streams.routes import read_book
 from streams.runtime.app import Role
+from streams.runtime.stage import Step
 from streams.wire.block import Block
 from streams.wire.effects import Effects
 
@@ -42,7 +42,7 @@ class Tape:
             os._exit(0)
 
 
-class Nothing:
+class Nothing(Step):
     """A step that only counts."""
 
     def __init__(self, tape: Tape) -> None:
@@ -51,11 +51,6 @@ class Nothing:
     def fold(self, blocks: Sequence[Block]) -> list[Effects]:
         self._tape.saw(sum(len(block) for block in blocks))
         return [Effects() for _ in blocks]
-
-    def assign(self, *_: Any) -> None: ...
-    def revoke(self, *_: Any) -> None: ...
-    def idle(self, *_: Any) -> Effects:
-        return Effects()
 
 
 def ours(cluster: Cluster, run: str, tape: Tape) -> None:

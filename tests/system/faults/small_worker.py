@@ -17,12 +17,13 @@ from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed, FeedLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
+from streams.runtime.stage import Step
 from streams.runtime.transactions import Outbox, Settled
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
 
-class Copy:
+class Copy(Step):
     """Each request is its own prediction; holds nothing."""
 
     def __init__(self) -> None:
@@ -31,10 +32,6 @@ class Copy:
     def fold(self, blocks: Sequence[Block]) -> list[Effects]:
         self.copied += sum(len(block) for block in blocks)
         return [Effects([Publish("predictions", v, partition=b.partition) for v in b.values]) for b in blocks]
-
-    def assign(self, *_: Any) -> None: ...
-    def revoke(self, *_: Any) -> None: ...
-    def idle(self, *_: Any) -> Effects: ...
 
 
 class Hanging(Outbox):
