@@ -1,4 +1,4 @@
-"""What the judge costs a window: CPU time of folding one closed window's counts, reports and evidence included.
+"""What the judge costs a window: CPU time of processing one closed window's counts, reports and evidence included.
 
     python benchmarks/drift_judge.py [--features 20 1000] [--windows 300] [--seed 1]
 
@@ -72,7 +72,7 @@ def measure(features: int, windows: int, seed: int) -> tuple[list[float], list[i
         )
         block = Block.of("counts", 0, [value], first=number)
         began = time.process_time()
-        effects = judge.fold(block)
+        effects = judge.process(block)
         if number >= 22:
             assert len(effects.publish) >= 1, number
             took.append((time.process_time() - began) * 1e3)

@@ -64,7 +64,7 @@ def block_of(messages: list[Message], first: int) -> Block:
     return Block("requests", 0, numbers, [_ARRIVED_MS] * n, keys, values, headers)
 
 
-def fold(rows: int, seed: int, tell: Callable[[int], None] = lambda n: None) -> tuple[Accounts, Counter[str]]:
+def score(rows: int, seed: int, tell: Callable[[int], None] = lambda n: None) -> tuple[Accounts, Counter[str]]:
     """Send messages through; returns their accounts, and how many of each kind there were."""
     step, accounts, kinds = score_step(), Accounts(rows), Counter[str]()
     fixed = [Decoder(lambda model: (MODEL, PACKAGE.schema), format=one, registry=Registry()) for one in FORMATS]
@@ -72,7 +72,7 @@ def fold(rows: int, seed: int, tell: Callable[[int], None] = lambda n: None) -> 
         messages = [message(seed, n) for n in range(first, min(first + BLOCK, rows))]
         kinds.update(m.kind for m in messages)
         block = block_of(messages, first)
-        for effects in step.fold([block]):
+        for effects in step.process([block]):
             for publish in effects.publish:
                 accounts.take(publish.topic, publish.key, publish.value, publish.headers)
         found, refused = fixed[first // BLOCK % len(fixed)](block)  # as if all were of one format
@@ -97,7 +97,7 @@ def main(rows: int, seed: int) -> None:
 
     bombs()  # what it takes to make them is given back before memory is looked at
     pa.default_memory_pool().release_unused()
-    accounts, _ = fold(rows, seed, tell)
+    accounts, _ = score(rows, seed, tell)
     cpu = process.cpu_times()
     seconds = round(cpu.user + cpu.system, 1)
     found = accounts.found(seed, seconds=seconds, early_mb=round(resident[1], 1), late_mb=round(resident[-1], 1))

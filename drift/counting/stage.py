@@ -71,7 +71,7 @@ class Count:
         self._set_aside = set_aside or SetAside("count")
         self.clocks = clocks or EventClocks(0)
 
-    def fold(self, block: Block) -> Effects:
+    def process(self, block: Block) -> Effects:
         """Count each observation message; one that cannot be read or counted is a dead letter."""
         publish: list[Publish] = []
         for at, value in enumerate(block.values):

@@ -1,7 +1,7 @@
 """Acts: what people decide about an open incident, and what becomes of its alerts then.
 
-An act is a record on `counts` (`streams.wire.records.Act`) before anything folds over it, so a replay sees it where it
-was.
+An act is a record on `counts` (`streams.wire.records.Act`) before anything follows from it, so a replay sees it where
+it was.
 
 ===============  ==================================================================================================
 acknowledged     someone is on it: told in lists alone, until it worsens by another tolerance

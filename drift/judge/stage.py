@@ -1,6 +1,6 @@
 """The judge: counts in; reports, alerts and retraining orders out. One judge decides all there is to decide of a model.
 
-It reads `counts` and nothing else, so the order of that one partition is the record of what was known when. It folds
+It reads `counts` and nothing else, so the order of that one partition is the record of what was known when. It goes
 message by message: how they were cut into blocks changes nothing, and a snapshot taken anywhere goes on as if nothing
 had happened. Nor does it matter how the counts of different source partitions lie between one another: evidence,
 alerts and the last revision of each report are the same. (Where an idle flag or a route lies does matter: they are
@@ -76,7 +76,7 @@ class Judge:
         self.models: dict[str, Watched] = {}
         self.suspended: dict[tuple[str, str], str] = {}
 
-    def fold(self, block: Block) -> Effects:
+    def process(self, block: Block) -> Effects:
         """Judge a block of `counts`; a message that cannot be read or judged is a dead letter."""
         publish: list[Publish] = []
         for at, value in enumerate(block.values):

@@ -121,11 +121,11 @@ class Join:
         self._recent = Recent() if recent is None else recent
         self._set_aside = set_aside or SetAside("join")
 
-    def fold(self, block: Block) -> Effects:
+    def process(self, block: Block) -> Effects:
         """Join each label; what cannot be read, or has waited too long, is a dead letter."""
-        return self.fold_together([block])[0]
+        return self.process_together([block])[0]
 
-    def fold_together(self, blocks: Sequence[Block]) -> list[Effects]:
+    def process_together(self, blocks: Sequence[Block]) -> list[Effects]:
         """Join the labels of blocks in their order, with one question to the store for all of them."""
         read = [read_labels(block) for block in blocks]
         ids = list(dict.fromkeys(said.id for labels, _ in read for said in labels))

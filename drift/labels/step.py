@@ -115,14 +115,14 @@ class Joining(Step):
         """Forget everything: a partition's labels are another's now."""
         self._join = None
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+    def process(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Join all blocks' labels."""
         if self._join is None:
             self._recent = _recent(self._outcomes.unread())
             self._until, self._stored = None, False
             self._join = self._make(self._recent)
         self._grow_old()
-        return self._join.fold_together(blocks)
+        return self._join.process_together(blocks)
 
     def _grow_old(self) -> None:
         """Forget what the store has: before it is asked, for what it has not said it must not be trusted to know."""
@@ -133,7 +133,7 @@ class Joining(Step):
         if not older and younger >= self._recent_max // 2:
             self._recent.begin()
         elif older and self._until is None:
-            # One fold later: what was folded before the generation ended is settled by now (`streams.runtime.agent`).
+            # A micro-batch later: what was processed before the generation ended is committed by now.
             self._until = self._outcomes.ends()
 
 

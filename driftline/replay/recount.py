@@ -57,7 +57,7 @@ class Recount:
         waiting = self._waiting.get((recorded.model, version, recorded.partition), deque())
         found: list[bytes] = []
         while waiting and waiting[0][0].head.first <= recorded.last:
-            found += self._fold(*waiting.popleft(), recorded.partitions)
+            found += self._process(*waiting.popleft(), recorded.partitions)
         return found
 
     def rest(self, model: str, partitions: int) -> list[bytes]:
@@ -65,10 +65,10 @@ class Recount:
         found: list[bytes] = []
         for (name, _, _), waiting in sorted(self._waiting.items()):
             while name == model and waiting:
-                found += self._fold(*waiting.popleft(), partitions)
+                found += self._process(*waiting.popleft(), partitions)
         return found
 
-    def _fold(self, one: Observed, value: bytes, partitions: int) -> list[bytes]:
+    def _process(self, one: Observed, value: bytes, partitions: int) -> list[bytes]:
         model, version, partition = one.head.model, one.head.version, one.head.partition
         if partition not in self._counts:
             self._counts[partition] = Count(self._catalogue, self._watch, partitions)
@@ -77,7 +77,7 @@ class Recount:
         known = self._reached(model, version, partition)
         if known is not None and count.clocks.reached(model, source, version) is None:
             count.clocks.reach(model, source, version, known)
-        effects = count.fold(Block.of("observations", partition, [value]))
+        effects = count.process(Block.of("observations", partition, [value]))
         return [message.value or b"" for message in effects.publish if message.topic == "counts"]
 
 

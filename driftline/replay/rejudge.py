@@ -112,7 +112,7 @@ class Judging:
                 self._on_progress(f"judging counts/{partition}", offset - start, end - start)
             message = _decode(value)
             if retold is None and not self.touches(message):
-                judge.fold(Block.of("counts", partition, [value]))
+                judge.process(Block.of("counts", partition, [value]))
                 self._labels.skip(message.model, time)
                 continue
             if retold is None:
@@ -127,7 +127,7 @@ class Judging:
         return retold
 
     def _restore(self, judge: Judge, partition: int, low: int, likely: int) -> tuple[int, str]:
-        """Give the judge the state of the newest snapshot before the stretch; where to fold on, and in words."""
+        """Give the judge the state of the newest snapshot before the stretch; where to go on, and in words."""
         first, last = ranges.bounds(self._cluster, "snapshots")[partition]
         blocks = list(ranges.read(self._cluster, "snapshots", partition, first, last))
         found = snapshots.newest(blocks, "counts", partition, likely)
@@ -185,7 +185,7 @@ class _Telling:
                 watched.epoch -= 1  # so that the same epoch is news
             elif self._of._alter is not None:
                 route = self._of._alter(route)
-            told += self._fold(msgspec.msgpack.encode(RouteCopy(model=model, route=route)))
+            told += self._process(msgspec.msgpack.encode(RouteCopy(model=model, route=route)))
         return told
 
     def take(self, message: CountsMessage, value: bytes, time: int) -> list[Publish]:
@@ -196,7 +196,7 @@ class _Telling:
             self._models.add(message.model)
             again = self._recount(message)
             if alter is not None:
-                return [said for one in again for said in self._fold(one)]
+                return [said for one in again for said in self._process(one)]
             self.recorded.add(value)
             for one in again:
                 self.recounted.add(one)
@@ -204,8 +204,8 @@ class _Telling:
             value = msgspec.msgpack.encode(RouteCopy(model=message.model, route=alter(message.route)))
         elif isinstance(message, LabelSums) and message.model in self._of._instead:
             sums = self._of._labels.until(message, time)
-            return [said for one in sums for said in self._fold(msgspec.msgpack.encode(one))]
-        return self._fold(value)
+            return [said for one in sums for said in self._process(msgspec.msgpack.encode(one))]
+        return self._process(value)
 
     def over(self, message: CountsMessage) -> bool:
         """Whether the last message of the stretch has been judged."""
@@ -220,10 +220,10 @@ class _Telling:
         if self._of._alter is None:
             return []
         several = [one for model in sorted(self._models) for one in self._recount.rest(model, self._partitions)]
-        return [said for one in several for said in self._fold(one)]
+        return [said for one in several for said in self._process(one)]
 
-    def _fold(self, value: bytes) -> list[Publish]:
-        return list(self._judge.fold(Block.of("counts", 0, [value])).publish)
+    def _process(self, value: bytes) -> list[Publish]:
+        return list(self._judge.process(Block.of("counts", 0, [value])).publish)
 
     def _watch(self, model: str) -> Watch:
         watched = self._judge.models.get(model)

@@ -65,7 +65,7 @@ class Scoring:
         blocks = recut(ranges.read(cluster, "requests", partition, start, end), cuts[1:])
         steps = [self._step(held) for held in routes]
         for step, gathered in _gather(blocks, cuts, steps):
-            yield _fold(step, gathered)
+            yield _process(step, gathered)
 
     def _step(self, routes: Routes) -> Score:
         """The score stage under these routes."""
@@ -102,10 +102,10 @@ def _gather(
         yield held, gathered
 
 
-def _fold(step: Score, blocks: list[Block]) -> Again:
+def _process(step: Score, blocks: list[Block]) -> Again:
     observations: list[tuple[Observed, bytes]] = []
     answers: list[bytes] = []
-    for effects in step.fold(blocks):
+    for effects in step.process(blocks):
         for message in effects.publish:
             value = message.value or b""
             if message.topic == "predictions":

@@ -79,7 +79,7 @@ class Notify(Step):
         self._page = page
         self._sent: set[tuple[str, str]] = set()
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+    def process(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Send what people are to hear of; what is no alert is a dead letter.
 
         Raises
@@ -87,9 +87,9 @@ class Notify(Step):
         NotSent
             The same blocks should come again.
         """
-        return [self._fold(block) for block in blocks]
+        return [self._process(block) for block in blocks]
 
-    def _fold(self, block: Block) -> Effects:
+    def _process(self, block: Block) -> Effects:
         refused: list[Refusal] = []
         for at, value in enumerate(block.values):
             try:

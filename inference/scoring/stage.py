@@ -33,7 +33,7 @@ from streams.wire.schema import FeatureSchema
 log = structlog.get_logger("inference.scoring.stage")
 
 STAGE = "score"
-#: How long requests wait in one fold for their model to be loaded; then they are read again.
+#: How long requests of a micro-batch wait for their model to be loaded; then they are read again.
 _LOADING_S_MAX = 2.0
 
 
@@ -145,7 +145,7 @@ class Score(Step):
     Parameters
     ----------
     serving
-        What serves; a route that it follows meanwhile holds from the next fold on.
+        What serves; a route that it follows meanwhile holds from the next micro-batch on.
     decoder
         Makes what reads a block, given what finds a model's schema.
     clock
@@ -178,7 +178,7 @@ class Score(Step):
         """How many answers each record asks for; None where each asks for one. May be called from any thread."""
         return self._decode.requests(block)
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+    def process(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Answer every record of the blocks exactly once: a prediction a row, or a dead letter.
 
         Raises

@@ -76,7 +76,7 @@ class Serving:
         self._changed = threading.Condition()
 
     def follow(self, route: Route) -> bool:
-        """Serve by a route from the next fold on; returns whether it was news.
+        """Serve by a route from the next micro-batch on; returns whether it was news.
 
         Raises
         ------

@@ -135,7 +135,7 @@ class IntentStep(Step):
         """Forget what waits: it is not committed, and whoever comes next reads it again."""
         self._waiting.pop((topic, partition), None)
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+    def process(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """Gather."""
         for block in blocks:
             self._waiting[block.topic, block.partition].came.append(block)

@@ -146,13 +146,13 @@ class Pipeline:
             waited_from_ms = ticks_ms()
             effects = await effects
             took_ms += ticks_ms() - waited_from_ms
-        self._gauges.folded(took_ms)
+        self._gauges.processed(took_ms)
         batch.processed()
         return [*zip(batch.blocks, effects, strict=True), *idle]
 
     def _run_step(self, batch: MicroBatch) -> tuple[Any, list[Settled], float]:
         started_ms = ticks_ms()
-        effects = self._step.fold(batch.blocks)
+        effects = self._step.process(batch.blocks)
         idle: list[Settled] = []
         for silent in batch.idle:
             of_silence = self._step.idle(silent.topic, silent.partition, silent.after_ms)

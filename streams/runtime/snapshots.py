@@ -1,9 +1,9 @@
-"""State that moves: a stage is restored by its newest snapshot and a refold of what came after it.
+"""State that moves: a stage is restored by its newest snapshot and the records that came after it.
 
 A snapshot is written inside a settlement, in chunks and a manifest that names the input position, so it is there
-exactly if that position is committed. An old snapshot is slow, never wrong: what it lacks is folded again. So a
-partition that falls silent is written once more, before retention takes what would be folded again; and where that has
-gone all the same, nothing begins with a part of its state.
+exactly if that position is committed. An old snapshot is slow, never wrong: what it lacks is processed again. So
+a partition that falls silent is written once more, before retention takes what would be processed again; and where that
+has gone all the same, nothing begins with a part of its state.
 """
 
 import hashlib
@@ -152,7 +152,7 @@ class Restored(Step):
         self._unwritten: dict[Place, int] = {}  # the offset behind what no snapshot covers
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
-        """See `Step.assign`. Restores the newest snapshot and folds up to ``position``; those effects were committed.
+        """See `Step.assign`. Restores the newest snapshot and goes on to ``position``; those effects were committed.
 
         Raises
         ------
@@ -184,8 +184,8 @@ class Restored(Step):
         if snapshot is not None:
             stage.restore(snapshot)
         for block in ranges.read(self._cluster, *place, start, position):
-            stage.fold(block)
-        log.info("snapshots.restored", topic=place[0], partition=place[1], refolded=position - start)
+            stage.process(block)
+        log.info("snapshots.restored", topic=place[0], partition=place[1], processed=position - start)
         return stage
 
     def _accept(self, place: Place, start: int, low: int, snapshot: bool) -> None:
@@ -204,20 +204,20 @@ class Restored(Step):
         self.stages.pop((topic, partition), None)
         self._unwritten.pop((topic, partition), None)
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
-        """Fold each block; where one is due, a snapshot leaves with it."""
-        return [self._fold(block) for block in blocks]
+    def process(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+        """Process each block; where one is due, a snapshot leaves with it."""
+        return [self._process(block) for block in blocks]
 
-    def _fold(self, block: Block) -> Effects:
+    def _process(self, block: Block) -> Effects:
         place = (block.topic, block.partition)
-        publish = self.stages[place].fold(block).publish
+        publish = self.stages[place].process(block).publish
         self._unwritten[place] = block.last + 1
         if ticks_ms() - self._taken_ms[place] >= self._interval_ms:
             publish = [*publish, *self._write(place)]
         return Effects(publish, self._memory[place])
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """See `Step.idle`. Writes what was folded since the last snapshot."""
+        """See `Step.idle`. Writes what was processed since the last snapshot."""
         place = (topic, partition)
         return Effects(self._write(place) if place in self._unwritten else (), self._memory[place])
 

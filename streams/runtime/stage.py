@@ -1,6 +1,6 @@
 """What a stage is, and what it may ask for.
 
-A stage folds blocks into effects. It knows no Kafka, reads no clock and opens no socket, so it is tested with
+A stage turns blocks into effects. It knows no Kafka, reads no clock and opens no socket, so it is tested with
 lists, and a replay is the same object fed from a closed range. One instance serves one input partition.
 """
 
@@ -12,13 +12,14 @@ from streams.wire.effects import Effects
 
 
 class Stage(Protocol):
-    """Folds blocks of one partition: the same records give the same sums, whatever the split."""
+    """Processes blocks of one partition: the same records give the same sums, whatever the split."""
 
-    def fold(self, block: Block) -> Effects: ...
+    def process(self, block: Block) -> Effects: ...
 
 
 class Stateful(Stage, Protocol):
-    """A stage with more state than an offset's metadata holds; it is restored by its newest snapshot and a refold."""
+    """A stage with more state than an offset's metadata holds; it is restored by its newest snapshot and what came
+    after it."""
 
     def snapshot(self) -> bytes: ...
 
@@ -28,7 +29,7 @@ class Stateful(Stage, Protocol):
 class Step:
     """What a shell runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`.
 
-    A step that keeps nothing for a partition overrides `fold` alone.
+    A step that keeps nothing for a partition overrides `process` alone.
     """
 
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:
@@ -52,8 +53,8 @@ class Step:
     def revoke(self, topic: str, partition: int) -> None:
         """Forget a partition; somebody else may have it."""
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects] | Awaitable[Sequence[Effects]]:
-        """Fold blocks; what the effects say is committed with the offsets behind the blocks.
+    def process(self, blocks: Sequence[Block]) -> Sequence[Effects] | Awaitable[Sequence[Effects]]:
+        """Process blocks; their effects are committed with the offsets behind the blocks.
 
         An awaitable of the effects is returned where a step waits for somebody else's work. The event loop awaits it,
         so what it does itself between two awaits has to be short.
@@ -84,11 +85,11 @@ class PerPartition(Step):
 
     >>> from streams.wire.effects import Publish
     >>> class Length:
-    ...     def fold(self, block):
+    ...     def process(self, block):
     ...         return Effects([Publish("counts", str(len(block)).encode())])
     >>> step = PerPartition(lambda topic, partition, memory: Length())
     >>> step.assign("requests", 0, 0, "")
-    >>> [e.publish[0].value for e in step.fold([Block.of("requests", 0, [b"a", b"b"])])]
+    >>> [e.publish[0].value for e in step.process([Block.of("requests", 0, [b"a", b"b"])])]
     [b'2']
     """
 
@@ -107,11 +108,11 @@ class PerPartition(Step):
         """Forget a partition."""
         self.stages.pop((topic, partition), None)
 
-    def fold(self, blocks: Sequence[Block]) -> Sequence[Effects]:
-        """Fold each block by its partition's stage."""
-        folded = [self.stages[block.topic, block.partition].fold(block) for block in blocks]
-        self._memory |= {(b.topic, b.partition): effects.memory for b, effects in zip(blocks, folded, strict=True)}
-        return folded
+    def process(self, blocks: Sequence[Block]) -> Sequence[Effects]:
+        """Process each block by its partition's stage."""
+        processed = [self.stages[block.topic, block.partition].process(block) for block in blocks]
+        self._memory |= {(b.topic, b.partition): effects.memory for b, effects in zip(blocks, processed, strict=True)}
+        return processed
 
     def idle(self, topic: str, partition: int, after_ms: int) -> Effects:
         """See `Step.idle`; publishes what the step was made with, where it was made with anything."""

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 _ROWS = Counter("driftline_rows_settled", "Records whose effects are committed.", ["step"])
 _TURNS = Counter("driftline_turns_settled", "Micro-batches committed.", ["step"])
 _FAILED = Counter("driftline_turns_failed", "Micro-batches that were rolled back and read again.", ["step"])
-_FOLD = Histogram("driftline_fold_seconds", "Time a micro-batch spends in its step.", ["step"])
+_PROCESS = Histogram("driftline_fold_seconds", "Time a micro-batch spends in its step.", ["step"])
 _SETTLE = Histogram("driftline_settle_seconds", "Time the commit of a micro-batch takes.", ["step"])
 _LAG = Gauge("driftline_lag_seconds", "Age of the oldest record that is not settled; 0 where none waits.", ["step"])
 _LAG_ROWS = Gauge("driftline_lag_rows", "Offsets between what is settled and the end.", ["step"])
@@ -43,7 +43,7 @@ class Gauges:
         self._rows = 0
         self._taken: deque[_Taken] = deque()
         self._newest_ms: int | None = None
-        self._fold_ms = 0.0
+        self._process_ms = 0.0
         self._settle_ms = 0.0
         self._recent: deque[tuple[int, int, np.ndarray]] = deque()
 
@@ -53,10 +53,10 @@ class Gauges:
             self._taken.popleft()
         self._taken.append(_Taken(epoch, len(times), min(times, default=None)))
 
-    def folded(self, took_ms: float) -> None:
+    def processed(self, took_ms: float) -> None:
         """A micro-batch was processed."""
-        self._fold_ms = took_ms
-        _FOLD.labels(self._step).observe(took_ms / 1000)
+        self._process_ms = took_ms
+        _PROCESS.labels(self._step).observe(took_ms / 1000)
 
     def settled(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
         """The oldest micro-batch was committed; ``times`` are its records' Kafka timestamps."""
@@ -109,7 +109,7 @@ class Gauges:
             "lag_rows": lag_rows,
             "lag_ms": lag_ms,
             "p99_ms": self._p99_ms(),
-            "fold_ms": round(self._fold_ms, 3),
+            "fold_ms": round(self._process_ms, 3),
             "settle_ms": round(self._settle_ms, 3),
             "trouble": self.trouble,
         }

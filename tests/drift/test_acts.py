@@ -203,7 +203,7 @@ def test_what_cannot_be_is_refused_by_name(moved):
     with pytest.raises(ActError, match="m-1 cannot be muted for ever; say until when"):
         moved.act("m-1", "mute")
     value = msgspec.msgpack.encode(Act(model="m", incident="m-7", act="acknowledge", by="ann", at_ms=0))
-    (letter,) = moved.judge.fold(Block.of("counts", 0, [value])).publish
+    (letter,) = moved.judge.process(Block.of("counts", 0, [value])).publish
     told = dict(letter.headers)
     assert (letter.topic, told["driftline-reason"]) == ("dead-letters", b"impossible_act")
     assert told["driftline-detail"].startswith(b"acknowledge of m-7 by ann at 1970-01-01T00:00:00Z: m-7 is no open")

@@ -35,7 +35,7 @@ def counted(times: list[int], block_rows: int = 50, memory: str = "") -> tuple[l
             model="m", version="v1", topic="requests", partition=0, first=first, last=first + block_rows - 1
         )
         values.append(observation.encode(head, batch.slice(first, block_rows)))
-    effects = Count(lambda *_: REFERENCE, lambda _: WATCH, 1, memory).fold(Block.of("observations", 0, values))
+    effects = Count(lambda *_: REFERENCE, lambda _: WATCH, 1, memory).process(Block.of("observations", 0, values))
     return [msgspec.msgpack.decode(one.value, type=CountsMessage) for one in effects.publish], effects.memory
 
 

@@ -109,14 +109,14 @@ BATCH = observed(table(), TIMES)
 )
 @settings(max_examples=40)
 def test_any_split_into_messages_blocks_and_restarts_adds_up_to_the_same(cuts, blocks, restarts):
-    whole = stage().fold(Block.of("observations", 2, messages(BATCH, [])))
+    whole = stage().process(Block.of("observations", 2, messages(BATCH, [])))
     values = messages(BATCH, cuts)
     counting, published, memory = stage(), [], ""
     bounds = [0, *sorted({b for b in blocks if b < len(values)}), len(values)]
     for a, b in pairwise(bounds):
         if restarts:
             counting = stage(memory)
-        effects = counting.fold(Block.of("observations", 2, values[a:b], first=a))
+        effects = counting.process(Block.of("observations", 2, values[a:b], first=a))
         published += effects.publish
         memory = effects.memory
     assert same(added(said(published)), added(said(whole.publish)))
@@ -125,7 +125,7 @@ def test_any_split_into_messages_blocks_and_restarts_adds_up_to_the_same(cuts, b
 
 
 def test_sums_are_those_of_numpy_by_minute():
-    total = added(said(stage().fold(Block.of("observations", 2, messages(BATCH, [100]))).publish))
+    total = added(said(stage().process(Block.of("observations", 2, messages(BATCH, [100]))).publish))
     everything = {key: sums for key, sums in total.items() if key[0] == ""}
     assert sum(s.rows for s in everything.values()) == ROWS
     cells = sum(s.cells for s in everything.values())
@@ -147,7 +147,7 @@ def test_a_row_is_late_by_the_maximum_before_it():
     # By hand: windows of a minute, 60 s of lateness. Window [0, 60 s) closes once 120 s has been seen.
     times = np.array([5_000, 119_999, 6_000, 120_000, 7_000, 60_000, 180_000, 119_999, 180_001])
     batch = observed(table(len(times)), times)
-    total = added(said(stage().fold(Block.of("observations", 2, messages(batch, [4]))).publish))
+    total = added(said(stage().process(Block.of("observations", 2, messages(batch, [4]))).publish))
     late = {key[1]: sums.rows for key, sums in total.items() if key[2] and key[0] == ""}
     assert late == {0: 1, 60_000: 1}
 
@@ -156,12 +156,12 @@ def test_a_longer_window_waits_longer():
     times = np.array([5_000, 200_000, 6_000])
     batch = observed(table(3), times)
     watch = Watch(window_ms=5 * MINUTE)
-    total = added(said(stage(watch=watch).fold(Block.of("observations", 2, messages(batch, []))).publish))
+    total = added(said(stage(watch=watch).process(Block.of("observations", 2, messages(batch, []))).publish))
     assert not any(key[2] for key in total)
 
 
 def test_segments_divide_the_whole():
-    total = added(said(stage().fold(Block.of("observations", 2, messages(BATCH, []))).publish))
+    total = added(said(stage().process(Block.of("observations", 2, messages(BATCH, []))).publish))
     assert {key[0] for key in total} == {"", "city=Bern", "city=Oslo", "city=Rome", "city=null"}
     apart = sum(sums.cells for key, sums in total.items() if key[0])
     np.testing.assert_array_equal(apart, sum(sums.cells for key, sums in total.items() if not key[0]))
@@ -169,7 +169,7 @@ def test_segments_divide_the_whole():
 
 def test_messages_are_keyed_by_model_and_only_the_last_part_moves_the_watermark(monkeypatch):
     monkeypatch.setattr("drift.counting.minutes.PART_BYTES_MAX", 6_000)
-    published = stage().fold(Block.of("observations", 2, messages(BATCH, []))).publish
+    published = stage().process(Block.of("observations", 2, messages(BATCH, []))).publish
     parts = said(published)
     assert len(parts) > 2 and {p.key for p in published} == {b"m"}
     assert [p.watermark_ms is None for p in parts] == [True] * (len(parts) - 1) + [False]
@@ -180,14 +180,14 @@ def test_messages_are_keyed_by_model_and_only_the_last_part_moves_the_watermark(
 
 def test_a_column_that_the_model_did_not_send_counts_as_null():
     batch = BATCH.drop_columns(["age"])
-    total = added(said(stage().fold(Block.of("observations", 2, messages(batch, []))).publish))
+    total = added(said(stage().process(Block.of("observations", 2, messages(batch, []))).publish))
     cells = sum(sums.cells for key, sums in total.items() if not key[0])
     assert REFERENCE.of("age", cells)[REFERENCE.columns[0].null] == ROWS
 
 
 def test_what_is_no_observation_is_a_dead_letter_and_the_rest_goes_on():
     values = [b"not arrow", *messages(BATCH, []), None]
-    published = stage().fold(Block.of("observations", 2, values)).publish
+    published = stage().process(Block.of("observations", 2, values)).publish
     assert [p.topic for p in published] == ["dead-letters", "counts", "dead-letters"]
     assert dict(published[0].headers)["driftline-stage"] == b"count"
 
@@ -196,7 +196,7 @@ def test_a_version_without_a_reference_is_served_unwatched():
     def catalogue(model, version):
         raise Unwatched(model)
 
-    effects = Count(catalogue, lambda m: Watch(), 8).fold(Block.of("observations", 2, messages(BATCH, [])))
+    effects = Count(catalogue, lambda m: Watch(), 8).process(Block.of("observations", 2, messages(BATCH, [])))
     assert not effects.publish
 
 
@@ -210,16 +210,16 @@ def test_what_another_version_has_seen_makes_no_row_late(cuts, blocks):
     bounds = [0, *sorted({b for b in blocks if b < len(values)}), len(values)]
     for a, b in pairwise(bounds):
         counting = stage(memory)
-        effects = counting.fold(Block.of("observations", 2, values[a:b], first=a))
+        effects = counting.process(Block.of("observations", 2, values[a:b], first=a))
         published += effects.publish
         memory = effects.memory
-    alone = added(said(stage().fold(Block.of("observations", 2, messages(BATCH, []))).publish))
+    alone = added(said(stage().process(Block.of("observations", 2, messages(BATCH, []))).publish))
     for version in ("v1", "v2"):
         assert same(added([part for part in said(published) if part.version == version]), alone)
 
 
 def test_memory_is_one_time_a_model_version_and_source():
-    effects = stage().fold(Block.of("observations", 2, messages(BATCH, [], "v1") + messages(BATCH, [], "v2")))
+    effects = stage().process(Block.of("observations", 2, messages(BATCH, [], "v1") + messages(BATCH, [], "v2")))
     latest = int(TIMES.max())
     assert msgspec.json.decode(effects.memory) == {"m": {"requests/2": {"v1": latest, "v2": latest}}}
 
@@ -227,7 +227,7 @@ def test_memory_is_one_time_a_model_version_and_source():
 def test_of_too_many_versions_those_longest_behind_are_forgotten():
     old = {f"2026-11-21T{i:03}": 400_000 + i for i in range(VERSIONS_MAX)}
     memory = msgspec.json.encode({"m": {"requests/2": old}}).decode()
-    effects = stage(memory).fold(Block.of("observations", 2, messages(BATCH, [], "new")))
+    effects = stage(memory).process(Block.of("observations", 2, messages(BATCH, [], "new")))
     kept = msgspec.json.decode(effects.memory)["m"]["requests/2"]
     assert kept == {**dict(list(old.items())[1:]), "new": int(TIMES.max())}
 

@@ -83,7 +83,7 @@ def signed(effects) -> list[tuple[int, str, int]]:
 
 
 def test_every_version_of_a_prediction_has_an_outcome(reference):
-    effects = joining(reference, [row("a"), row("a", version="v2")]).fold(feedback(said("a", 1)))
+    effects = joining(reference, [row("a"), row("a", version="v2")]).process(feedback(said("a", 1)))
     assert [(o.version, o.label, o.label_ts, o.sign) for o in outcomes(effects)] == [
         ("v1", "1", TS + 5, 1),
         ("v2", "1", TS + 5, 1),
@@ -98,9 +98,9 @@ def test_every_version_of_a_prediction_has_an_outcome(reference):
 def test_sums_are_apart_by_minute_and_segment_and_add_up_to_the_same_over_any_split(reference):
     rows = [row(str(i), ts=TS + i * 30_000, segments=(f"city={i % 2}",)) for i in range(6)]
     labels = [said(str(i), i % 3 == 0) for i in range(6)]
-    whole = sums(joining(reference, rows).fold(feedback(*labels)))
+    whole = sums(joining(reference, rows).process(feedback(*labels)))
     pieces = joining(reference, rows)
-    split = [m for i, label in enumerate(labels) for m in sums(pieces.fold(feedback(label, first=i)))]
+    split = [m for i, label in enumerate(labels) for m in sums(pieces.process(feedback(label, first=i)))]
     for segment in ("", "city=0", "city=1"):
         mine, theirs = ([m for m in part if m.segment == segment] for part in (whole, split))
         assert {m.minute_ms for m in mine} == {m.minute_ms for m in theirs}
@@ -111,7 +111,7 @@ def test_sums_are_apart_by_minute_and_segment_and_add_up_to_the_same_over_any_sp
 def test_a_correction_takes_the_old_outcome_back(reference, together):
     join, labels = joining(reference, [row("a")]), [said("a", 0, TS + 1), said("a", 1, TS + 2)]
     blocks = [feedback(*labels)] if together else [feedback(labels[0]), feedback(labels[1], first=1)]
-    effects = [join.fold(block) for block in blocks]
+    effects = [join.process(block) for block in blocks]
     assert [o for e in effects for o in signed(e)] == [(1, "0", TS + 1), (-1, "0", TS + 1), (1, "1", TS + 2)]
     alone = label_sums(reference, [0.75], ["1"], ["1"]).ravel()
     assert (total([m for e in effects for m in sums(e)]) == alone).all()
@@ -119,29 +119,29 @@ def test_a_correction_takes_the_old_outcome_back(reference, together):
 
 def test_a_correction_of_what_the_store_remembers(reference):
     join = joining(reference, [row("a", label="0", label_ts=TS + 1)])
-    assert signed(join.fold(feedback(said("a", 1, TS + 9)))) == [(-1, "0", TS + 1), (1, "1", TS + 9)]
+    assert signed(join.process(feedback(said("a", 1, TS + 9)))) == [(-1, "0", TS + 1), (1, "1", TS + 9)]
 
 
 def test_an_older_label_and_a_repeated_one_change_nothing(reference):
     join = joining(reference, [row("a", label="0", label_ts=TS + 5)])
-    assert not join.fold(feedback(said("a", 1, TS + 4), said("a", 0))).publish
+    assert not join.process(feedback(said("a", 1, TS + 4), said("a", 0))).publish
 
 
 def test_a_repeated_id_means_the_latest_prediction_before_the_label(reference):
     join = joining(reference, [row("a", ts=TS), row("a", ts=TS + 100), row("b", ts=TS + 100)])
-    effects = join.fold(feedback(said("a", 1, TS + 50), said("a", 1, TS + 200), said("b", 1, TS)))
+    effects = join.process(feedback(said("a", 1, TS + 50), said("a", 1, TS + 200), said("b", 1, TS)))
     assert [(o.id, o.ts) for o in outcomes(effects)] == [("a", TS), ("a", TS + 100), ("b", TS + 100)]
 
 
 def test_a_label_without_a_prediction_waits_and_is_joined_with_its_first_time(reference):
-    [waiting] = joining(reference, [], now=TS + 50).fold(feedback(said("a", 1))).publish
+    [waiting] = joining(reference, [], now=TS + 50).process(feedback(said("a", 1))).publish
     headers = dict(waiting.headers)
     assert (waiting.topic, waiting.key, waiting.value) == ("feedback-waiting", b"a", b'{"id":"a","label":1}')
     assert headers == {WAITED: b"0", ARRIVED: str(TS + 5).encode()}
 
     def again(now: int, before: list[tuple[str, bytes]]) -> Publish:
         block = Block("feedback-waiting", 3, [0], [TS + 60], [b"a"], [waiting.value], [before])
-        return joining(reference, [], now=now).fold(block).publish[0]
+        return joining(reference, [], now=now).process(block).publish[0]
 
     later = again(TS + 60 + 400, waiting.headers)
     assert (later.topic, dict(later.headers)) == ("feedback-waiting", headers | {WAITED: b"400"})
@@ -150,33 +150,33 @@ def test_a_label_without_a_prediction_waits_and_is_joined_with_its_first_time(re
     assert (letter.topic, letter.value) == ("dead-letters", waiting.value)
     assert dict(letter.headers)["driftline-reason"] == b"unknown_prediction"
     block = Block("feedback-waiting", 3, [0], [TS + 60], [b"a"], [waiting.value], [waiting.headers])
-    assert signed(joining(reference, [row("a")]).fold(block)) == [(1, "1", TS + 5)]
+    assert signed(joining(reference, [row("a")]).process(block)) == [(1, "1", TS + 5)]
 
 
 @pytest.mark.parametrize(("step_ms", "counts"), [(600_000_000, ROUND_MS_MAX), (-600_000_000, 0)])
 def test_neither_a_step_of_the_clock_nor_an_outage_gives_a_waiting_label_up(reference, step_ms, counts):
     block = Block("feedback-waiting", 3, [0], [TS], [b"a"], [b'{"id":"a","label":1}'], [[(WAITED, b"7")]])
-    [waiting] = joining(reference, [], now=TS + step_ms).fold(block).publish
+    [waiting] = joining(reference, [], now=TS + step_ms).process(block).publish
     assert (waiting.topic, dict(waiting.headers)[WAITED]) == ("feedback-waiting", b"%d" % (7 + counts))
 
 
 def test_headers_of_ours_on_feedback_are_not_believed(reference):
     forged = [(WAITED, b"never"), (ARRIVED, b"never"), ("trace", b"7")]
     block = Block("feedback", 3, [0], [TS], [None], [b'{"id":"a","label":1}'], [forged])
-    [waiting] = joining(reference, [], now=TS).fold(block).publish
+    [waiting] = joining(reference, [], now=TS).process(block).publish
     assert waiting.headers == [("trace", b"7"), (WAITED, b"0"), (ARRIVED, str(TS).encode())]
 
 
 def test_what_cannot_be_read_is_a_dead_letter_and_stops_nobody(reference):
     values = [b"{", None, b'{"id":"a"}', b'{"id":"a","label":1,"ts":"soon"}', b'{"id":"a","label":1}']
-    effects = joining(reference, [row("a")]).fold(Block.of("feedback", 0, values))
+    effects = joining(reference, [row("a")]).process(Block.of("feedback", 0, values))
     reasons = [dict(p.headers)["driftline-reason"] for p in effects.publish if p.topic == "dead-letters"]
     assert reasons == [b"undecodable", b"empty", b"missing_field", b"impossible_timestamp"]
     assert len(outcomes(effects)) == 1
 
 
 def test_a_regression_wants_numbers(prices):
-    effects = joining(prices, [row("a"), row("b")]).fold(feedback(said("a", "dear"), said("b", 0.5)))
+    effects = joining(prices, [row("a"), row("b")]).process(feedback(said("a", "dear"), said("b", 0.5)))
     assert [o.label for o in outcomes(effects)] == ["0.5"]
     [message] = sums(effects)
     assert (total([message]) == label_sums(prices, [0.75], None, [0.5]).ravel()).all()
@@ -184,7 +184,7 @@ def test_a_regression_wants_numbers(prices):
 
 
 def test_an_unwatched_version_has_outcomes_and_no_sums(reference):
-    effects = joining(reference, [row("a", version="unwatched")]).fold(feedback(said("a", 1)))
+    effects = joining(reference, [row("a", version="unwatched")]).process(feedback(said("a", 1)))
     assert [p.topic for p in effects.publish] == ["outcomes"]
 
 
@@ -200,7 +200,7 @@ def test_the_store_finds_predictions_with_the_labels_that_hold(store, reference)
 
     for offset, label in enumerate((0, 1)):
         join = Join(find, lambda model, version: reference, lambda: TS, WAIT_MS_MAX)
-        effects = join.fold(feedback(said("b", label, TS + offset)))
+        effects = join.process(feedback(said("b", label, TS + offset)))
         values = [p.value for p in effects.publish if p.topic == "outcomes"]
         Sink(store).prepare(Block.of("outcomes", 0, values, first=offset * 10)).write(f"t/outcomes/{offset}")
     assert find(["b"]) == {"b": [row("b", label="1", label_ts=TS + 1)]}
@@ -228,7 +228,7 @@ def stepping(reference: Reference, outcomes: list[Outcome]) -> Joining:
 
 
 def joined(step: Joining, *labels: object) -> list[Outcome]:
-    effects = step.fold([feedback(*labels)])
+    effects = step.process([feedback(*labels)])
     return [
         msgspec.json.decode(said.value, type=Outcome)
         for one in effects
@@ -316,19 +316,19 @@ def letters(effects) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("label", [True, 1, 1.0, "1.0", "TRUE", "1"])
 def test_a_label_is_joined_as_the_class_that_it_means(reference, label):
-    effects = joining(reference, [row("a")]).fold(feedback(said("a", label)))
+    effects = joining(reference, [row("a")]).process(feedback(said("a", label)))
     assert [o.label for o in outcomes(effects)] == ["1"] and not letters(effects)
     assert total(sums(effects)).reshape(-1, 4).sum(0).tolist() == [1, 4096, 3072, 1]
 
 
 def test_the_same_class_in_another_spelling_is_no_correction(reference):
-    effects = joining(reference, [row("a")]).fold(feedback(said("a", 1, TS + 1), said("a", True, TS + 1)))
+    effects = joining(reference, [row("a")]).process(feedback(said("a", 1, TS + 1), said("a", True, TS + 1)))
     assert signed(effects) == [(1, "1", TS + 1)]
 
 
 def test_a_label_of_no_class_is_a_dead_letter_and_counted_and_nothing_else(reference):
     labels = [said("a", "maybe"), said("b", "maybe"), said("c", "Yes"), said("d", 1)]
-    effects = joining(reference, [row(id_) for id_ in "abcd"]).fold(feedback(*labels))
+    effects = joining(reference, [row(id_) for id_ in "abcd"]).process(feedback(*labels))
     assert [o.id for o in outcomes(effects)] == ["d"]
     found = letters(effects)
     assert found[0] == ("unknown_class", "'maybe' is none of the classes of m v1: 0, 1") and len(found) == 3
@@ -337,7 +337,7 @@ def test_a_label_of_no_class_is_a_dead_letter_and_counted_and_nothing_else(refer
 
 
 def test_a_correction_to_no_class_leaves_the_label_that_holds(reference):
-    effects = joining(reference, [row("a")]).fold(feedback(said("a", 1, TS + 1), said("a", "?", TS + 2)))
+    effects = joining(reference, [row("a")]).process(feedback(said("a", 1, TS + 1), said("a", "?", TS + 2)))
     assert signed(effects) == [(1, "1", TS + 1)] and len(letters(effects)) == 1
 
 
@@ -348,14 +348,14 @@ def test_a_label_that_one_version_can_use_is_an_outcome_of_that_version(referenc
     def found(ids: list[str]) -> dict[str, list[PredictionRow]]:
         return {"a": [row("a"), row("a", version="v2")]}
 
-    effects = Join(found, catalogue, lambda: TS, WAIT_MS_MAX).fold(feedback(said("a", "true")))
+    effects = Join(found, catalogue, lambda: TS, WAIT_MS_MAX).process(feedback(said("a", "true")))
     assert [(o.version, o.label) for o in outcomes(effects)] == [("v1", "1")] and not letters(effects)
     assert {m.version: m.faults for m in sums(effects)} == {"v1": {}, "v2": {"'true'": 1}}
 
 
 @pytest.mark.parametrize("label", ["nan", "inf", "1e99", "dear", True])
 def test_a_regression_refuses_what_is_no_finite_number(prices, label):
-    effects = joining(prices, [row("a")]).fold(feedback(said("a", label)))
+    effects = joining(prices, [row("a")]).process(feedback(said("a", label)))
     assert not outcomes(effects) and [reason for reason, _ in letters(effects)] == ["wrong_type"]
 
 

@@ -82,7 +82,7 @@ def counted(
             model=model, version=version, topic="requests", partition=partition, first=first, last=first + 49
         )
         values.append(observation.encode(head, batch.slice(first, 50)))
-    effects = stage.fold(Block.of("observations", partition, values))
+    effects = stage.process(Block.of("observations", partition, values))
     return [publish.value for publish in effects.publish]
 
 
@@ -125,7 +125,7 @@ def shuffled(parts: list[list[bytes]], seed: int) -> list[bytes]:
 
 
 def fold(judge: Judge, values: list[bytes]) -> list[bytes]:
-    return [publish.value for publish in judge.fold(Block.of("counts", 0, values)).publish]
+    return [publish.value for publish in judge.process(Block.of("counts", 0, values)).publish]
 
 
 def judged(values: list[bytes]) -> tuple[list[Report], list[Alert], list[Order]]:
@@ -211,7 +211,7 @@ def dealt(partitions: int, seed: int, sizes: list[int]) -> tuple[dict[tuple, Rep
             head = observation.Head(model="m", version="v1", topic="requests", partition=partition, **ends)
             values.append(observation.encode(head, some))
             at += size
-        effects = Count(catalogue, lambda _: WATCH, partitions).fold(Block.of("observations", partition, values))
+        effects = Count(catalogue, lambda _: WATCH, partitions).process(Block.of("observations", partition, values))
         parts.append([publish.value for publish in effects.publish])
     reports, alerts, _ = judged([routed(1), *shuffled(parts, seed)])
     return final(reports), alerts
@@ -360,7 +360,7 @@ def test_a_shadow_that_comes_after_the_champion_loses_no_row():
             place = {"topic": "requests", "partition": 0, "first": first, "last": first + 599}
             head = observation.Head(model="m", version=version, **place)
             values.append(observation.encode(head, batch.slice(first, 600)))
-    counts = [said.value for said in stage.fold(Block.of("observations", 0, values)).publish]
+    counts = [said.value for said in stage.process(Block.of("observations", 0, values)).publish]
     route = Route(model="m", epoch=1, ts=1, champion="v1", shadows=("v2",), watch=WATCH)
     reports, _, _ = judged([encoded(RouteCopy(model="m", route=route)), *counts])
     latest = final(reports)
@@ -475,7 +475,7 @@ def test_a_steady_stream_that_falls_silent_pages_and_a_last_part_of_a_window_is_
 
 def test_messages_leave_keyed_with_cloud_events_headers():
     judge = Judge(catalogue)
-    effects = judge.fold(Block.of("counts", 0, [routed(1), *itertools.chain(*PARTS)]))
+    effects = judge.process(Block.of("counts", 0, [routed(1), *itertools.chain(*PARTS)]))
     assert {publish.topic for publish in effects.publish} == {"reports", "alerts", "retraining"}
     for publish in effects.publish:
         headers = dict(publish.headers)
@@ -500,7 +500,7 @@ def test_segments_have_reports_of_their_own_and_no_evidence():
     judge, rows = Judge(lambda model, version: split), 2000
     batch = observed(table(rows, seed=5, moved=True), np.arange(rows) * 300)
     head = observation.Head(model="m", version="v1", topic="requests", partition=0, first=0, last=rows - 1)
-    counts = stage.fold(Block.of("observations", 0, [observation.encode(head, batch)])).publish
+    counts = stage.process(Block.of("observations", 0, [observation.encode(head, batch)])).publish
     told = [said for value in counts for said in judge.take(msgspec.msgpack.decode(value.value, type=CountsMessage))]
     reports = [said for said in told + judge.finish() if isinstance(said, Report)]
     rows_of = {}
@@ -526,14 +526,14 @@ def test_what_cannot_be_judged_is_a_dead_letter_and_the_rest_goes_on():
         msgspec.msgpack.encode(no_minute),
     ]
     judge = Judge(catalogue)
-    effects = judge.fold(Block.of("counts", 4, [*bad, *PARTS[0]], first=100))
+    effects = judge.process(Block.of("counts", 4, [*bad, *PARTS[0]], first=100))
     assert [publish.topic for publish in effects.publish] == ["dead-letters"] * 4
     said = [dict(publish.headers) for publish in effects.publish]
     assert [headers["driftline-offset"] for headers in said] == [b"100", b"101", b"102", b"103"]
     assert b"upgrade" in said[1]["driftline-detail"] and b"new version" in said[2]["driftline-detail"]
     assert b"90000" in said[3]["driftline-detail"]
     clean = Judge(catalogue)
-    clean.fold(Block.of("counts", 4, PARTS[0]))
+    clean.process(Block.of("counts", 4, PARTS[0]))
     assert judge.snapshot() == clean.snapshot()
 
 
@@ -564,7 +564,7 @@ def test_a_snapshot_that_names_a_removed_version_goes_on_with_the_others():
 
 def test_a_snapshot_of_another_format_is_refused():
     judge = Judge(catalogue)
-    judge.fold(Block.of("counts", 0, PARTS[0]))
+    judge.process(Block.of("counts", 0, PARTS[0]))
     snapshot = judge.snapshot()
     other = msgspec.msgpack.decode(snapshot)
     other["format"] = 99
@@ -622,11 +622,11 @@ def odd(model: str, version: str) -> Reference:
 def test_a_fault_of_the_first_message_of_a_model_stops_no_other_model():
     others = counted(0, seed=70, partitions=1, model="n")
     judge, alone = Judge(odd), Judge(catalogue)
-    published = judge.fold(Block.of("counts", 0, [*PARTS[0][:2], *others])).publish
+    published = judge.process(Block.of("counts", 0, [*PARTS[0][:2], *others])).publish
     letters = [publish for publish in published if publish.topic == "dead-letters"]
     rest = [publish for publish in published if publish.topic != "dead-letters"]
     assert [letter.at for letter in letters] == [0, 1]
-    assert rest == list(alone.fold(Block.of("counts", 0, others)).publish) and rest
+    assert rest == list(alone.process(Block.of("counts", 0, others)).publish) and rest
     assert list(judge.models) == ["n"]
 
 
@@ -649,7 +649,7 @@ def test_a_suspended_version_goes_on_with_the_first_counts_after_its_reference_i
     restored.restore(judge.snapshot())
     assert not fold(restored, PARTS[1]) and restored.suspended
     act = Act(model="m", incident="m-1", act="rebaseline", by="me", at_ms=1)
-    assert [publish.topic for publish in restored.fold(Block.of("counts", 0, [encoded(act)])).publish] == [
+    assert [publish.topic for publish in restored.process(Block.of("counts", 0, [encoded(act)])).publish] == [
         "dead-letters"
     ]
     there["reference"] = REFERENCE

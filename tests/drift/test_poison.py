@@ -120,7 +120,7 @@ HEADERS = [("traceparent", None), ("driftline-redrives", None), ("", b"x"), ("wa
 
 COUNTED = [
     publish.value
-    for publish in Count(catalogue, lambda _: WATCH, 1).fold(Block.of("observations", 0, [OBSERVED])).publish
+    for publish in Count(catalogue, lambda _: WATCH, 1).process(Block.of("observations", 0, [OBSERVED])).publish
 ]
 ROUTED = msgspec.msgpack.encode(
     RouteCopy(model="m", route=Route(model="m", epoch=1, ts=NOW, champion="v1", watch=WATCH))
@@ -398,7 +398,7 @@ def ran(request, kafka) -> tuple[str, Ran]:
     alone_step, alone_told = steps(request.param, cluster, alone=True)
     alone_step.assign(topic, 0, 0, "")
     effects = [
-        alone_step.fold([Block.of(topic, 0, [value], first=n, time=now_ms())])[0] for n, value in enumerate(good)
+        alone_step.process([Block.of(topic, 0, [value], first=n, time=now_ms())])[0] for n, value in enumerate(good)
     ]
     alone = comparable(request.param, [message for one in effects for message in one.publish], alone_told())
     return request.param, Ran(
@@ -459,6 +459,6 @@ def test_the_outcomes_that_a_join_begins_with_may_hold_anything():
 
     step = Joining(lambda recent: Join(look_up, catalogue, lambda: NOW, 10**9, recent), Empty(values))
     step.assign("feedback", 0, 0, "")
-    (effects,) = step.fold([Block.of("feedback", 0, [b'{"id":"7","label":"no"}'], time=now_ms())])
+    (effects,) = step.process([Block.of("feedback", 0, [b'{"id":"7","label":"no"}'], time=now_ms())])
     joined = [msgspec.json.decode(m.value, type=Outcome).sign for m in effects.publish if m.topic == "outcomes"]
     assert joined == [-1, 1]  # a correction of the one that could be read

@@ -111,7 +111,7 @@ class Requests:
             if good.size or bad:
                 values += [value for _, value in observation.split(head(a, b - 1, bad, partition), batch, 20_000)]
         counting = Count(lambda model, version: REFERENCE, lambda model: WATCH, partitions)
-        return [one.value for one in counting.fold(Block.of("observations", partition, values)).publish]
+        return [one.value for one in counting.process(Block.of("observations", partition, values)).publish]
 
 
 def judged(values: list[bytes]) -> tuple[dict[int, Report], list[Alert]]:

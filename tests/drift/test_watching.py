@@ -63,7 +63,7 @@ def block(*values, first=100, headers=None, keys=None):
 
 def fold(reference, made, *mappings):
     sights = [Sight(mapping, reference if mapping.predicts else None) for mapping in mappings or (FULL,)]
-    return Watching(sights, PlainReader(), 9, 4).fold(made).publish
+    return Watching(sights, PlainReader(), 9, 4).process(made).publish
 
 
 def out(publish, topic):
@@ -143,7 +143,7 @@ def test_the_judge_hears_of_what_is_refused(reference):
     ]
     [counts] = (
         Count(lambda *_: reference, lambda _: Watch(), 9)
-        .fold(Block.of("observations", 1, [message.value for message in out(publish, "observations")]))
+        .process(Block.of("observations", 1, [message.value for message in out(publish, "observations")]))
         .publish
     )
     assert sum(one.many for one in msgspec.msgpack.decode(counts.value, type=PartialCounts).refused) == 3
@@ -184,7 +184,7 @@ def test_the_counts_are_those_of_the_rows_and_a_silence_reaches_the_judge_behind
     messages = [*out(publish, "observations"), *(m for several in quiet for m in several)]
     assert {m.partition for m in messages} == {1}
     count = Count(lambda model, version: reference, lambda model: Watch(), 4)
-    counted = count.fold(Block.of("observations", 1, [m.value for m in messages])).publish
+    counted = count.process(Block.of("observations", 1, [m.value for m in messages])).publish
     said = [msgspec.msgpack.decode(m.value, type=CountsMessage) for m in counted]
     assert isinstance(said[0], PartialCounts)
     assert (said[0].topic, said[0].partition, said[0].partitions) == ("@answers", 5, 9)
@@ -246,14 +246,14 @@ def test_partitions_that_went_with_a_topic_are_told_asleep_and_hold_no_watermark
     """A topic of four partitions is made again with two: nobody would ever hear of the others."""
     stage = Watching([Sight(FULL, reference)], PlainReader(), 0, 2)
     stage.resize(4)
-    assert silences(stage.fold(block(record()))) == []
+    assert silences(stage.process(block(record()))) == []
     stage.resize(2)
-    assert silences(stage.fold(block(record()))) == [(2, "asleep", 2), (3, "asleep", 2)]
-    assert silences(stage.fold(block(record()))) == []
+    assert silences(stage.process(block(record()))) == [(2, "asleep", 2), (3, "asleep", 2)]
+    assert silences(stage.process(block(record()))) == []
     stage.resize(2)  # a block that was dropped comes again, to a stage that begins anew
-    assert silences(stage.fold(block(record()))) == [(2, "asleep", 2), (3, "asleep", 2)]
+    assert silences(stage.process(block(record()))) == [(2, "asleep", 2), (3, "asleep", 2)]
     stage.resize(4)
-    assert silences(stage.fold(block(record()))) == []
+    assert silences(stage.process(block(record()))) == []
 
 
 def silences(effects):

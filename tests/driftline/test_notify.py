@@ -53,7 +53,7 @@ def alerts(*pages: bool, reach: str = "list") -> Block:
 
 def test_what_pages_is_sent_with_its_sentence_its_link_and_its_id(webhook):
     address, posted, _ = webhook
-    effects = Notify(sender([address]), "http://page").fold([alerts(True, False, True)])
+    effects = Notify(sender([address]), "http://page").process([alerts(True, False, True)])
     assert len(effects) == 1 and not effects[0].publish
     assert [post["title"] for post in posted] == ["warning: m v1, incident m-1"] * 2
     assert posted[1]["message"].split("\n") == ["age moved", "http://page/i/m-1", "m-1/2"]
@@ -64,8 +64,8 @@ def test_what_was_not_taken_comes_again_and_what_was_does_not(webhook):
     codes[:] = [200, 500, 200]
     step = Notify(sender([address]), "http://page")
     with pytest.raises(NotSent, match="m-1/1"):
-        step.fold([alerts(True, True)])
-    step.fold([alerts(True, True)])
+        step.process([alerts(True, True)])
+    step.process([alerts(True, True)])
     assert [post["message"].split("\n")[-1] for post in posted] == ["m-1/0", "m-1/1", "m-1/1"]
 
 
@@ -79,7 +79,7 @@ def test_an_alert_that_a_stranger_wrote_is_a_short_plain_page_with_a_link_to_our
         "incident": f"../{evil}?x=1",
         "id": evil,
     }
-    Notify(sender([address]), "http://page").fold([Block.of("alerts", 0, [msgspec.json.encode(hostile)])])
+    Notify(sender([address]), "http://page").process([Block.of("alerts", 0, [msgspec.json.encode(hostile)])])
     (post,) = posted
     assert post["title"].isprintable() and len(post["title"]) < 300
     text, link, _id = post["message"].split("\n")
@@ -96,5 +96,5 @@ def test_an_address_that_nobody_knows_is_refused_and_not_repeated():
 def test_a_chat_hears_of_what_pages_and_of_what_is_too_mild_to_and_of_nothing_less(webhook):
     address, posted, _ = webhook
     step = Notify(None, "http://page", sender([address], "monitor.chat"))
-    step.fold([alerts(False), alerts(True, False, reach="chat")])
+    step.process([alerts(False), alerts(True, False, reach="chat")])
     assert [post["message"].split("\n")[2] for post in posted] == ["m-1/0", "m-1/1"]

@@ -130,8 +130,8 @@ class Live:
 
     def turn(self) -> None:
         """Everything once: score, count, join, judge."""
-        self._settle(e for block in self._fresh("score", "requests", 150) for e in self._score.fold([block]))
-        self._settle(self._count(block).fold(block) for block in self._fresh("count", "observations", 3))
+        self._settle(e for block in self._fresh("score", "requests", 150) for e in self._score.process([block]))
+        self._settle(self._count(block).process(block) for block in self._fresh("count", "observations", 3))
         for block in self._fresh("store", "predictions", 10_000):
             for one in (msgspec.json.decode(v or b"", type=Prediction) for v in block.values):
                 row = PredictionRow(
@@ -145,9 +145,9 @@ class Live:
                 self._rows[one.id] = [row]
         for block in self._fresh("join", "feedback", 80):
             self._settle(
-                [self._join.fold(block)]
+                [self._join.process(block)]
             )  # a transaction each, as ever: outcomes lie in time before their sums
-        self._settle(self._judge.fold(block) for block in self._fresh("judge", "counts", 10))
+        self._settle(self._judge.process(block) for block in self._fresh("judge", "counts", 10))
 
     def idle(self, partition: int) -> None:
         self._outbox.settle([], idle(["taste"], "requests", partition, 2).publish, None)

@@ -181,7 +181,7 @@ RAISED = {
 
 
 def in_thread(call):
-    """The outcome of a call in a thread that is not the main one, as a worker folds."""
+    """The outcome of a call in a thread that is not the main one, as a worker processes."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(call).result(60)
 

@@ -38,7 +38,7 @@ serving = Serving(load)
 serving.follow(Route(model="m", epoch=1, ts=0, **route))
 step = Score(serving, JsonDecoder, in_hand=InHand(file))
 blocks = [Block.of("requests", p, [b'{"x": %d}' % x for x in own], first=first, time=5) for p, own in enumerate(values)]
-for block, effects in zip(blocks, step.fold(blocks)):
+for block, effects in zip(blocks, step.process(blocks)):
     for message in effects.publish:
         if message.topic in ("predictions", "dead-letters"):
             print(json.dumps([block.partition, message.topic, message.value.decode(), dict(

@@ -93,7 +93,7 @@ def test_a_request_has_one_prediction_and_is_observed():
         first=100,
         keys=[b"k", None, b"l"],
     )
-    [effects] = Score(serving(ramp())).fold([requests])
+    [effects] = Score(serving(ramp())).process([requests])
     assert [msgspec.json.decode(m.value) for m in out(effects, "predictions")] == [
         {"id": "a", "model": "ramp", "version": "v1", "ts": 1_699_999_999_000, "score": 0.5, "prediction": "0.5"},
         {
@@ -137,7 +137,7 @@ def test_a_binary_model_says_its_classes(outputs):
 
     model = Two() if outputs == 2 else Ramp()
     scorer = ramp(task="binary", model=model, outputs=Outputs(("yes", "no"), "yes", 0.4))
-    [effects] = Score(serving(scorer)).fold([block({"x": 0.25}, {"x": 0.5}, {"x": 0.4})])
+    [effects] = Score(serving(scorer)).process([block({"x": 0.25}, {"x": 0.5}, {"x": 0.4})])
     # With two outputs, the first class's probability is x, and it is the positive one.
     assert [(p.score, p.prediction) for p in said(effects)] == [
         (0.25, "no"),
@@ -154,7 +154,7 @@ def test_a_multiclass_model_says_all_its_scores():
             return np.concatenate([x, 0.75 - x, np.full_like(x, 0.25)], 1)
 
     scorer = ramp(task="multiclass", model=Three(), outputs=Outputs(("a", "b", "c")))
-    [effects] = Score(serving(scorer)).fold([block({"x": 0.5}, {"x": 0.125})])
+    [effects] = Score(serving(scorer)).process([block({"x": 0.5}, {"x": 0.125})])
     assert [(p.score, p.prediction, p.scores) for p in said(effects)] == [
         (0.5, "a", {"a": 0.5, "b": 0.25, "c": 0.25}),
         (0.625, "b", {"a": 0.125, "b": 0.625, "c": 0.25}),
@@ -165,7 +165,7 @@ def test_traces_and_cloud_events_travel_and_latency_is_told():
     carried = [("ce_id", b"1"), ("ce_type", b"t"), ("traceparent", b"00-1"), ("other", b"x")]
     requests = block({"x": 1}, {"x": 2}, headers=[carried, None], time=1_000)
     requests = msgspec.structs.replace(requests, times=[1_000, 1_020])
-    [effects] = Score(serving(ramp()), clock=lambda: 1_050).fold([requests])
+    [effects] = Score(serving(ramp()), clock=lambda: 1_050).process([requests])
     assert [m.headers for m in out(effects, "predictions")] == [
         [("ce_id", b"1"), ("ce_type", b"t"), ("traceparent", b"00-1"), ("latency_ms", b"50")],
         [("latency_ms", b"30")],
@@ -176,7 +176,7 @@ def test_what_cannot_be_read_or_scored_is_a_dead_letter_with_its_place():
     requests = block(
         {"x": 1}, b"{", {"x": "n/a"}, {"x": 7}, {"x": 9}, {"x": 3}, {"model": "nope", "x": 1}, {"x": 4}, first=40
     )
-    [effects] = Score(serving(ramp())).fold([requests])
+    [effects] = Score(serving(ramp())).process([requests])
     assert [p.id for p in said(effects)] == ["requests/0/40", "requests/0/45", "requests/0/47"]
     told = {letter["offset"]: letter for letter in letters(effects)}
     assert {offset: letter["reason"] for offset, letter in told.items()} == {
@@ -203,7 +203,7 @@ def test_a_message_of_many_rows_names_the_row_at_fault():
 
         return decode
 
-    [effects] = Score(serving(ramp()), twice).fold([block({"x": 1}, {"x": 7})])
+    [effects] = Score(serving(ramp()), twice).process([block({"x": 1}, {"x": 7})])
     assert sorted((letter["field"], letter["reason"]) for letter in letters(effects)) == [
         ("$[0].x", "wrong_type"),
         ("$[1]", "model_failed"),
@@ -240,8 +240,8 @@ def test_any_split_into_blocks_and_folds_says_the_same(requests, cuts, together)
     whole = block(*requests)
     bounds = sorted({0, len(requests), *(cut for cut in cuts if cut < len(requests))})
     parts = [whole[a:b] for a, b in itertools.pairwise(bounds)]
-    split = list(step.fold(parts)) if together else [step.fold([part])[0] for part in parts]
-    assert everything(step.fold([whole])) == everything(split)
+    split = list(step.process(parts)) if together else [step.process([part])[0] for part in parts]
+    assert everything(step.process([whole])) == everything(split)
 
 
 def test_blocks_of_several_partitions_get_what_is_theirs():
@@ -252,7 +252,7 @@ def test_blocks_of_several_partitions_get_what_is_theirs():
     step = Score(serving(ramp(model=model)))
     passes.clear()
     blocks = [block({"x": p * 10 + 1}, {"x": 7} if p == 1 else {"x": p * 10 + 2}, partition=p) for p in range(3)]
-    effects = step.fold(blocks)
+    effects = step.process(blocks)
     assert [[(m.partition, p.score) for m, p in zip(out(e, "predictions"), said(e), strict=True)] for e in effects] == [
         [(0, 1.0), (0, 2.0)],
         [(1, 11.0)],
@@ -260,7 +260,7 @@ def test_blocks_of_several_partitions_get_what_is_theirs():
     ]
     assert [len(letters(e)) for e in effects] == [0, 1, 0]
     passes.clear()
-    step.fold([blocks[0], blocks[2]])
+    step.process([blocks[0], blocks[2]])
     assert len(passes) == 1  # one pass for both partitions
 
 
@@ -268,7 +268,7 @@ def test_canaries_answer_in_the_order_of_the_requests_and_shadows_do_not_answer(
     requests = block(*[{"id": f"r{n}", "x": 1 + n / 16} for n in range(12)])
     scorers = ramp(), ramp("v2", shift=0.5), ramp("v3", shift=1)
     found = serving(*scorers, canary={"v2": 0.5}, shadows=("v3",))
-    [effects] = Score(found).fold([requests])
+    [effects] = Score(found).process([requests])
     expected = {}
     for lane in lanes(found.models()["ramp"].route, [f"r{n}" for n in range(12)]):
         if lane.role != "shadow":
@@ -289,7 +289,7 @@ def test_a_newer_versions_inputs_are_its_own():
             return matrix[:, :1]
 
     step = Score(serving(ramp(), ramp("v2", inputs=newer, model=Level()), shadows=("v2",)))
-    [effects] = step.fold([block({"x": 1, "city": "Nice", "extra": 5}, {"x": 2, "city": "Bari"})])
+    [effects] = step.process([block({"x": 1, "city": "Nice", "extra": 5}, {"x": 2, "city": "Bari"})])
     by_version = {head.version: batch for head, batch in seen(effects)}
     assert by_version["v1"].schema.names[7:] == ["x", "city"]
     assert by_version["v1"]["city"].to_pylist() == ["Nice", "Bari"]  # unknown to v1, and told as it came
@@ -302,7 +302,7 @@ def test_a_newer_versions_inputs_are_its_own():
 def test_a_shadow_that_breaks_holds_nobody_up():
     step = Score(serving(ramp(), ramp("v2"), shadows=("v2",)))
     step._serving.models()["ramp"].scorers["v2"]._model.broken = True
-    [effects] = step.fold([block({"x": 1})])
+    [effects] = step.process([block({"x": 1})])
     assert len(said(effects)) == 1 and not letters(effects)
     assert [head.version for head, _ in seen(effects)] == ["v1"]
 
@@ -312,7 +312,7 @@ def test_rows_that_only_a_shadow_cannot_score_are_no_dead_letters():
         def predict(self, matrix):
             return np.ones((16, 1), np.float32)
 
-    [effects] = Score(serving(ramp(model=Anything()), ramp("v2"), shadows=("v2",))).fold([block({"x": 7}, {"x": 1})])
+    [effects] = Score(serving(ramp(model=Anything()), ramp("v2"), shadows=("v2",))).process([block({"x": 7}, {"x": 1})])
     assert len(said(effects)) == 2 and not letters(effects)
     assert {head.version: batch.num_rows for head, batch in seen(effects)} == {"v1": 2, "v2": 1}
 
@@ -321,7 +321,7 @@ def test_a_champion_that_breaks_blames_nobody():
     step = Score(serving(ramp()))
     step._serving.models()["ramp"].scorers["v1"]._model.broken = True
     with pytest.raises(ModelBroken):
-        step.fold([block({"x": 1})])
+        step.process([block({"x": 1})])
 
 
 def test_the_model_is_named_or_is_the_only_one():
@@ -330,20 +330,20 @@ def test_the_model_is_named_or_is_the_only_one():
     )
     flat = Scorer(other, Ramp(shift=100))
     headers = [[("model", b"flat")], [("model", b"ramp")], None]
-    [effects] = Score(serving(ramp(), flat)).fold([block({"x": 1}, {"x": 2}, {"x": 3}, headers=headers)])
+    [effects] = Score(serving(ramp(), flat)).process([block({"x": 1}, {"x": 2}, {"x": 3}, headers=headers)])
     assert [(p.model, p.score) for p in said(effects)] == [("flat", 101.0), ("ramp", 2.0)]
     assert [letter["reason"] for letter in letters(effects)] == ["unknown_model"]  # two models, none is meant
-    [effects] = Score(serving(flat)).fold([block({"x": 3}, {"x": 4, "model": "flat"})])
+    [effects] = Score(serving(flat)).process([block({"x": 3}, {"x": 4, "model": "flat"})])
     assert [(p.model, p.score) for p in said(effects)] == [("flat", 103.0), ("flat", 104.0)]
 
 
 def test_a_new_route_holds_from_the_next_fold_on():
     found = serving(ramp(), ramp("v2", shift=0.5))
     step = Score(found)
-    assert said(step.fold([block({"x": 1})])[0])[0].version == "v1"
+    assert said(step.process([block({"x": 1})])[0])[0].version == "v1"
     assert found.follow(Route(model="ramp", epoch=2, ts=0, champion="v2"))
     assert not found.follow(Route(model="ramp", epoch=1, ts=0, champion="v1"))  # older: no news
-    assert said(step.fold([block({"x": 1})])[0])[0].version == "v2"
+    assert said(step.process([block({"x": 1})])[0])[0].version == "v2"
 
 
 def test_a_route_that_cannot_be_served_leaves_the_former_one():
@@ -355,7 +355,7 @@ def test_a_route_that_cannot_be_served_leaves_the_former_one():
 
 def test_those_who_watch_hear_of_requests_that_were_refused():
     requests = block({"x": "high", "ts": 1_699_999_999_000}, b"<x/>", {"features": {"x": [], "city": "Rome"}}, first=7)
-    [(head, batch)] = seen(Score(serving(ramp()), JsonDecoder).fold([requests])[0])
+    [(head, batch)] = seen(Score(serving(ramp()), JsonDecoder).process([requests])[0])
     assert (head.model, head.version, head.first, head.last, batch.num_rows) == ("ramp", "v1", 7, 9, 0)
     assert head.refused == [
         observation.RefusedRequest(7, 1_699_999_999_000, True, "wrong_type", "x", "str"),
@@ -368,10 +368,10 @@ def test_of_two_models_each_hears_of_its_own_and_of_a_canary_s_share_the_canary(
     other = msgspec.structs.replace(ramp().package, name="other")
     both = serving(ramp(), ramp("v2"), Scorer(other, Ramp(), Patience()), canary={})
     for one in ({"x": "a", "model": "other"}, {"x": "b", "model": "nobody"}, b"?"):
-        found = [head.model for head, _ in seen(Score(both).fold([block(one)])[0])]
+        found = [head.model for head, _ in seen(Score(both).process([block(one)])[0])]
         assert found == (["other"] if b"other" in block(one).values[0] else [])
     split = serving(ramp(), ramp("v2"), canary={"v2": 0.5})
-    [effects] = Score(split).fold([block(*[{"x": "a"}] * 200)])
+    [effects] = Score(split).process([block(*[{"x": "a"}] * 200)])
     told = {head.version: len(head.refused) for head, _ in seen(effects)}
     assert sum(told.values()) == 200 and 60 < told["v1"] < 140
 
@@ -379,7 +379,7 @@ def test_of_two_models_each_hears_of_its_own_and_of_a_canary_s_share_the_canary(
 def test_observations_are_split_below_the_limit(monkeypatch):
     monkeypatch.setattr("inference.scoring.messages.MESSAGE_BYTES_MAX", 6_000)
     requests = block(*[{"id": f"{n:032x}"[::-1] + str(hash(n) * 7919), "x": n + 100} for n in range(300)], first=50)
-    [effects] = Score(serving(ramp())).fold([requests])
+    [effects] = Score(serving(ramp())).process([requests])
     parts = seen(effects)
     assert len(parts) > 1 and all(len(m.value) <= 6_000 for m in out(effects, "observations"))
     assert [o for _, batch in parts for o in batch["offset"].to_pylist()] == list(range(50, 350))
@@ -391,12 +391,12 @@ def test_observations_are_split_below_the_limit(monkeypatch):
 def test_an_empty_fold_and_a_silent_partition_ask_for_nothing():
     step = Score(serving(ramp()))
     step.assign("requests", 0, 0, "")
-    assert step.fold([]) == [] and not step.idle("requests", 0, 10_000).publish
+    assert step.process([]) == [] and not step.idle("requests", 0, 10_000).publish
     step.revoke("requests", 0)
 
 
 def test_no_model_yet_is_an_unknown_model():
-    [effects] = Score(Serving(lambda name, version: None)).fold([block({"x": 1})])
+    [effects] = Score(Serving(lambda name, version: None)).process([block({"x": 1})])
     assert [letter["reason"] for letter in letters(effects)] == ["unknown_model"]
 
 
@@ -405,7 +405,7 @@ def test_the_trained_model_through_the_step(scorer, table):
     rows = table.select(names).slice(0, 200).to_pylist()
     found = Serving(lambda name, version: scorer)
     found.follow(Route(model="churn", epoch=1, ts=0, champion="v1"))
-    [effects] = Score(found).fold([block(*[{"features": row} for row in rows])])
+    [effects] = Score(found).process([block(*[{"features": row} for row in rows])])
     direct = scorer(matrix_of(table, scorer.package.schema)[:200]).values[:, 0]
     assert np.array([p.score for p in said(effects)], np.float32).tobytes() == direct.tobytes()
 
@@ -425,13 +425,13 @@ def test_a_request_sent_after_its_route_was_announced_is_answered():
     known = {("ramp", "v1"): ramp()}
     found = Serving(lambda name, version: known[name, version])
     score = Score(found, catch_up=announcing(found, Route(model="ramp", epoch=1, ts=0, champion="v1")))
-    [effects] = score.fold([block({"model": "ramp", "x": 1}, {"model": "ramp", "x": 2})])
+    [effects] = score.process([block({"model": "ramp", "x": 1}, {"model": "ramp", "x": 2})])
     assert [one.score for one in said(effects)] == [1, 2] and letters(effects) == []
 
 
 def test_what_truly_does_not_exist_is_refused_by_that_name():
     found = serving(ramp())
-    [effects] = Score(found, catch_up=announcing(found)).fold([block({"model": "rump", "x": 1}, {"x": 3})])
+    [effects] = Score(found, catch_up=announcing(found)).process([block({"model": "rump", "x": 1}, {"x": 3})])
     [letter] = letters(effects)
     assert (letter["reason"], letter["field"], letter["detail"]) == (
         "unknown_model",
@@ -444,7 +444,7 @@ def test_what_truly_does_not_exist_is_refused_by_that_name():
 def test_a_model_that_cannot_be_loaded_is_no_unknown_model_and_harms_no_neighbour():
     found = serving(ramp())
     lost = Route(model="lost", epoch=1, ts=0, champion="v1")
-    [effects] = Score(found, catch_up=announcing(found, lost)).fold(
+    [effects] = Score(found, catch_up=announcing(found, lost)).process(
         [block({"model": "lost", "x": 1}, {"model": "ramp", "x": 2})]
     )
     [letter] = letters(effects)
@@ -455,9 +455,9 @@ def test_a_model_that_cannot_be_loaded_is_no_unknown_model_and_harms_no_neighbou
 
 def test_who_names_no_model_means_the_only_one_that_has_a_route_loaded_or_not():
     found = serving(ramp())
-    assert letters(Score(found).fold([block({"x": 1})])[0]) == []
+    assert letters(Score(found).process([block({"x": 1})])[0]) == []
     found.expect(Route(model="lost", epoch=1, ts=0, champion="v1"))  # whether it is loaded yet decides nothing
-    [letter] = letters(Score(found).fold([block({"x": 1})])[0])
+    [letter] = letters(Score(found).process([block({"x": 1})])[0])
     assert (letter["reason"], letter["field"]) == ("unknown_model", "$.model")
     assert "put one of lost, ramp into the field" in letter["detail"]
 
@@ -470,11 +470,11 @@ def test_requests_wait_while_their_model_is_loaded(monkeypatch):
     score = Score(found, catch_up=lambda: None)
     requests = [block({"model": "slow", "x": 1}, {"model": "ramp", "x": 2})]
     with pytest.raises(NotLoadedYet, match="slow v1 is being loaded"):
-        score.fold(requests)
+        score.process(requests)
     scorer = ramp()
     found._load = lambda name, version: scorer
     found.follow(slow)
-    [effects] = score.fold(requests)  # the same blocks come again
+    [effects] = score.process(requests)  # the same blocks come again
     assert [(one.model, one.score) for one in said(effects)] == [("slow", 1), ("ramp", 2)]
 
 
@@ -494,7 +494,7 @@ def test_a_worker_says_what_it_waits_for():
 
 def test_who_names_no_model_where_several_serve_is_told_their_names():
     others = ramp(), Scorer(msgspec.structs.replace(ramp().package, name="slope"), Ramp(), Patience())
-    [effects] = Score(serving(*others)).fold([block({"x": 1})])
+    [effects] = Score(serving(*others)).process([block({"x": 1})])
     [letter] = letters(effects)
     assert letter["reason"] == "unknown_model" and "put one of ramp, slope into the field" in letter["detail"]
 
@@ -503,7 +503,7 @@ def test_what_only_the_canary_requires_is_asked_of_its_own_requests():
     wider = (*INPUTS, Feature("new", required=True))
     score = Score(serving(ramp(), ramp("v2", wider), ramp("v3", wider), canary={"v2": 0.5}, shadows=("v3",)))
     requests = [{"id": f"r{n}", "x": n + 20, **({} if n % 2 else {"new": 1})} for n in range(40)]
-    [effects] = score.fold([block(*requests)])
+    [effects] = score.process([block(*requests)])
     [canary] = [lane for lane in lanes(route_of(score), [one["id"] for one in requests]) if lane.role == "canary"]
     without = {n for n in canary.rows.tolist() if n % 2}
     assert without and len(without) < len(canary.rows)

@@ -72,7 +72,7 @@ def test_each_row_of_a_batch_is_answered_beside_other_formats():
         ("content-type", b"x"),
     ]
     value = arrow({"x": [0.5, None, 7, 2.5, 7], "id": ["a", "b", "c", None, "d"]})
-    [effects] = step().fold([block(b'{"x": 1, "id": "first"}', value, headers=[None, carried])])
+    [effects] = step().process([block(b'{"x": 1, "id": "first"}', value, headers=[None, carried])])
     answers = out(effects, "predictions")
     said = [msgspec.json.decode(message.value, type=Prediction) for message in answers]
     assert [(p.id, p.score) for p in said] == [("first", 1.0), ("a", 0.5), ("e/3", 2.5)]
@@ -100,7 +100,7 @@ def test_rows_of_one_message_lie_in_order_whatever_their_number():
     values = [arrow({"x": np.arange(n) + 100.0}) for n in sizes]
     values[3:4] = [json.dumps({"x": 1}).encode()]
     sizes[3] = 1
-    [effects] = step().fold([block(*values, headers=[None] * 30)])
+    [effects] = step().process([block(*values, headers=[None] * 30)])
     said = [msgspec.json.decode(message.value, type=Prediction) for message in out(effects, "predictions")]
     expected = [f"requests/2/{40 + at}" + (f"/{n}" if at != 3 else "") for at, k in enumerate(sizes) for n in range(k)]
     assert [p.id for p in said] == expected

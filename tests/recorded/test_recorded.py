@@ -113,7 +113,7 @@ def test_the_judge_says_again_what_it_said_then_and_holds_the_state_it_held_then
     said: dict[str, list[bytes]] = {"reports": [], "alerts": [], "retraining": []}
     compared = 0
     for at, offset in enumerate(counts.offsets):
-        for publication in judge.fold(counts[at : at + 1]).publish:
+        for publication in judge.process(counts[at : at + 1]).publish:
             said[publication.topic].append(publication.value)
         if offset + 1 in written:
             found = snapshots.newest(stored, "counts", counts.partition, offset + 1)

@@ -296,7 +296,7 @@ def settled(reader: Reading, wanted: int) -> list[bytes]:
 
 
 @PROTOCOLS
-def test_partitions_that_come_wait_for_a_long_fold_and_cost_no_membership(cluster, protocol):
+def test_partitions_that_come_wait_for_a_long_step_and_cost_no_membership(cluster, protocol):
     cluster, options = impatient(cluster, protocol)
     with reading(cluster, options) as slow:
         with reading(cluster, options) as other:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from benchmarks.fuzz.in_process import fold
+from benchmarks.fuzz.in_process import score
 from benchmarks.fuzz.messages import message
 
 ROWS = 20_000
@@ -11,7 +11,7 @@ ROWS = 20_000
 
 @pytest.mark.parametrize("seed", [1])
 def test_every_message_has_one_outcome(seed):
-    accounts, kinds = fold(ROWS, seed)
+    accounts, kinds = score(ROWS, seed)
     assert accounts.broken + accounts.wrong(seed) == []
     assert accounts.answered() == ROWS
     assert len(kinds) > 15

@@ -72,7 +72,7 @@ class World:
         step.assign("counts", 0, position, memory)
         left = [offset for offset in OFFSETS if offset >= position]
         for i in range(0, len(left), split):
-            step.fold([block(left[i : i + split])])
+            step.process([block(left[i : i + split])])
         step.settle(self.commit, self.announce)
         return step
 
@@ -133,9 +133,9 @@ def test_a_planned_block_waits_until_it_is_read_whole():
     world.commits.append((0, '{"until": 5, "messages": 4}'))
     step = IntentStep(CLUSTER, world.prepare, AT_ONCE)
     step.assign("counts", 0, *world.commits[-1])
-    step.fold([block([0, 1, 2])])
+    step.process([block([0, 1, 2])])
     assert step.settle(world.commit, world.announce) == 0
-    step.fold([block([5])])
+    step.process([block([5])])
     assert step.settle(world.commit, world.announce) == 4
     assert world.store == {"p.counts/0/0-5": [0, 1, 2, 5]}
 
@@ -164,8 +164,8 @@ def test_what_is_urgent_goes_first_and_before_what_waited_when_it_came():
     class Wrote(Ready):
         def write(self, token: str) -> None:
             written.append(token)
-            if len(written) == 2:  # a report is folded meanwhile
-                step.fold([one_of("reports", 1, 7)])
+            if len(written) == 2:  # a report is processed meanwhile
+                step.process([one_of("reports", 1, 7)])
 
     def one_of(topic: str, partition: int, offset: int) -> Block:
         return Block(topic, partition, [offset], [0], [None], [b"x"], [None])
@@ -174,7 +174,7 @@ def test_what_is_urgent_goes_first_and_before_what_waited_when_it_came():
     places = [("observations", 0), ("counts", 0), ("reports", 0), ("reports", 1)]
     for topic, partition in places:
         step.assign(topic, partition, 0, "")
-    step.fold([one_of(topic, partition, 3) for topic, partition in places[:3]])
+    step.process([one_of(topic, partition, 3) for topic, partition in places[:3]])
     assert step.settle(lambda offsets: None, lambda sent, at: None) == 4
     assert written == ["p.reports/0/3-3", "p.counts/0/3-3", "p.reports/1/7-7", "p.observations/0/3-3"]
 

@@ -130,7 +130,7 @@ def test_a_batch_that_waits_for_what_is_away_is_no_fault_that_a_restart_mends(ro
         async def batches():
             yield shell._feed._in_flight.hand_over([])
 
-        step.fold = process
+        step.process = process
         asyncio.run(shell._pipeline.run(batches(), lambda *_: None))
 
     fails(Away("schema registry http://r:8081: 503"))

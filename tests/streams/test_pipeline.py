@@ -27,7 +27,7 @@ class Upper(Step):
         self.processed: list[int] = []
         self._before = before
 
-    def fold(self, blocks: Sequence[Block]) -> list[Effects]:
+    def process(self, blocks: Sequence[Block]) -> list[Effects]:
         for block in blocks:
             self._before(block.first)
             self.processed.append(block.first)
@@ -45,7 +45,7 @@ class Elsewhere(Upper):
         self.waiting: list[asyncio.Future[None]] = []
         self.threads: set[str] = set()
 
-    def fold(self, blocks: Sequence[Block]) -> Any:
+    def process(self, blocks: Sequence[Block]) -> Any:
         self.threads.add(threading.current_thread().name)
         return self._answer(blocks)
 
@@ -53,7 +53,7 @@ class Elsewhere(Upper):
         self.threads.add(threading.current_thread().name)
         self.waiting.append(asyncio.get_running_loop().create_future())
         await self.waiting[-1]
-        return super().fold(blocks)
+        return super().process(blocks)
 
 
 class Log:
@@ -242,12 +242,12 @@ def test_a_step_may_return_an_awaitable_which_the_event_loop_awaits_while_the_la
 
 def test_what_fails_while_it_is_awaited_is_read_again():
     class Failing(Upper):
-        def fold(self, blocks: Sequence[Block]) -> Any:
+        def process(self, blocks: Sequence[Block]) -> Any:
             return self._answer(blocks)
 
         async def _answer(self, blocks: Sequence[Block]) -> list[Effects]:
             await asyncio.sleep(0)
-            return super().fold(blocks)
+            return super().process(blocks)
 
     step, log = Failing(failing(None, Away("the device"), ValueError("broken"))), Log(b"a", b"b", b"c")
     assert not log.run(step).away

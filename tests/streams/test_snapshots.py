@@ -96,10 +96,10 @@ class Sum:
 
     def __init__(self) -> None:
         self.total = 0
-        self.folded: list[int] = []
+        self.processed: list[int] = []
 
-    def fold(self, block: Block) -> Effects:
-        self.folded += block.offsets
+    def process(self, block: Block) -> Effects:
+        self.processed += block.offsets
         self.total += sum(int(v) for v in block.values if v is not None)
         return Effects([Publish("reports", b"%d" % self.total)])
 
@@ -115,7 +115,7 @@ def test_a_stage_is_restored_by_its_snapshot_and_a_refold_of_what_came_after(clu
     outbox.settle([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
     step = Restored(cluster, lambda topic, partition: Sum(), interval_ms_max=0)
     step.assign("counts", 0, 0, "")
-    (effects,) = step.fold([Block.of("counts", 0, [b"%d" % n for n in range(6)])])
+    (effects,) = step.process([Block.of("counts", 0, [b"%d" % n for n in range(6)])])
     assert [m.topic for m in effects.publish] == ["reports", "snapshots", "snapshots"]
     outbox.settle([], effects.publish, None)
     outbox.close()
@@ -125,11 +125,11 @@ def test_a_stage_is_restored_by_its_snapshot_and_a_refold_of_what_came_after(clu
     again.assign("counts", 0, 8, "")
     stage = again.stages["counts", 0]
     assert stage.total == sum(range(8))
-    assert stage.folded == [6, 7]
+    assert stage.processed == [6, 7]
 
     before = Restored(cluster, lambda topic, partition: Sum())
-    before.assign("counts", 0, 3, "")  # older than the snapshot: refolded from the start
-    assert before.stages["counts", 0].folded == [0, 1, 2]
+    before.assign("counts", 0, 3, "")  # older than the snapshot: processed from the start
+    assert before.stages["counts", 0].processed == [0, 1, 2]
     before.revoke("counts", 0)
     assert before.stages == {}
 
@@ -167,7 +167,7 @@ def test_no_judge_begins_empty_where_its_state_is_lost(cluster, trimmed):
 def test_a_judge_that_began_behind_what_retention_took_has_lost_nothing(cluster, trimmed):
     step = summing(cluster)
     step.assign("counts", 0, 6, "")
-    (effects,) = step.fold([Block.of("counts", 0, [b"6", b"7"], first=6)])
+    (effects,) = step.process([Block.of("counts", 0, [b"6", b"7"], first=6)])
     again = summing(cluster)
     again.assign("counts", 0, 8, effects.memory)
     assert again.stages["counts", 0].total == 13
@@ -177,7 +177,7 @@ def test_what_falls_silent_is_written_once_before_retention_takes_it(cluster, tr
     step = summing(cluster)
     step.assign("counts", 0, 6, "")
     assert not step.idle("counts", 0, 60_000).publish
-    (effects,) = step.fold([Block.of("counts", 0, [b"6", b"7"], first=6)])
+    (effects,) = step.process([Block.of("counts", 0, [b"6", b"7"], first=6)])
     assert not effects.publish[1:]
     silent = step.idle("counts", 0, 60_000)
     assert newest(log(silent.publish), "counts", 0, 8) == (8, b"13") and silent.memory == effects.memory
@@ -185,15 +185,15 @@ def test_what_falls_silent_is_written_once_before_retention_takes_it(cluster, tr
 
 
 def test_a_restore_waits_for_what_is_away(cluster, trimmed):
-    """Nothing is blamed, skipped or folded twice."""
+    """Nothing is blamed, skipped or processed twice."""
     trimmed.settle([], write("counts", 0, 7, b"100"), None)
     made: list[Sum] = []
 
     class Needy(Sum):
-        def fold(self, block: Block) -> Effects:
+        def process(self, block: Block) -> Effects:
             if len(made) < 3:
                 raise Away("the registry is not mounted")
-            return super().fold(block)
+            return super().process(block)
 
     def make(topic: str, partition: int) -> Sum:
         made.append(Needy())

@@ -48,13 +48,13 @@ class Nothing(Step):
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
 
-    def fold(self, blocks: Sequence[Block]) -> list[Effects]:
+    def process(self, blocks: Sequence[Block]) -> list[Effects]:
         self._tape.saw(sum(len(block) for block in blocks))
         return [Effects() for _ in blocks]
 
 
 def ours(cluster: Cluster, run: str, tape: Tape) -> None:
-    """Feed, channel, Faust agent, fold; nothing is settled."""
+    """Feed, channel, Faust agent, step; nothing is settled."""
     with tempfile.TemporaryDirectory() as folder:
         role = Role(cluster, "worker", run, free_port(), folder=Path(folder))
         role.follow_models(read_book(cluster), lambda route: None)

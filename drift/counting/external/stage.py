@@ -56,7 +56,7 @@ class Watching:
         self._untold = sorted(self._gone)
         self._partitions = partitions
 
-    def fold(self, block: Block) -> Effects:
+    def process(self, block: Block) -> Effects:
         """Make observations of predictions and feedback of labels; what cannot be read is a dead letter.
 
         A record without a value is passed over: on a compacted topic it says that a key is gone.

@@ -2,7 +2,7 @@
 
 Each request is one prediction or one dead letter; each prediction one observation, one row of the store, one count in
 its minute; each label, however often it came and was corrected, holds once. What the judge said is what another judge
-says who folds the same counts from the beginning: byte for byte, through whatever processes the first one has gone.
+says who processes the same counts from the beginning: byte for byte, through whatever processes the first one has gone.
 """
 
 import time
@@ -127,7 +127,7 @@ class Accounts:
 
     def _count(self, message: Any) -> None:
         block = Block.of_messages("counts", message.partition(), [message])
-        for publish in self._judge.fold(block).publish:
+        for publish in self._judge.process(block).publish:
             self.meant[publish.topic].append(publish.value or b"")
         counts = msgspec.msgpack.decode(message.value())
         if counts["type"] == "counts":

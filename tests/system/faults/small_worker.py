@@ -29,7 +29,7 @@ class Copy(Step):
     def __init__(self) -> None:
         self.copied = 0
 
-    def fold(self, blocks: Sequence[Block]) -> list[Effects]:
+    def process(self, blocks: Sequence[Block]) -> list[Effects]:
         self.copied += sum(len(block) for block in blocks)
         return [Effects([Publish("predictions", v, partition=b.partition) for v in b.values]) for b in blocks]
 
