@@ -81,7 +81,7 @@ class Found:
     """
 
     def __init__(self, cluster: Cluster, which: Filter, now_ms: int) -> None:
-        whole = ranges.bounds(cluster, DEAD_LETTERS, settled=False)
+        whole = ranges.bounds(cluster, DEAD_LETTERS, committed=False)
         self._cluster = cluster
         self._which = which
         self._stretch = stretch(cluster, DEAD_LETTERS, whole, which.start, which.end, now_ms)
@@ -146,7 +146,7 @@ def redrive(
         for batch in _batches(_due(found, done), letters_max):
             if outbox is not None:
                 sent = [message for letter in batch for message in (_again(letter, counts), mark(letter))]
-                outbox.settle([], sent, None)
+                outbox.commit([], sent, None)
             done.sent += len(batch)
             told(done.sent)
     except (Aborted, Fenced) as error:

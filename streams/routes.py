@@ -43,7 +43,7 @@ def announce(cluster: Cluster, change: Callable[[RouteBook], Route]) -> Route:
         key = route.model.encode()
         copy = msgspec.msgpack.encode(RouteCopy(model=route.model, route=route))
         messages = [Publish("models", msgspec.json.encode(route), key=key), Publish("counts", copy, key=key)]
-        outbox.settle([], messages, None)
+        outbox.commit([], messages, None)
         return route
     finally:
         outbox.close()

@@ -1,8 +1,8 @@
-"""How far event time has come, kept from one settlement to the next: beside the offset, or in records.
+"""How far event time has come, kept from one commit to the next: beside the offset, or in records.
 
 An offset's metadata has room for 4 kB, which is some 70 models on one partition of `observations`. Where that is not
 enough, the metadata says so and the clocks of each model are a record on the compacted topic `snapshots`, written in
-the settlement that moves them. Clocks never go back, so of several records of a model each clock's furthest holds,
+the commit that moves them. Clocks never go back, so of several records of a model each clock's furthest holds,
 whatever compaction has left and wherever they lie.
 """
 
@@ -42,13 +42,13 @@ class EventClocks:
     partition
         Which one.
     memory
-        What the last settlement left beside the offset.
+        What the last commit left beside the offset.
     records
         What lies on `snapshots`; asked for where ``memory`` says that they are there.
 
     >>> clocks = EventClocks(0)
     >>> clocks.reach("m", "requests/0", "v1", 60_000)
-    >>> clocks.settle()
+    >>> clocks.to_commit()
     ('{"m":{"requests/0":{"v1":60000}}}', [])
     """
 
@@ -78,8 +78,8 @@ class EventClocks:
             del versions[min((name for name in versions if name != version), key=lambda name: (versions[name], name))]
         self._changed.add(model)
 
-    def settle(self) -> tuple[str, list[Publish]]:
-        """What is to be settled with the offset: its metadata, and records."""
+    def to_commit(self) -> tuple[str, list[Publish]]:
+        """What is to be committed with the offset: its metadata, and records."""
         changed, self._changed = self._changed, set()
         if not self._in_records:
             memory = msgspec.json.encode(self.maxima)

@@ -52,7 +52,7 @@ class Count:
     partitions
         Partitions of the source topic, told to the judge for its watermark, where the observations do not say.
     clocks
-        How far event time had come, by what the last settlement left.
+        How far event time had come, by what the last commit left.
     set_aside
         Makes dead letters of what cannot be counted.
     """
@@ -89,7 +89,7 @@ class Count:
                 refusal = Refusal(at, "impossible_value", "$", f"{type(error).__name__}: {error}", model[:200])
             if refusal is not None:
                 publish += self._set_aside(block, [refusal])
-        memory, records = self.clocks.settle()
+        memory, records = self.clocks.to_commit()
         return Effects([*publish, *records], memory)
 
     def _count(self, head: Head, batch: pa.RecordBatch) -> list[Publish]:

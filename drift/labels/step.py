@@ -1,8 +1,8 @@
 """The join as a step: all partitions of a process share one memory of what was joined last.
 
 A correction has to find its elder, which may be on its way to the store still. Whatever this process joined, it
-remembers; what its predecessor joined, it reads from `outcomes`, past what the sink has settled, before it joins
-anything. When partitions come, go, or are read again, the memory is made anew: nothing that was never settled stays.
+remembers; what its predecessor joined, it reads from `outcomes`, past what the sink has committed, before it joins
+anything. When partitions come, go, or are read again, the memory is made anew: nothing that was never committed stays.
 
 What it remembers is bounded, and nothing is forgotten that the store does not have: where the sink is far behind, the
 join waits for it.
@@ -39,7 +39,7 @@ class Outcomes(Protocol):
     """The topic `outcomes` and how much of it the store has: offsets by partition."""
 
     def ends(self) -> Mapping[int, int]:
-        """Where it ends, behind all that was ever settled."""
+        """Where it ends, behind all that was ever committed."""
         ...
 
     def stored(self) -> Mapping[int, int]:

@@ -1,7 +1,7 @@
 """Records of the log into rows of the store, or into refusals: whatever anybody wrote to a topic.
 
 A pure and total function of the records: the same block makes the same rows and the same refusals, so a block that is
-settled again after a crash leaves out the same records. It asks the store for nothing but the types of columns.
+committed again after a crash leaves out the same records. It asks the store for nothing but the types of columns.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -67,7 +67,7 @@ def publish(cluster: Cluster, act: Act) -> None:
     outbox = Outbox(cluster, "acts")
     try:
         outbox.sweep(["counts"])
-        outbox.settle([], [Publish("counts", msgspec.msgpack.encode(act), key=act.model.encode())], None)
+        outbox.commit([], [Publish("counts", msgspec.msgpack.encode(act), key=act.model.encode())], None)
     finally:
         outbox.close()
 

@@ -223,7 +223,7 @@ def taken_out(plan: Plan, refusals: Sequence[Refusals]) -> str:
     return ""
 
 
-#: Where what is sent goes, and which group settles it.
+#: Where what is sent goes, and which group commits it.
 _FOLLOWED = {"requests": ("requests", "score"), "labels": ("feedback", "join")}
 
 

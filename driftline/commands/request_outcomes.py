@@ -1,6 +1,6 @@
 """What became of records that were sent: answered, refused and why, or still waiting.
 
-A step settles the offsets of a block in one transaction with all that follows from it. So a record is done as soon as
+A step commits the offsets of a block in one transaction with all that follows from it. So a record is done as soon as
 the group's offset stands behind it, and what is done and has no dead letter has been answered.
 """
 
@@ -16,7 +16,7 @@ from streams.kafka.group_offsets import committed
 from streams.kafka.members import members
 from streams.wire.dead_letters import DEAD_LETTERS, IN_WORDS, Letter, letters
 
-#: Waiting ends when nothing was settled for so long.
+#: Waiting ends when nothing was committed for so long.
 STILL_S_MAX = 60.0
 #: After so long without news, the group is asked whether it has a member at all.
 NOBODY_S = 5.0
@@ -73,7 +73,7 @@ class Followed:
     Parameters
     ----------
     group
-        Who settles them: ``score`` the requests, ``join`` the labels.
+        Who commits them: ``score`` the requests, ``join`` the labels.
     """
 
     def __init__(self, cluster: Cluster, topic: str, group: str) -> None:
@@ -132,7 +132,7 @@ class Followed:
 
     def _letters(self) -> Iterator[Letter]:
         """Dead letters of the topic since the beginning; waits for transactions that are open now."""
-        for partition, (low, end) in ranges.bounds(self._cluster, DEAD_LETTERS, settled=False).items():
+        for partition, (low, end) in ranges.bounds(self._cluster, DEAD_LETTERS, committed=False).items():
             start = max(low, self._letters_from.get(partition, low))
             for block in ranges.read(self._cluster, DEAD_LETTERS, partition, start, end):
                 yield from (letter for letter in letters(block) if letter.topic == self._topic)

@@ -97,7 +97,7 @@ def limits(log: Cluster, found: Found) -> Iterator[Finding]:
         copies = int(config[f"{name}.replication.factor"])
         if copies > found.brokers:
             said = (
-                f"{name}.replication.factor is {copies} and there are {found.brokers} brokers: nothing can be settled"
+                f"{name}.replication.factor is {copies} and there are {found.brokers} brokers: nothing can be committed"
             )
             fix = f"{name}.replication.factor={found.brokers} in the broker's server.properties"
             wrong.append(failing("broker", said, fix))

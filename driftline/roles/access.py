@@ -1,7 +1,7 @@
 """The least that each role and command needs on a cluster with ACLs: one table for roles, doctor, documents and tests.
 
-Read, write and alter imply describe. A topic that is read for its settled end, or a group whose offsets are looked up,
-needs no more than what stands here.
+Read, write and alter imply describe. A topic that is read for its committed end, or a group whose offsets are looked
+up, needs no more than what stands here.
 """
 
 from collections.abc import Iterable, Mapping

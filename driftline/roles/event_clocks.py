@@ -9,13 +9,13 @@ from streams.wire.block import Block
 
 
 def event_clocks(cluster: Cluster, partition: int, memory: str) -> EventClocks:
-    """The clocks that the count step's last settlement of a partition of observations left.
+    """The clocks that the count step's last commit of a partition of observations left.
 
-    Records that others are about to settle beside them are awaited: ours may lie behind them.
+    Records that others are about to commit beside them are awaited: ours may lie behind them.
     """
 
     def records() -> Iterator[Block]:
-        for place, (low, high) in ranges.bounds(cluster, TOPIC, settled=False).items():
+        for place, (low, high) in ranges.bounds(cluster, TOPIC, committed=False).items():
             yield from ranges.read(cluster, TOPIC, place, low, high)
 
     return EventClocks(partition, memory, records)

@@ -163,7 +163,7 @@ class Unstored:
 
     def __init__(self, cluster: Cluster) -> None:
         self._sink = Progress(cluster, "sink", "outcomes")
-        self._all = Progress(cluster, "sink", "outcomes", settled=False)
+        self._all = Progress(cluster, "sink", "outcomes", committed=False)
 
     def ends(self) -> dict[int, int]:
         """Where it ends, open transactions included."""

@@ -18,7 +18,7 @@ os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
 class Pt2Model:
     """A program that torch.export wrote; inspected, rebuilt and tried out before it runs here.
 
-    On a CPU it takes half of the cores (process-wide, torch knows no other way): the rest decode, publish and settle.
+    On a CPU it takes half of the cores (process-wide, torch knows no other way): the rest decode, publish and commit.
     """
 
     def __init__(self, program: Program, file: Path, device: str = "cpu") -> None:

@@ -89,7 +89,7 @@ class InHand:
         """How many processes have ended while this version had one record alone in hand."""
         return self._ends.get(_key(model, version, place, time), 0)
 
-    def settled(self, topic: str, partition: int, before: int) -> None:
+    def forget_before(self, topic: str, partition: int, before: int) -> None:
         """Forget the records of a partition before an offset: they come no more."""
         for key in [key for key in self._ends if f" {topic}/{partition}/" in key]:
             if int(key.rpartition("@")[0].rpartition("/")[2]) < before:

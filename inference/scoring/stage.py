@@ -262,7 +262,7 @@ class Score(Step):
         suspect: list[_Part] = []
         for part in parts:
             block, records = outcomes[part.block].block, np.unique(part.rows.at).tolist()
-            self._in_hand.settled(block.topic, block.partition, block.first)
+            self._in_hand.forget_before(block.topic, block.partition, block.first)
             doubtful = [at for at in records if self._in_hand.suspect(block.topic, block.partition, block.offsets[at])]
             ends = {at: self._in_hand.ends(model, version, block.place(at), block.times[at]) for at in records}
             guilty = [at for at, often in ends.items() if often >= ENDS_MAX]

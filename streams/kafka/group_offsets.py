@@ -1,4 +1,4 @@
-"""How far another group is: what it has settled, and what it has still before it."""
+"""How far another group is: what it has committed, and what it has still before it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -25,14 +25,14 @@ class Progress:
     ----------
     cluster, group, topic
         Which group, and the logical name of what it reads.
-    settled
+    committed
         Whether the topic ends where a transaction stands open, or behind it; see `streams.kafka.ranges.bounds`.
     """
 
-    def __init__(self, cluster: Cluster, group: str, topic: str, settled: bool = True) -> None:
+    def __init__(self, cluster: Cluster, group: str, topic: str, committed: bool = True) -> None:
         self._cluster, self._topic = cluster, topic
         self._options = {"group.id": cluster.prefix + group}
-        if not settled:
+        if not committed:
             self._options["isolation.level"] = "read_uncommitted"
         self._client: ck.Consumer | None = None
         self._asking = threading.Lock()
@@ -47,7 +47,7 @@ class Progress:
         return {partition: end for partition, (_, end) in bounds.items()}
 
     def unread(self, partition: int | None = None) -> Iterator[Block]:
-        """Blocks that the group has not settled yet, up to what is committed now; of all partitions, or of one."""
+        """Blocks that the group has not committed yet, up to what is committed now; of all partitions, or of one."""
         starts, ends = self._ask(self._committed)
         for place, start in starts.items():
             if partition in (None, place):
@@ -89,6 +89,6 @@ def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
 
 
 def unread(cluster: Cluster, group: str, topic: str) -> Iterator[Block]:
-    """Blocks that a group has not settled yet, asked once; see `Progress.unread`."""
+    """Blocks that a group has not committed yet, asked once; see `Progress.unread`."""
     with closing(Progress(cluster, group, topic)) as progress:
         yield from progress.unread()

@@ -34,14 +34,14 @@ _patiently = retry(
 
 @_patiently
 def bounds(
-    cluster: Cluster, topic: str, settled: bool = True, client: ck.Consumer | None = None
+    cluster: Cluster, topic: str, committed: bool = True, client: ck.Consumer | None = None
 ) -> dict[int, tuple[int, int]]:
     """First offset and end of every partition: last + 1, markers included, or where a transaction stands open.
 
-    With ``settled`` false the end lies behind open transactions; `read` waits for them to close. Whoever asks often
+    With ``committed`` false the end lies behind open transactions; `read` waits for them to close. Whoever asks often
     hands over a client, whose isolation level decides instead.
     """
-    reader = client or cluster.reader(**{} if settled else {"isolation.level": "read_uncommitted"})
+    reader = client or cluster.reader(**{} if committed else {"isolation.level": "read_uncommitted"})
     try:
         found = reader.list_topics(cluster.topic(topic), timeout=_WAIT_S).topics[cluster.topic(topic)]
         if found.error:

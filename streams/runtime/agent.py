@@ -80,7 +80,7 @@ class Shell:
         What some of the records wait for, in a sentence, while others are answered: the process is not ready.
     behind
         What is not as it should be while every record is answered, in a sentence.
-    settle
+    commit
         Makes another commit than one transaction a micro-batch (`streams.runtime.intents`), from the feed and the
         slot's outbox.
     set_aside
@@ -107,7 +107,7 @@ class Shell:
         alike: Sequence[str] = (),
         absent: Callable[[], str] = str,
         behind: Callable[[], str] = str,
-        settle: Callable[[Feed, Outbox], Commit] | None = None,
+        commit: Callable[[Feed, Outbox], Commit] | None = None,
         set_aside: SetAside | None = None,
         client: str = "",
     ) -> None:
@@ -135,10 +135,10 @@ class Shell:
         self._may_be_held = may_be_held
         self._absent, self._behind = absent, behind
         self._set_aside = set_aside
-        self._settles = settle or _in_one_transaction
+        self._make_commit = commit or _in_one_transaction
         # librdkafka bounds each request by the transaction's time-out, but where the broker that it held for the
         # group's coordinator has gone, it waits for ever (its issues 5511 and 5456): only a new process goes on.
-        commit_s_max = None if settle else transaction_s_max(cluster)
+        commit_s_max = None if commit else transaction_s_max(cluster)
         self._pipeline = Pipeline(name, step, self.gauges, commit_s_max=commit_s_max)
         app.agent(self._channel, name=f"driftline.{name}")(self._run)
 
@@ -182,7 +182,7 @@ class Shell:
         names = {self._cluster.topic(topic): topic for topic in self._reads}
         there = [names[name] for name in foreign_partitions(self._cluster, names)]
         outbox.sweep(self._writes, there[0] if there else None, self.name)
-        return self._settles(self._feed, outbox)
+        return self._make_commit(self._feed, outbox)
 
     async def stop(self) -> None:
         """Let what is being committed end, and leave the group."""
@@ -226,7 +226,7 @@ class Shell:
 
 
 def _in_one_transaction(feed: Feed, outbox: Outbox) -> Commit:  # noqa: ARG001
-    return lambda settled, group: outbox.settle(settled, (), group)
+    return lambda processed, group: outbox.commit(processed, (), group)
 
 
 def transaction_s_max(cluster: Cluster) -> float:

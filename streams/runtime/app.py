@@ -239,7 +239,7 @@ async def _in_daemon_thread(call: Callable[..., None], *args: Any) -> None:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
-    def settle(error: Exception | None) -> None:
+    def finish(error: Exception | None) -> None:
         if not done.done():
             done.set_exception(error) if error else done.set_result(None)
 
@@ -250,7 +250,7 @@ async def _in_daemon_thread(call: Callable[..., None], *args: Any) -> None:
         except Exception as raised:
             error = raised
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, error)
+            loop.call_soon_threadsafe(finish, error)
 
     threading.Thread(target=run, name=getattr(call, "__name__", "call"), daemon=True).start()
     await done

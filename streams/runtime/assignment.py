@@ -122,8 +122,8 @@ class Holdings:
         return sorted(self._spoke.copy())
 
     @property
-    def unsettled(self) -> bool:
-        """Whether `settle_in` is due."""
+    def due(self) -> bool:
+        """Whether `begin` is to be called."""
         return bool(self._coming) or self._in_flight.rewinding
 
     def held_back(self) -> dict[Place, str]:
@@ -146,14 +146,14 @@ class Holdings:
 
     @_plainly
     def revoked(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-        """Partitions go, in order: what is in flight settles, or is dropped."""
+        """Partitions go, in order: what is in flight is committed, or dropped."""
         if not self._in_flight.drain(self._revoke_wait_ms_max):
             self._in_flight.rewind()
         self._forget(consumer, partitions)
 
     @_plainly
     def lost(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
-        """Partitions have gone to somebody else: what is in flight can no longer settle."""
+        """Partitions have gone to somebody else: what is in flight can no longer be committed."""
         log.warning("holdings.lost", partitions=[f"{p.topic}/{p.partition}" for p in partitions])
         self._in_flight.rewind()
         self._forget(consumer, partitions)
@@ -219,7 +219,7 @@ class Holdings:
 
     # Between two micro-batches.
 
-    def settle_in(self, consumer: ck.Consumer, poll: Callable[[], None]) -> None:
+    def begin(self, consumer: ck.Consumer, poll: Callable[[], None]) -> None:
         """Begin what has come, at its start; after a rewind begin everything, at what is committed.
 
         ``poll`` serves the group meanwhile, and pauses whatever is assigned.

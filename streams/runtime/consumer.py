@@ -205,8 +205,8 @@ class Feed:
             while not in_flight.stopping:
                 if self._renewing:
                     self._renew()
-                elif holdings.unsettled:
-                    holdings.settle_in(self._consumer, self._poll_paused)
+                elif holdings.due:
+                    holdings.begin(self._consumer, self._poll_paused)
                     self._consumer.resume(self._consumer.assignment())
                 elif self._wait_for_room(_ROOM_S):
                     self._read()
@@ -258,7 +258,7 @@ class Feed:
         """Poll while there is no room: a slow model must not cost the membership."""
         self._consumer.pause(self._consumer.assignment())
         in_flight, holdings = self._in_flight, self._holdings
-        while not (self._wait_for_room(_POLL_S) or holdings.unsettled or self._renewing or in_flight.stopping):
+        while not (self._wait_for_room(_POLL_S) or holdings.due or self._renewing or in_flight.stopping):
             self._poll_paused()
             self._measure_lag(paused=True)
             self._look_at_topics()

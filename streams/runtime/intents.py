@@ -1,4 +1,4 @@
-"""Settlement by intents: for a store that is not part of Kafka's transactions (PROTOCOL, the sink).
+"""Commits by intents: for a store that is not part of Kafka's transactions (PROTOCOL, the sink).
 
 A retried insert is recognised only when its boundaries are identical, so the boundaries are written down before it:
 
@@ -26,8 +26,9 @@ from streams.clock import ticks_ms
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import Feed
 from streams.runtime.handover import Stuck
+from streams.runtime.pipeline import Commit
 from streams.runtime.stage import Step
-from streams.runtime.transactions import Outbox, Settled
+from streams.runtime.transactions import Outbox, Processed
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
@@ -47,12 +48,11 @@ class Prepared(Protocol):
         """Insert the rest under a token; raises if the store did not take it, and may then be called again."""
 
     def tell(self) -> None:
-        """Count and log what was set aside; called once the block is settled, so not again where it is repeated."""
+        """Count and log what was set aside; called once the block is committed, so not again where it is repeated."""
 
 
 Prepare = Callable[[Block], Prepared]
-Commit = Callable[[list[ck.TopicPartition]], None]
-Settle = Callable[[Sequence[Settled], Any], object]
+CommitOffsets = Callable[[list[ck.TopicPartition]], None]
 #: Publishes letters and commits one offset, with the metadata that it has, together.
 Announce = Callable[[Sequence[Publish], ck.TopicPartition], None]
 
@@ -105,7 +105,7 @@ class _Waiting(msgspec.Struct):
 
 
 class IntentStep(Step):
-    """A step that gathers records and settles them with a store by intents. Call `settle` with the shell's settlement.
+    """A step that gathers records and commits them with a store by intents; see `by_intents`.
 
     Parameters
     ----------
@@ -141,21 +141,21 @@ class IntentStep(Step):
             self._waiting[block.topic, block.partition].came.append(block)
         return [Effects() for _ in blocks]
 
-    def settle(self, commit: Commit, announce: Announce) -> int:
+    def commit(self, commit_offsets: CommitOffsets, announce: Announce) -> int:
         """Insert what is due; returns the records that were inserted or set aside.
 
-        ``commit`` commits offsets with their metadata, synchronously, and ``announce`` one of them together with
+        ``commit_offsets`` commits offsets with their metadata, synchronously, ``announce`` one of them together with
         letters. What the store raises is raised: the shell then reads again, and the intent that stands says what to
         repeat.
         """
-        settled = 0
+        committed = 0
         while (found := self._most_urgent()) is not None:
             place, waiting, cut = found
-            rows = self._insert(place, cut, waiting.intent, commit, announce)
+            rows = self._insert(place, cut, waiting.intent, commit_offsets, announce)
             waiting.intent = None
-            settled += rows
+            committed += rows
             waiting.drop(rows)
-        return settled
+        return committed
 
     def _most_urgent(self) -> tuple[tuple[str, int], _Waiting, Block] | None:
         """What is to be inserted next; it may have come while others were being inserted."""
@@ -189,9 +189,9 @@ class IntentStep(Step):
         return cut
 
     def _insert(
-        self, place: tuple[str, int], cut: Block, intent: Intent | None, commit: Commit, announce: Announce
+        self, place: tuple[str, int], cut: Block, intent: Intent | None, commit: CommitOffsets, announce: Announce
     ) -> int:
-        """Settle a block, or as much of its beginning as one transaction has room for; returns its records."""
+        """Commit a block, or as much of its beginning as one transaction has room for; returns its records."""
         topic, prepared = self._cluster.topic(place[0]), self._prepare(cut)
         if intent is None and (rows := _room(prepared.letters)) is not None:
             cut = cut[0:rows]
@@ -217,8 +217,8 @@ def _room(letters: Sequence[Publish]) -> int | None:
     return None
 
 
-def settlement(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Outbox], Settle]:
-    """How a shell settles a step by intents.
+def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Outbox], Commit]:
+    """How a shell commits a step by intents.
 
     Parameters
     ----------
@@ -228,8 +228,8 @@ def settlement(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Outbox], 
     """
     pool = ThreadPoolExecutor(1, "announce")
 
-    def settles(feed: Feed, outbox: Outbox) -> Settle:
-        def settle(settled: Sequence[Settled], group: Any) -> object:  # noqa: ARG001
+    def make(feed: Feed, outbox: Outbox) -> Commit:
+        def commit(processed: Sequence[Processed], group: Any) -> object:  # noqa: ARG001
             def announce(letters: Sequence[Publish], at: ck.TopicPartition) -> None:
                 announcing = pool.submit(outbox.announce, letters, at, group)
                 try:
@@ -237,8 +237,8 @@ def settlement(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Outbox], 
                 except TimeoutError as error:
                     raise Stuck(f"a transaction of dead letters has not returned for {wait_s_max:.0f} s") from error
 
-            return step.settle(feed.commit, announce)
+            return step.commit(feed.commit, announce)
 
-        return settle
+        return commit
 
-    return settles
+    return make

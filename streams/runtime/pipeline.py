@@ -23,7 +23,7 @@ from streams.runtime.handover import Stuck
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.stage import Step
 from streams.runtime.telemetry import Gauges
-from streams.runtime.transactions import Aborted, Fenced, Settled
+from streams.runtime.transactions import Aborted, Fenced, Processed
 
 log = structlog.get_logger("streams.runtime.pipeline")
 
@@ -31,7 +31,7 @@ log = structlog.get_logger("streams.runtime.pipeline")
 PAUSES_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 
 #: Commits blocks and silences with their effects, as the member that read them.
-Commit = Callable[[Sequence[Settled], Any], object]
+Commit = Callable[[Sequence[Processed], Any], object]
 
 
 class Pipeline:
@@ -126,8 +126,8 @@ class Pipeline:
                 self._committing.release()
 
     async def _attempt(
-        self, part: str, batch: MicroBatch, attempt: Callable[[], Awaitable[list[Settled]]]
-    ) -> list[Settled] | None:
+        self, part: str, batch: MicroBatch, attempt: Callable[[], Awaitable[list[Processed]]]
+    ) -> list[Processed] | None:
         """Do one part of the work; None where the micro-batch is dropped, before it or by its failure."""
         if batch.dropped:
             return None
@@ -140,7 +140,7 @@ class Pipeline:
             await self._again(batch, error, part)
             return None
 
-    async def _process(self, batch: MicroBatch) -> list[Settled]:
+    async def _process(self, batch: MicroBatch) -> list[Processed]:
         effects, idle, took_ms = await self._in_thread("process", self._run_step, batch)
         if isawaitable(effects):  # the thread is free meanwhile
             waited_from_ms = ticks_ms()
@@ -150,16 +150,16 @@ class Pipeline:
         batch.processed()
         return [*zip(batch.blocks, effects, strict=True), *idle]
 
-    def _run_step(self, batch: MicroBatch) -> tuple[Any, list[Settled], float]:
+    def _run_step(self, batch: MicroBatch) -> tuple[Any, list[Processed], float]:
         started_ms = ticks_ms()
         effects = self._step.process(batch.blocks)
-        idle: list[Settled] = []
+        idle: list[Processed] = []
         for silent in batch.idle:
             of_silence = self._step.idle(silent.topic, silent.partition, silent.after_ms)
             idle += [(silent, of_silence)] if of_silence.publish else []
         return effects, idle, ticks_ms() - started_ms
 
-    async def _commit(self, batch: MicroBatch, processed: list[Settled], commit: Commit) -> list[Settled]:
+    async def _commit(self, batch: MicroBatch, processed: list[Processed], commit: Commit) -> list[Processed]:
         batch.committing()
         started_ms = ticks_ms()
         committing = self._in_thread("commit", commit, processed, batch.membership)
@@ -167,7 +167,7 @@ class Pipeline:
             raise Stuck(f"a commit has not returned for {self._commit_s_max:.0f} s")
         committing.result()
         self._failures = 0
-        self._gauges.settled(batch.times(), ticks_ms() - started_ms, now_ms())
+        self._gauges.committed(batch.times(), ticks_ms() - started_ms, now_ms())
         return processed
 
     async def _again(self, batch: MicroBatch, error: Exception, part: str) -> None:

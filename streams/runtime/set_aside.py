@@ -1,6 +1,6 @@
 """Records set aside: a step that meets a record that it can never process makes a dead letter of it and goes on.
 
-The letters leave in the settlement of the record's block, so each record is set aside once, whatever is killed in
+The letters leave in the commit of the record's block, so each record is set aside once, whatever is killed in
 between. Every record is counted; a person is told of the first of each kind and place, and can read the rest from
 `dead-letters`. What is merely away (a broker, a store, a registry) is never set aside: it is waited for.
 """

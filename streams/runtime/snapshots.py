@@ -1,6 +1,6 @@
 """State that moves: a stage is restored by its newest snapshot and the records that came after it.
 
-A snapshot is written inside a settlement, in chunks and a manifest that names the input position, so it is there
+A snapshot is written inside a commit, in chunks and a manifest that names the input position, so it is there
 exactly if that position is committed. An old snapshot is slow, never wrong: what it lacks is processed again. So
 a partition that falls silent is written once more, before retention takes what would be processed again; and where that
 has gone all the same, nothing begins with a part of its state.
@@ -130,7 +130,7 @@ class Restored(Step):
     make
         Makes an empty stage for a partition.
     interval_ms_max
-        A snapshot is written with the first settlement after this long.
+        A snapshot is written with the first commit after this long.
     accept_gap
         Begin with what is left, instead of refusing, where a part of the state is lost.
     """

@@ -74,7 +74,7 @@ class Starts:
         """Partitions with the offset to begin at and the metadata of their last commit.
 
         Where the group is new, or the topic, its start is committed at once: it holds, whatever happens before the
-        first settlement.
+        first commit.
 
         Raises
         ------

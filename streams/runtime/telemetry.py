@@ -11,9 +11,9 @@ _ROWS = Counter("driftline_rows_settled", "Records whose effects are committed."
 _TURNS = Counter("driftline_turns_settled", "Micro-batches committed.", ["step"])
 _FAILED = Counter("driftline_turns_failed", "Micro-batches that were rolled back and read again.", ["step"])
 _PROCESS = Histogram("driftline_fold_seconds", "Time a micro-batch spends in its step.", ["step"])
-_SETTLE = Histogram("driftline_settle_seconds", "Time the commit of a micro-batch takes.", ["step"])
-_LAG = Gauge("driftline_lag_seconds", "Age of the oldest record that is not settled; 0 where none waits.", ["step"])
-_LAG_ROWS = Gauge("driftline_lag_rows", "Offsets between what is settled and the end.", ["step"])
+_COMMIT = Histogram("driftline_settle_seconds", "Time the commit of a micro-batch takes.", ["step"])
+_LAG = Gauge("driftline_lag_seconds", "Age of the oldest record that is not committed; 0 where none waits.", ["step"])
+_LAG_ROWS = Gauge("driftline_lag_rows", "Offsets between what is committed and the end.", ["step"])
 
 _RATE_OVER_MS = 10_000
 #: Records of a micro-batch whose age is kept for the percentile, at most; of a larger one evenly spaced ones.
@@ -29,12 +29,13 @@ class _Taken(NamedTuple):
 
 
 class Gauges:
-    """One shell's telemetry. Time comes in as an argument, in ms.
+    """One step's telemetry. Time comes in as an argument, in ms.
 
-    The lag, in rows and in seconds, is that of records that are not settled, whether they were read or not. In seconds
-    it is the age of the oldest of them by Kafka's timestamps: of those that were read; where something waits and none
-    of it was read yet, of the newest that was settled, which what comes behind it is hardly older than; 0 where nothing
-    waits. The sink gathers before it inserts: for it a record counts as settled up to `CutLimits.wait_ms_max` too soon.
+    The lag, in rows and in seconds, is that of records that are not committed, whether they were read or not. In
+    seconds it is the age of the oldest of them by Kafka's timestamps: of those that were read; where something waits
+    and none of it was read yet, of the newest that was committed, which what comes behind it is hardly older than; 0
+    where nothing waits. The sink gathers before it inserts: for it a record counts as committed up to
+    `CutLimits.wait_ms_max` too soon.
     """
 
     def __init__(self, step: str) -> None:
@@ -44,7 +45,7 @@ class Gauges:
         self._taken: deque[_Taken] = deque()
         self._newest_ms: int | None = None
         self._process_ms = 0.0
-        self._settle_ms = 0.0
+        self._commit_ms = 0.0
         self._recent: deque[tuple[int, int, np.ndarray]] = deque()
 
     def took(self, epoch: int, times: Sequence[int]) -> None:
@@ -58,18 +59,18 @@ class Gauges:
         self._process_ms = took_ms
         _PROCESS.labels(self._step).observe(took_ms / 1000)
 
-    def settled(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
+    def committed(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
         """The oldest micro-batch was committed; ``times`` are its records' Kafka timestamps."""
         rows = len(times)
         if self._taken:
             self._taken.popleft()
         self.trouble = None
         self._rows += rows
-        self._settle_ms = took_ms
+        self._commit_ms = took_ms
         self._recent.append((now_ms, rows, now_ms - np.asarray(times[:: rows // _AGES_MAX + 1], np.int64)))
         _ROWS.labels(self._step).inc(rows)
         _TURNS.labels(self._step).inc()
-        _SETTLE.labels(self._step).observe(took_ms / 1000)
+        _COMMIT.labels(self._step).observe(took_ms / 1000)
         if rows:
             self._newest_ms = max(times)
 
@@ -79,7 +80,7 @@ class Gauges:
         _FAILED.labels(self._step).inc()
 
     def status(self, now_ms: int, epoch: int, unread: int | None) -> dict[str, Any]:
-        """Rows settled; over the last ten seconds their rate and the 99th percentile of their age; lag, times.
+        """Rows committed; over the last ten seconds their rate and the 99th percentile of their age; lag, times.
 
         Parameters
         ----------
@@ -92,7 +93,7 @@ class Gauges:
         >>> gauges.took(0, [700] * 2 + [900] * 48)
         >>> gauges.status(950, 0, 7)["lag_ms"]
         250
-        >>> gauges.settled([700] * 2 + [900] * 48, 4.0, 1_000)
+        >>> gauges.committed([700] * 2 + [900] * 48, 4.0, 1_000)
         >>> said = gauges.status(2_000, 0, 7)
         >>> said["rows_per_s"], said["lag_rows"], said["lag_ms"], said["p99_ms"]
         (5.0, 7, 1100, 300)
@@ -110,7 +111,7 @@ class Gauges:
             "lag_ms": lag_ms,
             "p99_ms": self._p99_ms(),
             "fold_ms": round(self._process_ms, 3),
-            "settle_ms": round(self._settle_ms, 3),
+            "settle_ms": round(self._commit_ms, 3),
             "trouble": self.trouble,
         }
 
@@ -126,7 +127,7 @@ class Gauges:
         return rows, None if oldest is None else max(0, now_ms - oldest)
 
     def _p99_ms(self) -> int | None:
-        """Age that 99 of 100 recent records were settled within; a kept age stands for its share of the micro-batch."""
+        """Age that 99 of 100 recent records were committed within; a kept age stands for its share of a micro-batch."""
         ages = [kept for _, _, kept in self._recent if len(kept)]
         if not ages:
             return None

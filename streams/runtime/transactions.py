@@ -1,4 +1,4 @@
-"""Settlement: effects and consumed offsets become visible together, or not at all."""
+"""Commits: effects and consumed offsets become visible together, or not at all."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,8 +19,8 @@ _BEGIN_S = 30.0
 _ASK_S = 10.0
 _ANY = -1  # the partitioner decides
 
-#: What a settlement is made of: a block with what it led to, or a silence with what is said of it.
-Settled = tuple[Block | Silence, Effects]
+#: What a commit is made of: a block with what it led to, or a silence with what is said of it.
+Processed = tuple[Block | Silence, Effects]
 
 
 class Aborted(RuntimeError):
@@ -28,7 +28,7 @@ class Aborted(RuntimeError):
 
 
 class Fenced(RuntimeError):
-    """This process can settle no more and must end; most often because another one holds its transactional id."""
+    """This process can commit no more and must end; most often because another one holds its transactional id."""
 
 
 class Outbox:
@@ -65,7 +65,7 @@ class Outbox:
         """End what a predecessor has left open, where the broker did not: see `streams.runtime.dangling`."""
         sweep(self._cluster, self._producer, writes, reads, group)
 
-    def settle(self, settled: Sequence[Settled], extra: Sequence[Publish], group: Any) -> None:
+    def commit(self, processed: Sequence[Processed], extra: Sequence[Publish], group: Any) -> None:
         """Publish the effects and commit their blocks' offsets in one transaction.
 
         Where there are no offsets nobody asks whether ``group`` still is a member: so a silence carries one too, the
@@ -73,7 +73,7 @@ class Outbox:
 
         Parameters
         ----------
-        settled
+        processed
             Later blocks of a partition stand later.
         extra
             Messages that nothing was read for: those of tools.
@@ -87,8 +87,8 @@ class Outbox:
         Fenced
             A younger process has taken this slot.
         """
-        parts = [(source if isinstance(source, Block) else None, effects.publish) for source, effects in settled]
-        self._transact([*parts, (None, extra)], self._offsets(settled), group)
+        parts = [(source if isinstance(source, Block) else None, effects.publish) for source, effects in processed]
+        self._transact([*parts, (None, extra)], self._offsets(processed), group)
 
     def announce(self, messages: Sequence[Publish], at: ck.TopicPartition, group: Any) -> None:
         """Publish messages and commit one offset, with the metadata that it has, in one transaction.
@@ -96,7 +96,7 @@ class Outbox:
         Raises
         ------
         Aborted, Fenced
-            As of `settle`.
+            As of `commit`.
         """
         self._transact([(None, messages)], [at], group)
 
@@ -114,8 +114,8 @@ class Outbox:
         except ck.KafkaException as error:
             self._roll_back(error)
 
-    def _offsets(self, settled: Sequence[Settled]) -> list[ck.TopicPartition]:
-        last = {(one.topic, one.partition): (one.last + 1, effects.memory) for one, effects in settled}
+    def _offsets(self, processed: Sequence[Processed]) -> list[ck.TopicPartition]:
+        last = {(one.topic, one.partition): (one.last + 1, effects.memory) for one, effects in processed}
         return [
             ck.TopicPartition(self._cluster.topic(topic), partition, offset, metadata=memory)
             for (topic, partition), (offset, memory) in last.items()
@@ -154,13 +154,13 @@ class Outbox:
                 answers = source is not None or message.topic == DEAD_LETTERS
                 if error.args[0].code() != ck.KafkaError.MSG_SIZE_TOO_LARGE or shortened or not answers:
                     raise
-                # It must not abort the settlement for ever: what it answers is a dead letter instead.
+                # It must not abort the commit for ever: what it answers is a dead letter instead.
                 shortened = message.topic == DEAD_LETTERS
                 message = _too_large(message, source)
                 name, partition = self._cluster.topic(DEAD_LETTERS), _ANY
 
     def _lacking(self, why: ck.KafkaError) -> str:
-        """The ACLs that a failed settlement lacks, in words; of a message that could not be delivered librdkafka says
+        """The ACLs that a failed commit lacks, in words; of a message that could not be delivered librdkafka says
         here no more than that."""
         if denied(why):
             return "; an ACL is missing, `driftline doctor` names it"

@@ -248,8 +248,8 @@ def test_any_number_of_models_share_a_partition_whatever_restarts(models):
             ms = max(ms, straight.reached(name, "requests/2", "v1") or 0)
             for one in (straight, clocks):
                 one.reach(name, "requests/2", "v1", ms)
-        memory, published = clocks.settle()
-        straight.settle()
+        memory, published = clocks.to_commit()
+        straight.to_commit()
         assert len(memory) <= MEMORY_BYTES_MAX and {message.topic for message in published} <= {"snapshots"}
         log += published
         if turn % 2:

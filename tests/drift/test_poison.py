@@ -38,7 +38,7 @@ from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.snapshots import Restored
 from streams.runtime.stage import PerPartition, Step
-from streams.runtime.transactions import Outbox, Settled
+from streams.runtime.transactions import Outbox, Processed
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.dead_letters import Letter, letters
@@ -334,9 +334,9 @@ def drive(cluster: Cluster, group: str, topic: str, step: Step, records: int) ->
     published: list[Publish] = []
     left = records
 
-    def commit(processed: Sequence[Settled], membership: Any) -> None:
+    def commit(processed: Sequence[Processed], membership: Any) -> None:
         nonlocal left
-        outbox.settle(processed, (), membership)
+        outbox.commit(processed, (), membership)
         published.extend(message for _, effects in processed for message in effects.publish)
         left -= sum(len(block) for block, _ in processed if isinstance(block, Block))
         if left <= 0:

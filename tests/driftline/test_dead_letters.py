@@ -24,7 +24,7 @@ def cluster(kafka: str, topic_prefix: str) -> Cluster:
     block = Block.of("requests", 1, RECORDS, first=1041)
     outbox = Outbox(cluster, "refuser")
     refusals = [Refusal(at, reason, "$.age", "why") for at, reason in enumerate(REASONS)]
-    outbox.settle([], [dead_letter(block, refusal, "score") for refusal in refusals], None)
+    outbox.commit([], [dead_letter(block, refusal, "score") for refusal in refusals], None)
     outbox.close()
     return cluster
 
@@ -78,7 +78,7 @@ def test_what_strangers_wrote_ends_no_line_and_speaks_to_no_terminal(kafka, topi
     block = Block("requests", 0, range(1), [7], [evil.encode()], [evil.encode()], [[(evil, evil.encode())]])
     letter = dead_letter(block, Refusal(0, "model_failed", f"$.{evil}", evil), "score")
     outbox = Outbox(cluster, "refuser")
-    outbox.settle([], [letter], None)
+    outbox.commit([], [letter], None)
     outbox.close()
     found, again = find(cluster, "0/0", 0)
     lines = [*full(found, again), *table(listing(Found(cluster, Filter(), 0), limit=20))]

@@ -30,7 +30,7 @@ def test_killed_before_and_after_its_settlement_the_count_step_finds_what_its_of
             clocks.reach(name, "requests/1", "v1", 1_700_000_000_000 + turn)
             other.reach(name, "requests/0", "v1", 1_800_000_000_000)
         settled = {name: dict(sources) for name, sources in event_clocks(cluster, 1, memory).maxima.items()}
-        lost, (memory_then, records) = memory, clocks.settle()
+        lost, (memory_then, records) = memory, clocks.to_commit()
         producer = outbox._producer  # killed between its records and their commit: nothing of it is there
         producer.begin_transaction()
         outbox._publish(records, None)
@@ -38,7 +38,7 @@ def test_killed_before_and_after_its_settlement_the_count_step_finds_what_its_of
         producer.abort_transaction(30)
         assert event_clocks(cluster, 1, lost).maxima == settled
         group, block = reader.consumer_group_metadata(), Block.of("observations", 1, [b""], first=turn)
-        outbox.settle([(block, Effects([*records, *other.settle()[1]], memory_then))], (), group)
+        outbox.commit([(block, Effects([*records, *other.to_commit()[1]], memory_then))], (), group)
         memory = memory_then
         clocks = event_clocks(cluster, 1, memory)
         assert memory == '"records"' and len(clocks.maxima) == 1_000

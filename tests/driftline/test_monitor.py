@@ -48,7 +48,7 @@ def said(step: Step, partition: int, after_ms: int) -> list[bool]:
 def test_a_partition_whose_requests_wait_for_a_worker_is_not_idle(cluster, counting):
     """Others must not leave its rows behind; a worker that is away for long holds up nobody."""
     outbox = Outbox(cluster, "client")
-    outbox.settle([], [Publish("requests", b"{}", partition=1)] * 3, None)
+    outbox.commit([], [Publish("requests", b"{}", partition=1)] * 3, None)
     outbox.close()
     assert said(counting, 0, IDLE_MS) == [False]
     assert said(counting, 1, IDLE_MS) == []
@@ -58,7 +58,7 @@ def test_a_partition_whose_requests_wait_for_a_worker_is_not_idle(cluster, count
 def test_what_a_worker_has_settled_waits_no_more(cluster, counting):
     """Though the marker of the client's transaction lies behind it."""
     outbox = Outbox(cluster, "client")
-    outbox.settle([], [Publish("requests", b"{}", partition=1)] * 3, None)
+    outbox.commit([], [Publish("requests", b"{}", partition=1)] * 3, None)
     outbox.close()
     assert ranges.bounds(cluster, "requests")[1] == (0, 4)
     worker = cluster.consumer("score")

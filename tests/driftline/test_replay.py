@@ -126,7 +126,7 @@ class Live:
             request = {"id": f"r{first + n}", "ts": int(event_ms[n]), "features": {"x": x, "city": city}}
             value = b"{broken" if n in broken else msgspec.json.encode(request)
             out.append(Publish("requests", value, partition=n % 2))
-        self._outbox.settle([], out, None)
+        self._outbox.commit([], out, None)
 
     def turn(self) -> None:
         """Everything once: score, count, join, judge."""
@@ -150,20 +150,20 @@ class Live:
         self._settle(self._judge.process(block) for block in self._fresh("judge", "counts", 10))
 
     def idle(self, partition: int) -> None:
-        self._outbox.settle([], idle(["taste"], "requests", partition, 2).publish, None)
+        self._outbox.commit([], idle(["taste"], "requests", partition, 2).publish, None)
 
     def act(self) -> None:
         (first, *_) = alerts(self)
         act = Act(model="taste", incident=first.incident, act="acknowledge", by="ann", at_ms=0)
-        self._outbox.settle([], [Publish("counts", msgspec.msgpack.encode(act), key=b"taste")], None)
+        self._outbox.commit([], [Publish("counts", msgspec.msgpack.encode(act), key=b"taste")], None)
 
     def snapshot(self) -> None:
         written = snapshots.write("counts", 0, self._read["judge", "counts", 0], self._judge.snapshot())
-        self._outbox.settle([], written, None)
+        self._outbox.commit([], written, None)
 
     def labels(self, frame: pd.DataFrame, first: int) -> None:
         values = [msgspec.json.encode({"id": f"r{first + n}", "label": y}) for n, y in enumerate(frame["y"])]
-        self._outbox.settle([], [Publish("feedback", value, partition=0) for value in values], None)
+        self._outbox.commit([], [Publish("feedback", value, partition=0) for value in values], None)
 
     def told(self, topic: str) -> list[bytes]:
         return [value or b"" for block in ranges.read_all(self.cluster, topic) for value in block.values]
@@ -196,7 +196,7 @@ class Live:
     def _settle(self, effects) -> None:
         messages = [message for one in effects for message in one.publish]
         if messages:
-            self._outbox.settle([], messages, None)
+            self._outbox.commit([], messages, None)
 
 
 MINUTES, MOVED_AT, TURN = 30, 16, 5

@@ -69,7 +69,7 @@ def test_one_end_is_a_warning_and_two_are_no_accident(one, state):
 
 def test_steps_without_progress_behind_or_waiting_are_told():
     steps = [
-        step(step="score", trouble="settle: TimeoutError: away"),
+        step(step="score", trouble="commit: TimeoutError: away"),
         step(step="score", lag_rows=5_000, lag_ms=90_000),
         step(step="join", lag_rows=5_000, lag_ms=9_000),
         step(step="judge", lag_rows=5, lag_ms=None),
@@ -77,7 +77,7 @@ def test_steps_without_progress_behind_or_waiting_are_told():
         step(step="watch", notes=[[NOW - 5_000, "answers was deleted and made again"], [0, "long ago"]]),
     ]
     assert told(all=role(steps=steps)) == [
-        ("fail", "all, score makes no progress: settle: TimeoutError: away", "see logs/monitor.log"),
+        ("fail", "all, score makes no progress: commit: TimeoutError: away", "see logs/monitor.log"),
         ("warn", "all, score: 5,000 rows wait, the oldest for 90 s", "roles.workers = 2"),
         (
             "warn",
@@ -158,7 +158,7 @@ def test_what_is_refused_just_now_is_told_by_its_reason(kafka, topic_prefix, tmp
     block = Block.of("requests", 0, [b"{"] * 7, first=0)
     letters = [dead_letter(block, Refusal(at, "undecodable", "$", "cut"), "score") for at in range(6)]
     letters.append(dead_letter(block, Refusal(6, "unknown_model", "$.model", "x"), "score"))
-    Outbox(cluster, "test").settle((), letters, None)
+    Outbox(cluster, "test").commit((), letters, None)
     [one] = running.refused(given)
     assert (one.state, one.fix) == ("warn", "driftline dead-letters list --from -10m")
     assert one.said.startswith("7 records were refused in the last 10 minutes: 6 by score: the bytes are no JSON")

@@ -73,7 +73,7 @@ def test_what_ends_the_process_is_a_dead_letter_and_the_others_are_answered_once
     assert letter[0] == 0 and json.loads(letter[2]) == {"x": 13}
     assert "model_failed" in letter[3].values() and any("3 processes ended" in text for text in letter[3].values())
     assert ENDS_MAX <= ended <= ENDS_MAX + 3
-    # A process that ends for another reason before that was settled knows it still.
+    # A process that ends for another reason before that was committed knows it still.
     assert run(file, values)[0] == 0
     # And once it was, nothing is remembered.
     assert run(file, [[5], [6]], first=1_000) == (0, run(file, [[5], [6]], first=1_000)[1])

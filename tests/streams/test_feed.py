@@ -367,11 +367,11 @@ def test_what_a_zombie_says_of_a_silence_is_fenced(cluster, protocol):
     outbox = Outbox(cluster, "count-0")
     with reading(cluster, idle_after_ms=(300,), revoke_wait_ms_max=100) as zombie:
         _, batch = zombie.batches.get(timeout=DEADLINE_S)
-        outbox.settle([(batch.idle[0], said)], [], batch.membership)  # while it holds the partition
+        outbox.commit([(batch.idle[0], said)], [], batch.membership)  # while it holds the partition
         with reading(cluster) as other:
             until(lambda: len(other.feed.partitions()) == 1)
             with pytest.raises(Aborted):
-                outbox.settle([(one, said) for one in batch.idle], [], batch.membership)
+                outbox.commit([(one, said) for one in batch.idle], [], batch.membership)
             zombie.feed.done()
     outbox.close()
     until(lambda: [value for block in ranges.read_all(cluster, "counts") for value in block.values] == [b"idle"])

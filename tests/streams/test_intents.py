@@ -73,7 +73,7 @@ class World:
         left = [offset for offset in OFFSETS if offset >= position]
         for i in range(0, len(left), split):
             step.process([block(left[i : i + split])])
-        step.settle(self.commit, self.announce)
+        step.commit(self.commit, self.announce)
         return step
 
 
@@ -134,9 +134,9 @@ def test_a_planned_block_waits_until_it_is_read_whole():
     step = IntentStep(CLUSTER, world.prepare, AT_ONCE)
     step.assign("counts", 0, *world.commits[-1])
     step.process([block([0, 1, 2])])
-    assert step.settle(world.commit, world.announce) == 0
+    assert step.commit(world.commit, world.announce) == 0
     step.process([block([5])])
-    assert step.settle(world.commit, world.announce) == 4
+    assert step.commit(world.commit, world.announce) == 4
     assert world.store == {"p.counts/0/0-5": [0, 1, 2, 5]}
 
 
@@ -153,7 +153,7 @@ def test_few_and_young_records_wait_and_revoked_ones_are_forgotten():
     step = world.run(split=10, limits=CutLimits(rows_max=100, wait_ms_max=3_600_000))
     assert world.store == {}
     step.revoke("counts", 0)
-    assert step.settle(world.commit, world.announce) == 0
+    assert step.commit(world.commit, world.announce) == 0
     world.run(split=10)
     assert world.store == CUTS
 
@@ -175,7 +175,7 @@ def test_what_is_urgent_goes_first_and_before_what_waited_when_it_came():
     for topic, partition in places:
         step.assign(topic, partition, 0, "")
     step.process([one_of(topic, partition, 3) for topic, partition in places[:3]])
-    assert step.settle(lambda offsets: None, lambda sent, at: None) == 4
+    assert step.commit(lambda offsets: None, lambda sent, at: None) == 4
     assert written == ["p.reports/0/3-3", "p.counts/0/3-3", "p.reports/1/7-7", "p.observations/0/3-3"]
 
 

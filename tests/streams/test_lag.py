@@ -26,9 +26,9 @@ def test_the_lag_is_that_of_records_that_are_not_settled():
     gauges.took(0, [400, 300, 500])
     gauges.took(0, [600, 700])
     assert lag(gauges, 1_000, 0, 10) == (3 + 2 + 10, 1_000 - 300)
-    gauges.settled([400, 300, 500], 1.0, 1_000)
+    gauges.committed([400, 300, 500], 1.0, 1_000)
     assert lag(gauges, 1_500, 0, 10) == (2 + 10, 1_500 - 600)
-    gauges.settled([600, 700], 1.0, 1_600)
+    gauges.committed([600, 700], 1.0, 1_600)
     assert lag(gauges, 2_000, 0, 10) == (10, 2_000 - 700)  # unread, and no older than what came before
     assert lag(gauges, 2_000, 0, 0) == (0, 0)
     text = generate_latest().decode()
@@ -44,9 +44,9 @@ def test_a_batch_that_is_dropped_waits_until_it_is_read_again():
     assert lag(gauges, 5_000, 1, 2) == (2, 4_900)  # rewound, and not read again yet
     gauges.took(1, [100])
     assert lag(gauges, 6_000, 1, 1) == (2, 5_900)
-    gauges.settled([100], 1.0, 6_000)
+    gauges.committed([100], 1.0, 6_000)
     gauges.took(1, [200])
-    gauges.settled([200], 1.0, 6_000)
+    gauges.committed([200], 1.0, 6_000)
     assert lag(gauges, 7_000, 1, 0) == (0, 0)
 
 

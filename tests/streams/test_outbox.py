@@ -43,7 +43,7 @@ def outbox(cluster):
 
 def test_effects_and_offsets_are_settled_together(cluster, outbox, group, eventually):
     effects = Effects([Publish("predictions", b"answer", key=b"k", partition=1, headers=[("h", b"v")])], "what I knew")
-    outbox.settle([(REQUESTS, effects)], [Publish("alerts", b"extra")], group)
+    outbox.commit([(REQUESTS, effects)], [Publish("alerts", b"extra")], group)
     eventually(lambda: values(cluster, "predictions"), [b"answer"])
     (answer,) = ranges.read_all(cluster, "predictions")
     assert (answer.partition, answer.keys, answer.values, answer.headers) == (1, [b"k"], [b"answer"], [[("h", b"v")]])
@@ -53,18 +53,18 @@ def test_effects_and_offsets_are_settled_together(cluster, outbox, group, eventu
 
 def test_the_last_block_of_a_partition_decides_its_offset(cluster, outbox, group, eventually):
     later = Block.of("requests", 0, [b"three"], first=50)
-    outbox.settle([(REQUESTS, Effects(memory="old")), (later, Effects(memory="new"))], [], group)
+    outbox.commit([(REQUESTS, Effects(memory="old")), (later, Effects(memory="new"))], [], group)
     eventually(lambda: committed(cluster), (51, "new"))
 
 
 def test_an_abort_shows_nothing_and_the_outbox_goes_on(cluster, outbox, group, eventually):
     effects = [Publish("predictions", b"lost", partition=0), Publish("predictions", b"nowhere", partition=99)]
     with pytest.raises(Aborted):
-        outbox.settle([(REQUESTS, Effects(effects))], [], group)
+        outbox.commit([(REQUESTS, Effects(effects))], [], group)
     assert values(cluster, "predictions") == []
     assert committed(cluster)[0] == ck.OFFSET_INVALID
 
-    outbox.settle([(REQUESTS, Effects([Publish("predictions", b"again", partition=0)]))], [], group)
+    outbox.commit([(REQUESTS, Effects([Publish("predictions", b"again", partition=0)]))], [], group)
     eventually(lambda: values(cluster, "predictions"), [b"again"])
     eventually(lambda: committed(cluster)[0], 42)
 
@@ -72,8 +72,8 @@ def test_an_abort_shows_nothing_and_the_outbox_goes_on(cluster, outbox, group, e
 def test_a_younger_outbox_of_the_same_slot_fences_the_older(cluster, outbox, group, eventually):
     younger = Outbox(cluster, "worker-0")
     with pytest.raises(Fenced):
-        outbox.settle([(REQUESTS, Effects([Publish("predictions", b"zombie")]))], [], group)
-    younger.settle([(REQUESTS, Effects([Publish("predictions", b"alive")]))], [], group)
+        outbox.commit([(REQUESTS, Effects([Publish("predictions", b"zombie")]))], [], group)
+    younger.commit([(REQUESTS, Effects([Publish("predictions", b"alive")]))], [], group)
     younger.close()
     eventually(lambda: values(cluster, "predictions"), [b"alive"])
 
@@ -83,7 +83,7 @@ def test_an_effect_too_large_for_kafka_becomes_the_dead_letter_of_what_it_answer
     cluster, outbox, group, eventually, at, value, offset
 ):
     effects = Effects([Publish("predictions", b"x" * 1_100_000, partition=1, at=at), Publish("predictions", b"small")])
-    outbox.settle([(REQUESTS, effects)], [], group)
+    outbox.commit([(REQUESTS, effects)], [], group)
     eventually(lambda: values(cluster, "predictions"), [b"small"])
     eventually(lambda: values(cluster, "dead-letters"), [value])
     (letter,) = ranges.read_all(cluster, "dead-letters")
@@ -99,7 +99,7 @@ def test_a_dead_letter_too_large_for_kafka_is_cut_and_settles(cluster, outbox, g
     large = Block("requests", 0, [40], [7], [None], [b"x" * 900_000], [headers])
     refused = dead_letter(large, Refusal(0, "wrong_type", "$", ""), "score")
     answer = Publish("predictions", b"x" * 1_100_000, at=0)  # its letter is too large as well
-    outbox.settle([(large, Effects([refused, answer]))], [], group)
+    outbox.commit([(large, Effects([refused, answer]))], [], group)
     eventually(lambda: [len(value) for value in values(cluster, "dead-letters")], [KEPT_BYTES_MAX] * 2)
     found = [letter for block in ranges.read_all(cluster, "dead-letters") for letter in letters(block)]
     assert [(letter.source, letter.reason, letter.size) for letter in found] == [
@@ -126,7 +126,7 @@ def test_what_is_announced_leaves_with_its_offset_and_metadata_or_not_at_all(clu
 def test_what_goes_to_a_partition_that_is_new_is_settled_at_once(cluster, outbox, group, eventually):
     def settle(offset: int, partition: int) -> None:
         block = Block.of("requests", 0, [b"one"], first=offset)
-        outbox.settle([(block, Effects([Publish("predictions", b"answer", partition=partition)]))], [], group)
+        outbox.commit([(block, Effects([Publish("predictions", b"answer", partition=partition)]))], [], group)
 
     settle(40, 1)
     topic = cluster.topic("predictions")
@@ -141,4 +141,4 @@ def test_what_goes_to_a_partition_that_is_new_is_settled_at_once(cluster, outbox
 
 def test_what_goes_to_a_partition_that_is_not_there_is_rolled_back(outbox, group):
     with pytest.raises(Aborted):
-        outbox.settle([(REQUESTS, Effects([Publish("predictions", b"nowhere", partition=99)]))], [], group)
+        outbox.commit([(REQUESTS, Effects([Publish("predictions", b"nowhere", partition=99)]))], [], group)

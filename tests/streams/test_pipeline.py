@@ -13,7 +13,7 @@ from streams.runtime.handover import HandOver, Stuck
 from streams.runtime.microbatch import MicroBatch, Silence
 from streams.runtime.pipeline import PAUSES_S, Pipeline
 from streams.runtime.stage import Step
-from streams.runtime.transactions import Aborted, Fenced, Settled
+from streams.runtime.transactions import Aborted, Fenced, Processed
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
@@ -68,7 +68,7 @@ class Log:
         self._commit = commit
         self._handed = 0
 
-    def commit(self, processed: Sequence[Settled], membership: Any) -> None:
+    def commit(self, processed: Sequence[Processed], membership: Any) -> None:
         """What a transaction does: all of it, or nothing."""
         assert membership == "member"
         for block, _ in processed:

@@ -55,7 +55,7 @@ def test_a_topic_ends_where_a_transaction_stands_open_or_behind_it(cluster, made
     writer.begin_transaction()
     writer.produce(cluster.topic("requests"), b"open", partition=1)
     writer.flush(15)
-    settled, whole = (Progress(cluster, "score", "requests", settled=way) for way in (True, False))
+    settled, whole = (Progress(cluster, "score", "requests", committed=way) for way in (True, False))
     for _ in range(5):
         assert (settled.ends()[1], whole.ends()[1]) == (1, 2)
     assert len(made) == 2

@@ -15,13 +15,13 @@ from streams.wire.effects import Publish
 def written(cluster, eventually):
     """Offsets of requests/0: 0-2 and a marker at 3, 4 aborted and its marker at 5, 6-7 and a marker at 8."""
     outbox = Outbox(cluster, "writer")
-    outbox.settle([], [Publish("requests", b"%d" % n, partition=0) for n in (0, 1, 2)], None)
+    outbox.commit([], [Publish("requests", b"%d" % n, partition=0) for n in (0, 1, 2)], None)
     transaction = outbox._producer
     transaction.begin_transaction()
     transaction.produce(cluster.topic("requests"), b"aborted", partition=0)
     transaction.flush(15)
     transaction.abort_transaction(15)
-    outbox.settle([], [Publish("requests", b"%d" % n, partition=0) for n in (6, 7)], None)
+    outbox.commit([], [Publish("requests", b"%d" % n, partition=0) for n in (6, 7)], None)
     outbox.close()
     eventually(lambda: ranges.bounds(cluster, "requests")[0], (0, 9))
     return cluster
@@ -47,7 +47,7 @@ def test_a_range_holds_the_committed_records_within_it(written, start, end, rows
 
 def test_read_all_reads_every_partition(written, eventually):
     outbox = Outbox(written, "writer")
-    outbox.settle([], [Publish("requests", b"other", partition=1)], None)
+    outbox.commit([], [Publish("requests", b"other", partition=1)], None)
     outbox.close()
     eventually(lambda: ranges.bounds(written, "requests")[1], (0, 2))
     found = [(block.partition, v) for block in ranges.read_all(written, "requests") for v in block.values]
@@ -81,7 +81,7 @@ def test_a_topic_that_is_not_there_is_named(cluster):
 def test_an_abort_leaves_an_empty_range(cluster):
     outbox = Outbox(cluster, "writer")
     with pytest.raises(Aborted):
-        outbox.settle([], [Publish("requests", b"lost", partition=0), Publish("requests", b"x", partition=99)], None)
+        outbox.commit([], [Publish("requests", b"lost", partition=0), Publish("requests", b"x", partition=99)], None)
     outbox.close()
     assert list(ranges.read_all(cluster, "requests")) == []
 

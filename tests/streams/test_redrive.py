@@ -42,7 +42,7 @@ def refuse(
         [headers] * len(records),
     )
     outbox = Outbox(cluster, "refuser")
-    outbox.settle([], [dead_letter(block, Refusal(at, reason, "$", ""), stage) for at in range(len(records))], None)
+    outbox.commit([], [dead_letter(block, Refusal(at, reason, "$", ""), stage) for at in range(len(records))], None)
     outbox.close()
 
 
@@ -73,7 +73,7 @@ def test_refused_again_it_is_a_new_letter_that_knows_its_past(cluster):
     run(cluster)
     (block,) = ranges.read_all(cluster, "requests")
     outbox = Outbox(cluster, "refuser")
-    outbox.settle([], [dead_letter(block, Refusal(0, "wrong_type", "$", ""), "score")], None)
+    outbox.commit([], [dead_letter(block, Refusal(0, "wrong_type", "$", ""), "score")], None)
     outbox.close()
     assert (run(cluster).sent, run(cluster).sent) == (1, 0)
     (first, second) = [dict(headers) for block in ranges.read_all(cluster, "requests") for headers in block.headers]
@@ -126,7 +126,7 @@ def test_a_mark_behind_somebodys_open_transaction_is_seen(cluster):
     stage.produce(cluster.topic("dead-letters"), b"not settled yet", partition=0)
     stage.flush(15)
     first = Outbox(cluster, "redrive")
-    first.settle([], [Publish("requests", b"one", partition=1), mark(letter)], None)
+    first.commit([], [Publish("requests", b"one", partition=1), mark(letter)], None)
     first.close()
     ending = threading.Timer(2.0, stage.abort_transaction)
     ending.start()

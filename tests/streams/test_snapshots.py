@@ -112,12 +112,12 @@ class Sum:
 
 def test_a_stage_is_restored_by_its_snapshot_and_a_refold_of_what_came_after(cluster, eventually):
     outbox = Outbox(cluster, "judge-0")
-    outbox.settle([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
+    outbox.commit([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
     step = Restored(cluster, lambda topic, partition: Sum(), interval_ms_max=0)
     step.assign("counts", 0, 0, "")
     (effects,) = step.process([Block.of("counts", 0, [b"%d" % n for n in range(6)])])
     assert [m.topic for m in effects.publish] == ["reports", "snapshots", "snapshots"]
-    outbox.settle([], effects.publish, None)
+    outbox.commit([], effects.publish, None)
     outbox.close()
     eventually(lambda: ranges.bounds(cluster, "snapshots")[0], (0, 3))
 
@@ -138,7 +138,7 @@ def test_a_stage_is_restored_by_its_snapshot_and_a_refold_of_what_came_after(clu
 def trimmed(cluster):
     """`counts` with the numbers 0 to 9, of which retention has taken the first six."""
     outbox = Outbox(cluster, "judge-0")
-    outbox.settle([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
+    outbox.commit([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
     where = ck.TopicPartition(cluster.topic("counts"), 0, 6)
     admin = cluster.admin()
     for done in admin.delete_records([where]).values():
@@ -156,7 +156,7 @@ def test_no_judge_begins_empty_where_its_state_is_lost(cluster, trimmed):
     for position, memory in ((8, ""), (8, '{"since":0}'), (6, '{"since":0}')):
         with pytest.raises(StateLost, match=r"no snapshot.*offsets 0 to 5.*kafka\.accept_gap=true to begin at 6"):
             summing(cluster).assign("counts", 0, position, memory)
-    trimmed.settle([], write("counts", 0, 4, b"6"), None)
+    trimmed.commit([], write("counts", 0, 4, b"6"), None)
     with pytest.raises(StateLost, match="covers what is before 4, and retention has taken offsets 4 to 5"):
         summing(cluster).assign("counts", 0, 8, '{"since":0}')
     accepting = summing(cluster, accept_gap=True)
@@ -186,7 +186,7 @@ def test_what_falls_silent_is_written_once_before_retention_takes_it(cluster, tr
 
 def test_a_restore_waits_for_what_is_away(cluster, trimmed):
     """Nothing is blamed, skipped or processed twice."""
-    trimmed.settle([], write("counts", 0, 7, b"100"), None)
+    trimmed.commit([], write("counts", 0, 7, b"100"), None)
     made: list[Sum] = []
 
     class Needy(Sum):

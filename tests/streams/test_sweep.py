@@ -76,7 +76,7 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
     first.sweep(["predictions"], "requests", "score")  # which waits until the broker answers for groups
     reader = cluster.consumer("score")
     group = reader.consumer_group_metadata()
-    first.settle([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
+    first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
     leave_open(cluster)
 
     second = Outbox(cluster, SLOT)  # its producer's initialisation has nothing to abort: for the broker all is ended
@@ -86,7 +86,7 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
     eventually(lambda: committed(cluster, reader), 41)
 
     effects = Effects([Publish("predictions", b"settled, too", partition=1)])
-    second.settle([(Block.of("requests", 0, [b"two"], first=41), effects)], (), group)
+    second.commit([(Block.of("requests", 0, [b"two"], first=41), effects)], (), group)
     eventually(lambda: committed(cluster, reader), 42)
     read = [value for block in ranges.read_all(cluster, "predictions") for value in block.values]
     assert read == [b"settled", b"settled, too"]  # the settlement would have shown what was open before it
@@ -99,7 +99,7 @@ def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, e
     reader.subscribe([cluster.topic("requests")])
     eventually(lambda: bool(reader.poll(0.1)) or len(reader.assignment()), 2)
     outbox = Outbox(cluster, SLOT)
-    outbox.settle(
+    outbox.commit(
         [(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), reader.consumer_group_metadata()
     )
     Outbox(cluster, SLOT).sweep(["predictions", "snapshots"], "requests", "score")

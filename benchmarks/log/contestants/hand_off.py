@@ -54,11 +54,11 @@ class Nothing(Step):
 
 
 def ours(cluster: Cluster, run: str, tape: Tape) -> None:
-    """Feed, channel, Faust agent, step; nothing is settled."""
+    """Feed, channel, Faust agent, step; nothing is committed."""
     with tempfile.TemporaryDirectory() as folder:
         role = Role(cluster, "worker", run, free_port(), folder=Path(folder))
         role.follow_models(read_book(cluster), lambda route: None)
-        role.shell(f"hand-off-{run}", cluster, ["requests"], Nothing(tape), settle=lambda *_: lambda *_: None)
+        role.shell(f"hand-off-{run}", cluster, ["requests"], Nothing(tape), commit=lambda *_: lambda *_: None)
         role.run()
 
 

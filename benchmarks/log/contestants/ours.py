@@ -15,9 +15,9 @@ from inference import Registry, Score, Serving
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
 from streams.routes import read_book
-from streams.runtime.agent import Settle
 from streams.runtime.app import Role
 from streams.runtime.consumer import Feed
+from streams.runtime.pipeline import Commit
 from streams.runtime.transactions import Outbox
 from streams.wire.block import Block
 from streams.wire.effects import Effects
@@ -32,12 +32,12 @@ class AtLeastOnce(Outbox):
         self._names = {}
         self._feed = feed
 
-    def settle(self, settled: Sequence[tuple[Block, Effects]], group: Any) -> None:  # noqa: ARG002
+    def commit(self, processed: Sequence[tuple[Block, Effects]], group: Any) -> None:  # noqa: ARG002
         """Publish, wait for the deliveries, commit."""
-        for block, effects in settled:
+        for block, effects in processed:
             self._publish(effects.publish, block)
         assert self._producer.flush(30) == 0, "messages are undelivered"
-        self._feed.commit(self._offsets(settled))
+        self._feed.commit(self._offsets(processed))
 
 
 def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> None:
@@ -49,17 +49,17 @@ def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> N
     for route in book.routes.values():
         serving.follow(route)
 
-    def at_least_once(feed: Feed, outbox: object) -> Settle:  # noqa: ARG001
-        return AtLeastOnce(cluster, feed).settle
+    def at_least_once(feed: Feed, outbox: object) -> Commit:  # noqa: ARG001
+        return AtLeastOnce(cluster, feed).commit
 
     with tempfile.TemporaryDirectory() as folder:
         role = Role(cluster, "worker", run, free_port(), folder=Path(folder))
         role.follow_models(book, serving.follow)
-        settle = at_least_once if "--at-least-once" in flags else None
+        commit = at_least_once if "--at-least-once" in flags else None
         # The group is the run's own, so that every run begins at the first request; workers of one run share it.
         group = f"score-{run.partition('.')[0]}"
         writes = ["predictions", "observations", "dead-letters"]
-        role.shell(group, cluster, ["requests"], Score(serving, clock=now_ms), writes=writes, settle=settle)
+        role.shell(group, cluster, ["requests"], Score(serving, clock=now_ms), writes=writes, commit=commit)
         role.run()
 
 

@@ -1,7 +1,7 @@
 """A worker of ours, small: feed, pipeline and outbox without Faust around them, for faults that need many processes.
 
 ``python small_worker.py BOOTSTRAP PREFIX SLOT PROTOCOL [HANG_AT]`` copies requests to predictions, one for one,
-and logs its partitions. With HANG_AT it hangs within a settlement, before its commit, once it has copied so many.
+and logs its partitions. With HANG_AT it hangs within a transaction, before its commit, once it has copied so many.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from streams.runtime.consumer import Feed, FeedLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.stage import Step
-from streams.runtime.transactions import Outbox, Settled
+from streams.runtime.transactions import Outbox, Processed
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
@@ -39,7 +39,7 @@ class Hanging(Outbox):
 
     hang = False
 
-    def settle(self, *args: Any) -> None:
+    def commit(self, *args: Any) -> None:
         if self.hang:
             real = self._producer
 
@@ -54,7 +54,7 @@ class Hanging(Outbox):
                     time.sleep(600)
 
             self._producer = Producer()
-        super().settle(*args)
+        super().commit(*args)
 
 
 def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | None) -> None:
@@ -81,9 +81,9 @@ def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | N
         cluster, "score", ["requests"], step, hand_over=told.put, crash=crash, limits=limits, consumer_options=options
     )
 
-    def commit(processed: Sequence[Settled], membership: Any) -> None:
+    def commit(processed: Sequence[Processed], membership: Any) -> None:
         outbox.hang = hang_at is not None and step.copied >= hang_at
-        outbox.settle(processed, [], membership)
+        outbox.commit(processed, [], membership)
 
     async def batches() -> AsyncIterator[MicroBatch]:
         while (batch := await asyncio.to_thread(told.get)) is not None:

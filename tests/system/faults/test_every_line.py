@@ -159,8 +159,8 @@ def write(cluster: Cluster, settings: object, topics: Sequence[str] = STORED) ->
         step.assign(topic, 0, offset, memory)
         for block in rest(cluster, topic, offset, rows=3):
             step.process([block])
-            step.settle(commit, announce)
-    step.settle(commit, announce)
+            step.commit(commit, announce)
+    step.commit(commit, announce)
     outbox.close()
     store.close()
     consumer.close()
@@ -251,7 +251,7 @@ def join(cluster: Cluster, settings: object, reference: Reference, turns_max: in
     for topic, (offset, memory) in at.items():
         step.assign(topic, 0, offset, memory)
     while turns_max and (turn := [b for t in LABELS for b in list(rest(cluster, t, at[t][0], rows=3))[:1]]):
-        outbox.settle(list(zip(turn, step.process(turn), strict=True)), [], consumer.consumer_group_metadata())
+        outbox.commit(list(zip(turn, step.process(turn), strict=True)), [], consumer.consumer_group_metadata())
         at |= {block.topic: (block.last + 1, "") for block in turn}
         turns_max -= 1
     store.close()

@@ -87,7 +87,7 @@ def test_a_settlement_that_may_not_be_written_names_the_acl(secure_kafka, user, 
     eventually(lambda: _opens(cluster))
     outbox = Outbox(cluster, "score-0")
     with pytest.raises(Aborted, match=f"User:{user} lacks WRITE on topic {ours}predictions: kafka-acls.sh"):
-        outbox.settle([], [Publish("predictions", b"{}")], None)
+        outbox.commit([], [Publish("predictions", b"{}")], None)
     outbox.close()
 
 
