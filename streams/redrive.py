@@ -29,7 +29,7 @@ from streams.kafka.cluster import Cluster
 from streams.kafka.stretch import Stretch, stretch
 from streams.kafka.topics import FOREIGN, NAMES
 from streams.runtime.taken_again import TOPICS, again
-from streams.runtime.transactions import Aborted, Fenced, Outbox
+from streams.runtime.transactions import Aborted, Fenced, TransactionalProducer
 from streams.wire.dead_letters import DEAD_LETTERS, Letter, history, letters, mark, marked
 from streams.wire.effects import Publish
 
@@ -138,15 +138,17 @@ def redrive(
         The broker refused, or another redrive has begun meanwhile.
     """
     done = Redriven()
-    outbox = None if dry_run else Outbox(cluster, "redrive")  # before the marks are read: see the module's proof
+    producer = (
+        None if dry_run else TransactionalProducer(cluster, "redrive")
+    )  # before the marks are read: see the module's proof
     try:
-        if outbox is not None:
-            outbox.sweep(NAMES)
+        if producer is not None:
+            producer.sweep(NAMES)
         found, counts = Found(cluster, which, now_ms), partition_counts(cluster)
         for batch in _batches(_due(found, done), letters_max):
-            if outbox is not None:
+            if producer is not None:
                 sent = [message for letter in batch for message in (_again(letter, counts), mark(letter))]
-                outbox.commit([], sent, None)
+                producer.commit([], sent, None)
             done.sent += len(batch)
             told(done.sent)
     except (Aborted, Fenced) as error:
@@ -154,8 +156,8 @@ def redrive(
             f"{error}; {done.sent} letters were sent: run the same again, none of them is sent twice"
         ) from error
     finally:
-        if outbox is not None:
-            outbox.close()
+        if producer is not None:
+            producer.close()
     return done
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.effects import Publish
 from streams.wire.records import Route, RouteCopy
 from streams.wire.route_book import RouteBook
@@ -33,9 +33,9 @@ def announce(cluster: Cluster, change: Callable[[RouteBook], Route]) -> Route:
     change
         Given the book as it stands, returns the new route; its epoch is set here.
     """
-    outbox = Outbox(cluster, "routes")
+    producer = TransactionalProducer(cluster, "routes")
     try:
-        outbox.sweep(["models", "counts"])
+        producer.sweep(["models", "counts"])
         book = read_book(cluster)
         route = change(book)
         known = book.routes.get(route.model)
@@ -43,7 +43,7 @@ def announce(cluster: Cluster, change: Callable[[RouteBook], Route]) -> Route:
         key = route.model.encode()
         copy = msgspec.msgpack.encode(RouteCopy(model=route.model, route=route))
         messages = [Publish("models", msgspec.json.encode(route), key=key), Publish("counts", copy, key=key)]
-        outbox.commit([], messages, None)
+        producer.commit([], messages, None)
         return route
     finally:
-        outbox.close()
+        producer.close()

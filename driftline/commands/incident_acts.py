@@ -16,7 +16,7 @@ from driftline.commands.terminal import instant
 from driftline.durations import duration_ms
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.effects import Publish
 from streams.wire.records import Act
 
@@ -64,12 +64,12 @@ def decide(store: Store, incident: str, kind: Kind, *, by: str, reason: str = ""
 
 def publish(cluster: Cluster, act: Act) -> None:
     """Write an act on `counts`, in a transaction of its own."""
-    outbox = Outbox(cluster, "acts")
+    producer = TransactionalProducer(cluster, "acts")
     try:
-        outbox.sweep(["counts"])
-        outbox.commit([], [Publish("counts", msgspec.msgpack.encode(act), key=act.model.encode())], None)
+        producer.sweep(["counts"])
+        producer.commit([], [Publish("counts", msgspec.msgpack.encode(act), key=act.model.encode())], None)
     finally:
-        outbox.close()
+        producer.close()
 
 
 def followed(store: Store, act: Act, seconds_max: float = _FOLLOWED_S_MAX) -> Event | None:

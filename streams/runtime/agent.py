@@ -26,7 +26,7 @@ from streams.runtime.splitting import Weigh
 from streams.runtime.stage import Step
 from streams.runtime.start_offsets import Starts
 from streams.runtime.telemetry import Gauges
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 
 log = structlog.get_logger("streams.runtime.agent")
 
@@ -82,7 +82,7 @@ class Shell:
         What is not as it should be while every record is answered, in a sentence.
     commit
         Makes another commit than one transaction a micro-batch (`streams.runtime.intents`), from the feed and the
-        slot's outbox.
+        slot's producer.
     set_aside
         What the step sets aside, for the status page and `/readyz`.
     client
@@ -107,7 +107,7 @@ class Shell:
         alike: Sequence[str] = (),
         absent: Callable[[], str] = str,
         behind: Callable[[], str] = str,
-        commit: Callable[[Feed, Outbox], Commit] | None = None,
+        commit: Callable[[Feed, TransactionalProducer], Commit] | None = None,
         set_aside: SetAside | None = None,
         client: str = "",
     ) -> None:
@@ -178,11 +178,11 @@ class Shell:
         return self._set_aside.notes() if self._set_aside else []
 
     def _open(self) -> Commit:
-        outbox = Outbox(self._cluster, f"{self.name}-{self._slot}")
+        producer = TransactionalProducer(self._cluster, f"{self.name}-{self._slot}")
         names = {self._cluster.topic(topic): topic for topic in self._reads}
         there = [names[name] for name in foreign_partitions(self._cluster, names)]
-        outbox.sweep(self._writes, there[0] if there else None, self.name)
-        return self._make_commit(self._feed, outbox)
+        producer.sweep(self._writes, there[0] if there else None, self.name)
+        return self._make_commit(self._feed, producer)
 
     async def stop(self) -> None:
         """Let what is being committed end, and leave the group."""
@@ -225,8 +225,8 @@ class Shell:
         os._exit(1)
 
 
-def _in_one_transaction(feed: Feed, outbox: Outbox) -> Commit:  # noqa: ARG001
-    return lambda processed, group: outbox.commit(processed, (), group)
+def _in_one_transaction(feed: Feed, producer: TransactionalProducer) -> Commit:  # noqa: ARG001
+    return lambda processed, group: producer.commit(processed, (), group)
 
 
 def transaction_s_max(cluster: Cluster) -> float:

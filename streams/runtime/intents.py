@@ -28,7 +28,7 @@ from streams.runtime.consumer import Feed
 from streams.runtime.handover import Stuck
 from streams.runtime.pipeline import Commit
 from streams.runtime.stage import Step
-from streams.runtime.transactions import Outbox, Processed
+from streams.runtime.transactions import Processed, TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
@@ -217,7 +217,7 @@ def _room(letters: Sequence[Publish]) -> int | None:
     return None
 
 
-def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Outbox], Commit]:
+def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[Feed, TransactionalProducer], Commit]:
     """How a shell commits a step by intents.
 
     Parameters
@@ -228,10 +228,10 @@ def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Outbox], 
     """
     pool = ThreadPoolExecutor(1, "announce")
 
-    def make(feed: Feed, outbox: Outbox) -> Commit:
+    def make(feed: Feed, producer: TransactionalProducer) -> Commit:
         def commit(processed: Sequence[Processed], group: Any) -> object:  # noqa: ARG001
             def announce(letters: Sequence[Publish], at: ck.TopicPartition) -> None:
-                announcing = pool.submit(outbox.announce, letters, at, group)
+                announcing = pool.submit(producer.announce, letters, at, group)
                 try:
                     announcing.result(wait_s_max)
                 except TimeoutError as error:

@@ -31,7 +31,7 @@ class Fenced(RuntimeError):
     """This process can commit no more and must end; most often because another one holds its transactional id."""
 
 
-class Outbox:
+class TransactionalProducer:
     """One transactional producer for one slot of one group: never two, or an abort of A and a later commit of B lose A.
 
     Parameters

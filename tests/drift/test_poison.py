@@ -38,7 +38,7 @@ from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.snapshots import Restored
 from streams.runtime.stage import PerPartition, Step
-from streams.runtime.transactions import Outbox, Processed
+from streams.runtime.transactions import Processed, TransactionalProducer
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.dead_letters import Letter, letters
@@ -330,13 +330,13 @@ def drive(cluster: Cluster, group: str, topic: str, step: Step, records: int) ->
     """Run a step over a topic, until it has committed so many records; returns what it published."""
     handed: queue.Queue[Any] = queue.Queue()
     feed = Feed(cluster, group, [topic], step, hand_over=handed.put, crash=handed.put, limits=FeedLimits(rows_max=7))
-    outbox = Outbox(cluster, f"{group}-0")
+    transactional = TransactionalProducer(cluster, f"{group}-0")
     published: list[Publish] = []
     left = records
 
     def commit(processed: Sequence[Processed], membership: Any) -> None:
         nonlocal left
-        outbox.commit(processed, (), membership)
+        transactional.commit(processed, (), membership)
         published.extend(message for _, effects in processed for message in effects.publish)
         left -= sum(len(block) for block, _ in processed if isinstance(block, Block))
         if left <= 0:
@@ -355,7 +355,7 @@ def drive(cluster: Cluster, group: str, topic: str, step: Step, records: int) ->
         asyncio.run(Pipeline(group, step, pause=fail).run(batches(), commit))
     finally:
         feed.stop()
-        outbox.close()
+        transactional.close()
     return published
 
 

@@ -8,7 +8,7 @@ from driftline.commands.dead_letters import LetterError, find, full, listing, ta
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.redrive import Filter, Found, redrive
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.dead_letters import dead_letter
 from streams.wire.refusals import Refusal
@@ -22,10 +22,10 @@ def cluster(kafka: str, topic_prefix: str) -> Cluster:
     cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
     create(cluster, Layout(requests=2))
     block = Block.of("requests", 1, RECORDS, first=1041)
-    outbox = Outbox(cluster, "refuser")
+    producer = TransactionalProducer(cluster, "refuser")
     refusals = [Refusal(at, reason, "$.age", "why") for at, reason in enumerate(REASONS)]
-    outbox.commit([], [dead_letter(block, refusal, "score") for refusal in refusals], None)
-    outbox.close()
+    producer.commit([], [dead_letter(block, refusal, "score") for refusal in refusals], None)
+    producer.close()
     return cluster
 
 
@@ -77,9 +77,9 @@ def test_what_strangers_wrote_ends_no_line_and_speaks_to_no_terminal(kafka, topi
     evil = "\x1b]52;c;cGF5bG9hZA==\x07\nforged \u202e line\x9b2J"
     block = Block("requests", 0, range(1), [7], [evil.encode()], [evil.encode()], [[(evil, evil.encode())]])
     letter = dead_letter(block, Refusal(0, "model_failed", f"$.{evil}", evil), "score")
-    outbox = Outbox(cluster, "refuser")
-    outbox.commit([], [letter], None)
-    outbox.close()
+    producer = TransactionalProducer(cluster, "refuser")
+    producer.commit([], [letter], None)
+    producer.close()
     found, again = find(cluster, "0/0", 0)
     lines = [*full(found, again), *table(listing(Found(cluster, Filter(), 0), limit=20))]
     lines = "\n".join(lines).split("\n")

@@ -10,7 +10,7 @@ from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.runtime.stage import Step
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.effects import Publish
 from streams.wire.records import CountsMessage, Route
 from streams.wire.route_book import RouteBook
@@ -47,9 +47,9 @@ def said(step: Step, partition: int, after_ms: int) -> list[bool]:
 
 def test_a_partition_whose_requests_wait_for_a_worker_is_not_idle(cluster, counting):
     """Others must not leave its rows behind; a worker that is away for long holds up nobody."""
-    outbox = Outbox(cluster, "client")
-    outbox.commit([], [Publish("requests", b"{}", partition=1)] * 3, None)
-    outbox.close()
+    producer = TransactionalProducer(cluster, "client")
+    producer.commit([], [Publish("requests", b"{}", partition=1)] * 3, None)
+    producer.close()
     assert said(counting, 0, IDLE_MS) == [False]
     assert said(counting, 1, IDLE_MS) == []
     assert said(counting, 1, ASLEEP_MS) == [True]
@@ -57,9 +57,9 @@ def test_a_partition_whose_requests_wait_for_a_worker_is_not_idle(cluster, count
 
 def test_what_a_worker_has_settled_waits_no_more(cluster, counting):
     """Though the marker of the client's transaction lies behind it."""
-    outbox = Outbox(cluster, "client")
-    outbox.commit([], [Publish("requests", b"{}", partition=1)] * 3, None)
-    outbox.close()
+    producer = TransactionalProducer(cluster, "client")
+    producer.commit([], [Publish("requests", b"{}", partition=1)] * 3, None)
+    producer.close()
     assert ranges.bounds(cluster, "requests")[1] == (0, 4)
     worker = cluster.consumer("score")
     worker.commit(offsets=[ck.TopicPartition(cluster.topic("requests"), 1, 2)], asynchronous=False)

@@ -31,7 +31,7 @@ from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.routes import announce
 from streams.runtime import snapshots
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.effects import Publish
 from streams.wire.records import Act, Alert, Prediction, Report, Route, Watch
@@ -103,7 +103,7 @@ class Live:
         self._counts: dict[int, Count] = {}
         self._judge = Judge(self.catalogue)
         self._read: dict[tuple[str, str, int], int] = {}
-        self._outbox = Outbox(cluster, "live")
+        self._producer = TransactionalProducer(cluster, "live")
         self._rows: dict[str, list[PredictionRow]] = {}
         self._join = Join(
             lambda ids: {i: self._rows[i] for i in ids if i in self._rows}, self.catalogue, lambda: 0, 10**9
@@ -126,7 +126,7 @@ class Live:
             request = {"id": f"r{first + n}", "ts": int(event_ms[n]), "features": {"x": x, "city": city}}
             value = b"{broken" if n in broken else msgspec.json.encode(request)
             out.append(Publish("requests", value, partition=n % 2))
-        self._outbox.commit([], out, None)
+        self._producer.commit([], out, None)
 
     def turn(self) -> None:
         """Everything once: score, count, join, judge."""
@@ -150,20 +150,20 @@ class Live:
         self._settle(self._judge.process(block) for block in self._fresh("judge", "counts", 10))
 
     def idle(self, partition: int) -> None:
-        self._outbox.commit([], idle(["taste"], "requests", partition, 2).publish, None)
+        self._producer.commit([], idle(["taste"], "requests", partition, 2).publish, None)
 
     def act(self) -> None:
         (first, *_) = alerts(self)
         act = Act(model="taste", incident=first.incident, act="acknowledge", by="ann", at_ms=0)
-        self._outbox.commit([], [Publish("counts", msgspec.msgpack.encode(act), key=b"taste")], None)
+        self._producer.commit([], [Publish("counts", msgspec.msgpack.encode(act), key=b"taste")], None)
 
     def snapshot(self) -> None:
         written = snapshots.write("counts", 0, self._read["judge", "counts", 0], self._judge.snapshot())
-        self._outbox.commit([], written, None)
+        self._producer.commit([], written, None)
 
     def labels(self, frame: pd.DataFrame, first: int) -> None:
         values = [msgspec.json.encode({"id": f"r{first + n}", "label": y}) for n, y in enumerate(frame["y"])]
-        self._outbox.commit([], [Publish("feedback", value, partition=0) for value in values], None)
+        self._producer.commit([], [Publish("feedback", value, partition=0) for value in values], None)
 
     def told(self, topic: str) -> list[bytes]:
         return [value or b"" for block in ranges.read_all(self.cluster, topic) for value in block.values]
@@ -172,8 +172,8 @@ class Live:
         return replay(self.cluster, self.load, self.catalogue, start, end, Change(**change))
 
     def close(self) -> None:
-        self._outbox.close()
-        del self._outbox
+        self._producer.close()
+        del self._producer
 
     def _count(self, block: Block) -> Count:
         return self._counts.setdefault(block.partition, Count(self.catalogue, lambda model: self.watch, 2))
@@ -196,7 +196,7 @@ class Live:
     def _settle(self, effects) -> None:
         messages = [message for one in effects for message in one.publish]
         if messages:
-            self._outbox.commit([], messages, None)
+            self._producer.commit([], messages, None)
 
 
 MINUTES, MOVED_AT, TURN = 30, 16, 5

@@ -17,7 +17,7 @@ from driftline.supervisor.status_text import lines
 from streams.clock import now_ms
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.dead_letters import dead_letter
 from streams.wire.refusals import Refusal
@@ -158,7 +158,7 @@ def test_what_is_refused_just_now_is_told_by_its_reason(kafka, topic_prefix, tmp
     block = Block.of("requests", 0, [b"{"] * 7, first=0)
     letters = [dead_letter(block, Refusal(at, "undecodable", "$", "cut"), "score") for at in range(6)]
     letters.append(dead_letter(block, Refusal(6, "unknown_model", "$.model", "x"), "score"))
-    Outbox(cluster, "test").commit((), letters, None)
+    TransactionalProducer(cluster, "test").commit((), letters, None)
     [one] = running.refused(given)
     assert (one.state, one.fix) == ("warn", "driftline dead-letters list --from -10m")
     assert one.said.startswith("7 records were refused in the last 10 minutes: 6 by score: the bytes are no JSON")

@@ -25,7 +25,7 @@ from streams.runtime.microbatch import MicroBatch
 from streams.runtime.splitting import Weigh
 from streams.runtime.stage import PerPartition
 from streams.runtime.start_offsets import Gap, Starts
-from streams.runtime.transactions import Aborted, Outbox
+from streams.runtime.transactions import Aborted, TransactionalProducer
 from streams.wire.effects import Effects, Publish
 
 DEADLINE_S = 20.0
@@ -364,16 +364,16 @@ def test_what_a_zombie_says_of_a_silence_is_fenced(cluster, protocol):
     """It was the partition's owner when it saw the silence, and is not when it says so."""
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     said = Effects([Publish("counts", b"idle", partition=0)], "memory")
-    outbox = Outbox(cluster, "count-0")
+    transactional = TransactionalProducer(cluster, "count-0")
     with reading(cluster, idle_after_ms=(300,), revoke_wait_ms_max=100) as zombie:
         _, batch = zombie.batches.get(timeout=DEADLINE_S)
-        outbox.commit([(batch.idle[0], said)], [], batch.membership)  # while it holds the partition
+        transactional.commit([(batch.idle[0], said)], [], batch.membership)  # while it holds the partition
         with reading(cluster) as other:
             until(lambda: len(other.feed.partitions()) == 1)
             with pytest.raises(Aborted):
-                outbox.commit([(one, said) for one in batch.idle], [], batch.membership)
+                transactional.commit([(one, said) for one in batch.idle], [], batch.membership)
             zombie.feed.done()
-    outbox.close()
+    transactional.close()
     until(lambda: [value for block in ranges.read_all(cluster, "counts") for value in block.values] == [b"idle"])
 
 

@@ -7,22 +7,22 @@ import pytest
 
 from streams.kafka import ranges
 from streams.kafka.unpacked import WHY
-from streams.runtime.transactions import Aborted, Outbox
+from streams.runtime.transactions import Aborted, TransactionalProducer
 from streams.wire.effects import Publish
 
 
 @pytest.fixture
 def written(cluster, eventually):
     """Offsets of requests/0: 0-2 and a marker at 3, 4 aborted and its marker at 5, 6-7 and a marker at 8."""
-    outbox = Outbox(cluster, "writer")
-    outbox.commit([], [Publish("requests", b"%d" % n, partition=0) for n in (0, 1, 2)], None)
-    transaction = outbox._producer
+    transactional = TransactionalProducer(cluster, "writer")
+    transactional.commit([], [Publish("requests", b"%d" % n, partition=0) for n in (0, 1, 2)], None)
+    transaction = transactional._producer
     transaction.begin_transaction()
     transaction.produce(cluster.topic("requests"), b"aborted", partition=0)
     transaction.flush(15)
     transaction.abort_transaction(15)
-    outbox.commit([], [Publish("requests", b"%d" % n, partition=0) for n in (6, 7)], None)
-    outbox.close()
+    transactional.commit([], [Publish("requests", b"%d" % n, partition=0) for n in (6, 7)], None)
+    transactional.close()
     eventually(lambda: ranges.bounds(cluster, "requests")[0], (0, 9))
     return cluster
 
@@ -46,9 +46,9 @@ def test_a_range_holds_the_committed_records_within_it(written, start, end, rows
 
 
 def test_read_all_reads_every_partition(written, eventually):
-    outbox = Outbox(written, "writer")
-    outbox.commit([], [Publish("requests", b"other", partition=1)], None)
-    outbox.close()
+    transactional = TransactionalProducer(written, "writer")
+    transactional.commit([], [Publish("requests", b"other", partition=1)], None)
+    transactional.close()
     eventually(lambda: ranges.bounds(written, "requests")[1], (0, 2))
     found = [(block.partition, v) for block in ranges.read_all(written, "requests") for v in block.values]
     assert found == [(0, value) for _, value in ALL] + [(1, b"other")]
@@ -79,10 +79,12 @@ def test_a_topic_that_is_not_there_is_named(cluster):
 
 
 def test_an_abort_leaves_an_empty_range(cluster):
-    outbox = Outbox(cluster, "writer")
+    transactional = TransactionalProducer(cluster, "writer")
     with pytest.raises(Aborted):
-        outbox.commit([], [Publish("requests", b"lost", partition=0), Publish("requests", b"x", partition=99)], None)
-    outbox.close()
+        transactional.commit(
+            [], [Publish("requests", b"lost", partition=0), Publish("requests", b"x", partition=99)], None
+        )
+    transactional.close()
     assert list(ranges.read_all(cluster, "requests")) == []
 
 

@@ -12,7 +12,7 @@ from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
 from streams.redrive import Filter, Found, RedriveError, redrive
 from streams.runtime.taken_again import taken_again
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.dead_letters import KEPT_WHOLE_BYTES_MAX, REDRIVEN_FROM, REDRIVES, dead_letter, mark
 from streams.wire.effects import Publish
@@ -41,9 +41,11 @@ def refuse(
         records,
         [headers] * len(records),
     )
-    outbox = Outbox(cluster, "refuser")
-    outbox.commit([], [dead_letter(block, Refusal(at, reason, "$", ""), stage) for at in range(len(records))], None)
-    outbox.close()
+    transactional = TransactionalProducer(cluster, "refuser")
+    transactional.commit(
+        [], [dead_letter(block, Refusal(at, reason, "$", ""), stage) for at in range(len(records))], None
+    )
+    transactional.close()
 
 
 def sent(cluster: Cluster, topic: str = "requests") -> list[bytes | None]:
@@ -72,9 +74,9 @@ def test_refused_again_it_is_a_new_letter_that_knows_its_past(cluster):
     refuse(cluster, b"one")
     run(cluster)
     (block,) = ranges.read_all(cluster, "requests")
-    outbox = Outbox(cluster, "refuser")
-    outbox.commit([], [dead_letter(block, Refusal(0, "wrong_type", "$", ""), "score")], None)
-    outbox.close()
+    transactional = TransactionalProducer(cluster, "refuser")
+    transactional.commit([], [dead_letter(block, Refusal(0, "wrong_type", "$", ""), "score")], None)
+    transactional.close()
     assert (run(cluster).sent, run(cluster).sent) == (1, 0)
     (first, second) = [dict(headers) for block in ranges.read_all(cluster, "requests") for headers in block.headers]
     assert (first[REDRIVES], second[REDRIVES]) == (b"1", b"2")
@@ -125,7 +127,7 @@ def test_a_mark_behind_somebodys_open_transaction_is_seen(cluster):
     stage.begin_transaction()
     stage.produce(cluster.topic("dead-letters"), b"not settled yet", partition=0)
     stage.flush(15)
-    first = Outbox(cluster, "redrive")
+    first = TransactionalProducer(cluster, "redrive")
     first.commit([], [Publish("requests", b"one", partition=1), mark(letter)], None)
     first.close()
     ending = threading.Timer(2.0, stage.abort_transaction)

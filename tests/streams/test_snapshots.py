@@ -9,7 +9,7 @@ import pytest
 from streams.away import Away, patiently
 from streams.kafka import ranges
 from streams.runtime.snapshots import CHUNK_BYTES_MAX, Restored, SnapshotError, StateLost, newest, write
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
@@ -111,14 +111,14 @@ class Sum:
 
 
 def test_a_stage_is_restored_by_its_snapshot_and_a_refold_of_what_came_after(cluster, eventually):
-    outbox = Outbox(cluster, "judge-0")
-    outbox.commit([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
+    producer = TransactionalProducer(cluster, "judge-0")
+    producer.commit([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
     step = Restored(cluster, lambda topic, partition: Sum(), interval_ms_max=0)
     step.assign("counts", 0, 0, "")
     (effects,) = step.process([Block.of("counts", 0, [b"%d" % n for n in range(6)])])
     assert [m.topic for m in effects.publish] == ["reports", "snapshots", "snapshots"]
-    outbox.commit([], effects.publish, None)
-    outbox.close()
+    producer.commit([], effects.publish, None)
+    producer.close()
     eventually(lambda: ranges.bounds(cluster, "snapshots")[0], (0, 3))
 
     again = Restored(cluster, lambda topic, partition: Sum())
@@ -137,14 +137,14 @@ def test_a_stage_is_restored_by_its_snapshot_and_a_refold_of_what_came_after(clu
 @pytest.fixture
 def trimmed(cluster):
     """`counts` with the numbers 0 to 9, of which retention has taken the first six."""
-    outbox = Outbox(cluster, "judge-0")
-    outbox.commit([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
+    producer = TransactionalProducer(cluster, "judge-0")
+    producer.commit([], [Publish("counts", b"%d" % n, partition=0) for n in range(10)], None)
     where = ck.TopicPartition(cluster.topic("counts"), 0, 6)
     admin = cluster.admin()
     for done in admin.delete_records([where]).values():
         done.result(10)
-    yield outbox
-    outbox.close()
+    yield producer
+    producer.close()
 
 
 def summing(cluster, accept_gap=False):

@@ -12,7 +12,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from driftline.broker import BrokerSettings, EmbeddedBroker
 from streams.kafka import admin, ranges
 from streams.kafka.cluster import Cluster
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
@@ -72,14 +72,16 @@ def committed(cluster: Cluster, reader: ck.Consumer) -> int:
 
 
 def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster, eventually):
-    first = Outbox(cluster, SLOT)
+    first = TransactionalProducer(cluster, SLOT)
     first.sweep(["predictions"], "requests", "score")  # which waits until the broker answers for groups
     reader = cluster.consumer("score")
     group = reader.consumer_group_metadata()
     first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
     leave_open(cluster)
 
-    second = Outbox(cluster, SLOT)  # its producer's initialisation has nothing to abort: for the broker all is ended
+    second = TransactionalProducer(
+        cluster, SLOT
+    )  # its producer's initialisation has nothing to abort: for the broker all is ended
     with pytest.raises(ck.KafkaException):
         committed(cluster, reader)
     second.sweep(["predictions", "observations"], "requests", "score")
@@ -94,15 +96,15 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
 
 
 def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, eventually):
-    Outbox(cluster, SLOT).sweep([], "requests", "score")
+    TransactionalProducer(cluster, SLOT).sweep([], "requests", "score")
     reader = cluster.consumer("score", **{"auto.offset.reset": "latest"})
     reader.subscribe([cluster.topic("requests")])
     eventually(lambda: bool(reader.poll(0.1)) or len(reader.assignment()), 2)
-    outbox = Outbox(cluster, SLOT)
-    outbox.commit(
+    transactional = TransactionalProducer(cluster, SLOT)
+    transactional.commit(
         [(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), reader.consumer_group_metadata()
     )
-    Outbox(cluster, SLOT).sweep(["predictions", "snapshots"], "requests", "score")
+    TransactionalProducer(cluster, SLOT).sweep(["predictions", "snapshots"], "requests", "score")
     eventually(lambda: committed(cluster, reader), 41)
     assert len(reader.assignment()) == 2
     counted = cluster.reader(**{"isolation.level": "read_uncommitted"})

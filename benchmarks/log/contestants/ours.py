@@ -18,12 +18,12 @@ from streams.routes import read_book
 from streams.runtime.app import Role
 from streams.runtime.consumer import Feed
 from streams.runtime.pipeline import Commit
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.effects import Effects
 
 
-class AtLeastOnce(Outbox):
+class AtLeastOnce(TransactionalProducer):
     """The same messages without a transaction: delivered first, then the offsets are committed."""
 
     def __init__(self, cluster: Cluster, feed: Feed) -> None:
@@ -49,7 +49,7 @@ def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> N
     for route in book.routes.values():
         serving.follow(route)
 
-    def at_least_once(feed: Feed, outbox: object) -> Commit:  # noqa: ARG001
+    def at_least_once(feed: Feed, producer: object) -> Commit:  # noqa: ARG001
         return AtLeastOnce(cluster, feed).commit
 
     with tempfile.TemporaryDirectory() as folder:

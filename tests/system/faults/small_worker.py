@@ -1,4 +1,4 @@
-"""A worker of ours, small: feed, pipeline and outbox without Faust around them, for faults that need many processes.
+"""A worker of ours, small: feed, pipeline and producer without Faust around them, for faults that need many processes.
 
 ``python small_worker.py BOOTSTRAP PREFIX SLOT PROTOCOL [HANG_AT]`` copies requests to predictions, one for one,
 and logs its partitions. With HANG_AT it hangs within a transaction, before its commit, once it has copied so many.
@@ -18,7 +18,7 @@ from streams.runtime.consumer import Feed, FeedLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.stage import Step
-from streams.runtime.transactions import Outbox, Processed
+from streams.runtime.transactions import Processed, TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
@@ -34,7 +34,7 @@ class Copy(Step):
         return [Effects([Publish("predictions", v, partition=b.partition) for v in b.values]) for b in blocks]
 
 
-class Hanging(Outbox):
+class Hanging(TransactionalProducer):
     """Hangs where everything is sent and nothing committed."""
 
     hang = False
@@ -74,7 +74,7 @@ def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | N
 
     faulthandler.register(signal.SIGUSR1)  # where is it? kill -USR1 tells
     signal.signal(signal.SIGTERM, lambda *_: told.put(None))
-    step, outbox = Copy(), Hanging(cluster, f"score-{slot}")
+    step, producer = Copy(), Hanging(cluster, f"score-{slot}")
     limits = FeedLimits(rows_max=40)
     options = {"heartbeat.interval.ms": 500} if protocol == "classic" else {}
     feed = Feed(
@@ -82,8 +82,8 @@ def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | N
     )
 
     def commit(processed: Sequence[Processed], membership: Any) -> None:
-        outbox.hang = hang_at is not None and step.copied >= hang_at
-        outbox.commit(processed, [], membership)
+        producer.hang = hang_at is not None and step.copied >= hang_at
+        producer.commit(processed, [], membership)
 
     async def batches() -> AsyncIterator[MicroBatch]:
         while (batch := await asyncio.to_thread(told.get)) is not None:

@@ -49,7 +49,7 @@ from streams.kafka.cluster import Cluster
 from streams.runtime.intents import CutLimits, IntentStep
 from streams.runtime.offset_marks import Begun
 from streams.runtime.start_offsets import Starts
-from streams.runtime.transactions import Outbox
+from streams.runtime.transactions import TransactionalProducer
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.effects import Publish
@@ -147,11 +147,11 @@ def write(cluster: Cluster, settings: object, topics: Sequence[str] = STORED) ->
     def commit(offsets: list[ck.TopicPartition]) -> None:
         assert all(p.error is None for p in consumer.commit(offsets=offsets, asynchronous=False))
 
-    outbox = Outbox(cluster, "sink-0")
-    outbox.sweep(["dead-letters"], topics[0], "sink")
+    transactional = TransactionalProducer(cluster, "sink-0")
+    transactional.sweep(["dead-letters"], topics[0], "sink")
 
     def announce(letters: Sequence[Publish], at: ck.TopicPartition) -> None:
-        outbox.announce(letters, at, consumer.consumer_group_metadata())
+        transactional.announce(letters, at, consumer.consumer_group_metadata())
 
     store = Store.connect(settings)
     step = IntentStep(cluster, Sink(store).prepare, CutLimits(rows_max=2, wait_ms_max=0))
@@ -161,7 +161,7 @@ def write(cluster: Cluster, settings: object, topics: Sequence[str] = STORED) ->
             step.process([block])
             step.commit(commit, announce)
     step.commit(commit, announce)
-    outbox.close()
+    transactional.close()
     store.close()
     consumer.close()
 
@@ -246,12 +246,12 @@ def join(cluster: Cluster, settings: object, reference: Reference, turns_max: in
         lambda recent: Join(partial(look_up, store), lambda *_: reference, lambda: TS, WAIT_MS_MAX, recent),
         Unstored(cluster),
     )
-    outbox = Outbox(cluster, "join-0")
+    transactional = TransactionalProducer(cluster, "join-0")
     consumer, at = begin(cluster, "join", LABELS)
     for topic, (offset, memory) in at.items():
         step.assign(topic, 0, offset, memory)
     while turns_max and (turn := [b for t in LABELS for b in list(rest(cluster, t, at[t][0], rows=3))[:1]]):
-        outbox.commit(list(zip(turn, step.process(turn), strict=True)), [], consumer.consumer_group_metadata())
+        transactional.commit(list(zip(turn, step.process(turn), strict=True)), [], consumer.consumer_group_metadata())
         at |= {block.topic: (block.last + 1, "") for block in turn}
         turns_max -= 1
     store.close()

@@ -11,7 +11,7 @@ from driftline.roles import access
 from streams.kafka.access import AccessError, Need, command, lacking, lacks
 from streams.kafka.admin import Layout, TopicError, await_topics, create
 from streams.kafka.topic_ids import TopicChanges
-from streams.runtime.transactions import Aborted, Outbox
+from streams.runtime.transactions import Aborted, TransactionalProducer
 from streams.wire.effects import Publish
 
 pytestmark = pytest.mark.timeout(180)
@@ -69,14 +69,14 @@ def test_a_role_that_lacks_something_refuses_at_once_though_its_topics_look_miss
 
 def test_a_transactional_id_is_refused_with_its_command(secure_kafka, user, cluster, ours):
     with pytest.raises(AccessError, match=rf"WRITE on transactional id {ours}score-0; .* --transactional-id "):
-        Outbox(cluster, "score-0")
+        TransactionalProducer(cluster, "score-0")
     secure_kafka.allow(user, [Need("transactional-id", "score-", ("write",), prefixed=True)], ours)
     eventually(lambda: _opens(cluster))
 
 
 def _opens(cluster):
     try:
-        Outbox(cluster, "score-0").close()
+        TransactionalProducer(cluster, "score-0").close()
     except AccessError:
         return False
     return True
@@ -85,10 +85,10 @@ def _opens(cluster):
 def test_a_settlement_that_may_not_be_written_names_the_acl(secure_kafka, user, cluster, ours):
     secure_kafka.allow(user, [Need("transactional-id", "score-", ("write",), prefixed=True)], ours)
     eventually(lambda: _opens(cluster))
-    outbox = Outbox(cluster, "score-0")
+    producer = TransactionalProducer(cluster, "score-0")
     with pytest.raises(Aborted, match=f"User:{user} lacks WRITE on topic {ours}predictions: kafka-acls.sh"):
-        outbox.commit([], [Publish("predictions", b"{}")], None)
-    outbox.close()
+        producer.commit([], [Publish("predictions", b"{}")], None)
+    producer.close()
 
 
 def test_a_topic_that_may_not_be_read_is_told_while_a_role_runs(secure_kafka, user, cluster, ours):
