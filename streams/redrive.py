@@ -138,12 +138,11 @@ def redrive(
         The broker refused, or another redrive has begun meanwhile.
     """
     done = Redriven()
-    producer = (
-        None if dry_run else TransactionalProducer(cluster, "redrive")
-    )  # before the marks are read: see the module's proof
+    # Before the marks are read: see the module's proof.
+    producer = None if dry_run else TransactionalProducer(cluster, "redrive")
     try:
         if producer is not None:
-            producer.sweep(NAMES)
+            producer.abort_dangling(NAMES)
         found, counts = Found(cluster, which, now_ms), partition_counts(cluster)
         for batch in _batches(_due(found, done), letters_max):
             if producer is not None:

@@ -181,7 +181,7 @@ class Shell:
         producer = TransactionalProducer(self._cluster, f"{self.name}-{self._slot}")
         names = {self._cluster.topic(topic): topic for topic in self._reads}
         there = [names[name] for name in foreign_partitions(self._cluster, names)]
-        producer.sweep(self._writes, there[0] if there else None, self.name)
+        producer.abort_dangling(self._writes, there[0] if there else None, self.name)
         return self._make_commit(self._feed, producer)
 
     async def stop(self) -> None:

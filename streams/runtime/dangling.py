@@ -1,4 +1,4 @@
-"""Sweeping: whoever takes a slot aborts what its predecessor has left open and the broker calls ended.
+"""Dangling transactions: whoever takes a slot aborts what its predecessor has left open and the broker calls ended.
 
 A coordinator ends a transaction by a marker in each of its partitions. A Kafka that has just come back may not know yet
 who leads a partition; it takes the partition for deleted, writes no marker there, and calls the transaction ended. What
@@ -22,19 +22,21 @@ _WAIT_S = 30.0
 _ASK_S = 2.0
 
 
-def sweep(
+def abort_dangling(
     cluster: Cluster, producer: ck.Producer, writes: Iterable[str], reads: str | None = None, group: str = ""
 ) -> None:
     """Abort what is open of a slot; what others have open stays theirs.
 
     Parameters
     ----------
+    cluster
+        Where.
     producer
         The slot's, initialised, without a transaction of its own.
     writes
         Topics that the slot may have written to.
     reads, group
-        A topic that its group reads, if it does: an offset there is said, and taken back.
+        A topic that its group reads, if it does: an offset there is sent, and aborted.
 
     Raises
     ------

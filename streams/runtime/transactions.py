@@ -8,7 +8,7 @@ import confluent_kafka as ck
 
 from streams.kafka.access import AccessError, Need, command, denied, lacking, lacks
 from streams.kafka.cluster import Cluster
-from streams.runtime.dangling import sweep
+from streams.runtime.dangling import abort_dangling
 from streams.runtime.microbatch import Silence
 from streams.wire.block import Block
 from streams.wire.dead_letters import DEAD_LETTERS, cut, dead_letter
@@ -61,9 +61,9 @@ class TransactionalProducer:
             need = Need("transactional-id", transactional_id, ("write",))
             raise AccessError(f"{lacks(cluster, need)}; {command(cluster, need)}") from None
 
-    def sweep(self, writes: Iterable[str], reads: str | None = None, group: str = "") -> None:
-        """End what a predecessor has left open, where the broker did not: see `streams.runtime.dangling`."""
-        sweep(self._cluster, self._producer, writes, reads, group)
+    def abort_dangling(self, writes: Iterable[str], reads: str | None = None, group: str = "") -> None:
+        """See `streams.runtime.dangling.abort_dangling`: end what a predecessor has left open."""
+        abort_dangling(self._cluster, self._producer, writes, reads, group)
 
     def commit(self, processed: Sequence[Processed], extra: Sequence[Publish], group: Any) -> None:
         """Publish the effects and commit their blocks' offsets in one transaction.

@@ -73,7 +73,7 @@ def committed(cluster: Cluster, reader: ck.Consumer) -> int:
 
 def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster, eventually):
     first = TransactionalProducer(cluster, SLOT)
-    first.sweep(["predictions"], "requests", "score")  # which waits until the broker answers for groups
+    first.abort_dangling(["predictions"], "requests", "score")  # which waits until the broker answers for groups
     reader = cluster.consumer("score")
     group = reader.consumer_group_metadata()
     first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
@@ -84,7 +84,7 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
     )  # its producer's initialisation has nothing to abort: for the broker all is ended
     with pytest.raises(ck.KafkaException):
         committed(cluster, reader)
-    second.sweep(["predictions", "observations"], "requests", "score")
+    second.abort_dangling(["predictions", "observations"], "requests", "score")
     eventually(lambda: committed(cluster, reader), 41)
 
     effects = Effects([Publish("predictions", b"settled, too", partition=1)])
@@ -96,7 +96,7 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
 
 
 def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, eventually):
-    TransactionalProducer(cluster, SLOT).sweep([], "requests", "score")
+    TransactionalProducer(cluster, SLOT).abort_dangling([], "requests", "score")
     reader = cluster.consumer("score", **{"auto.offset.reset": "latest"})
     reader.subscribe([cluster.topic("requests")])
     eventually(lambda: bool(reader.poll(0.1)) or len(reader.assignment()), 2)
@@ -104,7 +104,7 @@ def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, e
     transactional.commit(
         [(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), reader.consumer_group_metadata()
     )
-    TransactionalProducer(cluster, SLOT).sweep(["predictions", "snapshots"], "requests", "score")
+    TransactionalProducer(cluster, SLOT).abort_dangling(["predictions", "snapshots"], "requests", "score")
     eventually(lambda: committed(cluster, reader), 41)
     assert len(reader.assignment()) == 2
     counted = cluster.reader(**{"isolation.level": "read_uncommitted"})
