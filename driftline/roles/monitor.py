@@ -25,7 +25,7 @@ from streams.runtime.consumer import FeedLimits
 from streams.runtime.set_aside import SetAside
 from streams.runtime.snapshots import Restored
 from streams.runtime.stage import PerPartition
-from streams.runtime.start_offsets import Starts
+from streams.runtime.start_offsets import StartOffsets
 from streams.wire.block import Block
 from streams.wire.effects import Effects
 from streams.wire.records import Watch
@@ -51,7 +51,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     book = watching.seed(settings, cluster)
     role.follow_models(book, lambda route: None)
     aside = {step: SetAside(step) for step in ("count", "join", "judge", "notify")}
-    starts = Starts(accept_gap=settings.kafka.accept_gap)
+    start_offsets = StartOffsets(accept_gap=settings.kafka.accept_gap)
     silences = watching.silence_lengths(monitor)
     role.shell(
         "count",
@@ -61,7 +61,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         writes=["counts", "snapshots", "dead-letters"],
         set_aside=aside["count"],
         limits=FeedLimits(rows_max=500, idle_after_ms=silences),
-        starts=starts,
+        start_offsets=start_offsets,
     )
     joining = _joining(settings, cluster, catalogue, aside["join"])
     role.shell(
@@ -73,7 +73,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         set_aside=aside["join"],
         # At intervals: a look-up of many costs little more than one, and labels that wait come round again and again.
         limits=FeedLimits(rows_max=monitor.join_rows_max, batch_every_ms=monitor.join_every_ms),
-        starts=starts,
+        start_offsets=start_offsets,
         hold=joining.held,
         may_be_held=True,
     )
@@ -90,7 +90,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         writes=["reports", "alerts", "retraining", "snapshots", "dead-letters"],
         set_aside=aside["judge"],
         limits=FeedLimits(idle_after_ms=(monitor.snapshot_interval_ms_max,)),
-        starts=starts,
+        start_offsets=start_offsets,
     )
     if monitor.notify or monitor.chat:
         _add_notify(role, settings, cluster, aside["notify"])
@@ -109,7 +109,7 @@ def _add_notify(role: Role, settings: Settings, cluster: Cluster, set_aside: Set
         Notify(pager, f"http://{page.host}:{page.port}{page.root_path}", chat, set_aside),
         writes=["dead-letters"],
         # Neither a receiver who was just named nor one who was away for long wants the pages of last year.
-        starts=Starts(from_end=True, accept_gap=True),
+        start_offsets=StartOffsets(from_end=True, accept_gap=True),
         set_aside=set_aside,
     )
 

@@ -18,7 +18,7 @@ from streams.runtime.agent import transaction_s_max
 from streams.runtime.app import Role
 from streams.runtime.consumer import FeedLimits
 from streams.runtime.intents import CutLimits, IntentStep, by_intents
-from streams.runtime.start_offsets import Starts
+from streams.runtime.start_offsets import StartOffsets
 from streams.wire.dead_letters import DEAD_LETTERS
 from streams.wire.route_book import RouteBook
 
@@ -49,7 +49,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
             sink.topics,
             step,
             limits=FeedLimits(rows_max=settings.sink.rows_max, quiet_batch_ms=settings.sink.wait_ms_max),
-            starts=Starts(accept_gap=settings.kafka.accept_gap),
+            start_offsets=StartOffsets(accept_gap=settings.kafka.accept_gap),
             writes=[DEAD_LETTERS],
             commit=by_intents(step, transaction_s_max(cluster)),
             set_aside=sink.set_aside,

@@ -23,7 +23,7 @@ from streams.runtime.app import Role
 from streams.runtime.consumer import FeedLimits
 from streams.runtime.set_aside import SetAside
 from streams.runtime.stage import PerPartition
-from streams.runtime.start_offsets import Starts
+from streams.runtime.start_offsets import StartOffsets
 from streams.wire.effects import Effects
 from streams.wire.records import DAY_MS, HOUR_MS, Route
 from streams.wire.route_book import RouteBook
@@ -173,5 +173,5 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         writes=["observations", "feedback", "dead-letters"],
         set_aside=aside,
         limits=FeedLimits(idle_after_ms=silences),
-        starts=Starts(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),
+        start_offsets=StartOffsets(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),
     )

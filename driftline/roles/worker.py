@@ -15,7 +15,7 @@ from streams.routes import read_book
 from streams.runtime.app import Role
 from streams.runtime.consumer import FeedLimits
 from streams.runtime.needs import Need
-from streams.runtime.start_offsets import Starts
+from streams.runtime.start_offsets import StartOffsets
 from streams.wire.schema import FeatureSchema
 
 #: A registry in an object store is asked less often: each question is paid for.
@@ -64,7 +64,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         writes=["predictions", "observations", "dead-letters"],
         alike=FOLLOW_REQUESTS,
         limits=FeedLimits(rows_max=score.turn_rows_max),
-        starts=Starts(accept_gap=settings.kafka.accept_gap),
+        start_offsets=StartOffsets(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,
         hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it
         absent=following.absent,

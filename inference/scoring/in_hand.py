@@ -2,7 +2,7 @@
 
 What a model calls may end the process without an exception: an index outside of its tensor, an exit of a library,
 memory that the kernel takes back. Its records would come again to the next process, and end it too, for ever and for
-every model that it serves. So the next one takes the records that were in hand in smaller portions, and what has ended
+every model that it serves. So the next one takes the records that were in hand in smaller parts, and what has ended
 three processes while it was alone in hand is at fault.
 """
 
@@ -20,8 +20,8 @@ log = structlog.get_logger("inference.scoring.in_hand")
 
 #: Processes that a record may end while it is alone in hand. They may have been killed by somebody else, once or twice.
 ENDS_MAX = 3
-#: Portions that records are taken in after an end; up to so many are taken one by one.
-PORTIONS = 16
+#: Parts that records are split into after an end; up to so many are taken one by one.
+PARTS = 16
 _BYTES_MAX = 4_194_304
 _KEPT_MAX = 1_000
 

@@ -13,7 +13,7 @@ import numpy as np
 import structlog
 
 from inference.packages.model_toml import nearest
-from inference.scoring.in_hand import ENDS_MAX, PORTIONS, InHand, Range
+from inference.scoring.in_hand import ENDS_MAX, PARTS, InHand, Range
 from inference.scoring.messages import Scored, observations, predictions, refused_request, unanswered
 from inference.scoring.outputs import answers
 from inference.serving.models import NotServed, Served, Serving
@@ -246,15 +246,13 @@ class Score(Step):
     def _pass(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:
         """Score the gathered rows of one version and give each block what is its own."""
         if self._in_hand.suspects(model, scorer.package.version):
-            for portion in self._portions(model, scorer, parts, outcomes):
-                self._score(model, scorer, portion, outcomes)
+            for some in self._split(model, scorer, parts, outcomes):
+                self._score(model, scorer, some, outcomes)
         else:
             self._score(model, scorer, parts, outcomes)
 
-    def _portions(
-        self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]
-    ) -> Iterator[list[_Part]]:
-        """Take what a predecessor ended over apart from the rest, and in smaller portions; refuse what is known to end
+    def _split(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> Iterator[list[_Part]]:
+        """Take what a predecessor ended over apart from the rest, and in smaller parts; refuse what is known to end
         processes.
         """
         version = scorer.package.version
@@ -278,7 +276,7 @@ class Score(Step):
             ]
         if calm:
             yield calm
-        size = max(1, -(-len(suspect) // PORTIONS))
+        size = max(1, -(-len(suspect) // PARTS))
         for first in range(0, len(suspect), size):
             yield suspect[first : first + size]
 

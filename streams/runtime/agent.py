@@ -24,7 +24,7 @@ from streams.runtime.pipeline import Commit, Pipeline
 from streams.runtime.set_aside import SetAside
 from streams.runtime.splitting import Weigh
 from streams.runtime.stage import Step
-from streams.runtime.start_offsets import Starts
+from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.telemetry import Gauges
 from streams.runtime.transactions import TransactionalProducer
 
@@ -100,7 +100,7 @@ class Shell:
         writes: Sequence[str] = (),
         slot: str,
         limits: FeedLimits | None = None,
-        starts: Starts | None = None,
+        start_offsets: StartOffsets | None = None,
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
         may_be_held: bool = False,
@@ -126,7 +126,7 @@ class Shell:
             hand_over=self._hand_over,
             crash=self._crash,
             limits=limits,
-            starts=starts,
+            start_offsets=start_offsets,
             weigh=weigh,
             hold=hold,
             consumer_options={"client.id": client} if client else None,
@@ -145,11 +145,11 @@ class Shell:
     def trouble(self) -> str | None:
         """Why the shell is not making progress, or None."""
         held = None if self._may_be_held else self.held()
-        return held or self._feed.unbegun() or self._absent() or self.gauges.trouble
+        return held or self._feed.awaited() or self._absent() or self.gauges.trouble
 
     def failing(self) -> str | None:
         """Why micro-batches fail though nothing that they need is away, or None: a restart may help."""
-        away = self._pipeline.away or self.held() or self._feed.unbegun() or self._absent()
+        away = self._pipeline.away or self.held() or self._feed.awaited() or self._absent()
         return None if away else self.gauges.trouble
 
     def held(self) -> str | None:
@@ -158,7 +158,7 @@ class Shell:
 
     def waits(self) -> str:
         """What is waited for while the rest goes on; empty where there is nothing."""
-        return "; ".join(filter(None, [self.held(), self._feed.unbegun(), self._feed.waits(), self._behind()]))
+        return "; ".join(filter(None, [self.held(), self._feed.awaited(), self._feed.waits(), self._behind()]))
 
     def status(self) -> dict[str, Any]:
         """What the status page shows of this shell."""

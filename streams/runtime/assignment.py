@@ -27,9 +27,9 @@ from streams.kafka.cluster import Cluster
 from streams.kafka.topic_ids import topic_ids
 from streams.runtime.handover import HandOver
 from streams.runtime.microbatch import Silence
-from streams.runtime.offset_marks import Begun, Place
+from streams.runtime.offset_marks import OffsetMarks, Place
 from streams.runtime.stage import Step
-from streams.runtime.start_offsets import Starts
+from streams.runtime.start_offsets import StartOffsets
 from streams.wire.block import Block
 
 log = structlog.get_logger("streams.runtime.assignment")
@@ -75,7 +75,7 @@ class Holdings:
         For topic names, and whose member this is.
     step
         Told which partitions come and go.
-    starts
+    start_offsets
         Where a partition begins.
     in_flight
         The hand-over of micro-batches.
@@ -97,7 +97,7 @@ class Holdings:
         cluster: Cluster,
         group: str,
         step: Step,
-        starts: Starts,
+        start_offsets: StartOffsets,
         in_flight: HandOver,
         revoke_wait_ms_max: int,
         alike: Sequence[str] = (),
@@ -108,9 +108,9 @@ class Holdings:
         self._held_back: dict[Place, tuple[ck.TopicPartition, str]] = {}  # and why
         self._looked_ms = 0.0
         self._cluster = cluster
-        self._begun = Begun(cluster, group)
+        self._marks = OffsetMarks(cluster, group)
         self._step = step
-        self._starts = starts
+        self._start_offsets = start_offsets
         self._in_flight = in_flight
         self._revoke_wait_ms_max = revoke_wait_ms_max
         self._coming: dict[Place, tuple[ck.TopicPartition, int]] = {}  # in which epoch; their stages have not begun
@@ -137,9 +137,9 @@ class Holdings:
         """Partitions come: each begins at its committed offset."""
         self.changes += 1
         fit = self._fit(partitions)
-        starts = self._starts.of(consumer, fit, self._begun, lambda: self._in_flight.stopping)
+        starts = self._start_offsets.of(consumer, fit, self._marks, lambda: self._in_flight.stopping)
         consumer.incremental_assign(starts)
-        self._coming |= {self._begun.place(p): (p, self._in_flight.epoch) for p in starts}
+        self._coming |= {self._marks.place(p): (p, self._in_flight.epoch) for p in starts}
         if starts:
             consumer.pause(starts)
             log.info("holdings.assigned", partitions=[f"{p.topic}/{p.partition}" for p in starts])
@@ -179,7 +179,7 @@ class Holdings:
         self._looked_ms = ticks_ms()
         reasons = self._reasons(partitions)
         for p in partitions:
-            place, why = self._begun.place(p), reasons.get((p.topic, p.partition), "")
+            place, why = self._marks.place(p), reasons.get((p.topic, p.partition), "")
             if why and self._held_back.get(place, (p, ""))[1] != why:
                 log.warning("holdings.held_back", partition=f"{p.topic}/{p.partition}", why=why)
             if why:
@@ -208,7 +208,7 @@ class Holdings:
 
     def _forget(self, consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self.changes += 1
-        for place in map(self._begun.place, partitions):
+        for place in map(self._marks.place, partitions):
             self._coming.pop(place, None)
             self._next.pop(place, None)
             self._spoke.pop(place, None)
@@ -231,11 +231,11 @@ class Holdings:
         self._coming = {}
         if self._in_flight.rewinding:
             self._in_flight.rewound()
-            older = [p for p in consumer.assignment() if self._begun.place(p) not in starts]
+            older = [p for p in consumer.assignment() if self._marks.place(p) not in starts]
             older = self._drop_unfit(consumer, older)
-            for p in self._starts.of(consumer, older, self._begun, lambda: self._in_flight.stopping):
+            for p in self._start_offsets.of(consumer, older, self._marks, lambda: self._in_flight.stopping):
                 _seek(consumer, p)
-                starts[self._begun.place(p)] = p
+                starts[self._marks.place(p)] = p
         if not starts or self._in_flight.stopping:
             return
         changes = self.changes
@@ -246,7 +246,7 @@ class Holdings:
             return
         beginning.result()
         if changes != self.changes:  # one of them may have gone and come again while its stage began
-            for place in starts.keys() - set(map(self._begun.place, consumer.assignment())):
+            for place in starts.keys() - set(map(self._marks.place, consumer.assignment())):
                 self._step.revoke(*place)
                 del starts[place]
         self._next |= {place: p.offset for place, p in starts.items()}
@@ -257,7 +257,7 @@ class Holdings:
         them."""
         fit = self._fit(partitions)
         if gone := [p for p in partitions if p not in fit]:
-            held_back = {place: self._held_back[place] for place in map(self._begun.place, gone)}
+            held_back = {place: self._held_back[place] for place in map(self._marks.place, gone)}
             self._held_back = {place: held for place, held in self._held_back.items() if place not in held_back}
             self._forget(consumer, gone)
             self._held_back |= held_back
@@ -266,7 +266,7 @@ class Holdings:
     def _begin(self, starts: dict[Place, ck.TopicPartition]) -> "Future[None]":
         """Begin stages in a thread of their own, in flight like a micro-batch. Where something that one needs is away,
         it begins when that is back."""
-        begun: Future[None] = Future()
+        started: Future[None] = Future()
         in_flight = self._in_flight.begin()
 
         def begin() -> None:
@@ -276,12 +276,12 @@ class Holdings:
                         assign = partial(self._step.assign, *place, p.offset, p.metadata or "")
                         patiently(assign, self._await, lambda: self._in_flight.stopping)
                 except BaseException as error:
-                    begun.set_exception(error)
+                    started.set_exception(error)
                 else:
-                    begun.set_result(None)
+                    started.set_result(None)
 
         threading.Thread(target=begin, name="begin", daemon=True).start()
-        return begun
+        return started
 
     def _await(self, why: str) -> None:
         if why and why != self.awaited:
@@ -358,7 +358,7 @@ class Holdings:
         total = 0
         places = consumer.position(consumer.assignment())
         for where, high in zip(places, _ends(consumer, places, ask), strict=True):
-            at = max(self._next.get(self._begun.place(where), -1), where.offset)  # it knows of markers, or of nothing
+            at = max(self._next.get(self._marks.place(where), -1), where.offset)  # it knows of markers, or of nothing
             if at >= 0:
                 total += max(0, high - at)
         return total

@@ -29,9 +29,9 @@ from streams.kafka.unpacked import does_not_unpack, empty_records
 from streams.runtime.assignment import Holdings
 from streams.runtime.handover import HandOver, Stuck
 from streams.runtime.microbatch import MicroBatch
-from streams.runtime.splitting import Weigh, portions
+from streams.runtime.splitting import Weigh, split
 from streams.runtime.stage import Step
-from streams.runtime.start_offsets import Gap, Starts
+from streams.runtime.start_offsets import Gap, StartOffsets
 from streams.wire.block import Block
 
 log = structlog.get_logger("streams.runtime.consumer")
@@ -52,7 +52,7 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     rows_max, bytes_max
         Records of one micro-batch, and bytes of their values: once it holds so many no more is read into it. One whose
-        records ask for more than ``rows_max`` answers is handed over in portions.
+        records ask for more than ``rows_max`` answers is split.
     batches_in_flight_max
         One is processed while one is committed.
     revoke_wait_ms_max
@@ -91,7 +91,7 @@ class Feed:
         Called with what ended the thread, if it was not `stop`.
     limits
         See `FeedLimits`.
-    starts
+    start_offsets
         Where a partition begins: see `streams.runtime.start_offsets`.
     weigh
         Tells how many answers records ask for; each asks for one by default.
@@ -111,7 +111,7 @@ class Feed:
         hand_over: Callable[[MicroBatch], None],
         crash: Callable[[BaseException], None],
         limits: FeedLimits | None = None,
-        starts: Starts | None = None,
+        start_offsets: StartOffsets | None = None,
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
         alike: Sequence[str] = (),
@@ -131,9 +131,9 @@ class Feed:
         self._renewing = False
         self._in_flight = HandOver(self._commit)
         wait_ms_max = self.limits.revoke_wait_ms_max
-        self._starts = starts or Starts()
+        self._start_offsets = start_offsets or StartOffsets()
         self._changes = TopicChanges(cluster, self._topics)
-        self._holdings = Holdings(cluster, group, step, self._starts, self._in_flight, wait_ms_max, alike)
+        self._holdings = Holdings(cluster, group, step, self._start_offsets, self._in_flight, wait_ms_max, alike)
         self._handed_ms = ticks_ms()
         self._lag_at_ms = 0.0
         self._lost_positions = 0
@@ -161,13 +161,13 @@ class Feed:
                 alike.setdefault(why, []).append(f"{self.cluster.topic(topic)}/{partition}")
         return "; ".join([*reasons, *(f"{', '.join(places)}: {why}" for why, places in alike.items())])
 
-    def unbegun(self) -> str:
+    def awaited(self) -> str:
         """What partitions wait for before they begin; empty where there is nothing."""
         return self._holdings.awaited
 
     def notes(self) -> list[tuple[int, str]]:
         """What happened that people should know, with its time in ms."""
-        return list(self._starts.notes)
+        return list(self._start_offsets.notes)
 
     def commit(self, offsets: list[ck.TopicPartition]) -> None:
         """Commit outside a transaction, as `HandOver.commit` does.
@@ -287,7 +287,7 @@ class Feed:
         if blocks or idle or (quiet is not None and ticks_ms() - self._handed_ms > quiet):
             self._handed_ms = ticks_ms()
             membership = self._consumer.consumer_group_metadata()
-            *before, last = portions(blocks, self._weigh, self.limits.rows_max) if self._weigh else [blocks]
+            *before, last = split(blocks, self._weigh, self.limits.rows_max) if self._weigh else [blocks]
             for part in before:
                 self._hand_over(self._in_flight.hand_over(part, [], epoch, membership))
             self._hand_over(self._in_flight.hand_over(last, idle, epoch, membership))

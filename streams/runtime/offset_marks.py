@@ -1,4 +1,4 @@
-"""What a group has begun to read, kept where it outlives the group's offsets.
+"""Offset marks: where a group has begun to read, kept where it outlives the group's offsets.
 
 A broker forgets the offsets of a group that has been away for ``offsets.retention.minutes`` (a week by default): the
 group would look like a new one, read from the beginning and do everything again. So a group commits where it
@@ -27,7 +27,7 @@ _DIGITS_MAX = 10
 Place = tuple[str, int]
 
 
-class Begun:
+class OffsetMarks:
     """The marks of one group.
 
     Parameters
@@ -46,7 +46,7 @@ class Begun:
         self.noted: dict[Place, str] = {}
         self.group = group
 
-    def marks(self) -> dict[Place, str]:
+    def read(self) -> dict[Place, str]:
         """Where the group has begun, by whatever process, with the topic's id then; empty text where it was not kept.
 
         Reads all of `snapshots`, so ask where an offset is missing.
@@ -91,7 +91,7 @@ class Begun:
             producer.produce(self.cluster.topic("snapshots"), mark, self._key(f"{topic}/{partition}").encode())
         left = producer.flush(_WAIT_S)
         if left:
-            log.warning("begun.not_noted", group=self.group, marks=left)
+            log.warning("offset_marks.not_noted", group=self.group, marks=left)
         else:
             self.noted |= new
 

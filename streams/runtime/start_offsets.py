@@ -13,8 +13,8 @@ again is a new one: it is read from its beginning, whatever is said about gaps.
 import json
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 import confluent_kafka as ck
 import prometheus_client
@@ -22,7 +22,7 @@ import structlog
 
 from streams.clock import now_ms, ticks_ms
 from streams.kafka.topic_ids import topic_ids
-from streams.runtime.offset_marks import Begun
+from streams.runtime.offset_marks import OffsetMarks, Place
 
 log = structlog.get_logger("streams.runtime.start_offsets")
 
@@ -44,7 +44,7 @@ class Gap(RuntimeError):
     """The broker has forgotten which records were read; to go on behind them is the operator's word, not ours."""
 
 
-class Starts:
+class StartOffsets:
     """Finds the start of each partition.
 
     Parameters
@@ -69,12 +69,25 @@ class Starts:
         self._accept_gap = accept_gap
 
     def of(
-        self, consumer: ck.Consumer, partitions: list[ck.TopicPartition], begun: Begun, stopping: Callable[[], bool]
+        self,
+        consumer: ck.Consumer,
+        partitions: list[ck.TopicPartition],
+        marks: OffsetMarks,
+        stopping: Callable[[], bool],
     ) -> list[ck.TopicPartition]:
         """Partitions with the offset to begin at and the metadata of their last commit.
 
         Where the group is new, or the topic, its start is committed at once: it holds, whatever happens before the
         first commit.
+
+        Parameters
+        ----------
+        consumer, partitions
+            The group's, and which it is about to read.
+        marks
+            Where the group has begun before.
+        stopping
+            Whether nobody waits any more.
 
         Raises
         ------
@@ -83,35 +96,28 @@ class Starts:
         TimeoutError
             The offsets stayed unstable.
         """
-        committed = _patiently(lambda: _committed(consumer, partitions), stopping)
-        bounds = {
-            (p.topic, p.partition): _patiently(lambda p=p: _bounds(consumer, p), stopping)  # type: ignore[misc]
-            for p in committed
-        }
-        names = {p.topic for p in committed}
-        ids = _patiently(lambda: topic_ids(begun.cluster, names), stopping)
-        strange = any(not 0 <= p.offset <= bounds[p.topic, p.partition][1] for p in committed)
-        marks = begun.marks() if strange else begun.noted
-        remade = [p for p in committed if _other(marks.get(begun.place(p)), ids.get(p.topic))]
-        self._note_remade(remade)
-        new = [p for p in committed if p.offset < 0 and p not in remade]
-        for p in new:
-            low, high = bounds[p.topic, p.partition]
-            if begun.place(p) in marks:
-                if not self._accept_gap:
-                    raise Gap(_forgotten(p, high))
-                self._count(begun, p, high - low, _forgotten(p, high))
-                low = high  # nothing is done twice
-            p.offset = high if self._from_end else low
+        known = _ask(consumer, partitions, marks, stopping)
+        self._note_remade(known.remade)
         starts = [
-            *new,
-            *(ck.TopicPartition(p.topic, p.partition, bounds[p.topic, p.partition][0], metadata="") for p in remade),
+            *(self._of_new(known, p, marks) for p in known.committed if p.offset < 0 and p not in known.remade),
+            *(ck.TopicPartition(p.topic, p.partition, known.bounds_of(p)[0], metadata="") for p in known.remade),
         ]
         pinned = _pin(consumer, starts)
-        logical = {begun.cluster.logical(name): id_ for name, id_ in ids.items()}
-        begun.note((begun.place(p) for p in committed if pinned or p not in starts), logical)
-        others = [p for p in committed if p not in starts]
-        return starts + [self._go_on(begun, p, bounds[p.topic, p.partition][0]) for p in others]
+        ids = {marks.cluster.logical(name): id_ for name, id_ in known.ids.items()}
+        marks.note((marks.place(p) for p in known.committed if pinned or p not in starts), ids)
+        others = [p for p in known.committed if p not in starts]
+        return starts + [self._go_on(marks, p, known.bounds_of(p)[0]) for p in others]
+
+    def _of_new(self, known: "_Known", p: ck.TopicPartition, marks: OffsetMarks) -> ck.TopicPartition:
+        """Where a partition without an offset begins; one that bears a mark is no new one."""
+        low, high = known.bounds_of(p)
+        if marks.place(p) in known.marks:
+            if not self._accept_gap:
+                raise Gap(_forgotten(p, high))
+            self._count(marks, p, high - low, _forgotten(p, high))
+            low = high  # nothing is done twice
+        p.offset = high if self._from_end else low
+        return p
 
     def _note_remade(self, remade: list[ck.TopicPartition]) -> None:
         for topic in sorted({p.topic for p in remade}):
@@ -119,22 +125,51 @@ class Starts:
             self.notes.append((now_ms(), note))
             log.warning("offsets.topic_made_again", topic=topic, what=note)
 
-    def _go_on(self, begun: Begun, p: ck.TopicPartition, low: int) -> ck.TopicPartition:
+    def _go_on(self, marks: OffsetMarks, p: ck.TopicPartition, low: int) -> ck.TopicPartition:
         if p.offset >= low:
             return p
         what = (
             f"{p.topic}/{p.partition}: offsets {p.offset} to {low - 1} were never read, retention has taken them; "
-            f"{begun.group} goes on at {low}. Keep records for longer (kafka.retention_ms), read faster "
+            f"{marks.group} goes on at {low}. Keep records for longer (kafka.retention_ms), read faster "
             "(roles.workers), or, where they carry old times, set message.timestamp.type=LogAppendTime on the topic"
         )
-        self._count(begun, p, low - p.offset, what)
+        self._count(marks, p, low - p.offset, what)
         return ck.TopicPartition(p.topic, p.partition, low, metadata=_without_intent(p.metadata))
 
-    def _count(self, begun: Begun, p: ck.TopicPartition, records: int, what: str) -> None:
+    def _count(self, marks: OffsetMarks, p: ck.TopicPartition, records: int, what: str) -> None:
         self.lost_records += records
         self.notes.append((now_ms(), what))
-        _LOST.labels(begun.group, begun.cluster.logical(p.topic)).inc(records)
+        _LOST.labels(marks.group, marks.cluster.logical(p.topic)).inc(records)
         log.error("offsets.gap", what=what, records_max=records)
+
+
+class _Known(NamedTuple):
+    """What the broker says of some partitions: offsets of the group, the log's bounds, ids of topics; and the marks."""
+
+    committed: list[ck.TopicPartition]
+    bounds: dict[tuple[str, int], tuple[int, int]]
+    ids: Mapping[str, str]
+    marks: Mapping[Place, str]
+    remade: list[ck.TopicPartition]
+
+    def bounds_of(self, p: ck.TopicPartition) -> tuple[int, int]:
+        return self.bounds[p.topic, p.partition]
+
+
+def _ask(
+    consumer: ck.Consumer, partitions: list[ck.TopicPartition], marks: OffsetMarks, stopping: Callable[[], bool]
+) -> _Known:
+    committed = _patiently(lambda: _committed(consumer, partitions), stopping)
+    bounds = {
+        (p.topic, p.partition): _patiently(lambda p=p: _bounds(consumer, p), stopping)  # type: ignore[misc]
+        for p in committed
+    }
+    names = {p.topic for p in committed}
+    ids = _patiently(lambda: topic_ids(marks.cluster, names), stopping)
+    strange = any(not 0 <= p.offset <= bounds[p.topic, p.partition][1] for p in committed)
+    left = marks.read() if strange else marks.noted
+    remade = [p for p in committed if _other(left.get(marks.place(p)), ids.get(p.topic))]
+    return _Known(committed, bounds, ids, left, remade)
 
 
 def _other(before: str | None, now: str | None) -> bool:

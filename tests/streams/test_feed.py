@@ -24,7 +24,7 @@ from streams.runtime.handover import Dropped, Stuck
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.splitting import Weigh
 from streams.runtime.stage import PerPartition
-from streams.runtime.start_offsets import Gap, Starts
+from streams.runtime.start_offsets import Gap, StartOffsets
 from streams.runtime.transactions import Aborted, TransactionalProducer
 from streams.wire.effects import Effects, Publish
 
@@ -39,7 +39,7 @@ class Reading:
         cluster: Cluster,
         limits: FeedLimits,
         options: dict[str, int],
-        starts: Starts,
+        starts: StartOffsets,
         begin_s: float,
         weigh: Weigh | None,
         alike: tuple[str, ...] = (),
@@ -55,7 +55,7 @@ class Reading:
             hand_over=self._take,
             crash=self.crashed.append,
             limits=limits,
-            starts=starts,
+            start_offsets=starts,
             weigh=weigh,
             alike=alike,
             consumer_options=options,
@@ -90,13 +90,13 @@ class Reading:
 def reading(
     cluster: Cluster,
     options: dict[str, int] | None = None,
-    starts: Starts | None = None,
+    starts: StartOffsets | None = None,
     begin_s: float = 0,
     weigh: Weigh | None = None,
     alike: tuple[str, ...] = (),
     **limits: Any,
 ) -> Iterator[Reading]:
-    reading = Reading(cluster, FeedLimits(**limits), options or {}, starts or Starts(), begin_s, weigh, alike)
+    reading = Reading(cluster, FeedLimits(**limits), options or {}, starts or StartOffsets(), begin_s, weigh, alike)
     reading.feed.start()
     try:
         yield reading
@@ -203,18 +203,18 @@ def test_a_backlog_is_cut_by_rows_and_bytes(cluster, limit):
         assert [len(one.settle_next()) for _ in range(2)] == [10, 10]
 
 
-def test_a_batch_that_asks_for_too_many_answers_comes_in_portions_and_is_settled_in_their_order(cluster):
+def test_a_batch_that_asks_for_too_many_answers_comes_in_parts_and_is_settled_in_their_order(cluster):
     asked = [3, 3, 90, 1, 2, 8]
     send(cluster, [b"%d" % answers for answers in asked])
     with reading(cluster, weigh=lambda block: [int(value) for value in block.values], rows_max=10) as one:
-        portions = []
-        while sum(map(len, portions)) < len(asked):
-            portions.append([int(value) for value in one.settle_next()])
-    assert list(itertools.chain(*portions)) == asked
-    assert all(sum(portion) <= 10 or portion == [90] for portion in portions)
+        parts = []
+        while sum(map(len, parts)) < len(asked):
+            parts.append([int(value) for value in one.settle_next()])
+    assert list(itertools.chain(*parts)) == asked
+    assert all(sum(part) <= 10 or part == [90] for part in parts)
 
 
-def test_portions_behind_one_that_failed_are_dropped_with_it_and_read_again(cluster):
+def test_parts_behind_one_that_failed_are_dropped_with_it_and_read_again(cluster):
     send(cluster, [b"8", b"7", b"6"])
     with reading(cluster, weigh=lambda block: [8] * len(block), rows_max=10) as one:
         assert one.settle_next() == [b"8"]
@@ -396,7 +396,7 @@ def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster, protocol):
     [why] = refused.crashed
     assert isinstance(why, Gap)
     assert "has read here before" in str(why) and "--reset-offsets" in str(why)
-    starts = Starts(accept_gap=True)
+    starts = StartOffsets(accept_gap=True)
     with reading(cluster, starts=starts) as accepted:
         until(lambda: len(accepted.feed.partitions()) == 2)
         send(cluster, [b"three"])
@@ -414,7 +414,7 @@ def test_records_that_retention_took_unread_are_a_counted_gap_and_the_group_goes
     send(cluster, [b"%d" % n for n in range(5)])
     delete_before(cluster, 4)
     send(cluster, [b"after"])
-    starts = Starts()
+    starts = StartOffsets()
     with capture_logs() as logs, reading(cluster, starts=starts) as one:
         assert settled(one, 3) == [b"3", b"4", b"after"]
         assert starts.lost_records == 3
@@ -433,7 +433,7 @@ def delete_before(cluster, offset):
 def test_what_goes_wrong_while_partitions_come_ends_the_feed_with_its_name(cluster):
     """It leaves a callback of confluent-kafka, which mangles a KafkaException beyond what `except` catches."""
 
-    class Broken(Starts):
+    class Broken(StartOffsets):
         def of(self, *_: Any) -> list[ck.TopicPartition]:
             raise ck.KafkaException(ck.KafkaError(ck.KafkaError.NOT_COORDINATOR))
 
@@ -446,10 +446,10 @@ def test_what_goes_wrong_while_partitions_come_ends_the_feed_with_its_name(clust
 def test_where_a_group_begins_at_the_end_that_end_holds_through_a_death(cluster, protocol):
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     send(cluster, [b"old"])
-    with reading(cluster, starts=Starts(from_end=True)) as first:
+    with reading(cluster, starts=StartOffsets(from_end=True)) as first:
         until(lambda: len(first.feed.partitions()) == 2)
     send(cluster, [b"new"])
-    with reading(cluster, starts=Starts(from_end=True)) as second:
+    with reading(cluster, starts=StartOffsets(from_end=True)) as second:
         assert settled(second, 1) == [b"new"]
 
 
@@ -483,7 +483,7 @@ def grow(cluster: Cluster, partitions: int, topic: str = "feedback") -> None:
 @pytest.mark.parametrize("accept_gap", [False, True])
 def test_a_topic_made_again_is_read_from_its_beginning_while_the_feed_goes_on(cluster, protocol, records, accept_gap):
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
-    starts = Starts(accept_gap=accept_gap)
+    starts = StartOffsets(accept_gap=accept_gap)
     with reading(cluster, starts=starts) as one:
         send(cluster, [b"old"] * 4)
         assert settled(one, 4) == [b"old"] * 4
@@ -518,7 +518,7 @@ def test_a_topic_made_again_while_nobody_reads_is_read_from_its_beginning(cluste
     delete(cluster)
     make(cluster, 1)
     send(cluster, [b"new"])
-    starts = Starts(accept_gap=True, from_end=True)
+    starts = StartOffsets(accept_gap=True, from_end=True)
     with reading(cluster, starts=starts) as one:
         assert settled(one, 1) == [b"new"]
     assert starts.lost_records == 0 and len(starts.notes) == 1

@@ -8,7 +8,7 @@ import pytest
 from streams.kafka.cluster import Cluster
 from streams.runtime import assignment as module
 from streams.runtime.assignment import Holdings
-from streams.runtime.start_offsets import Starts
+from streams.runtime.start_offsets import StartOffsets
 from streams.wire.block import Block
 
 IDLE, ASLEEP = 100, 500
@@ -44,7 +44,7 @@ def clock(monkeypatch):
 
 
 def member(*partitions: int) -> Holdings:
-    found = Holdings(Cluster(bootstrap="127.0.0.1:9"), "count", Mock(), Starts(), Mock(), 0)
+    found = Holdings(Cluster(bootstrap="127.0.0.1:9"), "count", Mock(), StartOffsets(), Mock(), 0)
     found._next = {("observations", partition): 10 for partition in partitions}
     found._spoke = {place: module._Quiet(0) for place in found._next}
     return found

@@ -47,8 +47,8 @@ from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
 from streams.runtime.intents import CutLimits, IntentStep
-from streams.runtime.offset_marks import Begun
-from streams.runtime.start_offsets import Starts
+from streams.runtime.offset_marks import OffsetMarks
+from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.transactions import TransactionalProducer
 from streams.wire import observation
 from streams.wire.block import Block
@@ -123,7 +123,7 @@ def begin(cluster: Cluster, group: str, topics: Sequence[str]) -> tuple[ck.Consu
     """A reader of a group, and where it goes on: offset and memory by topic."""
     consumer = cluster.consumer(group)
     asked = [ck.TopicPartition(cluster.topic(topic), 0) for topic in topics]
-    found = Starts().of(consumer, asked, Begun(cluster, group), lambda: False)
+    found = StartOffsets().of(consumer, asked, OffsetMarks(cluster, group), lambda: False)
     return consumer, {cluster.logical(p.topic): (p.offset, p.metadata or "") for p in found}
 
 
