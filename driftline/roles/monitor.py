@@ -21,7 +21,7 @@ from streams.kafka.admin import await_topics, partition_counts
 from streams.kafka.cluster import Cluster, open_reference
 from streams.kafka.group_offsets import Progress
 from streams.runtime.app import Role
-from streams.runtime.consumer import FeedLimits
+from streams.runtime.consumer import ConsumerLimits
 from streams.runtime.set_aside import SetAside
 from streams.runtime.snapshots import Restored
 from streams.runtime.stage import PerPartition
@@ -60,7 +60,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         _counting(settings, cluster, catalogue, book, asleep_after_ms=silences[1], set_aside=aside["count"]),
         writes=["counts", "snapshots", "dead-letters"],
         set_aside=aside["count"],
-        limits=FeedLimits(rows_max=500, idle_after_ms=silences),
+        limits=ConsumerLimits(rows_max=500, idle_after_ms=silences),
         start_offsets=start_offsets,
     )
     joining = _joining(settings, cluster, catalogue, aside["join"])
@@ -72,7 +72,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         writes=["outcomes", "counts", "feedback-waiting", "dead-letters"],
         set_aside=aside["join"],
         # At intervals: a look-up of many costs little more than one, and labels that wait come round again and again.
-        limits=FeedLimits(rows_max=monitor.join_rows_max, batch_every_ms=monitor.join_every_ms),
+        limits=ConsumerLimits(rows_max=monitor.join_rows_max, batch_every_ms=monitor.join_every_ms),
         start_offsets=start_offsets,
         hold=joining.held,
         may_be_held=True,
@@ -89,7 +89,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         ),
         writes=["reports", "alerts", "retraining", "snapshots", "dead-letters"],
         set_aside=aside["judge"],
-        limits=FeedLimits(idle_after_ms=(monitor.snapshot_interval_ms_max,)),
+        limits=ConsumerLimits(idle_after_ms=(monitor.snapshot_interval_ms_max,)),
         start_offsets=start_offsets,
     )
     if monitor.notify or monitor.chat:

@@ -16,7 +16,7 @@ from streams.away import Away, patiently
 from streams.kafka.admin import await_topics
 from streams.runtime.agent import transaction_s_max
 from streams.runtime.app import Role
-from streams.runtime.consumer import FeedLimits
+from streams.runtime.consumer import ConsumerLimits
 from streams.runtime.intents import CutLimits, IntentStep, by_intents
 from streams.runtime.start_offsets import StartOffsets
 from streams.wire.dead_letters import DEAD_LETTERS
@@ -48,7 +48,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
             cluster,
             sink.topics,
             step,
-            limits=FeedLimits(rows_max=settings.sink.rows_max, quiet_batch_ms=settings.sink.wait_ms_max),
+            limits=ConsumerLimits(rows_max=settings.sink.rows_max, quiet_batch_ms=settings.sink.wait_ms_max),
             start_offsets=StartOffsets(accept_gap=settings.kafka.accept_gap),
             writes=[DEAD_LETTERS],
             commit=by_intents(step, transaction_s_max(cluster)),

@@ -20,7 +20,7 @@ from streams.kafka.cluster import Cluster
 from streams.kafka.topics import FOREIGN
 from streams.routes import announce, read_book
 from streams.runtime.app import Role
-from streams.runtime.consumer import FeedLimits
+from streams.runtime.consumer import ConsumerLimits
 from streams.runtime.set_aside import SetAside
 from streams.runtime.stage import PerPartition
 from streams.runtime.start_offsets import StartOffsets
@@ -172,6 +172,6 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
         PerPartition(stage, silent),
         writes=["observations", "feedback", "dead-letters"],
         set_aside=aside,
-        limits=FeedLimits(idle_after_ms=silences),
+        limits=ConsumerLimits(idle_after_ms=silences),
         start_offsets=StartOffsets(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),
     )

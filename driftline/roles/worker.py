@@ -13,7 +13,7 @@ from streams.formats import Decoder
 from streams.kafka.admin import FOLLOW_REQUESTS, await_topics
 from streams.routes import read_book
 from streams.runtime.app import Role
-from streams.runtime.consumer import FeedLimits
+from streams.runtime.consumer import ConsumerLimits
 from streams.runtime.needs import Need
 from streams.runtime.start_offsets import StartOffsets
 from streams.wire.schema import FeatureSchema
@@ -63,7 +63,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         step,
         writes=["predictions", "observations", "dead-letters"],
         alike=FOLLOW_REQUESTS,
-        limits=FeedLimits(rows_max=score.turn_rows_max),
+        limits=ConsumerLimits(rows_max=score.turn_rows_max),
         start_offsets=StartOffsets(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,
         hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.kafka import topics
 
-#: Committed state is all that anyone reads, and a reader never trusts a guess about where it was (see `Feed`).
+#: Committed state is all that anyone reads, and a reader never trusts a guess about where it was (see `BatchConsumer`).
 _READ = {
     "isolation.level": "read_committed",
     "enable.auto.commit": False,

@@ -18,7 +18,7 @@ from mode.utils.queues import FlowControlEvent, ThrowableQueue
 from streams.clock import now_ms
 from streams.kafka.admin import foreign_partitions
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.consumer import BatchConsumer, ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Commit, Pipeline
 from streams.runtime.set_aside import SetAside
@@ -71,7 +71,7 @@ class Shell:
     weigh
         Tells how many answers records ask for; each asks for one by default.
     hold
-        Why nothing may be read yet, or None: see `Feed`.
+        Why nothing may be read yet, or None: see `BatchConsumer`.
     may_be_held
         Nobody minds: the process is ready all the same.
     alike
@@ -81,7 +81,7 @@ class Shell:
     behind
         What is not as it should be while every record is answered, in a sentence.
     commit
-        Makes another commit than one transaction a micro-batch (`streams.runtime.intents`), from the feed and the
+        Makes another commit than one transaction a micro-batch (`streams.runtime.intents`), from the consumer and the
         slot's producer.
     set_aside
         What the step sets aside, for the status page and `/readyz`.
@@ -99,7 +99,7 @@ class Shell:
         *,
         writes: Sequence[str] = (),
         slot: str,
-        limits: FeedLimits | None = None,
+        limits: ConsumerLimits | None = None,
         start_offsets: StartOffsets | None = None,
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
@@ -107,7 +107,7 @@ class Shell:
         alike: Sequence[str] = (),
         absent: Callable[[], str] = str,
         behind: Callable[[], str] = str,
-        commit: Callable[[Feed, TransactionalProducer], Commit] | None = None,
+        commit: Callable[[BatchConsumer, TransactionalProducer], Commit] | None = None,
         set_aside: SetAside | None = None,
         client: str = "",
     ) -> None:
@@ -118,7 +118,7 @@ class Shell:
         self._reads, self._writes = topics, writes
         self._slot = slot
         self._channel = BatchChannel(app)
-        self._feed = Feed(
+        self._consumer = BatchConsumer(
             cluster,
             name,
             topics,
@@ -145,29 +145,29 @@ class Shell:
     def trouble(self) -> str | None:
         """Why the shell is not making progress, or None."""
         held = None if self._may_be_held else self.held()
-        return held or self._feed.awaited() or self._absent() or self.gauges.trouble
+        return held or self._consumer.awaited() or self._absent() or self.gauges.trouble
 
     def failing(self) -> str | None:
         """Why micro-batches fail though nothing that they need is away, or None: a restart may help."""
-        away = self._pipeline.away or self.held() or self._feed.awaited() or self._absent()
+        away = self._pipeline.away or self.held() or self._consumer.awaited() or self._absent()
         return None if away else self.gauges.trouble
 
     def held(self) -> str | None:
         """What the shell waits for before it reads anything, or None."""
-        return self._feed.held()
+        return self._consumer.held()
 
     def waits(self) -> str:
         """What is waited for while the rest goes on; empty where there is nothing."""
-        return "; ".join(filter(None, [self.held(), self._feed.awaited(), self._feed.waits(), self._behind()]))
+        return "; ".join(filter(None, [self.held(), self._consumer.awaited(), self._consumer.waits(), self._behind()]))
 
     def status(self) -> dict[str, Any]:
         """What the status page shows of this shell."""
         return {
-            **self.gauges.status(now_ms(), self._feed.epoch, self._feed.lag_rows),
-            "partitions": self._feed.partitions(),
+            **self.gauges.status(now_ms(), self._consumer.epoch, self._consumer.lag_rows),
+            "partitions": self._consumer.partitions(),
             "trouble": self._absent() or self.gauges.trouble,
             "waits": self.waits(),
-            "notes": self._feed.notes() + self._aside(),
+            "notes": self._consumer.notes() + self._aside(),
         }
 
     def set_aside(self) -> list[str]:
@@ -182,25 +182,25 @@ class Shell:
         names = {self._cluster.topic(topic): topic for topic in self._reads}
         there = [names[name] for name in foreign_partitions(self._cluster, names)]
         producer.abort_dangling(self._writes, there[0] if there else None, self.name)
-        return self._make_commit(self._feed, producer)
+        return self._make_commit(self._consumer, producer)
 
     async def stop(self) -> None:
         """Let what is being committed end, and leave the group."""
         if not await self._pipeline.stop(_STUCK_S):
             self._crash(TimeoutError(f"a commit has not returned for {_STUCK_S:.0f} s of the shutdown"))
-        await asyncio.to_thread(self._feed.stop)
+        await asyncio.to_thread(self._consumer.stop)
         self._pipeline.close()
 
     async def _run(self, batches: Any) -> None:
         self._loop = asyncio.get_running_loop()
         try:
             commit = await asyncio.wait_for(asyncio.to_thread(self._open), _OPEN_S)
-            self._feed.start()
+            self._consumer.start()
             await self._pipeline.run(batches, commit)
-        except Exception as error:  # Faust would start this agent again, over a feed that has begun
+        except Exception as error:  # Faust would start this agent again, over a consumer that has begun
             self._crash(error)
 
-    # From the feed's thread.
+    # From the consumer's thread.
 
     def _hand_over(self, batch: MicroBatch) -> None:
         self.gauges.took(batch.epoch, batch.times())
@@ -225,7 +225,7 @@ class Shell:
         os._exit(1)
 
 
-def _in_one_transaction(feed: Feed, producer: TransactionalProducer) -> Commit:  # noqa: ARG001
+def _in_one_transaction(consumer: BatchConsumer, producer: TransactionalProducer) -> Commit:  # noqa: ARG001
     return lambda processed, group: producer.commit(processed, (), group)
 
 

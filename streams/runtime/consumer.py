@@ -1,4 +1,4 @@
-"""The feed: one librdkafka consumer in one thread, which reads micro-batches and hands them over.
+"""The batch consumer: one librdkafka consumer in one thread, which reads micro-batches and hands them over.
 
 A micro-batch is all that waits, a block a partition. The next is read when one is committed, so blocks grow with the
 backlog: small and quick at low load, large and cheap at high load. Where processing takes long, one is processed while
@@ -41,12 +41,12 @@ _ROOM_S = 1.0
 _POLL_S = 0.2
 _LAG_EVERY_MS = 1_000
 _ASK_S = 2.0
-#: Lost positions in a row, one a partition, before the feed gives up.
+#: Lost positions in a row, one a partition, before it gives up.
 _LOST_POSITIONS_MAX = 100
 
 
-class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a feed may hold, and how long it waits.
+class ConsumerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What it may hold, and how long it waits.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class FeedLimits(msgspec.Struct, frozen=True, kw_only=True):
     batch_every_ms: int | None = None
 
 
-class Feed:
+class BatchConsumer:
     """Reads topics as a member of a group.
 
     Parameters
@@ -86,17 +86,17 @@ class Feed:
     step
         Told which partitions come and go.
     hand_over
-        Called in the feed's thread with each micro-batch, which whoever takes it enters and leaves; must not block.
+        Called in the consumer's thread with each micro-batch, which whoever takes it enters and leaves; must not block.
     crash
         Called with what ended the thread, if it was not `stop`.
     limits
-        See `FeedLimits`.
+        See `ConsumerLimits`.
     start_offsets
         Where a partition begins: see `streams.runtime.start_offsets`.
     weigh
         Tells how many answers records ask for; each asks for one by default.
     hold
-        Why nothing may be read yet, or None; asked in the feed's thread. What is held keeps its partitions.
+        Why nothing may be read yet, or None; asked in the consumer's thread. What is held keeps its partitions.
     alike
         Topics of ours that must have as many partitions as the one that is read; see `Holdings`.
     """
@@ -110,7 +110,7 @@ class Feed:
         *,
         hand_over: Callable[[MicroBatch], None],
         crash: Callable[[BaseException], None],
-        limits: FeedLimits | None = None,
+        limits: ConsumerLimits | None = None,
         start_offsets: StartOffsets | None = None,
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
@@ -119,7 +119,7 @@ class Feed:
     ) -> None:
         self.cluster = cluster
         self.group = group
-        self.limits = limits or FeedLimits()
+        self.limits = limits or ConsumerLimits()
         self.lag_rows: int | None = None
         self._topics = [cluster.topic(name) for name in topics]
         self._hand_over = hand_over
@@ -137,7 +137,7 @@ class Feed:
         self._handed_ms = ticks_ms()
         self._lag_at_ms = 0.0
         self._lost_positions = 0
-        self._thread = threading.Thread(target=self._run, name=f"feed-{group}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"consumer-{group}", daemon=True)
         self.rewind = self._in_flight.rewind
 
     @property
@@ -222,7 +222,7 @@ class Feed:
             try:
                 self._consumer.close()
             except (RuntimeError, ck.KafkaException) as error:
-                log.warning("feed.close", group=self.group, why=str(error))
+                log.warning("consumer.close", group=self.group, why=str(error))
 
     def _subscribe(self) -> None:
         holdings = self._holdings
@@ -329,7 +329,7 @@ class Feed:
         place = (self.cluster.logical(message.topic()), message.partition())
         start = self._holdings.next_offset(place)
         block = empty_records(self.cluster, message, start, self.limits.rows_max)
-        log.error("feed.does_not_unpack", group=self.group, first=block.place(0), records=len(block),
+        log.error("consumer.does_not_unpack", group=self.group, first=block.place(0), records=len(block),
                   why=message.error().str())  # fmt: skip
         self._consumer.seek(ck.TopicPartition(message.topic(), message.partition(), block.last + 1))
         return block
@@ -350,7 +350,7 @@ class Feed:
             raise ck.KafkaException(error)
         # `_FATAL` errors report fatal() == False; check the code.
         if error.code() != ck.KafkaError._FATAL and (error.retriable() or not error.fatal()):
-            log.warning("feed.error", group=self.group, why=error.str())
+            log.warning("consumer.error", group=self.group, why=error.str())
             return
         raise ck.KafkaException(error)
 

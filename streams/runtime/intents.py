@@ -24,7 +24,7 @@ import msgspec
 
 from streams.clock import ticks_ms
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import Feed
+from streams.runtime.consumer import BatchConsumer
 from streams.runtime.handover import Stuck
 from streams.runtime.pipeline import Commit
 from streams.runtime.stage import Step
@@ -217,7 +217,7 @@ def _room(letters: Sequence[Publish]) -> int | None:
     return None
 
 
-def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[Feed, TransactionalProducer], Commit]:
+def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[BatchConsumer, TransactionalProducer], Commit]:
     """How a shell commits a step by intents.
 
     Parameters
@@ -228,7 +228,7 @@ def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Transacti
     """
     pool = ThreadPoolExecutor(1, "announce")
 
-    def make(feed: Feed, producer: TransactionalProducer) -> Commit:
+    def make(consumer: BatchConsumer, producer: TransactionalProducer) -> Commit:
         def commit(processed: Sequence[Processed], group: Any) -> object:  # noqa: ARG001
             def announce(letters: Sequence[Publish], at: ck.TopicPartition) -> None:
                 announcing = pool.submit(producer.announce, letters, at, group)
@@ -237,7 +237,7 @@ def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[Feed, Transacti
                 except TimeoutError as error:
                     raise Stuck(f"a transaction of dead letters has not returned for {wait_s_max:.0f} s") from error
 
-            return step.commit(feed.commit, announce)
+            return step.commit(consumer.commit, announce)
 
         return commit
 

@@ -69,7 +69,7 @@ class Step:
         topic, partition
             Which, by its logical name.
         after_ms
-            For how long: one of the lengths in the feed's limits.
+            For how long: one of the lengths in the consumer's limits.
         """
         return Effects()
 

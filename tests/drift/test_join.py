@@ -249,12 +249,12 @@ def test_what_was_never_settled_is_forgotten_with_the_assignment(reference):
     step = stepping(reference, [])
     first = joined(step, {"id": "a", "label": "1", "ts": TS + 1})
     assert joined(step, {"id": "a", "label": "1", "ts": TS + 1}) == []  # known: the label came again
-    step.assign("feedback", 3, 0, "")  # the settlement was aborted: the feed reads again
+    step.assign("feedback", 3, 0, "")  # the commit was aborted: the consumer reads again
     assert joined(step, {"id": "a", "label": "1", "ts": TS + 1}) == first
 
 
 def wait_for(step: Joining, held: bool, ask_ms: int = 2_000) -> None:
-    """Ask as a feed does, until the answer is as expected."""
+    """Ask as a consumer does, until the answer is as expected."""
     until = ticks_ms() + 5 * ask_ms
     while bool(step.held()) != held:
         assert ticks_ms() < until, step.held()

@@ -33,7 +33,7 @@ from streams.formats.untyped import PlainReader
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.consumer import BatchConsumer, ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.snapshots import Restored
@@ -329,7 +329,9 @@ def comparable(topic: str, published: Sequence[Publish], sent: list[Any]) -> lis
 def drive(cluster: Cluster, group: str, topic: str, step: Step, records: int) -> list[Publish]:
     """Run a step over a topic, until it has committed so many records; returns what it published."""
     handed: queue.Queue[Any] = queue.Queue()
-    feed = Feed(cluster, group, [topic], step, hand_over=handed.put, crash=handed.put, limits=FeedLimits(rows_max=7))
+    consumer = BatchConsumer(
+        cluster, group, [topic], step, hand_over=handed.put, crash=handed.put, limits=ConsumerLimits(rows_max=7)
+    )
     transactional = TransactionalProducer(cluster, f"{group}-0")
     published: list[Publish] = []
     left = records
@@ -350,11 +352,11 @@ def drive(cluster: Cluster, group: str, topic: str, step: Step, records: int) ->
             assert isinstance(batch, MicroBatch), batch
             yield batch
 
-    feed.start()
+    consumer.start()
     try:
         asyncio.run(Pipeline(group, step, pause=fail).run(batches(), commit))
     finally:
-        feed.stop()
+        consumer.stop()
         transactional.close()
     return published
 

@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.consumer import BatchConsumer, ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.stage import PerPartition
 from streams.runtime.telemetry import Gauges
@@ -72,16 +72,16 @@ def test_a_step_that_stands_still_sees_what_comes_meanwhile(cluster: Cluster, ev
         taken.set()
 
     step = PerPartition(lambda topic, partition, memory: None, lambda *_: Effects())
-    feed = Feed(cluster, "slow", ["observations"], step, hand_over=hand_over, crash=lambda error: None,
-                limits=FeedLimits(batches_in_flight_max=1))  # fmt: skip
-    feed.start()
+    consumer = BatchConsumer(cluster, "slow", ["observations"], step, hand_over=hand_over, crash=lambda error: None,
+                limits=ConsumerLimits(batches_in_flight_max=1))  # fmt: skip
+    consumer.start()
     try:
         assert taken.wait(20)
         for n in range(7):
             producer.produce(topic, b"%d" % n, partition=1)
         producer.flush(10)
-        eventually(lambda: gauges.status(now_ms(), feed.epoch, feed.lag_rows)["lag_rows"], 17)
-        assert 60_000 <= gauges.status(now_ms(), feed.epoch, feed.lag_rows)["lag_ms"] < 90_000
+        eventually(lambda: gauges.status(now_ms(), consumer.epoch, consumer.lag_rows)["lag_rows"], 17)
+        assert 60_000 <= gauges.status(now_ms(), consumer.epoch, consumer.lag_rows)["lag_ms"] < 90_000
     finally:
         with held[0]:
-            feed.stop()
+            consumer.stop()

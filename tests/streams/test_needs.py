@@ -128,7 +128,7 @@ def test_a_batch_that_waits_for_what_is_away_is_no_fault_that_a_restart_mends(ro
             raise error
 
         async def batches():
-            yield shell._feed._in_flight.hand_over([])
+            yield shell._consumer._in_flight.hand_over([])
 
         step.process = process
         asyncio.run(shell._pipeline.run(batches(), lambda *_: None))
@@ -138,7 +138,7 @@ def test_a_batch_that_waits_for_what_is_away_is_no_fault_that_a_restart_mends(ro
     assert role._startupz()[0] == 200
     fails(RuntimeError("a model that fails"))
     assert role._readyz()[0] == role._startupz()[0] == 503
-    shell._feed._in_flight.close()
+    shell._consumer._in_flight.close()
 
 
 def test_a_port_that_is_taken_is_left_to_the_app(port):

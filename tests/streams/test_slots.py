@@ -5,7 +5,7 @@ import time
 import pytest
 
 from streams.kafka.members import client_id, members
-from streams.runtime.consumer import Feed
+from streams.runtime.consumer import BatchConsumer
 from streams.runtime.slots import SlotTaken, check_slot, default_slot, refuse_taken
 from streams.runtime.stage import Step
 
@@ -18,16 +18,16 @@ def member(cluster):
         raise error
 
     options = {"client.id": client_id("worker", "a", 9)}
-    feed = Feed(
+    consumer = BatchConsumer(
         cluster, "score", ["requests"], Step(), hand_over=lambda batch: None, crash=crash, consumer_options=options
     )
-    feed.start()
+    consumer.start()
     deadline = time.monotonic() + 30
     while not members(cluster, "score"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    yield feed
-    feed.stop()
+    yield consumer
+    consumer.stop()
 
 
 def quick(cluster):

@@ -1,4 +1,4 @@
-"""Records from librdkafka to whoever wants them: through our feed and a Faust agent, or in a bare loop.
+"""Records from librdkafka to whoever wants them: through our consumer and a Faust agent, or in a bare loop.
 
 ``python -m benchmarks.log.contestants.hand_off BOOTSTRAP PREFIX RUN ours|bare ROWS`` prints wall seconds, CPU seconds
 and records between a tenth and nine tenths of ROWS, as JSON.
@@ -54,7 +54,7 @@ class Nothing(Step):
 
 
 def ours(cluster: Cluster, run: str, tape: Tape) -> None:
-    """Feed, channel, Faust agent, step; nothing is committed."""
+    """Consumer, channel, Faust agent, step; nothing is committed."""
     with tempfile.TemporaryDirectory() as folder:
         role = Role(cluster, "worker", run, free_port(), folder=Path(folder))
         role.follow_models(read_book(cluster), lambda route: None)

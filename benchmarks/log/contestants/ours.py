@@ -16,7 +16,7 @@ from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
 from streams.routes import read_book
 from streams.runtime.app import Role
-from streams.runtime.consumer import Feed
+from streams.runtime.consumer import BatchConsumer
 from streams.runtime.pipeline import Commit
 from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
@@ -26,18 +26,18 @@ from streams.wire.effects import Effects
 class AtLeastOnce(TransactionalProducer):
     """The same messages without a transaction: delivered first, then the offsets are committed."""
 
-    def __init__(self, cluster: Cluster, feed: Feed) -> None:
+    def __init__(self, cluster: Cluster, consumer: BatchConsumer) -> None:
         self._cluster = cluster
         self._producer = cluster.producer()
         self._names = {}
-        self._feed = feed
+        self._consumer = consumer
 
     def commit(self, processed: Sequence[tuple[Block, Effects]], group: Any) -> None:  # noqa: ARG002
         """Publish, wait for the deliveries, commit."""
         for block, effects in processed:
             self._publish(effects.publish, block)
         assert self._producer.flush(30) == 0, "messages are undelivered"
-        self._feed.commit(self._offsets(processed))
+        self._consumer.commit(self._offsets(processed))
 
 
 def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> None:
@@ -49,8 +49,8 @@ def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> N
     for route in book.routes.values():
         serving.follow(route)
 
-    def at_least_once(feed: Feed, producer: object) -> Commit:  # noqa: ARG001
-        return AtLeastOnce(cluster, feed).commit
+    def at_least_once(consumer: BatchConsumer, producer: object) -> Commit:  # noqa: ARG001
+        return AtLeastOnce(cluster, consumer).commit
 
     with tempfile.TemporaryDirectory() as folder:
         role = Role(cluster, "worker", run, free_port(), folder=Path(folder))

@@ -1,4 +1,4 @@
-"""A worker of ours, small: feed, pipeline and producer without Faust around them, for faults that need many processes.
+"""A worker of ours, small: consumer, pipeline, producer without Faust around them, for faults that need many processes.
 
 ``python small_worker.py BOOTSTRAP PREFIX SLOT PROTOCOL [HANG_AT]`` copies requests to predictions, one for one,
 and logs its partitions. With HANG_AT it hangs within a transaction, before its commit, once it has copied so many.
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.consumer import BatchConsumer, ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.stage import Step
@@ -75,9 +75,9 @@ def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | N
     faulthandler.register(signal.SIGUSR1)  # where is it? kill -USR1 tells
     signal.signal(signal.SIGTERM, lambda *_: told.put(None))
     step, producer = Copy(), Hanging(cluster, f"score-{slot}")
-    limits = FeedLimits(rows_max=40)
+    limits = ConsumerLimits(rows_max=40)
     options = {"heartbeat.interval.ms": 500} if protocol == "classic" else {}
-    feed = Feed(
+    consumer = BatchConsumer(
         cluster, "score", ["requests"], step, hand_over=told.put, crash=crash, limits=limits, consumer_options=options
     )
 
@@ -89,9 +89,9 @@ def main(bootstrap: str, prefix: str, slot: str, protocol: Any, hang_at: int | N
         while (batch := await asyncio.to_thread(told.get)) is not None:
             yield batch
 
-    feed.start()
+    consumer.start()
     asyncio.run(Pipeline("score", step).run(batches(), commit))
-    feed.stop()
+    consumer.stop()
     if crashed:
         raise crashed[0]
 

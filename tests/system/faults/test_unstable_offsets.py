@@ -1,4 +1,4 @@
-"""The way in which librdkafka itself breaks exactly-once, and that our feed does not go it.
+"""The way in which librdkafka itself breaks exactly-once, and that our consumer does not go it.
 
 A worker dies with an open transaction that holds offsets. Until that transaction is aborted, the group's offsets are
 "unstable". A second worker waits for them; when a third one joins and the second must hand partitions over, librdkafka

@@ -1,4 +1,4 @@
-"""The feed on a real broker: when it reads, what it carries, and that it stays a member meanwhile."""
+"""The consumer on a real broker: when it reads, what it carries, and that it stays a member meanwhile."""
 
 import itertools
 import queue
@@ -19,7 +19,7 @@ from driftline.broker import EmbeddedBroker
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create, extend
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import Feed, FeedLimits
+from streams.runtime.consumer import BatchConsumer, ConsumerLimits
 from streams.runtime.handover import Dropped, Stuck
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.splitting import Weigh
@@ -32,12 +32,12 @@ DEADLINE_S = 20.0
 
 
 class Reading:
-    """A feed whose micro-batches are queued with the time at which they came."""
+    """A consumer whose micro-batches are queued with the time at which they came."""
 
     def __init__(
         self,
         cluster: Cluster,
-        limits: FeedLimits,
+        limits: ConsumerLimits,
         options: dict[str, int],
         starts: StartOffsets,
         begin_s: float,
@@ -47,7 +47,7 @@ class Reading:
         self.batches: queue.Queue[tuple[float, MicroBatch]] = queue.Queue()
         self.crashed: list[BaseException] = []
         step = PerPartition(lambda topic, partition, memory: time.sleep(begin_s))
-        self.feed = Feed(
+        self.consumer = BatchConsumer(
             cluster,
             "readers",
             ["feedback"],
@@ -70,11 +70,11 @@ class Reading:
         with batch:
             if batch.dropped:
                 return []
-            topic = self.feed.cluster.topic
+            topic = self.consumer.cluster.topic
             settled = [*batch.blocks, *batch.idle]  # a silence is settled with the offset that is settled already
             try:
                 if settled:
-                    self.feed.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in settled])
+                    self.consumer.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in settled])
             except Dropped:  # The epoch ended between the look at it and the commit: its records come again.
                 return []
             return [value for block in batch.blocks for value in block.values]
@@ -96,12 +96,12 @@ def reading(
     alike: tuple[str, ...] = (),
     **limits: Any,
 ) -> Iterator[Reading]:
-    reading = Reading(cluster, FeedLimits(**limits), options or {}, starts or StartOffsets(), begin_s, weigh, alike)
-    reading.feed.start()
+    reading = Reading(cluster, ConsumerLimits(**limits), options or {}, starts or StartOffsets(), begin_s, weigh, alike)
+    reading.consumer.start()
     try:
         yield reading
     finally:
-        reading.feed.stop()
+        reading.consumer.stop()
         assert reading.crashed == []
 
 
@@ -156,7 +156,7 @@ def test_a_batch_that_comes_seldom_holds_all_that_waits(cluster):
 def test_a_feed_that_waits_for_its_time_stops_at_once(cluster):
     with reading(cluster, batch_every_ms=3_600_000) as one:
         began = time.monotonic()
-        one.feed.stop()
+        one.consumer.stop()
         assert time.monotonic() - began < 5
 
 
@@ -168,11 +168,11 @@ def test_a_batch_dropped_for_a_partition_that_leaves_is_read_again_for_those_tha
     send(cluster, sent[:20], partition=0)
     send(cluster, sent[20:], partition=1)
     with reading(cluster, revoke_wait_ms_max=300, batches_in_flight_max=1) as slow:
-        until(lambda: len(slow.feed.partitions()) == 2 and not slow.batches.empty())
+        until(lambda: len(slow.consumer.partitions()) == 2 and not slow.batches.empty())
         with reading(cluster) as other:
-            until(lambda: len(slow.feed.partitions()) == 1)  # it could not wait for the batch
+            until(lambda: len(slow.consumer.partitions()) == 1)  # it could not wait for the batch
             assert slow.settle_next() == []  # too late
-            until(lambda: len(other.feed.partitions()) == 1)
+            until(lambda: len(other.consumer.partitions()) == 1)
             settled = []
             deadline = time.monotonic() + DEADLINE_S
             while len(settled) < len(sent) and time.monotonic() < deadline:
@@ -193,7 +193,7 @@ def test_a_slow_model_does_not_cost_the_membership(cluster, protocol):
         slow_until = time.monotonic() + 4.0
         until(lambda: time.monotonic() > slow_until)
         assert [slow.settle_next() for _ in range(2)] == [[b"one"], [b"two"]]
-        assert slow.feed.epoch == 0  # nothing was lost on the way
+        assert slow.consumer.epoch == 0  # nothing was lost on the way
 
 
 @pytest.mark.parametrize("limit", [{"rows_max": 10}, {"bytes_max": 10 * 100}])
@@ -218,7 +218,7 @@ def test_parts_behind_one_that_failed_are_dropped_with_it_and_read_again(cluster
     send(cluster, [b"8", b"7", b"6"])
     with reading(cluster, weigh=lambda block: [8] * len(block), rows_max=10) as one:
         assert one.settle_next() == [b"8"]
-        one.feed.rewind()
+        one.consumer.rewind()
         read: list[bytes] = []
         while len(read) < 2:
             read += one.settle_next()
@@ -246,34 +246,34 @@ def test_what_was_read_before_a_rebalance_is_not_handed_over_after_it(cluster):
     with reading(Scripts(bootstrap=cluster.bootstrap, prefix=cluster.prefix)) as one:
         until(lambda: script.consume.call_count > 5)
         assert one.batches.empty()
-        assert one.feed.epoch == 1
+        assert one.consumer.epoch == 1
 
 
 def test_a_commit_of_a_dropped_batch_is_refused(cluster):
     send(cluster, [b"one"])
     with reading(cluster) as one:
         until(lambda: not one.batches.empty())
-        one.feed.rewind()
+        one.consumer.rewind()
         with pytest.raises(Dropped):
-            one.feed.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
+            one.consumer.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
         assert one.settle_next() == []
         assert one.settle_next() == [b"one"]
     with pytest.raises(Dropped):
-        one.feed.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
+        one.consumer.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
 
 
 def test_a_commit_that_does_not_return_while_the_broker_answers_ends_the_process(cluster, monkeypatch):
     monkeypatch.setattr("streams.runtime.handover._COMMIT_S", 0.3)
     with reading(cluster) as one:
-        until(lambda: len(one.feed.partitions()) == 2)
+        until(lambda: len(one.consumer.partitions()) == 2)
         returned = threading.Event()
-        one.feed._in_flight._commit = lambda offsets: returned.wait(DEADLINE_S)
+        one.consumer._in_flight._commit = lambda offsets: returned.wait(DEADLINE_S)
         with pytest.raises(Stuck):
-            one.feed.commit([])
-        one.feed.cluster = Cluster(bootstrap="127.0.0.1:1")
+            one.consumer.commit([])
+        one.consumer.cluster = Cluster(bootstrap="127.0.0.1:1")
         with pytest.raises(TimeoutError):
-            one.feed.commit([])
-        one.feed.cluster = cluster
+            one.consumer.commit([])
+        one.consumer.cluster = cluster
         returned.set()
 
 
@@ -300,17 +300,17 @@ def test_partitions_that_come_wait_for_a_long_step_and_cost_no_membership(cluste
     cluster, options = impatient(cluster, protocol)
     with reading(cluster, options) as slow:
         with reading(cluster, options) as other:
-            until(lambda: len(slow.feed.partitions()) == len(other.feed.partitions()) == 1)
-            [(_, mine)], [(_, theirs)] = slow.feed.partitions(), other.feed.partitions()
-            epoch = slow.feed.epoch
+            until(lambda: len(slow.consumer.partitions()) == len(other.consumer.partitions()) == 1)
+            [(_, mine)], [(_, theirs)] = slow.consumer.partitions(), other.consumer.partitions()
+            epoch = slow.consumer.epoch
             send(cluster, [b"one"], mine)
             until(lambda: not slow.batches.empty())
         send(cluster, [b"two"], theirs)
         long = time.monotonic() + LONG_S
         until(lambda: time.monotonic() > long)
-        assert slow.feed.partitions() == [("feedback", mine)]  # the other has been assigned, and has not begun
+        assert slow.consumer.partitions() == [("feedback", mine)]  # the other has been assigned, and has not begun
         assert settled(slow, 2) == [b"one", b"two"]
-        assert slow.feed.epoch == epoch
+        assert slow.consumer.epoch == epoch
 
 
 @PROTOCOLS
@@ -319,7 +319,7 @@ def test_a_stage_that_is_long_restored_costs_no_membership(cluster, protocol):
     send(cluster, [b"one"])
     with reading(cluster, options, begin_s=LONG_S / 2) as slow:  # for each of two partitions
         assert settled(slow, 1) == [b"one"]
-        assert slow.feed.epoch == 0
+        assert slow.consumer.epoch == 0
 
 
 @PROTOCOLS
@@ -328,12 +328,12 @@ def test_a_rewind_waits_for_a_long_fold_and_costs_no_membership(cluster, protoco
     send(cluster, [b"one"])
     with reading(cluster, options) as slow:
         until(lambda: not slow.batches.empty())
-        slow.feed.rewind()
+        slow.consumer.rewind()
         long = time.monotonic() + LONG_S
         until(lambda: time.monotonic() > long)
         assert slow.settle_next() == []
         assert settled(slow, 1) == [b"one"]
-        assert slow.feed.epoch == 1
+        assert slow.consumer.epoch == 1
 
 
 def test_a_restart_at_the_end_of_a_partition_tells_its_silence(cluster):
@@ -350,8 +350,8 @@ def test_a_restart_at_the_end_of_a_partition_tells_its_silence(cluster):
 def test_a_member_that_slept_asks_before_it_says_that_a_partition_is_silent(cluster):
     """What it knows of the end is as old as its sleep: here what the consumer has cached never grows."""
     with reading(cluster) as one:
-        until(lambda: len(one.feed.partitions()) == 2)
-        holdings, consumer = one.feed._holdings, Mock(**{"position.return_value": [Mock(offset=5)]})
+        until(lambda: len(one.consumer.partitions()) == 2)
+        holdings, consumer = one.consumer._holdings, Mock(**{"position.return_value": [Mock(offset=5)]})
         holdings._next["feedback", 0] = 5
         consumer.get_watermark_offsets.side_effect = lambda where, cached=False, timeout=0: (0, 5 if cached else 6)
         assert not holdings._at_end(consumer, ("feedback", 0))
@@ -368,11 +368,10 @@ def test_what_a_zombie_says_of_a_silence_is_fenced(cluster, protocol):
     with reading(cluster, idle_after_ms=(300,), revoke_wait_ms_max=100) as zombie:
         _, batch = zombie.batches.get(timeout=DEADLINE_S)
         transactional.commit([(batch.idle[0], said)], [], batch.membership)  # while it holds the partition
-        with reading(cluster) as other:
-            until(lambda: len(other.feed.partitions()) == 1)
+        with reading(cluster) as other, batch:
+            until(lambda: len(other.consumer.partitions()) == 1)
             with pytest.raises(Aborted):
                 transactional.commit([(one, said) for one in batch.idle], [], batch.membership)
-            zombie.feed.done()
     transactional.close()
     until(lambda: [value for block in ranges.read_all(cluster, "counts") for value in block.values] == [b"idle"])
 
@@ -398,7 +397,7 @@ def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster, protocol):
     assert "has read here before" in str(why) and "--reset-offsets" in str(why)
     starts = StartOffsets(accept_gap=True)
     with reading(cluster, starts=starts) as accepted:
-        until(lambda: len(accepted.feed.partitions()) == 2)
+        until(lambda: len(accepted.consumer.partitions()) == 2)
         send(cluster, [b"three"])
         assert settled(accepted, 1) == [b"three"]
     assert starts.lost_records == 2  # at the most: whatever the log still held
@@ -406,7 +405,7 @@ def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster, protocol):
 
 @PROTOCOLS
 def test_records_that_retention_took_unread_are_a_counted_gap_and_the_group_goes_on(cluster, protocol):
-    """Also in the middle: what is deleted before a feed that is behind is passed, once."""
+    """Also in the middle: what is deleted before a consumer that is behind is passed, once."""
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     send(cluster, [b"read"])
     with reading(cluster) as before:
@@ -418,7 +417,7 @@ def test_records_that_retention_took_unread_are_a_counted_gap_and_the_group_goes
     with capture_logs() as logs, reading(cluster, starts=starts) as one:
         assert settled(one, 3) == [b"3", b"4", b"after"]
         assert starts.lost_records == 3
-        (note,) = [text for _, text in one.feed.notes()]
+        (note,) = [text for _, text in one.consumer.notes()]
         assert "feedback/0: offsets 1 to 3 were never read, retention has taken them; readers goes on at 4" in note
         assert "LogAppendTime" in note and "kafka.retention_ms" in note
     assert [line["records_max"] for line in logs if line["event"] == "offsets.gap"] == [3]
@@ -447,7 +446,7 @@ def test_where_a_group_begins_at_the_end_that_end_holds_through_a_death(cluster,
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     send(cluster, [b"old"])
     with reading(cluster, starts=StartOffsets(from_end=True)) as first:
-        until(lambda: len(first.feed.partitions()) == 2)
+        until(lambda: len(first.consumer.partitions()) == 2)
     send(cluster, [b"new"])
     with reading(cluster, starts=StartOffsets(from_end=True)) as second:
         assert settled(second, 1) == [b"new"]
@@ -504,7 +503,7 @@ def test_a_topic_made_again_is_read_from_its_beginning_while_the_feed_goes_on(cl
     [told] = {text for _, text in starts.notes}
     assert told == f"{cluster.topic('feedback')} was deleted and made again; it is read from its beginning"
     with reading(cluster) as after:  # where it stands is settled
-        until(lambda: len(after.feed.partitions()) == 2)
+        until(lambda: len(after.consumer.partitions()) == 2)
         send(cluster, [b"last"])
         assert settled(after, 1) == [b"last"]
 
@@ -531,17 +530,17 @@ def test_a_topic_that_is_not_there_is_waited_for_and_one_that_has_gone_as_well(c
     named = cluster.topic("feedback")
     until(lambda: named not in cluster.admin().list_topics(timeout=5).topics)
     with reading(cluster) as one:
-        until(lambda: one.feed.waits() == f"topic {named} is not there yet; `driftline topics create {named}`")
+        until(lambda: one.consumer.waits() == f"topic {named} is not there yet; `driftline topics create {named}`")
         make(cluster, 2)
-        until(lambda: len(one.feed.partitions()) == 2 and not one.feed.waits())
+        until(lambda: len(one.consumer.partitions()) == 2 and not one.consumer.waits())
         send(cluster, [b"one"])
         assert settled(one, 1) == [b"one"]
         delete(cluster)
-        until(lambda: one.feed.partitions() == [] or one.feed.waits())
-        one.feed.rewind()  # as an aborted settlement would
-        until(lambda: bool(one.feed.waits()))
+        until(lambda: one.consumer.partitions() == [] or one.consumer.waits())
+        one.consumer.rewind()  # as an aborted settlement would
+        until(lambda: bool(one.consumer.waits()))
         make(cluster, 3)
-        until(lambda: len(one.feed.partitions()) == 3)
+        until(lambda: len(one.consumer.partitions()) == 3)
         send(cluster, [b"two"], partition=2)
         assert settled(one, 1) == [b"two"]
 
@@ -550,9 +549,9 @@ def test_a_topic_that_is_not_there_is_waited_for_and_one_that_has_gone_as_well(c
 def test_partitions_that_are_added_are_taken_up(cluster, protocol):
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     with reading(cluster) as one:
-        until(lambda: len(one.feed.partitions()) == 2)
+        until(lambda: len(one.consumer.partitions()) == 2)
         grow(cluster, 4)
-        until(lambda: len(one.feed.partitions()) == 4)
+        until(lambda: len(one.consumer.partitions()) == 4)
         send(cluster, [b"there"], partition=3)
         assert settled(one, 1) == [b"there"]
 
@@ -563,19 +562,19 @@ def test_a_partition_without_its_like_waits_and_holds_up_no_other(cluster, proto
     grow(cluster, 3)
     grow(cluster, 3, "requests")
     with reading(cluster, alike=("predictions",)) as one:
-        until(lambda: len(one.feed.partitions()) == 2 and bool(one.feed.waits()))
-        assert "predictions has 2 partitions, one for each is needed; `driftline topics create`" in one.feed.waits()
+        until(lambda: len(one.consumer.partitions()) == 2 and bool(one.consumer.waits()))
+        assert "predictions has 2 partitions, one for each is needed; `driftline topics create`" in one.consumer.waits()
         send(cluster, [b"waits"], partition=2)
         send(cluster, [b"goes on"])
         assert settled(one, 1) == [b"goes on"]
-        one.feed.rewind()
+        one.consumer.rewind()
         send(cluster, [b"after a rewind"])
         assert settled(one, 1) == [b"after a rewind"]
         assert sorted(extend(cluster)) == [
             f"{cluster.topic(name)}: 3 partitions" for name in ("observations", "predictions")
         ]
         assert settled(one, 1) == [b"waits"]
-        assert one.feed.waits() == ""
+        assert one.consumer.waits() == ""
 
 
 @PROTOCOLS
@@ -597,7 +596,7 @@ def test_a_topic_made_again_later_while_the_feed_is_quiet(cluster, protocol, awa
 
 
 def quiet(reader: Reading, seconds: float) -> None:
-    """Serve the feed for a while in which nothing comes but silences."""
+    """Serve the consumer for a while in which nothing comes but silences."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(queue.Empty):
