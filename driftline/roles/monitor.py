@@ -47,13 +47,13 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.needs.append(store_need(settings))
     role.begin()
     await_topics(cluster, _TOPICS, access.monitor(settings), awaits=role.awaits)
-    watching.add_shell(role, settings, catalogue, partition_counts(cluster)["observations"])
+    watching.add_agent(role, settings, catalogue, partition_counts(cluster)["observations"])
     book = watching.seed(settings, cluster)
     role.follow_models(book, lambda route: None)
     aside = {step: SetAside(step) for step in ("count", "join", "judge", "notify")}
     start_offsets = StartOffsets(accept_gap=settings.kafka.accept_gap)
     silences = watching.silence_lengths(monitor)
-    role.shell(
+    role.add_agent(
         "count",
         cluster,
         ["observations"],
@@ -64,7 +64,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         start_offsets=start_offsets,
     )
     joining = _joining(settings, cluster, catalogue, aside["join"])
-    role.shell(
+    role.add_agent(
         "join",
         cluster,
         ["feedback", "feedback-waiting"],
@@ -77,7 +77,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         hold=joining.held,
         may_be_held=True,
     )
-    role.shell(
+    role.add_agent(
         "judge",
         cluster,
         ["counts"],
@@ -98,11 +98,11 @@ def run(settings: Settings, slot: str, port: int) -> None:
 
 
 def _add_notify(role: Role, settings: Settings, cluster: Cluster, set_aside: SetAside) -> None:
-    """Add the shell that sends alerts to people."""
+    """Add the agent that sends alerts to people."""
     monitor, page = settings.monitor, settings.page
     given = (("monitor.notify", monitor.notify), ("monitor.chat", monitor.chat))
     pager, chat = (sender(map(open_reference, to), setting) if to else None for setting, to in given)
-    role.shell(
+    role.add_agent(
         "notify",
         cluster,
         ["alerts"],

@@ -43,7 +43,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         limits = CutLimits(rows_max=settings.sink.rows_max, wait_ms_max=settings.sink.wait_ms_max)
         step = IntentStep(cluster, sink.prepare, limits, order=sink.topics)
         role.follow_models(RouteBook(), lambda route: None)
-        role.shell(
+        role.add_agent(
             "sink",
             cluster,
             sink.topics,

@@ -131,7 +131,7 @@ def _same(known: Route, route: Route) -> bool:
     return plain(known) == plain(route)
 
 
-def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations: int) -> None:
+def add_agent(role: Role, settings: Settings, catalogue: Catalogue, observations: int) -> None:
     """Have the monitor watch the topics, if there are any.
 
     Parameters
@@ -165,7 +165,7 @@ def add_shell(role: Role, settings: Settings, catalogue: Catalogue, observations
     def silent(topic: str, partition: int, after_ms: int) -> Effects:
         return stages[topic].silence(topic, partition, "asleep" if after_ms >= silences[1] else "idle", now_ms())
 
-    role.shell(
+    role.add_agent(
         "watch",
         role.cluster,
         list(stages),

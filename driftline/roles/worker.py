@@ -56,7 +56,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.follow_models(book, following.follow)
     in_hand = InHand(settings.data_dir / "faust" / f"worker-{slot}.in-hand")
     step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up, in_hand=in_hand)
-    role.shell(
+    role.add_agent(
         "score",
         cluster,
         ["requests"],

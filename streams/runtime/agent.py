@@ -1,4 +1,4 @@
-"""The shell: a Faust agent that passes micro-batches from the consumer's thread to the pipeline.
+"""The agent: driven by Faust, it passes micro-batches from the consumer's thread to the pipeline.
 
 Faust supervises, serves HTTP and runs the agents; records are never Faust events here (59 us each). The agent's channel
 carries micro-batches. What becomes of them is in `streams.runtime.pipeline`.
@@ -51,7 +51,7 @@ class BatchChannel(faust.Channel):  # type: ignore[misc]
         return self._queue
 
 
-class Shell:
+class Agent:
     """Runs one step over one group's share of some topics.
 
     Parameters
@@ -143,7 +143,7 @@ class Shell:
         app.agent(self._channel, name=f"driftline.{name}")(self._run)
 
     def trouble(self) -> str | None:
-        """Why the shell is not making progress, or None."""
+        """Why the step is not making progress, or None."""
         held = None if self._may_be_held else self.held()
         return held or self._consumer.awaited() or self._absent() or self.gauges.trouble
 
@@ -153,7 +153,7 @@ class Shell:
         return None if away else self.gauges.trouble
 
     def held(self) -> str | None:
-        """What the shell waits for before it reads anything, or None."""
+        """What is waited for before it reads anything, or None."""
         return self._consumer.held()
 
     def waits(self) -> str:
@@ -161,7 +161,7 @@ class Shell:
         return "; ".join(filter(None, [self.held(), self._consumer.awaited(), self._consumer.waits(), self._behind()]))
 
     def status(self) -> dict[str, Any]:
-        """What the status page shows of this shell."""
+        """What the status page shows of this step."""
         return {
             **self.gauges.status(now_ms(), self._consumer.epoch, self._consumer.lag_rows),
             "partitions": self._consumer.partitions(),

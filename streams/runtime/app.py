@@ -23,7 +23,7 @@ from streams.kafka.credentials import faust_credentials
 from streams.logs import escape_strangers
 from streams.private import private_folder
 from streams.runtime import connections, slots
-from streams.runtime.agent import Shell
+from streams.runtime.agent import Agent
 from streams.runtime.needs import Need
 from streams.runtime.starting import Answer, Starting
 from streams.wire.records import Route
@@ -36,7 +36,7 @@ _STOP_S_MAX = 8.0
 class _App(faust.App):  # type: ignore[misc]
     """A Faust app that ends in our order, and in time."""
 
-    shells: list[Shell]
+    step_agents: list[Agent]
 
     async def on_start(self) -> None:
         """Bound the connections of the server that begins with the app."""
@@ -44,14 +44,14 @@ class _App(faust.App):  # type: ignore[misc]
         await super().on_start()
 
     async def on_stop(self) -> None:
-        """Let the shells finish what they hold, side by side, before Faust stops the rest.
+        """Let the agents finish what they hold, side by side, before Faust stops the rest.
 
         Where the log has gone as well, an orderly end would wait for it for ever: the deadline begins first.
         """
         ending = threading.Timer(_STOP_S_MAX, os._exit, (1,))
         ending.daemon = True
         ending.start()
-        await asyncio.gather(*(shell.stop() for shell in self.shells))
+        await asyncio.gather(*(agent.stop() for agent in self.step_agents))
         await super().on_stop()
 
 
@@ -70,7 +70,7 @@ class _Worker(faust.Worker):  # type: ignore[misc]
 
 
 class Role:
-    """One process: a Faust app with its shells.
+    """One process: a Faust app with its agents.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Role:
         self.cluster = cluster
         self.name = name
         self.slot = slot
-        self.shells: list[Shell] = []
+        self.agents: list[Agent] = []
         self.serving: dict[str, dict[str, Any]] = {}
         self.needs = [Need(f"Kafka at {cluster.bootstrap}", Broker(cluster, "models").ask, blocks=True)]
         self._awaited = ""
@@ -117,18 +117,18 @@ class Role:
             autodiscover=False,
             stream_wait_empty=False,  # a model that is still being loaded would be waited for
         )
-        self.app.shells = self.shells
+        self.app.step_agents = self.agents
         pages = {"/livez": self._livez, "/readyz": self._readyz, "/startupz": self._startupz}
         pages |= {"/metrics": self._metrics, "/status": self._status}
         self._starting = Starting(host, port, pages)
         for path, answer in pages.items():
             self._serve(path, answer)
 
-    def shell(self, *args: Any, **kwargs: Any) -> Shell:
-        """Add a shell (see `Shell`) to this process."""
-        shell = Shell(self.app, *args, slot=self.slot, client=self._client, **kwargs)
-        self.shells.append(shell)
-        return shell
+    def add_agent(self, *args: Any, **kwargs: Any) -> Agent:
+        """Add an agent (see `Agent`) to this process."""
+        agent = Agent(self.app, *args, slot=self.slot, client=self._client, **kwargs)
+        self.agents.append(agent)
+        return agent
 
     def follow_models(self, book: RouteBook, news: Callable[[Route], None]) -> None:
         """Follow `models`; ``news`` is told every route that is newer than what the book holds."""
@@ -164,8 +164,8 @@ class Role:
         """
         self._starting.stop()  # a predecessor is looked for at this very port
         self._started = True
-        if self.shells:
-            slots.refuse_taken(self.cluster, self.shells[0].name, f"{self.name}-{self.slot}")
+        if self.agents:
+            slots.refuse_taken(self.cluster, self.agents[0].name, f"{self.name}-{self.slot}")
         escape_strangers()
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
         worker = _Worker(self.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False)
@@ -173,7 +173,7 @@ class Role:
 
     def status(self) -> dict[str, Any]:
         """What the pipeline page shows of this process."""
-        steps = [shell.status() for shell in self.shells] if self._started else []
+        steps = [agent.status() for agent in self.agents] if self._started else []
         about = {"role": f"{self.name}-{self.slot}", "started": self._started, "waits": self.away()}
         return {**about, "steps": steps, "serving": self.serving}
 
@@ -187,18 +187,18 @@ class Role:
         if not self._started:
             return self.away() or ["it starts"]
         blocked = [why for need in self.needs if need.blocks and (why := need.away())]
-        return [*blocked, *(f"{shell.name}: {wrong}" for shell in self.shells if (wrong := shell.trouble()))]
+        return [*blocked, *(f"{agent.name}: {wrong}" for agent in self.agents if (wrong := agent.trouble()))]
 
     def waits(self) -> list[str]:
         """What is waited for while everything else goes on."""
         if not self._started:
             return []
         away = [why for need in self.needs if not need.blocks and (why := need.away())]
-        return [*away, *(f"{shell.name} waits: {awaited}" for shell in self.shells if (awaited := shell.waits()))]
+        return [*away, *(f"{agent.name} waits: {awaited}" for agent in self.agents if (awaited := agent.waits()))]
 
     def set_aside(self) -> list[str]:
         """What was set aside of late while everything else went on."""
-        return [f"{shell.name}: {note}" for shell in self.shells for note in shell.set_aside()]
+        return [f"{agent.name}: {note}" for agent in self.agents for note in agent.set_aside()]
 
     def _livez(self) -> Answer:
         return _lines(["ok"])
@@ -210,8 +210,8 @@ class Role:
     def _startupz(self) -> Answer:
         # What waits for something that is away is no fault of this process: a restart would change nothing.
         blocked = not self._started or any(need.blocks and need.away() for need in self.needs)
-        shells = [] if blocked else self.shells
-        why = [f"{shell.name}: {failing}" for shell in shells if (failing := shell.failing())]
+        agents = [] if blocked else self.agents
+        why = [f"{agent.name}: {failing}" for agent in agents if (failing := agent.failing())]
         return _lines(why or ["ok"], 503 if why else 200)
 
     def _metrics(self) -> Answer:

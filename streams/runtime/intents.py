@@ -145,7 +145,7 @@ class IntentStep(Step):
         """Insert what is due; returns the records that were inserted or set aside.
 
         ``commit_offsets`` commits offsets with their metadata, synchronously, ``announce`` one of them together with
-        letters. What the store raises is raised: the shell then reads again, and the intent that stands says what to
+        letters. What the store raises is raised: it is then read again, and the intent that stands says what to
         repeat.
         """
         committed = 0
@@ -218,7 +218,7 @@ def _room(letters: Sequence[Publish]) -> int | None:
 
 
 def by_intents(step: IntentStep, wait_s_max: float) -> Callable[[BatchConsumer, TransactionalProducer], Commit]:
-    """How a shell commits a step by intents.
+    """How an agent commits a step by intents.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class Stateful(Stage, Protocol):
 
 
 class Step:
-    """What a shell runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`.
+    """What an agent runs: all blocks that wait, in; one `Effects` a block, out. Most steps are `PerPartition`.
 
     A step that keeps nothing for a partition overrides `process` alone.
     """

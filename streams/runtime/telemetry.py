@@ -1,4 +1,4 @@
-"""What a shell tells about itself: Prometheus metrics and the status page, from one set of calls."""
+"""What an agent tells about itself: Prometheus metrics and the status page, from one set of calls."""
 
 from collections import deque
 from collections.abc import Sequence

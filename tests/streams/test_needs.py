@@ -120,7 +120,7 @@ def test_a_broker_away_is_not_ready_and_no_fault_and_another_need_is_said_by_a_r
 def test_a_batch_that_waits_for_what_is_away_is_no_fault_that_a_restart_mends(role):
     """A schema registry, a store: the role is not ready, and says why."""
     step = PerPartition(lambda topic, partition, memory: None)  # type: ignore[arg-type,return-value]
-    shell = role.shell("score", role.cluster, ["requests"], step)
+    agent = role.add_agent("score", role.cluster, ["requests"], step)
     role._started, role.needs[:] = True, []
 
     def fails(error: Exception) -> None:
@@ -128,17 +128,17 @@ def test_a_batch_that_waits_for_what_is_away_is_no_fault_that_a_restart_mends(ro
             raise error
 
         async def batches():
-            yield shell._consumer._in_flight.hand_over([])
+            yield agent._consumer._in_flight.hand_over([])
 
         step.process = process
-        asyncio.run(shell._pipeline.run(batches(), lambda *_: None))
+        asyncio.run(agent._pipeline.run(batches(), lambda *_: None))
 
     fails(Away("schema registry http://r:8081: 503"))
     assert role._readyz()[0] == 503 and b"schema registry http://r:8081: 503" in role._readyz()[2]
     assert role._startupz()[0] == 200
     fails(RuntimeError("a model that fails"))
     assert role._readyz()[0] == role._startupz()[0] == 503
-    shell._consumer._in_flight.close()
+    agent._consumer._in_flight.close()
 
 
 def test_a_port_that_is_taken_is_left_to_the_app(port):

@@ -58,7 +58,7 @@ def ours(cluster: Cluster, run: str, tape: Tape) -> None:
     with tempfile.TemporaryDirectory() as folder:
         role = Role(cluster, "worker", run, free_port(), folder=Path(folder))
         role.follow_models(read_book(cluster), lambda route: None)
-        role.shell(f"hand-off-{run}", cluster, ["requests"], Nothing(tape), commit=lambda *_: lambda *_: None)
+        role.add_agent(f"hand-off-{run}", cluster, ["requests"], Nothing(tape), commit=lambda *_: lambda *_: None)
         role.run()
 
 

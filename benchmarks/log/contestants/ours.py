@@ -1,4 +1,4 @@
-"""Our worker: the score step in its shell, under Faust.
+"""Our worker: the score step in its agent, under Faust.
 
 ``python -m benchmarks.log.contestants.ours BOOTSTRAP PREFIX RUN REGISTRY [--at-least-once]``
 """
@@ -59,7 +59,7 @@ def main(bootstrap: str, prefix: str, run: str, registry: str, *flags: str) -> N
         # The group is the run's own, so that every run begins at the first request; workers of one run share it.
         group = f"score-{run.partition('.')[0]}"
         writes = ["predictions", "observations", "dead-letters"]
-        role.shell(group, cluster, ["requests"], Score(serving, clock=now_ms), writes=writes, commit=commit)
+        role.add_agent(group, cluster, ["requests"], Score(serving, clock=now_ms), writes=writes, commit=commit)
         role.run()
 
 
