@@ -14,7 +14,7 @@ from driftline.settings_schema import Monitor, WatchTopic
 from inference.packages.versions import conflict
 from streams.away import Away
 from streams.clock import now_ms
-from streams.formats.untyped import PlainReader
+from streams.formats.untyped import UntypedReader
 from streams.kafka import admin
 from streams.kafka.cluster import Cluster
 from streams.kafka.topics import FOREIGN
@@ -151,7 +151,7 @@ def add_agent(role: Role, settings: Settings, catalogue: Catalogue, observations
     registry = parts.schema_registry(settings)
     aside = SetAside("watch")
     stages = {
-        FOREIGN + topic: Watching(looked_for, PlainReader(formats[topic], registry), 0, observations, aside)
+        FOREIGN + topic: Watching(looked_for, UntypedReader(formats[topic], registry), 0, observations, aside)
         for topic, looked_for in wanted.items()
     }
     silences = silence_lengths(settings.monitor)

@@ -16,8 +16,8 @@ refusals by the same rules: names, types, required fields, times and ids as in J
 
 One bad row of a message of many harms no other: it is refused with its number, ``$[17].age``.
 
-Read `decoder` first, then `envelope` (id, time, model) and `shape` (fields and types), `json` with its quick way
-`json_columns`, `avro` (with `registry`), and `packed` and `arrow` (with `ipc`), which share `sheet`.
+Read `decoder` first, then `envelope` (id, time, model) and `request_types` (fields, types), `json` with its quick way
+`json_fast_path`, `avro` (with `schema_registry`), and `packed` and `arrow`, which share `row_batch`.
 """
 
 from streams.formats.decoder import FORMATS, Decoder, Format

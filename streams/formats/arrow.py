@@ -16,7 +16,7 @@ import pyarrow.types as pt
 
 from streams.formats.envelope import Schemas, default_id, default_time, event_time, find, header, request_id
 from streams.formats.known_names import missing, own_names, unknown
-from streams.formats.row_batch import Sheet, joined
+from streams.formats.row_batch import RowBatch, joined
 from streams.tables.kinds import kind_of
 from streams.tables.values import dictionary_texts, is_text
 from streams.wire.arrow_bounds import UNPACKED_BYTES_MAX, Columns, read
@@ -52,12 +52,12 @@ class ArrowDecoder:
             try:
                 columns = read(block.values[at])
                 model, schema = find(self._schemas, _model(columns, header(block, at, "model")))
-                sheet = _sheet(columns, schema, block, at)
+                batch = _batch(columns, schema, block, at)
             except Refused as why:
                 refused.append(Refusal(at, *why.args))
                 continue
-            parts.setdefault(model, []).append(sheet.rows())
-            refused += sheet.refusals(model)
+            parts.setdefault(model, []).append(batch.rows())
+            refused += batch.refusals(model)
         return {model: joined(several) for model, several in parts.items()}, refused
 
 
@@ -72,7 +72,7 @@ def _model(columns: Columns, named: str | None) -> str | None:
     return names.pop()
 
 
-def _sheet(columns: Columns, schema: FeatureSchema, block: Block, at: int) -> Sheet:
+def _batch(columns: Columns, schema: FeatureSchema, block: Block, at: int) -> RowBatch:
     if stranger := unknown(own_names(columns), schema):
         raise stranger
     n = len(next(iter(columns.values())))
@@ -94,17 +94,17 @@ def _sheet(columns: Columns, schema: FeatureSchema, block: Block, at: int) -> Sh
     base, arrived = default_id(block, at), default_time(block, at)
     ids = [f"{base}/{row}" for row in range(n)]
     ts = np.full(n, arrived, np.int64)
-    sheet = Sheet(schema, matrix, ids, ts, np.full(n, at, np.int64), np.arange(n, dtype=np.int32), unseen)
+    batch = RowBatch(schema, matrix, ids, ts, np.full(n, at, np.int64), np.arange(n, dtype=np.int32), unseen)
     for feature, wrong in bad:
-        sheet.refuse(wrong, "wrong_type", feature.name, lambda _: "Expected `bool | 0 | 1`")
-    sheet.require()
-    _own(sheet, columns, block.times[at])
-    return sheet
+        batch.refuse(wrong, "wrong_type", feature.name, lambda _: "Expected `bool | 0 | 1`")
+    batch.require()
+    _own(batch, columns, block.times[at])
+    return batch
 
 
-def _own(sheet: Sheet, columns: Columns, arrived_ms: int) -> None:
+def _own(batch: RowBatch, columns: Columns, arrived_ms: int) -> None:
     """Give rows the ids and times that they bring."""
-    own = sheet.whole
+    own = batch.whole
     ids = _own_values(columns, "id", pt.is_integer, expected="texts or integers")
     times = _own_values(
         columns, "ts", pt.is_integer, pt.is_timestamp, expected="timestamps, integer milliseconds or RFC 3339 texts"
@@ -119,7 +119,7 @@ def _own(sheet: Sheet, columns: Columns, arrived_ms: int) -> None:
                 else:
                     own.ts[n] = event_time(value, arrived_ms)
             except Refused as why:
-                sheet.refuse_row(n, why)
+                batch.refuse_row(n, why)
 
 
 def _absent(feature: Feature, columns: Columns, schema: FeatureSchema) -> None:

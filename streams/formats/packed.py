@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from streams.formats.envelope import Schemas, default_id, default_time, find, header
-from streams.formats.row_batch import Sheet
+from streams.formats.row_batch import RowBatch
 from streams.wire.block import Block
 from streams.wire.message_limits import BYTES_MAX, ROWS_MAX
 from streams.wire.refusals import Refusal, Refused
@@ -40,9 +40,9 @@ class PackedDecoder:
         rows = {}
         for model, several in messages.items():
             if several.ids:
-                sheet = several.sheet()
-                rows[model] = sheet.rows()
-                refused += sheet.refusals(model)
+                batch = several.batch()
+                rows[model] = batch.rows()
+                refused += batch.refusals(model)
         return rows, refused
 
 
@@ -77,7 +77,7 @@ class _Messages:
         self._ts.append(ts)
         self.ids += [base] if count == 1 else [f"{base}/{row}" for row in range(count)]
 
-    def sheet(self) -> Sheet:
+    def batch(self) -> RowBatch:
         counts = np.array(self._counts)
         n = int(counts.sum())
         row = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -85,24 +85,24 @@ class _Messages:
         matrix = np.full((n, len(self._schema)), np.nan, np.float32)
         matrix[:, [self._schema.names.index(name) for name in self._packed.names]] = read
         ts, at = np.repeat(np.array(self._ts, np.int64), counts), np.repeat(np.array(self._at, np.int64), counts)
-        sheet = Sheet(self._schema, matrix, self.ids, ts, at, row.astype(np.int32))
+        batch = RowBatch(self._schema, matrix, self.ids, ts, at, row.astype(np.int32))
         for j, feature in enumerate(self._schema.features):
-            _check(sheet, feature, matrix[:, j])
-        sheet.require()
-        return sheet
+            _check(batch, feature, matrix[:, j])
+        batch.require()
+        return batch
 
 
-def _check(sheet: Sheet, feature: Feature, column: np.ndarray) -> None:
+def _check(batch: RowBatch, feature: Feature, column: np.ndarray) -> None:
     """Refuse cells that mean nothing, and give missing levels their code."""
     missing = np.isnan(column)
     said = column.copy()
     if feature.kind == "boolean":
         bad = ~missing & (column != 0) & (column != 1)
-        sheet.refuse(bad, "wrong_type", feature.name, lambda n: f"{said[n]:g} is neither 0, 1 nor NaN")
+        batch.refuse(bad, "wrong_type", feature.name, lambda n: f"{said[n]:g} is neither 0, 1 nor NaN")
     elif feature.kind == "categorical":
         size = len(feature.categories)
         with np.errstate(invalid="ignore"):  # there are two kinds of NaN, and numpy warns of one
             bad = ~missing & ~((column >= 0) & (column < size) & (column == np.floor(column)))
         told = f"is no place among {size} categories (0 to {size - 1}), nor NaN"
-        sheet.refuse(bad, "wrong_type", feature.name, lambda n: f"{said[n]:g} {told}")
+        batch.refuse(bad, "wrong_type", feature.name, lambda n: f"{said[n]:g} {told}")
         column[missing] = feature.null_code

@@ -1,4 +1,4 @@
-"""The shape of a request by a model's schema: which fields of which types, and what is said where they are not."""
+"""Types of a request by a model's schema: which fields of which types, and what is said where they are not."""
 
 import re
 from collections.abc import Mapping

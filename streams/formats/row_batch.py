@@ -1,4 +1,4 @@
-"""A sheet: many requests at once, a column a feature; rows that cannot be are taken out of it, and named."""
+"""Row batches: many requests at once, a column a feature; rows that cannot be are taken out of it, and named."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ from streams.wire.rows import Rows
 from streams.wire.schema import FeatureSchema
 
 
-class Sheet:
+class RowBatch:
     """Requests of one model, as they are read; `rows` and `refusals` part the good from the bad.
 
     Parameters
@@ -34,9 +34,9 @@ class Sheet:
     >>> from streams.wire.schema import Feature
     >>> one = FeatureSchema((Feature("age", required=True),))
     >>> zeros = np.zeros(2, np.int64)
-    >>> sheet = Sheet(one, np.array([[41], [np.nan]], np.float32), ["a", "b"], zeros, zeros, np.arange(2))
-    >>> sheet.require()
-    >>> sheet.rows().ids, sheet.refusals()[0].field
+    >>> batch = RowBatch(one, np.array([[41], [np.nan]], np.float32), ["a", "b"], zeros, zeros, np.arange(2))
+    >>> batch.require()
+    >>> batch.rows().ids, batch.refusals()[0].field
     (['a'], '$[1].age')
     """
 
@@ -89,10 +89,10 @@ class Sheet:
 
 def complete(rows: Rows, model: str) -> tuple[Rows, list[Refusal]]:
     """Part rows of a model, a record a row, from those whose required value is NaN, which JSON has not."""
-    sheet = Sheet(rows.schema, rows.matrix, rows.ids, rows.ts, rows.at, rows.row, rows.unseen)
-    sheet.require()
-    refused = [msgspec.structs.replace(one, field=f"$.{one.field.partition('.')[2]}") for one in sheet.refusals(model)]
-    return sheet.rows(), refused
+    batch = RowBatch(rows.schema, rows.matrix, rows.ids, rows.ts, rows.at, rows.row, rows.unseen)
+    batch.require()
+    refused = [msgspec.structs.replace(one, field=f"$.{one.field.partition('.')[2]}") for one in batch.refusals(model)]
+    return batch.rows(), refused
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

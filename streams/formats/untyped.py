@@ -11,10 +11,10 @@ from streams.formats.schema_registry import SchemaRegistry
 from streams.wire.refusals import Refused
 
 
-class PlainReader:
+class UntypedReader:
     """Reads JSON, and Avro in Confluent's frame; ``auto`` tells them apart by the first byte.
 
-    >>> PlainReader()(b'{"input": {"age": 41}}')
+    >>> UntypedReader()(b'{"input": {"age": 41}}')
     {'input': {'age': 41}}
     """
 

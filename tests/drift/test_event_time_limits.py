@@ -7,7 +7,7 @@ from drift.counting.external import Mapping, Sight
 from drift.counting.external.stage import Watching
 from drift.labels.feedback import WAITING, read_labels
 from streams.formats.envelope import default_time, event_time
-from streams.formats.untyped import PlainReader
+from streams.formats.untyped import UntypedReader
 from streams.wire.block import Block
 from streams.wire.refusals import Refused
 from streams.wire.time_limits import END_MS
@@ -61,7 +61,7 @@ def test_a_request_has_no_impossible_time(name, arrived):
 def test_a_watched_label_has_no_impossible_time(name):
     sight = Sight(Mapping(topic="t", model="m", version="v1", id="id", label="label", label_ts="at"), None)
     value = msgspec.json.encode({"id": "a", "label": 1, "at": IMPOSSIBLE[name]})
-    effects = Watching([sight], PlainReader("json", None), 1, 1).process(Block.of("@t", 0, [value], time=NOW))
+    effects = Watching([sight], UntypedReader("json", None), 1, 1).process(Block.of("@t", 0, [value], time=NOW))
     (letter,) = effects.publish
     assert letter.topic == "dead-letters"
     assert dict(letter.headers)["driftline-reason"] == b"impossible_timestamp"

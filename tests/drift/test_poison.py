@@ -29,7 +29,7 @@ from drift.reference.catalogue import Unusable, Unwatched
 from driftline.roles.monitor import Unstored
 from driftline.roles.notify import Notify
 from streams.clock import now_ms
-from streams.formats.untyped import PlainReader
+from streams.formats.untyped import UntypedReader
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
@@ -296,7 +296,7 @@ def steps(topic: str, cluster: Cluster, alone: bool = False) -> tuple[Step, Call
         Empty() if alone else Unstored(cluster),
     )
     mapping = Mapping(topic="answers", model="m", version="v1", id="id", ts="ts", score="p", prediction="hat")
-    watching = Watching([Sight(mapping, REFERENCE)], PlainReader("json", None), 1, 1)
+    watching = Watching([Sight(mapping, REFERENCE)], UntypedReader("json", None), 1, 1)
     made: dict[str, Step] = {
         "observations": PerPartition(lambda *_: Count(catalogue, lambda _: WATCH, 1)),
         "counts": Restored(cluster, lambda *_: Judge(catalogue)),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streams.formats.json import JsonDecoder
 from streams.formats.request_types import convert, request_decoders
-from streams.formats.untyped import PlainReader
+from streams.formats.untyped import UntypedReader
 from streams.wire.block import Block
 from streams.wire.refusals import Refusal, Refused
 from streams.wire.rows import Rows
@@ -155,7 +155,7 @@ def test_what_is_no_json_is_refused_by_its_name(value: bytes, words: str) -> Non
     assert rows is None and refusal.reason in ("undecodable", "wrong_type")
     assert words in refusal.detail or refusal.reason == "wrong_type"
     with pytest.raises(Refused) as refused:
-        PlainReader()(value)
+        UntypedReader()(value)
     assert words in refused.value.args[2]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from drift.counting.external.reader import Sight
-from streams.formats.untyped import PlainReader
+from streams.formats.untyped import UntypedReader
 from streams.runtime.set_aside import SetAside
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
@@ -33,7 +33,7 @@ class Watching:
     def __init__(
         self,
         sights: Sequence[Sight],
-        read: PlainReader,
+        read: UntypedReader,
         partitions: int,
         observations: int,
         set_aside: SetAside | None = None,
