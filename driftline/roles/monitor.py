@@ -21,7 +21,7 @@ from streams.kafka.admin import await_topics, partition_counts
 from streams.kafka.cluster import Cluster, open_reference
 from streams.kafka.group_offsets import Progress
 from streams.runtime.app import Role
-from streams.runtime.consumer import ConsumerLimits
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.set_aside import SetAside
 from streams.runtime.snapshots import Restored
 from streams.runtime.stage import PerPartition
@@ -52,15 +52,14 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.follow_models(book, lambda route: None)
     aside = {step: SetAside(step) for step in ("count", "join", "judge", "notify")}
     start_offsets = StartOffsets(accept_gap=settings.kafka.accept_gap)
-    silences = watching.silence_lengths(monitor)
     role.add_agent(
         "count",
         cluster,
         ["observations"],
-        _counting(settings, cluster, catalogue, book, asleep_after_ms=silences[1], set_aside=aside["count"]),
+        _counting(settings, cluster, catalogue, book, aside["count"]),
         writes=["counts", "snapshots", "dead-letters"],
         set_aside=aside["count"],
-        limits=ConsumerLimits(rows_max=500, idle_after_ms=silences),
+        limits=watching.limits(monitor, rows_max=500),
         start_offsets=start_offsets,
     )
     joining = _joining(settings, cluster, catalogue, aside["join"])
@@ -89,7 +88,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         ),
         writes=["reports", "alerts", "retraining", "snapshots", "dead-letters"],
         set_aside=aside["judge"],
-        limits=ConsumerLimits(idle_after_ms=(monitor.snapshot_interval_ms_max,)),
+        limits=ConsumerLimits(idle_after_ms=monitor.snapshot_interval_ms_max),
         start_offsets=start_offsets,
     )
     if monitor.notify or monitor.chat:
@@ -119,7 +118,6 @@ def _counting(
     cluster: Cluster,
     catalogue: Catalogue,
     book: RouteBook,
-    asleep_after_ms: int,
     set_aside: SetAside | None = None,
 ) -> PerPartition:
     """Count observations, and say of every model that is served here when a partition has fallen silent."""
@@ -137,15 +135,14 @@ def _counting(
     def watch(model: str) -> Watch:
         return book[model].watch if model in book.routes else default
 
-    def silent(topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG001
-        asleep = after_ms >= asleep_after_ms
-        # Requests that wait for a worker will speak, of times that others must not leave behind; but not for ever.
+    def silent(topic: str, partition: int, asleep: bool = False) -> Effects:  # noqa: ARG001
+        # Unscored requests hold the watermark until the partition counts as asleep.
         if not asleep and any(map(len, scored.unread(partition))):
             return Effects()
         served = sorted(book.routes.keys() - elsewhere)
         return idle(served, "requests", partition, partitions, asleep, now_ms())
 
-    return PerPartition(stage, silent)
+    return PerPartition(stage, silent, partial(silent, asleep=True))
 
 
 def _joining(settings: Settings, cluster: Cluster, catalogue: Catalogue, set_aside: SetAside) -> Joining:

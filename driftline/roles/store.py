@@ -16,8 +16,8 @@ from streams.away import Away, patiently
 from streams.kafka.admin import await_topics
 from streams.runtime.agent import transaction_s_max
 from streams.runtime.app import Role
-from streams.runtime.consumer import ConsumerLimits
 from streams.runtime.intents import CutLimits, IntentStep, by_intents
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.start_offsets import StartOffsets
 from streams.wire.dead_letters import DEAD_LETTERS
 from streams.wire.route_book import RouteBook

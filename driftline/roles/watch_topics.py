@@ -20,7 +20,7 @@ from streams.kafka.cluster import Cluster
 from streams.kafka.topics import FOREIGN
 from streams.routes import announce, read_book
 from streams.runtime.app import Role
-from streams.runtime.consumer import ConsumerLimits
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.set_aside import SetAside
 from streams.runtime.stage import PerPartition
 from streams.runtime.start_offsets import StartOffsets
@@ -33,15 +33,16 @@ log = structlog.get_logger("driftline.roles.watch_topics")
 _AWAY_S = 5.0
 
 
-def silence_lengths(monitor: Monitor) -> tuple[int, ...]:
-    """Lengths of a silence of which is told, ms: idle, asleep, and asleep for an hour, a day and a week more, for a
-    window of such a length is over by the clock only then.
+def limits(monitor: Monitor, rows_max: int = ConsumerLimits().rows_max) -> ConsumerLimits:
+    """Limits of a consumer whose partitions become idle, and asleep; that is told again after an hour, a day and a week
+    more, for a window of such a length is over by the clock only then.
 
-    >>> silence_lengths(Monitor())[:3]
-    (10000, 60000, 3660000)
+    >>> limits(Monitor()).idle_after_ms, limits(Monitor()).asleep_after_ms[:2]
+    (10000, (60000, 3660000))
     """
     asleep = monitor.idle_after_ms + monitor.asleep_after_ms
-    return (monitor.idle_after_ms, asleep, *(asleep + length for length in (HOUR_MS, DAY_MS, 7 * DAY_MS)))
+    asleep_after_ms = tuple(asleep + more for more in (0, HOUR_MS, DAY_MS, 7 * DAY_MS))
+    return ConsumerLimits(rows_max=rows_max, idle_after_ms=monitor.idle_after_ms, asleep_after_ms=asleep_after_ms)
 
 
 def sights(settings: Settings, catalogue: Catalogue, skip: bool = False) -> dict[str, list[Sight]]:
@@ -154,7 +155,6 @@ def add_agent(role: Role, settings: Settings, catalogue: Catalogue, observations
         FOREIGN + topic: Watching(looked_for, UntypedReader(formats[topic], registry), 0, observations, aside)
         for topic, looked_for in wanted.items()
     }
-    silences = silence_lengths(settings.monitor)
 
     def stage(topic: str, partition: int, memory: str) -> Watching:  # noqa: ARG001
         """The topic's stage, told anew how many partitions there are: the topic may not have been there, or not all."""
@@ -162,16 +162,19 @@ def add_agent(role: Role, settings: Settings, catalogue: Catalogue, observations
         stages[topic].resize(max(partition + 1, *counts.values()))
         return stages[topic]
 
-    def silent(topic: str, partition: int, after_ms: int) -> Effects:
-        return stages[topic].silence(topic, partition, "asleep" if after_ms >= silences[1] else "idle", now_ms())
+    def idle(topic: str, partition: int) -> Effects:
+        return stages[topic].silence(topic, partition, "idle", now_ms())
+
+    def asleep(topic: str, partition: int) -> Effects:
+        return stages[topic].silence(topic, partition, "asleep", now_ms())
 
     role.add_agent(
         "watch",
         role.cluster,
         list(stages),
-        PerPartition(stage, silent),
+        PerPartition(stage, idle, asleep),
         writes=["observations", "feedback", "dead-letters"],
         set_aside=aside,
-        limits=ConsumerLimits(idle_after_ms=silences),
+        limits=limits(settings.monitor),
         start_offsets=StartOffsets(settings.monitor.watch_from == "latest", settings.kafka.accept_gap),
     )

@@ -13,7 +13,7 @@ from streams.formats import Decoder
 from streams.kafka.admin import FOLLOW_REQUESTS, await_topics
 from streams.routes import read_book
 from streams.runtime.app import Role
-from streams.runtime.consumer import ConsumerLimits
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.needs import Need
 from streams.runtime.start_offsets import StartOffsets
 from streams.wire.schema import FeatureSchema

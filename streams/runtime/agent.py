@@ -18,7 +18,8 @@ from mode.utils.queues import FlowControlEvent, ThrowableQueue
 from streams.clock import now_ms
 from streams.kafka.admin import foreign_partitions
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import BatchConsumer, ConsumerLimits
+from streams.runtime.consumer import BatchConsumer
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Commit, Pipeline
 from streams.runtime.set_aside import SetAside

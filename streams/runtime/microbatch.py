@@ -11,7 +11,7 @@ from streams.wire.block import Block
 
 
 class Silence(NamedTuple):
-    """A partition that has said nothing for so long, and has nothing more to read after the offset ``last``.
+    """A partition that is idle, or ``asleep``, and has nothing more to read after the offset ``last``.
 
     Its effects are committed with that offset, which was committed before: so the group fences a member that
     publishes them for a partition that has gone to another.
@@ -19,7 +19,7 @@ class Silence(NamedTuple):
 
     topic: str
     partition: int
-    after_ms: int
+    asleep: bool
     last: int
 
 

@@ -155,7 +155,8 @@ class Pipeline:
         effects = self._step.process(batch.blocks)
         idle: list[Processed] = []
         for silent in batch.idle:
-            of_silence = self._step.idle(silent.topic, silent.partition, silent.after_ms)
+            answer = self._step.asleep if silent.asleep else self._step.idle
+            of_silence = answer(silent.topic, silent.partition)
             idle += [(silent, of_silence)] if of_silence.publish else []
         return effects, idle, ticks_ms() - started_ms
 

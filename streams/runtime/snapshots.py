@@ -216,8 +216,8 @@ class Restored(Step):
             publish = [*publish, *self._write(place)]
         return Effects(publish, self._memory[place])
 
-    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """See `Step.idle`. Writes what was processed since the last snapshot."""
+    def idle(self, topic: str, partition: int) -> Effects:
+        """Write what was processed since the last snapshot."""
         place = (topic, partition)
         return Effects(self._write(place) if place in self._unwritten else (), self._memory[place])
 

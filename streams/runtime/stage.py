@@ -61,16 +61,12 @@ class Step:
         """
         raise NotImplementedError
 
-    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:  # noqa: ARG002
-        """Answer to a partition that is silent; effects without a message are not committed.
+    def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+        """Answer to a partition in which nothing comes at the moment; effects without a message are not committed."""
+        return Effects()
 
-        Parameters
-        ----------
-        topic, partition
-            Which, by its logical name.
-        after_ms
-            For how long: one of the lengths in the consumer's limits.
-        """
+    def asleep(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+        """Answer to a partition that has been idle for long; it is told again as time goes by."""
         return Effects()
 
 
@@ -80,8 +76,19 @@ class StageFactory(Protocol):
     def __call__(self, topic: str, partition: int, memory: str) -> Stage: ...
 
 
+#: What to publish for a silent partition.
+OnSilence = Callable[[str, int], Effects]
+
+
 class PerPartition(Step):
     """A step that keeps one stage a partition.
+
+    Parameters
+    ----------
+    factory
+        Makes a stage.
+    idle, asleep
+        What to publish for partitions that are.
 
     >>> from streams.wire.effects import Publish
     >>> class Length:
@@ -93,9 +100,10 @@ class PerPartition(Step):
     [b'2']
     """
 
-    def __init__(self, factory: StageFactory, idle: Callable[[str, int, int], Effects] | None = None) -> None:
+    def __init__(self, factory: StageFactory, idle: OnSilence | None = None, asleep: OnSilence | None = None) -> None:
         self._factory = factory
         self._idle = idle
+        self._asleep = asleep
         self.stages: dict[tuple[str, int], Stage] = {}
         self._memory: dict[tuple[str, int], str] = {}
 
@@ -114,8 +122,15 @@ class PerPartition(Step):
         self._memory |= {(b.topic, b.partition): effects.memory for b, effects in zip(blocks, processed, strict=True)}
         return processed
 
-    def idle(self, topic: str, partition: int, after_ms: int) -> Effects:
-        """See `Step.idle`; publishes what the step was made with, where it was made with anything."""
-        if self._idle is None:
+    def idle(self, topic: str, partition: int) -> Effects:
+        """Publish what the step was made with for idle partitions."""
+        return self._answer(self._idle, topic, partition)
+
+    def asleep(self, topic: str, partition: int) -> Effects:
+        """Publish what the step was made with for partitions that are asleep."""
+        return self._answer(self._asleep, topic, partition)
+
+    def _answer(self, answer: OnSilence | None, topic: str, partition: int) -> Effects:
+        if answer is None:
             return Effects()
-        return Effects(self._idle(topic, partition, after_ms).publish, self._memory[topic, partition])
+        return Effects(answer(topic, partition).publish, self._memory[topic, partition])

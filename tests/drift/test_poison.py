@@ -33,7 +33,8 @@ from streams.formats.untyped import UntypedReader
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import BatchConsumer, ConsumerLimits
+from streams.runtime.consumer import BatchConsumer
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.snapshots import Restored

@@ -15,8 +15,6 @@ from streams.wire.effects import Publish
 from streams.wire.records import CountsMessage, Route
 from streams.wire.route_book import RouteBook
 
-IDLE_MS, ASLEEP_MS = 10_000, 60_000
-
 
 @pytest.fixture
 def cluster(kafka, topic_prefix) -> Cluster:
@@ -29,15 +27,15 @@ def cluster(kafka, topic_prefix) -> Cluster:
 def counting(cluster) -> Step:
     book = RouteBook()
     book.take(msgspec.json.encode(Route(model="taste", epoch=1, ts=0, champion="v1")))
-    step = monitor._counting(settings.load(), cluster, lambda model, version: None, book, ASLEEP_MS)
+    step = monitor._counting(settings.load(), cluster, lambda model, version: None, book)
     for partition in (0, 1):
         step.assign("observations", partition, 0, "")
     return step
 
 
-def said(step: Step, partition: int, after_ms: int) -> list[bool]:
+def said(step: Step, partition: int, asleep: bool = False) -> list[bool]:
     """Whether a partition is asleep, for each flag that leaves."""
-    flags = step.idle("observations", partition, after_ms).publish
+    flags = (step.asleep if asleep else step.idle)("observations", partition).publish
     several = [msgspec.msgpack.decode(flag.value or b"", type=CountsMessage) for flag in flags]
     assert {(one.model, one.topic, one.partition, one.partitions) for one in several} <= {
         ("taste", "requests", partition, 2)
@@ -50,9 +48,9 @@ def test_a_partition_whose_requests_wait_for_a_worker_is_not_idle(cluster, count
     producer = TransactionalProducer(cluster, "client")
     producer.commit([], [Publish("requests", b"{}", partition=1)] * 3, None)
     producer.close()
-    assert said(counting, 0, IDLE_MS) == [False]
-    assert said(counting, 1, IDLE_MS) == []
-    assert said(counting, 1, ASLEEP_MS) == [True]
+    assert said(counting, 0) == [False]
+    assert said(counting, 1) == []
+    assert said(counting, 1, asleep=True) == [True]
 
 
 def test_what_a_worker_has_settled_waits_no_more(cluster, counting):
@@ -63,7 +61,7 @@ def test_what_a_worker_has_settled_waits_no_more(cluster, counting):
     assert ranges.bounds(cluster, "requests")[1] == (0, 4)
     worker = cluster.consumer("score")
     worker.commit(offsets=[ck.TopicPartition(cluster.topic("requests"), 1, 2)], asynchronous=False)
-    assert said(counting, 1, IDLE_MS) == []
+    assert said(counting, 1) == []
     worker.commit(offsets=[ck.TopicPartition(cluster.topic("requests"), 1, 3)], asynchronous=False)
     worker.close()
-    assert said(counting, 1, IDLE_MS) == [False]
+    assert said(counting, 1) == [False]

@@ -391,7 +391,7 @@ def test_observations_are_split_below_the_limit(monkeypatch):
 def test_an_empty_fold_and_a_silent_partition_ask_for_nothing():
     step = Score(serving(ramp()))
     step.assign("requests", 0, 0, "")
-    assert step.process([]) == [] and not step.idle("requests", 0, 10_000).publish
+    assert step.process([]) == [] and not step.idle("requests", 0).publish
     step.revoke("requests", 0)
 
 

@@ -19,8 +19,9 @@ from driftline.broker import EmbeddedBroker
 from streams.kafka import ranges
 from streams.kafka.admin import Layout, create, extend
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import BatchConsumer, ConsumerLimits
+from streams.runtime.consumer import BatchConsumer
 from streams.runtime.handover import Dropped, Stuck
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.splitting import Weigh
 from streams.runtime.stage import PerPartition
@@ -340,7 +341,7 @@ def test_a_restart_at_the_end_of_a_partition_tells_its_silence(cluster):
     send(cluster, [b"one", b"two"])
     with reading(cluster) as before:
         assert settled(before, 2) == [b"one", b"two"]
-    with reading(cluster, idle_after_ms=(300,)) as after:
+    with reading(cluster, idle_after_ms=300) as after:
         silent = {}
         while len(silent) < 2:
             silent |= {one.partition: one.last for one in after.next()[1].idle}
@@ -351,12 +352,12 @@ def test_a_member_that_slept_asks_before_it_says_that_a_partition_is_silent(clus
     """What it knows of the end is as old as its sleep: here what the consumer has cached never grows."""
     with reading(cluster) as one:
         until(lambda: len(one.consumer.partitions()) == 2)
-        holdings, consumer = one.consumer._holdings, Mock(**{"position.return_value": [Mock(offset=5)]})
-        holdings._next["feedback", 0] = 5
-        consumer.get_watermark_offsets.side_effect = lambda where, cached=False, timeout=0: (0, 5 if cached else 6)
-        assert not holdings._at_end(consumer, ("feedback", 0))
-        consumer.get_watermark_offsets.side_effect = lambda where, cached=False, timeout=0: (0, 5)
-        assert holdings._at_end(consumer, ("feedback", 0))
+        positions, client = one.consumer._positions, Mock(**{"position.return_value": [Mock(offset=5)]})
+        positions.begin({("feedback", 0): 5})
+        client.get_watermark_offsets.side_effect = lambda where, cached=False, timeout=0: (0, 5 if cached else 6)
+        assert not positions.at_end(client, ("feedback", 0))
+        client.get_watermark_offsets.side_effect = lambda where, cached=False, timeout=0: (0, 5)
+        assert positions.at_end(client, ("feedback", 0))
 
 
 @PROTOCOLS
@@ -365,7 +366,7 @@ def test_what_a_zombie_says_of_a_silence_is_fenced(cluster, protocol):
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     said = Effects([Publish("counts", b"idle", partition=0)], "memory")
     transactional = TransactionalProducer(cluster, "count-0")
-    with reading(cluster, idle_after_ms=(300,), revoke_wait_ms_max=100) as zombie:
+    with reading(cluster, idle_after_ms=300, revoke_wait_ms_max=100) as zombie:
         _, batch = zombie.batches.get(timeout=DEADLINE_S)
         transactional.commit([(batch.idle[0], said)], [], batch.membership)  # while it holds the partition
         with reading(cluster) as other, batch:
@@ -581,7 +582,7 @@ def test_a_partition_without_its_like_waits_and_holds_up_no_other(cluster, proto
 @pytest.mark.parametrize("away_s", [0.0, 3.0])
 def test_a_topic_made_again_later_while_the_feed_is_quiet(cluster, protocol, away_s):
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
-    with reading(cluster, idle_after_ms=(500, 1_000)) as one:
+    with reading(cluster, idle_after_ms=500, asleep_after_ms=(1_000,)) as one:
         send(cluster, [b"old"] * 100)
         send(cluster, [b"old"] * 100, partition=1)
         settled(one, 200)

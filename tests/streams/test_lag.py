@@ -7,7 +7,8 @@ from prometheus_client import generate_latest
 
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import BatchConsumer, ConsumerLimits
+from streams.runtime.consumer import BatchConsumer
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.stage import PerPartition
 from streams.runtime.telemetry import Gauges

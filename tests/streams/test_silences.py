@@ -6,9 +6,8 @@ import confluent_kafka as ck
 import pytest
 
 from streams.kafka.cluster import Cluster
-from streams.runtime import assignment as module
-from streams.runtime.assignment import Holdings
-from streams.runtime.start_offsets import StartOffsets
+from streams.runtime.positions import Positions
+from streams.runtime.silences import Silences
 from streams.wire.block import Block
 
 IDLE, ASLEEP = 100, 500
@@ -36,63 +35,73 @@ class Topic:
         return [Mock(offset=self.ends[place.partition]) for place in places]
 
 
+class Clock:
+    """Time that stands until it is moved on."""
+
+    def __init__(self) -> None:
+        self.ms = 0.0
+
+    def __call__(self) -> float:
+        return self.ms
+
+
 @pytest.fixture
-def clock(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(module, "ticks_ms", lambda: now[0])
-    return now
+def clock() -> Clock:
+    return Clock()
 
 
-def member(*partitions: int) -> Holdings:
-    found = Holdings(Cluster(bootstrap="127.0.0.1:9"), "count", Mock(), StartOffsets(), Mock(), 0)
-    found._next = {("observations", partition): 10 for partition in partitions}
-    found._spoke = {place: module._Quiet(0) for place in found._next}
-    return found
+def member(clock: Clock, *partitions: int) -> Silences:
+    positions = Positions(Cluster(bootstrap="127.0.0.1:9"))
+    silences = Silences(positions, IDLE, (ASLEEP,), clock)
+    places = [("observations", partition) for partition in partitions]
+    positions.begin(dict.fromkeys(places, 10))
+    silences.begin(places)
+    return silences
 
 
-def told(holdings: Holdings, topic: Topic, blocks: tuple = ()) -> list[tuple[int, int]]:
-    silent = holdings.fallen_silent(topic, blocks, (IDLE, ASLEEP))
-    return [(one.partition, one.after_ms) for one in silent]
+def told(silences: Silences, topic: Topic, blocks: tuple = ()) -> list[tuple[int, int]]:
+    silences._positions.handed_over(blocks)
+    return [(one.partition, ASLEEP if one.asleep else IDLE) for one in silences.of(topic, blocks)]
 
 
 def test_each_length_is_told_once_while_everything_is_still(clock):
-    holdings, topic, said = member(0, 1), Topic(), []
-    for clock[0] in range(0, 5_000, 50):
-        said += told(holdings, topic)
+    silences, topic, said = member(clock, 0, 1), Topic(), []
+    for clock.ms in range(0, 5_000, 50):
+        said += told(silences, topic)
     assert sorted(said) == [(0, IDLE), (0, ASLEEP), (1, IDLE), (1, ASLEEP)]
 
 
 def test_a_silence_is_told_again_while_others_go_on_those_of_other_members_too(clock):
-    holdings, topic, said = member(1), Topic(), []
-    for clock[0] in range(0, 1_000, 50):
-        said += told(holdings, topic)
+    silences, topic, said = member(clock, 1), Topic(), []
+    for clock.ms in range(0, 1_000, 50):
+        said += told(silences, topic)
     topic.ends[0] += 1  # another member's
-    for clock[0] in range(1_000, 1_200, 50):
-        said += told(holdings, topic)
+    for clock.ms in range(1_000, 1_200, 50):
+        said += told(silences, topic)
     assert said == [(1, IDLE), (1, ASLEEP), (1, ASLEEP)]
-    for clock[0] in range(1_200, 3_000, 50):
-        said += told(holdings, topic)
+    for clock.ms in range(1_200, 3_000, 50):
+        said += told(silences, topic)
     assert len(said) == 3
 
 
 def test_one_that_speaks_begins_anew(clock):
-    holdings, topic = member(0), Topic()
-    clock[0] = 101
-    assert told(holdings, topic) == [(0, IDLE)]
+    silences, topic = member(clock, 0), Topic()
+    clock.ms = 101
+    assert told(silences, topic) == [(0, IDLE)]
     topic.ends[0] = 11
-    assert told(holdings, topic, (Block.of("observations", 0, [b"x"], first=10),)) == []
-    clock[0] = 190
-    assert told(holdings, topic) == []
-    clock[0] = 210
-    assert told(holdings, topic) == [(0, IDLE)]
+    assert told(silences, topic, (Block.of("observations", 0, [b"x"], first=10),)) == []
+    clock.ms = 190
+    assert told(silences, topic) == []
+    clock.ms = 210
+    assert told(silences, topic) == [(0, IDLE)]
 
 
 def test_a_broker_that_is_away_repeats_nothing(clock):
-    holdings, topic = member(0), Topic()
-    clock[0] = 101
-    told(holdings, topic)
+    silences, topic = member(clock, 0), Topic()
+    clock.ms = 101
+    told(silences, topic)
     topic.ends[1], topic.away = 20, True
-    clock[0] = 300
-    assert told(holdings, topic) == []
-    topic.away, clock[0] = False, 450
-    assert told(holdings, topic) == [(0, IDLE)]
+    clock.ms = 300
+    assert told(silences, topic) == []
+    topic.away, clock.ms = False, 450
+    assert told(silences, topic) == [(0, IDLE)]

@@ -176,12 +176,12 @@ def test_a_judge_that_began_behind_what_retention_took_has_lost_nothing(cluster,
 def test_what_falls_silent_is_written_once_before_retention_takes_it(cluster, trimmed):
     step = summing(cluster)
     step.assign("counts", 0, 6, "")
-    assert not step.idle("counts", 0, 60_000).publish
+    assert not step.idle("counts", 0).publish
     (effects,) = step.process([Block.of("counts", 0, [b"6", b"7"], first=6)])
     assert not effects.publish[1:]
-    silent = step.idle("counts", 0, 60_000)
+    silent = step.idle("counts", 0)
     assert newest(log(silent.publish), "counts", 0, 8) == (8, b"13") and silent.memory == effects.memory
-    assert not step.idle("counts", 0, 60_000).publish
+    assert not step.idle("counts", 0).publish
 
 
 def test_a_restore_waits_for_what_is_away(cluster, trimmed):
@@ -200,7 +200,7 @@ def test_a_restore_waits_for_what_is_away(cluster, trimmed):
         return made[-1]
 
     step, awaited = Restored(cluster, make), []
-    patiently(lambda: step.assign("counts", 0, 9, ""), awaited.append, lambda: False)  # as holdings do
+    patiently(lambda: step.assign("counts", 0, 9, ""), awaited.append, lambda: False)  # as the assignment does
     assert awaited == ["the registry is not mounted"] * 2 + [""]
     assert step.stages["counts", 0] is made[2]
     assert made[2].total == 100 + 7 + 8

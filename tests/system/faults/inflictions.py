@@ -110,7 +110,7 @@ def slow_the_model(patient: Patient, rng: random.Random) -> None:
 
 def _lost(patient: Patient) -> int:
     logs = (patient.child(name).log_path for name in ("worker-0", "worker-1"))
-    return sum(log.read_text(errors="replace").count("holdings.lost") for log in logs)
+    return sum(log.read_text(errors="replace").count("partitions.lost") for log in logs)
 
 
 def step_the_clock(patient: Patient, rng: random.Random) -> None:

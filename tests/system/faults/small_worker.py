@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from streams.kafka.cluster import Cluster
-from streams.runtime.consumer import BatchConsumer, ConsumerLimits
+from streams.runtime.consumer import BatchConsumer
+from streams.runtime.limits import ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Pipeline
 from streams.runtime.stage import Step
