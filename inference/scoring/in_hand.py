@@ -12,11 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-import structlog
 
+from inference.scoring.facts import HandLeft, HandNotKept
 from streams.private import FILE_MODE, private_folder
-
-log = structlog.get_logger("inference.scoring.in_hand")
 
 #: Processes that a record may end while it is alone in hand. They may have been killed by somebody else, once or twice.
 ENDS_MAX = 3
@@ -60,7 +58,7 @@ class InHand:
             self._file = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
             written = msgspec.json.decode(os.pread(self._file, _BYTES_MAX, 0) or b"{}", type=_Written)
         except OSError as error:
-            log.warning("in_hand.not_kept", file=str(file), why=error.strerror)
+            HandNotKept(str(file), error.strerror or str(error)).tell()
             return
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return  # cut short by a full disk: nothing is known
@@ -70,8 +68,7 @@ class InHand:
         place = _alone(hand)
         if place is not None:
             self._ends[place] = self._ends.get(place, 0) + 1
-        log.warning("in_hand.left", model=hand.model, version=hand.version, ranges=len(hand.ranges),
-                    ends=self._ends.get(place or "", 0))  # fmt: skip
+        HandLeft(hand.model, hand.version, len(hand.ranges), self._ends.get(place or "", 0)).tell()
         self._write(None)
 
     def suspects(self, model: str, version: str) -> bool:

@@ -10,15 +10,16 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
-import structlog
 
 from inference.packages.model_toml import nearest
+from inference.scoring.facts import ProcessesEnded, RowsScored, ShadowFailed
 from inference.scoring.in_hand import ENDS_MAX, PARTS, InHand, Range
 from inference.scoring.messages import Scored, observations, predictions, refused_request, unanswered
 from inference.scoring.outputs import answers
 from inference.serving.models import NotServed, Served, Serving
 from inference.serving.routing import Role, lanes
 from inference.serving.scorer import Scorer, Scores
+from streams.clock import ticks_ms
 from streams.formats import Decoder
 from streams.formats.envelope import Schemas
 from streams.runtime.stage import Step
@@ -29,8 +30,6 @@ from streams.wire.observation import RefusedRequest
 from streams.wire.refusals import Refusal, Refused
 from streams.wire.rows import Rows
 from streams.wire.schema import FeatureSchema
-
-log = structlog.get_logger("inference.scoring.stage")
 
 STAGE = "score"
 #: How long requests of a micro-batch wait for their model to be loaded; then they are read again.
@@ -156,6 +155,8 @@ class Score(Step):
     in_hand
         Remembers over the process's end what a model has in hand; without it a record that ends the process ends the
         next one too.
+    ticks
+        Monotonic time in ms for metrics, and for nothing else.
     """
 
     def __init__(
@@ -165,7 +166,9 @@ class Score(Step):
         clock: Callable[[], int] | None = None,
         catch_up: Callable[[], object] | None = None,
         in_hand: InHand | None = None,
+        ticks: Callable[[], float] = ticks_ms,
     ) -> None:
+        self._ticks = ticks
         self._serving = serving
         self._in_hand = in_hand or InHand()
         self._schemas = _Schemas(serving)
@@ -283,7 +286,7 @@ class Score(Step):
     def _blame(self, outcome: _Outcome, model: str, scorer: Scorer, part: _Part, at: int, often: int) -> None:
         version = scorer.package.version
         why = f"{often} processes ended while {model} {version} had this record, and no other, in hand"
-        log.error("score.ended_processes", place=outcome.block.place(at), model=model, version=version, why=why)
+        ProcessesEnded(model, version, outcome.block.place(at), why).tell()
         if part.role != "shadow":
             ts = int(part.rows.ts[np.flatnonzero(part.rows.at == at)[0]])
             refusal = Refusal(at, "model_failed", "$", why, model, ts)
@@ -291,15 +294,16 @@ class Score(Step):
             outcome.tell(model, version, refusal, ())
 
     def _score(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:
+        version, role, started_ms = scorer.package.version, parts[0].role, self._ticks()
         try:
-            with self._in_hand.holding(model, scorer.package.version, _ranges(parts, outcomes)):
+            with self._in_hand.holding(model, version, _ranges(parts, outcomes)):
                 scores = scorer(np.concatenate([part.rows.matrix for part in parts]))
         except Exception as error:
-            if parts[0].role != "shadow":
+            if role != "shadow":
                 raise
-            # A shadow must not hold up those who answer.
-            log.warning("shadow.failed", model=model, version=scorer.package.version, why=str(error))
+            ShadowFailed(model, version, str(error)).tell()  # it must not hold up those who answer
             return
+        RowsScored(model, version, role, len(scores.values), len(scores.failures), self._ticks() - started_ms).tell()
         now_ms = self._clock() if self._clock else None
         first = 0
         for part in parts:

@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import Any
 
 import faust
-import structlog
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
 from streams.clock import now_ms
 from streams.kafka.admin import foreign_partitions
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import BatchConsumer
+from streams.runtime.facts import Crashed
 from streams.runtime.limits import ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Commit, Pipeline
@@ -28,8 +28,6 @@ from streams.runtime.stage import Step
 from streams.runtime.start_offsets import StartOffsets
 from streams.runtime.telemetry import Gauges
 from streams.runtime.transactions import TransactionalProducer
-
-log = structlog.get_logger("streams.runtime.agent")
 
 _STUCK_S = 5.0
 _OPEN_S = 120.0
@@ -220,7 +218,7 @@ class Agent:
         between any two lines is what everything here is made for.
         """
         with suppress(OSError):  # the disk may be full
-            log.error(f"{self.name}.crash", kind=type(error).__name__, why=str(error))
+            Crashed(self.name, type(error).__name__, str(error)).tell()
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(1)

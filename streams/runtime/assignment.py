@@ -30,11 +30,11 @@ from concurrent.futures import Future
 from functools import partial
 
 import confluent_kafka as ck
-import structlog
 
 from streams.away import patiently
 from streams.clock import ticks_ms
 from streams.kafka.cluster import Cluster
+from streams.runtime.facts import PartitionsAssigned, PartitionsLost, StageAwaits
 from streams.runtime.handover import HandOver
 from streams.runtime.held_back import HeldBack
 from streams.runtime.limits import ConsumerLimits
@@ -43,8 +43,6 @@ from streams.runtime.positions import Positions
 from streams.runtime.silences import Silences
 from streams.runtime.stage import Step
 from streams.runtime.start_offsets import StartOffsets
-
-log = structlog.get_logger("streams.runtime.assignment")
 
 _POLL_MS = 200
 
@@ -136,7 +134,7 @@ class Assignment:
         self._coming |= {self._marks.place(p): (p, self._in_flight.epoch) for p in starts}
         if starts:
             client.pause(starts)
-            log.info("partitions.assigned", partitions=[f"{p.topic}/{p.partition}" for p in starts])
+            PartitionsAssigned([f"{p.topic}/{p.partition}" for p in starts]).tell()
 
     @_legible
     def revoked(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
@@ -148,7 +146,7 @@ class Assignment:
     @_legible
     def lost(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         """Partitions have gone to somebody else: what is in flight can no longer be committed."""
-        log.warning("partitions.lost", partitions=[f"{p.topic}/{p.partition}" for p in partitions])
+        PartitionsLost([f"{p.topic}/{p.partition}" for p in partitions]).tell()
         self._in_flight.rewind()
         self._forget(client, partitions)
 
@@ -250,7 +248,7 @@ class Assignment:
 
     def _await(self, why: str) -> None:
         if why and why != self.awaited:
-            log.warning("partitions.await", why=why)
+            StageAwaits(why).tell()
         self.awaited = why
 
 

@@ -113,7 +113,7 @@ class BatchConsumer:
         assignment = Assignment(cluster, group, step, self._start_offsets, self._in_flight, self.limits, alike, clock)
         self._assignment = assignment
         self._positions, self._silences = assignment.positions, assignment.silences
-        self._fetcher = Fetcher(cluster, self._topics, self.limits, self._positions, self._refuse)
+        self._fetcher = Fetcher(cluster, group, self._topics, self.limits, self._positions, self._refuse)
         self._handed_ms = clock()
         self._lost_positions = 0
         self._thread = threading.Thread(target=self._run, name=f"consumer-{group}", daemon=True)

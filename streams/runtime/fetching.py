@@ -4,15 +4,13 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 import confluent_kafka as ck
-import structlog
 
 from streams.kafka.cluster import Cluster
 from streams.kafka.unpacked import does_not_unpack, empty_records
+from streams.runtime.facts import BatchUnreadable
 from streams.runtime.limits import ConsumerLimits
 from streams.runtime.positions import Positions
 from streams.wire.block import Block
-
-log = structlog.get_logger("streams.runtime.fetching")
 
 _SELDOM_WAIT_S = 0.05
 
@@ -22,8 +20,8 @@ class Fetcher:
 
     Parameters
     ----------
-    cluster, topics
-        What is read; topics by their names on the cluster.
+    cluster, group, topics
+        What is read, as whom; topics by their names on the cluster.
     limits
         How much at once.
     positions
@@ -35,12 +33,14 @@ class Fetcher:
     def __init__(
         self,
         cluster: Cluster,
+        group: str,
         topics: Sequence[str],
         limits: ConsumerLimits,
         positions: Positions,
         refuse: Callable[[ck.KafkaError, ck.Message], None],
     ) -> None:
         self._cluster = cluster
+        self._group = group
         self._topics = topics
         self._limits = limits
         self._positions = positions
@@ -89,8 +89,7 @@ class Fetcher:
         place = (self._cluster.logical(message.topic()), message.partition())
         start = self._positions.next_offset(place)
         block = empty_records(self._cluster, message, start, self._limits.rows_max)
-        why = message.error().str()
-        log.error("consumer.does_not_unpack", first=block.place(0), records=len(block), why=why)
+        BatchUnreadable(self._group, block.place(0), len(block), message.error().str()).tell()
         client.seek(ck.TopicPartition(message.topic(), message.partition(), block.last + 1))
         return block
 

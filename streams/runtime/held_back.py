@@ -7,15 +7,13 @@ one has fewer. They are looked at again and again.
 from collections.abc import Callable, Sequence
 
 import confluent_kafka as ck
-import structlog
 
 from streams.clock import ticks_ms
 from streams.kafka.admin import TopicError, partition_counts
 from streams.kafka.cluster import Cluster
 from streams.kafka.topic_ids import topic_ids
+from streams.runtime.facts import PartitionHeldBack
 from streams.runtime.offset_marks import Place
-
-log = structlog.get_logger("streams.runtime.held_back")
 
 _COUNTS_S = 5.0
 _LOOK_MS = 2_000
@@ -66,7 +64,7 @@ class HeldBack:
         for p in partitions:
             place, why = (self._cluster.logical(p.topic), p.partition), reasons.get((p.topic, p.partition), "")
             if why and self._held.get(place, (p, ""))[1] != why:
-                log.warning("partition.held_back", partition=f"{p.topic}/{p.partition}", why=why)
+                PartitionHeldBack(f"{p.topic}/{p.partition}", why).tell()
             if why:
                 self._held[place] = (ck.TopicPartition(p.topic, p.partition), why)
             else:

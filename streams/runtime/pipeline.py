@@ -15,17 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from inspect import isawaitable
 from typing import Any
 
-import structlog
-
 from streams.away import Away
 from streams.clock import now_ms, ticks_ms
 from streams.runtime.handover import Stuck
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.stage import Step
 from streams.runtime.telemetry import Gauges
-from streams.runtime.transactions import Aborted, Fenced, Processed
-
-log = structlog.get_logger("streams.runtime.pipeline")
+from streams.runtime.transactions import Fenced, Processed
 
 #: Before what failed is read again: once, twice... in a row.
 PAUSES_S = (0.1, 0.3, 1.0, 3.0, 5.0)
@@ -69,7 +65,6 @@ class Pipeline:
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.away = False
-        self._name = name
         self._step = step
         self._gauges = gauges or Gauges(name)
         self._commit_s_max = commit_s_max
@@ -176,9 +171,7 @@ class Pipeline:
         pause_s = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
         self._failures += 1
         self.away = isinstance(error, Away)
-        self._gauges.failed(f"{part}: {type(error).__name__}: {error}")
-        write = log.info if isinstance(error, Aborted) else log.warning
-        write(f"{self._name}.again", where=part, why=str(error), kind=type(error).__name__, failures=self._failures)
+        self._gauges.failed(part, error, self._failures)
         batch.rewind()
         await self._pause(pause_s)
 

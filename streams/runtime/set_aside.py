@@ -8,22 +8,15 @@ between. Every record is counted; a person is told of the first of each kind and
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-import prometheus_client
-import structlog
-
 from streams.clock import now_ms
+from streams.runtime.facts import RecordSetAside
 from streams.wire.block import Block
 from streams.wire.dead_letters import IN_WORDS, dead_letter, further
 from streams.wire.effects import Publish
 from streams.wire.refusals import Refusal
 
-log = structlog.get_logger("streams.runtime.set_aside")
-
 #: Kinds and places that are remembered; of more the oldest are forgotten, and told again.
 KINDS_MAX = 200
-_COUNTED = prometheus_client.Counter(
-    "driftline_records_set_aside", "Records that became dead letters.", ["step", "topic", "reason"]
-)
 
 #: Topic, partition, reason, model.
 _Kind = tuple[str, int, str, str]
@@ -55,19 +48,14 @@ class SetAside:
         """Count refusals, and tell of those of a new kind or place."""
         for refusal in refused:
             kind = (block.topic, block.partition, refusal.reason, refusal.model)
+            remedy = IN_WORDS[refusal.reason].partition("; ")[2]
+            place = block.place(refusal.at)
+            fact = RecordSetAside(self._step, block.topic, refusal.reason, place, refusal.detail, remedy)
+            fact.count()
             if kind not in self._notes:
-                log.warning(
-                    "record set aside",
-                    step=self._step,
-                    place=block.place(refusal.at),
-                    reason=refusal.reason,
-                    why=refusal.detail,
-                    remedy=IN_WORDS[refusal.reason].partition("; ")[2],
-                    more="`driftline dead-letters list`; further ones of this kind and partition are counted only",
-                )
+                fact.log()
             self._many[kind] += 1
             self._note(kind, block, refusal)
-            _COUNTED.labels(self._step, block.topic, refusal.reason).inc()
 
     def _note(self, kind: _Kind, block: Block, refusal: Refusal) -> None:
         self._notes.pop(kind, None)

@@ -15,6 +15,7 @@ import structlog
 from streams.clock import ticks_ms
 from streams.kafka import ranges
 from streams.kafka.cluster import Cluster
+from streams.runtime.facts import SnapshotRestored
 from streams.runtime.stage import Stateful, Step
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
@@ -185,7 +186,7 @@ class Restored(Step):
             stage.restore(snapshot)
         for block in ranges.read(self._cluster, *place, start, position):
             stage.process(block)
-        log.info("snapshots.restored", topic=place[0], partition=place[1], processed=position - start)
+        SnapshotRestored(*place, processed=position - start).tell()
         return stage
 
     def _accept(self, place: Place, start: int, low: int, snapshot: bool) -> None:

@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 import confluent_kafka as ck
-import prometheus_client
 import structlog
 
 from streams.clock import now_ms, ticks_ms
 from streams.kafka.topic_ids import topic_ids
+from streams.runtime.facts import RecordsLost, TopicRemade
 from streams.runtime.offset_marks import OffsetMarks, Place
 
 log = structlog.get_logger("streams.runtime.start_offsets")
@@ -33,11 +33,6 @@ UNSTABLE_MS_MAX = 60_000
 _NOTES_MAX = 20
 
 _T = TypeVar("_T")
-
-
-_LOST = prometheus_client.Counter(
-    "driftline_records_lost", "Records that retention took before they were read, at the most.", ["group", "topic"]
-)
 
 
 class Gap(RuntimeError):
@@ -123,7 +118,7 @@ class StartOffsets:
         for topic in sorted({p.topic for p in remade}):
             note = f"{topic} was deleted and made again; it is read from its beginning"
             self.notes.append((now_ms(), note))
-            log.warning("offsets.topic_made_again", topic=topic, what=note)
+            TopicRemade(topic, note).tell()
 
     def _go_on(self, marks: OffsetMarks, p: ck.TopicPartition, low: int) -> ck.TopicPartition:
         if p.offset >= low:
@@ -139,8 +134,7 @@ class StartOffsets:
     def _count(self, marks: OffsetMarks, p: ck.TopicPartition, records: int, what: str) -> None:
         self.lost_records += records
         self.notes.append((now_ms(), what))
-        _LOST.labels(marks.group, marks.cluster.logical(p.topic)).inc(records)
-        log.error("offsets.gap", what=what, records_max=records)
+        RecordsLost(marks.group, marks.cluster.logical(p.topic), records, what).tell()
 
 
 class _Known(NamedTuple):

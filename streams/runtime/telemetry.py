@@ -1,17 +1,15 @@
-"""What an agent tells about itself: Prometheus metrics and the status page, from one set of calls."""
+"""What a step tells about itself: facts, and figures for the status page, from one set of calls."""
 
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
-_ROWS = Counter("driftline_rows_settled", "Records whose effects are committed.", ["step"])
-_TURNS = Counter("driftline_turns_settled", "Micro-batches committed.", ["step"])
-_FAILED = Counter("driftline_turns_failed", "Micro-batches that were rolled back and read again.", ["step"])
-_PROCESS = Histogram("driftline_fold_seconds", "Time a micro-batch spends in its step.", ["step"])
-_COMMIT = Histogram("driftline_settle_seconds", "Time the commit of a micro-batch takes.", ["step"])
+from streams.runtime.facts import BatchAborted, BatchCommitted, BatchFailed, BatchProcessed
+from streams.runtime.transactions import Aborted
+
 _LAG = Gauge("driftline_lag_seconds", "Age of the oldest record that is not committed; 0 where none waits.", ["step"])
 _LAG_ROWS = Gauge("driftline_lag_rows", "Offsets between what is committed and the end.", ["step"])
 
@@ -57,7 +55,7 @@ class Gauges:
     def processed(self, took_ms: float) -> None:
         """A micro-batch was processed."""
         self._process_ms = took_ms
-        _PROCESS.labels(self._step).observe(took_ms / 1000)
+        BatchProcessed(self._step, took_ms).tell()
 
     def committed(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
         """The oldest micro-batch was committed; ``times`` are its records' Kafka timestamps."""
@@ -68,16 +66,26 @@ class Gauges:
         self._rows += rows
         self._commit_ms = took_ms
         self._recent.append((now_ms, rows, now_ms - np.asarray(times[:: rows // _AGES_MAX + 1], np.int64)))
-        _ROWS.labels(self._step).inc(rows)
-        _TURNS.labels(self._step).inc()
-        _COMMIT.labels(self._step).observe(took_ms / 1000)
+        BatchCommitted(self._step, rows, took_ms).tell()
         if rows:
             self._newest_ms = max(times)
 
-    def failed(self, why: str) -> None:
-        """A micro-batch was rolled back."""
-        self.trouble = why
-        _FAILED.labels(self._step).inc()
+    def failed(self, where: str, error: Exception, failures: int) -> None:
+        """A micro-batch was rolled back.
+
+        Parameters
+        ----------
+        where
+            ``process`` or ``commit``.
+        error
+            Why.
+        failures
+            How often in a row.
+        """
+        kind, why = type(error).__name__, str(error)
+        self.trouble = f"{where}: {kind}: {why}"
+        fact = BatchAborted if isinstance(error, Aborted) else BatchFailed
+        fact(self._step, where, kind, why, failures).tell()
 
     def status(self, now_ms: int, epoch: int, unread: int | None) -> dict[str, Any]:
         """Rows committed; over the last ten seconds their rate and the 99th percentile of their age; lag, times.

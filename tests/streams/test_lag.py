@@ -5,6 +5,7 @@ import threading
 import pytest
 from prometheus_client import generate_latest
 
+from streams.away import Away
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import BatchConsumer
@@ -41,7 +42,7 @@ def test_the_lag_is_that_of_records_that_are_not_settled():
 def test_a_batch_that_is_dropped_waits_until_it_is_read_again():
     gauges = Gauges("dropped")
     gauges.took(0, [100, 200])
-    gauges.failed("the store is away")
+    gauges.failed("commit", Away("the store"), 1)
     assert lag(gauges, 5_000, 1, 2) == (2, 4_900)  # rewound, and not read again yet
     gauges.took(1, [100])
     assert lag(gauges, 6_000, 1, 1) == (2, 5_900)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
-from streams.runtime import set_aside, telemetry
-from streams.runtime import start_offsets as offsets
+from inference.scoring import facts as scoring
+from streams.runtime import facts, telemetry
 from streams.wire.dead_letters import IN_WORDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -16,7 +16,7 @@ ROWS = [
 
 
 def test_every_metric_is_named_with_its_labels_and_meaning():
-    assert offsets and set_aside and telemetry  # whose metrics they are
+    assert scoring and facts and telemetry  # whose metrics they are
     known = set()
     for collector in set(REGISTRY._collector_to_names):
         for metric in collector.describe() if hasattr(collector, "describe") else ():

@@ -1,0 +1,74 @@
+"""What scoring tells about itself: one fact each, with its log line and its metrics."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from streams.facts import Counted, Fact, Metric, Timed
+
+Level = Literal["info", "warning", "error"]
+_VERSION = ["model", "version"]
+
+
+class RowsScored(Fact):
+    """A version has scored its rows of a micro-batch; ``failed`` of them it could not."""
+
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted("driftline_rows_scored", "Rows that a version was given.", [*_VERSION, "role"], "rows"),
+        Counted(
+            "driftline_rows_failed", "Rows that a version failed on, and on no other.", [*_VERSION, "role"], "failed"
+        ),
+        Timed("driftline_model_seconds", "Time that a version takes for its rows of a micro-batch.", _VERSION),
+    ]
+    model: str
+    version: str
+    role: str
+    rows: int
+    failed: int
+    took_ms: float
+
+
+class ShadowFailed(Fact):
+    """A shadow has failed on all its rows; those who answer do not wait for it."""
+
+    event: ClassVar[str] = "shadow.failed"
+    level: ClassVar[Level] = "warning"
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted("driftline_shadow_failures", "Micro-batches on which a shadow failed as a whole.", _VERSION)
+    ]
+    model: str
+    version: str
+    why: str
+
+
+class ProcessesEnded(Fact):
+    """A record is at fault, for processes have ended over it."""
+
+    event: ClassVar[str] = "score.ended_processes"
+    level: ClassVar[Level] = "error"
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted("driftline_records_ended_processes", "Records refused because processes ended over them.", _VERSION)
+    ]
+    model: str
+    version: str
+    place: str
+    why: str
+
+
+class HandNotKept(Fact):
+    """What a model has in hand cannot be written down; a record that ends this process may end the next one, too."""
+
+    event: ClassVar[str] = "in_hand.not_kept"
+    level: ClassVar[Level] = "warning"
+    file: str
+    why: str
+
+
+class HandLeft(Fact):
+    """A predecessor ended while a model had records in hand."""
+
+    event: ClassVar[str] = "in_hand.left"
+    level: ClassVar[Level] = "warning"
+    model: str
+    version: str
+    ranges: int
+    ends: int

@@ -1,0 +1,160 @@
+"""What the runtime tells about itself: one fact each, with its log line and its metrics."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from streams.facts import Counted, Fact, Metric, Timed
+
+Level = Literal["info", "warning", "error"]
+
+
+class BatchProcessed(Fact):
+    """A step is through with a micro-batch."""
+
+    metrics: ClassVar[Sequence[Metric]] = [
+        Timed("driftline_fold_seconds", "Time a micro-batch spends in its step.", ["step"])
+    ]
+    step: str
+    took_ms: float
+
+
+class BatchCommitted(Fact):
+    """The effects of a micro-batch are visible."""
+
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted("driftline_rows_settled", "Records whose effects are committed.", ["step"], "rows"),
+        Counted("driftline_turns_settled", "Micro-batches committed.", ["step"]),
+        Timed("driftline_settle_seconds", "Time the commit of a micro-batch takes.", ["step"]),
+    ]
+    step: str
+    rows: int
+    took_ms: float
+
+
+_FAILED = Counted("driftline_turns_failed", "Micro-batches that were rolled back and read again.", ["step"])
+
+
+class BatchFailed(Fact):
+    """A micro-batch is rolled back and read again; ``where`` is ``process`` or ``commit``."""
+
+    event: ClassVar[str] = "{step}.again"
+    level: ClassVar[Level] = "warning"
+    metrics: ClassVar[Sequence[Metric]] = [_FAILED]
+    step: str
+    where: str
+    kind: str
+    why: str
+    failures: int
+
+
+class BatchAborted(BatchFailed):
+    """The same, by a rebalance or a broker that stumbled: nothing to look after."""
+
+    level: ClassVar[Level] = "info"
+
+
+class Crashed(Fact):
+    """The process ends at once, for it can go on no more."""
+
+    event: ClassVar[str] = "{step}.crash"
+    level: ClassVar[Level] = "error"
+    step: str
+    kind: str
+    why: str
+
+
+class PartitionsAssigned(Fact):
+    """Partitions have come; each as ``topic/partition``."""
+
+    event: ClassVar[str] = "partitions.assigned"
+    partitions: list[str]
+
+
+class PartitionsLost(Fact):
+    """Partitions have gone to somebody else before they were given back."""
+
+    event: ClassVar[str] = "partitions.lost"
+    level: ClassVar[Level] = "warning"
+    partitions: list[str]
+
+
+class PartitionHeldBack(Fact):
+    """A partition cannot begin yet."""
+
+    event: ClassVar[str] = "partition.held_back"
+    level: ClassVar[Level] = "warning"
+    partition: str
+    why: str
+
+
+class StageAwaits(Fact):
+    """A stage cannot begin without something that does not answer now."""
+
+    event: ClassVar[str] = "partitions.await"
+    level: ClassVar[Level] = "warning"
+    why: str
+
+
+class BatchUnreadable(Fact):
+    """Records that the client cannot unpack are passed over, each as one without a value."""
+
+    event: ClassVar[str] = "consumer.does_not_unpack"
+    level: ClassVar[Level] = "error"
+    group: str
+    first: str
+    records: int
+    why: str
+
+
+class TopicRemade(Fact):
+    """A topic was deleted and made again."""
+
+    event: ClassVar[str] = "offsets.topic_made_again"
+    level: ClassVar[Level] = "warning"
+    topic: str
+    what: str
+
+
+class RecordsLost(Fact):
+    """Records that nobody has read are gone, at the most so many."""
+
+    event: ClassVar[str] = "offsets.gap"
+    level: ClassVar[Level] = "error"
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted(
+            "driftline_records_lost",
+            "Records that retention took before they were read, at the most.",
+            ["group", "topic"],
+            "records_max",
+        )
+    ]
+    group: str
+    topic: str
+    records_max: int
+    what: str
+
+
+class RecordSetAside(Fact):
+    """A record has become a dead letter; logged for the first of each kind and partition."""
+
+    event: ClassVar[str] = "record set aside"
+    level: ClassVar[Level] = "warning"
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted("driftline_records_set_aside", "Records that became dead letters.", ["step", "topic", "reason"])
+    ]
+    step: str
+    topic: str
+    reason: str
+    place: str
+    why: str
+    remedy: str
+    more: str = "`driftline dead-letters list`; further ones of this kind and partition are counted only"
+
+
+class SnapshotRestored(Fact):
+    """A stage has its state again: its snapshot, and so many records behind it."""
+
+    event: ClassVar[str] = "snapshots.restored"
+    topic: str
+    partition: int
+    processed: int
