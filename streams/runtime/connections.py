@@ -36,12 +36,12 @@ class Bounds:
         ([], ['half'])
         """
         before, self._seen = self._seen, {}
-        for one, requests in connections.items():
-            known = before.get(one)
-            self._seen[one] = known if known and known[0] == requests else (requests, now_s)
-        oldest_first = sorted(self._seen, key=lambda one: self._seen[one][1])
+        for connection, requests in connections.items():
+            known = before.get(connection)
+            self._seen[connection] = known if known and known[0] == requests else (requests, now_s)
+        oldest_first = sorted(self._seen, key=lambda connection: self._seen[connection][1])
         crowd = len(oldest_first) - CONNECTIONS_MAX
-        return [one for at, one in enumerate(oldest_first) if at < crowd or now_s - self._seen[one][1] > QUIET_S_MAX]
+        return [c for n, c in enumerate(oldest_first) if n < crowd or now_s - self._seen[c][1] > QUIET_S_MAX]
 
 
 async def bound(server: Callable[[], Any]) -> None:
@@ -50,7 +50,7 @@ async def bound(server: Callable[[], Any]) -> None:
     while True:
         serving = server()
         handlers = serving.connections if serving else []
-        for handler in bounds.over({one: one._request_count for one in handlers}, clock()):
+        for handler in bounds.over({handler: handler._request_count for handler in handlers}, clock()):
             handler.force_close()
             if handler.transport is not None:
                 handler.transport.abort()

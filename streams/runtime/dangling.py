@@ -82,13 +82,13 @@ def _open(cluster: Cluster, topics: Iterable[str]) -> list[ck.TopicPartition]:
 
 
 def _ends(cluster: Cluster, places: list[ck.TopicPartition], level: IsolationLevel) -> list[int]:
-    asked = dict.fromkeys(places, OffsetSpec.latest())
+    latest = dict.fromkeys(places, OffsetSpec.latest())
     admin = cluster.admin()  # it must outlive its futures
     for attempt in _patiently():  # a topic that was just made may have no leader yet
         with attempt:
-            ends = admin.list_offsets(asked, isolation_level=level, request_timeout=_WAIT_S)
-            found = [ends[place].result(_WAIT_S).offset for place in places]
-    return found
+            ends = admin.list_offsets(latest, isolation_level=level, request_timeout=_WAIT_S)
+            offsets = [ends[place].result(_WAIT_S).offset for place in places]
+    return offsets
 
 
 def _patiently() -> Retrying:

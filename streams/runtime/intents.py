@@ -149,8 +149,8 @@ class IntentStep(Step):
         repeat.
         """
         committed = 0
-        while (found := self._most_urgent()) is not None:
-            place, waiting, cut = found
+        while (urgent := self._most_urgent()) is not None:
+            place, waiting, cut = urgent
             rows = self._insert(place, cut, waiting.intent, commit_offsets, announce)
             waiting.intent = None
             committed += rows
@@ -159,7 +159,8 @@ class IntentStep(Step):
 
     def _most_urgent(self) -> tuple[tuple[str, int], _Waiting, Block] | None:
         """What is to be inserted next; it may have come while others were being inserted."""
-        for place, waiting in sorted(self._waiting.items(), key=lambda one: self._rank.get(one[0][0], len(self._rank))):
+        by_rank = sorted(self._waiting.items(), key=lambda item: self._rank.get(item[0][0], len(self._rank)))
+        for place, waiting in by_rank:
             waiting.gather()
             cut = self._due(waiting)
             if cut is not None:

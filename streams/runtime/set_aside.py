@@ -61,8 +61,8 @@ class SetAside:
         self._notes.pop(kind, None)
         n = self._many[kind]
         records = f"{n:,} record{'' if n == 1 else 's'} of {block.topic}/{block.partition}"
-        said = f"{records} set aside as {refusal.reason}, the last {block.place(refusal.at)}: {refusal.detail[:300]}"
-        self._notes[kind] = (self._now_ms(), said)
+        note = f"{records} set aside as {refusal.reason}, the last {block.place(refusal.at)}: {refusal.detail[:300]}"
+        self._notes[kind] = (self._now_ms(), note)
         if len(self._notes) > KINDS_MAX:
             oldest = next(iter(self._notes))
             del self._notes[oldest], self._many[oldest]

@@ -99,10 +99,10 @@ def refuse_taken(
 
 def _named(cluster: Cluster, group: str, name: str) -> Member | None:
     try:
-        found = members(cluster, group)
+        group_members = members(cluster, group)
     except ck.KafkaException:
         return None  # a coordinator that does not answer is waited for elsewhere
-    return next((member for member in found if member.name == name and member.url), None)
+    return next((member for member in group_members if member.name == name and member.url), None)
 
 
 def _ask(url: str) -> dict[str, Any] | None:

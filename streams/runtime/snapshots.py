@@ -167,14 +167,14 @@ class Restored(Step):
         place = (topic, partition)
         first, end = ranges.bounds(self._cluster, "snapshots")[partition]
         blocks = list(ranges.read(self._cluster, "snapshots", partition, first, end))
-        found = newest(blocks, topic, partition, position)
+        snapshot = newest(blocks, topic, partition, position)
         low = ranges.bounds(self._cluster, topic)[partition][0]
         since = _since(memory, low if position == low else 0)
-        start = found[0] if found else since
+        start = snapshot[0] if snapshot else since
         if start < low:
-            self._accept(place, start, low, found is not None)
-            start, since = low, since if found else low
-        self.stages[place] = self._restored(place, found[1] if found else None, start, position)
+            self._accept(place, start, low, snapshot is not None)
+            start, since = low, since if snapshot else low
+        self.stages[place] = self._restored(place, snapshot[1] if snapshot else None, start, position)
         self._taken_ms[place] = ticks_ms()
         self._memory[place] = msgspec.json.encode(_Memory(since)).decode()
         self._unwritten |= {place: position} if position > start else {}

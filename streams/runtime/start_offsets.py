@@ -180,11 +180,11 @@ def _forgotten(p: ck.TopicPartition, high: int) -> str:
 
 
 def _committed(consumer: ck.Consumer, partitions: list[ck.TopicPartition]) -> list[ck.TopicPartition]:
-    found: list[ck.TopicPartition] = consumer.committed(partitions, _ASK_S) if partitions else []
-    for p in found:
+    offsets: list[ck.TopicPartition] = consumer.committed(partitions, _ASK_S) if partitions else []
+    for p in offsets:
         if p.error:
             raise ck.KafkaException(p.error)
-    return found
+    return offsets
 
 
 def _bounds(consumer: ck.Consumer, p: ck.TopicPartition) -> tuple[int, int]:
@@ -194,13 +194,13 @@ def _bounds(consumer: ck.Consumer, p: ck.TopicPartition) -> tuple[int, int]:
 
 def _patiently(ask: Callable[[], _T], stopping: Callable[[], bool]) -> _T:
     """Ask again while the broker is away, has no leader for a new topic, or a transaction holds the offsets."""
-    asked = ticks_ms()
+    since_ms = ticks_ms()
     while True:
         try:
             return ask()
         except ck.KafkaException as error:
             log.info("offsets.unstable", why=error.args[0].str())
-            if stopping() or ticks_ms() - asked > UNSTABLE_MS_MAX:
+            if stopping() or ticks_ms() - since_ms > UNSTABLE_MS_MAX:
                 raise TimeoutError(f"no stable offsets for {UNSTABLE_MS_MAX} ms; is a broker away?") from error
         time.sleep(_PAUSE_S)
 

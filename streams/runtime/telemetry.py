@@ -102,9 +102,9 @@ class Gauges:
         >>> gauges.status(950, 0, 7)["lag_ms"]
         250
         >>> gauges.committed([700] * 2 + [900] * 48, 4.0, 1_000)
-        >>> said = gauges.status(2_000, 0, 7)
-        >>> said["rows_per_s"], said["lag_rows"], said["lag_ms"], said["p99_ms"]
-        (5.0, 7, 1100, 300)
+        >>> status = gauges.status(2_000, 0, 7)
+        >>> [status[key] for key in ("rows_per_s", "lag_rows", "lag_ms", "p99_ms")]
+        [5.0, 7, 1100, 300]
         """
         lag_rows, lag_ms = self._lag(now_ms, epoch, unread)
         _LAG_ROWS.labels(self._step).set(lag_rows or 0)

@@ -115,7 +115,7 @@ class TransactionalProducer:
             self._roll_back(error)
 
     def _offsets(self, processed: Sequence[Processed]) -> list[ck.TopicPartition]:
-        last = {(one.topic, one.partition): (one.last + 1, effects.memory) for one, effects in processed}
+        last = {(b.topic, b.partition): (b.last + 1, effects.memory) for b, effects in processed}
         return [
             ck.TopicPartition(self._cluster.topic(topic), partition, offset, metadata=memory)
             for (topic, partition), (offset, memory) in last.items()
@@ -137,7 +137,7 @@ class TransactionalProducer:
         message that is too large.
         """
         name, partition = self._names[message.topic], _ANY if message.partition is None else message.partition
-        shortened = asked = False
+        shortened = looked_up = False
         while True:
             try:
                 self._producer.produce(name, message.value, message.key, partition, headers=message.headers)
@@ -145,10 +145,10 @@ class TransactionalProducer:
             except BufferError:
                 self._producer.poll(0.1)  # full: wait for the broker, never drop
             except ck.KafkaException as error:
-                if error.args[0].code() == ck.KafkaError._UNKNOWN_PARTITION and not asked:
+                if error.args[0].code() == ck.KafkaError._UNKNOWN_PARTITION and not looked_up:
                     # Added since the client last asked, which it does every five minutes; every micro-batch
                     # of this slot, with all that is in it, would be rolled back until then.
-                    asked = True
+                    looked_up = True
                     self._producer.list_topics(name, _ASK_S)
                     continue
                 answers = source is not None or message.topic == DEAD_LETTERS
