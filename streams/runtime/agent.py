@@ -14,15 +14,14 @@ from typing import Any
 import faust
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
-from streams.clock import now_ms
 from streams.kafka.admin import foreign_partitions
 from streams.kafka.cluster import Cluster
 from streams.runtime.consumer import BatchConsumer
 from streams.runtime.facts import Crashed
+from streams.runtime.health import Health
 from streams.runtime.limits import ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.pipeline import Commit, Pipeline
-from streams.runtime.set_aside import SetAside
 from streams.runtime.splitting import Weigh
 from streams.runtime.stage import Step
 from streams.runtime.start_offsets import StartOffsets
@@ -31,8 +30,6 @@ from streams.runtime.transactions import TransactionalProducer
 
 _STUCK_S = 5.0
 _OPEN_S = 120.0
-#: `/readyz` names what was set aside for so long; the dead letters stay.
-_ASIDE_TOLD_MS = 3_600_000
 
 
 class BatchChannel(faust.Channel):  # type: ignore[misc]
@@ -67,25 +64,20 @@ class Agent:
         Topics that the step publishes to.
     slot
         Names this process among those of its role; stable over restarts.
-    weigh
-        Tells how many answers records ask for; each asks for one by default.
-    hold
-        Why nothing may be read yet, or None: see `BatchConsumer`.
-    may_be_held
-        Nobody minds: the process is ready all the same.
-    alike
-        Topics of ours that must have as many partitions as what it reads.
-    absent
-        What some of the records wait for, in a sentence, while others are answered: the process is not ready.
-    behind
-        What is not as it should be while every record is answered, in a sentence.
+    limits, start_offsets, weigh, hold, alike
+        See `BatchConsumer`.
     commit
         Makes another commit than one transaction a micro-batch (`streams.runtime.intents`), from the consumer and the
         slot's producer.
-    set_aside
-        What the step sets aside, for the status page and `/readyz`.
     client
         What the group's coordinator knows this process by; see `Role`.
+    health
+        ``absent``, ``behind``, ``may_be_held`` and ``set_aside``: see `Health`.
+
+    Attributes
+    ----------
+    health
+        What is told of it.
     """
 
     def __init__(
@@ -102,17 +94,13 @@ class Agent:
         start_offsets: StartOffsets | None = None,
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
-        may_be_held: bool = False,
         alike: Sequence[str] = (),
-        absent: Callable[[], str] = str,
-        behind: Callable[[], str] = str,
         commit: Callable[[BatchConsumer, TransactionalProducer], Commit] | None = None,
-        set_aside: SetAside | None = None,
         client: str = "",
+        **health: Any,
     ) -> None:
         self.name = name
-        self.gauges = Gauges(name)
-        self._app = app
+        self._gauges = Gauges(name)
         self._cluster = cluster
         self._reads, self._writes = topics, writes
         self._slot = slot
@@ -131,50 +119,13 @@ class Agent:
             consumer_options={"client.id": client} if client else None,
             alike=alike,
         )
-        self._may_be_held = may_be_held
-        self._absent, self._behind = absent, behind
-        self._set_aside = set_aside
         self._make_commit = commit or _in_one_transaction
         # librdkafka bounds each request by the transaction's time-out, but where the broker that it held for the
         # group's coordinator has gone, it waits for ever (its issues 5511 and 5456): only a new process goes on.
         commit_s_max = None if commit else transaction_s_max(cluster)
-        self._pipeline = Pipeline(name, step, self.gauges, commit_s_max=commit_s_max)
+        self._pipeline = Pipeline(name, step, self._gauges, commit_s_max=commit_s_max)
+        self.health = Health(self._gauges, self._consumer, self._pipeline, **health)
         app.agent(self._channel, name=f"driftline.{name}")(self._run)
-
-    def trouble(self) -> str | None:
-        """Why the step is not making progress, or None."""
-        held = None if self._may_be_held else self.held()
-        return held or self._consumer.awaited() or self._absent() or self.gauges.trouble
-
-    def failing(self) -> str | None:
-        """Why micro-batches fail though nothing that they need is away, or None: a restart may help."""
-        away = self._pipeline.away or self.held() or self._consumer.awaited() or self._absent()
-        return None if away else self.gauges.trouble
-
-    def held(self) -> str | None:
-        """What is waited for before it reads anything, or None."""
-        return self._consumer.held()
-
-    def waits(self) -> str:
-        """What is waited for while the rest goes on; empty where there is nothing."""
-        return "; ".join(filter(None, [self.held(), self._consumer.awaited(), self._consumer.waits(), self._behind()]))
-
-    def status(self) -> dict[str, Any]:
-        """What the status page shows of this step."""
-        return {
-            **self.gauges.status(now_ms(), self._consumer.epoch, self._consumer.lag_rows),
-            "partitions": self._consumer.partitions(),
-            "trouble": self._absent() or self.gauges.trouble,
-            "waits": self.waits(),
-            "notes": self._consumer.notes() + self._aside(),
-        }
-
-    def set_aside(self) -> list[str]:
-        """What was set aside of late while everything else went on, for people."""
-        return [note for at_ms, note in self._aside() if at_ms > now_ms() - _ASIDE_TOLD_MS]
-
-    def _aside(self) -> list[tuple[int, str]]:
-        return self._set_aside.notes() if self._set_aside else []
 
     def _open(self) -> Commit:
         producer = TransactionalProducer(self._cluster, f"{self.name}-{self._slot}")
@@ -202,7 +153,7 @@ class Agent:
     # From the consumer's thread.
 
     def _hand_over(self, batch: MicroBatch) -> None:
-        self.gauges.took(batch.epoch, batch.times())
+        self._gauges.took(batch.epoch, batch.times())
         # `put` of the bare batch: Faust drops an event whose generation is not that of its own consumer.
         sent = asyncio.run_coroutine_threadsafe(self._channel.put(batch), self._loop)
         sent.add_done_callback(lambda done: None if done.cancelled() else self._lost(done.exception()))

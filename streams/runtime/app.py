@@ -173,7 +173,7 @@ class Role:
 
     def status(self) -> dict[str, Any]:
         """What the pipeline page shows of this process."""
-        steps = [agent.status() for agent in self.agents] if self._started else []
+        steps = [agent.health.status() for agent in self.agents] if self._started else []
         about = {"role": f"{self.name}-{self.slot}", "started": self._started, "waits": self.away()}
         return {**about, "steps": steps, "serving": self.serving}
 
@@ -187,18 +187,18 @@ class Role:
         if not self._started:
             return self.away() or ["it starts"]
         blocked = [why for need in self.needs if need.blocks and (why := need.away())]
-        return [*blocked, *(f"{agent.name}: {wrong}" for agent in self.agents if (wrong := agent.trouble()))]
+        return [*blocked, *(f"{agent.name}: {wrong}" for agent in self.agents if (wrong := agent.health.trouble()))]
 
     def waits(self) -> list[str]:
         """What is waited for while everything else goes on."""
         if not self._started:
             return []
         away = [why for need in self.needs if not need.blocks and (why := need.away())]
-        return [*away, *(f"{agent.name} waits: {awaited}" for agent in self.agents if (awaited := agent.waits()))]
+        return [*away, *(f"{agent.name} waits: {why}" for agent in self.agents if (why := agent.health.waits()))]
 
     def set_aside(self) -> list[str]:
         """What was set aside of late while everything else went on."""
-        return [f"{agent.name}: {note}" for agent in self.agents for note in agent.set_aside()]
+        return [f"{agent.name}: {note}" for agent in self.agents for note in agent.health.set_aside()]
 
     def _livez(self) -> Answer:
         return _lines(["ok"])
@@ -211,7 +211,7 @@ class Role:
         # What waits for something that is away is no fault of this process: a restart would change nothing.
         blocked = not self._started or any(need.blocks and need.away() for need in self.needs)
         agents = [] if blocked else self.agents
-        why = [f"{agent.name}: {failing}" for agent in agents if (failing := agent.failing())]
+        why = [f"{agent.name}: {failing}" for agent in agents if (failing := agent.health.failing())]
         return _lines(why or ["ok"], 503 if why else 200)
 
     def _metrics(self) -> Answer:
