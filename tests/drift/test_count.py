@@ -237,7 +237,7 @@ NAMES = [f"model-of-18-{n:06}" for n in range(1_000)]
 
 @pytest.mark.parametrize("models", [1, 71, 72, 1_000], ids=str)
 def test_any_number_of_models_share_a_partition_whatever_restarts(models):
-    """Killed after any settlement, and compacted or not, the clocks are those that never stopped: at the limit of an
+    """Killed after any commit, and compacted or not, the clocks are those that never stopped: at the limit of an
     offset's metadata, just behind it, and far beyond.
     """
     rng = np.random.default_rng(models)

@@ -2,7 +2,7 @@
 
 Each step reads one partition on which strange records lie between good ones. What it makes of the good ones is what it
 makes of them alone; of the strange ones each is a dead letter with its bytes, its place, the step and the reason, in
-the settlement that passes over it, and a person is told once a kind.
+the commit that passes over it, and a person is told once a kind.
 """
 
 import asyncio

@@ -65,17 +65,17 @@ class Reading:
     def _take(self, batch: MicroBatch) -> None:
         self.batches.put((time.monotonic(), batch))
 
-    def settle_next(self, deadline_s: float = DEADLINE_S) -> list[bytes]:
+    def commit_next(self, deadline_s: float = DEADLINE_S) -> list[bytes]:
         """A micro-batch of an older epoch is dropped, else its offsets are committed."""
         _, batch = self.batches.get(timeout=deadline_s)
         with batch:
             if batch.dropped:
                 return []
             topic = self.consumer.cluster.topic
-            settled = [*batch.blocks, *batch.idle]  # a silence is settled with the offset that is settled already
+            parts = [*batch.blocks, *batch.idle]  # a silence is committed with the offset that is committed already
             try:
-                if settled:
-                    self.consumer.commit([ck.TopicPartition(topic(s.topic), s.partition, s.last + 1) for s in settled])
+                if parts:
+                    self.consumer.commit([ck.TopicPartition(topic(p.topic), p.partition, p.last + 1) for p in parts])
             except Dropped:  # The epoch ended between the look at it and the commit: its records come again.
                 return []
             return [value for block in batch.blocks for value in block.values]
@@ -172,15 +172,15 @@ def test_a_batch_dropped_for_a_partition_that_leaves_is_read_again_for_those_tha
         until(lambda: len(slow.consumer.partitions()) == 2 and not slow.batches.empty())
         with reading(cluster) as other:
             until(lambda: len(slow.consumer.partitions()) == 1)  # it could not wait for the batch
-            assert slow.settle_next() == []  # too late
+            assert slow.commit_next() == []  # too late
             until(lambda: len(other.consumer.partitions()) == 1)
-            settled = []
+            committed = []
             deadline = time.monotonic() + DEADLINE_S
-            while len(settled) < len(sent) and time.monotonic() < deadline:
+            while len(committed) < len(sent) and time.monotonic() < deadline:
                 for one in (slow, other):
                     with suppress(queue.Empty):
-                        settled += one.settle_next(0.2)
-    assert sorted(settled, key=int) == sent
+                        committed += one.commit_next(0.2)
+    assert sorted(committed, key=int) == sent
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
@@ -193,7 +193,7 @@ def test_a_slow_model_does_not_cost_the_membership(cluster, protocol):
         send(cluster, [b"two"])
         slow_until = time.monotonic() + 4.0
         until(lambda: time.monotonic() > slow_until)
-        assert [slow.settle_next() for _ in range(2)] == [[b"one"], [b"two"]]
+        assert [slow.commit_next() for _ in range(2)] == [[b"one"], [b"two"]]
         assert slow.consumer.epoch == 0  # nothing was lost on the way
 
 
@@ -201,7 +201,7 @@ def test_a_slow_model_does_not_cost_the_membership(cluster, protocol):
 def test_a_backlog_is_cut_by_rows_and_bytes(cluster, limit):
     send(cluster, [b"%0100d" % n for n in range(25)])
     with reading(cluster, **limit) as one:
-        assert [len(one.settle_next()) for _ in range(2)] == [10, 10]
+        assert [len(one.commit_next()) for _ in range(2)] == [10, 10]
 
 
 def test_a_batch_that_asks_for_too_many_answers_comes_in_parts_and_is_settled_in_their_order(cluster):
@@ -210,7 +210,7 @@ def test_a_batch_that_asks_for_too_many_answers_comes_in_parts_and_is_settled_in
     with reading(cluster, weigh=lambda block: [int(value) for value in block.values], rows_max=10) as one:
         parts = []
         while sum(map(len, parts)) < len(asked):
-            parts.append([int(value) for value in one.settle_next()])
+            parts.append([int(value) for value in one.commit_next()])
     assert list(itertools.chain(*parts)) == asked
     assert all(sum(part) <= 10 or part == [90] for part in parts)
 
@@ -218,11 +218,11 @@ def test_a_batch_that_asks_for_too_many_answers_comes_in_parts_and_is_settled_in
 def test_parts_behind_one_that_failed_are_dropped_with_it_and_read_again(cluster):
     send(cluster, [b"8", b"7", b"6"])
     with reading(cluster, weigh=lambda block: [8] * len(block), rows_max=10) as one:
-        assert one.settle_next() == [b"8"]
+        assert one.commit_next() == [b"8"]
         one.consumer.rewind()
         read: list[bytes] = []
         while len(read) < 2:
-            read += one.settle_next()
+            read += one.commit_next()
         assert read == [b"7", b"6"]
 
 
@@ -257,8 +257,8 @@ def test_a_commit_of_a_dropped_batch_is_refused(cluster):
         one.consumer.rewind()
         with pytest.raises(Dropped):
             one.consumer.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
-        assert one.settle_next() == []
-        assert one.settle_next() == [b"one"]
+        assert one.commit_next() == []
+        assert one.commit_next() == [b"one"]
     with pytest.raises(Dropped):
         one.consumer.commit([ck.TopicPartition(cluster.topic("feedback"), 0, 1)])
 
@@ -289,10 +289,10 @@ def impatient(cluster: Cluster, protocol: str) -> tuple[Cluster, dict[str, int]]
     return cluster, {"max.poll.interval.ms": 2_000, **({"heartbeat.interval.ms": 300} if protocol == "classic" else {})}
 
 
-def settled(reader: Reading, wanted: int) -> list[bytes]:
+def committed(reader: Reading, wanted: int) -> list[bytes]:
     found: list[bytes] = []
     while len(found) < wanted:
-        found += reader.settle_next()
+        found += reader.commit_next()
     return found
 
 
@@ -310,7 +310,7 @@ def test_partitions_that_come_wait_for_a_long_step_and_cost_no_membership(cluste
         long = time.monotonic() + LONG_S
         until(lambda: time.monotonic() > long)
         assert slow.consumer.partitions() == [("feedback", mine)]  # the other has been assigned, and has not begun
-        assert settled(slow, 2) == [b"one", b"two"]
+        assert committed(slow, 2) == [b"one", b"two"]
         assert slow.consumer.epoch == epoch
 
 
@@ -319,7 +319,7 @@ def test_a_stage_that_is_long_restored_costs_no_membership(cluster, protocol):
     cluster, options = impatient(cluster, protocol)
     send(cluster, [b"one"])
     with reading(cluster, options, begin_s=LONG_S / 2) as slow:  # for each of two partitions
-        assert settled(slow, 1) == [b"one"]
+        assert committed(slow, 1) == [b"one"]
         assert slow.consumer.epoch == 0
 
 
@@ -332,15 +332,15 @@ def test_a_rewind_waits_for_a_long_fold_and_costs_no_membership(cluster, protoco
         slow.consumer.rewind()
         long = time.monotonic() + LONG_S
         until(lambda: time.monotonic() > long)
-        assert slow.settle_next() == []
-        assert settled(slow, 1) == [b"one"]
+        assert slow.commit_next() == []
+        assert committed(slow, 1) == [b"one"]
         assert slow.consumer.epoch == 1
 
 
 def test_a_restart_at_the_end_of_a_partition_tells_its_silence(cluster):
     send(cluster, [b"one", b"two"])
     with reading(cluster) as before:
-        assert settled(before, 2) == [b"one", b"two"]
+        assert committed(before, 2) == [b"one", b"two"]
     with reading(cluster, idle_after_ms=300) as after:
         silent = {}
         while len(silent) < 2:
@@ -389,7 +389,7 @@ def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster, protocol):
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     send(cluster, [b"one", b"two"])
     with reading(cluster) as before:
-        assert settled(before, 2) == [b"one", b"two"]
+        assert committed(before, 2) == [b"one", b"two"]
     forgotten(cluster)
     with pytest.raises(AssertionError), reading(cluster) as refused:
         until(lambda: bool(refused.crashed))
@@ -400,7 +400,7 @@ def test_a_group_whose_offsets_are_forgotten_is_no_new_one(cluster, protocol):
     with reading(cluster, starts=starts) as accepted:
         until(lambda: len(accepted.consumer.partitions()) == 2)
         send(cluster, [b"three"])
-        assert settled(accepted, 1) == [b"three"]
+        assert committed(accepted, 1) == [b"three"]
     assert starts.lost_records == 2  # at the most: whatever the log still held
 
 
@@ -410,13 +410,13 @@ def test_records_that_retention_took_unread_are_a_counted_gap_and_the_group_goes
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     send(cluster, [b"read"])
     with reading(cluster) as before:
-        assert settled(before, 1) == [b"read"]
+        assert committed(before, 1) == [b"read"]
     send(cluster, [b"%d" % n for n in range(5)])
     delete_before(cluster, 4)
     send(cluster, [b"after"])
     starts = StartOffsets()
     with capture_logs() as logs, reading(cluster, starts=starts) as one:
-        assert settled(one, 3) == [b"3", b"4", b"after"]
+        assert committed(one, 3) == [b"3", b"4", b"after"]
         assert starts.lost_records == 3
         (note,) = [text for _, text in one.consumer.notes()]
         assert "feedback/0: offsets 1 to 3 were never read, retention has taken them; readers goes on at 4" in note
@@ -450,7 +450,7 @@ def test_where_a_group_begins_at_the_end_that_end_holds_through_a_death(cluster,
         until(lambda: len(first.consumer.partitions()) == 2)
     send(cluster, [b"new"])
     with reading(cluster, starts=StartOffsets(from_end=True)) as second:
-        assert settled(second, 1) == [b"new"]
+        assert committed(second, 1) == [b"new"]
 
 
 # Topics that go, come, and grow.
@@ -486,27 +486,27 @@ def test_a_topic_made_again_is_read_from_its_beginning_while_the_feed_goes_on(cl
     starts = StartOffsets(accept_gap=accept_gap)
     with reading(cluster, starts=starts) as one:
         send(cluster, [b"old"] * 4)
-        assert settled(one, 4) == [b"old"] * 4
+        assert committed(one, 4) == [b"old"] * 4
         delete(cluster)
         make(cluster, 2)
         new = [b"%d" % n for n in range(records)]
         send(cluster, new)
         read: list[bytes] = []
         while set(read) != set(new):
-            read += one.settle_next()
+            read += one.commit_next()
         # What lies behind the old position may have been read there, before anybody knew of the new topic: nothing in
         # a record says of which it is. It is read again from the beginning.
         assert sorted(read) == new or records == 9
         send(cluster, [b"newer"])
-        while (last := one.settle_next()) != [b"newer"]:
+        while (last := one.commit_next()) != [b"newer"]:
             assert records == 9 and set(last) <= set(new)
     assert starts.lost_records == 0
     [told] = {text for _, text in starts.notes}
     assert told == f"{cluster.topic('feedback')} was deleted and made again; it is read from its beginning"
-    with reading(cluster) as after:  # where it stands is settled
+    with reading(cluster) as after:  # where it stands is committed
         until(lambda: len(after.consumer.partitions()) == 2)
         send(cluster, [b"last"])
-        assert settled(after, 1) == [b"last"]
+        assert committed(after, 1) == [b"last"]
 
 
 @PROTOCOLS
@@ -514,13 +514,13 @@ def test_a_topic_made_again_while_nobody_reads_is_read_from_its_beginning(cluste
     cluster = msgspec.structs.replace(cluster, group_protocol=protocol)
     with reading(cluster) as before:
         send(cluster, [b"old"] * 4)
-        assert settled(before, 4) == [b"old"] * 4
+        assert committed(before, 4) == [b"old"] * 4
     delete(cluster)
     make(cluster, 1)
     send(cluster, [b"new"])
     starts = StartOffsets(accept_gap=True, from_end=True)
     with reading(cluster, starts=starts) as one:
-        assert settled(one, 1) == [b"new"]
+        assert committed(one, 1) == [b"new"]
     assert starts.lost_records == 0 and len(starts.notes) == 1
 
 
@@ -535,15 +535,15 @@ def test_a_topic_that_is_not_there_is_waited_for_and_one_that_has_gone_as_well(c
         make(cluster, 2)
         until(lambda: len(one.consumer.partitions()) == 2 and not one.consumer.waits())
         send(cluster, [b"one"])
-        assert settled(one, 1) == [b"one"]
+        assert committed(one, 1) == [b"one"]
         delete(cluster)
         until(lambda: one.consumer.partitions() == [] or one.consumer.waits())
-        one.consumer.rewind()  # as an aborted settlement would
+        one.consumer.rewind()  # as an aborted commit would
         until(lambda: bool(one.consumer.waits()))
         make(cluster, 3)
         until(lambda: len(one.consumer.partitions()) == 3)
         send(cluster, [b"two"], partition=2)
-        assert settled(one, 1) == [b"two"]
+        assert committed(one, 1) == [b"two"]
 
 
 @PROTOCOLS
@@ -554,7 +554,7 @@ def test_partitions_that_are_added_are_taken_up(cluster, protocol):
         grow(cluster, 4)
         until(lambda: len(one.consumer.partitions()) == 4)
         send(cluster, [b"there"], partition=3)
-        assert settled(one, 1) == [b"there"]
+        assert committed(one, 1) == [b"there"]
 
 
 @PROTOCOLS
@@ -567,14 +567,14 @@ def test_a_partition_without_its_like_waits_and_holds_up_no_other(cluster, proto
         assert "predictions has 2 partitions, one for each is needed; `driftline topics create`" in one.consumer.waits()
         send(cluster, [b"waits"], partition=2)
         send(cluster, [b"goes on"])
-        assert settled(one, 1) == [b"goes on"]
+        assert committed(one, 1) == [b"goes on"]
         one.consumer.rewind()
         send(cluster, [b"after a rewind"])
-        assert settled(one, 1) == [b"after a rewind"]
+        assert committed(one, 1) == [b"after a rewind"]
         assert sorted(extend(cluster)) == [
             f"{cluster.topic(name)}: 3 partitions" for name in ("observations", "predictions")
         ]
-        assert settled(one, 1) == [b"waits"]
+        assert committed(one, 1) == [b"waits"]
         assert one.consumer.waits() == ""
 
 
@@ -585,7 +585,7 @@ def test_a_topic_made_again_later_while_the_feed_is_quiet(cluster, protocol, awa
     with reading(cluster, idle_after_ms=500, asleep_after_ms=(1_000,)) as one:
         send(cluster, [b"old"] * 100)
         send(cluster, [b"old"] * 100, partition=1)
-        settled(one, 200)
+        committed(one, 200)
         quiet(one, 2.0)
         delete(cluster)
         quiet(one, away_s)
@@ -593,7 +593,7 @@ def test_a_topic_made_again_later_while_the_feed_is_quiet(cluster, protocol, awa
         quiet(one, 3.0)
         send(cluster, [b"new"] * 20)
         send(cluster, [b"new"] * 20, partition=1)
-        assert settled(one, 40) == [b"new"] * 40
+        assert committed(one, 40) == [b"new"] * 40
 
 
 def quiet(reader: Reading, seconds: float) -> None:
@@ -601,7 +601,7 @@ def quiet(reader: Reading, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(queue.Empty):
-            assert reader.settle_next(0.2) == []
+            assert reader.commit_next(0.2) == []
 
 
 @PROTOCOLS
@@ -615,13 +615,13 @@ def test_a_topic_older_than_its_broker_is_read_again_when_it_was_made_again(tmp_
         broker.wait_ready()
         with reading(cluster) as one:
             send(cluster, [b"old"] * 100)
-            assert settled(one, 100) == [b"old"] * 100
+            assert committed(one, 100) == [b"old"] * 100
             delete(cluster)
             quiet(one, 1.0)
             make(cluster, 2)
             quiet(one, 3.0)
             send(cluster, [b"new"] * 20)
-            assert settled(one, 20) == [b"new"] * 20
+            assert committed(one, 20) == [b"new"] * 20
 
 
 @PROTOCOLS
@@ -638,8 +638,8 @@ def test_a_batch_that_does_not_unpack_is_records_without_a_value_and_what_is_beh
     assert producer.flush(60) == 0
     send(cluster, [b"behind"])
     with reading(cluster, rows_max=2) as reader:
-        assert settled(reader, 5) == [b"before", None, None, None, b"behind"]
+        assert committed(reader, 5) == [b"before", None, None, None, b"behind"]
         assert not reader.crashed
     with reading(cluster) as reader:  # and the group has them behind it
         send(cluster, [b"later"])
-        assert settled(reader, 1) == [b"later"]
+        assert committed(reader, 1) == [b"later"]

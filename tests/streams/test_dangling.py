@@ -45,7 +45,7 @@ def leave_open(cluster: Cluster) -> None:
         (node,) = (broker.nodeId for broker in client.cluster.brokers())
         slot, topic = cluster.prefix + SLOT, cluster.topic("predictions")
         while (name := await client.send(node, InitProducerIdRequest(slot, 10_000))).error_code == _CONCURRENT:
-            await asyncio.sleep(0.02)  # the markers of the settlement before are on their way
+            await asyncio.sleep(0.02)  # the markers of the commit before are on their way
         assert name.error_code == 0
         batch = DefaultRecordBatchBuilder(
             2, 0, is_transactional=1, producer_id=name.producer_id, producer_epoch=name.producer_epoch,
@@ -91,7 +91,7 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
     second.commit([(Block.of("requests", 0, [b"two"], first=41), effects)], (), group)
     eventually(lambda: committed(cluster, reader), 42)
     read = [value for block in ranges.read_all(cluster, "predictions") for value in block.values]
-    assert read == [b"settled", b"settled, too"]  # the settlement would have shown what was open before it
+    assert read == [b"settled", b"settled, too"]  # the commit would have shown what was open before it
     reader.close()
 
 
@@ -109,6 +109,6 @@ def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, e
     assert len(reader.assignment()) == 2
     counted = cluster.reader(**{"isolation.level": "read_uncommitted"})
     ends = [counted.get_watermark_offsets(ck.TopicPartition(cluster.topic("predictions"), p), 5)[1] for p in (0, 1)]
-    assert ends == [0, 2]  # the settlement's record and its marker
+    assert ends == [0, 2]  # the commit's record and its marker
     for one in (reader, counted):
         one.close()

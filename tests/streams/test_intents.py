@@ -1,4 +1,4 @@
-"""The store's settlement, killed at every step: every record is written once under its token."""
+"""Commits to the store, killed at every step: every record is written once under its token."""
 
 import confluent_kafka as ck
 import msgspec

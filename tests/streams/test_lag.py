@@ -1,4 +1,4 @@
-"""Lag in rows and seconds: what is not settled, read or unread, and how old the oldest of it is."""
+"""Lag in rows and seconds: what is not committed, read or unread, and how old the oldest of it is."""
 
 import threading
 
@@ -21,7 +21,7 @@ def lag(gauges: Gauges, now: int, epoch: int, unread: int | None):
     return said["lag_rows"], said["lag_ms"]
 
 
-def test_the_lag_is_that_of_records_that_are_not_settled():
+def test_the_lag_is_that_of_records_that_are_not_committed():
     gauges = Gauges("by-hand")
     assert lag(gauges, 1_000, 0, None) == (None, None)  # nobody has looked
     assert lag(gauges, 1_000, 0, 0) == (0, 0)
@@ -70,7 +70,7 @@ def test_a_step_that_stands_still_sees_what_comes_meanwhile(cluster: Cluster, ev
 
     def hand_over(batch: MicroBatch) -> None:
         gauges.took(batch.epoch, batch.times())
-        held.append(batch)  # and nobody settles it
+        held.append(batch)  # and nobody commits it
         taken.set()
 
     step = PerPartition(lambda topic, partition, memory: None, lambda *_: Effects())

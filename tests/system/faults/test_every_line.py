@@ -1,7 +1,7 @@
-"""The settlements of the sink and of the join, killed at every line that they execute.
+"""The commits of the sink and of the join, killed at every line that they execute.
 
 Each life is what a role does between two crashes: committed offsets in, the real steps over the real log, the real
-settlement, and for the sink the real store. It is killed before its n-th line, a second life begins with nothing but
+commit, and for the sink the real store. It is killed before its n-th line, a second life begins with nothing but
 what is committed, and the accounts are drawn up: nothing lost, nothing doubled. `make test` kills 8 lives of each,
 at lines that the seed draws; ``--faults-runs=200`` (`make faults`) kills one at every line.
 """
