@@ -97,11 +97,11 @@ class _Waiting(msgspec.Struct):
         self.blocks = [Block.joined(self.blocks)]
         return self.blocks[0]
 
-    def drop(self, rows: int) -> None:
+    def drop(self, rows: int, now_ms: float) -> None:
         """The first ones are in the store."""
         rest = self.whole()[rows:]
         self.blocks = [rest] if len(rest) else []
-        self.inserted_ms = ticks_ms()
+        self.inserted_ms = now_ms
 
 
 class IntentStep(Step):
@@ -115,11 +115,19 @@ class IntentStep(Step):
         Makes a block ready; raises where the store has to be asked and does not answer.
     order
         Topics, the most urgent first: what is due of several is inserted in this order.
+    clock
+        Monotonic time, ms.
     """
 
     def __init__(
-        self, cluster: Cluster, prepare: Prepare, limits: CutLimits | None = None, order: Sequence[str] = ()
+        self,
+        cluster: Cluster,
+        prepare: Prepare,
+        limits: CutLimits | None = None,
+        order: Sequence[str] = (),
+        clock: Callable[[], float] = ticks_ms,
     ) -> None:
+        self._clock = clock
         self._cluster = cluster
         self._prepare = prepare
         self._limits = limits or CutLimits()
@@ -129,7 +137,7 @@ class IntentStep(Step):
     def assign(self, topic: str, partition: int, position: int, memory: str) -> None:  # noqa: ARG002
         """See `Step.assign`; an intent in its metadata is kept for the first cut."""
         intent = msgspec.json.decode(memory, type=Intent) if memory else None
-        self._waiting[topic, partition] = _Waiting(ticks_ms(), intent)
+        self._waiting[topic, partition] = _Waiting(self._clock(), intent)
 
     def revoke(self, topic: str, partition: int) -> None:
         """Forget what waits: it is not committed, and whoever comes next reads it again."""
@@ -154,7 +162,7 @@ class IntentStep(Step):
             rows = self._insert(place, cut, waiting.intent, commit_offsets, announce)
             waiting.intent = None
             committed += rows
-            waiting.drop(rows)
+            waiting.drop(rows, self._clock())
         return committed
 
     def _most_urgent(self) -> tuple[tuple[str, int], _Waiting, Block] | None:
@@ -172,7 +180,7 @@ class IntentStep(Step):
             return None
         if waiting.intent is not None:
             return self._planned(waiting, waiting.intent)
-        old = ticks_ms() - waiting.inserted_ms >= self._limits.wait_ms_max
+        old = self._clock() - waiting.inserted_ms >= self._limits.wait_ms_max
         if not old and waiting.rows < self._limits.rows_max:
             return None
         return waiting.whole()[0 : self._limits.rows_max]

@@ -134,6 +134,8 @@ class Restored(Step):
         A snapshot is written with the first commit after this long.
     accept_gap
         Begin with what is left, instead of refusing, where a part of the state is lost.
+    clock
+        Monotonic time, ms.
     """
 
     def __init__(
@@ -142,7 +144,9 @@ class Restored(Step):
         make: Callable[[str, int], Stateful],
         interval_ms_max: int = 60_000,
         accept_gap: bool = False,
+        clock: Callable[[], float] = ticks_ms,
     ) -> None:
+        self._clock = clock
         self._cluster = cluster
         self._make = make
         self._interval_ms = interval_ms_max
@@ -175,7 +179,7 @@ class Restored(Step):
             self._accept(place, start, low, snapshot is not None)
             start, since = low, since if snapshot else low
         self.stages[place] = self._restored(place, snapshot[1] if snapshot else None, start, position)
-        self._taken_ms[place] = ticks_ms()
+        self._taken_ms[place] = self._clock()
         self._memory[place] = msgspec.json.encode(_Memory(since)).decode()
         self._unwritten |= {place: position} if position > start else {}
 
@@ -213,7 +217,7 @@ class Restored(Step):
         place = (block.topic, block.partition)
         publish = self.stages[place].process(block).publish
         self._unwritten[place] = block.last + 1
-        if ticks_ms() - self._taken_ms[place] >= self._interval_ms:
+        if self._clock() - self._taken_ms[place] >= self._interval_ms:
             publish = [*publish, *self._write(place)]
         return Effects(publish, self._memory[place])
 
@@ -223,7 +227,7 @@ class Restored(Step):
         return Effects(self._write(place) if place in self._unwritten else (), self._memory[place])
 
     def _write(self, place: Place) -> list[Publish]:
-        self._taken_ms[place] = ticks_ms()
+        self._taken_ms[place] = self._clock()
         return write(*place, self._unwritten.pop(place), self.stages[place].snapshot())
 
 

@@ -237,3 +237,16 @@ def test_a_block_ends_where_its_letters_fill_a_transaction(monkeypatch):
     }
     assert sources(world.letters) == [f"counts/0/{offset}" for offset in (1, 2, 8, 13)]
     assert all(msgspec.json.decode(memory)["letters"] == 1 for _, memory in world.commits if memory)
+
+
+def test_fewer_records_than_a_cut_holds_wait_for_so_long_since_the_last_insert():
+    now, world = [1_000.0], World()
+    step = IntentStep(CLUSTER, world.prepare, CutLimits(rows_max=4, wait_ms_max=500), clock=lambda: now[0])
+    step.assign("counts", 0, 0, "")
+    step.process([block([0, 1])])
+    for now[0], rows in ((1_499, 0), (1_500, 2)):
+        assert step.commit(world.commit, world.announce) == rows
+    step.process([block([2, 5, 6, 7, 8])])
+    assert step.commit(world.commit, world.announce) == 4  # a whole cut does not wait
+    for now[0], rows in ((1_999, 0), (2_000, 1)):
+        assert step.commit(world.commit, world.announce) == rows
