@@ -74,7 +74,7 @@ class Fact(msgspec.Struct, frozen=True):
     metrics
         What it adds to.
 
-    >>> class Waited(Fact):
+    >>> class Waited(Fact, frozen=True):
     ...     event: ClassVar[str] = "{step}.waited"
     ...     step: str
     ...     for_ms: int

@@ -9,7 +9,7 @@ Level = Literal["info", "warning", "error"]
 _VERSION = ["model", "version"]
 
 
-class RowsScored(Fact):
+class RowsScored(Fact, frozen=True):
     """A version has scored its rows of a micro-batch; ``failed`` of them it could not."""
 
     metrics: ClassVar[Sequence[Metric]] = [
@@ -27,7 +27,7 @@ class RowsScored(Fact):
     took_ms: float
 
 
-class ShadowFailed(Fact):
+class ShadowFailed(Fact, frozen=True):
     """A shadow has failed on all its rows; those who answer do not wait for it."""
 
     event: ClassVar[str] = "shadow.failed"
@@ -40,7 +40,7 @@ class ShadowFailed(Fact):
     why: str
 
 
-class ProcessesEnded(Fact):
+class ProcessesEnded(Fact, frozen=True):
     """A record is at fault, for processes have ended over it."""
 
     event: ClassVar[str] = "score.ended_processes"
@@ -54,7 +54,7 @@ class ProcessesEnded(Fact):
     why: str
 
 
-class HandNotKept(Fact):
+class HandNotKept(Fact, frozen=True):
     """What a model has in hand cannot be written down; a record that ends this process may end the next one, too."""
 
     event: ClassVar[str] = "in_hand.not_kept"
@@ -63,7 +63,7 @@ class HandNotKept(Fact):
     why: str
 
 
-class HandLeft(Fact):
+class HandLeft(Fact, frozen=True):
     """A predecessor ended while a model had records in hand."""
 
     event: ClassVar[str] = "in_hand.left"

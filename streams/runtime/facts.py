@@ -8,7 +8,7 @@ from streams.facts import Counted, Fact, Metric, Timed
 Level = Literal["info", "warning", "error"]
 
 
-class BatchProcessed(Fact):
+class BatchProcessed(Fact, frozen=True):
     """A step is through with a micro-batch."""
 
     metrics: ClassVar[Sequence[Metric]] = [
@@ -18,7 +18,7 @@ class BatchProcessed(Fact):
     took_ms: float
 
 
-class BatchCommitted(Fact):
+class BatchCommitted(Fact, frozen=True):
     """The effects of a micro-batch are visible."""
 
     metrics: ClassVar[Sequence[Metric]] = [
@@ -34,7 +34,7 @@ class BatchCommitted(Fact):
 _FAILED = Counted("driftline_turns_failed", "Micro-batches that were rolled back and read again.", ["step"])
 
 
-class BatchFailed(Fact):
+class BatchFailed(Fact, frozen=True):
     """A micro-batch is rolled back and read again; ``where`` is ``process`` or ``commit``."""
 
     event: ClassVar[str] = "{step}.again"
@@ -47,13 +47,13 @@ class BatchFailed(Fact):
     failures: int
 
 
-class BatchAborted(BatchFailed):
+class BatchAborted(BatchFailed, frozen=True):
     """The same, by a rebalance or a broker that stumbled: nothing to look after."""
 
     level: ClassVar[Level] = "info"
 
 
-class Crashed(Fact):
+class Crashed(Fact, frozen=True):
     """The process ends at once, for it can go on no more."""
 
     event: ClassVar[str] = "{step}.crash"
@@ -63,14 +63,14 @@ class Crashed(Fact):
     why: str
 
 
-class PartitionsAssigned(Fact):
+class PartitionsAssigned(Fact, frozen=True):
     """Partitions have come; each as ``topic/partition``."""
 
     event: ClassVar[str] = "partitions.assigned"
     partitions: list[str]
 
 
-class PartitionsLost(Fact):
+class PartitionsLost(Fact, frozen=True):
     """Partitions have gone to somebody else before they were given back."""
 
     event: ClassVar[str] = "partitions.lost"
@@ -78,7 +78,7 @@ class PartitionsLost(Fact):
     partitions: list[str]
 
 
-class PartitionHeldBack(Fact):
+class PartitionHeldBack(Fact, frozen=True):
     """A partition cannot begin yet."""
 
     event: ClassVar[str] = "partition.held_back"
@@ -87,7 +87,7 @@ class PartitionHeldBack(Fact):
     why: str
 
 
-class StageAwaits(Fact):
+class StageAwaits(Fact, frozen=True):
     """A stage cannot begin without something that does not answer now."""
 
     event: ClassVar[str] = "partitions.await"
@@ -95,7 +95,7 @@ class StageAwaits(Fact):
     why: str
 
 
-class BatchUnreadable(Fact):
+class BatchUnreadable(Fact, frozen=True):
     """Records that the client cannot unpack are passed over, each as one without a value."""
 
     event: ClassVar[str] = "consumer.does_not_unpack"
@@ -106,7 +106,7 @@ class BatchUnreadable(Fact):
     why: str
 
 
-class TopicRemade(Fact):
+class TopicRemade(Fact, frozen=True):
     """A topic was deleted and made again."""
 
     event: ClassVar[str] = "offsets.topic_made_again"
@@ -115,7 +115,7 @@ class TopicRemade(Fact):
     what: str
 
 
-class RecordsLost(Fact):
+class RecordsLost(Fact, frozen=True):
     """Records that nobody has read are gone, at the most so many."""
 
     event: ClassVar[str] = "offsets.gap"
@@ -134,7 +134,7 @@ class RecordsLost(Fact):
     what: str
 
 
-class RecordSetAside(Fact):
+class RecordSetAside(Fact, frozen=True):
     """A record has become a dead letter; logged for the first of each kind and partition."""
 
     event: ClassVar[str] = "record set aside"
@@ -151,7 +151,7 @@ class RecordSetAside(Fact):
     more: str = "`driftline dead-letters list`; further ones of this kind and partition are counted only"
 
 
-class SnapshotRestored(Fact):
+class SnapshotRestored(Fact, frozen=True):
     """A stage has its state again: its snapshot, and so many records behind it."""
 
     event: ClassVar[str] = "snapshots.restored"

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from streams.facts import Counted, Fact, Metric, Timed
 
 
-class Answered(Fact):
+class Answered(Fact, frozen=True):
     """Requests were answered."""
 
     event: ClassVar[str] = "{step}.answered"
@@ -25,7 +25,7 @@ class Answered(Fact):
     took_ms: float
 
 
-class Silent(Answered):
+class Silent(Answered, frozen=True):
     """The same, and nobody reads it."""
 
     event: ClassVar[str] = ""
