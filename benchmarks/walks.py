@@ -28,12 +28,12 @@ WALKS = (
     (
         "a request to its prediction",
         "tests/inference/test_score.py::test_a_request_has_one_prediction_and_is_observed",
-        "Score.fold",
+        "Score.process",
     ),
     (
         "a label to its outcome",
         "tests/drift/test_join.py::test_every_version_of_a_prediction_has_an_outcome",
-        "Join.fold",
+        "Join.process",
     ),
     ("counts to a page", "tests/drift/test_judge.py::test_a_shift_opens_pages_and_orders_once", "Judge.take"),
     (

@@ -15,7 +15,7 @@ from prometheus_client import Counter, Histogram
 class Metric(Protocol):
     """Takes what a fact adds to it."""
 
-    def take(self, fact: "Fact") -> None: ...
+    def add(self, fact: "Fact") -> None: ...
 
 
 class Counted:
@@ -35,7 +35,7 @@ class Counted:
         self._counter = Counter(name, meaning, labels)
         self._labels, self._field = labels, field
 
-    def take(self, fact: "Fact") -> None:
+    def add(self, fact: "Fact") -> None:
         """Count a fact."""
         labelled = self._counter.labels(*(getattr(fact, label) for label in self._labels))
         labelled.inc(getattr(fact, self._field) if self._field else 1)
@@ -56,7 +56,7 @@ class Timed:
         self._histogram = Histogram(name, meaning, labels)
         self._labels, self._field = labels, field
 
-    def take(self, fact: "Fact") -> None:
+    def add(self, fact: "Fact") -> None:
         """Observe a fact."""
         labelled = self._histogram.labels(*(getattr(fact, label) for label in self._labels))
         labelled.observe(getattr(fact, self._field) / 1000)
@@ -97,7 +97,7 @@ class Fact(msgspec.Struct, frozen=True):
     def count(self) -> None:
         """Add to the metrics alone."""
         for metric in self.metrics:
-            metric.take(self)
+            metric.add(self)
 
     def log(self) -> None:
         """Write the log line alone."""

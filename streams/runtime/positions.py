@@ -46,23 +46,23 @@ class Positions:
         """Blocks are handed over."""
         self._next |= {(block.topic, block.partition): block.last + 1 for block in blocks}
 
-    def forget(self, place: Place) -> None:
+    def forget(self, partition: Place) -> None:
         """A partition has gone."""
-        self._next.pop(place, None)
+        self._next.pop(partition, None)
 
     def clear(self) -> None:
         """All partitions have gone."""
         self._next.clear()
 
-    def next_offset(self, place: Place) -> int:
+    def next_offset(self, partition: Place) -> int:
         """Offset that was not handed over yet; 0 where nothing was."""
-        return max(0, self._next.get(place, 0))
+        return max(0, self._next.get(partition, 0))
 
-    def at_end(self, client: ck.Consumer, place: Place) -> bool:
+    def at_end(self, client: ck.Consumer, partition: Place) -> bool:
         """Whether nothing more is there, by the broker's word: what this process knows may be as old as its sleep."""
-        where = ck.TopicPartition(self._cluster.topic(place[0]), place[1])
+        where = ck.TopicPartition(self._cluster.topic(partition[0]), partition[1])
         _, known = client.get_watermark_offsets(where, cached=True)
-        at = max(self._next[place], client.position([where])[0].offset)  # it knows of markers, or of nothing
+        at = max(self._next[partition], client.position([where])[0].offset)  # it knows of markers, or of nothing
         if not 0 <= known <= at:
             return False
         try:
@@ -95,8 +95,8 @@ class Positions:
         total = 0
         positions = client.position(client.assignment())
         for where, high in zip(positions, _ends(client, positions, ask), strict=True):
-            place = self._cluster.logical(where.topic), where.partition
-            at = max(self._next.get(place, -1), where.offset)  # it knows of markers, or of nothing
+            partition = self._cluster.logical(where.topic), where.partition
+            at = max(self._next.get(partition, -1), where.offset)  # it knows of markers, or of nothing
             if at >= 0:
                 total += max(0, high - at)
         return total

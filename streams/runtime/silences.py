@@ -68,9 +68,9 @@ class Silences:
         """Partitions begin to be read."""
         self._quiet |= dict.fromkeys(places, _Quiet(self._clock()))
 
-    def forget(self, place: Place) -> None:
+    def forget(self, partition: Place) -> None:
         """A partition has gone."""
-        self._quiet.pop(place, None)
+        self._quiet.pop(partition, None)
 
     def clear(self) -> None:
         """All partitions have gone."""
@@ -81,21 +81,21 @@ class Silences:
         now = self._clock()
         self._quiet |= {(block.topic, block.partition): _Quiet(now) for block in blocks}
         ends_of = cache(lambda topic: self._positions.topic_ends(client, topic))
-        looked = [self._look(client, place, now, ends_of) for place in list(self._quiet)]
+        looked = [self._look(client, partition, now, ends_of) for partition in list(self._quiet)]
         return [silence for silence in looked if silence is not None]
 
     def _look(
-        self, client: ck.Consumer, place: Place, now: float, ends_of: Callable[[str], tuple[int, ...]]
+        self, client: ck.Consumer, partition: Place, now: float, ends_of: Callable[[str], tuple[int, ...]]
     ) -> Silence | None:
-        quiet, lengths_ms = self._quiet[place], self._lengths_ms
+        quiet, lengths_ms = self._quiet[partition], self._lengths_ms
         longer = quiet.lengths < len(lengths_ms) and now - quiet.since_ms > lengths_ms[quiet.lengths]
         if not longer and not (quiet.lengths and now - quiet.looked_ms > lengths_ms[0]):
             return None
-        ends = ends_of(place[0])
+        ends = ends_of(partition[0])
         others_went_on = bool(ends) and ends != quiet.ends
-        if not ((longer or others_went_on) and self._positions.at_end(client, place)):
-            self._quiet[place] = quiet._replace(looked_ms=now)
+        if not ((longer or others_went_on) and self._positions.at_end(client, partition)):
+            self._quiet[partition] = quiet._replace(looked_ms=now)
             return None
         lengths = quiet.lengths + longer
-        self._quiet[place] = _Quiet(quiet.since_ms, lengths, now, ends)
-        return Silence(*place, asleep=lengths > 1, last=self._positions.next_offset(place) - 1)
+        self._quiet[partition] = _Quiet(quiet.since_ms, lengths, now, ends)
+        return Silence(*partition, asleep=lengths > 1, last=self._positions.next_offset(partition) - 1)
