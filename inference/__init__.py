@@ -1,11 +1,13 @@
 """Inference: a model on a topic.
 
 A model is a *package*: a folder with a `model.toml` that says what it takes and answers, and a model file
-(`package`, `init`). The *registry* keeps packages by name and version, for ever (`registry`). A model file is loaded
-without unpickling anything (`artefacts`), runs on a CPU or a GPU (`devices`), and meets rows in batches of one shape,
-so that a score does not depend on its company (`batching`). Routes say which version answers whom (`routing`);
-`serving` keeps loaded what they name. `score` is the stage that ties it together: blocks of requests in, predictions,
-observations and dead letters out. `training` makes a small network for a table in seconds.
+(`inference.packages`, made from a table by `inference.onboarding`). The *registry* keeps packages by name and version,
+for ever (`inference.serving.registry`). A model file is loaded without unpickling anything (`inference.backends`), on a
+CPU or a GPU (`inference.backends.devices`), and meets rows in batches of one shape, so that a score does not depend on
+its company (`inference.serving.scorer`). Routes say which version answers whom (`inference.serving.routing`);
+`inference.serving.models` keeps loaded what they name. `inference.scoring.stage` ties it together: blocks of requests
+in, predictions, observations and dead letters out. `inference.onboarding.training` makes a small network for a table
+in seconds.
 
 `import inference` is light: a name is loaded when it is first asked for, and torch comes with the first archive that
 is loaded, or with `inference.onboarding.training`.

@@ -19,6 +19,7 @@ from driftline.commands import model_profile, references
 from driftline.progress import OnProgress, unwatched
 from inference import Limits, ModelPackage, Registry, draft_package, write_package
 from inference.backends import ArtefactError
+from inference.backends.kinds import kind_of, spellings
 from inference.backends.pt2_archive import read_program
 from inference.onboarding.draft import brought
 from inference.packages.model_toml import FILE
@@ -134,16 +135,15 @@ def init(
 
 def _found(model: str) -> Path:
     """Find the model file, or say what was probably meant."""
-    name, _, inside = model.partition(":")
-    file = Path(name)
+    file = Path(model.partition(":")[0])
     if file.suffix in _PICKLES:
         raise InitError(
             f"{file}: a pickle can run anything when it is loaded, so none is; export a network with torch.export "
             "(model.pt2), or write a class with load(device) and predict(batch) that reads the file, and give "
             f"--model model.py:Class --with {file}"
         )
-    if (file.suffix, bool(inside)) not in ((".pt2", False), (".py", True)):
-        raise InitError(f"--model {model}: give a torch.export archive (model.pt2) or a class (model.py:Class)")
+    if kind_of(model) is None:
+        raise InitError(f"--model {model}: give {spellings()}")
     if not file.is_file():
         there = sorted(path.name for path in file.parent.glob("*")) if file.parent.is_dir() else []
         near = get_close_matches(file.name, there, 1)

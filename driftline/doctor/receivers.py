@@ -8,11 +8,14 @@ from driftline.settings import Settings
 
 def known(settings: Settings) -> Iterator[Finding]:
     """Addresses of `monitor.notify` and `monitor.chat` are of a service that Apprise knows; nothing is sent."""
+    several = {"monitor.notify": settings.monitor.notify, "monitor.chat": settings.monitor.chat}
+    several = {setting: addresses for setting, addresses in several.items() if addresses}
+    if not several:
+        return
     from driftline.roles.notify import sender
     from streams.kafka.cluster import SecretError, open_reference
 
-    given = (("monitor.notify", settings.monitor.notify), ("monitor.chat", settings.monitor.chat))
-    for setting, addresses in filter(lambda pair: pair[1], given):
+    for setting, addresses in several.items():
         try:
             sender(map(open_reference, addresses), setting)
         except SecretError:  # a finding of `machine.secrets`

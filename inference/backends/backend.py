@@ -14,6 +14,7 @@ class Model(Protocol):
 
         The batch always has the package's number of rows; see `streams.wire.schema` for what a cell holds. For a
         binary model there is one output, the probability of the positive class, or one for each class; for a
-        multiclass model one for each class; for a regression the value.
+        multiclass model one for each class; for a regression the value. A row whose score is NaN or out of range is
+        refused, and no other. Once it is loaded a batch of zeros is scored, which must not raise.
         """
         ...
