@@ -26,7 +26,18 @@ from streams.away import Away
 from streams.runtime.set_aside import SetAside
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
-from streams.wire.records import FORMAT, Act, Alert, CountsMessage, Idle, LabelSums, PartialCounts, Report, RouteCopy
+from streams.wire.records import (
+    FORMAT,
+    Act,
+    Alert,
+    CountsMessage,
+    Idle,
+    LabelSums,
+    PartialCounts,
+    Report,
+    Route,
+    RouteCopy,
+)
 from streams.wire.refusals import Reason, Refusal
 from streams.wire.route import RouteError, check_epoch
 
@@ -150,6 +161,20 @@ class Judge:
                     return watched.take_act(message, baselines, self._say)
                 except ActError as error:
                     raise ActError(f"{named(message)}: {error}") from None
+
+    def reroute(self, route: Route) -> list[Publish]:
+        """Follow a route although its epoch, or a later one, holds already: how a replay judges under other settings.
+
+        Returns
+        -------
+        list of Publish
+            What following it leads to, as `fold` gives it.
+        """
+        state = self.models.get(route.model)
+        if state is not None:
+            state.epoch = min(state.epoch, route.epoch - 1)
+        copy = RouteCopy(model=route.model, route=route)
+        return list(self.fold(Block.of("counts", 0, [msgspec.msgpack.encode(copy)])).publish)
 
     def finish(self) -> list[Told]:
         """Close every open window, at the end of a closed range; a live judge never does."""

@@ -342,6 +342,18 @@ def test_a_later_epoch_changes_the_settings_and_an_older_one_does_not():
     assert {report.budget for report in reports} == {200.0}
 
 
+def test_rerouted_it_judges_as_if_the_new_settings_had_held_from_the_start():
+    """The law: reroute before any counts equals a log that was routed so; the epoch afterwards goes on as before."""
+    loud = msgspec.structs.replace(WATCH, false_alarm_every=7.0)
+    counts = list(itertools.chain(*PARTS))
+    judge, fresh = Judge(catalogue), Judge(catalogue)
+    assert fold(judge, [routed(3)]) == fold(fresh, [routed(3, watch=loud)]) == []
+    assert judge.reroute(Route(model="m", epoch=3, ts=3, champion="v1", watch=loud)) == []
+    assert fold(judge, counts) == fold(fresh, counts) != []
+    assert judge.models["m"].epoch == 3
+    assert fold(judge, [routed(3)]) == [] and judge.models["m"].watch == loud, "an epoch that holds is no news"
+
+
 def test_shadows_are_reported_and_open_no_incident():
     reports, alerts, orders = judged([routed(1, champion="v0"), *shuffled(PARTS, 1)])
     assert sum(report.rows for report in final(reports).values()) == 3 * 14 * 40
