@@ -168,13 +168,13 @@ class Judge:
         Returns
         -------
         list of Publish
-            What following it leads to, as `fold` gives it.
+            What following it leads to, as `process` gives it.
         """
         state = self.models.get(route.model)
         if state is not None:
             state.epoch = min(state.epoch, route.epoch - 1)
         copy = RouteCopy(model=route.model, route=route)
-        return list(self.fold(Block.of("counts", 0, [msgspec.msgpack.encode(copy)])).publish)
+        return list(self.process(Block.of("counts", 0, [msgspec.msgpack.encode(copy)])).publish)
 
     def finish(self) -> list[Told]:
         """Close every open window, at the end of a closed range; a live judge never does."""

@@ -36,7 +36,7 @@ class Comparing:
     """
 
     def __init__(self, strictly: bool, wanted: frozenset[str]) -> None:
-        self.found = Predictions()
+        self.totals = Predictions()
         self.rows: list[Row] = []
         self._strictly = strictly
         self._wanted = wanted
@@ -44,37 +44,48 @@ class Comparing:
         self._worst: list[tuple[float, int, Example]] = []
         self._number = itertools.count()
 
-    def take(self, partition: int, served: Mapping[Place, bytes], replayed: Mapping[Place, bytes]) -> None:
-        """Compare the answers of some requests of a partition."""
+    def add(self, partition: int, served: Mapping[Place, bytes], replayed: Mapping[Place, bytes]) -> None:
+        """Compare the answers of some requests of a partition.
+
+        Parameters
+        ----------
+        served, replayed
+            Encoded predictions by the place of their requests.
+        """
         both = served.keys() & replayed.keys()
-        self.found.missing += len(served) - len(both)
-        self.found.extra += len(replayed) - len(both)
-        self.found.compared += len(both)
+        self.totals.missing += len(served) - len(both)
+        self.totals.extra += len(replayed) - len(both)
+        self.totals.compared += len(both)
         for place in sorted(both):
-            one, other = served[place], replayed[place]
-            if one == other and not self._wanted:
-                self.found.equal += 1
+            then, now = served[place], replayed[place]
+            if then == now and not self._wanted:
+                self.totals.equal += 1
                 continue
-            row = Row(_decode(one), _decode(other))
+            row = Row(_decode(then), _decode(now))
             if row.served.id in self._wanted:
                 self.rows.append(row)
-            if one == other or (not self._strictly and _says(row.served) == _says(row.replayed)):
-                self.found.equal += 1
+            if then == now or (not self._strictly and _claim(row.served) == _claim(row.replayed)):
+                self.totals.equal += 1
             else:
                 self._differs(f"requests/{partition}/{place[0]}", row)
 
+    def count_requests(self, counted: tuple[int, int]) -> None:
+        """Add requests that were replayed: how many there are, and how many of them are dead letters now."""
+        self.totals.requests += counted[0]
+        self.totals.refused += counted[1]
+
     def result(self) -> Predictions:
         """The sums."""
-        self.found.mean = self._total / self.found.compared if self.found.compared else 0.0
-        self.found.examples = [example for _, _, example in sorted(self._worst, key=lambda found: -found[0])]
-        return self.found
+        self.totals.mean = self._total / self.totals.compared if self.totals.compared else 0.0
+        self.totals.examples = [example for _, _, example in sorted(self._worst, key=lambda ranked: -ranked[0])]
+        return self.totals
 
     def _differs(self, place: str, row: Row) -> None:
         served, replayed = row.served, row.replayed
         difference = replayed.score - served.score
         # Another version may spell the same class differently: true, where this one says 1.
-        self.found.changed += Classes((served.prediction,)).of(replayed.prediction) is None
-        self.found.most = max(self.found.most, abs(difference))
+        self.totals.changed += Classes((served.prediction,)).of(replayed.prediction) is None
+        self.totals.most = max(self.totals.most, abs(difference))
         self._total += abs(difference)
         example = Example(
             id=served.id,
@@ -89,6 +100,6 @@ class Comparing:
         (heapq.heappushpop if len(self._worst) == EXAMPLES else heapq.heappush)(self._worst, ranked)
 
 
-def _says(one: Prediction) -> tuple[bytes, str, dict[str, float] | None]:
-    """What a prediction claims, its score to the bit."""
-    return struct.pack("d", one.score), one.prediction, one.scores
+def _claim(prediction: Prediction) -> tuple[bytes, str, dict[str, float] | None]:
+    """What a prediction says, its score to the bit."""
+    return struct.pack("d", prediction.score), prediction.prediction, prediction.scores

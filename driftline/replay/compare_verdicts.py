@@ -1,19 +1,20 @@
-"""What the judge said live, held against what it says again."""
+"""What the judge published live, held against what it publishes again."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from driftline.replay.rejudge import Retold
-from driftline.replay.result import Incident, Pair, Windows, same
-from streams.kafka import ranges
-from streams.kafka.cluster import Cluster
+from driftline.replay.judge_log import CLOCKS_MS_MAX
+from driftline.replay.rejudge import Rejudged
+from driftline.replay.report_fields import ReportComparison
+from driftline.replay.result import Windows
+from streams.wire.block import Block
 from streams.wire.effects import Publish
 from streams.wire.records import Alert, Report
 
 #: Different windows that are named.
 NAMED = 5
-_CLOCKS_MS_MAX = 600_000
 
 _report = msgspec.json.Decoder(Report).decode
 _alert = msgspec.json.Decoder(Alert).decode
@@ -21,131 +22,108 @@ _alert = msgspec.json.Decoder(Alert).decode
 _Span = tuple[int, int]
 
 
-class Heard(msgspec.Struct):
-    """Reports (as bytes, too) and alerts, in the order in which they were told."""
+class Verdicts(msgspec.Struct):
+    """Reports (as bytes, too) and alerts, in the order in which they were published."""
 
     reports: list[tuple[Report, bytes]] = []
     alerts: list[Alert] = []
 
-    def take(self, topic: str, value: bytes) -> None:
-        """Add a message."""
+    def add(self, topic: str, value: bytes) -> None:
+        """Add a message; what is neither report nor alert is passed over."""
         if topic == "reports":
             self.reports.append((_report(value), value))
         elif topic == "alerts":
             self.alerts.append(_alert(value))
 
-    def within(self, spans: Mapping[str, _Span], versions: Mapping[str, set[str]]) -> "Heard":
-        """What was told of windows in a model's span, by these versions of it; a model without any has all.
+    def within(self, spans: Mapping[str, _Span], versions: Mapping[str, set[str]]) -> "Verdicts":
+        """Verdicts on windows in a model's span, by these versions of it; a model without any has all.
 
-        Reports of earlier windows that were told again stay.
+        Restated reports of earlier windows stay.
         """
 
-        def ours(said: Report | Alert) -> bool:
-            first, last = spans.get(said.model, (1, 0))
-            again = isinstance(said, Report) and said.revision > 0
-            return (again or first <= said.window_start <= last) and (
-                said.version in versions.get(said.model, {said.version})
+        def inside(verdict: Report | Alert) -> bool:
+            first, last = spans.get(verdict.model, (1, 0))
+            restated = isinstance(verdict, Report) and verdict.revision > 0
+            return (restated or first <= verdict.window_start <= last) and (
+                verdict.version in versions.get(verdict.model, {verdict.version})
             )
 
-        return Heard([one for one in self.reports if ours(one[0])], [one for one in self.alerts if ours(one)])
+        return Verdicts([pair for pair in self.reports if inside(pair[0])], [a for a in self.alerts if inside(a)])
 
 
-def again(told: Iterable[Publish]) -> Heard:
-    """What a replay told."""
-    heard = Heard()
-    for message in told:
-        heard.take(message.topic, message.value or b"")
-    return heard
+def published(messages: Iterable[Publish]) -> Verdicts:
+    """Verdicts among the messages of a replay."""
+    verdicts = Verdicts()
+    for message in messages:
+        verdicts.add(message.topic, message.value or b"")
+    return verdicts
 
 
-def live(cluster: Cluster, retold: Sequence[Retold]) -> Heard:
-    """What was told live since the messages that the replays began with."""
-    heard = Heard()
+def recorded(rejudged: Sequence[Rejudged]) -> Verdicts:
+    """Verdicts that were published live since shortly before the messages that each replay began with."""
+    verdicts = Verdicts()
     for topic in ("reports", "alerts"):
-        bounds = ranges.bounds(cluster, topic)
-        for one in retold:
-            start = ranges.at_time(cluster, topic, one.since - _CLOCKS_MS_MAX)[one.partition]
-            for block in ranges.read(cluster, topic, one.partition, start, bounds[one.partition][1]):
-                for value in block.values:
-                    heard.take(topic, value or b"")
-    return heard
+        for partition in rejudged:
+            for value in _since(getattr(partition.log, topic), partition.since_ms - CLOCKS_MS_MAX):
+                verdicts.add(topic, value)
+    return verdicts
 
 
-def closed(heard: Heard) -> dict[str, _Span]:
+def _since(blocks: Iterable[Block], time_ms: int) -> Iterator[bytes]:
+    records = ((t, v) for block in blocks for t, v in zip(block.times, block.values, strict=True))
+    return (value or b"" for _, value in itertools.dropwhile(lambda record: record[0] < time_ms, records))
+
+
+def closed(verdicts: Verdicts) -> dict[str, _Span]:
     """First and last window that closed, by model; a restated one closed before."""
     spans: dict[str, _Span] = {}
-    for report, _ in heard.reports:
+    for report, _ in verdicts.reports:
         if report.revision == 0:
             first, last = spans.get(report.model, (report.window_start, report.window_start))
             spans[report.model] = (min(first, report.window_start), max(last, report.window_start))
     return spans
 
 
-def compare_reports(served: Heard, replayed: Heard, strictly: bool) -> Windows:
-    """Compare windows: every revision byte for byte, or the last word on which columns have drifted."""
-    closed_now = {_window(report) for report, _ in replayed.reports if report.revision == 0}
-    closed_then = {_window(report) for report, _ in served.reports if report.revision == 0}
-    said = {_window(r): _drifted(r) for r, _ in replayed.reports if _window(r) in closed_now}
-    was = {_window(r): _drifted(r) for r, _ in served.reports if _window(r) in closed_then}
-    agreed = sum(was.get(name) == verdict for name, verdict in said.items())
+def compare_reports(served: Verdicts, replayed: Verdicts, strictly: bool) -> Windows:
+    """Compare reports window by window.
+
+    Parameters
+    ----------
+    strictly
+        Every revision in all fields that both have; else the last revision in which columns have drifted.
+    """
+    now, then = _drifted(replayed), _drifted(served)
+    agreed = sum(then.get(window) == columns for window, columns in now.items())
+    fields = ReportComparison()
     if strictly:
-        said = {_name(report): value for report, value in replayed.reports}
-        was = {_name(r): value for r, value in served.reports if _name(r) in said or r.revision == 0}
-    other = [name for name in sorted(said.keys() | was.keys()) if said.get(name) != was.get(name)]
-    equal = len(said.keys() | was.keys()) - len(other)
-    return Windows(served=len(was), replayed=len(said), equal=equal, agreed=agreed, different=other[:NAMED])
+        now = {_revision(report): value for report, value in replayed.reports}
+        then = {_revision(r): value for r, value in served.reports if _revision(r) in now or r.revision == 0}
+    names = sorted(now.keys() | then.keys())
+    equal = {n for n in now.keys() & then.keys() if now[n] == then[n] or (strictly and fields.equal(then[n], now[n]))}
+    return Windows(
+        served=len(then),
+        replayed=len(now),
+        equal=len(equal),
+        agreed=agreed,
+        different=[name for name in names if name not in equal][:NAMED],
+        new_fields=sorted(fields.new),
+        gone_fields=sorted(fields.gone),
+    )
 
 
-def _name(report: Report) -> str:
+def _drifted(verdicts: Verdicts) -> dict[str, bytes]:
+    """Columns that have drifted, by window that closed, as its last revision has it."""
+    windows = {_window(report) for report, _ in verdicts.reports if report.revision == 0}
+    return {
+        _window(report): msgspec.json.encode(sorted(column.name for column in report.columns if column.drifted))
+        for report, _ in verdicts.reports
+        if _window(report) in windows
+    }
+
+
+def _revision(report: Report) -> str:
     return f"{_window(report)} {report.version} revision {report.revision}"
 
 
 def _window(report: Report) -> str:
     return f"{report.window_start} {report.model} {report.segment}".rstrip()
-
-
-def _drifted(report: Report) -> bytes:
-    return msgspec.json.encode(sorted(column.name for column in report.columns if column.drifted))
-
-
-def incidents(alerts: Iterable[Alert]) -> list[Incident]:
-    """Incidents as their alerts tell them, in the order in which they opened."""
-    found: dict[str, Incident] = {}
-    for alert in alerts:
-        known = found.get(alert.incident)
-        columns = [column.name for column in alert.columns]
-        found[alert.incident] = Incident(
-            id=alert.incident,
-            version=alert.version,
-            kind=alert.kind,
-            severity=alert.severity,
-            columns=list(dict.fromkeys([*(known.columns if known else ()), *columns])),
-            opened=known.opened if known else alert.ts,
-            change_point=known.change_point if known else alert.change_point,
-            paged=known.paged if known and known.paged is not None else alert.ts if alert.page else None,
-            closed=alert.ts if alert.event == "close" else None,
-            # A close says that it is over, and an act who decided what: the text is what had happened.
-            text=alert.text if known is None or not (alert.act or alert.event == "close") else known.text,
-        )
-    return sorted(found.values(), key=lambda one: one.opened)
-
-
-def side_by_side(served: Sequence[Incident], replayed: Sequence[Incident]) -> list[Pair]:
-    """Pair incidents: equal ones, then those that have a column in common, in order; the others stand alone.
-
-    >>> def told(name, *columns):
-    ...     return Incident(id=name, version="v1", kind="feature", severity="watch", columns=list(columns),
-    ...         opened=0, change_point=0, paged=None, closed=None, text="")
-    >>> pairs = side_by_side([told("m-1", "age"), told("m-2", "city")], [told("m-1", "city", "zip")])
-    >>> [(p.served and p.served.id, p.replayed and p.replayed.id) for p in pairs]
-    [('m-1', None), ('m-2', 'm-1')]
-    """
-    left = list(replayed)
-    pairs = []
-    for one in served:
-        twin = next((other for other in left if same(Pair(one, other))), None)
-        twin = twin or next((other for other in left if set(one.columns) & set(other.columns)), None)
-        if twin is not None:
-            left.remove(twin)
-        pairs.append(Pair(one, twin))
-    return pairs + [Pair(None, other) for other in left]

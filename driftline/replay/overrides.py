@@ -31,6 +31,11 @@ class Change(msgspec.Struct, frozen=True):
     watch: Mapping[str, Any] = {}
     settings: str | None = None
 
+    @property
+    def as_served(self) -> bool:
+        """Whether nothing is to be otherwise."""
+        return self.model is None and self.settings is None
+
     def instead(self, models: Sequence[str]) -> dict[str, str]:
         """The version that answers everything of a model, by model."""
         if self.model is None:
@@ -46,10 +51,10 @@ class Change(msgspec.Struct, frozen=True):
 
     def alter(self, route: Route, instead: Mapping[str, str]) -> Route:
         """A route as it is to be."""
-        asked = msgspec.to_builtins(route.watch)
+        watch = msgspec.to_builtins(route.watch)
         for key, value in self.watch.items():
-            asked[key] = {**asked[key], **value} if isinstance(value, dict) else value
-        changed = msgspec.structs.replace(route, watch=msgspec.convert(asked, Watch))
+            watch[key] = {**watch[key], **value} if isinstance(value, dict) else value
+        changed = msgspec.structs.replace(route, watch=msgspec.convert(watch, Watch))
         if route.model in instead:
             changed = msgspec.structs.replace(changed, champion=instead[route.model], canary={}, shadows=())
         return changed

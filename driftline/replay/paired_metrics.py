@@ -19,53 +19,66 @@ _Labels = Mapping[tuple[str, str, str, int], str]
 
 
 def metrics(rows: Sequence[Row], labels: _Labels, package: Callable[[str, str], ModelPackage]) -> list[Metric]:
-    """Figures of every model that has labels.
+    """Compute the figures of every model that has labels.
 
     Parameters
     ----------
+    rows
+        Requests that were answered both times.
     labels
         The label of a served prediction: model, version, id, event time.
+    package
+        Finds what a version of a model takes and answers.
     """
     by_model: dict[str, list[tuple[Row, str]]] = {}
     for row in rows:
-        said = row.served
-        label = labels.get((said.model, said.version, said.id, said.ts))
+        label = labels.get((row.served.model, row.served.version, row.served.id, row.served.ts))
         if label is not None:
-            by_model.setdefault(said.model, []).append((row, label))
+            by_model.setdefault(row.served.model, []).append((row, label))
     return [
         metric
-        for model, found in sorted(by_model.items())
-        for metric in _of(package(model, found[0][0].served.version), found)
+        for model, labelled in sorted(by_model.items())
+        for metric in _figures(package(model, labelled[0][0].served.version), labelled)
     ]
 
 
-def _of(package: ModelPackage, found: list[tuple[Row, str]]) -> list[Metric]:
-    sides = [[row.served for row, _ in found], [row.replayed for row, _ in found]]
-    labels = [label for _, label in found]
-    scores = np.array([[said.score for said in side] for side in sides])
-
-    def paired(metric: str, values: np.ndarray) -> Metric:
-        gap = values[1] - values[0]
-        low, high = normal(float(gap.mean()), float(gap.var() / len(gap)))
-        return _metric(package.name, metric, len(gap), values.mean(axis=1), low, high)
-
+def _figures(package: ModelPackage, labelled: Sequence[tuple[Row, str]]) -> list[Metric]:
     if package.task == "regression":
-        truth = np.array([float(label) for label in labels])
-        return [paired("mae", np.abs(scores - truth))]
-    reader = Classes(package.outputs.classes)
-    named = reader.of_all(labels)
-    known = [at for at, name in enumerate(named) if name is not None]  # A label of no class says nothing.
-    if not known:
+        truth = np.array([float(label) for _, label in labelled])
+        return [_paired(package.name, "mae", np.abs(_scores(labelled) - truth))]
+    classes = Classes(package.outputs.classes)
+    pairs = zip(labelled, classes.of_all([label for _, label in labelled]), strict=True)
+    named = [(row, name) for (row, _), name in pairs if name is not None]  # A label of no class says nothing.
+    if not named:
         return []
-    scores, true = scores[:, known], [named[at] for at in known]
-    right = np.array([[reader.of(side[at].prediction) == named[at] for at in known] for side in sides])
-    several = [paired("accuracy", right.astype(float))]
-    if package.task == "binary":
-        positive = np.array([label == package.outputs.positive for label in true])
-        several.append(paired("brier", (scores - positive) ** 2))
-        if positive.any() and not positive.all():
-            several.append(_auc(package.name, scores, positive))
-    return several
+    accuracy = _paired(package.name, "accuracy", np.array([_right(classes, named, side) for side in _SIDES], float))
+    return [accuracy, *(_binary(package, named) if package.task == "binary" else ())]
+
+
+def _binary(package: ModelPackage, labelled: Sequence[tuple[Row, str]]) -> list[Metric]:
+    scores, positive = _scores(labelled), np.array([label == package.outputs.positive for _, label in labelled])
+    brier = _paired(package.name, "brier", (scores - positive) ** 2)
+    both = positive.any() and not positive.all()
+    return [brier, _auc(package.name, scores, positive)] if both else [brier]
+
+
+_SIDES = ("served", "replayed")
+
+
+def _scores(labelled: Sequence[tuple[Row, str]]) -> np.ndarray:
+    """Scores of both sides, float64 [2, rows]."""
+    return np.array([[getattr(row, side).score for row, _ in labelled] for side in _SIDES])
+
+
+def _right(classes: Classes, labelled: Sequence[tuple[Row, str]], side: str) -> list[bool]:
+    return [classes.of(getattr(row, side).prediction) == label for row, label in labelled]
+
+
+def _paired(model: str, metric: str, values: np.ndarray) -> Metric:
+    """A mean of both sides, [2, rows], and the interval of the mean difference."""
+    gap = values[1] - values[0]
+    low, high = normal(float(gap.mean()), float(gap.var() / len(gap)))
+    return _metric(model, metric, len(gap), values.mean(axis=1), low, high)
 
 
 def _auc(model: str, scores: np.ndarray, positive: np.ndarray) -> Metric:

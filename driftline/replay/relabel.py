@@ -10,20 +10,7 @@ from drift.performance import label_sums
 from drift.reference.catalogue import Catalogue, Unwatched
 from drift.reference.reference import Reference
 from driftline.replay.compare_predictions import Row
-from streams.kafka import ranges
-from streams.kafka.cluster import Cluster
 from streams.wire.records import MINUTE_MS, LabelSums, Outcome
-
-
-def outcomes(cluster: Cluster, since: int) -> list[tuple[int, Outcome]]:
-    """Outcomes with their Kafka times, in ms, from a time on."""
-    decode = msgspec.json.Decoder(Outcome).decode
-    found: list[tuple[int, Outcome]] = []
-    starts = ranges.at_time(cluster, "outcomes", since)
-    for partition, (_, end) in ranges.bounds(cluster, "outcomes").items():
-        for block in ranges.read(cluster, "outcomes", partition, starts[partition], end):
-            found += [(time, decode(value or b"")) for time, value in zip(block.times, block.values, strict=True)]
-    return found
 
 
 def known(several: Iterable[tuple[int, Outcome]]) -> dict[tuple[str, str, str, int], str]:

@@ -1,15 +1,12 @@
 """Requests scored again: the live score stage, under the routes that were decided then, or under another's."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
 
 import msgspec
 
 from driftline.replay.routes_then import Routes, decide
 from driftline.replay.served import Observed, Place, answered, live_blocks
-from inference import ModelPackage, Score, Scorer, Serving
-from streams.kafka import ranges
-from streams.kafka.cluster import Cluster
+from inference import Score, Scorer, Serving
 from streams.kafka.stretch import recut
 from streams.wire.block import Block
 from streams.wire.records import Route
@@ -36,7 +33,7 @@ class Scoring:
     Parameters
     ----------
     load
-        Loads a version of a model, as `Registry.load` does.
+        Loads a version of a model, as `Registry.load` does; the same one each time.
     history
         Every route that was announced, in order.
     instead
@@ -46,25 +43,18 @@ class Scoring:
     def __init__(
         self, load: Callable[[str, str], Scorer], history: Sequence[Route], instead: Mapping[str, str]
     ) -> None:
-        self._load = cache(load)
+        self._load = load
         self._history = [_instead(route, instead) for route in history]
         self._recorded = history
         self._steps: dict[tuple[tuple[str, int], ...], Score] = {}
 
-    def package(self, model: str, version: str) -> ModelPackage:
-        """What a version takes and answers."""
-        return self._load(model, version).package
-
-    def again(
-        self, cluster: Cluster, partition: int, start: int, end: int, messages: Sequence[Observed]
-    ) -> Iterator[Again]:
-        """Score the requests ``start <= offset < end``, cut into blocks as they were when ``messages`` were made."""
-        live = live_blocks(messages)
+    def again(self, blocks: Iterable[Block], served: Sequence[Observed]) -> Iterator[Again]:
+        """Score blocks of requests again, cut as they were when the observations ``served`` were made of them."""
+        live = live_blocks(served)
         routes = decide(self._recorded, live) or decide(self._recorded, [[]])
         cuts = [block[0].head.first for block in live]
-        blocks = recut(ranges.read(cluster, "requests", partition, start, end), cuts[1:])
         steps = [self._step(held) for held in routes]
-        for step, gathered in _gather(blocks, cuts, steps):
+        for step, gathered in _gather(recut(blocks, cuts[1:]), cuts, steps):
             yield _process(step, gathered)
 
     def _step(self, routes: Routes) -> Score:
@@ -112,7 +102,7 @@ def _process(step: Score, blocks: list[Block]) -> Again:
                 answers.append(value)
             elif message.topic == "observations":
                 observations.append((Observed.read(value), value))
-    places = [place for place, _, _ in answered(one for one, _ in observations)]
+    places = [place for place, _, _ in answered(message for message, _ in observations)]
     times = [time for block in blocks for time in block.times]
     return Again(
         [offset for block in blocks for offset in block.offsets],

@@ -58,8 +58,10 @@ class Recounted(msgspec.Struct, frozen=True):
 class Windows(msgspec.Struct, kw_only=True):
     """Reports of the windows that closed in the stretch.
 
-    As it was served, ``equal`` reports are so byte for byte; else they name the same columns as drifted. ``agreed``
-    counts the windows that do the latter in any case, and ``different`` names the first few that are not equal.
+    As it was served, ``equal`` reports are so in every field that both have; else they name the same columns as
+    drifted. ``agreed`` counts the windows that do the latter in any case, and ``different`` names the first few that
+    are not equal. ``new_fields`` and ``gone_fields`` are those that only replayed reports have, or only served ones:
+    another version of Driftline wrote these.
     """
 
     served: int = 0
@@ -67,6 +69,8 @@ class Windows(msgspec.Struct, kw_only=True):
     equal: int = 0
     agreed: int = 0
     different: list[str] = []
+    new_fields: list[str] = []
+    gone_fields: list[str] = []
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +132,12 @@ class Replay(msgspec.Struct, kw_only=True):
     performance: list[Metric] = []
     seconds: float = 0.0
 
+    def extend(self, times: tuple[int, int]) -> None:
+        """Widen ``since`` and ``until`` to the Kafka times of some more records."""
+        first, last = times
+        self.since = first if self.since is None else min(self.since, first)
+        self.until = last if self.until is None else max(self.until, last)
+
     @property
     def as_served(self) -> bool:
         """Whether nothing was asked to be different."""
@@ -136,10 +146,10 @@ class Replay(msgspec.Struct, kw_only=True):
     @property
     def differs(self) -> bool:
         """Whether anything came out otherwise."""
-        said, drift = self.predictions, self.drift
+        predictions, drift = self.predictions, self.drift
         return (
-            said.equal != said.compared
-            or bool(said.missing or said.extra or said.unread)
+            predictions.equal != predictions.compared
+            or bool(predictions.missing or predictions.extra or predictions.unread)
             or (drift.counts is not None and drift.counts.equal != drift.counts.minutes)
             or not drift.windows.served == drift.windows.replayed == drift.windows.equal
             or any(not same(pair) for pair in drift.incidents)

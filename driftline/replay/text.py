@@ -85,9 +85,15 @@ def _drift(result: Replay) -> Iterator[str]:
     for begins in drift.begins:
         yield f"judge        from {begins}"
     windows = drift.windows
-    what = "equal byte for byte" if result.as_served else "with the same columns drifted"
+    other_fields = windows.new_fields or windows.gone_fields
+    equal = "equal in the fields that both have" if other_fields else "equal byte for byte"
+    what = equal if result.as_served else "with the same columns drifted"
     if windows.served or windows.replayed:
         yield f"reports      {windows.served:,} served, {windows.replayed:,} replayed, {windows.equal:,} {what}"
+    if windows.new_fields:
+        yield f"             new, and not compared: {', '.join(windows.new_fields)}"
+    if windows.gone_fields:
+        yield f"             unknown to this version, and not compared: {', '.join(windows.gone_fields)}"
     if drift.incidents:
         yield f"incidents    {'served':<56}replayed"
     if result.as_served and windows.equal < windows.replayed:

@@ -5,6 +5,7 @@ topic whole.
 from collections.abc import Iterator
 
 import confluent_kafka as ck
+import msgspec
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from streams.kafka.cluster import Cluster
@@ -111,6 +112,19 @@ def read(
             ended = ended or reader.position([ck.TopicPartition(name, partition)])[0].offset >= end
     finally:
         reader.close()
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Committed records ``start <= offset < end`` of a partition as an iterable: read anew whenever it is walked."""
+
+    cluster: Cluster
+    topic: str
+    partition: int
+    start: int
+    end: int
+
+    def __iter__(self) -> Iterator[Block]:
+        return read(self.cluster, self.topic, self.partition, self.start, self.end)
 
 
 def _refuse(message: ck.Message) -> None:

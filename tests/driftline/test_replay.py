@@ -18,10 +18,9 @@ from drift import Reference
 from drift.counting.stage import Count, idle
 from drift.judge.stage import Judge
 from drift.labels.stage import Join, PredictionRow
-from driftline.replay import Change, Replay, ReplayError, replay
-from driftline.replay import compare_verdicts as heard
-from driftline.replay import rejudge as judging
+from driftline.replay import Change, Replay, ReplayError, compare_verdicts, judge_log, replay
 from driftline.replay import text as words
+from driftline.replay.compare_incidents import incidents
 from driftline.replay.html import page
 from driftline.replay.paired_metrics import _auc
 from inference import Limits, Registry, Score, Serving, draft_package, write_package
@@ -258,7 +257,7 @@ def test_as_it_was_served_a_replay_gives_the_same_bytes(live):
     assert drift.begins == ["the beginning of the log"]
     assert drift.windows.equal == len(live.told("reports")) > 30
     assert drift.counts.equal == drift.counts.minutes > 40
-    assert [pair.replayed for pair in drift.incidents] == heard.incidents(alerts(live))
+    assert [pair.replayed for pair in drift.incidents] == incidents(alerts(live))
     assert any(pair.replayed.paged for pair in drift.incidents)
     assert {metric.metric for metric in result.performance} == {"accuracy", "auc", "brier"}
     assert all(metric.difference == metric.low == metric.high == 0 for metric in result.performance)
@@ -270,7 +269,7 @@ def alerts(live: Live) -> list[Alert]:
 
 def test_a_stretch_begins_at_the_newest_snapshot_before_it_and_ends_where_it_ends(played, monkeypatch):
     live, _ = played
-    monkeypatch.setattr(judging, "_CLOCKS_MS_MAX", 0)  # all of it happened within seconds
+    monkeypatch.setattr(judge_log, "CLOCKS_MS_MAX", 0)  # all of it happened within seconds
     whole = live.replay()
     first = ranges.bounds(live.cluster, "requests")[0][1] // 2
     result = live.replay(f"0:{first},1:{first}", f"0:{first + 200},1:{first + 300}")
@@ -289,7 +288,7 @@ def test_an_act_about_an_incident_of_before_the_stretch_is_no_difference(live):
     (acknowledged,) = (at for at, alert in enumerate(told) if alert.act)
     assert told[acknowledged].incident in {alert.incident for alert in told[:acknowledged]}
     whole = live.replay()
-    assert not whole.differs and heard.incidents(told) == [pair.replayed for pair in whole.drift.incidents]
+    assert not whole.differs and incidents(told) == [pair.replayed for pair in whole.drift.incidents]
     assert all(pair.replayed.text == told[acknowledged - 1].text for pair in whole.drift.incidents)
     first = (5 * TURN - 2) * PER_MINUTE // 2  # The turn before the act, when the incident's last window had closed.
     result = live.replay(f"0:{first},1:{first}")
@@ -326,20 +325,20 @@ def test_another_version_answers_and_is_judged_as_if_it_had_served(played, other
     play(other, labelled=True)
     result = live.replay(model="v2")
     assert again() == last_words(reports(other))
-    assert [pair.replayed for pair in result.drift.incidents if pair.replayed] == heard.incidents(alerts(other))
+    assert [pair.replayed for pair in result.drift.incidents if pair.replayed] == incidents(alerts(other))
     _by_hand(result, whole)
 
 
 @pytest.fixture
 def again(monkeypatch):
     """What the reports of the last replay said last."""
-    compare, found = heard.compare_reports, []
+    compare, found = compare_verdicts.compare_reports, []
 
     def spy(served, replayed, strictly):
         found[:] = [report for report, _ in replayed.reports]
         return compare(served, replayed, strictly)
 
-    monkeypatch.setattr(heard, "compare_reports", spy)
+    monkeypatch.setattr(compare_verdicts, "compare_reports", spy)
     return lambda: last_words(found)
 
 
@@ -382,7 +381,8 @@ def _by_hand(result: Replay, whole: pd.DataFrame) -> None:
 def test_label_sums_are_made_anew_for_another_version(played):
     from drift.performance import label_sums
     from driftline.replay.compare_predictions import Row
-    from driftline.replay.relabel import Relabelled, outcomes
+    from driftline.replay.relabel import Relabelled
+    from driftline.replay.served_log import outcomes
     from streams.wire.records import CountsMessage, LabelSums
 
     live, _ = played
@@ -411,7 +411,7 @@ def test_other_settings_tell_what_they_would_have_told(played, other, again):
     play(other, labelled=True)
     result = live.replay(watch={"false_alarm_every": 20.0, "window_ms": 2 * MINUTE}, settings="strict.toml")
     assert result.predictions.equal == result.predictions.compared
-    assert [pair.replayed for pair in result.drift.incidents if pair.replayed] == heard.incidents(alerts(other))
+    assert [pair.replayed for pair in result.drift.incidents if pair.replayed] == incidents(alerts(other))
     assert again() == last_words(reports(other))
 
 
