@@ -16,7 +16,7 @@ import fastavro
 import numpy as np
 import pyarrow as pa
 
-from streams.formats import Decoder
+from streams.formats.decoder import Decoder
 from streams.formats.json import JsonDecoder
 from streams.wire.block import Block
 from streams.wire.schema import Feature, FeatureSchema

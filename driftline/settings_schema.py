@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from driftline.durations import duration_ms
 from driftline.secrets import concealed
+from streams.formats.table import FormatSetting, RecordFormatSetting
 from streams.names import Kind, check_name
 
 #: A length of time; in a file as people write one ("15min"), here in ms.
@@ -107,7 +108,7 @@ class Roles(Section):
 class Score(Section):
     """The worker."""
 
-    format: Literal["auto", "json", "avro", "packed", "arrow"] = Field(
+    format: FormatSetting = Field(
         "auto", description="format of requests; auto looks at each one (packed rows need their content-type header)"
     )
     device: str = Field("auto", description="where models run: auto, cpu, cuda, cuda:1 ...")
@@ -172,7 +173,7 @@ class WatchTopic(Section):
     """
 
     topic: Annotated[str, _named("topic")] = Field(description="its name on the cluster, without `kafka.prefix`")
-    format: Literal["auto", "json", "avro"] = Field("auto", description="format of its records")
+    format: RecordFormatSetting = Field("auto", description="format of its records")
     model: str = Field("", description="model whose predictions these are")
     version: Annotated[str, _named("version")] = Field("v1", description="version of the model")
     reference: Path | None = Field(None, description="file of `driftline reference build`; default the registry's")

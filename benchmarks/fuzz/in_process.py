@@ -22,7 +22,9 @@ from benchmarks.fuzz.accounts import Accounts
 from benchmarks.fuzz.messages import Message, bombs, message
 from benchmarks.fuzz.subject import MODEL, PACKAGE, PARSED, UNBEARABLE
 from inference import Score, Scorer, Serving
-from streams.formats import FORMATS, Decoder, UnknownSchema
+from streams.formats.decoder import Decoder
+from streams.formats.schema_registry import UnknownSchema
+from streams.formats.table import FORMATS
 from streams.wire.block import Block
 from streams.wire.records import Route
 
@@ -67,7 +69,7 @@ def block_of(messages: list[Message], first: int) -> Block:
 def score(rows: int, seed: int, tell: Callable[[int], None] = lambda n: None) -> tuple[Accounts, Counter[str]]:
     """Send messages through; returns their accounts, and how many of each kind there were."""
     step, accounts, kinds = score_step(), Accounts(rows), Counter[str]()
-    fixed = [Decoder(lambda model: (MODEL, PACKAGE.schema), format=one, registry=Registry()) for one in FORMATS]
+    fixed = [Decoder(lambda model: (MODEL, PACKAGE.schema), format=one.name, registry=Registry()) for one in FORMATS]
     for first in range(0, rows, BLOCK):
         messages = [message(seed, n) for n in range(first, min(first + BLOCK, rows))]
         kinds.update(m.kind for m in messages)

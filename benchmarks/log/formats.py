@@ -15,7 +15,7 @@ import pyarrow as pa
 from benchmarks.log.arena import Arena, Result
 from benchmarks.log.rows import Sizes
 from benchmarks.log.traffic import FEATURES, requests
-from streams.formats import Decoder
+from streams.formats.decoder import Decoder
 from streams.wire.block import Block
 from streams.wire.schema import Feature, FeatureSchema
 

@@ -14,7 +14,7 @@ from driftline.watch_settings import WatchError, watch_of
 if TYPE_CHECKING:
     from drift.reference.catalogue import Catalogue
     from drift.store import StoreSettings
-    from streams.formats import SchemaRegistry
+    from streams.formats.schema_registry import SchemaRegistry
     from streams.kafka.admin import Layout
     from streams.kafka.cluster import Cluster
     from streams.wire.records import Watch
@@ -148,7 +148,7 @@ def schema_registry(settings: Settings) -> "SchemaRegistry | None":
         return None
     if find_spec("fastavro") is None:
         raise SettingsError("schema_registry.url: Avro is read by fastavro; pip install 'driftline[avro]'")
-    from streams.formats import SchemaRegistry
+    from streams.formats.schema_registry import SchemaRegistry
     from streams.kafka.cluster import open_reference
 
     return SchemaRegistry(given.url, given.user, lambda: open_reference(given.password))

@@ -9,7 +9,7 @@ from driftline.roles.following import Following
 from driftline.settings import Settings
 from inference import InHand, Registry, Score, Serving
 from streams.clock import now_ms
-from streams.formats import Decoder
+from streams.formats.decoder import Decoder
 from streams.kafka.admin import FOLLOW_REQUESTS, await_topics
 from streams.routes import read_book
 from streams.runtime.app import Role

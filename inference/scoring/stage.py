@@ -20,7 +20,7 @@ from inference.serving.models import NotServed, Served, Serving
 from inference.serving.routing import Role, lanes
 from inference.serving.scorer import Scorer, Scores
 from streams.clock import ticks_ms
-from streams.formats import Decoder
+from streams.formats.decoder import Decoder
 from streams.formats.envelope import Schemas
 from streams.runtime.stage import Step
 from streams.wire.block import Block

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import Literal, get_args
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 
-from streams.formats.envelope import Schemas, header
-from streams.formats.json import JsonDecoder
+from streams.formats.envelope import Schemas
 from streams.formats.row_batch import joined, shifted
 from streams.formats.schema_registry import RegistryAway, SchemaRegistry
+from streams.formats.table import BY_NAME, Parts, by_content_type, by_first_bytes
 from streams.wire.block import UNREADABLE, Block
 from streams.wire.effects import Headers
 from streams.wire.message_limits import ROWS_MAX
@@ -18,20 +18,11 @@ from streams.wire.refusals import Refusal
 from streams.wire.rows import Rows
 from streams.wire.schema import FeatureSchema
 
+if TYPE_CHECKING:
+    from streams.formats.table import Decode
+
 log = structlog.get_logger("streams.formats")
 
-Format = Literal["json", "avro", "packed", "arrow"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-
-Decode = Callable[[Block], tuple[dict[str, Rows], list[Refusal]]]
-
-_BY_CONTENT_TYPE: dict[bytes, Format] = {
-    b"application/json": "json",
-    b"application/avro": "avro",
-    b"application/vnd.apache.arrow.stream": "arrow",
-    b"application/vnd.apache.arrow.file": "arrow",
-    b"application/vnd.driftline.float32": "packed",
-}
 _OBJECT = ord("{")
 
 
@@ -43,7 +34,7 @@ class Decoder:
     schemas
         Finds a model's schema.
     format
-        What all records are in; ``auto`` looks at each.
+        What all records are in, a name of `streams.formats.table.FORMATS`; ``auto`` looks at each.
     registry
         Where Avro's schemas are; without one an Avro record is refused.
     packed
@@ -67,15 +58,13 @@ class Decoder:
         self,
         schemas: Schemas,
         *,
-        format: Format | Literal["auto"] = "auto",
+        format: str = "auto",
         registry: SchemaRegistry | None = None,
         packed: Callable[[str], FeatureSchema] | None = None,
     ) -> None:
-        self._schemas = schemas
-        self._registry = registry
-        self._packed = packed
-        self._decoders: dict[Format, Decode] = {"json": JsonDecoder(schemas)}
-        self._fixed = None if format == "auto" else format
+        self._parts = Parts(schemas, registry, packed)
+        self._decoders: dict[str, Decode] = {}
+        self._fixed = None if format == "auto" else BY_NAME[format].name
 
     def __call__(self, block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
         """Decode a block: rows by model, and the refused records and rows."""
@@ -95,26 +84,18 @@ class Decoder:
 
     def requests(self, block: Block) -> list[int] | None:
         """How many requests each record says that it holds, without reading them; None where each holds one."""
-        if self._fixed in ("json", "avro"):
+        if self._fixed is not None and BY_NAME[self._fixed].requests is None:
             return None
         formats = self._formats(block)
-        if not {"arrow", "packed"} & set(formats):
+        if not any(BY_NAME[name].requests for name in set(formats) if name is not None):
             return None
-        return [min(max(1, self._claimed(block, at, format_)), ROWS_MAX) for at, format_ in enumerate(formats)]
+        return [min(max(1, self._claimed(block, at, name)), ROWS_MAX) for at, name in enumerate(formats)]
 
-    def _claimed(self, block: Block, at: int, format_: Format | None) -> int:
-        value = block.values[at] or b""
-        if format_ == "arrow":
-            from streams.wire.arrow_bounds import rows_claimed
+    def _claimed(self, block: Block, at: int, name: str | None) -> int:
+        requests = None if name is None else BY_NAME[name].requests
+        return 1 if requests is None else requests(self._parts, block, at)
 
-            return rows_claimed(value)
-        found = self._schemas(header(block, at, "model")) if format_ == "packed" else None
-        if found is None:
-            return 1
-        model, schema = found
-        return len(value) // (4 * len(self._packed(model) if self._packed else schema))
-
-    def _formats(self, block: Block) -> list[Format | None]:
+    def _formats(self, block: Block) -> list[str | None]:
         if self._fixed is not None:
             return [None if headers is UNREADABLE else self._fixed for headers in block.headers]
         return [
@@ -129,29 +110,15 @@ class Decoder:
         runs = [(self._decoder(format_), sum(1 for _ in run)) for format_, run in groupby(formats)]
         return _in_parts(block, runs)
 
-    def _decoder(self, format_: Format | None) -> Decode:
-        if format_ is None:
+    def _decoder(self, name: str | None) -> "Decode":
+        if name is None:
             return _headers_refused
-        if format_ not in self._decoders:
-            self._decoders[format_] = self._make(format_)
-        return self._decoders[format_]
-
-    def _make(self, format_: Format) -> Decode:
-        # Imported when first met: who reads JSON alone needs none of them.
-        if format_ == "avro":
-            from streams.formats.avro import AvroDecoder
-
-            return AvroDecoder(self._schemas, self._registry)
-        if format_ == "arrow":
-            from streams.formats.arrow import ArrowDecoder
-
-            return ArrowDecoder(self._schemas)
-        from streams.formats.packed import PackedDecoder
-
-        return PackedDecoder(self._schemas, self._packed)
+        if name not in self._decoders:
+            self._decoders[name] = BY_NAME[name].decode(self._parts)
+        return self._decoders[name]
 
 
-def _in_parts(block: Block, parts: Iterable[tuple[Decode, int]]) -> tuple[dict[str, Rows], list[Refusal]]:
+def _in_parts(block: Block, parts: Iterable[tuple["Decode", int]]) -> tuple[dict[str, Rows], list[Refusal]]:
     """Read each run of so many records by itself."""
     found: dict[str, list[Rows]] = {}
     refused: list[Refusal] = []
@@ -171,25 +138,17 @@ def _headers_refused(block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
     return {}, [Refusal(at, "undecodable", "headers", told) for at in range(len(block))]
 
 
-def format_of(value: bytes | None, headers: Headers | None) -> Format | None:
+def format_of(value: bytes | None, headers: Headers | None) -> str | None:
     """Tell a record's format by its content type, else by its first bytes; None where its headers are unreadable.
 
-    No JSON text begins with a zero byte (Confluent's frame) or with four bytes 255 (an Arrow stream).
-
-    >>> [format_of(v, None) for v in (b' {"age": 1}', bytes(5), bytes([255] * 4), b"ARROW1", None)]
-    ['json', 'avro', 'arrow', 'arrow', 'json']
+    >>> [format_of(v, None) for v in (b' {"age": 1}', bytes(5), None)]
+    ['json', 'avro', 'json']
     >>> format_of(b"", [("content-type", b"application/vnd.apache.arrow.stream")])
     'arrow'
     """
     if headers is UNREADABLE:
         return None
-    for name, said in headers or ():
-        if name.lower() == "content-type" and said:
-            named = _BY_CONTENT_TYPE.get(said.partition(b";")[0].strip().lower())
-            if named is not None:
-                return named
-    if not value:
-        return "json"
-    if value[0] == 0:
-        return "avro"
-    return "arrow" if value.startswith((b"\xff\xff\xff\xff", b"ARROW1")) else "json"
+    for name, text in headers or ():
+        if name.lower() == "content-type" and text and (named := by_content_type(text)) is not None:
+            return named
+    return by_first_bytes(value or b"")

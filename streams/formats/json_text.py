@@ -1,7 +1,11 @@
 """JSON as clients write it: what is no JSON is refused by the name of what is wrong with it."""
 
 import re
+from typing import Any
 
+import msgspec
+
+from streams.formats.records import RecordReader
 from streams.wire.refusals import Refused
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -10,6 +14,19 @@ _LONE_SURROGATE = re.compile(
 )
 _NO_NUMBER = re.compile(rb"[:\[,]\s*(-?(?:NaN|Infinity))\b")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4", b"BZh": "bzip2"}
+
+
+class JsonReader(RecordReader):
+    """Reads JSON as it stands, whatever it holds."""
+
+    expects = "object"
+
+    def __call__(self, value: bytes) -> Any:
+        """Read one message; see `RecordReader`."""
+        try:
+            return msgspec.json.decode(unmarked(value))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise undecodable(value, error) from None
 
 
 def unmarked(value: bytes) -> bytes:

@@ -45,6 +45,14 @@ class PackedDecoder:
                 refused += batch.refusals(model)
         return rows, refused
 
+    def claimed(self, block: Block, at: int) -> int:
+        """How many rows a message claims to hold, by its length; one where its model is not known."""
+        known = self._schemas(header(block, at, "model"))
+        if known is None:
+            return 1
+        model, schema = known
+        return len(block.values[at] or b"") // (4 * len(self._packed(model) if self._packed else schema))
+
 
 class _Messages:
     """Messages of one model."""

@@ -1,32 +1,30 @@
 """Records as plain objects, whatever they were written in: for those who watch topics that somebody else fills."""
 
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
-from streams.formats.avro import AvroReader
 from streams.formats.envelope import REQUEST_BYTES_MAX
-from streams.formats.json_text import undecodable, unmarked
+from streams.formats.records import RecordReader
 from streams.formats.schema_registry import SchemaRegistry
+from streams.formats.table import BY_NAME, by_first_bytes
 from streams.wire.refusals import Refused
 
 
 class UntypedReader:
-    """Reads JSON, and Avro in Confluent's frame; ``auto`` tells them apart by the first byte.
+    """Reads every format whose messages are plain objects; ``auto`` tells them apart by their first bytes.
 
     >>> UntypedReader()(b'{"input": {"age": 41}}')
     {'input': {'age': 41}}
     """
 
-    def __init__(
-        self, format: Literal["auto", "json", "avro"] = "auto", registry: SchemaRegistry | None = None
-    ) -> None:
+    def __init__(self, format: str = "auto", registry: SchemaRegistry | None = None) -> None:
         self._format = format
-        self._avro = AvroReader(registry)
+        self._registry = registry
+        self._readers: dict[str, RecordReader] = {}
 
     def begin(self) -> None:
         """Begin a block."""
-        self._avro.begin()
+        for read in self._readers.values():
+            read.begin()
 
     def __call__(self, value: bytes) -> Any:
         """Read one record.
@@ -42,9 +40,13 @@ class UntypedReader:
             raise Refused("empty", "$", "the record has no value")
         if len(value) > REQUEST_BYTES_MAX:
             raise Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
-        if self._format == "avro" or (self._format == "auto" and value[0] == 0):
-            return self._avro(value)
-        try:
-            return msgspec.json.decode(unmarked(value))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise undecodable(value, error) from None
+        name = by_first_bytes(value) if self._format == "auto" else self._format
+        return self._reader(name)(value)
+
+    def _reader(self, name: str) -> RecordReader:
+        if name not in self._readers:
+            # What is no plain object, such as a batch of Arrow, is refused as the JSON that it is not.
+            record = BY_NAME[name].record or BY_NAME["json"].record
+            assert record is not None
+            self._readers[name] = record(self._registry)
+        return self._readers[name]

@@ -28,8 +28,9 @@ from driftline.commands.row_files import RowFile
 from inference.onboarding.table import matrix_of
 from streams import tables
 from streams.formats.arrow import ArrowDecoder
-from streams.formats.avro import AvroDecoder
+from streams.formats.avro import AvroReader
 from streams.formats.json import JsonDecoder
+from streams.formats.records import RecordDecoder
 from streams.wire.block import Block
 from streams.wire.observation import OWN, arrow_schema, feature_columns
 from streams.wire.rows import Rows
@@ -237,7 +238,7 @@ def avro(table: Table, _: Path) -> Rows:
         sink.seek(5)
         fastavro.schemaless_writer(sink, schema, {AVRO_NAMES[name]: value for name, value in row.items()})
         values.append(sink.getvalue())
-    decode = AvroDecoder(lambda _: ("m", renamed), OneSchema())  # type: ignore[arg-type]
+    decode = RecordDecoder(lambda _: ("m", renamed), AvroReader(OneSchema()))  # type: ignore[arg-type]
     rows, refused = decode(Block.of("requests", 0, values))
     assert not refused, refused[:3]
     return rows["m"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.formats import Decoder
+from streams.formats.decoder import Decoder
 from streams.formats.envelope import AHEAD_MS_MAX
 from streams.formats.json import JsonDecoder
 from streams.wire.block import Block

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.formats import Decoder, RegistryAway, SchemaRegistry, UnknownSchema
-from streams.formats.avro import AvroDecoder
+from streams.formats.avro import AvroReader
+from streams.formats.decoder import Decoder
 from streams.formats.json import JsonDecoder
+from streams.formats.records import RecordDecoder
+from streams.formats.schema_registry import RegistryAway, SchemaRegistry, UnknownSchema
 from streams.wire.block import Block
 from streams.wire.schema import Feature, FeatureSchema
 
@@ -303,6 +305,6 @@ def test_logical_types_are_what_json_would_say():
     row = {"age": decimal.Decimal("41.25"), "city": decimal.Decimal("16.00"), "member": 1.0, "tenure": float("nan")}
     fastavro.schemaless_writer(sink, wrote, row)
     registry = type("Registry", (), {"schema": lambda self, number: wrote})()
-    rows, refused = AvroDecoder(only, registry)(Block.of("requests", 0, [sink.getvalue()]))
+    rows, refused = RecordDecoder(only, AvroReader(registry))(Block.of("requests", 0, [sink.getvalue()]))
     assert not refused
     np.testing.assert_array_equal(rows["churn"].matrix, np.array([[np.nan, 41.25, 1, 1]], np.float32))

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streams.formats import Decoder, RegistryAway
+from streams.formats.decoder import Decoder
+from streams.formats.schema_registry import RegistryAway
 from streams.wire.arrow_bounds import UNPACKED_BYTES_MAX
 from streams.wire.block import UNREADABLE, Block
 from streams.wire.message_limits import ROWS_MAX

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streams.formats import Decoder
+from streams.formats.decoder import Decoder
 from streams.wire.block import Block
 from streams.wire.schema import Feature, FeatureSchema
 
