@@ -1,5 +1,6 @@
 """What is sent: requests of every format, whole, maimed and made up. Message ``n`` of a seed is always the same."""
 
+import datetime as dt
 import io
 import json
 import random
@@ -9,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import fastavro
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -372,6 +374,29 @@ _COLUMNS: tuple[_Column, ...] = (
 )
 
 
+# --- MessagePack ------------------------------------------------------------------------------------
+
+
+def _good_messagepack(rng: random.Random) -> Message:
+    return Message("MessagePack", msgspec.msgpack.encode(_request(rng)), answers=1)
+
+
+def _odd_messagepack(rng: random.Random) -> Message:
+    """Values and names that JSON has not: bytes, moments, extensions, lists for names."""
+    request: dict[Any, Any] = dict(_request(rng))
+    strange = (
+        b"\xff\xfe", dt.datetime(2023, 11, 14, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, tzinfo=dt.UTC), float("nan"),
+        msgspec.msgpack.Ext(5, b"x"), 2**64 - 1, -(2**63), [1], {1: 2}, {b"age": 1}, "\x00",
+    )  # fmt: skip
+    for _ in range(rng.randrange(1, 3)):
+        request[rng.choice((*_NAMES, 7, b"age", None, (1, 2)))] = rng.choice(strange)
+    return Message("MessagePack, odd values", msgspec.msgpack.encode(request))
+
+
+def _maimed_messagepack(rng: random.Random) -> Message:
+    return Message("MessagePack, maimed", _maimed(rng, msgspec.msgpack.encode(_request(rng))))
+
+
 # --- packed -----------------------------------------------------------------------------------------
 
 
@@ -449,6 +474,9 @@ _KINDS: dict[Callable[[random.Random], Message], float] = {
     _odd_arrow: 5,
     _maimed_arrow: 5,
     _bomb: 0.02,
+    _good_messagepack: 3,
+    _odd_messagepack: 3,
+    _maimed_messagepack: 4,
     _good_packed: 1,
     _odd_packed: 2,
     _long_packed: 0.02,

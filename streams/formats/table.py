@@ -108,13 +108,23 @@ def _arrow_requests(_: Parts, block: "Block", at: int) -> int:
     return rows_claimed(block.values[at] or b"")
 
 
+def _msgpack_record(_: "SchemaRegistry | None") -> "RecordReader":
+    from streams.formats.messagepack import MessagePackReader
+
+    return MessagePackReader()
+
+
 _ARROW = (b"application/vnd.apache.arrow.stream", b"application/vnd.apache.arrow.file")
+_MSGPACK = (b"application/msgpack", b"application/vnd.msgpack", b"application/x-msgpack")
+#: A map of up to 15, of up to 65,535, and of more names. No JSON text begins so.
+_MSGPACK_MAPS = tuple(bytes([first]) for first in (*range(0x80, 0x90), 0xDE, 0xDF))
 
 FORMATS: tuple[WireFormat, ...] = (
     WireFormat("json", (b"application/json",), record=_json_record, decoder=_json),
     WireFormat("avro", (b"application/avro",), (b"\x00",), record=_avro_record),
     WireFormat("packed", (b"application/vnd.driftline.float32",), decoder=_packed, requests=_packed_requests),
     WireFormat("arrow", _ARROW, (b"\xff\xff\xff\xff", b"ARROW1"), decoder=_arrow, requests=_arrow_requests),
+    WireFormat("msgpack", _MSGPACK, _MSGPACK_MAPS, record=_msgpack_record),
 )
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
 _BY_CONTENT_TYPE = {named: format_.name for format_ in FORMATS for named in format_.content_types}
@@ -137,8 +147,8 @@ def by_content_type(value: bytes) -> str | None:
 def by_first_bytes(value: bytes) -> str:
     """Name the format that a message begins as; JSON where it begins as no other.
 
-    >>> [by_first_bytes(value) for value in (b' {"age": 1}', bytes(5), bytes([255] * 4), b"ARROW1", b"")]
-    ['json', 'avro', 'arrow', 'arrow', 'json']
+    >>> [by_first_bytes(value) for value in (b' {"age": 1}', bytes(5), bytes([255] * 4), b"ARROW1", b"\\x81", b"")]
+    ['json', 'avro', 'arrow', 'arrow', 'msgpack', 'json']
     """
     if value and value[0] in _FIRST:
         return next((name for first, name in _BY_FIRST_BYTES if value.startswith(first)), "json")

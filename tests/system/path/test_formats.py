@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -81,6 +82,7 @@ def test_a_worker_waits_for_its_registry_and_answers_every_format(cluster, ports
     producer, topic = cluster.producer(), cluster.topic("requests")
     producer.produce(topic, b'{"id": "json", "x": 1}')
     producer.produce(topic, avro.getvalue(), headers=[("traceparent", b"00-1")])
+    producer.produce(topic, msgspec.msgpack.encode({"id": "msgpack", "x": 0.75}))
     producer.produce(topic, sink.getvalue().to_pybytes())
     told = [("content-type", b"application/vnd.driftline.float32"), ("ce_id", b"packed"), ("ce_type", b"t")]
     producer.produce(topic, packed, headers=told)
@@ -93,7 +95,7 @@ def test_a_worker_waits_for_its_registry_and_answers_every_format(cluster, ports
         roles.wait(lambda: ready(own) == "ok\n")
     found = answers(cluster)
     assert {name: score for name, (score, _) in found.items()} == {
-        "json": 0.5, "avro": 0.25, "arrow-0": 0.125, "arrow-1": 0.375, "packed": 0.0625,
+        "json": 0.5, "avro": 0.25, "arrow-0": 0.125, "arrow-1": 0.375, "packed": 0.0625, "msgpack": 0.375,
     }  # fmt: skip
     assert found["avro"][1]["traceparent"] == b"00-1"
     assert {name: value for name, value in found["packed"][1].items() if name != "latency_ms"} == dict(told[1:])
