@@ -6,7 +6,7 @@ import msgspec
 
 from streams.formats.envelope import ID_CHARACTERS_MAX, default_time, event_time, request_id
 from streams.formats.json_text import undecodable, unmarked
-from streams.formats.request_types import misfit
+from streams.formats.misfit import misfit
 from streams.wire.block import Block
 from streams.wire.refusals import Refusal, Refused
 from streams.wire.schema import level_text
@@ -76,7 +76,7 @@ def _read(block: Block, at: int) -> Said:
     try:
         sent = _label.decode(unmarked(value))
     except msgspec.ValidationError as error:
-        raise misfit(error) from None
+        raise misfit(_label, unmarked(value), error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise undecodable(value, error) from None
     return Said(at, request_id(sent.id), label_text(sent.label), _since(block, at, sent.ts))

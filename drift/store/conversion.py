@@ -14,7 +14,8 @@ from drift.labels.feedback import read_labels
 from drift.store import rows, spans
 from drift.store.report_rows import of_reports
 from drift.store.rows import Rows
-from streams.formats.request_types import misfit
+from streams.formats.misfit import misfit
+from streams.formats.record_parts import OBJECTS
 from streams.runtime.taken_again import again_place
 from streams.wire import observation
 from streams.wire.block import Block
@@ -97,8 +98,6 @@ def _made(
 
 def _refusal(at: int, error: Exception, reason: Any) -> Refusal:
     """What a failure says of a record."""
-    if isinstance(error, msgspec.ValidationError):
-        error = misfit(error)
     if isinstance(error, observation.UnknownFormat):
         error = Refused("unknown_format", "$.format", str(error))
     if isinstance(error, Refused):
@@ -106,17 +105,28 @@ def _refusal(at: int, error: Exception, reason: Any) -> Refusal:
     return Refusal(at, reason, "$", f"{type(error).__name__}: {error}"[:500])
 
 
-def _decoded(decode: Callable[[bytes], Any]) -> Callable[[Block, int], Any]:
+def _decoded(decoder: Any) -> Callable[[Block, int], Any]:
+    """Read values by a decoder of msgspec's."""
+
     def of(block: Block, at: int) -> Any:
         value = block.values[at]
         if not value:
             raise Refused("empty", "$", "the record has no value")
-        record = decode(value)
+        try:
+            record = decoder.decode(value)
+        except msgspec.ValidationError as error:
+            raise _misfit(decoder, value, error) from None
         if record.format != FORMAT:
             raise Refused("unknown_format", "$.format", f"format {record.format}, this version reads {FORMAT}")
         return record
 
     return of
+
+
+def _misfit(decoder: Any, value: bytes, error: msgspec.ValidationError) -> Refused:
+    if isinstance(decoder, msgspec.json.Decoder):
+        return misfit(decoder, value, error)
+    return misfit(decoder, msgspec.msgpack.decode(value), error, OBJECTS)
 
 
 def _observation(block: Block, at: int) -> Any:
@@ -168,7 +178,7 @@ def _one(rows_of: Callable[[Sequence[Any]], Rows]) -> Callable[[Sequence[Any]], 
 
 
 def _json(kind: type[msgspec.Struct]) -> Callable[[Block, int], Any]:
-    return _decoded(msgspec.json.Decoder(kind).decode)
+    return _decoded(msgspec.json.Decoder(kind))
 
 
 #: Topics that have tables, the most urgent first: somebody waits for a verdict.
@@ -177,7 +187,7 @@ FORMS: dict[str, Form] = {
     "reports": Form(_json(Report), _one(of_reports)),
     "retraining": Form(_json(Order), _one(rows.of_orders)),
     "dead-letters": Form(_letter, _one(rows.of_dead_letters)),
-    "counts": Form(_decoded(msgspec.msgpack.Decoder(CountsMessage).decode), _count_rows),
+    "counts": Form(_decoded(msgspec.msgpack.Decoder(CountsMessage)), _count_rows),
     "outcomes": Form(_json(Outcome), _one(rows.of_outcomes)),
     "feedback": Form(_label, _label_rows),
     "observations": Form(_observation, _observation_rows),

@@ -15,7 +15,8 @@ from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, i
 from streams.formats.json_fast_path import JsonColumns
 from streams.formats.json_text import undecodable, unmarked
 from streams.formats.known_names import missing, own_names, unknown
-from streams.formats.request_types import Reader, features_of, misfit, request_decoders
+from streams.formats.misfit import misfit
+from streams.formats.request_types import Reader, features_of, request_decoders
 from streams.wire.block import Block
 from streams.wire.refusals import Refusal, Refused
 from streams.wire.rows import Gathering, Rows, without_values
@@ -53,8 +54,7 @@ class JsonDecoder:
                 model, schema, request, features = self._read(block, at)
                 id_, ts = id_of(block, at, request.id), time_of(block, at, request.ts)
             except Refused as why:
-                reason, field, detail = why.args
-                refused.append(Refusal(at, reason, field, detail, *self._whose(block, at)))
+                refused.append(why.at(at, *self._whose(block, at)))
                 continue
             gathering = taken.get(model)
             if gathering is None:
@@ -92,7 +92,7 @@ class JsonDecoder:
         """Whose request one that is refused was, and its time, as far as they can be read."""
         try:
             envelope = _ENVELOPE.decode(unmarked(block.values[at] or b""))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except _UNREADABLE:
             return "", None
         found = self._schemas(header(block, at, "model") or envelope.model)
         return found[0] if found else "", time_if_any(block, at, envelope.ts)
@@ -115,17 +115,24 @@ _NAMED = msgspec.json.Decoder(_Named)
 
 def _model_field(value: bytes) -> str | None:
     """Read the model's name alone: which schema holds is not known before it."""
-    named: _Named = _said(_NAMED, value)
+    named: _Named = _read(_NAMED, value)
     return named.model
 
 
-def _said(decoder: Reader, value: bytes) -> Any:
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def _read(decoder: Reader, value: bytes) -> Any:
     try:
         return decoder.decode(value)
-    except msgspec.ValidationError as error:
-        raise misfit(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise undecodable(value, error) from None
+    except _UNREADABLE as error:
+        raise _refused(decoder, value, error) from None
+
+
+def _refused(decoder: Reader, value: bytes, error: Exception) -> Refused:
+    if isinstance(error, msgspec.ValidationError):
+        return misfit(decoder, value, error)
+    return undecodable(value, error)
 
 
 class _Form(msgspec.Struct):
@@ -158,7 +165,7 @@ def _names(value: bytes) -> tuple[list[str], str]:
         top = _KEYS.decode(value)
         if "features" in top:
             return list(_KEYS.decode(top["features"])), "$.features"
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # in fields that the request's own decoder skips
+    except _UNREADABLE:  # in fields that the request's own decoder skips
         return [], "$"
     return own_names(top), "$"
 
@@ -176,11 +183,11 @@ def _decode(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
 def _fitted(value: bytes, schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
     decoders = request_decoders(schema)
     try:
-        request = _said(decoders.either, value)
-    except Refused:
-        # What stands at the top level is nobody's business where features lie in their own object; asked only of
-        # what fails, because one pass for both forms is what makes reading quick.
-        if _said(_FORM, value).features is UNSET:
-            raise
-        request = _said(decoders.nested, value)
+        request = decoders.either.decode(value)
+    except _UNREADABLE as error:
+        # Where features lie in their own object, the top level is ignored. Checked only here, on failure: one pass for
+        # both forms is what makes reading quick.
+        if _read(_FORM, value).features is UNSET:
+            raise _refused(decoders.either, value, error) from None
+        request = _read(decoders.nested, value)
     return request, features_of(request, schema)

@@ -34,4 +34,5 @@ def _require_text(names: dict[Any, Any], field: str) -> None:
     """Refuse names that JSON has not: MessagePack takes numbers, bytes and lists for names, too."""
     strange = [type(name).__name__ for name in names if type(name) is not str]
     if strange:
-        raise Refused("wrong_type", field, f"Expected `str` for the name of a field, got `{strange[0]}`")
+        detail = f"Expected `str` for the name of a field, got `{strange[0]}`"
+        raise Refused("wrong_type", field, detail, strange[0])

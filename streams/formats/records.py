@@ -7,7 +7,9 @@ import msgspec
 
 from streams.formats.envelope import REQUEST_BYTES_MAX, Schemas, find, header, id_of, time_if_any, time_of
 from streams.formats.known_names import missing, own_names, unknown
-from streams.formats.request_types import convert, features_of, misfit, request_decoders
+from streams.formats.misfit import misfit
+from streams.formats.record_parts import OBJECTS
+from streams.formats.request_types import convert, features_of, request_decoders
 from streams.formats.row_batch import complete
 from streams.wire.block import Block
 from streams.wire.refusals import Refusal, Refused
@@ -94,20 +96,20 @@ class RecordDecoder:
             raise Refused("oversize", "$", f"{len(value)} bytes, at most {REQUEST_BYTES_MAX} are read")
         record = self._read(value)
         if not isinstance(record, dict):
-            detail = f"Expected `{self._read.expects}`, got `{type(record).__name__}`"
-            raise Refused("wrong_type", "$", detail)
+            got = type(record).__name__
+            raise Refused("wrong_type", "$", f"Expected `{self._read.expects}`, got `{got}`", got)
         if isinstance(record.get("ts"), dt.datetime):
             record["ts"] = _milliseconds(record["ts"])
         if not isinstance(record.get("model"), str | None):
-            raise Refused("wrong_type", "$.model", f"Expected `str | null`, got `{type(record['model']).__name__}`")
+            got = type(record["model"]).__name__
+            raise Refused("wrong_type", "$.model", f"Expected `str | null`, got `{got}`", got)
         return record
 
     def _refusal(self, block: Block, at: int, record: dict[str, Any], why: Refused) -> Refusal:
         """The refusal of a record, with its model and time as far as they can be read."""
         model = self._schemas(header(block, at, "model") or record.get("model")) if record else None
         ts = time_if_any(block, at, record.get("ts")) if record else None
-        reason, field, detail = why.args
-        return Refusal(at, reason, field, detail, model[0] if model else "", ts)
+        return why.at(at, model[0] if model else "", ts)
 
 
 def _fitted(record: dict[str, Any], schema: FeatureSchema) -> tuple[Any, tuple[Any, ...]]:
@@ -124,7 +126,7 @@ def _fitted(record: dict[str, Any], schema: FeatureSchema) -> tuple[Any, tuple[A
         request = convert(form, record)
         return request, features_of(request, schema)
     except msgspec.ValidationError as error:
-        why = misfit(error)
+        why = misfit(form, record, error, OBJECTS)
     except Refused as error:
         why = error
     raise missing(why, names, schema) if why.args[0] == "missing_field" else why

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET
@@ -32,19 +32,27 @@ class Renaming:
     def convert(self, request: Any) -> Any:
         """Check a request."""
         try:
-            return msgspec.convert(self._renamed(request), self.type)
+            return msgspec.convert(self.renamed(request), self.type)
         except msgspec.ValidationError as error:
-            text = str(error)
-            for name, ours in self._names.items():
-                text = text.replace(ours, name)
-            raise msgspec.ValidationError(text) from None
+            raise msgspec.ValidationError(self._with_names(str(error))) from None
 
-    def _renamed(self, request: Any) -> Any:
+    def restored(self, refused: Refused) -> Refused:
+        """A refusal with the names as they stand in the request."""
+        reason, field, detail = refused.args
+        return Refused(reason, self._with_names(field), self._with_names(detail), refused.got)
+
+    def _with_names(self, text: str) -> str:
+        for name, ours in self._names.items():
+            text = text.replace(ours, name)
+        return text
+
+    def renamed(self, request: Any) -> Any:
+        """A request whose fields have names of our own."""
         if not isinstance(request, dict):
             return request
         nested = request.get("features")
         renamed = {self._names.get(name, name): value for name, value in request.items()}
-        return renamed | {"features": self._renamed(nested)} if isinstance(nested, dict) else renamed
+        return renamed | {"features": self.renamed(nested)} if isinstance(nested, dict) else renamed
 
 
 Reader = msgspec.json.Decoder[Any] | Renaming
@@ -107,29 +115,27 @@ def _field(feature: Feature) -> tuple[Any, ...]:
     return (kind,) if feature.required else (kind | None, None)
 
 
-_AT = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
-_MISSING = re.compile(r"missing required field `(?P<name>.*)`", re.DOTALL)
+_TRUTHS = frozenset(get_args(_Truth))
 
 
-def misfit(error: msgspec.ValidationError) -> Refused:
-    """Say which field does not fit, and how."""
-    said = _AT.match(str(error))
-    what, path = (said["what"], said["path"] or "$") if said else (str(error), "$")
-    missing = _MISSING.search(what)
-    what = _told_of_truth(what)
-    return Refused("missing_field", f"{path}.{missing['name']}", what) if missing else Refused("wrong_type", path, what)
+def truth_misfit(kind: Any, field: str, got: str) -> Refused | None:
+    """Say of a truth value what no decoder says, for it knows only the types that it is made of.
 
-
-def _told_of_truth(what: str) -> str:
-    """Say of a truth value what msgspec says of the types that it is made of."""
-    if what.startswith("Invalid enum value"):
-        return f"{_TRUTH}, got `str`"
-    if what.startswith(("Expected `float` <=", "Expected `float` >=", "Expected `float` that's")):
-        return f"{_TRUTH}, got `float`"
-    return what.replace("Expected `bool | float | str", "Expected `bool | 0 | 1")
-
-
-_TRUTH = "Expected `bool | 0 | 1`"
+    Parameters
+    ----------
+    kind
+        Of the field; None is returned where it is no truth value.
+    field
+        Its path.
+    got
+        What stands there instead.
+    """
+    kinds = set(get_args(kind))
+    if not kinds >= _TRUTHS:
+        return None
+    got = "float" if got == "int" else got
+    null = " | null" if type(None) in kinds and got not in ("float", "str") else ""
+    return Refused("wrong_type", field, f"Expected `bool | 0 | 1{null}`, got `{got}`", got)
 
 
 def features_of(request: Any, schema: FeatureSchema) -> tuple[Any, ...]:

@@ -11,7 +11,9 @@ import pyarrow as pa
 from drift.counting.external.mapping import Mapping, picked, spelled
 from drift.reference.reference import Reference
 from streams.formats.envelope import default_id, default_time, event_time, request_id
-from streams.formats.request_types import convert, misfit, request_decoders
+from streams.formats.misfit import misfit
+from streams.formats.record_parts import OBJECTS
+from streams.formats.request_types import convert, request_decoders
 from streams.wire.block import Block
 from streams.wire.effects import Publish
 from streams.wire.observation import RefusedRequest, observed
@@ -122,7 +124,8 @@ class Sight:
         if score is None:
             raise Refused("missing_field", spelled(mapping.score), "there is no score")
         if not isinstance(score, int | float) or isinstance(score, bool):
-            raise Refused("wrong_type", spelled(mapping.score), f"Expected `float`, got `{type(score).__name__}`")
+            got = type(score).__name__
+            raise Refused("wrong_type", spelled(mapping.score), f"Expected `float`, got `{got}`", got)
         try:
             number = float(score)
         except OverflowError:
@@ -144,11 +147,14 @@ class Sight:
     def _values(self, block: Block, at: int, said: Any) -> tuple[Any, ...]:
         """Feature values in schema order."""
         found = {name: picked(said, path, block, at) for name, path in self._places.items()}
+        present = {name: v for name, v in found.items() if v is not None}
         try:
-            fitted = convert(self._features, {name: v for name, v in found.items() if v is not None})
+            fitted = convert(self._features, present)
         except msgspec.ValidationError as error:
-            reason, field, detail = misfit(error).args
-            raise Refused(reason, spelled(self._places.get(field.removeprefix("$."), field)), detail) from None
+            why = misfit(self._features, present, error, OBJECTS)
+            reason, field, detail = why.args
+            place = spelled(self._places.get(field.removeprefix("$."), field))
+            raise Refused(reason, place, detail, why.got) from None
         return msgspec.structs.astuple(fitted)
 
     def _id(self, block: Block, at: int, said: Any) -> str:
@@ -189,5 +195,6 @@ def _text(value: Any, path: str) -> str | None:
     if value is None or value != value:  # NaN alone differs from itself; Avro has it.
         return None
     if not isinstance(value, str | int | float):
-        raise Refused("wrong_type", spelled(path), f"Expected text, number or boolean, got `{type(value).__name__}`")
+        got = type(value).__name__
+        raise Refused("wrong_type", spelled(path), f"Expected text, number or boolean, got `{got}`", got)
     return level_text(value)

@@ -76,7 +76,7 @@ class Watching:
             try:
                 self._look(block, at, value)
             except Refused as why:
-                refused.append(Refusal(at, *why.args))
+                refused.append(why.at(at))
         seen = [message for sight in self._sights for message in self._seen(sight, block)]
         labels = [message for sight in self._sights for message in sight.labels()]
         untold, self._untold = self._untold, []
@@ -88,13 +88,13 @@ class Watching:
             said = self._read(value)
         except Refused as why:
             for sight in self._sights:
-                sight.refuse(block, Refusal(at, *why.args), None)
+                sight.refuse(block, why.at(at), None)
             raise
         for sight in self._sights:
             try:
                 sight.take(block, at, said)
             except Refused as why:
-                sight.refuse(block, Refusal(at, *why.args), said)
+                sight.refuse(block, why.at(at), said)
                 raise
 
     def _seen(self, sight: Sight, block: Block) -> list[Publish]:
