@@ -213,6 +213,15 @@ PANELS: tuple[Panel, ...] = (
         columns=("time", "length", "effect"),
     ),
     Panel(
+        name="column_distances",
+        level="column",
+        title="Distances",
+        question="What does every distance say, as it is computed, with nothing taken off for chance?",
+        todo="Decide by the effect. psi means little until it is well above psi_bias, its size when nothing has moved.",
+        drawing="lines",
+        columns=("time", "statistic", "distance"),
+    ),
+    Panel(
         name="column_quality",
         level="column",
         title="Quality",

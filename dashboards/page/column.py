@@ -21,6 +21,7 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
     over_time = [
         cards.chart("column_effect", answers["column_effect"], canvas, empty=_NO_WINDOW),
         cards.chart("column_rollups", answers["column_rollups"], canvas, empty=_NO_REFERENCE),
+        cards.chart("column_distances", answers["column_distances"], canvas, empty=_NO_WINDOW),
         cards.chart("column_quality", answers["column_quality"], canvas, empty=_NO_WINDOW),
         _examples(sheet, zone),
     ]

@@ -18,10 +18,12 @@ from drift.incidents.verdict import word
 from drift.judge.model import Told
 from drift.judge.stage import Judge
 from drift.reference.reference import Reference
+from drift.statistics.column_table import COLUMN_STATISTICS
 from streams.wire.records import Alert, ColumnReport, Report, Route, RouteCopy, Watch
 
 REPORTS = [
-    *("window", "first_row", "last_row", "column", "n", "ks", "w1", "psi", "tvd", "null_rate", "unseen_rate"),
+    *("window", "first_row", "last_row", "column", "n"),
+    *(statistic.name for statistic in COLUMN_STATISTICS if statistic.in_backtest),
     *("effect", "effect_low", "effect_high", "evidence", "drifted", "partial", "verdict"),
 ]
 PERFORMANCE = ["window", "first_row", "last_row", "metric", "estimated", "realised", "low", "high", "coverage"]

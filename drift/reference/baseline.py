@@ -10,7 +10,7 @@ from drift.evidence.budget import performance_share, shares
 from drift.evidence.contrasts import Contrasts, contrasts
 from drift.evidence.design_effects import of_column
 from drift.performance.losses import Loss, losses
-from drift.reference.column_statistics import Panel
+from drift.reference.column_statistics import ColumnComparison
 from drift.reference.new_normal import NewNormal
 from drift.reference.reference import Reference
 from drift.reference.tolerances import excluded, tolerance
@@ -67,9 +67,9 @@ class Baseline:
         return contrasts(known.columns, known.counts)
 
     @cached_property
-    def panel(self) -> Panel:
+    def comparison(self) -> ColumnComparison:
         """The reference laid out to describe windows by."""
-        return Panel(self.reference, self.design_effects)
+        return ColumnComparison(self.reference, self.design_effects)
 
     @cached_property
     def spread(self) -> np.ndarray:

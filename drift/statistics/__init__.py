@@ -2,8 +2,9 @@
 
 Every function here takes a reference's counts and a window's counts over the same cells, and gives one number. They
 are sizes, in units that do not grow with the number of rows; none of them is a decision. What chance alone would
-make of them (their bias) is beside them, and `effect` takes it off and adds a 95 % interval. All the numbers of all
-columns of a window at once: `drift.reference.column_statistics`.
+make of them (their bias) is beside them, and `effect` takes it off and adds a 95 % interval. Those that reports, the
+store and backtests have of every column are rows of `column_table`, computed for all columns of a window at once
+(`drift.reference.column_statistics`).
 
 ============================  ===============================  =======================================
 size                          range                            reads as

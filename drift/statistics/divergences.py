@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from drift.statistics.column_counts import Compared
 from drift.statistics.shares import Counts
 
 
@@ -34,6 +35,23 @@ def psi_bias(cells: int, n: float, reference_n: float) -> float:
     0.1632
     """
     return (cells - 1) * (1 / n + 1 / reference_n)
+
+
+def psi_of_columns(compared: Compared) -> np.ndarray:
+    """`psi` over the cells that hold a row on either side, float64 [columns]."""
+    occupied = compared.occupied
+    smoothed = [np.where(occupied, counts + 0.5, 0.0) for counts in (compared.columns.counts, compared.counts)]
+    p, q = (counts / counts.sum(axis=1, keepdims=True) for counts in smoothed)
+    ratio = np.log(np.where(occupied, q, 1.0)) - np.log(np.where(occupied, p, 1.0))
+    index: np.ndarray = ((q - p) * ratio).sum(axis=1)
+    return index
+
+
+def psi_bias_of_columns(compared: Compared) -> np.ndarray:
+    """`psi_bias` over the same cells, float64 [columns]."""
+    cells = compared.occupied.sum(axis=1)
+    bias: np.ndarray = (cells - 1) * (1 / compared.rows + 1 / compared.columns.rows)
+    return bias
 
 
 def _smoothed(counts: Counts, smoothing: float) -> np.ndarray:

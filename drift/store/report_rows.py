@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from drift.statistics import column_table
 from drift.store.rows import Rows
 from streams.wire.records import ColumnReport, MetricReport, Report
 
-_OF_COLUMN = ("ks", "w1", "psi", "psi_bias", "tvd", "mean", "null_rate", "unseen_rate", "out_of_range_rate", "evidence")
+_OF_COLUMN = (*column_table.NAMES, "evidence")
 _OF_METRIC = ("estimated", "coverage", "reference", "outside")
 _OF_WINDOW = ("rows", "late_rows", "evidence", "budget")
 _BLANK: dict[str, Any] = {
@@ -26,8 +27,8 @@ def of_reports(reports: Sequence[Report]) -> Rows:
     ============  =====================  =============================================================
     role          column                 statistic
     ============  =====================  =============================================================
-    feature,      the column's name      ``effect`` with interval and tolerance; ks, w1, psi, psi_bias,
-    prediction                           tvd, mean, null_rate, unseen_rate, out_of_range_rate, evidence
+    feature,      the column's name      ``effect`` with interval and tolerance; those of
+    prediction                           `drift.statistics.column_table`; evidence
     performance   the metric's name      ``realised``, ``powered``; estimated, reference, coverage, outside
     window        (empty)                rows, late_rows, evidence, budget; partial, learning where they are
     ============  =====================  =============================================================

@@ -48,17 +48,17 @@ def restate(baseline: Baseline, watch: Watch, window: Closed) -> Report:
 def _columns(baseline: Baseline, watch: Watch, window: Closed, sums: Sums) -> list[ColumnReport]:
     columns, judged = baseline.reference.columns, map(Verdict, window.evidence.tolist(), window.drifted.tolist())
     verdicts = list(judged) or [_NONE] * len(columns)
-    several = zip(columns, baseline.panel.describe(sums), verdicts, strict=True)
-    return [_column(watch, cells, found, verdict) for cells, found, verdict in several]
+    several = zip(columns, baseline.comparison.describe(sums), verdicts, strict=True)
+    return [_column(watch, *column) for column in several]
 
 
-def _column(watch: Watch, cells: Cells, found: ColumnStatistics, verdict: Verdict) -> ColumnReport:
-    effect = found.effect
+def _column(watch: Watch, cells: Cells, statistics: ColumnStatistics, verdict: Verdict) -> ColumnReport:
+    effect = statistics.effect
     return ColumnReport(
         name=cells.name,
         role=cells.role,
         kind=cells.kind,
-        n=found.n,
+        n=statistics.n,
         statistic=effect.statistic,
         effect=effect.value,
         effect_low=effect.low,
@@ -66,13 +66,5 @@ def _column(watch: Watch, cells: Cells, found: ColumnStatistics, verdict: Verdic
         tolerance=column_tolerance(watch, cells.name, effect.statistic),
         evidence=verdict.evidence,
         drifted=verdict.drifted,
-        ks=found.ks,
-        w1=found.w1,
-        psi=found.psi,
-        psi_bias=found.psi_bias,
-        tvd=found.tvd,
-        mean=found.mean,
-        null_rate=found.null_rate,
-        unseen_rate=found.unseen_rate,
-        out_of_range_rate=found.out_of_range_rate,
+        **statistics.values,  # type: ignore[arg-type]  # tests/drift/test_column_table.py holds the names
     )

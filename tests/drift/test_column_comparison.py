@@ -1,4 +1,4 @@
-"""A panel gives, for all columns at once, what the formulas give column by column."""
+"""A comparison gives, for all columns at once, what the formulas give column by column."""
 
 import hypothesis.strategies as st
 import numpy as np
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from drift import Reference
 from drift.cells.sums import sum_rows
-from drift.reference.column_statistics import Panel
+from drift.reference.column_statistics import ColumnComparison
 from drift.statistics import effect, psi, tvd, wasserstein
 from drift.statistics.ks import bias as ks_bias
 from drift.statistics.ks import gaps, ks
@@ -98,7 +98,7 @@ def table(rows, seed):
 
 REFERENCE = Reference.fit(table(4000, 1))
 DESIGN = np.linspace(1, 3, len(REFERENCE.columns))
-PANEL = Panel(REFERENCE, DESIGN)
+COMPARISON = ColumnComparison(REFERENCE, DESIGN)
 
 
 @settings(max_examples=40)
@@ -114,34 +114,36 @@ def test_every_number_is_that_of_the_plain_formulas(rows, seed, shift, spoil):
     if spoil == "one":
         frame["normal"], frame["skew"] = 1e9, frame["skew"].iloc[0]
     sums = sum_rows(REFERENCE, REFERENCE.align(frame))
-    for place, (cells, found) in enumerate(zip(REFERENCE.columns, PANEL.describe(sums), strict=True)):
+    for place, (cells, found) in enumerate(zip(REFERENCE.columns, COMPARISON.describe(sums), strict=True)):
         was, now = (REFERENCE.of(cells.name, counts) for counts in (REFERENCE.expected, sums.cells))
+        values = found.values
         wanted = plain_effect(cells.kind, was, now, DESIGN[place])
         for size in (found.effect, effect(cells.kind, was, now, DESIGN[place])):
             got = (size.raw, size.bias, size.value, size.low, size.high)
             # A root spreads the last bits of what is nearly 0; all else agrees to 1e-12.
             assert got == EXACT(wanted, rel=1e-12, abs=1e-9 if cells.kind != "numeric" else 1e-12), cells.name
         seen = occupied(was, now)
-        assert found.psi == EXACT(psi(was[seen], now[seen]), rel=1e-12, abs=1e-12)
-        assert found.psi_bias == EXACT((seen.sum() - 1) * (1 / rows + 1 / 4000), rel=1e-12)
-        assert found.n == rows and found.null_rate == now[cells.null] / rows
-        assert found.unseen_rate == (0.0 if cells.unseen is None else now[cells.unseen] / rows)
-        assert found.out_of_range_rate == now[list(cells.out_of_range)].sum() / rows
+        assert values["psi"] == EXACT(psi(was[seen], now[seen]), rel=1e-12, abs=1e-12)
+        assert values["psi_bias"] == EXACT((seen.sum() - 1) * (1 / rows + 1 / 4000), rel=1e-12)
+        assert found.n == rows and values["null_rate"] == now[cells.null] / rows
+        assert values["unseen_rate"] == (0.0 if cells.unseen is None else now[cells.unseen] / rows)
+        assert values["out_of_range_rate"] == now[list(cells.out_of_range)].sum() / rows
         if cells.kind != "numeric":
-            assert (found.ks, found.w1, found.mean) == (None, None, None) and found.tvd == EXACT(tvd(was, now))
+            assert [values[name] for name in ("ks", "w1", "mean")] == [None] * 3
+            assert values["tvd"] == EXACT(tvd(was, now))
             continue
-        assert found.ks == ks(was, now) and found.tvd is None
+        assert values["ks"] == ks(was, now) and values["tvd"] is None
         finite = [counts[1 : cells.null - 1] for counts in (was, now)]
         n = int(finite[1].sum())
         step = REFERENCE.scale[place] / 4096
         mean = REFERENCE.centre[place] + int(sums.moments[place, 0]) / n * step if n else None
-        assert found.mean is None if mean is None else found.mean == EXACT(mean, rel=1e-12, abs=1e-12)
+        assert values["mean"] == (None if mean is None else EXACT(mean, rel=1e-12, abs=1e-12))
         if not n or not finite[0].sum():
-            assert found.w1 is None
+            assert values["w1"] is None
             continue
         ends = REFERENCE.extremes[place].astype(float), sums.extremes[place].astype(float)
         area = plain_wasserstein(np.array(cells.edges), *finite, *ends)
-        assert found.w1 == EXACT(area / REFERENCE.spread[place], rel=1e-11, abs=1e-13), cells.name
+        assert values["w1"] == EXACT(area / REFERENCE.spread[place], rel=1e-11, abs=1e-13), cells.name
         assert wasserstein(cells.edges, *finite, *ends) == EXACT(area, rel=1e-11, abs=1e-13)
 
 
@@ -153,5 +155,5 @@ def test_a_range_that_is_known_counts_what_lies_outside():
     sums = sum_rows(
         reference, reference.align(pd.DataFrame({"age": [-1.0, 5.0, 100.0, 100.5, np.inf, None, 7.0, 8.0]}))
     )
-    (found,) = Panel(reference, np.ones(1)).describe(sums)
-    assert found.out_of_range_rate == 3 / 8
+    (found,) = ColumnComparison(reference, np.ones(1)).describe(sums)
+    assert found.values["out_of_range_rate"] == 3 / 8
