@@ -74,8 +74,8 @@ class Numbers(Columns):
 
     def finite(self, counts: np.ndarray) -> np.ndarray:
         """Counts of the intervals of the real line: neither infinities nor null, [columns, edges + 1]."""
-        place = np.arange(self.counts.shape[1])
-        inside = (place > 0) & (place < self.last[:, None] - 1)
+        cell = np.arange(self.counts.shape[1])
+        inside = (cell > 0) & (cell < self.last[:, None] - 1)
         return np.where(inside, counts, 0)[:, 1 : self.edges.shape[1] + 2]
 
     @cached_property

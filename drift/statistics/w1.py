@@ -15,6 +15,6 @@ def w1_of_columns(compared: Compared) -> list[float | None]:
     distances: list[float | None] = [None] * len(both)
     now = polygons(columns.edges[both], counts[both], compared.extremes[both])
     kept = Polygons(*(part[filled[held]] for part in was))
-    for place, area in zip(np.flatnonzero(both), areas(kept, now) / columns.spread[both], strict=True):
-        distances[place] = float(area)
+    for column, area in zip(np.flatnonzero(both), areas(kept, now) / columns.spread[both], strict=True):
+        distances[column] = float(area)
     return distances

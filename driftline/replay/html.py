@@ -45,8 +45,8 @@ def _table(title: str, head: list[str], rows: list[list[str]]) -> str:
     return f"<h2>{escape(title)}</h2>\n<table><tr>{heading}</tr>\n{body}</table>"
 
 
-def _text(said: str) -> str:
-    return f"<td>{escape(said)}</td>"
+def _text(text: str) -> str:
+    return f"<td>{escape(text)}</td>"
 
 
 def _number(value: float, form: str = ".4f") -> str:
@@ -61,13 +61,14 @@ def _incidents(result: Replay) -> str:
     return _table("Incidents", ["served", "replayed"], rows)
 
 
-def _incident(one: Incident | None) -> str:
-    if one is None:
+def _incident(incident: Incident | None) -> str:
+    if incident is None:
         return '<td class="quiet">none</td>'
-    paged = f"paged {rfc3339(one.paged)}" if one.paged is not None else "not paged"
+    paged = f"paged {rfc3339(incident.paged)}" if incident.paged is not None else "not paged"
     return (
-        f"<td><b>{escape(one.id)}</b> {escape(one.severity)} {escape(one.kind)}, {paged}<br>{escape(one.text)}"
-        f'<br><span class="quiet">since {rfc3339(one.change_point)}, told {rfc3339(one.opened)}</span></td>'
+        f"<td><b>{escape(incident.id)}</b> {escape(incident.severity)} {escape(incident.kind)}, {paged}"
+        f"<br>{escape(incident.text)}"
+        f'<br><span class="quiet">since {rfc3339(incident.change_point)}, told {rfc3339(incident.opened)}</span></td>'
     )
 
 
@@ -75,14 +76,14 @@ def _performance(result: Replay) -> str:
     head = ["metric", "labels", "served", "replayed", "difference", "95 % interval"]
     rows = [
         [
-            _text(f"{one.model} {one.metric}"),
-            _number(one.rows, ","),
-            _number(one.served),
-            _number(one.replayed),
-            _number(one.difference, "+.4f"),
-            _text(f"{one.low:+.4f} to {one.high:+.4f}"),
+            _text(f"{metric.model} {metric.metric}"),
+            _number(metric.rows, ","),
+            _number(metric.served),
+            _number(metric.replayed),
+            _number(metric.difference, "+.4f"),
+            _text(f"{metric.low:+.4f} to {metric.high:+.4f}"),
         ]
-        for one in result.performance
+        for metric in result.performance
     ]
     return _table("Performance on the labels known", head, rows)
 
@@ -90,15 +91,15 @@ def _performance(result: Replay) -> str:
 def _examples(result: Replay) -> str:
     rows = [
         [
-            _text(one.id),
-            _text(one.place),
-            _text(one.served),
-            _number(one.served_score),
-            _text(one.replayed),
-            _number(one.replayed_score),
-            _number(one.difference, "+.4f"),
+            _text(example.id),
+            _text(example.place),
+            _text(example.served),
+            _number(example.served_score),
+            _text(example.replayed),
+            _number(example.replayed_score),
+            _number(example.difference, "+.4f"),
         ]
-        for one in result.predictions.examples
+        for example in result.predictions.examples
     ]
     head = ["id", "request", "served", "score", "replayed", "score", "difference"]
     return _table("Predictions that differ most", head, rows)

@@ -45,9 +45,9 @@ class Recount:
         self._reached = reached
         self._counts: dict[int, Count] = {}
         self._waiting: dict[tuple[str, str, int], deque[tuple[Observed, bytes]]] = {}
-        for one, value in observations:
-            key = (one.head.model, one.head.version, one.head.partition)
-            self._waiting.setdefault(key, deque()).append((one, value))
+        for observed, value in observations:
+            key = (observed.head.model, observed.head.version, observed.head.partition)
+            self._waiting.setdefault(key, deque()).append((observed, value))
 
     def __call__(self, recorded: PartialCounts) -> list[bytes]:
         """Counts of what was observed up to where a recorded message ends; nothing until its last part."""
@@ -55,21 +55,21 @@ class Recount:
             return []
         version = self._instead.get(recorded.model, recorded.version)
         waiting = self._waiting.get((recorded.model, version, recorded.partition), deque())
-        found: list[bytes] = []
+        counts: list[bytes] = []
         while waiting and waiting[0][0].head.first <= recorded.last:
-            found += self._process(*waiting.popleft(), recorded.partitions)
-        return found
+            counts += self._process(*waiting.popleft(), recorded.partitions)
+        return counts
 
     def rest(self, model: str, partitions: int) -> list[bytes]:
         """Counts of what no recorded message stands for."""
-        found: list[bytes] = []
+        counts: list[bytes] = []
         for (name, _, _), waiting in sorted(self._waiting.items()):
             while name == model and waiting:
-                found += self._process(*waiting.popleft(), partitions)
-        return found
+                counts += self._process(*waiting.popleft(), partitions)
+        return counts
 
-    def _process(self, one: Observed, value: bytes, partitions: int) -> list[bytes]:
-        model, version, partition = one.head.model, one.head.version, one.head.partition
+    def _process(self, observed: Observed, value: bytes, partitions: int) -> list[bytes]:
+        model, version, partition = observed.head.model, observed.head.version, observed.head.partition
         if partition not in self._counts:
             self._counts[partition] = Count(self._catalogue, self._watch, partitions)
         count = self._counts[partition]

@@ -59,12 +59,12 @@ class Relabelled:
                 minute = again.ts // MINUTE_MS * MINUTE_MS
                 for segment in dict.fromkeys(("", again.segment)):
                     groups.setdefault((again.version, segment, minute), []).append(again)
-        found = []
+        sums = []
         for (version, segment, minute), several in groups.items():
             reference = self._reference(recorded.model, version)
             cells = None if reference is None else _add_up(reference, several)
             if reference is not None and cells is not None and cells.any():
-                found.append(
+                sums.append(
                     msgspec.structs.replace(
                         recorded,
                         version=version,
@@ -75,7 +75,7 @@ class Relabelled:
                         faults={},
                     )
                 )
-        return found + self._faults(recorded)
+        return sums + self._faults(recorded)
 
     def _faults(self, recorded: LabelSums) -> list[LabelSums]:
         """Labels that were in no sum, as they were counted then: no outcome keeps what they said."""
@@ -100,8 +100,10 @@ class Relabelled:
             return outcome
         if outcome.version != row.served.version:
             return None
-        said = row.replayed
-        return msgspec.structs.replace(outcome, version=said.version, score=said.score, prediction=said.prediction)
+        answer = row.replayed
+        return msgspec.structs.replace(
+            outcome, version=answer.version, score=answer.score, prediction=answer.prediction
+        )
 
     def _reference(self, model: str, version: str) -> Reference | None:
         try:

@@ -28,9 +28,9 @@ def decide(history: Sequence[Route], blocks: Sequence[Sequence[Observed]]) -> li
     held = dict.fromkeys(by_model, 0)
     decided: list[Routes] = []
     for block in blocks:
-        for model in {one.head.model for one in block} & set(by_model):
-            own = [one for one in block if one.head.model == model]
-            held[model] = _next(by_model[model], own, held[model])
+        for model in {message.head.model for message in block} & set(by_model):
+            messages = [message for message in block if message.head.model == model]
+            held[model] = _next(by_model[model], messages, held[model])
         decided.append({model: routes[held[model]] for model, routes in by_model.items()})
     return decided
 
@@ -42,12 +42,12 @@ def _next(routes: Sequence[Route], block: Sequence[Observed], held: int) -> int:
 
 def explains(route: Route, block: Sequence[Observed]) -> bool:
     """Whether a route would have sent these rows where they went."""
-    shadows = {one.head.version for one in block if not one.answers}
-    return shadows == set(route.shadows) and all(_sends(route, one) for one in block if one.answers)
+    shadows = {message.head.version for message in block if not message.answers}
+    return shadows == set(route.shadows) and all(_sends(route, message) for message in block if message.answers)
 
 
-def _sends(route: Route, one: Observed) -> bool:
+def _sends(route: Route, message: Observed) -> bool:
     if not route.canary:
-        return (one.head.version, one.role) == (route.champion, "champion")
-    wanted = (one.head.version, one.role, len(one.ids))
-    return any((lane.version, lane.role, len(lane.rows)) == wanted for lane in lanes(route, one.ids.to_pylist()))
+        return (message.head.version, message.role) == (route.champion, "champion")
+    wanted = (message.head.version, message.role, len(message.ids))
+    return any((lane.version, lane.role, len(lane.rows)) == wanted for lane in lanes(route, message.ids.to_pylist()))

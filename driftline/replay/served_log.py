@@ -31,8 +31,8 @@ def observed(cluster: Cluster, partition: int, start: int, end: int) -> list[Obs
     """
     begin, high = ranges.bounds(cluster, "observations")[partition]
     if start > ranges.bounds(cluster, "requests")[partition][0]:
-        place = first_where(cluster, "observations", partition, lambda value: _last(value) >= start)
-        begin = max(begin, place - _BESIDE)
+        first = first_where(cluster, "observations", partition, lambda value: _last(value) >= start)
+        begin = max(begin, first - _BESIDE)
     touching: list[Observed] = []
     beyond = 0
     for block in ranges.read(cluster, "observations", partition, begin, high, rows_max=500):

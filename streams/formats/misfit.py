@@ -57,9 +57,9 @@ def misfit(reader: Reader, value: Any, error: msgspec.ValidationError, form: For
 
 def _search(value: Any, kind: Any, form: Form, path: str) -> Refused | None:
     """Refuse the first part at fault; None where all of it fits."""
-    for part, part_kind, place in _parts(value, kind, form, path):
+    for part, part_kind, part_path in _parts(value, kind, form, path):
         if not _fits(part, part_kind, form):
-            return _search(part, part_kind, form, place)
+            return _search(part, part_kind, form, part_path)
     missing = _missing(value, kind, form)
     if missing:
         return Refused("missing_field", f"{path}.{missing}", f"Object missing required field `{missing}`")

@@ -49,6 +49,9 @@ class _Problem(msgspec.Struct):
 class SchemaRegistry:
     """A client of the Confluent Schema Registry's HTTP interface (Karapace and Apicurio speak it too).
 
+    confluent-kafka's own client is not used: it needs authlib, httpx2 and cachetools for the two requests that are made
+    here, and it keeps the password, which is read here when it is needed.
+
     Parameters
     ----------
     url
@@ -89,10 +92,11 @@ class SchemaRegistry:
         RegistryAway
             It does not: schemas that were read go on, and records of others wait.
         """
-        said = self._get("/", "what carries another number")
-        if said.status >= 500:
+        response = self._get("/", "what carries another number")
+        if response.status >= 500:
             raise RegistryAway(
-                f"schema registry {self.address} answers {said.status}; records of schemas that were not read yet wait"
+                f"schema registry {self.address} answers {response.status}; "
+                "records of schemas that were not read yet wait"
             )
 
     def _parsed(self, path: str, name: str) -> Any:
@@ -109,19 +113,19 @@ class SchemaRegistry:
             raise UnknownSchema(f"{name} cannot be used: {type(error).__name__}: {error}") from error
         return parsed
 
-    def _references(self, answer: _Answer, found: dict[str, str]) -> dict[str, str]:
-        """Texts of the schemas that one refers to, those first that others need."""
-        for one in answer.references:
-            if one.name not in found:
-                path = f"/subjects/{quote(one.subject, safe='')}/versions/{one.version}"
-                referred = self._ask(path, f"{one.subject} version {one.version}")
-                found[one.name] = ""  # in hand: a circle ends here
-                self._references(referred, found)
-                del found[one.name]
-                found[one.name] = referred.schema
-            if len(found) > REFERENCES_MAX:
+    def _references(self, answer: _Answer, texts: dict[str, str]) -> dict[str, str]:
+        """Texts of the schemas that an answer refers to, those first that others need."""
+        for reference in answer.references:
+            if reference.name not in texts:
+                path = f"/subjects/{quote(reference.subject, safe='')}/versions/{reference.version}"
+                referred = self._ask(path, f"{reference.subject} version {reference.version}")
+                texts[reference.name] = ""  # in hand: a circle ends here
+                self._references(referred, texts)
+                del texts[reference.name]
+                texts[reference.name] = referred.schema
+            if len(texts) > REFERENCES_MAX:
                 raise UnknownSchema(f"more than {REFERENCES_MAX} schemas refer to one another")
-        return found
+        return texts
 
     def _get(self, path: str, name: str) -> Any:
         from urllib3.exceptions import HTTPError
@@ -137,16 +141,16 @@ class SchemaRegistry:
             raise RegistryAway(f"schema registry {self.address}: {why}; {name} waits for it") from None
 
     def _ask(self, path: str, name: str) -> _Answer:
-        said = self._get(path, name)
+        response = self._get(path, name)
         try:
-            if said.status == 200:
-                return msgspec.json.decode(said.data, type=_Answer)
-            if said.status == 404:
-                problem = msgspec.json.decode(said.data, type=_Problem)
+            if response.status == 200:
+                return msgspec.json.decode(response.data, type=_Answer)
+            if response.status == 404:
+                problem = msgspec.json.decode(response.data, type=_Problem)
                 if problem.error_code in _NOT_FOUND:
                     raise UnknownSchema(f"the registry knows no {name}: {problem.message}")
         except msgspec.MsgspecError:
             pass  # whatever answered there is no registry
         raise RegistryAway(
-            f"schema registry {self.address}: {said.status} to {path}; see schema_registry.url, user and password"
+            f"schema registry {self.address}: {response.status} to {path}; see schema_registry.url, user and password"
         )

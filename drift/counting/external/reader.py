@@ -153,8 +153,8 @@ class Sight:
         except msgspec.ValidationError as error:
             why = misfit(self._features, present, error, OBJECTS)
             reason, field, detail = why.args
-            place = spelled(self._places.get(field.removeprefix("$."), field))
-            raise Refused(reason, place, detail, why.got) from None
+            path = spelled(self._places.get(field.removeprefix("$."), field))
+            raise Refused(reason, path, detail, why.got) from None
         return msgspec.structs.astuple(fitted)
 
     def _id(self, block: Block, at: int, said: Any) -> str:
