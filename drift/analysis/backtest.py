@@ -15,7 +15,7 @@ from drift.cells import frames
 from drift.cells.columns import levels
 from drift.cells.frames import Frame, FrameError
 from drift.incidents.verdict import word
-from drift.judge.model import Told
+from drift.judge.output import Output
 from drift.judge.stage import Judge
 from drift.reference.reference import Reference
 from drift.statistics.column_table import COLUMN_STATISTICS
@@ -170,7 +170,7 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     return spelled
 
 
-def _tables(messages: list[Told], clock: TableClock) -> Backtest:
+def _tables(messages: list[Output], clock: TableClock) -> Backtest:
     reports = {message.window_start: message for message in messages if isinstance(message, Report)}
     alerts = [message for message in messages if isinstance(message, Alert)]
     columns, figures = [], []

@@ -529,6 +529,22 @@ class Opinion(msgspec.Struct, frozen=True):
     since: int | None
 
 
+class TextPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of an alert's text: words, or what stands among them, so that a reader may write it in its own way.
+
+    ``text`` is the piece as the alert's text has it; all of them joined are that text. ``kind`` says what it is: the
+    ``subject``, a ``change`` (``was`` and ``now`` are the two figures), ``since`` (a clause with an event time ``at``,
+    ms), a ``time`` alone, a list of ``names``, or the ``person`` who decided.
+    """
+
+    text: str
+    kind: Literal["words", "subject", "change", "since", "time", "names", "person"] = "words"
+    at: int | None = None
+    names: list[str] = []
+    was: float | None = None
+    now: float | None = None
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One event of an incident's life, on `alerts`; ``id`` is its idempotency key.
 

@@ -78,7 +78,7 @@ def test_rows_of_february_are_in_no_report_of_today():
     told += judge.finish()
     today = [said for said in told if isinstance(said, Report) and said.window_start >= TODAY - MINUTE]
     assert today and sum(report.late_rows for report in today) == 0
-    assert judge.models["m"].lanes["v1", ""].windows.rows_too_late == 800
+    assert judge.models["m"].segments["v1", ""].windows.rows_too_late == 800
 
 
 def test_it_closes_when_event_time_has_gone_on_and_is_told_again_if_more_come():

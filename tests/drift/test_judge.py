@@ -396,9 +396,9 @@ def test_of_a_version_that_serves_no_more_nothing_is_kept():
     one, two = (counted(0, seed=7, version=version, partitions=1) for version in ("v1", "v2"))
     judge = Judge(catalogue)
     fold(judge, [routed(1, watch=QUICK), *one[:3]])  # Four minutes; it may be restated until the eleventh.
-    assert set(judge.models["m"].lanes) == {("v1", "")}
+    assert set(judge.models["m"].segments) == {("v1", "")}
     fold(judge, [routed(2, champion="v2", watch=QUICK), *two])
-    assert set(judge.models["m"].lanes) == {("v2", "")}
+    assert set(judge.models["m"].segments) == {("v2", "")}
 
 
 def test_a_new_champion_closes_the_old_one_s_incidents():
@@ -473,9 +473,9 @@ def test_a_quiet_hour_ends_no_day_and_its_rows_are_one_window():
 def test_a_steady_stream_that_falls_silent_pages_and_a_last_part_of_a_window_is_no_loss_of_volume():
     judge = Judge(catalogue)
     fold(judge, [routed(1), *counted(0, seed=1, partitions=1)])
-    lane = judge.models["m"].lanes["v1", ""]
-    assert lane.flow.windows >= 5
-    lane.flow.windows = STEADY_WINDOWS
+    segment = judge.models["m"].segments["v1", ""]
+    assert segment.volume.windows >= 5
+    segment.volume.windows = STEADY_WINDOWS
     told = judge.take(msgspec.msgpack.decode(idle(0, 1, asleep=True), type=CountsMessage))
     quality = [said for said in told if isinstance(said, Alert) and said.kind == "quality"]
     assert [said.page for said in quality] == [True] and quality[0].text.startswith("no rows since 1970-01-01T00:1")
@@ -560,7 +560,7 @@ def test_a_snapshot_that_names_a_removed_version_goes_on_with_the_others():
     values = [routed(1), *shuffled([*PARTS, counted(0, seed=77, version="v2")], 3)]
     judge = Judge(catalogue)
     fold(judge, values)
-    assert {version for version, _ in judge.models["m"].lanes} == {"v1", "v2"}
+    assert {version for version, _ in judge.models["m"].segments} == {"v1", "v2"}
 
     def without(model: str, version: str) -> Reference:
         if version == "v2":
@@ -569,9 +569,9 @@ def test_a_snapshot_that_names_a_removed_version_goes_on_with_the_others():
 
     restored = Judge(without)
     restored.restore(judge.snapshot())
-    assert {version for version, _ in restored.models["m"].lanes} == {"v1"}
+    assert {version for version, _ in restored.models["m"].segments} == {"v1"}
     fold(restored, [*counted(1, seed=78, version="v2"), idle(1), idle(2)])
-    assert {version for version, _ in restored.models["m"].lanes} == {"v1"}
+    assert {version for version, _ in restored.models["m"].segments} == {"v1"}
 
 
 def test_a_snapshot_of_another_format_is_refused():

@@ -14,8 +14,10 @@ import pytest
 import drift
 from drift import Reference
 from drift.counting.minutes import count_minutes, parts
-from drift.incidents.labelled_window import Labelled
-from drift.incidents.realised_loss import Harm
+from drift.incidents.book import Book
+from drift.incidents.closed_window import MonitorContext
+from drift.incidents.labelled_window import LabelledWindow
+from drift.incidents.realised_loss import RealisedLoss
 from drift.judge.snapshot import freeze, thaw
 from drift.judge.stage import Judge
 from drift.performance import label_sums
@@ -171,26 +173,36 @@ def test_a_loss_that_stays_worse_is_told_once():
         assert alerts.page.sum() == 1 and alerts.incident.nunique() == 1, alerts.text.tolist()
 
 
+def labelled(reference, known, sums, number):
+    """A window of a minute, its labels there."""
+    context = MonitorContext(model="m", version="v1", epoch=1, watch=Watch(), reference=reference.id)
+    return LabelledWindow(
+        context=context, reference=reference, losses=known, share=0.5, rows=ROWS, sums=sums,
+        start=number * 60_000, end=(number + 1) * 60_000,
+    )  # fmt: skip
+
+
+def told(harm, window):
+    book = Book(lambda: 1)
+    return [book.tell(harm, window, finding) for finding in harm.observe(window)]
+
+
 def test_an_incident_that_was_paged_before_regimes_were_kept_goes_on():
     rng = np.random.default_rng(9)
-    reference, watch = fitted("regression", rng), Watch()
+    reference = fitted("regression", rng)
     known, alerts, harm = losses(reference, 0.05), [], None
     for number, factor in enumerate([1.0] * 4 + [1.5] * 8 + [2.2] * 8):
         frame = regression(ROWS, rng, factor)
         sums = label_sums(reference, frame.p, None, frame.y)
-        harm = harm or Harm.begin(known, len(sums))
+        harm = harm or RealisedLoss.begin(known, len(sums))
         if number == 12:  # As a snapshot of an older version has it.
             tree = msgspec.msgpack.decode(freeze(harm))
             for field in ("told", "worst", "relief"):
                 del tree["open"][field]
             for field in ("reach", "act", "later", "predictions"):
                 del tree["open"]["last"][field]
-            harm = thaw(msgspec.msgpack.encode(tree), Harm)
-        window = Labelled(
-            model="m", version="v1", epoch=1, watch=watch, reference=reference, losses=known, share=0.5,
-            start=number * 60_000, end=(number + 1) * 60_000, rows=ROWS, sums=sums, opens=True,
-        )  # fmt: skip
-        alerts += harm.take(window, lambda: 1)
+            harm = thaw(msgspec.msgpack.encode(tree), RealisedLoss)
+        alerts += told(harm, labelled(reference, known, sums, number))
     paged = [alert for alert in alerts if alert.page]
     assert [alert.event for alert in paged] == ["open", "update"]
     assert paged[1].window_start >= 12 * 60_000 and "rose further" in paged[1].text
@@ -205,14 +217,11 @@ def test_an_incident_that_is_frozen_and_thawed_before_every_window_is_the_one_th
     for number, factor in enumerate([1.0] * 3 + [1.4] * 9 + [2.2] * 9 + [1.6] * 12 + [2.4] * 8 + [1.0] * 12):
         frame = regression(ROWS, rng, factor)
         sums = label_sums(reference, frame.p, None, frame.y)
-        window = Labelled(
-            model="m", version="v1", epoch=1, watch=Watch(), reference=reference, losses=known, share=0.5,
-            start=number * 60_000, end=(number + 1) * 60_000, rows=ROWS, sums=sums, opens=True,
-        )  # fmt: skip
-        harms = harms or [Harm.begin(known, len(sums)) for _ in said]
-        harms[1] = thaw(freeze(harms[1]), Harm)
+        window = labelled(reference, known, sums, number)
+        harms = harms or [RealisedLoss.begin(known, len(sums)) for _ in said]
+        harms[1] = thaw(freeze(harms[1]), RealisedLoss)
         for harm, alerts in zip(harms, said, strict=True):
-            alerts += harm.take(window, lambda: 1)
+            alerts += told(harm, window)
         assert freeze(harms[0]) == freeze(harms[1]), number
     assert said[0] == said[1] and [alert.event for alert in said[0]].count("update") >= 2
     assert said[0][-1].event == "close" and " at worst" in said[0][-1].text
