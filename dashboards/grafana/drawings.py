@@ -52,9 +52,11 @@ def panel(ours: Panel, datasource: str, place: Json, number: int) -> Json:
 
 
 def charted(ours: Panel) -> str:
-    """The query of a chart: the columns that it draws."""
+    """The query of a panel: the columns that it shows."""
     sql = ours.sql.strip()
     columns = _CHARTED.get(ours.name)
+    if columns is None and "parts" in ours.columns:  # For who writes a text in another way.
+        columns = tuple(name for name in ours.columns if name != "parts")
     if columns is None:
         return sql
     return f"SELECT {', '.join(columns)}\nFROM\n(\n{_indented(sql)}\n)"

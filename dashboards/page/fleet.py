@@ -9,8 +9,8 @@ from dash.development.base_component import Component
 from dashboards import words
 from dashboards.page import cards, clauses, live, parts
 from dashboards.page.address import Address
+from dashboards.page.alert_text import leads, rendered
 from dashboards.page.sheet import Sheet
-from dashboards.page.told import leads, retold
 from dashboards.panels import named
 
 #: An estimate is not shown where a larger share of the rows lies outside the training data.
@@ -83,14 +83,13 @@ def _p99(sheet: Sheet, model: str) -> str:
 def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component | str]:
     if row["open_incidents"]:
         link = Address(page="incident", incident=row["incident"], root=sheet.address.root).href
-        if not leads(row["text"], row["since"]):
-            text = retold(row["text"], lambda ms: words.clock(ms, zone, sheet.beside), since=True)
-            return [dcc.Link(text, href=link)]
+        if not leads(row, row["since"]):
+            return [dcc.Link(rendered(row, lambda ms: words.clock(ms, zone, sheet.beside)), href=link)]
         return [
             "Since ",
             parts.moment(row["since"], zone, sheet.beside),
             ", ",
-            dcc.Link(retold(row["text"], lambda ms: words.clock(ms, zone, sheet.beside)), href=link),
+            dcc.Link(rendered(row, lambda ms: words.clock(ms, zone, sheet.beside), since=False), href=link),
         ]
     if row["incident"]:
         link = Address(page="incident", incident=row["incident"], root=sheet.address.root).href

@@ -10,9 +10,9 @@ from dash.development.base_component import Component
 from dashboards import words
 from dashboards.page import cards, clauses, parts
 from dashboards.page.address import Address
+from dashboards.page.alert_text import rendered
 from dashboards.page.canvas import Canvas
 from dashboards.page.sheet import Sheet
-from dashboards.page.told import retold
 from dashboards.panels import named
 
 #: Digits of a reference's id that tell it from others; its hover has them all.
@@ -39,15 +39,20 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]: 
 
 def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Component:
     last, end = events[-1], sheet.beside
-    between = clauses.between(last, lambda ms: words.clock(ms, zone, end))
+
+    def clock(ms: int) -> str:
+        return words.clock(ms, zone, end)
+
+    between = clauses.between(last, clock)
     steps = [(last["change_point"], "change point", between)]
     shown = events if len(events) <= _SHOWN_MAX else [*events[:1], *events[1 - _SHOWN_MAX :]]
     for event in shown:
-        text = retold(event["text"], lambda ms: words.clock(ms, zone, end), since=True)
         what = words.step(event["event"], str(event["act"]), event["reach"], bool(event["page"]))
-        steps.append((event["time"], what, text))
+        steps.append((event["time"], what, rendered(event, clock)))
+    # The reason of an order is the text of the alert that it follows.
+    of_text = {event["text"]: event for event in events}
     steps += [
-        (row["time"], "retraining ordered", retold(row["reason"], lambda ms: words.clock(ms, zone, end)))
+        (row["time"], "retraining ordered", rendered(_reason(row, of_text), clock, since=False))
         for row in sheet.rows("incident_orders")
     ]
     steps += [
@@ -60,6 +65,11 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
         for ms, what, beside in sorted(steps, key=lambda step: step[0])
     ]
     return cards.card(named("incident"), sheet.answers["incident"], html.Ol(lines, className="timeline"))
+
+
+def _reason(order: dict[str, Any], events: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The alert whose text is the reason of an order; of another one, its reason alone."""
+    return events.get(order["reason"], {"text": order["reason"]})
 
 
 def _opinions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -93,7 +103,7 @@ def _columns(sheet: Sheet, zone: tzinfo) -> Component:
     lines = [
         [
             _name(of, row),
-            clauses.shifted_text(row["levels"]),
+            clauses.shifted(row),
             f"{row['statistic'].upper()} {words.figure(row['effect'])}",
             words.interval(row["low"], row["high"]),
             words.figure(row["tolerance"]),

@@ -1,7 +1,6 @@
 """The sentence that opens every page: the answer, in words that can be read aloud at 3 a.m."""
 
 import json
-import re
 from datetime import UTC, tzinfo
 from typing import Any, Literal
 
@@ -9,15 +8,13 @@ import msgspec
 
 from dashboards import words
 from dashboards.page import clauses, live
+from dashboards.page.alert_text import decided, leads, rendered
 from dashboards.page.sheet import Sheet
-from dashboards.page.told import leads, retold
 
 Severity = Literal["quiet", "watch", "warning", "critical", "empty"]
 
 #: A station further behind than this does not keep up.
 BEHIND_MS_MAX = 60_000
-#: Who decided what, at the beginning of an act's text.
-_DECIDED = re.compile(r"(.+? by .+?) at \d{4}-")
 _LIVE_STEPS = ("score", "count", "join", "sink")
 
 
@@ -50,7 +47,7 @@ def _worst(models: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> Verdict:
     if not moved:
         return _quiet(models)
     worst, rest = moved[0], len(models) - len(moved)
-    told = f"{worst['model']}: {_small(_retold(worst, worst['since'], 'since {},', sheet, zone))}"
+    told = f"{worst['model']}: {_small(_rendered(worst, worst['since'], 'since {},', sheet, zone))}"
     others = (
         f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} an open incident."
         if len(moved) > 1
@@ -100,7 +97,7 @@ def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
     if what:
         text = f"Since {_clock(began, sheet, zone)} {what.rstrip('.')}."
     else:
-        text = f"{_retold(incident, began, 'Since {}', sheet, zone).rstrip('.')}."
+        text = f"{_rendered(incident, began, 'Since {}', sheet, zone).rstrip('.')}."
     named = loss or any(row["role"] == "prediction" for row in columns)
     score = "" if named else clauses.answers(json.loads(incident.get("predictions") or "[]")) or _drifted(map_rows)
     more = len(open_ones) - 1
@@ -149,8 +146,7 @@ def _column(sheet: Sheet, zone: tzinfo) -> Verdict:
     naming = [row for row in sheet.rows("incidents") if name in row["columns"] and row["closed"] is None]
     if not naming:
         return Verdict("quiet", f"No incident names {name}; in the newest window it is {word}: {size}")
-    cells = [{**row, "level": row["cell"]} for row in sheet.rows("column_cells")]
-    how = clauses.shifted([row for row in cells if abs(row["difference"]) >= 0.005])
+    how = next((clauses.shifted(row) for row in sheet.rows("incident_columns") if row["column"] == name), "")
     since = _clock(naming[0]["change_point"], sheet, zone)
     return Verdict(
         _severity(naming[0]["severity"]),
@@ -168,7 +164,7 @@ def _incident(sheet: Sheet, zone: tzinfo) -> Verdict:
     # A close says that it is over, and an act who decided what: the sentence is about what had happened.
     told = next((event for event in reversed(events) if event["event"] != "close" and not event["act"]), last)
     moved = "" if told["kind"] == "performance" else clauses.moved(sheet.rows("incident_columns"))
-    text = f"{since} {moved}" if moved else f"{_retold(told, last['change_point'], since, sheet, zone).rstrip('.')}."
+    text = f"{since} {moved}" if moved else f"{_rendered(told, last['change_point'], since, sheet, zone).rstrip('.')}."
     paged = next((row for row in events if row["page"]), None)
     orders = sheet.rows("incident_orders")
     then = [f"Paged at {_clock(paged['time'], sheet, zone)}." if paged else "No one was paged."]
@@ -181,12 +177,9 @@ def _incident(sheet: Sheet, zone: tzinfo) -> Verdict:
 
 def _decided(events: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> list[str]:
     """Who decided what of an incident last; nothing where nobody did."""
-    newest = next((row["text"] for row in reversed(events) if row["act"]), "")
-    found = _DECIDED.match(newest)
-    if found is None:
-        return []
-    said = retold(found[1], lambda ms: _clock(ms, sheet, zone))
-    return [f"{said[:1].upper()}{said[1:]}."]
+    newest = next((row for row in reversed(events) if row["act"]), None)
+    what = "" if newest is None else decided(newest, lambda ms: _clock(ms, sheet, zone))
+    return [f"{what[:1].upper()}{what[1:]}."] if what else []
 
 
 def _pipeline(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
@@ -258,15 +251,15 @@ def _clock(ms: int | None, sheet: Sheet, zone: tzinfo) -> str:
     return words.clock(ms, zone, beside=sheet.beside)
 
 
-def _retold(alert: dict[str, Any], since_ms: int, lead: str, sheet: Sheet, zone: tzinfo) -> str:
+def _rendered(alert: dict[str, Any], since_ms: int, lead: str, sheet: Sheet, zone: tzinfo) -> str:
     """An alert's text after a lead that says since when (``{}`` is the time); alone where it tells of another time."""
 
     def clock(ms: int) -> str:
         return _clock(ms, sheet, zone)
 
-    if not leads(alert["text"], since_ms):
-        return retold(alert["text"], clock, since=True)
-    return f"{lead.format(clock(since_ms))} {_small(retold(alert['text'], clock))}"
+    if not leads(alert, since_ms):
+        return rendered(alert, clock)
+    return f"{lead.format(clock(since_ms))} {_small(rendered(alert, clock, since=False))}"
 
 
 def _small(text: str) -> str:

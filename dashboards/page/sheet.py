@@ -79,7 +79,8 @@ def gather(desk: Desk, address: Address) -> Sheet:
                 ask(name)
     if address.page == "incident" and (moved := plain(answers["incident_columns"].frame)):
         ask("examples", address.go(column=moved[0]["column"]))
-    if address.page == "model" and (incident := _open(plain(answers["incidents"].frame))):
+    naming = address.column if address.page == "column" else ""
+    if address.page in ("model", "column") and (incident := _open(plain(answers["incidents"].frame), naming)):
         ask("incident_columns", address.go(incident=incident))
     return Sheet(address, over, answers, desk.live(), desk.clock(), desk.store_away())
 
@@ -95,8 +96,10 @@ def _variables(address: Address) -> dict[str, str]:
     return {"model": address.model, "column": address.column, "incident": address.incident}
 
 
-def _open(incidents: list[dict[str, Any]]) -> str | None:
-    return next((row["incident"] for row in incidents if row["closed"] is None), None)
+def _open(incidents: list[dict[str, Any]], naming: str) -> str | None:
+    """The first open incident; of a column, if one is given."""
+    several = (row for row in incidents if row["closed"] is None and (not naming or naming in row["columns"]))
+    return next((row["incident"] for row in several), None)
 
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:

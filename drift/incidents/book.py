@@ -123,9 +123,21 @@ class Book:
             reference=finding.reference or context.reference,
             epoch=context.epoch,
             text=plain(parts),
+            parts=list(parts),
         )
-        holder.last = None if finding.event == "close" else alert
+        keep(holder, alert)
         return alert
+
+
+def keep(holder: Holder, alert: Alert) -> None:
+    """Let a holder keep the latest alert of its incident; nothing once it is closed.
+
+    What the alert has for readers alone (the parts of its text, names of levels) is not kept: snapshots are small, and
+    those of older versions give the same state.
+    """
+    columns = [msgspec.structs.replace(column, what=msgspec.UNSET) for column in alert.columns]
+    bare = msgspec.structs.replace(alert, columns=columns, parts=msgspec.UNSET)
+    holder.last = None if alert.event == "close" else bare
 
 
 def ended(holder: Holder, ts: int, why: Text, reach: Reach = "chat") -> list[Alert]:
@@ -152,7 +164,7 @@ def ended(holder: Holder, ts: int, why: Text, reach: Reach = "chat") -> list[Ale
 def following(last: Alert, parts: Text, **changes: Any) -> Alert:
     """The next alert of an incident, like its last one but for a text, its times spelled, and some fields."""
     number = f"{last.incident}/{number_of(last) + 1}"
-    return msgspec.structs.replace(last, id=number, text=plain(parts), **changes)
+    return msgspec.structs.replace(last, id=number, text=plain(parts), parts=list(parts), **changes)
 
 
 def extended(alert: Alert, parts: Text, spell: Callable[[int], str], **changes: Any) -> Alert:
@@ -169,7 +181,10 @@ def extended(alert: Alert, parts: Text, spell: Callable[[int], str], **changes: 
     changes
         Other fields.
     """
-    return msgspec.structs.replace(alert, text=alert.text + plain(spelled(parts, spell)), **changes)
+    more = spelled(parts, spell)
+    if alert.parts is not msgspec.UNSET:
+        changes["parts"] = [*alert.parts, *more]
+    return msgspec.structs.replace(alert, text=alert.text + plain(more), **changes)
 
 
 def number_of(alert: Alert) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from drift.incidents.acts import acted, sentence
+from drift.incidents.book import keep
 from drift.incidents.text import Text, names, since, spelled, text
 from drift.judge.accepting import ActError, accept
 from drift.judge.segment import SegmentMonitor
@@ -37,7 +38,7 @@ def follow_act(state: ModelState, monitors: Sequence[SegmentMonitor], act: Act, 
     if act.act == "rebaseline":
         parts = text(parts, _accept(state, monitor, act, last))
     alert = acted(last, act, spelled(parts, spell))
-    holder.last = alert
+    keep(holder, alert)
     state.heeds.follow(act)
     if act.act == "rebaseline":
         state.heeds.of.pop(act.incident, None)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from operator import itemgetter
 
+from drift.incidents.book import keep
 from drift.incidents.retraining import order
 from drift.incidents.severity import heeded
 from drift.judge.segment import SegmentMonitor
@@ -36,7 +37,7 @@ def unmuted(state: ModelState, monitor: SegmentMonitor, end_ms: int, spell: Call
     for _, holder in sorted(monitor.holders().items(), key=itemgetter(0)):
         alert = None if holder.last is None else state.heeds.unmuted(holder.last, end_ms, spell)
         if alert is not None:
-            holder.last = alert
+            keep(holder, alert)
             several += _with_order(state, alert)
     return several
 

@@ -486,6 +486,8 @@ class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
 
     An incident of kind ``performance`` names the figure that is worse (``accuracy``, ``brier``, ``log_loss``, ``mae``):
     its effect is the growth of the mean loss as a share of the training data's, its ``counts`` the label sums since.
+
+    ``levels`` are those that moved, and ``what`` is how people call them together; older records do not have it.
     """
 
     name: str
@@ -500,6 +502,7 @@ class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
     change_point: int
     levels: list[MovedLevel] = []
     counts: list[int] = []
+    what: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class PredictionEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -554,7 +557,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     sentence to read aloud; ``predictions`` is what became of the model's answers; ``opinions`` are further, named
     evidence where predictions or performance have changed; ``act`` is what a person did, where the alert tells of that:
     ``acknowledge``, ``mute``, ``rebaseline``; ``worse`` says that it has worsened by another tolerance since it was
-    told.
+    told. ``parts`` are the pieces of ``text``, for who shows it in another way; older records do not have them.
     """
 
     id: str
@@ -585,6 +588,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     later: list[int] = []
     predictions: list[PredictionEffect] = []
     format: int = FORMAT
+    parts: list[TextPart] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from dashboards.page.sentence import say
 from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 from dashboards.words import zone
+from drift.incidents import rfc3339
+from drift.incidents.text import person, plain, since, spelled, text, time
 
 END = 1_795_231_680_000  # 2026-11-21 03:28 UTC
 MINUTE = 60_000
@@ -51,8 +53,17 @@ INCIDENT = {
     "opened": END - 13 * MINUTE,
     "columns": ["RELP"],
     "text": "RELP moved.",
+    "parts": '[{"text": "RELP moved."}]',
 }
+MOVED = {"column": "RELP", "what": "levels 16 and 17"}
+BEGAN = END - 16 * MINUTE  # 03:12
 LEVELS = '[{"level": "16", "reference": 0.038, "current": 0.0}, {"level": "17", "reference": 0.035, "current": 0.0}]'
+
+
+def told(*items: Any) -> dict[str, str]:
+    """A text as alerts carry it."""
+    parts = spelled(text(*items), rfc3339)
+    return {"text": plain(parts), "parts": msgspec.json.encode(parts).decode()}
 
 
 def test_fleet_without_models() -> None:
@@ -111,7 +122,7 @@ def test_a_fleet_without_an_answer_says_what_the_worker_waits_for() -> None:
 
 
 def test_fleet_with_trouble_counts_the_others() -> None:
-    moved = model_row(open_incidents=1, severity="critical", since=END - 5 * MINUTE, text="The schema broke.")
+    moved = model_row(open_incidents=1, severity="critical", since=END - 5 * MINUTE, **told("The schema broke."))
     verdict = say(sheet("fleet", fleet=[moved, model_row(open_incidents=1, severity="watch"), model_row()]))
     assert verdict.severity == "critical"
     assert (
@@ -144,7 +155,7 @@ def test_model_that_moved() -> None:
         "model",
         drift_map=[map_row("RELP", 1.5, True), map_row("score", 0.4, role="prediction")],
         incidents=[INCIDENT],
-        incident_columns=[{"column": "RELP", "levels": LEVELS}],
+        incident_columns=[MOVED | {"levels": LEVELS}],
         performance=[metric(realised=0.82, low=0.8, high=0.84, coverage=0.12)],
     )
     verdict = say(moved)
@@ -174,7 +185,7 @@ def test_what_became_of_predictions_is_said_as_the_alert_says_it() -> None:
         ([score, hat], "Predictions changed, too (predicted class: total variation distance 0.14)."),
     ):
         incident = INCIDENT | {"predictions": json.dumps(predictions)}
-        rows = {"incidents": [incident], "incident_columns": [{"column": "RELP", "levels": LEVELS}]}
+        rows = {"incidents": [incident], "incident_columns": [MOVED | {"levels": LEVELS}]}
         verdict = say(sheet("model", drift_map=[map_row("RELP", 1.5, True)], performance=[], **rows))
         assert verdict.text == f"Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. {says}"
 
@@ -205,9 +216,10 @@ def test_a_refused_route_is_a_warning() -> None:
 
 
 def test_a_further_fall_says_its_own_time_and_not_that_of_the_first() -> None:
-    began, later = "2026-11-21T03:12:00Z", "2026-11-21T03:20:00Z"
-    text = f"accuracy fell further from 79 % to 63 % since {later}, the worst so far; 83 % on the training data, worse "
-    fall = INCIDENT | {"kind": "performance", "text": f"{text}since {began}; labels cover 100 %"}
+    further = "accuracy fell further from 79 % to 63 %"
+    worst = ", the worst so far; 83 % on the training data, worse"
+    said = told(further, since(BEGAN + 8 * MINUTE), worst, since(BEGAN), "; labels cover 100 %")
+    fall = INCIDENT | {"kind": "performance"} | said
     verdict = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], performance=[]))
     assert verdict.text == (
         "accuracy fell further from 79 % to 63 % since 03:20, the worst so far; 83 % on the training data, worse since "
@@ -232,8 +244,9 @@ def test_column_quiet_and_moved() -> None:
         "No incident names RELP; in the newest window it is changed: total variation distance 0.0748 "
         "[0.065, 0.085], tolerated 0.05."
     )
-    cells = [{"cell": "16", "reference": 0.04, "current": 0.0, "difference": -0.04}]
-    moved = say(sheet("column", column_effect=[effect], incidents=[INCIDENT], column_cells=cells))
+    levels = '[{"level": "16", "reference": 0.04, "current": 0.0}]'
+    named_by = [{"column": "RELP", "levels": levels, "what": "level 16"}]
+    moved = say(sheet("column", column_effect=[effect], incidents=[INCIDENT], incident_columns=named_by))
     assert moved.text == (
         "RELP has moved since 03:12: level 16 fell from 4 % to 0 %. In the newest window: total variation "
         "distance 0.0748 [0.065, 0.085], tolerated 0.05."
@@ -242,14 +255,14 @@ def test_column_quiet_and_moved() -> None:
 
 def incident_event(event: str, minutes: int, page: bool) -> dict[str, Any]:
     change = dict.fromkeys(("change_point", "change_point_low", "change_point_high"), END - 16 * MINUTE)
-    told = {"severity": "watch", "page": page, "text": f"x {event} since 2026-11-21T03:12:00Z", "act": ""}
-    return {"time": END - minutes * MINUTE, "event": event, **told, **change}
+    what = {"severity": "watch", "page": page, "act": ""} | told(f"x {event}", since(BEGAN))
+    return {"time": END - minutes * MINUTE, "event": event, **what, **change}
 
 
 def test_incident_from_change_to_close() -> None:
     events = [incident_event("open", 13, False), incident_event("update", 11, True), incident_event("close", 1, False)]
     order = {"time": END - 11 * MINUTE, "columns": ["RELP"]}
-    columns = [{"column": "RELP", "levels": LEVELS}]
+    columns = [MOVED | {"levels": LEVELS}]
     open_still = say(sheet("incident", incident=events[:2], incident_columns=columns, incident_orders=[order]))
     assert open_still.text == (
         "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. "
@@ -262,30 +275,28 @@ def test_incident_from_change_to_close() -> None:
 
 
 def test_an_incident_tells_what_people_decided_and_not_in_the_place_of_what_happened() -> None:
-    opened = incident_event("open", 13, True) | {"text": "38 % of the requests are refused since 2026-11-21T03:12:00Z"}
-    act = incident_event("update", 11, False) | {
-        "act": "mute",
-        "text": "muted until 2026-11-21T09:00:00Z by bob at 2026-11-21T03:26:40Z (a test: of ours): it is counted",
-    }
+    opened = incident_event("open", 13, True) | told("38 % of the requests are refused", since(BEGAN))
+    until, at = END + 332 * MINUTE, time(END - 80_000)
+    mute = told("muted until ", time(until), " by ", person("bob"), " at ", at, " (a test: of ours): it is counted")
+    act = incident_event("update", 11, False) | {"act": "mute"} | mute
     muted = say(sheet("incident", incident=[opened, act]))
     assert muted.text == (
         "Since 03:12 38 % of the requests are refused. Paged at 03:15. Muted until 09:00 by bob. Still open."
     )
-    normal = incident_event("close", 9, False) | {
-        "act": "rebaseline",
-        "text": "made the new normal by cy at 2026-11-21T03:27:00Z: from here on a is compared with 7,500 rows",
-    }
+    rows = ": from here on a is compared with 7,500 rows"
+    accepted = told("made the new normal by ", person("cy"), " at ", time(END - MINUTE), rows)
+    normal = incident_event("close", 9, False) | {"act": "rebaseline"} | accepted
     closed = say(sheet("incident", incident=[opened, act, normal]))
     assert closed.text.endswith("Made the new normal by cy. Closed at 03:19.")
 
 
 def test_a_loss_is_told_in_the_words_of_its_alert() -> None:
-    text = "accuracy fell from 78 % to 59 % since 2026-11-21T03:12:00Z; labels cover 100 %"
+    fell = told("accuracy fell from 78 % to 59 %", since(BEGAN), "; labels cover 100 %")
     columns = [{"column": "log_loss", "role": "performance", "levels": "[]"}]
-    event = incident_event("open", 13, True) | {"kind": "performance", "text": text}
-    told = say(sheet("incident", incident=[event], incident_columns=columns))
-    assert told.text.startswith("Since 03:12 accuracy fell from 78 % to 59 %; labels cover 100 %. Paged")
-    fall = INCIDENT | {"kind": "performance", "text": text}
+    event = incident_event("open", 13, True) | {"kind": "performance"} | fell
+    page = say(sheet("incident", incident=[event], incident_columns=columns))
+    assert page.text.startswith("Since 03:12 accuracy fell from 78 % to 59 %; labels cover 100 %. Paged")
+    fall = INCIDENT | {"kind": "performance"} | fell
     model = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], incident_columns=columns))
     assert model.text == "Since 03:12 accuracy fell from 78 % to 59 %; labels cover 100 %."
 
@@ -306,13 +317,13 @@ def test_a_closed_incident_is_told_by_what_had_happened_and_not_by_its_end_or_an
 
 
 def test_a_fallen_performance_is_said_in_figures_and_no_loss_is_said_to_have_moved() -> None:
-    text = "accuracy fell from 73 % to 44.2 % and the log loss rose from 0.62 to 1.74 since 2026-11-21T03:12:00Z"
+    fell = told("accuracy fell from 73 % to 44.2 % and the log loss rose from 0.62 to 1.74", since(BEGAN))
     loss = [{"column": "log_loss", "role": "performance", "levels": "[]"}]
-    fall = INCIDENT | {"kind": "performance", "text": text}
+    fall = INCIDENT | {"kind": "performance"} | fell
     model = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], incident_columns=loss, performance=[]))
     figures = "accuracy fell from 73 % to 44.2 % and the log loss rose from 0.62 to 1.74."
     assert model.text == f"Since 03:12 {figures}"
-    opened = incident_event("open", 13, True) | {"text": text}
+    opened = incident_event("open", 13, True) | fell
     assert say(sheet("incident", incident=[opened], incident_columns=loss)).text.startswith(f"Since 03:12 {figures}")
 
 
@@ -377,8 +388,15 @@ def test_a_loss_is_held_against_the_tolerance_that_its_reports_were_made_with() 
 
 def test_times_of_another_year_carry_it() -> None:
     """Rows of 2026 that are read in 2028: neither the day nor the year is today's."""
-    moved = model_row(open_incidents=1, severity="watch", since=END - 16 * MINUTE, text="RELP moved.")
+    moved = model_row(open_incidents=1, severity="watch", since=END - 16 * MINUTE, **told("RELP moved."))
     seen = sheet("fleet", fleet=[moved])
     later = msgspec.structs.replace(seen, now_ms=END + 500 * 86_400_000)
     assert "since 03:12," in say(seen).text
     assert "since Nov 21, 2026, 03:12," in say(later).text
+
+
+def test_an_alert_without_parts_is_shown_as_it_is() -> None:
+    """Alerts of older versions have a text alone, and no page reads English."""
+    old = incident_event("open", 13, False) | {"text": "x open since 2026-11-21T03:12:00Z", "parts": None}
+    page = say(sheet("incident", incident=[old], incident_columns=[], incident_orders=[]))
+    assert page.text == "x open since 2026-11-21T03:12:00Z. No one was paged. Still open."
