@@ -7,7 +7,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboards import words
-from dashboards.page import look, parts
+from dashboards.page import chart_style, parts
 from dashboards.page.address import STRETCHES, Address
 from dashboards.page.canvas import Canvas
 from dashboards.page.charts import draw
@@ -103,7 +103,7 @@ def chart(
     graph = dcc.Graph(
         id=f"chart-{name}",
         figure=drawing,
-        config=look.CONFIG,
+        config=chart_style.CONFIG,
         className="chart",
         responsive=True,
         style={"height": f"{drawing.layout.height}px"},

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboards.page import look
+from dashboards import theme
 from dashboards.page.canvas import Canvas
 
 Series: TypeAlias = "pd.Series[float]"
@@ -44,14 +44,14 @@ def wash(figure: go.Figure, time: Iterable[object], low: Series, high: Series, c
     """Fill between two lines: an interval, or the middle half; of a single point, a bar."""
     quiet = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     if len(low) == 1:
-        bar = {"color": look.washed(colour, alpha), "width": _BAR_PX}
+        bar = {"color": theme.washed(colour, alpha), "width": _BAR_PX}
         figure.add_scatter(x=[*time] * 2, y=[*low, *high], **{**quiet, "line": bar})
         return
     figure.add_scatter(x=time, y=low, **quiet)
-    figure.add_scatter(x=time, y=high, fill="tonexty", fillcolor=look.washed(colour, alpha), **quiet)
+    figure.add_scatter(x=time, y=high, fill="tonexty", fillcolor=theme.washed(colour, alpha), **quiet)
 
 
-def limit(figure: go.Figure, values: Series, name: str, colour: str = look.CRITICAL, *, log: bool = False) -> None:
+def limit(figure: go.Figure, values: Series, name: str, colour: str = theme.CRITICAL, *, log: bool = False) -> None:
     """Draw a line that means something at the newest of ``values``, and name it; ``log`` where the axis is."""
     known = values.dropna()
     if len(known) == 0:
@@ -95,5 +95,5 @@ def stretch(figure: go.Figure, canvas: Canvas) -> None:
     figure.update_xaxes(range=[canvas.moment(canvas.start), canvas.moment(canvas.end)])
     for mark in canvas.marks:
         if canvas.start <= mark.start <= canvas.end:
-            colour = look.SEVERITIES.get(mark.severity, look.WATCH)
+            colour = theme.SEVERITIES.get(mark.severity, theme.WATCH)
             figure.add_vline(x=canvas.moment(mark.start), line={"color": colour, "width": 1.5, "dash": "dot"})

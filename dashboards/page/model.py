@@ -7,7 +7,8 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboards import words
-from dashboards.page import cards, driftmap, live, parts
+from dashboards.drift_map import ROWS_MAX
+from dashboards.page import cards, live, parts
 from dashboards.page.address import Address
 from dashboards.page.canvas import Canvas
 from dashboards.page.clauses import awaited, newest, primary
@@ -85,8 +86,8 @@ def _coverage(sheet: Sheet) -> str:
 def _left_out(sheet: Sheet) -> str:
     frame = sheet.frame("drift_map")
     count = frame["column"].nunique()
-    if count > driftmap.ROWS_MAX:
-        return f"the {driftmap.ROWS_MAX} most moved of {count} columns"
+    if count > ROWS_MAX:
+        return f"the {ROWS_MAX} most moved of {count} columns"
     return "effect ÷ tolerance"
 
 
