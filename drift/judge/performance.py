@@ -4,11 +4,11 @@ from drift.incidents import LabelledWindow, RealisedLoss
 from drift.incidents.river_opinions import with_opinions
 from drift.judge.monitor import Monitor
 from drift.performance.losses import amount
-from drift.windows.windows import Closed
+from drift.windows.windows import WindowRecord
 from streams.wire.records import Alert
 
 
-def measure(monitor: Monitor, record: Closed) -> list[Alert]:
+def measure(monitor: Monitor, record: WindowRecord) -> list[Alert]:
     """Judge a window's performance by its labels."""
     record.awaits_labels = False
     state, watch, baseline = monitor.state, monitor.context.watch, monitor.measured()

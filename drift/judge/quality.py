@@ -9,7 +9,7 @@ from drift.incidents.row_quality import LABEL_FAULTS, LATE, REFUSED, REPEATED, O
 from drift.incidents.text import text
 from drift.judge.monitor import Monitor
 from drift.performance.label_sums import LABELLED
-from drift.windows.windows import Closed, Span
+from drift.windows.windows import Span, WindowRecord
 from streams.wire.records import MINUTE_MS, Alert
 
 
@@ -37,7 +37,7 @@ def forget_volume(monitor: Monitor, ts: int, why: str) -> list[Alert]:
     return ended(monitor.state.volume, ts, text(why))
 
 
-def judge_late_rows(monitor: Monitor, record: Closed) -> list[Alert]:
+def judge_late_rows(monitor: Monitor, record: WindowRecord) -> list[Alert]:
     """Ask which part of a window's rows came late, and which repeats an id."""
     report = record.report
     late = Observed(what=LATE, count=report.late_rows, rows=report.rows)
@@ -45,7 +45,7 @@ def judge_late_rows(monitor: Monitor, record: Closed) -> list[Alert]:
     return _judge(monitor, record.span, late) + _judge(monitor, record.span, repeated)
 
 
-def judge_label_faults(monitor: Monitor, record: Closed) -> list[Alert]:
+def judge_label_faults(monitor: Monitor, record: WindowRecord) -> list[Alert]:
     """Ask which part of a window's labels are none that the model could be right about."""
     faults = sum(record.label_faults.values())
     labels = faults + (0 if record.labels is None else max(0, int(record.labels[:, LABELLED].sum())))

@@ -13,8 +13,8 @@ from drift.judge.columns import Judged, judge_columns
 from drift.judge.monitor import Monitor
 from drift.judge.performance import measure
 from drift.windows import report as window_report
-from drift.windows.packed_sums import keep
-from drift.windows.windows import Closed, Span, judged_at
+from drift.windows.packed_sums import pack
+from drift.windows.windows import Span, WindowRecord, judged_at
 from streams.wire.records import Alert, Report
 
 #: A closed window's report leaves again at once when so many rows or labels in a hundred are new; else when it is due.
@@ -42,10 +42,10 @@ class SegmentMonitor(Monitor):
             closed = self.closed(span.start, span.end)
             judged = judge_columns(self, state.detector, closed, timely)
             judged.alerts.extend(quality.judge_volume(self, closed, timely.rows))
-        window = Closed(
+        window = WindowRecord(
             span=span,
             report=self._head(span, judged, sums.rows, 0 if late is None else late.rows, partial),
-            kept=keep(sums),
+            packed=pack(sums),
             evidence=np.array([verdict.evidence for verdict in judged.verdicts]),
             drifted=np.array([verdict.drifted for verdict in judged.verdicts], bool),
             labels=labels,
@@ -53,7 +53,7 @@ class SegmentMonitor(Monitor):
             repeated=repeated,
             sampled=sampled,
         )
-        windows.keep(window, judged.baseline.score)
+        windows.remember(window, judged.baseline.score)
         return [window_report.full(judged.baseline, self.context.watch, window, sums), *judged.alerts]
 
     def _head(self, span: Span, judged: Judged, rows: int, late_rows: int, partial: bool) -> Report:
@@ -75,7 +75,7 @@ class SegmentMonitor(Monitor):
             learning=(learning and learning.windows_left) or msgspec.UNSET,
         )
 
-    def judge(self, window: Closed) -> list[Alert]:
+    def judge(self, window: WindowRecord) -> list[Alert]:
         """Judge what comes late to a closed window, labels and rows, once, when they have had their time; later ones
         restate only.
 
@@ -90,12 +90,12 @@ class SegmentMonitor(Monitor):
         window.awaits_labels = late or window.labels is None
         return alerts if window.awaits_labels else alerts + self.measure(window)
 
-    def judge_late_rows(self, window: Closed) -> list[Alert]:
+    def judge_late_rows(self, window: WindowRecord) -> list[Alert]:
         """Judge a window's late rows before its labels have had their time."""
         window.shared = True
         return quality.judge_late_rows(self, window)
 
-    def measure(self, window: Closed) -> list[Alert]:
+    def measure(self, window: WindowRecord) -> list[Alert]:
         """Judge a window's performance by its labels."""
         return measure(self, window)
 
@@ -126,7 +126,7 @@ class SegmentMonitor(Monitor):
             state.behind.forget()
         return [msgspec.structs.replace(alert, severity="watch") for alert in alerts]
 
-    def restate(self, windows: Iterable[Closed]) -> list[Report]:
+    def restate(self, windows: Iterable[WindowRecord]) -> list[Report]:
         """Report these windows again, as far as they have changed."""
         watch = self.context.watch
         return [
@@ -144,7 +144,7 @@ class SegmentMonitor(Monitor):
         return {holder.last.incident: holder for holder in several if holder.last is not None}
 
 
-def restates_now(window: Closed | None, asleep: bool = False) -> list[Closed]:
+def restates_now(window: WindowRecord | None, asleep: bool = False) -> list[WindowRecord]:
     """The window that late rows or labels have changed, if by so much that its report leaves again at once: a fifth of
     its rows, or where event time stands still (``asleep``) as many labels as are still missing.
     """

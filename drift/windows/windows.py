@@ -16,7 +16,7 @@ from drift.counting.calendar import calendar_of
 from drift.counting.duplicate_ids import merged, share
 from drift.labels import LabelDelays
 from drift.performance.label_sums import LABELLED
-from drift.windows.packed_sums import Kept, keep
+from drift.windows.packed_sums import PackedSums, pack
 from streams.wire.records import DAY_MS, HOUR_MS, MINUTE_MS, Report, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
@@ -140,14 +140,14 @@ def watermark(sources: Iterable[Source], watch: Watch | None = None, version: st
     return min(known) if len(known) == len(reached) else None
 
 
-class Closed(msgspec.Struct, kw_only=True, eq=False):
-    """A closed window: all that restating its report needs, and no more, for there may be thousands.
+class WindowRecord(msgspec.Struct, kw_only=True, eq=False):
+    """What is remembered of a closed window: what restating its report needs, and no more, for there may be thousands.
 
     Parameters
     ----------
     span, report
         Its interval, and its report as it last left, without columns and figures: those are computed again.
-    kept
+    packed
         Its rows' sums, late ones too; None once it is one of the older ones.
     evidence, drifted
         What was found of its columns when it closed, float64 and bool [columns]; empty without evidence.
@@ -170,7 +170,7 @@ class Closed(msgspec.Struct, kw_only=True, eq=False):
 
     span: Span
     report: Report
-    kept: Kept | None
+    packed: PackedSums | None = msgspec.field(name="kept")
     evidence: np.ndarray
     drifted: np.ndarray
     labels: np.ndarray | None
@@ -225,7 +225,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     late: dict[int, Sums] = {}
     labels: dict[int, np.ndarray] = {}
     label_faults: dict[int, dict[str, int]] = {}
-    closed: list[Closed] = []
+    closed: list[WindowRecord] = []
     edge: int | None = None
     forgotten: int | None = None
     rows_too_late: int = 0
@@ -241,7 +241,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         """Whether the newest open minute is older than labels are waited for."""
         return watermark_ms is None or max(self.minutes, default=0) + watch.label_wait_ms_max <= watermark_ms
 
-    def add_rows(self, minute: int, sums: Sums, late: bool, ids: bytes = b"") -> Closed | None:
+    def add_rows(self, minute: int, sums: Sums, late: bool, ids: bytes = b"") -> WindowRecord | None:
         """Add a minute's rows; returns the closed window that they restate, if any.
 
         Late rows stay apart from timely ones even while their window is open: whether it is depends on other
@@ -258,18 +258,18 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             self.late[minute] = sums if held is None else held + sums
             return None
         window = self._covering(minute)
-        if window is None or window.kept is None:
+        if window is None or window.packed is None:
             self.rows_too_late += sums.rows
             return None
-        window.kept = keep(window.kept.sums + sums)
+        window.packed = pack(window.packed.sums + sums)
         window.report = msgspec.structs.replace(
-            window.report, rows=window.kept.rows, late_rows=window.report.late_rows + sums.rows
+            window.report, rows=window.packed.rows, late_rows=window.report.late_rows + sums.rows
         )
         window.untold += sums.rows
         window.rows_changed = True
         return window
 
-    def add_labels(self, minute: int, cells: np.ndarray) -> Closed | None:
+    def add_labels(self, minute: int, cells: np.ndarray) -> WindowRecord | None:
         """Add label sums, int64 [score cells, 4]; returns the closed window that they restate, if any."""
         if self.edge is None or minute >= self.edge:
             held = self.labels.get(minute)
@@ -305,7 +305,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
                 total[text] = total.get(text, 0) + many
         return total
 
-    def _covering(self, minute: int) -> Closed | None:
+    def _covering(self, minute: int) -> WindowRecord | None:
         """The closed window that holds a minute, or the next one if it lies between two."""
         if self.forgotten is not None and minute < self.forgotten:
             return None
@@ -376,7 +376,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             held = merged(held, self.ids.pop(minute))
         return share(held)
 
-    def unshared(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
+    def unshared(self, watch: Watch, watermark_ms: int | None) -> WindowRecord | None:
         """The next closed window whose late rows have had their time, where labels are waited for longer; None asks
         whatever the time is.
         """
@@ -386,13 +386,13 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         early = oldest is not None and watermark_ms is not None and shared_at(watch, oldest.span) > watermark_ms
         return None if early else oldest
 
-    def unjudged(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
+    def unjudged(self, watch: Watch, watermark_ms: int | None) -> WindowRecord | None:
         """The next closed window whose labels have had their time; None asks whatever the time is."""
         oldest = next((window for window in self.closed if not window.judged), None)
         early = oldest is not None and watermark_ms is not None and judged_at(watch, oldest.span) > watermark_ms
         return None if early else oldest
 
-    def unmeasured(self, watch: Watch, watermark_ms: int | None, asleep_ms: int | None = None) -> Closed | None:
+    def unmeasured(self, watch: Watch, watermark_ms: int | None, asleep_ms: int | None = None) -> WindowRecord | None:
         """The next judged window whose labels came after its time, and have had the time that they take.
 
         Parameters
@@ -413,7 +413,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         """Watermark at which a window's performance is judged: labels may take longer than they are given."""
         return max(judged_at(watch, span), span.end + self.delays.wait_ms(watch))
 
-    def due(self, watch: Watch, watermark_ms: int) -> list[Closed]:
+    def due(self, watch: Watch, watermark_ms: int) -> list[WindowRecord]:
         """Closed windows to be told again as time goes on: late rows came, or their labels have had their time.
 
         Labels come one by one for hours; a report for each of them would drown the windows that close.
@@ -427,7 +427,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
                 found.append(window)
         return found
 
-    def keep(self, window: Closed, score: slice | None) -> None:
+    def remember(self, window: WindowRecord, score: slice | None) -> None:
         """Remember a window that has just closed; the oldest that has its rows' sums gives them up for it, but for the
         cells of the score.
         """
@@ -435,9 +435,9 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         if len(self.closed) <= ROWS_WINDOWS_MAX:
             return
         older = self.closed[-ROWS_WINDOWS_MAX - 1]
-        assert older.kept is not None, older.span
-        older.scores = None if score is None else older.kept.sums.cells[score].copy()
-        older.kept, older.evidence, older.drifted = None, np.zeros(0), np.zeros(0, bool)
+        assert older.packed is not None, older.span
+        older.scores = None if score is None else older.packed.sums.cells[score].copy()
+        older.packed, older.evidence, older.drifted = None, np.zeros(0), np.zeros(0, bool)
 
     def forget(self, watch: Watch, watermark_ms: int, awaits: bool = False) -> None:
         """Drop closed windows that are too old to be restated; with ``awaits``, not the newest that have no label.

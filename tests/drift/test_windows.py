@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from drift.cells.sums import Sums
-from drift.windows.packed_sums import keep
-from drift.windows.windows import ROWS_WINDOWS_MAX, Closed, Source, Span, Windows, watermark
+from drift.windows.packed_sums import pack
+from drift.windows.windows import ROWS_WINDOWS_MAX, Source, Span, WindowRecord, Windows, watermark
 from streams.wire.records import DAY_MS, Report, Watch
 
 MINUTE = 60_000
@@ -24,7 +24,7 @@ def minutes(*counts: int, first: int = 0) -> Windows:
     return windows
 
 
-def close(windows: Windows, span: Span) -> Closed:
+def close(windows: Windows, span: Span) -> WindowRecord:
     timely, late, labels = windows.take(span)
     report = Report(
         model="m",
@@ -38,15 +38,15 @@ def close(windows: Windows, span: Span) -> Closed:
         columns=[],
     )
     nothing = np.zeros(0)
-    closed = Closed(
+    closed = WindowRecord(
         span=span,
         report=report,
-        kept=keep(timely if late is None else timely + late),
+        packed=pack(timely if late is None else timely + late),
         evidence=nothing,
         drifted=nothing,
         labels=labels,
     )
-    windows.keep(closed, slice(0, 1))
+    windows.remember(closed, slice(0, 1))
     return closed
 
 
@@ -231,7 +231,7 @@ def test_rows_for_a_closed_window_restate_it_flagged_late_or_not():
     closed = close(windows, span(0, 1))
     assert windows.add_rows(0, rows(7), True) is closed
     assert windows.add_rows(0, rows(5), False) is closed
-    assert (closed.kept.rows, closed.report.late_rows, closed.untold) == (312, 12, 12)
+    assert (closed.packed.rows, closed.report.late_rows, closed.untold) == (312, 12, 12)
 
 
 def test_rows_between_two_windows_belong_to_the_later_one():
@@ -239,7 +239,7 @@ def test_rows_between_two_windows_belong_to_the_later_one():
     close(windows, span(0, 1))
     assert windows.add_rows(MINUTE, rows(3), True) is None  # Its window is not closed yet: it waits.
     later = close(windows, span(3, 4))
-    assert later.kept.rows == 303
+    assert later.packed.rows == 303
     assert windows.add_rows(2 * MINUTE, rows(4), True) is later
 
 
@@ -276,12 +276,12 @@ def test_what_comes_for_a_forgotten_window_is_counted():
 def test_only_the_newest_windows_keep_their_rows_sums():
     windows = minutes(*[300] * (ROWS_WINDOWS_MAX + 3))
     several = [close(windows, span(n, n + 1)) for n in range(ROWS_WINDOWS_MAX + 3)]
-    assert [window.kept is None for window in several] == [True] * 3 + [False] * ROWS_WINDOWS_MAX
+    assert [window.packed is None for window in several] == [True] * 3 + [False] * ROWS_WINDOWS_MAX
     assert several[0].scores.tolist() == [300] and several[3].scores is None
     # Labels restate the oldest all the same; late rows are counted.
     assert windows.add_labels(0, np.array([[2, 0, 0, 0]])) is several[0]
     assert windows.add_rows(0, rows(7), True) is None and windows.rows_too_late == 7
-    assert windows.add_rows(3 * MINUTE, rows(7), True) is several[3] and several[3].kept.rows == 307
+    assert windows.add_rows(3 * MINUTE, rows(7), True) is several[3] and several[3].packed.rows == 307
 
 
 @pytest.mark.parametrize("highest", [3, 200, 70_000, 2**40])
@@ -290,7 +290,7 @@ def test_sums_are_kept_to_the_bit(highest):
     moments, extremes = rng.integers(-(2**50), 2**50, (4, 2)), rng.normal(size=(4, 2)).astype(np.float32)
     extremes[2] = np.nan
     sums = Sums(highest, rng.integers(0, highest, 500, endpoint=True), moments, extremes)
-    again = keep(sums).sums
+    again = pack(sums).sums
     assert again.rows == highest and again.cells.dtype == np.int64
     for name in ("cells", "moments", "extremes"):
         np.testing.assert_array_equal(getattr(again, name), getattr(sums, name))
@@ -302,5 +302,5 @@ def test_every_row_is_in_exactly_one_window(least):
     windows, found, end = minutes(*counts), 0, 0
     while (ready := windows.ready(Watch(window_rows_min=least), None)) is not None:
         assert ready.start >= end
-        end, found = ready.end, found + close(windows, ready).kept.rows
+        end, found = ready.end, found + close(windows, ready).packed.rows
     assert found == counts.sum()
