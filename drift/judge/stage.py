@@ -20,7 +20,7 @@ from drift.incidents.acts import named
 from drift.judge.accepting import ActError
 from drift.judge.model import ModelJudge
 from drift.judge.output import Output
-from drift.judge.snapshot import freeze, thaw
+from drift.judge.snapshot import decode, encode
 from drift.judge.state import ModelState
 from drift.reference.baseline import Baseline
 from drift.reference.catalogue import Catalogue, Unusable, Unwatched
@@ -173,7 +173,7 @@ class Judge:
 
     def snapshot(self) -> bytes:
         """All that is remembered, as bytes with a format number."""
-        return freeze(Snapshot(models=self.models))
+        return encode(Snapshot(models=self.models))
 
     def restore(self, snapshot: bytes) -> None:
         """Go on from a snapshot.
@@ -189,7 +189,7 @@ class Judge:
                 f"judge snapshot format {number}, this version reads {SNAPSHOT_FORMAT}; "
                 "start the version that wrote it, or the one that upgrades it"
             )
-        models = thaw(snapshot, Snapshot).models
+        models = decode(snapshot, Snapshot).models
         self.suspended = {}
         for state in models.values():
             for version in sorted({version for version, _ in state.segments}):

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.late_labels import HOUR_MS, judge_stream, messages
 from drift import Reference
-from drift.judge.snapshot import freeze, thaw
+from drift.judge.snapshot import decode, encode
 from drift.judge.stage import Judge
 from drift.labels import LabelDelays
 from drift.windows.windows import Windows
@@ -123,7 +123,7 @@ def test_half_of_the_labels_decide_how_long_to_wait():
     assert 24 * HOUR_MS <= delays.wait_ms(watch) <= 24 * HOUR_MS * 2**0.5
     delays.add(-5_000, 50, watch)
     assert delays.wait_ms(watch) == HOUR_MS
-    assert thaw(freeze(delays), LabelDelays) == delays
+    assert decode(encode(delays), LabelDelays) == delays
 
 
 def test_the_wait_that_is_learnt_is_bounded_and_the_one_that_was_set_is_not():
@@ -136,6 +136,6 @@ def test_the_wait_that_is_learnt_is_bounded_and_the_one_that_was_set_is_not():
 
 
 def test_a_snapshot_from_before_delays_were_counted_is_read():
-    tree = msgspec.msgpack.decode(freeze(Windows(edge=60_000)))
+    tree = msgspec.msgpack.decode(encode(Windows(edge=60_000)))
     del tree["delays"]
-    assert thaw(msgspec.msgpack.encode(tree), Windows).delays == LabelDelays()
+    assert decode(msgspec.msgpack.encode(tree), Windows).delays == LabelDelays()

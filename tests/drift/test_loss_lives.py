@@ -18,7 +18,7 @@ from drift.incidents.book import Book
 from drift.incidents.closed_window import MonitorContext
 from drift.incidents.labelled_window import LabelledWindow
 from drift.incidents.realised_loss import RealisedLoss
-from drift.judge.snapshot import freeze, thaw
+from drift.judge.snapshot import decode, encode
 from drift.judge.stage import Judge
 from drift.performance import label_sums
 from drift.performance.losses import losses
@@ -196,12 +196,12 @@ def test_an_incident_that_was_paged_before_regimes_were_kept_goes_on():
         sums = label_sums(reference, frame.p, None, frame.y)
         harm = harm or RealisedLoss.begin(known, len(sums))
         if number == 12:  # As a snapshot of an older version has it.
-            tree = msgspec.msgpack.decode(freeze(harm))
+            tree = msgspec.msgpack.decode(encode(harm))
             for field in ("told", "worst", "relief"):
                 del tree["open"][field]
             for field in ("reach", "act", "later", "predictions"):
                 del tree["open"]["last"][field]
-            harm = thaw(msgspec.msgpack.encode(tree), RealisedLoss)
+            harm = decode(msgspec.msgpack.encode(tree), RealisedLoss)
         alerts += told(harm, labelled(reference, known, sums, number))
     paged = [alert for alert in alerts if alert.page]
     assert [alert.event for alert in paged] == ["open", "update"]
@@ -219,10 +219,10 @@ def test_an_incident_that_is_frozen_and_thawed_before_every_window_is_the_one_th
         sums = label_sums(reference, frame.p, None, frame.y)
         window = labelled(reference, known, sums, number)
         harms = harms or [RealisedLoss.begin(known, len(sums)) for _ in said]
-        harms[1] = thaw(freeze(harms[1]), RealisedLoss)
+        harms[1] = decode(encode(harms[1]), RealisedLoss)
         for harm, alerts in zip(harms, said, strict=True):
             alerts += told(harm, window)
-        assert freeze(harms[0]) == freeze(harms[1]), number
+        assert encode(harms[0]) == encode(harms[1]), number
     assert said[0] == said[1] and [alert.event for alert in said[0]].count("update") >= 2
     assert said[0][-1].event == "close" and " at worst" in said[0][-1].text
 

@@ -15,7 +15,7 @@ from drift.cells.sums import sum_rows
 from drift.counting.minutes import pack
 from drift.incidents import river_opinions
 from drift.incidents.river_opinions import MeanSeries, opinions
-from drift.judge.snapshot import freeze
+from drift.judge.snapshot import encode
 from drift.judge.stage import Judge
 from drift.performance import label_sums
 from streams.wire.records import MINUTE_MS, Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch
@@ -41,7 +41,7 @@ def since(found):
 def test_a_course_keeps_the_newest_windows_in_little_room():
     long = series(np.linspace(0, 1, 1000))
     assert len(long.starts) == river_opinions.WINDOWS_MAX and long.starts[-1] == 999 * MINUTE_MS
-    assert len(freeze(long)) < 8_000
+    assert len(encode(long)) < 8_000
     long.observe(0, 0, 0.5)  # Without rows it says nothing.
     assert long.starts[-1] == 999 * MINUTE_MS
 
