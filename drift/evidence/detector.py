@@ -71,26 +71,26 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
     anew: np.ndarray
 
     @classmethod
-    def over(cls, asked: Contrasts, reference: np.ndarray) -> "Detector":
+    def over(cls, contrasts: Contrasts, reference: np.ndarray) -> "Detector":
         """Begin with a reference's counts as the pool."""
         return cls(
             pool=reference.astype(np.int64),
             counts=np.zeros_like(reference, np.int64),
-            sums=np.zeros(len(asked)),
+            sums=np.zeros(len(contrasts)),
             starts=np.zeros(0, np.int64),
             starts_ms=np.zeros(0, np.int64),
-            sums_before=np.zeros((0, len(asked))),
+            sums_before=np.zeros((0, len(contrasts))),
             mass_before=np.zeros(0),
             counts_before=np.zeros((0, len(reference)), np.int64),
-            anew=np.zeros(len(asked.span) - 1, np.int64),
+            anew=np.zeros(len(contrasts.span) - 1, np.int64),
         )
 
-    def take(self, asked: Contrasts, spread: np.ndarray, window: np.ndarray, rows: int, start_ms: int) -> Look:
+    def take(self, contrasts: Contrasts, spread: np.ndarray, window: np.ndarray, rows: int, start_ms: int) -> Look:
         """Take a final window.
 
         Parameters
         ----------
-        asked
+        contrasts
             The contrasts.
         spread
             Root of each contrast's design effect, [contrasts].
@@ -98,7 +98,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
             Its counts, int64 [cells], its rows, and the event time of its start.
         """
         self._begin(start_ms)
-        z = surprise(asked, self.pool, window, start_ms) / spread
+        z = surprise(contrasts, self.pool, window, start_ms) / spread
         # Larger windows say more; 200 rows count one.
         size = rows / ROWS_NOMINAL
         self.sums = self.sums + np.sqrt(size) * z
@@ -106,7 +106,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         self.pool = self.pool + window
         self.counts = self.counts + window
         self.windows += 1
-        return self.look(asked)
+        return self.look(contrasts)
 
     def rescale(self, ratio: np.ndarray) -> None:
         """Multiply every z so far, as if spreads had been others from the first window on, float64 [contrasts]."""
@@ -127,15 +127,15 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         self.sums_before = _append(self.sums_before, kept[:-1], self.sums)
         self.counts_before = _append(self.counts_before, kept[:-1], self.counts)
 
-    def look(self, asked: Contrasts) -> Look:
+    def look(self, contrasts: Contrasts) -> Look:
         """The evidence as it stands."""
         by_start = log_evidence(
             self.sums,
             self.mass,
             self.sums_before,
             self.mass_before,
-            np.log(asked.weight),
-            asked.span,
+            np.log(contrasts.weight),
+            contrasts.span,
             np.searchsorted(self.starts, self.anew),
         )
         with np.errstate(divide="ignore"):

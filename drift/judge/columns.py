@@ -67,7 +67,7 @@ def _verdicts(monitor: Monitor, window: EvidenceWindow) -> list[Verdict]:
 def _weigh(monitor: Monitor, detector: Detector, closed: ClosedWindow, timely: Sums) -> EvidenceWindow:
     """Take a window's timely rows as evidence."""
     baseline = monitor.measured()
-    look = detector.take(baseline.asked, baseline.spread, timely.cells, timely.rows, closed.start)
+    look = detector.take(baseline.contrasts, baseline.spread, timely.cells, timely.rows, closed.start)
     baseline, look = _learn(monitor, detector, baseline, look, timely.cells)
     return EvidenceWindow.of(closed, baseline=baseline, detector=detector, look=look, counts=timely.cells)
 
@@ -82,7 +82,7 @@ def _learn(
     if learning.observe(baseline, counts):
         wider = monitor.measured()
         detector.rescale(baseline.spread / wider.spread)
-        return wider, detector.look(baseline.asked)
+        return wider, detector.look(baseline.contrasts)
     columns, expected = baseline.reference.columns, baseline.reference.expected
     spans = [baseline.cells(place) for place in range(len(columns))]
     broken = [bool(fault(cells, counts[span], expected[span])) for cells, span in zip(columns, spans, strict=True)]

@@ -62,7 +62,7 @@ class SegmentState(msgspec.Struct, kw_only=True, eq=False):
     @classmethod
     def begin(cls, baseline: Baseline, segment: str) -> "SegmentState":
         """Begin with nothing but the reference."""
-        detector = None if segment else Detector.over(baseline.asked, baseline.reference.expected)
+        detector = None if segment else Detector.over(baseline.contrasts, baseline.reference.expected)
         learning = Learning() if detector is not None and baseline.reference.order == "unknown" else None
         return cls(
             reference=baseline.reference.id,

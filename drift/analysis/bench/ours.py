@@ -41,7 +41,7 @@ class Ours:
     def __init__(self, baseline: Baseline, watch: Watch) -> None:
         self._baseline = baseline
         self._watch = watch
-        self._detector = Detector.over(baseline.asked, baseline.reference.expected)
+        self._detector = Detector.over(baseline.contrasts, baseline.reference.expected)
         self._incidents = Incidents()
         self._book = Book(count(1).__next__)
         self._context = MonitorContext(model="bench", version="v1", epoch=0, watch=watch)
@@ -54,7 +54,7 @@ class Ours:
         """Take a window's counts, int64 [cells of all columns]; returns whether an incident has opened by now."""
         number = self._detector.windows
         rows = int(counts[self._baseline.cells(0)].sum())
-        look = self._detector.take(self._baseline.asked, self._baseline.spread, counts, rows, number * MINUTE_MS)
+        look = self._detector.take(self._baseline.contrasts, self._baseline.spread, counts, rows, number * MINUTE_MS)
         window = EvidenceWindow(
             context=self._context,
             start=number * MINUTE_MS,
