@@ -54,7 +54,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         Kept starts, [starts]: window number and event time of its start.
     sums_before, mass_before, counts_before
         ``sums``, ``mass`` and ``counts`` just before each kept start, [starts, ...].
-    anew
+    restarted_at
         First window number that counts for each column since it began anew, int64 [columns].
     """
 
@@ -68,7 +68,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
     sums_before: np.ndarray
     mass_before: np.ndarray
     counts_before: np.ndarray
-    anew: np.ndarray
+    restarted_at: np.ndarray = msgspec.field(name="anew")
 
     @classmethod
     def over(cls, contrasts: Contrasts, reference: np.ndarray) -> "Detector":
@@ -82,7 +82,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
             sums_before=np.zeros((0, len(contrasts))),
             mass_before=np.zeros(0),
             counts_before=np.zeros((0, len(reference)), np.int64),
-            anew=np.zeros(len(contrasts.span) - 1, np.int64),
+            restarted_at=np.zeros(len(contrasts.span) - 1, np.int64),
         )
 
     def take(self, contrasts: Contrasts, spread: np.ndarray, window: np.ndarray, rows: int, start_ms: int) -> Look:
@@ -136,7 +136,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
             self.mass_before,
             np.log(contrasts.weight),
             contrasts.span,
-            np.searchsorted(self.starts, self.anew),
+            np.searchsorted(self.starts, self.restarted_at),
         )
         with np.errstate(divide="ignore"):
             return Look(by_start, logsumexp(by_start, axis=0))
@@ -150,10 +150,10 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         low, high = np.searchsorted(below, (OUTSIDE, 1 - OUTSIDE))
         return ChangePoint(at, min(int(low), at), max(int(high), at))
 
-    def begin_anew(self, column: int, cells: slice, start: int) -> None:
+    def restart(self, column: int, cells: slice, start: int) -> None:
         """Let a column's pool be what came since a kept start, and its evidence begin with the next window."""
         self.pool[cells] = self.counts[cells] - self.counts_before[start, cells]
-        self.anew[column] = self.windows
+        self.restarted_at[column] = self.windows
 
 
 def _append(rows: np.ndarray, kept: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ class Risk(msgspec.Struct, kw_only=True, eq=False):
             before=np.zeros((*shape, 1 + 4 * cells), np.int64),
         )
 
-    def anew(self) -> "Risk":
+    def restarted(self) -> "Risk":
         """Begin again."""
         losses, bets = self.summed.shape
         return Risk.over(losses, bets, len(self.seen) // 4)

@@ -92,7 +92,7 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
             log_evidence=float(window.weighted[column]),
             pooled=np.zeros_like(stretch),
         )
-        detector.begin_anew(column, cells, point.at)
+        detector.restart(column, cells, point.at)
         return moved
 
     def redated(self, window: EvidenceWindow) -> "ChangedColumn":

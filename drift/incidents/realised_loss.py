@@ -55,7 +55,7 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
     @last.setter
     def last(self, alert: Alert | None) -> None:
         if alert is None:
-            self.open, self.risk = None, self.risk.anew()
+            self.open, self.risk = None, self.risk.restarted()
         elif self.open is not None:
             self.open.last = alert
 
@@ -65,7 +65,7 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
             return
         incident = self.open
         if incident is not None and incident.recall():
-            self.risk = self.risk.anew()  # Its evidence was against the training data.
+            self.risk = self.risk.restarted()  # Its evidence was against the training data.
         if incident is None or incident.reported is None:
             self._bet(window, window.losses)
             yield from self._open(window) if incident is None else self._page(window, incident)
@@ -183,7 +183,7 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
         incident.reported = Regime(since=stretch.since, rows=stretch.rows, sums=stretch.sums, settled=settled)
         incident.relief = None
         incident.begin_pools()
-        self.risk = self.risk.anew()
+        self.risk = self.risk.restarted()
 
     def _improved(self, window: LabelledWindow, losses: Sequence[Loss], at: int) -> bool:
         """Whether predictions are no more often wrong than in the baseline, whatever their probabilities."""

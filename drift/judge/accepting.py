@@ -65,7 +65,7 @@ def _columns(detector: Detector, baseline: Baseline, incident: Incident, columns
     for (column, cells), stretch in zip(spans, stretches, strict=True):
         columns[column.column] = stretch.copy()
         detector.pool[cells] = stretch
-        detector.anew[column.column] = detector.windows
+        detector.restarted_at[column.column] = detector.windows
     return rows
 
 

@@ -49,7 +49,7 @@ class ModelJudge:
                 output += self._monitor(message.version, minute.segment).restate(changed)
         whole = self._segment(message.version, "")
         whole.refused.add(message.minutes, message.refused)
-        self._source(message.topic, message.partitions).hear(
+        self._source(message.topic, message.partitions).advance(
             message.version, message.partition, message.partitions, message.watermark_ms
         )
         far_behind = whole.behind.observe(message.leaps or [], message.behind or 0)
@@ -78,7 +78,7 @@ class ModelJudge:
 
     def mark_idle(self, message: Idle) -> list[Output]:
         """A partition holds the watermark back no more."""
-        self._source(message.topic, message.partitions).fall_silent(
+        self._source(message.topic, message.partitions).mark_idle(
             message.partition, message.partitions, message.asleep, message.repeated, message.at_ms
         )
         output = self._advance()

@@ -55,7 +55,7 @@ class Source(msgspec.Struct):
     repeated: set[int] = set()
     until_ms: int | None = None
 
-    def hear(self, version: str, partition: int, partitions: int, watermark_ms: int | None) -> None:
+    def advance(self, version: str, partition: int, partitions: int, watermark_ms: int | None) -> None:
         """A partition speaks of a version, whose watermark there only grows."""
         self.partitions = max(self.partitions, partitions)
         if len(self.repeated) >= self.partitions:
@@ -66,7 +66,7 @@ class Source(msgspec.Struct):
         if watermark_ms is not None:
             own[partition] = max(watermark_ms, own.get(partition, watermark_ms))
 
-    def fall_silent(
+    def mark_idle(
         self, partition: int, partitions: int, asleep: bool = False, repeated: bool = False, at_ms: int | None = None
     ) -> None:
         """A partition leaves the watermark's minimum until it speaks again.
@@ -100,8 +100,8 @@ class Source(msgspec.Struct):
         if version is not None:
             return self.reached.get(version, {})
         several = self.reached.values()
-        heard = {partition for times in several for partition in times}
-        return {p: max(times[p] for times in several if p in times) for p in heard}
+        known = {partition for times in several for partition in times}
+        return {p: max(times[p] for times in several if p in times) for p in known}
 
 
 def seen_asleep(sources: Iterable[Source]) -> int | None:

@@ -242,7 +242,7 @@ def test_a_change_is_dated_and_the_column_begins_anew():
     assert abs(int(detector.starts[point.at]) - 40) <= 1
     assert point.low <= point.at <= point.high
     start = int(detector.starts[point.at])
-    detector.begin_anew(0, slice(0, 3), point.at)
+    detector.restart(0, slice(0, 3), point.at)
     assert detector.pool.sum() == 200 * (44 - start)
     # At its new level it is quiet; the old level is news.
     assert coins(detector, asked, fair(4, 60, p=0.65), first=44).by_column[0] < math.log(1e4)

@@ -59,79 +59,79 @@ def span(first: int, last: int) -> Span:
 
 def test_a_partition_never_heard_of_holds_the_watermark_back_unless_it_is_idle():
     source = Source(2)
-    source.hear("v1", 0, 2, 500)
+    source.advance("v1", 0, 2, 500)
     assert watermark([source]) is None
-    source.fall_silent(1, 2)
+    source.mark_idle(1, 2)
     assert watermark([source]) == 500
 
 
 def test_it_is_the_slowest_partition_s_over_all_topics():
     one, two = Source(2), Source(1)
-    one.hear("v1", 0, 2, 500)
-    one.hear("v1", 1, 2, 300)
-    two.hear("v1", 0, 1, 400)
+    one.advance("v1", 0, 2, 500)
+    one.advance("v1", 1, 2, 300)
+    two.advance("v1", 0, 1, 400)
     assert watermark([one, two]) == 300
 
 
 def test_an_idle_partition_counts_again_when_it_speaks():
     source = Source(2)
-    source.hear("v1", 0, 2, 500)
-    source.fall_silent(1, 2)
-    source.hear("v1", 1, 2, 100)
+    source.advance("v1", 0, 2, 500)
+    source.mark_idle(1, 2)
+    source.advance("v1", 1, 2, 100)
     assert watermark([source]) == 100
 
 
 def test_when_all_are_idle_the_furthest_counts_and_nothing_more():
     source = Source(2)
-    source.hear("v1", 0, 2, 500)
-    source.hear("v1", 1, 2, 300)
-    source.fall_silent(0, 2)
-    source.fall_silent(1, 2)
+    source.advance("v1", 0, 2, 500)
+    source.advance("v1", 1, 2, 300)
+    source.mark_idle(0, 2)
+    source.mark_idle(1, 2)
     assert watermark([source]) == 500
     assert watermark([]) is None
 
 
 def test_when_all_are_asleep_the_last_window_and_its_stragglers_time_are_over():
     source = Source(2)
-    source.hear("v1", 0, 2, 5 * MINUTE + 1)
-    source.fall_silent(0, 2, asleep=True)
-    source.fall_silent(1, 2)
+    source.advance("v1", 0, 2, 5 * MINUTE + 1)
+    source.mark_idle(0, 2, asleep=True)
+    source.mark_idle(1, 2)
     assert watermark([source], WATCH) == 5 * MINUTE + 1  # one of them only dozes
-    source.fall_silent(1, 2, asleep=True)
+    source.mark_idle(1, 2, asleep=True)
     assert watermark([source], WATCH) == 6 * MINUTE + WATCH.lateness_ms_max
-    source.hear("v1", 1, 2, 5 * MINUTE + 2)
+    source.advance("v1", 1, 2, 5 * MINUTE + 2)
     assert watermark([source], WATCH) == 5 * MINUTE + 2
 
 
 def test_a_window_that_the_clock_has_not_ended_is_not_over_because_all_are_asleep():
     daily = Watch(window_ms=DAY_MS)
     source = Source(1)
-    source.hear("v1", 0, 1, DAY_MS + 5 * MINUTE)
-    source.fall_silent(0, 1, asleep=True, at_ms=DAY_MS + 6 * MINUTE)
+    source.advance("v1", 0, 1, DAY_MS + 5 * MINUTE)
+    source.mark_idle(0, 1, asleep=True, at_ms=DAY_MS + 6 * MINUTE)
     assert watermark([source], daily) == DAY_MS + 5 * MINUTE
     assert watermark([source], WATCH) == DAY_MS + 6 * MINUTE + WATCH.lateness_ms_max
-    source.fall_silent(0, 1, asleep=True, at_ms=2 * DAY_MS + 6 * MINUTE)  # told again, a day later
+    source.mark_idle(0, 1, asleep=True, at_ms=2 * DAY_MS + 6 * MINUTE)  # told again, a day later
     assert watermark([source], daily) == 2 * DAY_MS + daily.lateness_ms_max
 
 
 def test_rows_of_the_past_are_closed_by_a_silence_whatever_their_window():
     source = Source(1)
-    source.hear("v1", 0, 1, 5 * MINUTE)
-    source.fall_silent(0, 1, asleep=True, at_ms=1_700_000_000_000)
+    source.advance("v1", 0, 1, 5 * MINUTE)
+    source.mark_idle(0, 1, asleep=True, at_ms=1_700_000_000_000)
     assert watermark([source], Watch(window_ms=7 * DAY_MS)) > 0
 
 
 def test_when_all_are_idle_and_one_wakes_the_others_are_awaited_until_they_speak_or_are_told_anew():
     source = Source(3)
     for partition in range(3):
-        source.hear("v1", partition, 3, 100 + partition)
-        source.fall_silent(partition, 3, asleep=True, repeated=True)
-    source.hear("v1", 0, 3, 900)
+        source.advance("v1", partition, 3, 100 + partition)
+        source.mark_idle(partition, 3, asleep=True, repeated=True)
+    source.advance("v1", 0, 3, 900)
     assert watermark([source]) == 101  # the others may have as much to say, and have not been read yet
-    source.hear("v1", 1, 3, 800)
-    source.fall_silent(2, 3, repeated=True)
+    source.advance("v1", 1, 3, 800)
+    source.mark_idle(2, 3, repeated=True)
     assert watermark([source]) == 800
-    source.hear("v1", 2, 3, 850)  # one of them wakes: the others speak
+    source.advance("v1", 2, 3, 850)  # one of them wakes: the others speak
     assert watermark([source]) == 800
 
 
@@ -139,32 +139,32 @@ def test_silences_that_are_told_once_are_as_they_were():
     """By an older worker, or in a recording of one: nobody would tell the others anew."""
     source = Source(2)
     for partition in range(2):
-        source.hear("v1", partition, 2, 100)
-        source.fall_silent(partition, 2, repeated=partition == 0)
-    source.hear("v1", 0, 2, 900)
+        source.advance("v1", partition, 2, 100)
+        source.mark_idle(partition, 2, repeated=partition == 0)
+    source.advance("v1", 0, 2, 900)
     assert watermark([source]) == 900
 
 
 def test_each_version_has_a_watermark_of_its_own():
     source, other = Source(2), Source(1)
-    source.hear("v1", 0, 2, 500)
-    source.hear("v1", 1, 2, 300)
-    source.hear("v2", 0, 2, 200)
-    other.hear("v1", 0, 1, 400)
+    source.advance("v1", 0, 2, 500)
+    source.advance("v1", 1, 2, 300)
+    source.advance("v2", 0, 2, 200)
+    other.advance("v1", 0, 1, 400)
     several = [source, other]
     assert watermark(several, version="v1") == 300
     assert watermark(several, version="v2") is None  # partition 1 has not spoken of it; the other topic need not
-    source.hear("v2", 1, 2, 350)
+    source.advance("v2", 1, 2, 350)
     assert watermark(several, version="v2") == 200
     assert watermark(several) == 350  # by whichever has come furthest in each partition
-    source.fall_silent(0, 2)
+    source.mark_idle(0, 2)
     assert watermark(several, version="v2") == 350
 
 
 def test_a_topic_that_grows_waits_for_its_new_partitions():
     source = Source(1)
-    source.hear("v1", 0, 1, 500)
-    source.hear("v1", 0, 3, 600)
+    source.advance("v1", 0, 1, 500)
+    source.advance("v1", 0, 3, 600)
     assert watermark([source]) is None
 
 
