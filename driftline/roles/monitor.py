@@ -10,8 +10,7 @@ from drift.labels.step import Joining
 from drift.reference.catalogue import Catalogue
 from drift.store import Store
 from drift.store.predictions import look_up
-from driftline.roles import access, parts
-from driftline.roles import watch_topics as watching
+from driftline.roles import access, parts, watch_topics
 from driftline.roles.event_clocks import event_clocks
 from driftline.roles.needs import store_need
 from driftline.roles.notify import Notify, sender
@@ -47,12 +46,13 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.needs.append(store_need(settings))
     role.begin()
     await_topics(cluster, _TOPICS, access.monitor(settings), awaits=role.awaits)
-    watching.add_agent(role, settings, catalogue, partition_counts(cluster)["observations"])
-    book = watching.seed(settings, cluster)
+    watch_topics.add_shell(role, settings, catalogue, partition_counts(cluster)["observations"])
+    book = watch_topics.seed(settings, cluster)
     role.follow_models(book, lambda route: None)
     aside = {step: SetAside(step) for step in ("count", "join", "judge", "notify")}
-    start_offsets = StartOffsets(accept_gap=settings.kafka.accept_gap)
-    role.add_agent(
+    starts = Starts(accept_gap=settings.kafka.accept_gap)
+    silences = watch_topics.silence_lengths(monitor)
+    role.shell(
         "count",
         cluster,
         ["observations"],
