@@ -2,7 +2,7 @@
 
 Read the files in the order of a visit: `address` says what is looked at, `desk` asks the store and the roles,
 `sheet` gathers all that a page needs, `sentence` says it aloud, `view` and the five pages lay it out with `parts` and
-`charts`, `chart_style` gives their style, `app` serves it and `probes` fences it in. The JSON twin of a page, under
+`charts`, `chart_style` gives their style, `app` serves it and `probes` fences it in. The JSON view of a page, under
 ``/api``, is the sheet itself.
 """
 

@@ -21,8 +21,8 @@ from dashboards import words
 from dashboards.page import probes
 from dashboards.page.address import Address, problem
 from dashboards.page.desk import Busy, Desk, Query, Status
+from dashboards.page.json_view import json_view
 from dashboards.page.sheet import Sheet, gather
-from dashboards.page.twin import twin
 from dashboards.page.view import render, title
 
 #: How often an open page asks again.
@@ -159,7 +159,7 @@ def _twins(server: flask.Flask, desk: Desk, root_path: str) -> None:
             sheet = gather(desk, Address.read(path, search, root_path))
         except Busy as error:
             return _json({"error": str(error)}, 429)
-        return _json(twin(sheet), 200 if sheet.address.page != "nowhere" else 404)
+        return _json(json_view(sheet), 200 if sheet.address.page != "nowhere" else 404)
 
     server.add_url_rule("/api", "api", answer)
     server.add_url_rule("/api/<path:rest>", "api_of", answer)

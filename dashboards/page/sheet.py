@@ -1,4 +1,4 @@
-"""A sheet: everything one page says, gathered before a pixel is drawn. Its JSON twin is the same sheet."""
+"""A sheet: everything one page says, gathered before a pixel is drawn. Its JSON view is the same sheet."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A sheet as JSON: the page's twin, for machines; its times are ms UTC."""
+"""A sheet as JSON: the JSON view of a page, for machines; its times are ms UTC."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
 
-def twin(sheet: Sheet) -> dict[str, Any]:
+def json_view(sheet: Sheet) -> dict[str, Any]:
     """The sentence, then every panel with its question and its rows."""
     verdict = say(sheet)
     return {
