@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from dashboards import words
 from dashboards.page import chart_style, parts
 from dashboards.page.address import STRETCHES, Address
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.page.charts import draw
 from dashboards.page.desk import Answer
 from dashboards.page.parts import Child
@@ -93,13 +93,20 @@ def plate(title: str, body: Child | list[Child], question: str = "", *, wide: bo
 
 
 def chart(
-    name: str, answer: Answer, canvas: Canvas, *, wide: bool = False, note: str = "", empty: str = "", key: Child = None
+    name: str,
+    answer: Answer,
+    context: ChartContext,
+    *,
+    wide: bool = False,
+    note: str = "",
+    empty: str = "",
+    key: Child = None,
 ) -> Component:
     """A panel with its drawing, or with what to do while there is nothing to draw."""
     panel = named(name)
     if answer.frame.empty:
         return card(panel, answer, parts.blank(empty or "Nothing in this stretch of time."), wide=wide)
-    drawing = draw(panel, answer.frame, canvas)
+    drawing = draw(panel, answer.frame, context)
     graph = dcc.Graph(
         id=f"chart-{name}",
         figure=drawing,

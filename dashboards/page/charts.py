@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from dashboards import theme, words
 from dashboards.page import chart_style, driftmap, marks
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.panels import Drawing, Panel, Unit
 
 #: Pairs of bars that a reader still takes in.
@@ -28,24 +28,24 @@ _TOP_MIN = {"share": 1.0, "effect": 0.1}
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def draw(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
+def draw(panel: Panel, frame: pd.DataFrame, context: ChartContext) -> go.Figure:
     """Draw a panel."""
     if "time" in frame:
-        begin = canvas.local(frame["time"])
-        frame = frame.assign(begin=begin, time=begin + canvas.step / 2)
+        begin = context.local(frame["time"])
+        frame = frame.assign(begin=begin, time=begin + context.step / 2)
     if panel.drawing == "map":
-        figure = driftmap.draw(frame, canvas)
+        figure = driftmap.draw(frame, context)
     elif panel.drawing == "steps":
-        figure = _steps(panel, frame, canvas)
+        figure = _steps(panel, frame, context)
     else:
         figure = _DRAW[panel.drawing](panel, frame)
     figure.update_layout(template=chart_style.TEMPLATE, uirevision=panel.name)
     if panel.height:
         figure.update_layout(height=panel.height)
     if "time" in frame:
-        marks.time_axis(figure, canvas)
+        marks.time_axis(figure, context)
         if panel.drawing != "map":
-            marks.stretch(figure, canvas)
+            marks.stretch(figure, context)
     return figure
 
 
@@ -231,7 +231,7 @@ def _bars(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     return figure
 
 
-def _steps(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
+def _steps(panel: Panel, frame: pd.DataFrame, context: ChartContext) -> go.Figure:
     """Counts, stacked; a bar is as wide as its interval."""
     wide = _wide(panel, frame).fillna(0)
     figure = go.Figure()
@@ -240,7 +240,7 @@ def _steps(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
             x=wide.index,
             y=wide[name],
             name=str(name),
-            width=canvas.step / pd.Timedelta(1, "ms"),
+            width=context.step / pd.Timedelta(1, "ms"),
             marker={"color": theme.washed(colour, 0.4), "line": {"width": 0}},
             hovertemplate="%{y:,} " + panel.unit,
         )

@@ -7,7 +7,7 @@ from dash.development.base_component import Component
 
 from dashboards import words
 from dashboards.page import cards, parts
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
@@ -15,17 +15,16 @@ _NO_REFERENCE = "The reference of this model is not in the store yet; it comes w
 _NO_WINDOW = "No window has closed; the first one does a minute after it ends."
 
 
-def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+def draw(sheet: Sheet, zone: tzinfo, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
     answers = sheet.answers
     over_time = [
-        cards.chart("column_effect", answers["column_effect"], canvas, empty=_NO_WINDOW),
-        cards.chart("column_rollups", answers["column_rollups"], canvas, empty=_NO_REFERENCE),
-        cards.chart("column_distances", answers["column_distances"], canvas, empty=_NO_WINDOW),
-        cards.chart("column_quality", answers["column_quality"], canvas, empty=_NO_WINDOW),
+        cards.chart("column_effect", answers["column_effect"], context, empty=_NO_WINDOW),
+        cards.chart("column_rollups", answers["column_rollups"], context, empty=_NO_REFERENCE),
+        cards.chart("column_quality", answers["column_quality"], context, empty=_NO_WINDOW),
         _examples(sheet, zone),
     ]
-    by_cell = [cards.chart("column_cells", answers["column_cells"], canvas, empty=_NO_REFERENCE), _cells(sheet)]
+    by_cell = [cards.chart("column_cells", answers["column_cells"], context, empty=_NO_REFERENCE), _cells(sheet)]
     return [_figures(sheet), html.Div(by_cell, className="stack"), html.Div(over_time, className="stack")]
 
 

@@ -7,19 +7,19 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboards import drift_map, theme, words
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 
 _STEP_PX = 25
 
 
-def draw(frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
+def draw(frame: pd.DataFrame, context: ChartContext) -> go.Figure:
     """Draw the map; ``time`` of the frame is local already, and ``begin``, which is told."""
-    frame = frame.assign(text=[_hover(row, canvas.years) for row in frame.to_dict("records")])
+    frame = frame.assign(text=[_hover(row, context.years) for row in frame.to_dict("records")])
     names = drift_map.order(frame)[: drift_map.ROWS_MAX][::-1]
     shown = frame[frame["column"].isin(names)]
     shades = drift_map.grid(frame, names, "time")
     texts = shown.pivot_table(index="column", columns="time", values="text", aggfunc="first").reindex(names)
-    times = _with_gaps(shades.columns, canvas.step)
+    times = _with_gaps(shades.columns, context.step)
     figure = go.Figure(
         go.Heatmap(
             x=times,
@@ -41,9 +41,9 @@ def draw(frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
         showgrid=False,
         tickmode="array",
         tickvals=names,
-        ticktext=[f'<a href="{canvas.link(name)}" target="_self">{short(name)}</a>' for name in names],
+        ticktext=[f'<a href="{context.link(name)}" target="_self">{short(name)}</a>' for name in names],
     )
-    _outline(figure, names, shades.columns, canvas)
+    _outline(figure, names, shades.columns, context)
     return figure
 
 
@@ -71,14 +71,14 @@ def _with_gaps(times: "pd.Index[Any]", step: pd.Timedelta) -> "pd.Index[Any]":
     return times.append(pd.Index(edges).astype(times.dtype)).unique().sort_values() if edges else times
 
 
-def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", canvas: Canvas) -> None:
+def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", context: ChartContext) -> None:
     # A cell reaches half way to its neighbours, and as far on its free side.
     before, after = (
-        ((times[1] - times[0]) / 2, (times[-1] - times[-2]) / 2) if len(times) > 1 else (canvas.step / 2,) * 2
+        ((times[1] - times[0]) / 2, (times[-1] - times[-2]) / 2) if len(times) > 1 else (context.step / 2,) * 2
     )
-    for mark in canvas.marks:
-        first = max(canvas.moment(mark.start), times[0]) - before
-        last = min(canvas.moment(mark.end or canvas.end), times[-1]) + after
+    for mark in context.marks:
+        first = max(context.moment(mark.start), times[0]) - before
+        last = min(context.moment(mark.end or context.end), times[-1]) + after
         for row in (names.index(name) for name in mark.columns if name in names):
             figure.add_shape(
                 type="rect",

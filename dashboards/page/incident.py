@@ -11,7 +11,7 @@ from dashboards import words
 from dashboards.page import cards, clauses, parts
 from dashboards.page.address import Address
 from dashboards.page.alert_text import rendered
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
@@ -21,7 +21,7 @@ _HASH = 8
 _SHOWN_MAX = 40
 
 
-def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:  # noqa: ARG001
+def draw(sheet: Sheet, zone: tzinfo, context: ChartContext) -> list[Component | None]:  # noqa: ARG001
     """The page beneath its sentence."""
     events = sheet.rows("incident")
     if not events:

@@ -10,7 +10,7 @@ from dashboards import words
 from dashboards.drift_map import ROWS_MAX
 from dashboards.page import cards, live, parts
 from dashboards.page.address import Address
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.page.clauses import awaited, newest, primary
 from dashboards.page.sheet import Sheet
 from dashboards.panels import named
@@ -24,7 +24,7 @@ _FEW_LABELS = "When labels come is shown where at least 30 of them had come by t
 _NO_LABELS = "No labels yet: send them to the feedback topic as {id, label}, and they meet their predictions."
 
 
-def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+def draw(sheet: Sheet, zone: tzinfo, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
     answers = sheet.answers
     if all(answer.frame.empty for answer in answers.values()):
@@ -38,32 +38,32 @@ def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
         cards.chart(
             "drift_map",
             answers["drift_map"],
-            canvas,
+            context,
             wide=True,
             note=_left_out(sheet),
             empty=_NO_WINDOW,
             key=_key(),
         ),
-        cards.chart("evidence", answers["evidence"], canvas, empty=_NO_WINDOW),
+        cards.chart("evidence", answers["evidence"], context, empty=_NO_WINDOW),
         cards.chart(
             "performance",
             measured,
-            canvas,
+            context,
             note=f"{words.metric(metric)}, {_coverage(sheet)}" if metric else "",
             empty=_NO_LABELS,
         ),
         cards.chart(
             "lag_curve",
             sheet.answers["lag_curve"],
-            canvas,
+            context,
             note=awaited(sheet.rows("lag_curve")),
             empty=_FEW_LABELS,
         ),
-        cards.chart("score", answers["score"], canvas, note="median, middle half, nine in ten", empty=_NO_ROWS),
+        cards.chart("score", answers["score"], context, note="median, middle half, nine in ten", empty=_NO_ROWS),
         cards.chart(
             "traffic",
             answers["traffic"],
-            canvas,
+            context,
             wide=True,
             note=f"rows in {words.span(sheet.over.interval_s * 1000)}",
             empty=_NO_ROWS,

@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 from dashboards import words
 from dashboards.page import cards, live, parts
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
@@ -23,12 +23,12 @@ PATH = (
 )
 
 
-def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+def draw(sheet: Sheet, zone: tzinfo, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
     return [
         *parts.notices([refusal.said for refusal in live.refusals(sheet.live)]),
         _path(sheet),
-        cards.chart("rates", sheet.answers["rates"], canvas, wide=True, note="by event time"),
+        cards.chart("rates", sheet.answers["rates"], context, wide=True, note="by event time"),
         _delays(sheet, zone),
         _dead_letters(sheet, zone),
         _roles(sheet),

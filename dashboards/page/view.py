@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 
 from dashboards.page import cards, column, fleet, incident, model, parts, pipeline
 from dashboards.page.address import Address
-from dashboards.page.canvas import Canvas, Mark
+from dashboards.page.chart_context import ChartContext, Mark
 from dashboards.page.sentence import Verdict, say
 from dashboards.page.sheet import Sheet
 
@@ -34,16 +34,16 @@ def title(sheet: Sheet, verdict: Verdict) -> str:
     return f"{flag}{name} · Driftline"
 
 
-def _body(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+def _body(sheet: Sheet, zone: tzinfo, context: ChartContext) -> list[Component | None]:
     match sheet.address.page:
         case "model":
-            return model.draw(sheet, zone, canvas)
+            return model.draw(sheet, zone, context)
         case "column":
-            return column.draw(sheet, zone, canvas)
+            return column.draw(sheet, zone, context)
         case "incident":
-            return incident.draw(sheet, zone, canvas)
+            return incident.draw(sheet, zone, context)
         case "pipeline":
-            return pipeline.draw(sheet, zone, canvas)
+            return pipeline.draw(sheet, zone, context)
     return fleet.draw(sheet, zone)
 
 
@@ -64,7 +64,7 @@ def _crumbs(address: Address) -> Sequence[tuple[str, str]]:
     return [home]
 
 
-def _canvas(sheet: Sheet, zone: tzinfo) -> Canvas:
+def _canvas(sheet: Sheet, zone: tzinfo) -> ChartContext:
     address = sheet.address
     marks = [
         Mark(
@@ -80,7 +80,7 @@ def _canvas(sheet: Sheet, zone: tzinfo) -> Canvas:
     step = pd.Timedelta(sheet.over.interval_s, "s")
     start, end, now = map(_instant, (sheet.over.start_ms, sheet.over.end_ms, sheet.now_ms))
     years = len({time.tz_convert(zone).year for time in (start, end, now)}) > 1
-    return Canvas(zone, start, end, step, tuple(marks), link, years)
+    return ChartContext(zone, start, end, step, tuple(marks), link, years)
 
 
 def _instant(ms: int) -> pd.Timestamp:

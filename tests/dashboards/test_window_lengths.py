@@ -102,10 +102,10 @@ def test_no_cell_of_the_map_reaches_into_a_gap(lengths: Store) -> None:
     from dashboards.page.view import _canvas
 
     sheet = shown(lengths, model="hourly", last="7d")
-    canvas = _canvas(sheet, UTC)
+    context = _canvas(sheet, UTC)
     frame = sheet.frame("drift_map")
-    begin = canvas.local(frame["time"])
-    heat = draw(frame.assign(begin=begin, time=begin + canvas.step / 2), canvas).data[0]
+    begin = context.local(frame["time"])
+    heat = draw(frame.assign(begin=begin, time=begin + context.step / 2), context).data[0]
     empty = [time for time, column in zip(heat.x, heat.z.T, strict=True) if all(pd.isna(value) for value in column)]
     middle = [pd.Timestamp(STARTS["hourly"][at] + HOUR // 2, unit="ms") for at in (GAP[0], GAP[-1])]
     assert [pd.Timestamp(time) for time in empty] == middle
