@@ -12,9 +12,9 @@ from dashboards.page.address import STRETCHES, Address
 from dashboards.page.chart_context import ChartContext
 from dashboards.page.charts import draw
 from dashboards.page.desk import Answer
+from dashboards.page.page_data import PageData
 from dashboards.page.parts import Child
 from dashboards.page.sentence import Verdict
-from dashboards.page.sheet import Sheet
 from dashboards.panels import Panel, named
 
 
@@ -119,17 +119,17 @@ def chart(
     return card(panel, answer, [figure, key], wide=wide, note=note)
 
 
-def examples(sheet: Sheet, column: str, zone: tzinfo) -> Component:
+def examples(data: PageData, column: str, zone: tzinfo) -> Component:
     """The newest rows, with one column's value."""
     lines = [
         [
-            parts.moment(row["time"], zone, sheet.beside, seconds=True),
+            parts.moment(row["time"], zone, data.beside, seconds=True),
             html.Code(row["id"]),
             row["value"],
             words.figure(row["score"]),
             row["prediction"],
         ]
-        for row in sheet.rows("examples")
+        for row in data.rows("examples")
     ]
     if not lines:
         return parts.blank("No row is kept from this stretch of time.")

@@ -1,30 +1,30 @@
-"""A sheet as JSON: the JSON view of a page, for machines; its times are ms UTC."""
+"""Page data as JSON: the JSON view of a page, for machines; its times are ms UTC."""
 
 from typing import Any
 
+from dashboards.page.page_data import PageData
 from dashboards.page.sentence import say
-from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 
 
-def json_view(sheet: Sheet) -> dict[str, Any]:
+def json_view(data: PageData) -> dict[str, Any]:
     """The sentence, then every panel with its question and its rows."""
-    verdict = say(sheet)
+    verdict = say(data)
     return {
-        "page": sheet.address.page,
-        "address": sheet.address.href,
+        "page": data.address.page,
+        "address": data.address.href,
         "severity": verdict.severity,
         "sentence": verdict.text,
-        "away": sheet.away,
-        "from_ms": sheet.over.start_ms,
-        "to_ms": sheet.over.end_ms,
-        "asked_ms": sheet.now_ms,
-        "panels": {name: _panel(sheet, name) for name in sheet.answers},
-        "live": sheet.live,
+        "away": data.away,
+        "from_ms": data.over.start_ms,
+        "to_ms": data.over.end_ms,
+        "asked_ms": data.now_ms,
+        "panels": {name: _panel(data, name) for name in data.answers},
+        "live": data.live,
     }
 
 
-def _panel(sheet: Sheet, name: str) -> dict[str, Any]:
-    panel, answer = named(name), sheet.answers[name]
+def _panel(data: PageData, name: str) -> dict[str, Any]:
+    panel, answer = named(name), data.answers[name]
     about = {"title": panel.title, "question": panel.question, "unit": panel.unit, "asked_ms": answer.asked_ms}
-    return {**about, **({"trouble": answer.trouble} if answer.trouble else {}), "rows": sheet.rows(name)}
+    return {**about, **({"trouble": answer.trouble} if answer.trouble else {}), "rows": data.rows(name)}

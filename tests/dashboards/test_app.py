@@ -21,7 +21,7 @@ from dashboards.page.address import INSTANT_MS_MAX, Address
 from dashboards.page.connections import HEADERS
 from dashboards.page.desk import ANSWERS_MAX, WAITING_MAX, Answer, Busy, Desk
 from dashboards.page.json_view import json_view
-from dashboards.page.sheet import gather
+from dashboards.page.page_data import gather
 from dashboards.page.view import render
 from dashboards.panels import at_level, named
 from drift.store import Store
