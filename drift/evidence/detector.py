@@ -85,7 +85,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
             restarted_at=np.zeros(len(contrasts.span) - 1, np.int64),
         )
 
-    def take(self, contrasts: Contrasts, spread: np.ndarray, window: np.ndarray, rows: int, start_ms: int) -> Look:
+    def observe(self, contrasts: Contrasts, spread: np.ndarray, window: np.ndarray, rows: int, start_ms: int) -> Look:
         """Take a final window.
 
         Parameters

@@ -53,7 +53,7 @@ class Risk(msgspec.Struct, kw_only=True, eq=False):
         losses, bets = self.summed.shape
         return Risk.over(losses, bets, len(self.seen) // 4)
 
-    def take(self, growth: np.ndarray, rows: int, sums: np.ndarray, start_ms: int) -> None:
+    def observe(self, growth: np.ndarray, rows: int, sums: np.ndarray, start_ms: int) -> None:
         """Take a window's final labels.
 
         Parameters

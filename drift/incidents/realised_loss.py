@@ -75,7 +75,7 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
     def _bet(self, window: LabelledWindow, losses: Sequence[Loss]) -> int:
         """Take the window as evidence against these losses; returns the place of the one with the most."""
         made = np.stack([growth(window.reference, loss, window.sums) for loss in losses])
-        self.risk.take(made, window.rows, window.sums, window.start)
+        self.risk.observe(made, window.rows, window.sums, window.start)
         return int(self.risk.by_loss.argmax())
 
     def _open(self, window: LabelledWindow) -> list[Finding]:

@@ -67,7 +67,7 @@ def _verdicts(monitor: Monitor, window: EvidenceWindow) -> list[Verdict]:
 def _weigh(monitor: Monitor, detector: Detector, closed: ClosedWindow, timely: Sums) -> EvidenceWindow:
     """Take a window's timely rows as evidence."""
     baseline = monitor.measured()
-    look = detector.take(baseline.contrasts, baseline.spread, timely.cells, timely.rows, closed.start)
+    look = detector.observe(baseline.contrasts, baseline.spread, timely.cells, timely.rows, closed.start)
     baseline, look = _learn(monitor, detector, baseline, look, timely.cells)
     return EvidenceWindow.of(closed, baseline=baseline, detector=detector, look=look, counts=timely.cells)
 

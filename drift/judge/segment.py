@@ -32,8 +32,8 @@ class SegmentMonitor(Monitor):
         partial = windows.partial(span, self.context.last)
         # Its length or its zone has changed within it: it holds but a part of a day.
         partial = partial or calendar_of(self.context.watch).span(span.start)[0] != span.start
-        timely, late, labels = windows.take(span)
-        repeated, sampled = windows.take_ids(span)
+        timely, late, labels = windows.pop(span)
+        repeated, sampled = windows.pop_ids(span)
         sums = timely if late is None else timely + late
         judged = Judged(self.measured(), 0.0, [], [])
         if state.detector is not None and partial:
@@ -49,7 +49,7 @@ class SegmentMonitor(Monitor):
             evidence=np.array([verdict.evidence for verdict in judged.verdicts]),
             drifted=np.array([verdict.drifted for verdict in judged.verdicts], bool),
             labels=labels,
-            label_faults=windows.take_label_faults(span),
+            label_faults=windows.pop_label_faults(span),
             repeated=repeated,
             sampled=sampled,
         )

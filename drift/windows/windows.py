@@ -297,7 +297,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         for text, many in faults.items():
             held[text] = held.get(text, 0) + many
 
-    def take_label_faults(self, span: Span) -> dict[str, int]:
+    def pop_label_faults(self, span: Span) -> dict[str, int]:
         """Remove a window's labels that are in no sum."""
         total: dict[str, int] = {}
         for minute in sorted(minute for minute in self.label_faults if minute < span.end):
@@ -354,7 +354,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         self.end_gap_ms = max(self.end_gap_ms, end_gap)
         return begins_late or ends_early
 
-    def take(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
+    def pop(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
         """Remove a window's timely rows, late rows and label sums, and move the edge to its end.
 
         Late rows and labels from long before the window belong to no window, and are counted in ``rows_too_late``.
@@ -369,7 +369,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         assert timely is not None, span
         return timely, late, labels
 
-    def take_ids(self, span: Span) -> tuple[int, int]:
+    def pop_ids(self, span: Span) -> tuple[int, int]:
         """Remove the sketches of a window's ids: rows that repeat one, of so many that were looked at."""
         held = b""
         for minute in [minute for minute in self.ids if minute < span.end]:

@@ -124,7 +124,7 @@ def test_it_goes_on_from_a_snapshot_in_its_midst():
 def test_only_the_largest_leaps_are_named():
     clock = EventClock(0, WATCH)
     times = np.cumsum(np.arange(2, 40)) * DAY_MS
-    clock.take(times, np.arange(len(times)))
+    clock.observe(times, np.arange(len(times)))
     assert len(clock.leaps) == 8 and clock.leaps[0] == Leap(int(times[-2]), int(times[-1]))
 
 

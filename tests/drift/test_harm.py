@@ -142,7 +142,7 @@ def test_the_sum_over_starts_and_the_best_of_them_are_those_of_all_starts():
     made = rng.normal(-0.2, 1, (30, 2, 3))
     risk = Risk.over(2, 3, cells=1)
     for number, window in enumerate(made):
-        risk.take(window, 10, np.array([[5, 1, 1, 1]]), number * 1000)
+        risk.observe(window, 10, np.array([[5, 1, 1, 1]]), number * 1000)
     starts = np.cumsum(made[::-1], axis=0)[::-1]  # Wealth from each start to the end.
     np.testing.assert_allclose(risk.summed, np.log(np.exp(starts).sum(axis=0)))
     np.testing.assert_array_equal(risk.starts, starts.argmax(axis=0))
@@ -279,7 +279,7 @@ def test_what_it_remembers_does_not_grow():
     risk = Risk.over(2, 4, 40)
     sizes = set()
     for number in range(50):
-        risk.take(np.zeros((2, 4)), 10, np.zeros((40, 4), np.int64), number)
+        risk.observe(np.zeros((2, 4)), 10, np.zeros((40, 4), np.int64), number)
         sizes.add(sum(getattr(risk, name).nbytes for name in msgspec.structs.asdict(risk) if name != "windows"))
     assert len(sizes) == 1
 

@@ -74,7 +74,7 @@ def test_a_window_of_a_minute_is_never_partial():
 def test_a_stream_whose_windows_end_early_by_habit_is_judged():
     held = windows(*range(20))
     assert held.partial(Span(0, HOUR), True)
-    held.take(Span(0, HOUR))
+    held.pop(Span(0, HOUR))
     held.minutes = {minute + HOUR: sums for minute, sums in windows(*range(20)).minutes.items()}
     assert not held.partial(Span(HOUR, 2 * HOUR), True)
 

@@ -25,7 +25,7 @@ def minutes(*counts: int, first: int = 0) -> Windows:
 
 
 def close(windows: Windows, span: Span) -> WindowRecord:
-    timely, late, labels = windows.take(span)
+    timely, late, labels = windows.pop(span)
     report = Report(
         model="m",
         version="v",
@@ -222,7 +222,7 @@ def test_longer_windows_lie_on_their_own_grid_and_follow_a_change_of_settings():
 def test_late_rows_stay_apart_until_their_window_closes():
     windows = minutes(300)
     assert windows.add_rows(0, rows(7), True) is None
-    timely, late, _ = windows.take(span(0, 1))
+    timely, late, _ = windows.pop(span(0, 1))
     assert (timely.rows, late.rows) == (300, 7)
 
 

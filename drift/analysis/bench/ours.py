@@ -34,7 +34,7 @@ class Ours:
     >>> from drift import Reference
     >>> baseline = Baseline(Reference.fit(pd.DataFrame({"city": ["Rome", "Oslo"] * 500})))
     >>> ours = Ours(baseline, Watch(false_alarm_every=1000))
-    >>> ours.take(np.array([200, 0, 0, 0])), ours.opened, ours.named
+    >>> ours.observe(np.array([200, 0, 0, 0])), ours.opened, ours.named
     (True, 0, ('city',))
     """
 
@@ -50,11 +50,11 @@ class Ours:
         self.paged: int | None = None
         self.named: tuple[str, ...] = ()
 
-    def take(self, counts: np.ndarray) -> bool:
+    def observe(self, counts: np.ndarray) -> bool:
         """Take a window's counts, int64 [cells of all columns]; returns whether an incident has opened by now."""
         number = self._detector.windows
         rows = int(counts[self._baseline.cells(0)].sum())
-        look = self._detector.take(self._baseline.contrasts, self._baseline.spread, counts, rows, number * MINUTE_MS)
+        look = self._detector.observe(self._baseline.contrasts, self._baseline.spread, counts, rows, number * MINUTE_MS)
         window = EvidenceWindow(
             context=self._context,
             start=number * MINUTE_MS,
