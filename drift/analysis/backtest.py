@@ -124,11 +124,11 @@ def backtest(
         settings = msgspec.structs.replace(settings, window_rows_min=min(settings.window_rows_min, rows_per_window))
     judge = Judge(lambda _model, _version: reference, clock.say)
     route = Route(model=MODEL, epoch=1, ts=0, champion=VERSION, watch=settings)
-    told = judge.take(RouteCopy(model=MODEL, route=route))
+    told = judge.step(RouteCopy(model=MODEL, route=route))
     known = _labels(reference, table, labels)
     judged = reference.score is not None and reference.task in ("binary", "multiclass", "regression")
     for message in table_counts(reference, reference.align(table), known if judged else None, clock, on_progress):
-        told += judge.take(message)
+        told += judge.step(message)
     return _tables(told + judge.finish(), clock)
 
 

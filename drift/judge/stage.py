@@ -97,7 +97,7 @@ class Judge:
             message: CountsMessage | None = None
             try:
                 message = _decode(value or b"")
-                publish += map(_publication, self.take(message))
+                publish += map(_publication, self.step(message))
             except (Away, OSError, MemoryError):
                 raise
             except Exception as error:
@@ -124,7 +124,7 @@ class Judge:
             self._suspend(state, version, why)
         return Refusal(at, "impossible_value", "$", why, message.model)
 
-    def take(self, message: CountsMessage) -> list[Output]:
+    def step(self, message: CountsMessage) -> list[Output]:
         """Judge one message; returns what is to be told.
 
         Raises

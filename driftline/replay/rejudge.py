@@ -147,7 +147,7 @@ class Rejudging:
             published += self._judge.reroute(self._altered(route))
         return published
 
-    def _take(self, message: CountsMessage, value: bytes, time: int) -> list[Publish]:
+    def step(self, message: CountsMessage, value: bytes, time: int) -> list[Publish]:
         """Judge a recorded message, or what stands in for it."""
         if isinstance(message, PartialCounts) and self._extent.touches(message):
             return self._take_counts(message, value)

@@ -41,9 +41,9 @@ def counted(times: list[int], block_rows: int = 50, memory: str = "") -> tuple[l
 
 def judged(messages: list[CountsMessage]) -> tuple[Judge, list]:
     judge = Judge(lambda *_: REFERENCE)
-    told = judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=WATCH)))
+    told = judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=WATCH)))
     for message in messages:
-        told += judge.take(message)
+        told += judge.step(message)
     return judge, told
 
 
@@ -117,7 +117,7 @@ def test_it_goes_on_from_a_snapshot_in_its_midst():
         restored = Judge(lambda *_: REFERENCE)
         restored.restore(judge.snapshot())
         for message in messages[cut:]:
-            told += restored.take(message)
+            told += restored.step(message)
         assert alerts(told) == whole
 
 
@@ -144,9 +144,9 @@ def test_a_share_of_late_rows_is_told_after_an_hour_however_long_labels_take():
     for wait_ms in (60 * MINUTE, 7 * DAY_MS):
         watch = msgspec.structs.replace(WATCH, label_wait_ms_max=wait_ms)
         judge = Judge(lambda *_: REFERENCE)
-        told = judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
+        told = judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
         for message in messages:
-            told += judge.take(message)
+            told += judge.step(message)
         found.append((alerts(told), alerts(told + judge.finish())))
     assert found[0] == found[1]
     first = found[1][0][0]

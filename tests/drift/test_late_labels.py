@@ -72,16 +72,16 @@ def test_where_event_time_stands_still_labels_are_judged_as_they_come(asleep, cl
     reference, stream = lived([(30, 0.0), (30, 0.4)])
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)
     judge, told = Judge(lambda _model, _version: reference), []
-    judge.take(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
+    judge.step(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
     several = [message for _, message in messages(reference, stream, "ts", 1_000 * HOUR_MS) if message is not None]
     sums = [message for message in several if isinstance(message, LabelSums)]
     for message in several:
-        told += [] if isinstance(message, LabelSums) else judge.take(message)
+        told += [] if isinstance(message, LabelSums) else judge.step(message)
     silent = {"partition": 0, "partitions": 1, "asleep": asleep, "repeated": True, "at_ms": clock_ms}
-    told += judge.take(Idle(model="model", topic="table", **silent))
+    told += judge.step(Idle(model="model", topic="table", **silent))
     assert not any(isinstance(alert, Alert) and alert.kind == "performance" for alert in told)
     for message in sums:
-        told += judge.take(message)
+        told += judge.step(message)
     found = [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance" and alert.page]
     assert [alert.event for alert in found][:1] == (["open"] if asleep and clock == "2026-01-01" else [])
     turn = int((START + pd.Timedelta("30h")).timestamp() * 1000)
@@ -93,18 +93,18 @@ def test_while_event_time_stands_still_a_report_is_as_good_as_its_labels():
     reference, stream = lived([(3, 0.0)])
     judge = Judge(lambda _model, _version: reference)
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)
-    judge.take(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
+    judge.step(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
     for _, message in messages(reference, stream, "ts", 0):
         if isinstance(message, LabelSums):
             continue
-        judge.take(message)
+        judge.step(message)
     silent = {"partition": 0, "partitions": 1, "asleep": True, "repeated": True, "at_ms": 2_000_000_000_000}
-    judge.take(Idle(model="model", topic="table", **silent))
+    judge.step(Idle(model="model", topic="table", **silent))
     reports = []
     for part in range(11):
         own = stream[:ROWS].iloc[part::11]
         parts = [m for _, m in messages(reference, own, "ts", 0) if isinstance(m, LabelSums)]
-        reports += [report for m in parts for report in judge.take(m) if isinstance(report, Report)]
+        reports += [report for m in parts for report in judge.step(m) if isinstance(report, Report)]
     assert reports[-1].performance[0].coverage == 1.0
     assert len(reports) < 8
 

@@ -232,7 +232,7 @@ def test_labels_that_come_late_tell_the_same_turns_once_they_have_had_their_time
     reference = fitted("regression", rng)
     judge = Judge(lambda model, version: reference)
     watch = Watch(label_wait_ms_max=late * 60_000)
-    told = judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
+    told = judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
     same = {"model": "m", "version": "v1", "reference": reference.id, "partition": 0}
     waiting = []
     for number in range(100 + late + 2):
@@ -240,7 +240,7 @@ def test_labels_that_come_late_tell_the_same_turns_once_they_have_had_their_time
         frame = regression(ROWS, rng, factor)
         times = np.full(ROWS, number * 60_000)
         for minutes in parts(count_minutes(reference, reference.align(frame), times, np.zeros(ROWS, bool))):
-            told += judge.take(
+            told += judge.step(
                 PartialCounts(
                     **same, topic="t", first=number, last=number, partitions=1, watermark_ms=number * 60_000,
                     minutes=minutes,
@@ -249,7 +249,7 @@ def test_labels_that_come_late_tell_the_same_turns_once_they_have_had_their_time
         waiting.append(label_sums(reference, frame.p, None, frame.y).astype("<i8").tobytes())
         if number >= late - 1:  # The labels of a window that closed long ago.
             at = number - late + 1
-            told += judge.take(
+            told += judge.step(
                 LabelSums(**same, segment="", minute_ms=at * 60_000, cells=waiting[at], topic="f", first=at, last=at)
             )
     alerts = [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance"]

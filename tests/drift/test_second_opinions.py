@@ -146,13 +146,13 @@ def alerts(deal: int, cut: int) -> list[bytes]:
     """What is told, by a judge that is written down and read back at a cut."""
     watch = Watch(false_alarm_every=1e12, window_rows_min=100, label_wait_ms_max=0, lateness_ms_max=0)
     judge, told = Judge(lambda *_: REFERENCE), []
-    judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
+    judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
     for place, message in enumerate(messages(deal)):
         if place == cut:
             snapshot = judge.snapshot()
             judge = Judge(lambda *_: REFERENCE)
             judge.restore(snapshot)
-        told += judge.take(message)
+        told += judge.step(message)
     return [msgspec.json.encode(said) for said in [*told, *judge.finish()] if isinstance(said, Alert)]
 
 
