@@ -23,7 +23,7 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
 
     Parameters
     ----------
-    column
+    index
         Its position in the reference.
     start
         Number of the window that its change began with.
@@ -50,7 +50,7 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         By which parts of it it was told last: names, and cells.
     """
 
-    column: int
+    index: int = msgspec.field(name="column")
     start: int
     change_point: int
     low: int
@@ -80,8 +80,8 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         point = detector.change_point(window.look, column)
         base = detector.counts_before[point.at].copy()
         stretch = detector.counts[cells] - base[cells]
-        moved = cls(
-            column=column,
+        changed = cls(
+            index=column,
             start=int(detector.starts[point.at]),
             change_point=int(detector.starts_ms[point.at]),
             low=int(detector.starts_ms[point.low]),
@@ -93,11 +93,11 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
             pooled=np.zeros_like(stretch),
         )
         detector.restart(column, cells, point.at)
-        return moved
+        return changed
 
     def redated(self, window: EvidenceWindow) -> "ChangedColumn":
         """Date its latest change: what it was compared with since it was named is left behind."""
-        later = ChangedColumn.named(window, self.column)
+        later = ChangedColumn.named(window, self.index)
         later.again, later.log_evidence = True, max(self.log_evidence, later.log_evidence)
         later.began, later.reported, later.levels, later.parts = self.since, self.reported, self.levels, self.parts
         return later
@@ -129,54 +129,54 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
 
     def stretch(self, window: EvidenceWindow) -> np.ndarray:
         """Counts since the change point, int64 [its cells]."""
-        cells = window.baseline.cells(self.column)
+        cells = window.baseline.cells(self.index)
         counts: np.ndarray = window.detector.counts[cells] - self.base[cells]
         return counts
 
     def present(self, window: EvidenceWindow) -> np.ndarray:
         """Counts once the change was surely over, int64 [its cells]; of the whole stretch where that was just now."""
-        counts: np.ndarray = window.detector.counts[window.baseline.cells(self.column)] - self.mixed
+        counts: np.ndarray = window.detector.counts[window.baseline.cells(self.index)] - self.mixed
         return counts if counts.sum() < self.stretch(window).sum() else self.stretch(window)
 
     def effect(self, window: EvidenceWindow) -> Effect:
         """Effect since the change point, against the fixed reference."""
-        return window.baseline.effect(self.column, self.stretch(window))
+        return window.baseline.effect(self.index, self.stretch(window))
 
     def drifted(self, window: EvidenceWindow) -> bool:
         """Whether the effect, or the rate of a cell that should be empty, is above its tolerance as it stands."""
-        if self.effect(window).value > window.tolerance(self.column):
+        if self.effect(window).value > window.tolerance(self.index):
             return True
         return any(now > limit for now, _, limit in self._rates(window))
 
     def above_tolerance(self, window: EvidenceWindow) -> bool:
         """Whether it is above its tolerance for certain."""
-        if self.effect(window).low > window.tolerance(self.column):
+        if self.effect(window).low > window.tolerance(self.index):
             return True
         return any(low > limit for _, low, limit in self._rates(window))
 
     def _rates(self, window: EvidenceWindow) -> Iterator[tuple[float, float, float]]:
         """Share, its lower bound, and the share that is too much, of the values that something is wrong with."""
-        now, was = self.stretch(window), window.baseline.reference.expected[window.baseline.cells(self.column)]
+        now, was = self.stretch(window), window.baseline.reference.expected[window.baseline.cells(self.index)]
         rows = int(now.sum())
-        for cells in faults(window.baseline.reference.columns[self.column]).values():
+        for cells in faults(window.baseline.reference.columns[self.index]).values():
             many = now[list(cells)].sum()
             share = (many + 1) / (rows + 2)
-            reach = Z95 * np.sqrt(window.baseline.design_effects[self.column] * share * (1 - share) / (rows + 2))
+            reach = Z95 * np.sqrt(window.baseline.design_effects[self.index] * share * (1 - share) / (rows + 2))
             limit = was[list(cells)].sum() / was.sum() + tolerance(window.watch, "rate")
             yield float(many / rows), float(share - reach), float(limit)
 
     def broken(self, window: EvidenceWindow) -> str:
         """What every value now is, where hardly one was it: ``null``, ``unseen``; else empty."""
-        was = window.baseline.reference.expected[window.baseline.cells(self.column)]
-        return fault(window.baseline.reference.columns[self.column], self.present(window), was)
+        was = window.baseline.reference.expected[window.baseline.cells(self.index)]
+        return fault(window.baseline.reference.columns[self.index], self.present(window), was)
 
     def rest(self, window: EvidenceWindow) -> bool:
         """Pool this window; whether pool after pool has been like the reference."""
-        self.pooled = self.pooled + window.counts[window.baseline.cells(self.column)]
+        self.pooled = self.pooled + window.counts[window.baseline.cells(self.index)]
         self.pool_windows += 1
         if self.pool_windows < POOL_WINDOWS or self.pooled.sum() < POOL_ROWS:
             return False
-        quiet = window.baseline.effect(self.column, self.pooled).value < window.tolerance(self.column) / 2
+        quiet = window.baseline.effect(self.index, self.pooled).value < window.tolerance(self.index) / 2
         self.pools_quiet = self.pools_quiet + 1 if quiet else 0
         self.pooled, self.pool_windows = np.zeros_like(self.pooled), 0
         return self.pools_quiet >= POOLS_QUIET

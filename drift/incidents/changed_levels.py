@@ -26,31 +26,31 @@ class Part(NamedTuple):
     cells: tuple[int, ...]
 
 
-def moved_levels(window: EvidenceWindow, column: ChangedColumn) -> list[MovedLevel]:
+def changed_levels(window: EvidenceWindow, column: ChangedColumn) -> list[MovedLevel]:
     """The parts of a column that a change is about: their share in the reference and since the change."""
-    was, now = window.baseline.reference.expected[window.baseline.cells(column.column)], column.present(window)
+    was, now = window.baseline.reference.expected[window.baseline.cells(column.index)], column.present(window)
     return [
         MovedLevel(part.name, *(float(counts[list(part.cells)].sum() / counts.sum()) for counts in (was, now)))
-        for part in moved_parts(window, column)
+        for part in changed_parts(window, column)
     ]
 
 
-def moved_parts(window: EvidenceWindow, column: ChangedColumn) -> list[Part]:
+def changed_parts(window: EvidenceWindow, column: ChangedColumn) -> list[Part]:
     """The levels that rose or those that fell, in cell order; or the edge that values have crossed.
 
     The side is told that surprises more (the larger part of chi-square): two rare levels that vanish, not the common
     one that gains what they lose.
     """
-    cells = window.baseline.reference.columns[column.column]
-    was, now = window.baseline.reference.expected[window.baseline.cells(column.column)], column.present(window)
+    cells = window.baseline.reference.columns[column.index]
+    was, now = window.baseline.reference.expected[window.baseline.cells(column.index)], column.present(window)
     p, q = _shares(window, column)
     if cells.kind == "numeric" and _still(window, column, q):
         return [Part(name, tuple(cells)) for name, cells in column.parts]
     if cells.kind == "numeric":
-        inflated = window.baseline.design_effects[column.column] * (1 / was.sum() + 1 / now.sum())
+        inflated = window.baseline.design_effects[column.index] * (1 / was.sum() + 1 / now.sum())
         return [_of_numbers(cells, p, q, KOLMOGOROV_MEAN * float(np.sqrt(inflated)))]
     pooled = (was + now) / (was.sum() + now.sum())
-    noise = pooled * (1 / was.sum() + 1 / now.sum()) * window.baseline.design_effects[column.column]
+    noise = pooled * (1 / was.sum() + 1 / now.sum()) * window.baseline.design_effects[column.index]
     z = (q - p) / np.sqrt(np.where(noise > 0, noise, 1.0))
     sign = 1 if (z[z > 0] ** 2).sum() > (z[z < 0] ** 2).sum() else -1
     return [Part(cells.labels[cell], (cell,)) for cell in _explaining(sign * (q - p), sign * z)]
@@ -74,10 +74,10 @@ def level_subject(cells: Cells, names: Sequence[str]) -> str:
 def kind(window: EvidenceWindow, several: Sequence[ChangedColumn]) -> IncidentKind:
     """What an incident is about: predictions before features, features before the quality of the data."""
     columns = window.baseline.reference.columns
-    if any(columns[column.column].role == "prediction" for column in several):
+    if any(columns[column.index].role == "prediction" for column in several):
         return "prediction"
     wrong = (
-        {level.level for level in moved_levels(window, column)} <= faults(columns[column.column]).keys()
+        {level.level for level in changed_levels(window, column)} <= faults(columns[column.index]).keys()
         for column in several
     )
     return "quality" if all(wrong) else "feature"
@@ -88,7 +88,7 @@ def _still(window: EvidenceWindow, column: ChangedColumn, share: np.ndarray) -> 
     if not column.parts or column.reported is None or not column.reported.sum() or column.broken(window):
         return False
     was, _ = _shares(window, column)
-    told, tolerance = column.reported / column.reported.sum(), window.tolerance(column.column)
+    told, tolerance = column.reported / column.reported.sum(), window.tolerance(column.index)
     side = [cell for _, cells in column.parts for cell in cells]
     apart = float(np.abs(np.cumsum(share - told)).max())
     if abs(share[side].sum() - was[side].sum()) < np.abs(np.cumsum(share - was)).max() / 2:
@@ -97,7 +97,7 @@ def _still(window: EvidenceWindow, column: ChangedColumn, share: np.ndarray) -> 
 
 
 def _shares(window: EvidenceWindow, column: ChangedColumn) -> tuple[np.ndarray, np.ndarray]:
-    was, now = window.baseline.reference.expected[window.baseline.cells(column.column)], column.present(window)
+    was, now = window.baseline.reference.expected[window.baseline.cells(column.index)], column.present(window)
     return was / was.sum(), now / now.sum()
 
 

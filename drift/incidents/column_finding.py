@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from drift.incidents.book import Finding
 from drift.incidents.changed_column import ChangedColumn
-from drift.incidents.changed_levels import kind, level_subject, moved_levels
+from drift.incidents.changed_levels import changed_levels, kind, level_subject
 from drift.incidents.closed_window import EvidenceWindow, evidence_of
 from drift.incidents.incident import Incident
 from drift.incidents.predictions import prediction_effects
@@ -33,7 +33,7 @@ def column_finding(
     left
         The columns that have just left an incident that is now empty.
     """
-    several = sorted(incident.moved or left, key=lambda column: -column.log_evidence)
+    several = sorted(incident.columns or left, key=lambda column: -column.log_evidence)
     first = several[0]
     base = first.base if incident.base is None else incident.base
     return Finding(
@@ -42,7 +42,7 @@ def column_finding(
         reach=reach,
         page=reach == "page",
         worse=worse,
-        kind=kind(window, several) if incident.moved or incident.last is None else incident.last.kind,
+        kind=kind(window, several) if incident.columns or incident.last is None else incident.last.kind,
         severity=incident.severity,
         text=text,
         columns=[_column(window, column) for column in several],
@@ -60,8 +60,8 @@ def _together(several: Sequence[ChangedColumn]) -> float:
 
 
 def _column(window: EvidenceWindow, column: ChangedColumn) -> MovedColumn:
-    cells = window.baseline.reference.columns[column.column]
-    effect, stretch, levels = column.effect(window), column.stretch(window), moved_levels(window, column)
+    cells = window.baseline.reference.columns[column.index]
+    effect, stretch, levels = column.effect(window), column.stretch(window), changed_levels(window, column)
     return MovedColumn(
         name=cells.name,
         role=cells.role,
@@ -69,7 +69,7 @@ def _column(window: EvidenceWindow, column: ChangedColumn) -> MovedColumn:
         effect=effect.value,
         effect_low=effect.low,
         effect_high=effect.high,
-        tolerance=window.tolerance(column.column),
+        tolerance=window.tolerance(column.index),
         evidence=evidence_of(column.log_evidence),
         n=int(stretch.sum()),
         change_point=column.change_point,

@@ -11,8 +11,8 @@ NEARER = 2 / 3
 
 def returning(window: EvidenceWindow, column: ChangedColumn) -> bool:
     """Whether the change led from somewhere else nearer to the reference."""
-    before = window.baseline.effect(column.column, column.before).value
-    return before > window.tolerance(column.column) / 2 and column.effect(window).value < before
+    before = window.baseline.effect(column.index, column.before).value
+    return before > window.tolerance(column.index) / 2 and column.effect(window).value < before
 
 
 def material(window: EvidenceWindow, column: ChangedColumn) -> bool:
@@ -27,7 +27,7 @@ def settled(window: EvidenceWindow, column: ChangedColumn) -> bool:
 
 def back(window: EvidenceWindow, column: ChangedColumn) -> bool:
     """Whether what came since the change is like the reference."""
-    return column.effect(window).value < window.tolerance(column.column) / 2
+    return column.effect(window).value < window.tolerance(column.index) / 2
 
 
 def nearer(window: EvidenceWindow, column: ChangedColumn) -> bool:
@@ -35,23 +35,23 @@ def nearer(window: EvidenceWindow, column: ChangedColumn) -> bool:
     if not returning(window, column):
         return False
     reported = column.before if column.reported is None else column.reported
-    return column.effect(window).value <= NEARER * window.baseline.effect(column.column, reported).value
+    return column.effect(window).value <= NEARER * window.baseline.effect(column.index, reported).value
 
 
 def elsewhere(window: EvidenceWindow, column: ChangedColumn) -> bool:
     """Whether it is now materially far from its regime before, for certain; and not on its way back, or on."""
     if returning(window, column) or same_way(window, column):
         return False
-    moved = window.baseline.effect(column.column, column.stretch(window), column.before)
-    return moved.low > window.tolerance(column.column)
+    since_then = window.baseline.effect(column.index, column.stretch(window), column.before)
+    return since_then.low > window.tolerance(column.index)
 
 
 def further(window: EvidenceWindow, column: ChangedColumn) -> bool:
     """Whether it has moved on, the way it had moved, by a tolerance since it was told; for certain."""
     if column.reported is None or not same_way(window, column):
         return False
-    moved = window.baseline.effect(column.column, column.stretch(window), column.reported)
-    return moved.low > window.tolerance(column.column)
+    since_then = window.baseline.effect(column.index, column.stretch(window), column.reported)
+    return since_then.low > window.tolerance(column.index)
 
 
 def same_way(window: EvidenceWindow, column: ChangedColumn) -> bool:
@@ -73,7 +73,7 @@ def _shares(window: EvidenceWindow, column: ChangedColumn) -> tuple[np.ndarray, 
     if column.reported is None or not column.reported.sum():
         return None
     reference = window.baseline.reference
-    ordered = reference.columns[column.column].kind == "numeric"
-    expected = reference.expected[window.baseline.cells(column.column)]
+    ordered = reference.columns[column.index].kind == "numeric"
+    expected = reference.expected[window.baseline.cells(column.index)]
     was, told, now = (counts / counts.sum() for counts in (expected, column.reported, column.stretch(window)))
     return (np.cumsum(was), np.cumsum(told), np.cumsum(now)) if ordered else (was, told, now)

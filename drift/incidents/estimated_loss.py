@@ -75,10 +75,10 @@ def _growth(window: EvidenceWindow, score: ChangedColumn) -> tuple[float, Text]:
     reference = window.baseline.reference
     was, now = (estimate(reference, rows) for rows in (reference.of(SCORE), score.stretch(window)))
     if "accuracy" in was and "accuracy" in now and was["accuracy"] < 1:
-        moved = change("accuracy", was["accuracy"], now["accuracy"], IN_REFERENCE)
+        figures = change("accuracy", was["accuracy"], now["accuracy"], IN_REFERENCE)
         growth = (1 - now["accuracy"]) / (1 - was["accuracy"]) - 1
-        return growth, text(subject("estimated accuracy"), " fell ", moved)
+        return growth, text(subject("estimated accuracy"), " fell ", figures)
     if was.get("mae") and "mae" in now:
-        moved = change("mae", was["mae"], now["mae"], IN_REFERENCE)
-        return now["mae"] / was["mae"] - 1, text(subject("the estimated mean absolute error"), " rose ", moved)
+        figures = change("mae", was["mae"], now["mae"], IN_REFERENCE)
+        return now["mae"] / was["mae"] - 1, text(subject("the estimated mean absolute error"), " rose ", figures)
     return 0.0, ()

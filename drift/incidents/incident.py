@@ -14,11 +14,11 @@ class Incident(msgspec.Struct, kw_only=True, eq=False):
     ----------
     number, start
         Its number, and that of the window that the first change began with.
-    moved
+    columns
         The columns that it names.
     material, severity
         A column was above its tolerance for certain, and people were told; how grave it was.
-    told, latest
+    alerts, latest
         How many alerts there were so far, and the latest.
     began
         Its first change point with its interval (ms), which never changes.
@@ -30,10 +30,10 @@ class Incident(msgspec.Struct, kw_only=True, eq=False):
 
     number: int
     start: int
-    moved: list[ChangedColumn]
+    columns: list[ChangedColumn] = msgspec.field(name="moved")
     material: bool = msgspec.field(default=False, name="paged")  # As snapshots call it.
     severity: Severity = "watch"
-    told: int = 0
+    alerts: int = msgspec.field(default=0, name="told")
     latest: Alert | None = msgspec.field(default=None, name="last")
     began: tuple[int, int, int] | None = None
     base: np.ndarray | None = None
@@ -43,7 +43,7 @@ class Incident(msgspec.Struct, kw_only=True, eq=False):
     def of(cls, number: int, column: ChangedColumn) -> "Incident":
         """An incident that begins with a column; nothing names it yet."""
         began = column.change_point, column.low, column.high
-        return cls(number=number, start=column.start, moved=[], began=began, base=column.base)
+        return cls(number=number, start=column.start, columns=[], began=began, base=column.base)
 
     @property
     def last(self) -> Alert | None:
@@ -52,7 +52,7 @@ class Incident(msgspec.Struct, kw_only=True, eq=False):
 
     @last.setter
     def last(self, alert: Alert | None) -> None:
-        self.told += 1
+        self.alerts += 1
         self.latest = alert
 
     def name(self, model: str) -> str:

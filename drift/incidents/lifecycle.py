@@ -13,7 +13,7 @@ from drift.incidents import column_moves as moves
 from drift.incidents import sentences
 from drift.incidents.book import Finding
 from drift.incidents.changed_column import ChangedColumn
-from drift.incidents.changed_levels import kind, moved_levels, moved_parts
+from drift.incidents.changed_levels import changed_levels, changed_parts, kind
 from drift.incidents.closed_window import EvidenceWindow
 from drift.incidents.column_finding import column_finding
 from drift.incidents.incident import Incident
@@ -66,38 +66,38 @@ class Incidents(msgspec.Struct, eq=False):
     def observe(self, window: EvidenceWindow, number: Callable[[], int]) -> list[tuple[Incident, Finding]]:
         """Take a window; ``number`` gives the next incident's number."""
         news = {incident.number: News(incident) for incident in self.open}
-        known = [column.column for column in self._all()]
+        known = [column.index for column in self._all()]
         onward = self._change_again(window, len(known), news)
         self._place(window, onward + _name(window, known), news, number)
         self._rest(window, news)
         for incident in self.open:
             news[incident.number].material = _material(window, incident)
         model = window.context.model
-        homes = {column.column: incident.name(model) for incident in self.open for column in incident.moved}
-        self.open = [incident for incident in self.open if incident.moved]
+        homes = {column.index: incident.name(model) for incident in self.open for column in incident.columns}
+        self.open = [incident for incident in self.open if incident.columns]
         several = ((of, _finding(window, of, homes)) for of in news.values())
         return [(of.incident, finding) for of, finding in several if finding is not None]
 
     def changed(self, column: int) -> ChangedColumn | None:
         """What is known of a column, if an open incident names it."""
-        return next((changed for changed in self._all() if changed.column == column), None)
+        return next((changed for changed in self._all() if changed.index == column), None)
 
     def _all(self) -> list[ChangedColumn]:
-        return [column for incident in self.open for column in incident.moved]
+        return [column for incident in self.open for column in incident.columns]
 
     def _change_again(self, window: EvidenceWindow, known: int, news: dict[int, News]) -> list[ChangedColumn]:
         """Look again at the named columns; returns those that want an incident of their own."""
         onward: list[ChangedColumn] = []
         for incident in self.open:
             of, columns = news[incident.number], []
-            for column in incident.moved:
-                changed = window.weighted[column.column] >= window.log_budget - math.log(known)
+            for column in incident.columns:
+                changed = window.weighted[column.index] >= window.log_budget - math.log(known)
                 columns.append(column.redated(window) if changed else column)
             for column in [column for column in columns if column.again]:
                 way = _way(window, incident, column)
                 of.gone[way].append(column)
                 column.again = way not in ("further", "onward") and not moves.settled(window, column)
-            incident.moved = [column for column in columns if column not in of.left]
+            incident.columns = [column for column in columns if column not in of.left]
             incident.later += sorted({column.change_point for column in of.moving})
             for column in of.gone["crossed"]:
                 column.cross()
@@ -111,20 +111,20 @@ class Incidents(msgspec.Struct, eq=False):
     ) -> None:
         """Put each column into the incident of its time."""
         for column in columns:
-            homes = (incident for incident in self.open if incident.moved and _together(window, incident, column))
+            homes = (incident for incident in self.open if incident.columns and _together(window, incident, column))
             home = next(homes, None)
             if home is None:
                 home = Incident.of(number(), column)
                 self.open.append(home)
                 news[home.number] = News(home, opened=True)
-            home.moved.append(column)
+            home.columns.append(column)
             news[home.number].joined.append(column)
 
     def _rest(self, window: EvidenceWindow, news: dict[int, News]) -> None:
         for incident in self.open:
             of = news[incident.number]
-            back = [column for column in incident.moved if column not in of.joined and column.rest(window)]
-            incident.moved = [column for column in incident.moved if column not in back]
+            back = [column for column in incident.columns if column not in of.joined and column.rest(window)]
+            incident.columns = [column for column in incident.columns if column not in back]
             of.gone["back"] += back
 
 
@@ -154,7 +154,7 @@ def _way(window: EvidenceWindow, incident: Incident, column: ChangedColumn) -> W
 
 def _material(window: EvidenceWindow, incident: Incident) -> bool:
     """Whether people are to be told now: when the first column is materially away, and if the severity grows."""
-    material = [column for column in incident.moved if moves.material(window, column)]
+    material = [column for column in incident.columns if moves.material(window, column)]
     if not material:
         return False
     severity: Severity = "warning" if kind(window, material) == "prediction" else "watch"
@@ -170,14 +170,14 @@ def _finding(window: EvidenceWindow, news: News, homes: dict[int, str]) -> Findi
     """What is new of one incident; what was told before is not told again."""
     incident, gone = news.incident, news.gone
     told: Reach = "chat" if incident.material else "list"
-    if not incident.moved:
+    if not incident.columns:
         farewell = sentences.farewell(window, gone["back"], gone["onward"], homes)
         return column_finding(window, incident, "close", told, farewell, news.left)
     sentence = sentences.headline(window, incident, gone["further"], gone["part"], gone["crossed"])
     if news.opened and news.material:  # One event, not two that say the same.
         finding = column_finding(window, incident, "open", "page", sentence, worse=True)
     elif news.opened:
-        sentence = text(sentence, sentences.immaterial(window, incident.moved))
+        sentence = text(sentence, sentences.immaterial(window, incident.columns))
         finding = column_finding(window, incident, "open", "list", sentence)
     elif news.material:
         finding = column_finding(window, incident, "update", "page", sentence, worse=True)
@@ -197,9 +197,9 @@ def _finding(window: EvidenceWindow, news: News, homes: dict[int, str]) -> Findi
 
 def _remember(window: EvidenceWindow, incident: Incident) -> None:
     """Keep of each column what was just told of it."""
-    for column in incident.moved:
-        parts = [(part.name, list(part.cells)) for part in moved_parts(window, column)]
-        column.remember(column.present(window), moved_levels(window, column), parts)
+    for column in incident.columns:
+        parts = [(part.name, list(part.cells)) for part in changed_parts(window, column)]
+        column.remember(column.present(window), changed_levels(window, column), parts)
 
 
 def _answers_known(window: EvidenceWindow, incident: Incident, last: Alert) -> bool:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from drift.incidents import column_moves as moves
 from drift.incidents.changed_column import ChangedColumn
-from drift.incidents.changed_levels import level_subject, moved_levels, moved_parts
+from drift.incidents.changed_levels import changed_levels, changed_parts, level_subject
 from drift.incidents.closed_window import EvidenceWindow
 from drift.incidents.predictions import DISTANCES, NAMES, clause, prediction_effects
 from drift.incidents.spelling import IN_REFERENCE, number, percent
@@ -40,7 +40,7 @@ def headline(
         Columns that have moved on since they were told, that have come back in part, and that have come back and
         beyond: they come first.
     """
-    ordered = sorted(incident.moved, key=lambda column: -_tolerances(window, column))
+    ordered = sorted(incident.columns, key=lambda column: -_tolerances(window, column))
     broken = [column for column in ordered if column.broken(window)]
     news = broken or [column for column in ordered if column in (*further, *part, *crossed)]
     first, *others = news + [column for column in ordered if column not in news]
@@ -68,7 +68,7 @@ def immaterial(window: EvidenceWindow, several: Sequence[ChangedColumn]) -> Text
     if any(moves.material(window, column) for column in several):
         return ()
     column = max(several, key=lambda column: _tolerances(window, column))
-    effect, tolerance = column.effect(window), window.tolerance(column.column)
+    effect, tolerance = column.effect(window), window.tolerance(column.index)
     what = "below" if effect.high < tolerance else "not yet certainly above"
     low, high = number(effect.low), number(effect.high)
     size = f"at most {high}" if low == "0" else f"{low} to {high}"
@@ -106,7 +106,7 @@ def farewell(
             )
         )
     if onward:
-        others = sorted({homes[column.column] for column in onward})
+        others = sorted({homes[column.index] for column in onward})
         see = f" moved again, in another way: see incident{'s' * (len(others) > 1)} "
         clauses.append(text(names([name(window, column) for column in onward]), see, names(others)))
     return joined(clauses, "; ")
@@ -115,21 +115,21 @@ def farewell(
 def answers(window: EvidenceWindow, incident: "Incident") -> Text:
     """Say what became of the model's answers since the change; empty where they are named themselves."""
     reference = window.baseline.reference
-    base = incident.moved[0].base if incident.base is None else incident.base
-    if any(reference.columns[column.column].role == "prediction" for column in incident.moved):
+    base = incident.columns[0].base if incident.base is None else incident.base
+    if any(reference.columns[column.index].role == "prediction" for column in incident.columns):
         return ()
     return clause(prediction_effects(window, base))
 
 
 def name(window: EvidenceWindow, column: ChangedColumn) -> str:
     """Name of a changed column, as people say it."""
-    cells = window.baseline.reference.columns[column.column]
+    cells = window.baseline.reference.columns[column.index]
     return NAMES.get(cells.name, cells.name) if cells.role == "prediction" else cells.name
 
 
 def _tolerances(window: EvidenceWindow, column: ChangedColumn) -> float:
     """A column's effect in tolerances."""
-    return column.effect(window).value / window.tolerance(column.column)
+    return column.effect(window).value / window.tolerance(column.index)
 
 
 def _since(column: ChangedColumn, did: str) -> Text:
@@ -146,13 +146,13 @@ def _before(window: EvidenceWindow, column: ChangedColumn) -> str:
     """Say where the levels that a column is told by stood when it was told last; empty where it never was."""
     if column.reported is None or not column.reported.sum():
         return ""
-    cells = [cell for part in moved_parts(window, column) for cell in part.cells]
+    cells = [cell for part in changed_parts(window, column) for cell in part.cells]
     return f" ({percent(float(column.reported[cells].sum() / column.reported.sum()))} when last reported)"
 
 
 def _how(window: EvidenceWindow, column: ChangedColumn) -> Text:
     """Say which levels rose or fell, or which side of an edge did."""
-    what, was, now = _change(window, column, moved_levels(window, column))
+    what, was, now = _change(window, column, changed_levels(window, column))
     return text(f"{what} {'rose' if now > was else 'fell'} ", change("share", was, now, IN_REFERENCE))
 
 
@@ -168,5 +168,5 @@ def _had(window: EvidenceWindow, column: ChangedColumn) -> Text:
 def _change(window: EvidenceWindow, column: ChangedColumn, levels: Sequence[MovedLevel]) -> tuple[str, float, float]:
     """What moved, and its share in the reference and when it had moved."""
     was, now = sum(level.reference for level in levels), sum(level.current for level in levels)
-    cells = window.baseline.reference.columns[column.column]
+    cells = window.baseline.reference.columns[column.index]
     return level_subject(cells, [level.level for level in levels]), was, now

@@ -40,7 +40,7 @@ def accept(state: SegmentState, baseline: Baseline, incident: str, key: str) -> 
     accepted = next((i for i in state.incidents.open if i.last and i.last.incident == incident), None)
     loss = None if state.realised_loss is None else state.realised_loss.open
     if accepted is not None and state.detector is not None:
-        names = [baseline.reference.columns[column.column].name for column in accepted.moved]
+        names = [baseline.reference.columns[column.index].name for column in accepted.columns]
         rows = _columns(state.detector, baseline, accepted, columns)
         state.incidents.open.remove(accepted)
     elif loss is not None and loss.last is not None and loss.last.incident == incident:
@@ -58,14 +58,14 @@ def accept(state: SegmentState, baseline: Baseline, incident: str, key: str) -> 
 
 def _columns(detector: Detector, baseline: Baseline, incident: Incident, columns: dict[int, np.ndarray]) -> int:
     """Make the counts since each column's latest change the expected ones, and let its evidence begin again."""
-    spans = [(column, baseline.cells(column.column)) for column in incident.moved]
+    spans = [(column, baseline.cells(column.index)) for column in incident.columns]
     stretches = [detector.counts[cells] - column.base[cells] for column, cells in spans]
     rows = min(int(stretch.sum()) for stretch in stretches)
     _require_rows(f"{incident.last.incident if incident.last else incident.number}", rows)
     for (column, cells), stretch in zip(spans, stretches, strict=True):
-        columns[column.column] = stretch.copy()
+        columns[column.index] = stretch.copy()
         detector.pool[cells] = stretch
-        detector.restarted_at[column.column] = detector.windows
+        detector.restarted_at[column.index] = detector.windows
     return rows
 
 

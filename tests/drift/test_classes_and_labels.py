@@ -359,9 +359,9 @@ def test_many_different_faults_are_named_but_not_all():
 def test_a_snapshot_keeps_label_faults_and_the_order_of_messages_does_not_matter(monkeypatch):
     from drift.judge.stage import Judge
 
-    reference, messages, take = drift.Reference.fit(scored(), **BINARY), [], Judge.take
+    reference, messages, step = drift.Reference.fit(scored(), **BINARY), [], Judge.step
     with monkeypatch.context() as patched:
-        patched.setattr(Judge, "take", lambda judge, message: messages.append(message) or take(judge, message))
+        patched.setattr(Judge, "step", lambda judge, message: messages.append(message) or step(judge, message))
         drift.backtest(reference, with_faults(scored(seed=4), "maybe", 4))
     route, *messages = messages
 
