@@ -39,7 +39,17 @@ def order(frame: pd.DataFrame) -> list[str]:
 
 
 def grid(frame: pd.DataFrame, names: list[str], moment: str) -> pd.DataFrame:
-    """Shades as a row a column and a column a ``moment``, in the order of names."""
+    """Shades by column and time.
+
+    Parameters
+    ----------
+    frame
+        A row a column and time, with ``column``, ``ratio`` and ``drifted``.
+    names
+        The columns that are shown, in this order.
+    moment
+        Name of the frame's column of times.
+    """
     shown = frame[frame["column"].isin(names)]
     shaded = shown.assign(shade=shades(shown))
     return shaded.pivot_table(index="column", columns=moment, values="shade").reindex(names)

@@ -14,7 +14,16 @@ Clock = Callable[[int], str]
 
 
 def rendered(alert: dict[str, Any], clock: Clock, *, since: bool = True) -> str:
-    """An alert's text for a page; without ``since`` its first clause that says since when is left out.
+    """An alert's text for a page.
+
+    Parameters
+    ----------
+    alert
+        Its ``text``, and its ``parts`` as JSON.
+    clock
+        Writes an event time.
+    since
+        Keep the first clause that says since when.
 
     >>> parts = [{"text": "a moved"}, {"text": " since 2026...", "kind": "since", "at": 60_000}, {"text": "; and "},
     ...     {"text": "b, c, d, e and f", "kind": "names", "names": ["b", "c", "d", "e", "f"]}]

@@ -1,6 +1,5 @@
 """The quality of what comes in: volume and silence, late, repeated and refused rows, faulty labels, rows far behind."""
 
-from drift.incidents.behind import Behind
 from drift.incidents.book import ended
 from drift.incidents.closed_window import ClosedWindow
 from drift.incidents.label_faults import label_fault
@@ -14,7 +13,15 @@ from streams.wire.records import MINUTE_MS, Alert
 
 
 def judge_volume(monitor: Monitor, window: ClosedWindow, rows: int) -> list[Alert]:
-    """Hold a window's rows against what is usual; those of a last one are what happened to be there."""
+    """Hold a window's rows against what is usual; those of a last one are what happened to be there.
+
+    Parameters
+    ----------
+    monitor
+        The segment.
+    window, rows
+        The window, and its timely rows.
+    """
     volume = monitor.state.volume
     if monitor.context.last:
         volume.until = window.end
@@ -32,7 +39,15 @@ def judge_silence(monitor: Monitor) -> list[Alert]:
 
 
 def forget_volume(monitor: Monitor, ts: int, why: str) -> list[Alert]:
-    """Learn anew what volume is usual, from an event time on, and close its incident."""
+    """Learn anew what volume is usual, and close its incident.
+
+    Parameters
+    ----------
+    monitor
+        The segment.
+    ts, why
+        Event time (ms) of the end, and the reason.
+    """
     monitor.state.volume.forget()
     return ended(monitor.state.volume, ts, text(why))
 
@@ -86,8 +101,9 @@ def judge_far_behind(monitor: Monitor, reached: int) -> list[Alert]:
     return monitor.tell(behind, monitor.closed(reached, reached), behind.opening(monitor.context.watch, reached))
 
 
-def close_far_behind(monitor: Monitor, behind: Behind, due: int) -> list[Alert]:
-    """Event time has gone on since."""
+def close_far_behind(monitor: Monitor, due: int) -> list[Alert]:
+    """Event time has gone on to ``due`` (ms) since rows came that lay far behind."""
+    behind = monitor.state.behind
     alerts = monitor.tell(behind, monitor.closed(due, due), behind.closing())
     behind.forget()
     return alerts

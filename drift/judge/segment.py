@@ -105,7 +105,7 @@ class SegmentMonitor(Monitor):
 
     def close_far_behind(self, due: int) -> list[Alert]:
         """Event time has gone on since rows came that lay far behind."""
-        return quality.close_far_behind(self, self.state.behind, due)
+        return quality.close_far_behind(self, due)
 
     def retire(self, ts: int, why: str) -> list[Alert]:
         """Close every incident, for a reason that is no window's, and no trouble: so its severity is mild."""
