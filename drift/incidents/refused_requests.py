@@ -13,7 +13,7 @@ import msgspec
 from drift.counting.calendar import calendar_of
 from drift.incidents.spelling import percent
 from drift.incidents.text import Text, since, subject, text
-from drift.windows.windows import Span
+from drift.windows.window_record import Span
 from streams.wire.records import MinuteCounts, RefusedCount, Watch
 
 Why = tuple[str, str, str]

@@ -16,7 +16,7 @@ from drift.judge.schedule import next_step
 from drift.judge.segment import SegmentMonitor, restates_now
 from drift.judge.state import ModelState, SegmentState
 from drift.performance.label_sums import LABELLED
-from drift.windows.windows import Source, seen_asleep, watermark
+from drift.windows.watermark import Source, seen_asleep, watermark
 from streams.wire.records import Act, Idle, LabelSums, PartialCounts, Report, RouteCopy
 
 

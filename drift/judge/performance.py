@@ -4,7 +4,7 @@ from drift.incidents import LabelledWindow, RealisedLoss
 from drift.incidents.river_opinions import with_opinions
 from drift.judge.monitor import Monitor
 from drift.performance.losses import amount
-from drift.windows.windows import WindowRecord
+from drift.windows.window_record import WindowRecord
 from streams.wire.records import Alert
 
 

@@ -8,7 +8,7 @@ from drift.incidents.row_quality import LABEL_FAULTS, LATE, REFUSED, REPEATED, O
 from drift.incidents.text import text
 from drift.judge.monitor import Monitor
 from drift.performance.label_sums import LABELLED
-from drift.windows.windows import Span, WindowRecord
+from drift.windows.window_record import Span, WindowRecord
 from streams.wire.records import MINUTE_MS, Alert
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from drift.judge.segment import SegmentMonitor
 from drift.judge.state import ModelState, SegmentState
-from drift.windows.windows import closes_at, judged_at, shared_at
+from drift.windows.window_record import closes_at, judged_at, shared_at
 from streams.wire.records import Alert, Report
 
 Key = tuple[str, str]

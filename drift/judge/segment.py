@@ -14,7 +14,7 @@ from drift.judge.monitor import Monitor
 from drift.judge.performance import measure
 from drift.windows import report as window_report
 from drift.windows.packed_sums import pack
-from drift.windows.windows import Span, WindowRecord, judged_at
+from drift.windows.window_record import Span, WindowRecord, judged_at
 from streams.wire.records import Alert, Report
 
 #: A closed window's report leaves again at once when so many rows or labels in a hundred are new; else when it is due.

@@ -16,7 +16,8 @@ from drift.incidents.row_quality import RowQuality
 from drift.reference.baseline import Baseline
 from drift.reference.learning import Learning, LossLearning
 from drift.reference.new_normal import NewNormal
-from drift.windows.windows import Source, Windows
+from drift.windows.watermark import Source
+from drift.windows.windows import Windows
 from streams.wire.records import Watch
 
 

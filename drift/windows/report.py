@@ -11,7 +11,7 @@ from drift.performance.outside import outside
 from drift.reference.baseline import Baseline
 from drift.reference.column_statistics import ColumnStatistics
 from drift.reference.tolerances import column_tolerance, tolerance
-from drift.windows.windows import WindowRecord
+from drift.windows.window_record import WindowRecord
 from streams.wire.records import ColumnReport, Report, Watch
 
 

@@ -5,8 +5,8 @@ one; a window with too few rows takes the next one in. Rows and labels that come
 report. Nothing here depends on the order in which different partitions' counts arrive.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,9 +15,9 @@ from drift.cells.sums import Sums
 from drift.counting.calendar import calendar_of
 from drift.counting.duplicate_ids import merged, share
 from drift.labels import LabelDelays
-from drift.performance.label_sums import LABELLED
-from drift.windows.packed_sums import PackedSums, pack
-from streams.wire.records import DAY_MS, HOUR_MS, MINUTE_MS, Report, Watch
+from drift.windows.packed_sums import pack
+from drift.windows.window_record import LATE_ROWS_WAIT_MS, Span, WindowRecord, judged_at, shared_at
+from streams.wire.records import DAY_MS, MINUTE_MS, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
 RESTATE_WAITS = 2
@@ -25,175 +25,8 @@ RESTATE_WAITS = 2
 ROWS_WINDOWS_MAX = 128
 #: The newest windows without labels are kept, so many and for so long, in case labels come after the wait.
 AWAITED_WINDOWS_MAX, AWAITED_MS_MAX = 128, 31 * 86_400_000
-#: Rows that come late to a window are told after an hour, however long its labels are waited for.
-LATE_ROWS_WAIT_MS = HOUR_MS
 #: A window begins late, or ends early, where no row came for so many times their mean distance.
 GAP_SPACINGS = 10
-
-
-class Span(NamedTuple):
-    """An interval of event time in ms, end excluded."""
-
-    start: int
-    end: int
-
-
-class Source(msgspec.Struct):
-    """What is known of one source topic: how far the event time of each version and partition has come, which
-    partitions are idle, or asleep, and of which of them the silence is told again while it lasts.
-
-    ``until_ms`` is the time, by a clock, at which one was last told asleep.
-
-    Where all are idle and one speaks, the others are awaited again: in the time of a stream that wakes they are not
-    behind because nothing comes, but because it has not been read yet.
-    """
-
-    partitions: int
-    reached: dict[str, dict[int, int]] = {}
-    idle: set[int] = set()
-    asleep: set[int] = set()
-    repeated: set[int] = set()
-    until_ms: int | None = None
-
-    def advance(self, version: str, partition: int, partitions: int, watermark_ms: int | None) -> None:
-        """A partition speaks of a version, whose watermark there only grows."""
-        self.partitions = max(self.partitions, partitions)
-        if len(self.repeated) >= self.partitions:
-            self.idle, self.asleep, self.repeated = set(), set(), set()
-        for silent in (self.idle, self.asleep, self.repeated):
-            silent.discard(partition)
-        own = self.reached.setdefault(version, {})
-        if watermark_ms is not None:
-            own[partition] = max(watermark_ms, own.get(partition, watermark_ms))
-
-    def mark_idle(
-        self, partition: int, partitions: int, asleep: bool = False, repeated: bool = False, at_ms: int | None = None
-    ) -> None:
-        """A partition leaves the watermark's minimum until it speaks again.
-
-        Parameters
-        ----------
-        partition, partitions
-            The partition, and how many its topic has.
-        asleep
-            It has been silent for so long that nobody knows when it speaks again.
-        repeated
-            Its silence is told again while it lasts.
-        at_ms
-            When that was seen, by a clock; None where it is not known.
-        """
-        self.partitions = max(self.partitions, partitions)
-        self.idle.add(partition)
-        if repeated:
-            self.repeated.add(partition)
-        if asleep:
-            self.asleep.add(partition)
-            self.until_ms = max(filter(None, (self.until_ms, at_ms)), default=None)
-
-    @property
-    def sleeps(self) -> bool:
-        """Whether every partition is asleep."""
-        return len(self.asleep) == self.partitions
-
-    def times(self, version: str | None) -> dict[int, int]:
-        """How far a version has come in each partition; None for whichever version has come furthest."""
-        if version is not None:
-            return self.reached.get(version, {})
-        several = self.reached.values()
-        known = {partition for times in several for partition in times}
-        return {p: max(times[p] for times in several if p in times) for p in known}
-
-
-def seen_asleep(sources: Iterable[Source]) -> int | None:
-    """When a source was last told asleep, by a clock; None where that is not known."""
-    return max((source.until_ms for source in sources if source.until_ms is not None), default=None)
-
-
-def watermark(sources: Iterable[Source], watch: Watch | None = None, version: str | None = None) -> int | None:
-    """Event time that all partitions have passed, or None before all have spoken.
-
-    Idle partitions wait for nobody; where all are idle, the furthest one counts. Where all are asleep, its window is
-    over, and so is the time that ``watch`` allows for stragglers; but not before the clock has come to its end: a day
-    is not over because nobody asks for a minute. Only the topics that speak of ``version`` count, and what they say of
-    it; None for what they say of any.
-
-    >>> watermark([Source(3, {"v1": {0: 50, 1: 70}}, {2})]), watermark([Source(3, {"v1": {0: 50, 1: 70}})])
-    (50, None)
-    """
-    reached: list[int | None] = []
-    furthest: list[int] = []
-    asleep = True
-    sources = [source for source in sources if version is None or source.times(version)]
-    for source in sources:
-        times = source.times(version)
-        asleep = asleep and source.sleeps
-        reached += [times.get(p) for p in range(source.partitions) if p not in source.idle]
-        furthest += times.values()
-    if not reached:
-        last = max(furthest, default=None)
-        if last is None or watch is None or not asleep:
-            return last
-        end = calendar_of(watch).span(last)[1]
-        until = seen_asleep(sources)
-        return last if until is not None and end > until + MINUTE_MS else end + watch.lateness_ms_max
-    known = [time for time in reached if time is not None]
-    return min(known) if len(known) == len(reached) else None
-
-
-class WindowRecord(msgspec.Struct, kw_only=True, eq=False):
-    """What is remembered of a closed window: what restating its report needs, and no more, for there may be thousands.
-
-    Parameters
-    ----------
-    span, report
-        Its interval, and its report as it last left, without columns and figures: those are computed again.
-    packed
-        Its rows' sums, late ones too; None once it is one of the older ones.
-    evidence, drifted
-        What was found of its columns when it closed, float64 and bool [columns]; empty without evidence.
-    labels, scores
-        Its label sums so far, int64 [score cells, 4]; its rows in each score cell, int64 [score cells], once its rows'
-        sums are gone.
-    label_faults
-        Labels that are in no sum, by their text.
-    repeated, sampled
-        Rows that repeat the id of another one, of so many that were looked at (`drift.counting.duplicate_ids`).
-    untold, rows_changed
-        Late rows and labels that came since the report last left; whether there were rows among them.
-    shared
-        It was asked which part of its rows came late, or twice; where labels are waited for longer than for rows.
-    waited, judged
-        Its labels have had the time that is theirs; what came late to it was judged.
-    awaits_labels
-        No label had come by then, or they are known to come later: its performance is yet to be judged.
-    """
-
-    span: Span
-    report: Report
-    packed: PackedSums | None = msgspec.field(name="kept")
-    evidence: np.ndarray
-    drifted: np.ndarray
-    labels: np.ndarray | None
-    scores: np.ndarray | None = None
-    label_faults: dict[str, int] = {}
-    repeated: int = 0
-    sampled: int = 0
-    untold: int = 0
-    rows_changed: bool = False
-    waited: bool = False
-    judged: bool = False
-    shared: bool = False
-    awaits_labels: bool = False
-
-    @property
-    def labelled(self) -> int:
-        """How many of its rows have a label."""
-        return 0 if self.labels is None else max(0, int(self.labels[:, LABELLED].sum()))
-
-    @property
-    def half_labelled(self) -> bool:
-        """Whether more than half of its rows have a label."""
-        return 2 * self.labelled > self.report.rows
 
 
 class Windows(msgspec.Struct, kw_only=True, eq=False):
@@ -458,21 +291,6 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         oldest = self.closed[0]
         few = len(self.closed) <= AWAITED_WINDOWS_MAX and oldest.span.end + AWAITED_MS_MAX > watermark_ms
         return few and oldest.awaits_labels
-
-
-def closes_at(watch: Watch, span: Span) -> int:
-    """Watermark at which a window closes."""
-    return span.end + watch.lateness_ms_max
-
-
-def shared_at(watch: Watch, span: Span) -> int:
-    """Watermark at which a window's late rows have had their time."""
-    return span.end + max(watch.lateness_ms_max, min(watch.label_wait_ms_max, LATE_ROWS_WAIT_MS))
-
-
-def judged_at(watch: Watch, span: Span) -> int:
-    """Watermark at which a window's labels have had their time."""
-    return span.end + max(watch.lateness_ms_max, watch.label_wait_ms_max)
 
 
 def _drain(held: dict[int, Any], end: int) -> Any:

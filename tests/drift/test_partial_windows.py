@@ -8,7 +8,8 @@ from drift import Reference, backtest
 from drift.cells.sums import Sums
 from drift.counting.minutes import count_minutes, parts
 from drift.judge.stage import Judge
-from drift.windows.windows import Span, Windows
+from drift.windows.window_record import Span
+from drift.windows.windows import Windows
 from streams.wire.records import DAY_MS, MINUTE_MS, Alert, PartialCounts, Report, Route, RouteCopy, Watch
 
 HOUR = 60 * MINUTE_MS

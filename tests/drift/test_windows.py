@@ -5,7 +5,9 @@ import pytest
 
 from drift.cells.sums import Sums
 from drift.windows.packed_sums import pack
-from drift.windows.windows import ROWS_WINDOWS_MAX, Source, Span, WindowRecord, Windows, watermark
+from drift.windows.watermark import Source, watermark
+from drift.windows.window_record import Span, WindowRecord
+from drift.windows.windows import ROWS_WINDOWS_MAX, Windows
 from streams.wire.records import DAY_MS, Report, Watch
 
 MINUTE = 60_000
