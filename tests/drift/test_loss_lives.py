@@ -182,27 +182,27 @@ def labelled(reference, known, sums, number):
     )  # fmt: skip
 
 
-def told(harm, window):
+def told(loss, window):
     book = Book(lambda: 1)
-    return [book.tell(harm, window, finding) for finding in harm.observe(window)]
+    return [book.tell(loss, window, finding) for finding in loss.observe(window)]
 
 
 def test_an_incident_that_was_paged_before_regimes_were_kept_goes_on():
     rng = np.random.default_rng(9)
     reference = fitted("regression", rng)
-    known, alerts, harm = losses(reference, 0.05), [], None
+    known, alerts, loss = losses(reference, 0.05), [], None
     for number, factor in enumerate([1.0] * 4 + [1.5] * 8 + [2.2] * 8):
         frame = regression(ROWS, rng, factor)
         sums = label_sums(reference, frame.p, None, frame.y)
-        harm = harm or RealisedLoss.begin(known, len(sums))
+        loss = loss or RealisedLoss.begin(known, len(sums))
         if number == 12:  # As a snapshot of an older version has it.
-            tree = msgspec.msgpack.decode(encode(harm))
+            tree = msgspec.msgpack.decode(encode(loss))
             for field in ("told", "worst", "relief"):
                 del tree["open"][field]
             for field in ("reach", "act", "later", "predictions"):
                 del tree["open"]["last"][field]
-            harm = decode(msgspec.msgpack.encode(tree), RealisedLoss)
-        alerts += told(harm, labelled(reference, known, sums, number))
+            loss = decode(msgspec.msgpack.encode(tree), RealisedLoss)
+        alerts += told(loss, labelled(reference, known, sums, number))
     paged = [alert for alert in alerts if alert.page]
     assert [alert.event for alert in paged] == ["open", "update"]
     assert paged[1].window_start >= 12 * 60_000 and "rose further" in paged[1].text
@@ -213,16 +213,16 @@ def test_an_incident_that_was_paged_before_regimes_were_kept_goes_on():
 def test_an_incident_that_is_frozen_and_thawed_before_every_window_is_the_one_that_runs_on(seed):
     rng = np.random.default_rng([seed, 3])
     reference = fitted("regression", rng)
-    known, harms, said = losses(reference, 0.05), [], [[], []]
+    known, losses_held, said = losses(reference, 0.05), [], [[], []]
     for number, factor in enumerate([1.0] * 3 + [1.4] * 9 + [2.2] * 9 + [1.6] * 12 + [2.4] * 8 + [1.0] * 12):
         frame = regression(ROWS, rng, factor)
         sums = label_sums(reference, frame.p, None, frame.y)
         window = labelled(reference, known, sums, number)
-        harms = harms or [RealisedLoss.begin(known, len(sums)) for _ in said]
-        harms[1] = decode(encode(harms[1]), RealisedLoss)
-        for harm, alerts in zip(harms, said, strict=True):
-            alerts += told(harm, window)
-        assert encode(harms[0]) == encode(harms[1]), number
+        losses_held = losses_held or [RealisedLoss.begin(known, len(sums)) for _ in said]
+        losses_held[1] = decode(encode(losses_held[1]), RealisedLoss)
+        for loss, alerts in zip(losses_held, said, strict=True):
+            alerts += told(loss, window)
+        assert encode(losses_held[0]) == encode(losses_held[1]), number
     assert said[0] == said[1] and [alert.event for alert in said[0]].count("update") >= 2
     assert said[0][-1].event == "close" and " at worst" in said[0][-1].text
 

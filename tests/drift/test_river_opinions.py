@@ -1,4 +1,4 @@
-"""Second opinions: River's detectors heard over a series of windows, told beside alerts, and never in their place."""
+"""River opinions: River's detectors over a series of windows, told beside alerts, and never in their place."""
 
 import re
 import sys
@@ -165,7 +165,7 @@ def test_any_deal_and_any_restart_tell_the_same_bytes():
     assert {one.of for one in harm[0].opinions} == {"error"}
 
 
-def test_features_have_no_second_opinions():
+def test_features_have_no_river_opinions():
     moved = pd.concat([classes(4_000, 5), classes(2_000, 6).assign(x=lambda f: f.x + 1)], ignore_index=True)
     found = drift.backtest(REFERENCE, moved.drop(columns="y"), rows_per_window=200).alerts
     assert found.kind.tolist()[0] == "feature" and not found.text.str.contains("the mean").any()

@@ -1,4 +1,4 @@
-"""Harm: losses out of label sums, the evidence that they have grown, and the incident that it makes."""
+"""Realised loss: losses out of label sums, the evidence that they have grown, and the incident that follows."""
 
 import re
 
@@ -220,15 +220,16 @@ def test_scores_that_promise_less_are_a_warning_without_labels():
 
     stream = pd.concat([classes(4000, 20), near(4000, 21), classes(16_000, 22)]).drop(columns="y")
     alerts = drift.backtest(CLASSES, stream, rows_per_window=200).alerts
-    hopes = alerts[alerts.kind == "performance"]
-    assert hopes.event.tolist() == ["open", "close"] and set(hopes.severity) == {"warning"} and not hopes.page.any()
+    warned = alerts[alerts.kind == "performance"]
+    assert warned.event.tolist() == ["open", "close"] and set(warned.severity) == {"warning"} and not warned.page.any()
     said = re.match(
-        r"estimated accuracy fell from (.*) % in the reference data to (.*) % since row 4,000; that", hopes.text.iloc[0]
+        r"estimated accuracy fell from (.*) % in the reference data to (.*) % since row 4,000; that",
+        warned.text.iloc[0],
     )
     # By the law of the inputs: the mean of max(p, 1 - p), for x ~ N(0, 1) and N(0, 1/9).
     hoped = [np.mean(1 / (1 + np.exp(-2 * np.abs(norm.ppf((np.arange(999) + 0.5) / 999) * sd)))) for sd in (1, 1 / 3)]
     assert [float(share) for share in said.groups()] == pytest.approx(100 * np.array(hoped), abs=2.5)
-    assert 4000 <= hopes.first_row.iloc[0] < 4600
+    assert 4000 <= estimates.first_row.iloc[0] < 4600
 
 
 def test_an_estimate_of_rows_outside_the_training_data_neither_opens_nor_closes():
