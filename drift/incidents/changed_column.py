@@ -159,11 +159,11 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         now, was = self.stretch(window), window.baseline.reference.expected[window.baseline.cells(self.index)]
         rows = int(now.sum())
         for cells in faults(window.baseline.reference.columns[self.index]).values():
-            many = now[list(cells)].sum()
-            share = (many + 1) / (rows + 2)
+            count = now[list(cells)].sum()
+            share = (count + 1) / (rows + 2)
             reach = Z95 * np.sqrt(window.baseline.design_effects[self.index] * share * (1 - share) / (rows + 2))
             limit = was[list(cells)].sum() / was.sum() + tolerance(window.watch, "rate")
-            yield float(many / rows), float(share - reach), float(limit)
+            yield float(count / rows), float(share - reach), float(limit)
 
     def broken(self, window: EvidenceWindow) -> str:
         """What every value now is, where hardly one was it: ``null``, ``unseen``; else empty."""

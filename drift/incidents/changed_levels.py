@@ -84,16 +84,16 @@ def kind(window: EvidenceWindow, several: Sequence[ChangedColumn]) -> IncidentKi
 
 
 def _still(window: EvidenceWindow, column: ChangedColumn, share: np.ndarray) -> bool:
-    """Whether the edge that a number was told by still tells its change: then readers keep it."""
+    """Whether the edge that a number was reported by still tells its change: then readers keep it."""
     if not column.parts or column.reported is None or not column.reported.sum() or column.broken(window):
         return False
     was, _ = _shares(window, column)
-    told, tolerance = column.reported / column.reported.sum(), window.tolerance(column.index)
+    reported, tolerance = column.reported / column.reported.sum(), window.tolerance(column.index)
     side = [cell for _, cells in column.parts for cell in cells]
-    apart = float(np.abs(np.cumsum(share - told)).max())
+    apart = float(np.abs(np.cumsum(share - reported)).max())
     if abs(share[side].sum() - was[side].sum()) < np.abs(np.cumsum(share - was)).max() / 2:
         return False
-    return apart < tolerance or abs(share[side].sum() - told[side].sum()) >= tolerance
+    return apart < tolerance or abs(share[side].sum() - reported[side].sum()) >= tolerance
 
 
 def _shares(window: EvidenceWindow, column: ChangedColumn) -> tuple[np.ndarray, np.ndarray]:

@@ -75,5 +75,5 @@ def _shares(window: EvidenceWindow, column: ChangedColumn) -> tuple[np.ndarray, 
     reference = window.baseline.reference
     ordered = reference.columns[column.index].kind == "numeric"
     expected = reference.expected[window.baseline.cells(column.index)]
-    was, told, now = (counts / counts.sum() for counts in (expected, column.reported, column.stretch(window)))
-    return (np.cumsum(was), np.cumsum(told), np.cumsum(now)) if ordered else (was, told, now)
+    was, reported, now = (counts / counts.sum() for counts in (expected, column.reported, column.stretch(window)))
+    return (np.cumsum(was), np.cumsum(reported), np.cumsum(now)) if ordered else (was, reported, now)

@@ -169,10 +169,10 @@ def _material(window: EvidenceWindow, incident: Incident) -> bool:
 def _finding(window: EvidenceWindow, news: News, homes: dict[int, str]) -> Finding | None:
     """What is new of one incident; what was told before is not told again."""
     incident, gone = news.incident, news.gone
-    told: Reach = "chat" if incident.material else "list"
+    reach: Reach = "chat" if incident.material else "list"
     if not incident.columns:
         farewell = sentences.farewell(window, gone["back"], gone["onward"], homes)
-        return column_finding(window, incident, "close", told, farewell, news.left)
+        return column_finding(window, incident, "close", reach, farewell, news.left)
     sentence = sentences.headline(window, incident, gone["further"], gone["part"], gone["crossed"])
     if news.opened and news.material:  # One event, not two that say the same.
         finding = column_finding(window, incident, "open", "page", sentence, worse=True)
@@ -183,12 +183,12 @@ def _finding(window: EvidenceWindow, news: News, homes: dict[int, str]) -> Findi
         finding = column_finding(window, incident, "update", "page", sentence, worse=True)
     elif news.joined or news.moving:
         is_worse = bool(news.joined or gone["further"])
-        finding = column_finding(window, incident, "update", told, sentence, worse=is_worse)
+        finding = column_finding(window, incident, "update", reach, sentence, worse=is_worse)
     elif news.left:
         farewell = sentences.farewell(window, gone["back"], gone["onward"], homes)
-        finding = column_finding(window, incident, "update", told, text(sentence, "; ", farewell))
+        finding = column_finding(window, incident, "update", reach, text(sentence, "; ", farewell))
     elif incident.last is not None and _answers_known(window, incident, incident.last):
-        finding = column_finding(window, incident, "update", told, sentence)
+        finding = column_finding(window, incident, "update", reach, sentence)
     else:
         return None
     _remember(window, incident)

@@ -98,8 +98,8 @@ def with_opinions(alert: Alert, window: ClosedWindow, series: MeanSeries, of: Of
     if alert.kind not in ("prediction", "performance") or alert.event == "close":
         return alert
     since_ms = alert.later[-1] if alert.later else alert.change_point_low
-    found = opinions(series, of, binary, since_ms)
-    return extended(alert, clause(found), window.spell, opinions=found)
+    several = opinions(series, of, binary, since_ms)
+    return extended(alert, clause(several), window.spell, opinions=several)
 
 
 def opinions(series: MeanSeries, of: Of, binary: bool, since_ms: int) -> list[Opinion]:
@@ -168,9 +168,9 @@ def _dealt(series: MeanSeries) -> Iterator[tuple[int, float]]:
     newest = slice(-DEALT_WINDOWS_MAX, None)
     kept = min(1.0, DEALT_ROWS_MAX / max(1, sum(series.rows[newest])))
     rows = wrong = 0.0
-    for start, many, mean in zip(series.starts[newest], series.rows[newest], series.means[newest], strict=True):
+    for start, count, mean in zip(series.starts[newest], series.rows[newest], series.means[newest], strict=True):
         rows_before, wrong_before = round(rows), round(wrong)
-        rows, wrong = rows + many * kept, wrong + many * kept * mean
+        rows, wrong = rows + count * kept, wrong + count * kept * mean
         more, faults = round(rows) - rows_before, round(wrong) - wrong_before
         for place in range(more):
             yield start, float((place + 1) * faults // more - place * faults // more)

@@ -32,9 +32,9 @@ class Source(msgspec.Struct):
             self.idle, self.asleep, self.repeated = set(), set(), set()
         for silent in (self.idle, self.asleep, self.repeated):
             silent.discard(partition)
-        own = self.reached.setdefault(version, {})
+        times = self.reached.setdefault(version, {})
         if watermark_ms is not None:
-            own[partition] = max(watermark_ms, own.get(partition, watermark_ms))
+            times[partition] = max(watermark_ms, times.get(partition, watermark_ms))
 
     def mark_idle(
         self, partition: int, partitions: int, asleep: bool = False, repeated: bool = False, at_ms: int | None = None

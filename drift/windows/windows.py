@@ -251,14 +251,14 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
 
         Labels come one by one for hours; a report for each of them would drown the windows that close.
         """
-        found, wait = [], max(self.delays.wait_ms(watch), 1)
+        due, wait = [], max(self.delays.wait_ms(watch), 1)
         for window in self.closed:
             waits = (watermark_ms - window.span.end - watch.lateness_ms_max) / wait
             ended = (waits >= 1 and not window.waited) or waits >= RESTATE_WAITS
             window.waited |= waits >= 1
             if window.untold and (window.rows_changed or ended):
-                found.append(window)
-        return found
+                due.append(window)
+        return due
 
     def remember(self, window: WindowRecord, score: slice | None) -> None:
         """Remember a window that has just closed; the oldest that has its rows' sums gives them up for it, but for the

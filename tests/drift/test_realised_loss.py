@@ -227,9 +227,11 @@ def test_scores_that_promise_less_are_a_warning_without_labels():
         warned.text.iloc[0],
     )
     # By the law of the inputs: the mean of max(p, 1 - p), for x ~ N(0, 1) and N(0, 1/9).
-    hoped = [np.mean(1 / (1 + np.exp(-2 * np.abs(norm.ppf((np.arange(999) + 0.5) / 999) * sd)))) for sd in (1, 1 / 3)]
-    assert [float(share) for share in said.groups()] == pytest.approx(100 * np.array(hoped), abs=2.5)
-    assert 4000 <= estimates.first_row.iloc[0] < 4600
+    expected = [
+        np.mean(1 / (1 + np.exp(-2 * np.abs(norm.ppf((np.arange(999) + 0.5) / 999) * sd)))) for sd in (1, 1 / 3)
+    ]
+    assert [float(share) for share in said.groups()] == pytest.approx(100 * np.array(expected), abs=2.5)
+    assert 4000 <= warned.first_row.iloc[0] < 4600
 
 
 def test_an_estimate_of_rows_outside_the_training_data_neither_opens_nor_closes():
