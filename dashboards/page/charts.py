@@ -57,7 +57,7 @@ def _lines(panel: Panel, frame: pd.DataFrame) -> go.Figure:
             x=wide.index,
             y=wide[name] * (100 if panel.unit == "share" else 1),
             name=str(name),
-            customdata=[said(panel.unit, value) for value in wide[name]],
+            customdata=[spelled(panel.unit, value) for value in wide[name]],
             hovertemplate="%{customdata}",
             **marks.line(wide[name], colour, dash),
         )
@@ -261,10 +261,10 @@ def _cycle(values: tuple[str, ...], wide: pd.DataFrame) -> list[str]:
     return [values[place % len(values)] for place in range(len(wide.columns))]
 
 
-def said(unit: Unit, value: float | None) -> str:
+def spelled(unit: Unit, value: float | None) -> str:
     """A value in its unit's words.
 
-    >>> said("share", 0.0731), said("evidence", 2e19), said("s", 0.4), said("rows", 69500)
+    >>> spelled("share", 0.0731), spelled("evidence", 2e19), spelled("s", 0.4), spelled("rows", 69500)
     ('7.31 %', '2 × 10¹⁹', '400 ms', '69,500')
     """
     if unit == "share":

@@ -33,7 +33,7 @@ def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component 
     metric = primary([str(name) for name in shown["metric"]]) if len(shown) else ""
     measured = msgspec.structs.replace(answers["performance"], frame=shown[shown["metric"] == metric])
     return [
-        *parts.notices([refusal.said for refusal in live.refusals(data.live, data.address.model)]),
+        *parts.notices([refusal.reason for refusal in live.refusals(data.live, data.address.model)]),
         _figures(data),
         cards.chart(
             "drift_map",

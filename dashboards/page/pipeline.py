@@ -26,7 +26,7 @@ PATH = (
 def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
     return [
-        *parts.notices([refusal.said for refusal in live.refusals(data.live)]),
+        *parts.notices([refusal.reason for refusal in live.refusals(data.live)]),
         _path(data),
         cards.chart("rates", data.answers["rates"], context, wide=True, note="by event time"),
         _delays(data, zone),

@@ -47,14 +47,14 @@ def _worst(models: list[dict[str, Any]], data: PageData, zone: tzinfo) -> Verdic
     if not moved:
         return _quiet(models)
     worst, rest = moved[0], len(models) - len(moved)
-    told = f"{worst['model']}: {_small(_rendered(worst, worst['since'], 'since {},', data, zone))}"
+    text = f"{worst['model']}: {_small(_rendered(worst, worst['since'], 'since {},', data, zone))}"
     others = (
         f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} an open incident."
         if len(moved) > 1
         else ""
     )
     quiet = f" {words.plural(rest, 'other model is quiet', 'other models are quiet')}." if rest else ""
-    return Verdict(_severity(worst["severity"]), f"{told.rstrip('.')}.{others}{quiet}")
+    return Verdict(_severity(worst["severity"]), f"{text.rstrip('.')}.{others}{quiet}")
 
 
 def _quiet(models: list[dict[str, Any]]) -> Verdict:
@@ -66,8 +66,8 @@ def _quiet(models: list[dict[str, Any]]) -> Verdict:
         return Verdict("empty", unknown)
     named = f" {judged[0]}" if young and len(judged) == 1 else ""
     are = f"The model{named} is" if len(judged) == 1 else f"{len(judged) if young else f'All {len(judged)}'} models are"
-    said = f"{are} quiet: no incident is open."
-    return Verdict("quiet", " ".join(filter(None, [said, unknown])))
+    quiet = f"{are} quiet: no incident is open."
+    return Verdict("quiet", " ".join(filter(None, [quiet, unknown])))
 
 
 def _unanswered(data: PageData) -> Verdict:
@@ -85,10 +85,10 @@ def _model(data: PageData, zone: tzinfo) -> Verdict:
         return Verdict("empty", f"Nothing is known of {data.address.model} in this stretch of time.")
     cost = clauses.performance(data.rows("performance"))
     open_ones = [row for row in incidents if row["closed"] is None]
-    refused = [refusal.told for refusal in live.refusals(data.live, data.address.model)]
+    refused = [refusal.sentence for refusal in live.refusals(data.live, data.address.model)]
     if not open_ones:
-        said = " ".join(filter(None, [*refused, *_largest(map_rows), cost]))
-        return Verdict("warning" if refused else "quiet", said)
+        calm = " ".join(filter(None, [*refused, *_largest(map_rows), cost]))
+        return Verdict("warning" if refused else "quiet", calm)
     incident = open_ones[0]
     columns = data.rows("incident_columns")
     # A loss is no column that a reader knows: its alert says what it is in words.
@@ -102,8 +102,8 @@ def _model(data: PageData, zone: tzinfo) -> Verdict:
     score = "" if named else clauses.answers(json.loads(incident.get("predictions") or "[]")) or _drifted(map_rows)
     more = len(open_ones) - 1
     others = words.plural(more, "more incident is open.", "more incidents are open.") if more else ""
-    said = " ".join(filter(None, [text, score, others, cost, *refused]))
-    return Verdict(_severity(incident["severity"]), said)
+    sentences = " ".join(filter(None, [text, score, others, cost, *refused]))
+    return Verdict(_severity(incident["severity"]), sentences)
 
 
 def _largest(map_rows: list[dict[str, Any]]) -> tuple[str, str]:
@@ -162,9 +162,11 @@ def _incident(data: PageData, zone: tzinfo) -> Verdict:
     between = clauses.between(last, lambda ms: _clock(ms, data, zone))
     since = f"Since {_clock(last['change_point'], data, zone)}{f' ({between})' if between else ''}"
     # A close says that it is over, and an act who decided what: the sentence is about what had happened.
-    told = next((event for event in reversed(events) if event["event"] != "close" and not event["act"]), last)
-    moved = "" if told["kind"] == "performance" else clauses.moved(data.rows("incident_columns"))
-    text = f"{since} {moved}" if moved else f"{_rendered(told, last['change_point'], since, data, zone).rstrip('.')}."
+    telling = next((event for event in reversed(events) if event["event"] != "close" and not event["act"]), last)
+    moved = "" if telling["kind"] == "performance" else clauses.moved(data.rows("incident_columns"))
+    text = (
+        f"{since} {moved}" if moved else f"{_rendered(telling, last['change_point'], since, data, zone).rstrip('.')}."
+    )
     paged = next((row for row in events if row["page"]), None)
     orders = data.rows("incident_orders")
     then = [f"Paged at {_clock(paged['time'], data, zone)}." if paged else "No one was paged."]
@@ -183,39 +185,39 @@ def _decided(events: list[dict[str, Any]], data: PageData, zone: tzinfo) -> list
 
 
 def _pipeline(data: PageData, zone: tzinfo) -> Verdict:  # noqa: ARG001
-    roles = data.live.get("roles", {})
+    roles, refused = data.live.get("roles", {}), _refused(data)
     steps = [step for role in roles.values() for step in role.get("steps", [])]
-    letters = sum(row["rows"] for row in data.rows("dead_letters"))
-    what = "request" if all(row["stage"] == "score" for row in data.rows("dead_letters")) else "record"
-    refused = f" {words.plural(letters, f'{what} was', f'{what}s were')} refused." if letters else ""
     down = [name for name, role in roles.items() if role.get("state", "up") != "up"]
     if down:
         return Verdict("critical", f"{words.listed(down)} {'is' if len(down) == 1 else 'are'} not running.{refused}")
-    troubled = [step for step in steps if step.get("trouble")]
-    if troubled:
-        return Verdict("warning", f"{troubled[0]['step']} makes no progress: {troubled[0]['trouble']}.{refused}")
-    held = [step for step in steps if step.get("waits") and step.get("lag_rows")]
-    if held:
-        rows = words.plural(held[0]["lag_rows"], "record waits", "records wait")
-        return Verdict("warning", f"{rows} for {held[0]['step']}: {held[0]['waits']}.{refused}")
-    if refusals := live.refusals(data.live):
-        return Verdict("warning", f"{refusals[0].told}{refused}")
-    late = [
-        step
-        for step in steps
-        if step["step"] in _LIVE_STEPS and not live.idle(step) and (step.get("lag_ms") or 0) > BEHIND_MS_MAX
-    ]
-    if late:
-        names = words.listed([f"{step['step']} ({words.span(step['lag_ms'])})" for step in late])
-        return Verdict("warning", f"Falling behind: {names}.{refused}")
+    if trouble := _trouble(steps, data):
+        return Verdict("warning", f"{trouble}{refused}")
     if not any(step["step"] == "score" for step in steps):
-        known = (
-            "No part of the system reports its state."
-            if not data.rows("rates")
-            else "No part of the system reports its state; the store has rows."
-        )
-        return Verdict("empty", known + refused)
-    return Verdict("watch" if letters else "quiet", f"Everything keeps up: {_pace(data)}.{refused}")
+        stored = "; the store has rows" if data.rows("rates") else ""
+        return Verdict("empty", f"No part of the system reports its state{stored}.{refused}")
+    return Verdict("watch" if refused else "quiet", f"Everything keeps up: {_pace(data)}.{refused}")
+
+
+def _refused(data: PageData) -> str:
+    """How many records were refused, as a clause; empty where none was."""
+    rows = data.rows("dead_letters")
+    letters = sum(row["rows"] for row in rows)
+    what = "request" if all(row["stage"] == "score" for row in rows) else "record"
+    return f" {words.plural(letters, f'{what} was', f'{what}s were')} refused." if letters else ""
+
+
+def _trouble(steps: list[dict[str, Any]], data: PageData) -> str:
+    """What hinders a step most: no progress, something that it waits for, a refused route, a long way behind."""
+    if troubled := next((step for step in steps if step.get("trouble")), None):
+        return f"{troubled['step']} makes no progress: {troubled['trouble']}."
+    if held := next((step for step in steps if step.get("waits") and step.get("lag_rows")), None):
+        return f"{words.plural(held['lag_rows'], 'record waits', 'records wait')} for {held['step']}: {held['waits']}."
+    if refusals := live.refusals(data.live):
+        return refusals[0].sentence
+    late = [step for step in steps if step["step"] in _LIVE_STEPS and not live.idle(step)]
+    behind = [step for step in late if (step.get("lag_ms") or 0) > BEHIND_MS_MAX]
+    names = words.listed([f"{step['step']} ({words.span(step['lag_ms'])})" for step in behind])
+    return f"Falling behind: {names}." if behind else ""
 
 
 def _pace(data: PageData) -> str:

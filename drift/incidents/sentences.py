@@ -1,19 +1,16 @@
 """Sentences about columns: what an incident says, to be read aloud at three in the morning."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from drift.incidents import column_moves as moves
 from drift.incidents.changed_column import ChangedColumn
 from drift.incidents.changed_levels import changed_levels, changed_parts, level_subject
 from drift.incidents.closed_window import EvidenceWindow
+from drift.incidents.incident import Incident
 from drift.incidents.predictions import DISTANCES, NAMES, clause, prediction_effects
 from drift.incidents.spelling import IN_REFERENCE, number, percent
 from drift.incidents.text import Text, change, joined, names, since, subject, text, time
 from streams.wire.records import MovedLevel
-
-if TYPE_CHECKING:
-    from drift.incidents.incident import Incident
 
 #: What a column is once all of its values are of one fault.
 _BROKEN = {
@@ -25,7 +22,7 @@ _BROKEN = {
 
 def headline(
     window: EvidenceWindow,
-    incident: "Incident",
+    incident: Incident,
     further: Sequence[ChangedColumn] = (),
     part: Sequence[ChangedColumn] = (),
     crossed: Sequence[ChangedColumn] = (),
@@ -112,7 +109,7 @@ def farewell(
     return joined(clauses, "; ")
 
 
-def answers(window: EvidenceWindow, incident: "Incident") -> Text:
+def answers(window: EvidenceWindow, incident: Incident) -> Text:
     """Say what became of the model's answers since the change; empty where they are named themselves."""
     reference = window.baseline.reference
     base = incident.columns[0].base if incident.base is None else incident.base
