@@ -262,7 +262,7 @@ PANELS: tuple[Panel, ...] = (
         drawing="table",
         columns=(
             *("column", "role", "statistic", "effect", *_BAND, "tolerance", "evidence", "n", "change_point"),
-            *("levels", "what"),
+            "levels",
         ),
     ),
     Panel(

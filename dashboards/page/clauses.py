@@ -11,13 +11,15 @@ _METRICS = ("auc", "accuracy", "mae", "rmse", "brier")
 _SHARES = ("auc", "accuracy", "f1", "r2")
 #: By how much a loss may be larger where a report of an older version does not say.
 _TOLERATED = 0.05
+#: Cells of values that are none of a column's own.
+_SPECIAL = {"null", "unseen", "other", "out-of-range", "+inf", "-inf"}
 
 
 def moved(columns: list[dict[str, Any]]) -> str:
     """What moved and how, from the columns that an incident names.
 
     >>> levels = '[{"level": "16", "reference": 0.038, "current": 0}]'
-    >>> moved([{"column": "RELP", "levels": levels, "what": "level 16"}])
+    >>> moved([{"column": "RELP", "levels": levels, "statistic": "tvd"}])
     'RELP has moved: level 16 fell from 3.8 % to 0 %.'
     """
     if not columns or any(row.get("role") == "performance" for row in columns):
@@ -45,16 +47,24 @@ def shifted(column: dict[str, Any]) -> str:
     """How a column that an incident names has moved: the levels are those that its alert has chosen.
 
     >>> levels = [{"level": "16", "reference": 0.038, "current": 0}, {"level": "17", "reference": 0.035, "current": 0}]
-    >>> shifted({"levels": json.dumps(levels), "what": "levels 16 and 17"})
+    >>> shifted({"levels": json.dumps(levels), "statistic": "tvd"})
     'levels 16 and 17 fell from 7.3 % to 0 %'
     """
     levels = json.loads(column["levels"] or "[]")
     if not levels:
         return ""
     then, now = (sum(level[key] for level in levels) for key in ("reference", "current"))
-    # Alerts of older versions do not say how people call the levels.
-    what = column.get("what") or words.listed([level["level"] for level in levels])
+    what = _levels([level["level"] for level in levels], numeric=column["statistic"] == "ks")
     return f"{what} {'fell' if now < then else 'rose'} from {words.share(then)} to {words.share(now)}"
+
+
+def _levels(names: list[str], numeric: bool) -> str:
+    """How people call levels; of a column of numbers it is one side of an edge, or a single value."""
+    if _SPECIAL.issuperset(names):
+        return f"{words.listed(names)} values"
+    if numeric:
+        return f"the share of values {names[0]}"
+    return f"{'level' if len(names) == 1 else 'levels'} {words.listed(names)}"
 
 
 _ANSWERS = {"score": "score", "prediction": "predicted class"}

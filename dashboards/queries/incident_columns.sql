@@ -2,8 +2,7 @@
 SELECT
     named.name AS column, named.role AS role, named.statistic AS statistic, named.effect AS effect,
     named.effect_low AS low, named.effect_high AS high, named.tolerance AS tolerance, named.evidence AS evidence,
-    named.n AS n, fromUnixTimestamp64Milli(named.change_point, 'UTC') AS change_point, named.levels AS levels,
-    named.what AS what
+    named.n AS n, fromUnixTimestamp64Milli(named.change_point, 'UTC') AS change_point, named.levels AS levels
 FROM
 (
     SELECT
@@ -12,7 +11,7 @@ FROM
                 argMax(columns, (length(names) > 0, event != 'close' AND act = '', ts, window_end)),
                 'Array(Tuple(name String, role String, statistic String, effect Float64, effect_low Float64,'
                     || ' effect_high Float64, tolerance Float64, evidence Float64, n Int64, change_point Int64,'
-                    || ' levels String, what String))'
+                    || ' levels String))'
             )
         ) AS named
     FROM alerts

@@ -132,12 +132,10 @@ class Book:
 def keep(holder: Holder, alert: Alert) -> None:
     """Let a holder keep the latest alert of its incident; nothing once it is closed.
 
-    What the alert has for readers alone (the parts of its text, names of levels) is not kept: snapshots are small, and
-    those of older versions give the same state.
+    The parts of its text are for readers alone and are not kept: snapshots are small, and those of older versions give
+    the same state.
     """
-    columns = [msgspec.structs.replace(column, what=msgspec.UNSET) for column in alert.columns]
-    bare = msgspec.structs.replace(alert, columns=columns, parts=msgspec.UNSET)
-    holder.last = None if alert.event == "close" else bare
+    holder.last = None if alert.event == "close" else msgspec.structs.replace(alert, parts=msgspec.UNSET)
 
 
 def ended(holder: Holder, ts: int, why: Text, reach: Reach = "chat") -> list[Alert]:

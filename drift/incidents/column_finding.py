@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from drift.incidents.book import Finding
 from drift.incidents.changed_column import ChangedColumn
-from drift.incidents.changed_levels import changed_levels, kind, level_subject
+from drift.incidents.changed_levels import changed_levels, kind
 from drift.incidents.closed_window import EvidenceWindow, evidence_of
 from drift.incidents.incident import Incident
 from drift.incidents.predictions import prediction_effects
@@ -61,7 +61,7 @@ def _together(several: Sequence[ChangedColumn]) -> float:
 
 def _column(window: EvidenceWindow, column: ChangedColumn) -> MovedColumn:
     cells = window.baseline.reference.columns[column.index]
-    effect, stretch, levels = column.effect(window), column.stretch(window), changed_levels(window, column)
+    effect, stretch = column.effect(window), column.stretch(window)
     return MovedColumn(
         name=cells.name,
         role=cells.role,
@@ -73,7 +73,6 @@ def _column(window: EvidenceWindow, column: ChangedColumn) -> MovedColumn:
         evidence=evidence_of(column.log_evidence),
         n=int(stretch.sum()),
         change_point=column.change_point,
-        levels=levels,
+        levels=changed_levels(window, column),
         counts=stretch.tolist(),
-        what=level_subject(cells, [level.level for level in levels]),
     )

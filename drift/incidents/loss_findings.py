@@ -117,7 +117,13 @@ def _next(stretch: LossStretch, last: Alert, **changes: Any) -> Finding:
     """What comes after an incident's latest alert; a new change point is listed beside the first."""
     known = {last.change_point, *last.later}
     later = last.later if stretch.since in known else [*last.later, stretch.since]
-    usual = {"event": "update", "severity": last.severity, "reach": "chat", "later": later, "budget": last.budget}
+    usual: dict[str, Any] = {
+        "event": "update",
+        "severity": last.severity,
+        "reach": "chat",
+        "later": later,
+        "budget": last.budget,
+    }
     return _finding(stretch, **(usual | changes))
 
 
@@ -125,7 +131,11 @@ def _finding(stretch: LossStretch, **changes: Any) -> Finding:
     """What every finding takes from the newest window."""
     window = stretch.window
     evidence = evidence_of(window.in_windows(stretch.log_evidence))
-    usual = {"columns": [_column(stretch, evidence)], "evidence": evidence, "reference": window.reference.id}
+    usual: dict[str, Any] = {
+        "columns": [_column(stretch, evidence)],
+        "evidence": evidence,
+        "reference": window.reference.id,
+    }
     return Finding(kind="performance", **(usual | changes))
 
 

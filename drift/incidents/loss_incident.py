@@ -46,7 +46,7 @@ class LossIncident(msgspec.Struct, kw_only=True, eq=False):
         """The loss that it is about; the headline where that one is not judged any more."""
         return next((loss for loss in losses if loss.metric == self.metric), losses[0])
 
-    def recall(self) -> bool:
+    def recover(self) -> bool:
         """Make what was reported out of the latest alert, in a snapshot from before it was kept; whether it is one."""
         if self.reported is not None or self.last is None or not self.last.page:
             return False

@@ -64,7 +64,7 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
         if window.labelled <= 0:
             return
         incident = self.open
-        if incident is not None and incident.recall():
+        if incident is not None and incident.recover():
             self.risk = self.risk.restarted()  # Its evidence was against the training data.
         if incident is None or incident.reported is None:
             self._bet(window, window.losses)

@@ -81,7 +81,7 @@ class MeanSeries(msgspec.Struct, kw_only=True, eq=False):
             del kept[:-WINDOWS_MAX]
 
 
-def with_opinions(alert: Alert, window: ClosedWindow, series: MeanSeries, of: Of, binary: bool = False) -> Alert:
+def with_river(alert: Alert, window: ClosedWindow, series: MeanSeries, of: Of, binary: bool = False) -> Alert:
     """Add to an alert of predictions or performance what River's detectors find since its change point.
 
     Parameters
@@ -108,7 +108,7 @@ def opinions(series: MeanSeries, of: Of, binary: bool, since_ms: int) -> list[Op
     Parameters
     ----------
     series, of, binary
-        As of `with_opinions`.
+        As of `with_river`.
     since_ms
         The event time.
 

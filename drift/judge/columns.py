@@ -10,7 +10,7 @@ from drift.evidence import Detector, Look
 from drift.incidents import evidence_of
 from drift.incidents.closed_window import ClosedWindow, EvidenceWindow
 from drift.incidents.column_faults import fault
-from drift.incidents.river_opinions import with_opinions
+from drift.incidents.river_opinions import with_river
 from drift.judge.monitor import Monitor
 from drift.reference.baseline import Baseline
 from drift.reference.learning import only
@@ -47,7 +47,7 @@ def judge_columns(monitor: Monitor, detector: Detector, closed: ClosedWindow, ti
     score = None if reference.score is None else state.incidents.changed(reference.place(SCORE))
     alerts += monitor.tell(state.estimated_loss, window, state.estimated_loss.observe(window, score))
     _remember_scores(monitor, window, timely)
-    alerts = [with_opinions(alert, window, state.scores, "score") for alert in alerts]
+    alerts = [with_river(alert, window, state.scores, "score") for alert in alerts]
     return Judged(window.baseline, evidence_of(window.log_total), alerts, _verdicts(monitor, window))
 
 

@@ -1,7 +1,7 @@
 """The performance of a closed window by its labels."""
 
 from drift.incidents import LabelledWindow, RealisedLoss
-from drift.incidents.river_opinions import with_opinions
+from drift.incidents.river_opinions import with_river
 from drift.judge.monitor import Monitor
 from drift.performance.losses import amount
 from drift.windows.window_record import WindowRecord
@@ -37,4 +37,4 @@ def measure(monitor: Monitor, record: WindowRecord) -> list[Alert]:
     alerts = monitor.tell_each(window, ((loss, finding) for finding in loss.observe(window)))
     state.errors.observe(window.start, window.labelled, window.amount(headline, record.labels).mean)
     by_row = headline.metric == "accuracy"
-    return [with_opinions(alert, window, state.errors, "error", by_row) for alert in alerts]
+    return [with_river(alert, window, state.errors, "error", by_row) for alert in alerts]

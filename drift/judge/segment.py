@@ -118,9 +118,11 @@ class SegmentMonitor(Monitor):
             reach = state.realised_loss.last.reach
             alerts += ended(state.realised_loss, ts, reason, "list" if reach == "list" else "chat")
         alerts += ended(state.estimated_loss, ts, reason)
+        state.estimated_loss.reported = 0.0
         alerts += quality.forget_volume(self, ts, why)
         for share in state.row_quality.known.values():
             alerts += ended(share, ts, reason)
+            share.reported = 0.0
         if state.behind.last is not None:
             alerts += ended(state.behind, ts, reason, "list")
             state.behind.forget()

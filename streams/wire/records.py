@@ -486,8 +486,6 @@ class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
 
     An incident of kind ``performance`` names the figure that is worse (``accuracy``, ``brier``, ``log_loss``, ``mae``):
     its effect is the growth of the mean loss as a share of the training data's, its ``counts`` the label sums since.
-
-    ``levels`` are those that moved, and ``what`` is how people call them together; older records do not have it.
     """
 
     name: str
@@ -502,7 +500,6 @@ class MovedColumn(msgspec.Struct, frozen=True, kw_only=True):
     change_point: int
     levels: list[MovedLevel] = []
     counts: list[int] = []
-    what: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class PredictionEffect(msgspec.Struct, frozen=True, kw_only=True):

@@ -373,7 +373,6 @@ def _moved(column: ColumnReport) -> MovedColumn:
         n=column.n,
         change_point=CHANGE_MS,
         levels=[MovedLevel("16", _RELP["16"], 0.0), MovedLevel("17", _RELP["17"], 0.0)],
-        what="levels 16 and 17",
     )
 
 

@@ -35,7 +35,7 @@ _TIMES = {"time", "first_row", "last_row", "since", "until", "opened", "updated"
 _TEXTS = {"model", "versions", "version", "severity", "incident", "text", "metric", "column", "role", "statistic"} | {
     *("kind", "route", "columns", "cell", "rate", "event", "segment", "reference_id", "levels", "order", "reason"),
     *("reach", "act", "predictions", "opinions", "station", "stage", "example", "id", "prediction", "value", "length"),
-    *("parts", "what"),
+    "parts",
 }
 _FLAGS = {"page", "drifted"}
 

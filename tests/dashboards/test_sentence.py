@@ -55,7 +55,7 @@ INCIDENT = {
     "text": "RELP moved.",
     "parts": '[{"text": "RELP moved."}]',
 }
-MOVED = {"column": "RELP", "what": "levels 16 and 17"}
+MOVED = {"column": "RELP", "statistic": "tvd"}
 BEGAN = END - 16 * MINUTE  # 03:12
 LEVELS = '[{"level": "16", "reference": 0.038, "current": 0.0}, {"level": "17", "reference": 0.035, "current": 0.0}]'
 
@@ -245,7 +245,7 @@ def test_column_quiet_and_moved() -> None:
         "[0.065, 0.085], tolerated 0.05."
     )
     levels = '[{"level": "16", "reference": 0.04, "current": 0.0}]'
-    named_by = [{"column": "RELP", "levels": levels, "what": "level 16"}]
+    named_by = [{"column": "RELP", "levels": levels, "statistic": "tvd"}]
     moved = say(data("column", column_effect=[effect], incidents=[INCIDENT], incident_columns=named_by))
     assert moved.text == (
         "RELP has moved since 03:12: level 16 fell from 4 % to 0 %. In the newest window: total variation "

@@ -84,7 +84,6 @@ def alert(event: str, after: int, *items: Any) -> Alert:
             n=450,
             change_point=START,
             levels=[MovedLevel("from 26.72 up", 0.406, 0.744)],
-            what="the share of values from 26.72 up",
         )
         for place, name in enumerate(NAMES)
     ]
