@@ -21,6 +21,7 @@ def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component 
     over_time = [
         cards.chart("column_effect", answers["column_effect"], context, empty=_NO_WINDOW),
         cards.chart("column_rollups", answers["column_rollups"], context, empty=_NO_REFERENCE),
+        cards.chart("column_distances", answers["column_distances"], context, empty=_NO_WINDOW),
         cards.chart("column_quality", answers["column_quality"], context, empty=_NO_WINDOW),
         _examples(data, zone),
     ]

@@ -1,6 +1,6 @@
 """Acts: what people decide about an open incident, and what becomes of its alerts then.
 
-An act is a record on `counts` (`streams.wire.records.Act`) before anything is judged by it, so a replay sees it where
+An act is a record on `counts` (`streams.wire.records.Act`) before anything follows from it, so a replay sees it where
 it was.
 
 ===============  ==================================================================================================

@@ -167,6 +167,20 @@ class Judge:
             self.models[model] = ModelState(model=model)
         return ModelJudge(self.models[model], partial(self._baseline, model), self._spell)
 
+    def reroute(self, route: Route) -> list[Publish]:
+        """Follow a route although its epoch, or a later one, holds already: how a replay judges under other settings.
+
+        Returns
+        -------
+        list of Publish
+            What following it leads to, as `process` gives it.
+        """
+        state = self.models.get(route.model)
+        if state is not None:
+            state.epoch = min(state.epoch, route.epoch - 1)
+        copy = RouteCopy(model=route.model, route=route)
+        return list(self.process(Block.of("counts", 0, [msgspec.msgpack.encode(copy)])).publish)
+
     def finish(self) -> list[Output]:
         """Close every open window, at the end of a closed range; a live judge never does."""
         return list(itertools.chain.from_iterable(self._judge(name).finish() for name in sorted(self.models)))

@@ -69,7 +69,15 @@ class Recent:
         return self._labels.get(_key(row)) or self._older.get(_key(row), stored)
 
     def remember(self, row: PredictionRow | Outcome, label: str, ts: int) -> None:
-        """Remember a label."""
+        """Remember a label.
+
+        Parameters
+        ----------
+        row
+            The prediction that it is of.
+        label, ts
+            Its text and its time.
+        """
         self._labels[_key(row)] = (intern(label), ts)
 
     @property

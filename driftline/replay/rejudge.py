@@ -103,12 +103,13 @@ class Rejudging:
                 self._process(value)
                 self._labels.skip(message.model, time)
                 continue
-            if retold is None:
-                begins = begins or f"counts/{partition}/{offset}, from nothing: what came before is gone"
-                retold = Retold(partition, begins, time, [], telling.recorded, telling.recounted)
-                retold.told += telling.begin(message, time)
-            retold.told += telling.step(message, value, time)
-            if not self._to_end and telling.over(message):
+            if since_ms is None:
+                begins = begins or f"counts/{log.partition}/{offset}, from nothing: what came before is gone"
+                since_ms = time
+                published += self._begin(message, time)
+            published += self._take(message, value, time)
+            self._extent.observe(message)
+            if self._extent.is_over and not self._recording.to_end:
                 break
         if since_ms is None:
             return None
@@ -146,7 +147,7 @@ class Rejudging:
             published += self._judge.reroute(self._altered(route))
         return published
 
-    def step(self, message: CountsMessage, value: bytes, time: int) -> list[Publish]:
+    def _take(self, message: CountsMessage, value: bytes, time: int) -> list[Publish]:
         """Judge a recorded message, or what stands in for it."""
         if isinstance(message, PartialCounts) and self._extent.touches(message):
             return self._take_counts(message, value)

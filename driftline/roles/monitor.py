@@ -46,20 +46,19 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.needs.append(store_need(settings))
     role.begin()
     await_topics(cluster, _TOPICS, access.monitor(settings), awaits=role.awaits)
-    watch_topics.add_shell(role, settings, catalogue, partition_counts(cluster)["observations"])
+    watch_topics.add_agent(role, settings, catalogue, partition_counts(cluster)["observations"])
     book = watch_topics.seed(settings, cluster)
     role.follow_models(book, lambda route: None)
     aside = {step: SetAside(step) for step in ("count", "join", "judge", "notify")}
-    starts = Starts(accept_gap=settings.kafka.accept_gap)
-    silences = watch_topics.silence_lengths(monitor)
-    role.shell(
+    start_offsets = StartOffsets(accept_gap=settings.kafka.accept_gap)
+    role.add_agent(
         "count",
         cluster,
         ["observations"],
         _counting(settings, cluster, catalogue, book, aside["count"]),
         writes=["counts", "snapshots", "dead-letters"],
         set_aside=aside["count"],
-        limits=watching.limits(monitor, rows_max=500),
+        limits=watch_topics.limits(monitor, rows_max=500),
         start_offsets=start_offsets,
     )
     joining = _joining(settings, cluster, catalogue, aside["join"])

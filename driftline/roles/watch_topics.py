@@ -152,7 +152,7 @@ def add_agent(role: Role, settings: Settings, catalogue: Catalogue, observations
     registry = parts.schema_registry(settings)
     aside = SetAside("watch")
     stages = {
-        FOREIGN + topic: ExternalTopics(looked_for, PlainReader(formats[topic], registry), 0, observations, aside)
+        FOREIGN + topic: ExternalTopics(looked_for, UntypedReader(formats[topic], registry), 0, observations, aside)
         for topic, looked_for in wanted.items()
     }
 

@@ -61,7 +61,7 @@ def test_a_request_has_no_impossible_time(name, arrived):
 def test_a_watched_label_has_no_impossible_time(name):
     reader = RecordReader(Mapping(topic="t", model="m", version="v1", id="id", label="label", label_ts="at"), None)
     value = msgspec.json.encode({"id": "a", "label": 1, "at": IMPOSSIBLE[name]})
-    effects = ExternalTopics([reader], PlainReader("json", None), 1, 1).fold(Block.of("@t", 0, [value], time=NOW))
+    effects = ExternalTopics([reader], UntypedReader("json", None), 1, 1).process(Block.of("@t", 0, [value], time=NOW))
     (letter,) = effects.publish
     assert letter.topic == "dead-letters"
     assert dict(letter.headers)["driftline-reason"] == b"impossible_timestamp"

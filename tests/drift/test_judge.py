@@ -512,7 +512,7 @@ def test_segments_have_reports_of_their_own_and_no_evidence():
     judge, rows = Judge(lambda model, version: split), 2000
     batch = observed(table(rows, seed=5, moved=True), np.arange(rows) * 300)
     head = observation.Head(model="m", version="v1", topic="requests", partition=0, first=0, last=rows - 1)
-    counts = stage.fold(Block.of("observations", 0, [observation.encode(head, batch)])).publish
+    counts = stage.process(Block.of("observations", 0, [observation.encode(head, batch)])).publish
     told = [said for value in counts for said in judge.step(msgspec.msgpack.decode(value.value, type=CountsMessage))]
     reports = [said for said in told + judge.finish() if isinstance(said, Report)]
     rows_of = {}

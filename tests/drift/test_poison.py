@@ -297,7 +297,7 @@ def steps(topic: str, cluster: Cluster, alone: bool = False) -> tuple[Step, Call
         Empty() if alone else Unstored(cluster),
     )
     mapping = Mapping(topic="answers", model="m", version="v1", id="id", ts="ts", score="p", prediction="hat")
-    watching = ExternalTopics([RecordReader(mapping, REFERENCE)], PlainReader("json", None), 1, 1)
+    watching = ExternalTopics([RecordReader(mapping, REFERENCE)], UntypedReader("json", None), 1, 1)
     made: dict[str, Step] = {
         "observations": PerPartition(lambda *_: Count(catalogue, lambda _: WATCH, 1)),
         "counts": Restored(cluster, lambda *_: Judge(catalogue)),

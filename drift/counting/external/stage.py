@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from drift.counting.external.reader import RecordReader
-from streams.formats.untyped import PlainReader
+from streams.formats.untyped import UntypedReader
 from streams.runtime.set_aside import SetAside
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
@@ -33,7 +33,7 @@ class ExternalTopics:
     def __init__(
         self,
         readers: Sequence[RecordReader],
-        read: PlainReader,
+        read: UntypedReader,
         partitions: int,
         observations: int,
         set_aside: SetAside | None = None,
@@ -76,7 +76,7 @@ class ExternalTopics:
             try:
                 self._look(block, at, value)
             except Refused as why:
-                refused.append(Refusal(at, *why.args))
+                refused.append(why.at(at))
         seen = [message for reader in self._readers for message in self._seen(reader, block)]
         labels = [message for reader in self._readers for message in reader.labels()]
         untold, self._untold = self._untold, []
@@ -88,13 +88,13 @@ class ExternalTopics:
             said = self._read(value)
         except Refused as why:
             for reader in self._readers:
-                reader.refuse(block, Refusal(at, *why.args), None)
+                reader.refuse(block, why.at(at), None)
             raise
         for reader in self._readers:
             try:
                 reader.read(block, at, said)
             except Refused as why:
-                reader.refuse(block, Refusal(at, *why.args), said)
+                reader.refuse(block, why.at(at), said)
                 raise
 
     def _seen(self, reader: RecordReader, block: Block) -> list[Publish]:
