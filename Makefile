@@ -75,6 +75,19 @@ check: .venv/ready ## style, types, the arrows between the packages
 house: .venv/ready ## the structure in figures: rooms, floors, circles, long functions; ARGS=--list
 	@$(BIN)/python -m benchmarks.house $(ARGS)
 
+# The theme warns of a future mkdocs at every build; ours is pinned. Not --quiet:
+# it drops the warnings that --strict counts. After the first build it works without a network.
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/uv tool run --from mkdocs==1.6.1 --with mkdocs-material==9.8.1 \
+  mkdocs build --strict $(ARGS)
+.PHONY: docs
+docs: .venv/ready ## the pages made from code, then the site: build/site/index.html
+	@$(BIN)/python -m docs.generate
+	@$(SITE)
+
+.PHONY: site
+site: .venv/ready # the site alone
+	@$(SITE)
+
 # Each tool in an environment of its own. `--strict`: a package that the advisories' server does not know is a failure, and
 # not, as by default, a line below "No known vulnerabilities found".
 .PHONY: audit

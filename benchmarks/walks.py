@@ -14,7 +14,7 @@ import contextlib
 import io
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -50,7 +50,7 @@ WALKS = (
 
 
 class Walk:
-    """What `sys.setprofile` calls; records while the entry runs.
+    """A plugin of pytest that records, in a test itself and not in its fixtures, while the entry runs.
 
     Parameters
     ----------
@@ -63,7 +63,18 @@ class Walk:
         self._entry = entry
         self._inside: list[FrameType] = []
 
-    def __call__(self, frame: FrameType, event: str, _argument: Any) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """Watch calls in all threads as long as the test's function runs."""
+        threading.setprofile(self._note)
+        sys.setprofile(self._note)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+
+    def _note(self, frame: FrameType, event: str, _argument: Any) -> None:
         """Note a call, or the entry's return."""
         if event == "call":
             code = frame.f_code
@@ -100,15 +111,9 @@ def walk(test: str, entry: str) -> tuple[list[str], int]:
         The test failed, or the entry was never called.
     """
     tracer = Walk(entry)
-    threading.setprofile(tracer)
-    sys.setprofile(tracer)
     said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said):
-            code = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(ROOT / test)])
-    finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
+    with contextlib.redirect_stdout(said):
+        code = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(ROOT / test)], plugins=[tracer])
     if code or not tracer.functions:
         raise RuntimeError(
             f"{test} ended with {code}, {len(tracer.functions)} functions of {entry}:\n{said.getvalue()}"

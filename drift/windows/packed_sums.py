@@ -8,8 +8,8 @@ import numpy as np
 from drift.cells.sums import Sums
 
 
-class PackedSums(msgspec.Struct, frozen=True, eq=False):
-    """Sums, packed: `pack` makes them, `sums` gives them back to the bit.
+class Kept(msgspec.Struct, frozen=True, eq=False):
+    """Sums, packed: `keep` makes them, `sums` gives them back to the bit.
 
     ``cells`` are the counts at the width (bytes of an integer) that the largest needs; all is deflated.
     """
@@ -32,16 +32,16 @@ class PackedSums(msgspec.Struct, frozen=True, eq=False):
         )
 
 
-def pack(sums: Sums) -> PackedSums:
+def keep(sums: Sums) -> Kept:
     """Pack sums.
 
     >>> nothing = np.zeros((1, 2), np.int64)
-    >>> pack(Sums(3, np.array([1, 300, 2]), nothing, nothing.astype(np.float32))).sums.cells
+    >>> keep(Sums(3, np.array([1, 300, 2]), nothing, nothing.astype(np.float32))).sums.cells
     array([  1, 300,   2])
     """
     highest = int(np.abs(sums.cells).max(initial=0))
     width = next(width for width in (1, 2, 4, 8) if highest < 1 << (8 * width - 1))
-    return PackedSums(
+    return Kept(
         sums.rows,
         width,
         *(

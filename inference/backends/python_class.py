@@ -109,5 +109,5 @@ def _class(package: ModelPackage, file: Path) -> type[Any]:
         )
     for method in ("load", "predict"):
         if not callable(getattr(found, method, None)):
-            raise ArtefactError(f"{file}: class {name} needs a method {method}; see the README for the smallest model")
+            raise ArtefactError(f"{file}: class {name} needs a method {method}; docs/models.md has a small one")
     return found

@@ -7,7 +7,8 @@ import pytest
 
 from drift import Reference
 from driftline import doctor, settings
-from driftline.roles import parts, watch_topics
+from driftline.roles import parts
+from driftline.roles import watch_topics as watching
 from driftline.settings import SettingsError
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
@@ -69,20 +70,20 @@ def test_what_the_roles_read_is_what_was_written(tmp_path, monkeypatch):
 
 
 def test_a_reference_must_be_there_and_fit(tmp_path, reference):
-    def record_readers(**more):
+    def sights(**more):
         given = load(GOOD | more, registry=str(tmp_path / "models"))
-        return watch_topics.record_readers(given, parts.catalogue(given))
+        return watching.sights(given, parts.catalogue(given))
 
-    assert list(record_readers(reference=str(reference))) == ["answers"]
+    assert list(sights(reference=str(reference))) == ["answers"]
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.reference: "):
-        record_readers()
+        sights()
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.reference: .*gone\.reference"):
-        record_readers(reference=str(tmp_path / "gone.reference"))
+        sights(reference=str(tmp_path / "gone.reference"))
     (tmp_path / "other").write_text("text")
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.reference: .*other: not a reference"):
-        record_readers(reference=str(tmp_path / "other"))
+        sights(reference=str(tmp_path / "other"))
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.score: the reference of churn v1 has one"):
-        record_readers(reference=str(reference), score="", prediction="hat")
+        sights(reference=str(reference), score="", prediction="hat")
 
 
 def test_the_settings_rule_the_routes_of_watched_models(kafka, topic_prefix):
@@ -91,12 +92,12 @@ def test_the_settings_rule_the_routes_of_watched_models(kafka, topic_prefix):
     topics = [GOOD, GOOD | {"topic": "more", "version": "v2"}, {"topic": "truth", "id": "id", "label": "y"}]
     given = load(*topics, watch={"window_rows_min": 7})
     for _ in range(2):
-        book = watch_topics.seed(given, cluster)
+        book = watching.seed(given, cluster)
     assert list(book.routes) == ["churn"]
     route = read_book(cluster)["churn"]
     assert (route.epoch, route.champion, route.shadows) == (1, "v1", ("v2",))
     assert route.watch.window_rows_min == 7
-    assert watch_topics.seed(load(*topics), cluster)["churn"].epoch == 2
+    assert watching.seed(load(*topics), cluster)["churn"].epoch == 2
     assert read_book(cluster)["churn"].watch.window_rows_min == 200
 
 

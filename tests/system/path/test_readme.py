@@ -1,17 +1,12 @@
-"""README's "Your model", pasted as it stands: its blocks joined with `&&`, in a fresh folder, tables from packages.
+"""README's "Your model" and `docs/models.md`, followed as they stand in a fresh folder, with tables from packages.
 
 Nothing of a block is changed: the tables have the names and the columns that it speaks of.
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import joblib
 import pandas as pd
@@ -20,20 +15,9 @@ from sklearn import datasets
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from urllib3 import PoolManager
+from terminal import Terminal, blocks
 
-from driftline.broker.ports import free_port
-
-pytestmark = pytest.mark.timeout(570)
-
-README = Path(__file__).parents[3] / "README.md"
-
-
-def blocks() -> list[str]:
-    """Shell blocks of the section, each as one line."""
-    section = README.read_text().split("\n## Your model\n")[1].split("\n## ")[0]
-    found = re.findall(r"^```\n(driftline .*?)^```$", section, re.MULTILINE | re.DOTALL)
-    return [" && ".join(block.strip().splitlines()) for block in found]
+pytestmark = pytest.mark.timeout(900)
 
 
 def table(name: str) -> pd.DataFrame:
@@ -61,57 +45,14 @@ def write_tables(folder: Path) -> dict[str, int]:
     return {"churn": 200, "minutes": len(trips) - 300, "species": 50}
 
 
-class Terminal:
-    """A shell in a folder, as a user has it."""
-
-    def __init__(self, folder: Path) -> None:
-        ports = {name: str(free_port()) for name in ("KAFKA__PORT", "CLICKHOUSE__PORT", "PAGE__PORT", "ROLES__PORT")}
-        self.folder = folder
-        self.page = f"http://127.0.0.1:{ports['PAGE__PORT']}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
-        self.environ = {
-            **kept,
-            **{f"DRIFTLINE_{name}": port for name, port in ports.items()},
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        }
-
-    def start(self, line: str) -> "subprocess.Popen[bytes]":
-        log = (self.folder / "up.log").open("w")
-        return subprocess.Popen(["bash", "-c", line], cwd=self.folder, env=self.environ, stdout=log, stderr=log)
-
-    def run(self, line: str, code: int = 0) -> str:
-        done = subprocess.run(
-            ["bash", "-c", line], cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == code, f"{line}\n{done.stdout}{done.stderr}\n{self.log()}"
-        return done.stdout + done.stderr
-
-    def log(self) -> str:
-        return (self.folder / "up.log").read_text()
-
-    def sentence(self) -> dict[str, Any]:
-        return json.loads(PoolManager(timeout=10.0).request("GET", f"{self.page}/api").data)
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
+def test_every_request_of_the_readme_is_answered(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
-    yield terminal
-    terminal.run("driftline down")
-
-
-def test_every_request_of_the_readme_is_answered(terminal: Terminal) -> None:
     sent = write_tables(terminal.folder)
-    first, second, *others = blocks()
+    first, second = (block.line for block in blocks("README.md", "Your model"))
+    others = [block.line for block in blocks("docs/models.md", "From a table")]
     assert first.endswith(" && driftline up") and len(others) == 2
-    up = terminal.start(first)
-    try:
-        deadline = time.monotonic() + 300
-        while "ready:" not in terminal.log():
-            assert up.poll() is None and time.monotonic() < deadline, terminal.log()
-            time.sleep(0.2)
+    with terminal.up(first):
         assert "no route yet: driftline model route NAME VERSION" in terminal.run("driftline status")
-
         for name, line in zip(sent, [second, *others], strict=True):
             said = terminal.run(line)
             assert "worker-0 serves it" in said
@@ -129,9 +70,6 @@ def test_every_request_of_the_readme_is_answered(terminal: Terminal) -> None:
         a_second_version_comes_and_goes(terminal)
         roles = json.loads(terminal.run("driftline status --json"))["roles"]
         assert {name: role["restarts"] for name, role in roles.items()} == dict.fromkeys(roles, 0)
-    finally:
-        terminal.run("driftline down")
-        assert up.wait(60) is not None
 
 
 def refusals_are_told(terminal: Terminal) -> None:
@@ -158,10 +96,9 @@ def answers_reach_the_page(terminal: Terminal, sent: dict[str, int]) -> None:
 
 
 def a_second_version_comes_and_goes(terminal: Terminal) -> None:
-    """The class of README is a canary, the champion, rolled back from, and removed; who watches goes on."""
-    code = re.search(r"^```python\n(# model.py\n.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
-    assert code is not None
-    (terminal.folder / "model.py").write_text(code[1])
+    """The class of the page is a canary, the champion, rolled back from, and removed; who watches goes on."""
+    (code,) = (block.text for block in blocks("docs/models.md") if block.text.startswith("# model.py\n"))
+    (terminal.folder / "model.py").write_text(code)
     frame = pd.read_parquet(terminal.folder / "train.parquet")
     x = frame.drop(columns=["customer", "churned"]).astype("float32")
     file = terminal.folder / "churn.joblib"
