@@ -43,11 +43,11 @@ def judge_stream(reference: Reference, stream: pd.DataFrame, time: str, watch: W
     """
     judge = Judge(lambda _model, _version: reference)
     route = Route(model=_WHERE["model"], epoch=1, ts=0, champion=_WHERE["version"], watch=watch)
-    judge.take(RouteCopy(model=_WHERE["model"], route=route))
+    judge.step(RouteCopy(model=_WHERE["model"], route=route))
     now, alerts, orders, reports = 0, list[dict](), list[dict](), dict[int, Report]()
     for at, message in messages(reference, stream, time, delay_ms):
         now = max(now, at)
-        for output in [] if message is None else judge.take(message):
+        for output in [] if message is None else judge.step(message):
             _sort(output, now, alerts, orders, reports)
     for output in judge.finish():
         _sort(output, now, alerts, orders, reports)

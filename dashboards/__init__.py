@@ -2,11 +2,12 @@
 
 `panels` is the list: what each panel asks, in which unit, from which query (`queries/*.sql`), and what to do about it;
 `rules` are the alert rules. `macros` expands Grafana's macros for those who ask without Grafana, `words` writes
-figures. From these, `page` draws the built-in live page, `grafana` generates the provisioned files, and `push` sends
-them to a running Grafana.
+figures, `theme` has the palette and `drift_map` the shades of the drift map. From these, `page` draws the built-in live
+page, `grafana` generates the provisioned files, and `push` sends them to a running Grafana.
 
-This package imports none of the others: it is handed ``query(sql, parameters) -> DataFrame``, which binds parameters
-written ``{name:Type}``, and ``status() -> dict`` (see `dashboards.page.live`).
+This package imports none of the others (reports of `drift.analysis` use its palette): it is handed
+``query(sql, parameters) -> DataFrame``, which binds parameters written ``{name:Type}``, and ``status() -> dict`` (see
+`dashboards.page.live`).
 """
 
 from dashboards.macros import MacroError, Range, expand

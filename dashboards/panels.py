@@ -73,8 +73,8 @@ PANELS: tuple[Panel, ...] = (
         drawing="table",
         columns=(
             *("model", "versions", "rows", "first_row", "last_row", "moved", "watched", "open_incidents", "severity"),
-            *("page", "incident", "since", "text", "metric", "estimated", "realised", *_BAND, "reference", "coverage"),
-            *("outside", "evidence", "budget"),
+            *("page", "incident", "since", "text", "parts", "metric", "estimated", "realised", *_BAND, "reference"),
+            *("coverage", "outside", "evidence", "budget"),
         ),
     ),
     Panel(
@@ -169,7 +169,7 @@ PANELS: tuple[Panel, ...] = (
         drawing="table",
         columns=(
             *("incident", "kind", "severity", "page", "opened", "updated", "closed", "change_point", "columns"),
-            *("evidence", "text", "predictions"),
+            *("evidence", "text", "predictions", "parts"),
         ),
     ),
     Panel(
@@ -250,7 +250,7 @@ PANELS: tuple[Panel, ...] = (
         columns=(
             *("time", "event", "model", "version", "segment", "kind", "severity", "page", "change_point"),
             *("change_point_low", "change_point_high", "window_start", "window_end", "evidence", "budget"),
-            *("reference", "text", "opinions", "reach", "act", "predictions"),
+            *("reference", "text", "opinions", "reach", "act", "predictions", "parts"),
         ),
     ),
     Panel(

@@ -24,7 +24,7 @@ def quiet(seed: int, runs: int, windows: int, every: float) -> Quiet:
         ground = Ground.draw(population, np.random.default_rng([seed, run, 0]))
         ours = Ours(ground.baseline, Watch(false_alarm_every=every))
         for window in ground.windows(200, windows, np.random.default_rng([seed, run, 1])):
-            ours.take(window.counts)
+            ours.observe(window.counts)
             highest = max(highest, ours.log_evidence)
         opened.append(ours.opened)
         pages += ours.paged is not None

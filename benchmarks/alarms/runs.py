@@ -72,7 +72,7 @@ def once(
     ours = Ours(baseline, Watch(false_alarm_every=every, window_rows_min=1))
     column, highest = world.column(run), -math.inf
     for window in world.windows(baseline.reference, for_stream, windows, after, column, change):
-        opened = ours.take(window)
+        opened = ours.observe(window)
         highest = max(highest, ours.log_evidence)
         if opened and change is not None:
             break

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from dashboards import theme
 from dashboards.panels import Drawing, Panel, Unit
 
 Json = dict[str, Any]
 
 DATASOURCE_TYPE = "grafana-clickhouse-datasource"
-_HUES = {"reference": "#0072B2", "current": "#E69F00", "watch": "#CC79A7", "critical": "#D55E00", "fine": "#8A8F98"}
 _UNITS: dict[Unit, str] = {"share": "percentunit", "rows": "short", "rows/s": "cps", "s": "s", "ms": "ms"}
 #: What a chart takes of a query that returns more.
 _CHARTED: dict[str, tuple[str, ...]] = {
@@ -52,9 +52,11 @@ def panel(ours: Panel, datasource: str, place: Json, number: int) -> Json:
 
 
 def charted(ours: Panel) -> str:
-    """The query of a chart: the columns that it draws."""
+    """The query of a panel: the columns that it shows."""
     sql = ours.sql.strip()
     columns = _CHARTED.get(ours.name)
+    if columns is None and "parts" in ours.columns:  # For who writes a text in another way.
+        columns = tuple(name for name in ours.columns if name != "parts")
     if columns is None:
         return sql
     return f"SELECT {', '.join(columns)}\nFROM\n(\n{_indented(sql)}\n)"
@@ -77,13 +79,13 @@ def _indented(sql: str) -> str:
 
 
 def _thresholds(ours: Panel) -> Json:
-    steps: list[Json] = [{"color": "transparent" if ours.drawing == "map" else _HUES["fine"], "value": None}]
+    steps: list[Json] = [{"color": "transparent" if ours.drawing == "map" else theme.FINE, "value": None}]
     if ours.threshold is not None:
         steps = [
-            {"color": "rgba(138,143,152,0.15)", "value": None},
-            {"color": "rgba(138,143,152,0.40)", "value": ours.threshold / 2},
-            {"color": _HUES["current"], "value": ours.threshold},
-            {"color": _HUES["critical"], "value": ours.threshold * 3},
+            {"color": theme.washed(theme.FINE, 0.15), "value": None},
+            {"color": theme.washed(theme.FINE, 0.40), "value": ours.threshold / 2},
+            {"color": theme.CURRENT, "value": ours.threshold},
+            {"color": theme.CRITICAL, "value": ours.threshold * 3},
         ]
     return {"mode": "absolute", "steps": steps}
 
@@ -132,33 +134,33 @@ def _steps(ours: Panel) -> _Kind:  # noqa: ARG001
 
 def _evidence(ours: Panel) -> _Kind:  # noqa: ARG001
     custom = {**_LINE, "scaleDistribution": {"type": "log", "log": 10}}
-    budget = {"matcher": {"id": "byRegexp", "options": ".*budget.*"}, "properties": _properties(_limit("critical"))}
+    budget = {"matcher": {"id": "byRegexp", "options": ".*budget.*"}, "properties": _properties(_limit(theme.CRITICAL))}
     return "timeseries", {"legend": _LEGEND, "tooltip": _TOOLTIP}, custom, [budget]
 
 
 def _effect(ours: Panel) -> _Kind:  # noqa: ARG001
-    overrides = [_override("effect", _hue("current")), *_interval(), _override("tolerance", _limit("critical"))]
+    overrides = [_override("effect", _hue(theme.CURRENT)), *_interval(), _override("tolerance", _limit(theme.CRITICAL))]
     return "timeseries", {"legend": _LEGEND, "tooltip": _TOOLTIP}, _LINE, overrides
 
 
 def _performance(ours: Panel) -> _Kind:  # noqa: ARG001
     custom = {**_LINE, "spanNulls": True}
     overrides = [
-        _like("realised", _hue("current")),
-        _like("estimated", _hue("fine")),
-        _like("reference", _limit("reference")),
+        _like("realised", _hue(theme.CURRENT)),
+        _like("estimated", _hue(theme.FINE)),
+        _like("reference", _limit(theme.REFERENCE)),
     ]
     return "timeseries", {"legend": _LEGEND, "tooltip": _TOOLTIP}, custom, overrides
 
 
 def _fan(ours: Panel) -> _Kind:  # noqa: ARG001
-    band = {"custom.lineWidth": 0, "custom.fillOpacity": 18, **_hue("current")}
+    band = {"custom.lineWidth": 0, "custom.fillOpacity": 18, **_hue(theme.CURRENT)}
     overrides = [
         _override("p95", {**band, "custom.fillBelowTo": "p05"}),
         _override("p75", {**band, "custom.fillBelowTo": "p25"}),
-        _override("p05", {"custom.lineWidth": 0, **_hue("current")}),
-        _override("p25", {"custom.lineWidth": 0, **_hue("current")}),
-        _override("p50", _hue("current")),
+        _override("p05", {"custom.lineWidth": 0, **_hue(theme.CURRENT)}),
+        _override("p25", {"custom.lineWidth": 0, **_hue(theme.CURRENT)}),
+        _override("p50", _hue(theme.CURRENT)),
     ]
     return "timeseries", {"legend": {**_LEGEND, "showLegend": False}, "tooltip": _TOOLTIP}, _LINE, overrides
 
@@ -174,7 +176,7 @@ def _bars(ours: Panel) -> _Kind:
         "legend": _LEGEND,
         "tooltip": _TOOLTIP,
     }
-    overrides = [_override("reference", _hue("reference")), _override("current", _hue("current"))]
+    overrides = [_override("reference", _hue(theme.REFERENCE)), _override("current", _hue(theme.CURRENT))]
     return "barchart", options, {"fillOpacity": 90, "lineWidth": 0}, overrides
 
 
@@ -182,14 +184,14 @@ def _ages(ours: Panel) -> _Kind:
     kind, options, custom, _ = _bars(ours)
     overrides = [
         _override("age", {"unit": "s"}),
-        _override("expected", _hue("reference")),
-        _override("covered", _hue("current")),
+        _override("expected", _hue(theme.REFERENCE)),
+        _override("covered", _hue(theme.CURRENT)),
     ]
     return kind, options | {"orientation": "vertical", "showValue": "never"}, custom, overrides
 
 
 def _interval() -> list[Json]:
-    faint = {"custom.lineWidth": 0, **_hue("current")}
+    faint = {"custom.lineWidth": 0, **_hue(theme.CURRENT)}
     return [
         _override("high", {**faint, "custom.fillBelowTo": "low", "custom.fillOpacity": 20}),
         _override("low", faint),
@@ -200,8 +202,8 @@ def _limit(hue: str) -> Json:
     return {**_hue(hue), "custom.lineStyle": {"fill": "dash", "dash": [8, 6]}, "custom.lineWidth": 1.5}
 
 
-def _hue(name: str) -> Json:
-    return {"color": {"mode": "fixed", "fixedColor": _HUES[name]}}
+def _hue(colour: str) -> Json:
+    return {"color": {"mode": "fixed", "fixedColor": colour}}
 
 
 def _override(field: str, values: Json) -> Json:

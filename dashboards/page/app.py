@@ -21,8 +21,8 @@ from dashboards import words
 from dashboards.page import probes
 from dashboards.page.address import Address, problem
 from dashboards.page.desk import Busy, Desk, Query, Status
-from dashboards.page.sheet import Sheet, gather
-from dashboards.page.twin import twin
+from dashboards.page.json_view import json_view
+from dashboards.page.page_data import PageData, gather
 from dashboards.page.view import render, title
 
 #: How often an open page asks again.
@@ -127,23 +127,23 @@ def _show(desk: Desk, address: Address | None, zone_name: str | None, seen: str 
         raise PreventUpdate
     zone = words.zone(zone_name)
     try:
-        sheet = gather(desk, address)
+        data = gather(desk, address)
     except Busy:
         raise PreventUpdate from None  # the next tick asks again
-    clock = f"{words.at(sheet.now_ms, zone):%H:%M:%S}"
-    state = [html.Span(className="dot"), html.Span(f"{'stale' if sheet.trouble else 'live'} {clock}")]
-    look = "live live--stale" if sheet.trouble else "live"
-    digest = _digest(sheet, zone_name)
+    clock = f"{words.at(data.now_ms, zone):%H:%M:%S}"
+    state = [html.Span(className="dot"), html.Span(f"{'stale' if data.trouble else 'live'} {clock}")]
+    look = "live live--stale" if data.trouble else "live"
+    digest = _digest(data, zone_name)
     if digest == seen:
         # The same facts: the picture stays, and whatever the reader points at stays under the pointer.
         return no_update, state, look, no_update, no_update
-    view, verdict = render(sheet, zone)
-    return view, state, look, title(sheet, verdict), digest
+    view, verdict = render(data, zone)
+    return view, state, look, title(data, verdict), digest
 
 
-def _digest(sheet: Sheet, zone: str) -> str:
-    answers = {name: (sheet.rows(name), answer.trouble) for name, answer in sheet.answers.items()}
-    facts = json.dumps([sheet.address.href, zone, answers, sheet.live, sheet.away], default=str)
+def _digest(data: PageData, zone: str) -> str:
+    answers = {name: (data.rows(name), answer.trouble) for name, answer in data.answers.items()}
+    facts = json.dumps([data.address.href, zone, answers, data.live, data.away], default=str)
     return hashlib.blake2b(facts.encode(), digest_size=12).hexdigest()
 
 
@@ -156,10 +156,10 @@ def _twins(server: flask.Flask, desk: Desk, root_path: str) -> None:
         if why := problem(path, search):
             return _json({"error": why}, 400)
         try:
-            sheet = gather(desk, Address.read(path, search, root_path))
+            data = gather(desk, Address.read(path, search, root_path))
         except Busy as error:
             return _json({"error": str(error)}, 429)
-        return _json(twin(sheet), 200 if sheet.address.page != "nowhere" else 404)
+        return _json(json_view(data), 200 if data.address.page != "nowhere" else 404)
 
     server.add_url_rule("/api", "api", answer)
     server.add_url_rule("/api/<path:rest>", "api_of", answer)

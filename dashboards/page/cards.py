@@ -7,14 +7,14 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboards import words
-from dashboards.page import look, parts
+from dashboards.page import chart_style, parts
 from dashboards.page.address import STRETCHES, Address
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.page.charts import draw
 from dashboards.page.desk import Answer
+from dashboards.page.page_data import PageData
 from dashboards.page.parts import Child
 from dashboards.page.sentence import Verdict
-from dashboards.page.sheet import Sheet
 from dashboards.panels import Panel, named
 
 
@@ -93,17 +93,24 @@ def plate(title: str, body: Child | list[Child], question: str = "", *, wide: bo
 
 
 def chart(
-    name: str, answer: Answer, canvas: Canvas, *, wide: bool = False, note: str = "", empty: str = "", key: Child = None
+    name: str,
+    answer: Answer,
+    context: ChartContext,
+    *,
+    wide: bool = False,
+    note: str = "",
+    empty: str = "",
+    key: Child = None,
 ) -> Component:
     """A panel with its drawing, or with what to do while there is nothing to draw."""
     panel = named(name)
     if answer.frame.empty:
         return card(panel, answer, parts.blank(empty or "Nothing in this stretch of time."), wide=wide)
-    drawing = draw(panel, answer.frame, canvas)
+    drawing = draw(panel, answer.frame, context)
     graph = dcc.Graph(
         id=f"chart-{name}",
         figure=drawing,
-        config=look.CONFIG,
+        config=chart_style.CONFIG,
         className="chart",
         responsive=True,
         style={"height": f"{drawing.layout.height}px"},
@@ -112,17 +119,17 @@ def chart(
     return card(panel, answer, [figure, key], wide=wide, note=note)
 
 
-def examples(sheet: Sheet, column: str, zone: tzinfo) -> Component:
+def examples(data: PageData, column: str, zone: tzinfo) -> Component:
     """The newest rows, with one column's value."""
     lines = [
         [
-            parts.moment(row["time"], zone, sheet.beside, seconds=True),
+            parts.moment(row["time"], zone, data.beside, seconds=True),
             html.Code(row["id"]),
             row["value"],
             words.figure(row["score"]),
             row["prediction"],
         ]
-        for row in sheet.rows("examples")
+        for row in data.rows("examples")
     ]
     if not lines:
         return parts.blank("No row is kept from this stretch of time.")

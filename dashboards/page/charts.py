@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboards import words
-from dashboards.page import driftmap, look, marks
-from dashboards.page.canvas import Canvas
+from dashboards import theme, words
+from dashboards.page import chart_style, driftmap, marks
+from dashboards.page.chart_context import ChartContext
 from dashboards.panels import Drawing, Panel, Unit
 
 #: Pairs of bars that a reader still takes in.
@@ -28,36 +28,36 @@ _TOP_MIN = {"share": 1.0, "effect": 0.1}
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def draw(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
+def draw(panel: Panel, frame: pd.DataFrame, context: ChartContext) -> go.Figure:
     """Draw a panel."""
     if "time" in frame:
-        begin = canvas.local(frame["time"])
-        frame = frame.assign(begin=begin, time=begin + canvas.step / 2)
+        begin = context.local(frame["time"])
+        frame = frame.assign(begin=begin, time=begin + context.step / 2)
     if panel.drawing == "map":
-        figure = driftmap.draw(frame, canvas)
+        figure = driftmap.draw(frame, context)
     elif panel.drawing == "steps":
-        figure = _steps(panel, frame, canvas)
+        figure = _steps(panel, frame, context)
     else:
         figure = _DRAW[panel.drawing](panel, frame)
-    figure.update_layout(template=look.TEMPLATE, uirevision=panel.name)
+    figure.update_layout(template=chart_style.TEMPLATE, uirevision=panel.name)
     if panel.height:
         figure.update_layout(height=panel.height)
     if "time" in frame:
-        marks.time_axis(figure, canvas)
+        marks.time_axis(figure, context)
         if panel.drawing != "map":
-            marks.stretch(figure, canvas)
+            marks.stretch(figure, context)
     return figure
 
 
 def _lines(panel: Panel, frame: pd.DataFrame) -> go.Figure:
     wide = _wide(panel, frame)
     figure = go.Figure()
-    for name, colour, dash in zip(wide.columns, _cycle(look.SERIES, wide), _cycle(_DASHES, wide), strict=True):
+    for name, colour, dash in zip(wide.columns, _cycle(theme.SERIES, wide), _cycle(_DASHES, wide), strict=True):
         figure.add_scatter(
             x=wide.index,
             y=wide[name] * (100 if panel.unit == "share" else 1),
             name=str(name),
-            customdata=[said(panel.unit, value) for value in wide[name]],
+            customdata=[spelled(panel.unit, value) for value in wide[name]],
             hovertemplate="%{customdata}",
             **marks.line(wide[name], colour, dash),
         )
@@ -75,7 +75,7 @@ def _evidence(panel: Panel, frame: pd.DataFrame) -> go.Figure:
     budget = wide.pop("budget") if "budget" in wide else pd.Series(dtype=float)
     edge = float(budget.max() if len(budget) else 1e4) * _ABOVE_BUDGET
     figure = go.Figure()
-    for name, colour, dash in zip(wide.columns, _cycle(look.SERIES, wide), _cycle(_DASHES, wide), strict=True):
+    for name, colour, dash in zip(wide.columns, _cycle(theme.SERIES, wide), _cycle(_DASHES, wide), strict=True):
         figure.add_scatter(
             x=wide.index,
             y=wide[name].clip(0.1, edge),
@@ -97,7 +97,7 @@ def _evidence(panel: Panel, frame: pd.DataFrame) -> go.Figure:
 
 def _effect(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     figure = go.Figure()
-    marks.wash(figure, frame["time"], frame["low"], frame["high"], look.CURRENT)
+    marks.wash(figure, frame["time"], frame["low"], frame["high"], theme.CURRENT)
     figure.add_scatter(
         x=frame["time"],
         y=frame["effect"],
@@ -107,7 +107,7 @@ def _effect(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
             for row in frame.to_dict("records")
         ],
         hovertemplate="%{customdata}<extra></extra>",
-        **marks.line(frame["effect"], look.CURRENT),
+        **marks.line(frame["effect"], theme.CURRENT),
     )
     marks.limit(figure, frame["tolerance"], "tolerance")
     figure.update_layout(showlegend=False)
@@ -118,7 +118,7 @@ def _effect(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
 def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     figure = go.Figure()
     known = frame.dropna(subset=["realised"])
-    marks.wash(figure, known["time"], known["low"], known["high"], look.CURRENT)
+    marks.wash(figure, known["time"], known["low"], known["high"], theme.CURRENT)
     figure.add_scatter(
         x=known["time"],
         y=known["realised"],
@@ -129,7 +129,7 @@ def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG00
             for row in known.to_dict("records")
         ],
         hovertemplate="%{customdata}",
-        **marks.line(known["realised"], look.CURRENT),
+        **marks.line(known["realised"], theme.CURRENT),
     )
     if frame["estimated"].notna().any():
         figure.add_scatter(
@@ -137,9 +137,9 @@ def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG00
             y=frame["estimated"],
             name="estimated",
             hovertemplate="%{y:.3f}",
-            **marks.line(frame["estimated"], look.FINE, "dot"),
+            **marks.line(frame["estimated"], theme.FINE, "dot"),
         )
-    marks.limit(figure, frame["reference"], "in the reference", look.REFERENCE)
+    marks.limit(figure, frame["reference"], "in the reference", theme.REFERENCE)
     figure.update_yaxes(tickformat=".3~f")
     return figure
 
@@ -157,7 +157,7 @@ def _ages(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
             for row in begun.to_dict("records")
         ],
         hovertemplate="%{customdata}<extra></extra>",
-        **marks.line(begun["expected"], look.REFERENCE),
+        **marks.line(begun["expected"], theme.REFERENCE),
     )
     now = begun.dropna(subset=["covered"])
     figure.add_scatter(
@@ -165,7 +165,7 @@ def _ages(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
         y=now["covered"] * 100,
         name="now",
         mode="markers",
-        marker={"color": look.CURRENT, "size": 7},
+        marker={"color": theme.CURRENT, "size": 7},
         customdata=[
             f"{words.span(row['age'] * 1000)} old: {words.share(row['covered'])} of {row['rows']:,.0f} have a label"
             for row in now.to_dict("records")
@@ -180,8 +180,8 @@ def _ages(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
 
 def _fan(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     figure = go.Figure()
-    marks.wash(figure, frame["time"], frame["p05"], frame["p95"], look.CURRENT, 0.13)
-    marks.wash(figure, frame["time"], frame["p25"], frame["p75"], look.CURRENT, 0.24)
+    marks.wash(figure, frame["time"], frame["p05"], frame["p95"], theme.CURRENT, 0.13)
+    marks.wash(figure, frame["time"], frame["p25"], frame["p75"], theme.CURRENT, 0.24)
     figure.add_scatter(
         x=frame["time"],
         y=frame["p50"],
@@ -191,7 +191,7 @@ def _fan(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
             for row in frame.to_dict("records")
         ],
         hovertemplate="%{customdata}<extra></extra>",
-        **marks.line(frame["p50"], look.CURRENT),
+        **marks.line(frame["p50"], theme.CURRENT),
     )
     figure.update_layout(showlegend=False)
     return figure
@@ -203,7 +203,7 @@ def _bars(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     shown = lived.reindex(lived["difference"].abs().sort_values(ascending=False).index)[:BARS_MAX][::-1]
     cells = [driftmap.short(str(cell)) for cell in shown["cell"]]
     figure = go.Figure()
-    for name, colour in (("current", look.CURRENT), ("reference", look.REFERENCE)):
+    for name, colour in (("current", theme.CURRENT), ("reference", theme.REFERENCE)):
         figure.add_bar(
             y=cells,
             x=shown[name],
@@ -231,17 +231,17 @@ def _bars(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     return figure
 
 
-def _steps(panel: Panel, frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
+def _steps(panel: Panel, frame: pd.DataFrame, context: ChartContext) -> go.Figure:
     """Counts, stacked; a bar is as wide as its interval."""
     wide = _wide(panel, frame).fillna(0)
     figure = go.Figure()
-    for name, colour in zip(wide.columns, _cycle(look.SERIES, wide), strict=True):
+    for name, colour in zip(wide.columns, _cycle(theme.SERIES, wide), strict=True):
         figure.add_bar(
             x=wide.index,
             y=wide[name],
             name=str(name),
-            width=canvas.step / pd.Timedelta(1, "ms"),
-            marker={"color": look.washed(colour, 0.4), "line": {"width": 0}},
+            width=context.step / pd.Timedelta(1, "ms"),
+            marker={"color": theme.washed(colour, 0.4), "line": {"width": 0}},
             hovertemplate="%{y:,} " + panel.unit,
         )
     figure.update_layout(barmode="stack", bargap=0)
@@ -261,10 +261,10 @@ def _cycle(values: tuple[str, ...], wide: pd.DataFrame) -> list[str]:
     return [values[place % len(values)] for place in range(len(wide.columns))]
 
 
-def said(unit: Unit, value: float | None) -> str:
+def spelled(unit: Unit, value: float | None) -> str:
     """A value in its unit's words.
 
-    >>> said("share", 0.0731), said("evidence", 2e19), said("s", 0.4), said("rows", 69500)
+    >>> spelled("share", 0.0731), spelled("evidence", 2e19), spelled("s", 0.4), spelled("rows", 69500)
     ('7.31 %', '2 × 10¹⁹', '400 ms', '69,500')
     """
     if unit == "share":

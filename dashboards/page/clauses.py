@@ -1,34 +1,31 @@
 """Clauses that sentences are made of: how a column moved, what it did to performance."""
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from dashboards import words
 
-#: Changes of at least this share of the largest one are told with it.
-_ALIKE = 0.25
 _METRICS = ("auc", "accuracy", "mae", "rmse", "brier")
 #: Metrics that are best at 1; the others are best at 0.
 _SHARES = ("auc", "accuracy", "f1", "r2")
 #: By how much a loss may be larger where a report of an older version does not say.
 _TOLERATED = 0.05
-#: How alerts name parts of a column of numbers ("from 1 up" in those of earlier versions), and values that are none.
-_OF_NUMBERS = re.compile(r"(from|above|below|of|of exactly) [-+.\de]+( up| or more| or less)?")
+#: Cells of values that are none of a column's own.
 _SPECIAL = {"null", "unseen", "other", "out-of-range", "+inf", "-inf"}
 
 
 def moved(columns: list[dict[str, Any]]) -> str:
     """What moved and how, from the columns that an incident names.
 
-    >>> moved([{"column": "RELP", "levels": '[{"level": "16", "reference": 0.038, "current": 0}]'}])
+    >>> levels = '[{"level": "16", "reference": 0.038, "current": 0}]'
+    >>> moved([{"column": "RELP", "levels": levels, "statistic": "tvd"}])
     'RELP has moved: level 16 fell from 3.8 % to 0 %.'
     """
     if not columns or any(row.get("role") == "performance" for row in columns):
         return ""  # The alert's text says what became of a loss.
     names = words.listed([row["column"] for row in columns])
-    how = shifted_text(columns[0]["levels"])
+    how = shifted(columns[0])
     verb = "has moved" if len(columns) == 1 else "have moved"
     first = f"in {columns[0]['column']}, " if len(columns) > 1 and how else ""
     return f"{names} {verb}{': ' + first + how if how else ''}."
@@ -46,39 +43,28 @@ def between(change: dict[str, Any], clock: Callable[[int], str]) -> str:
     return f"between {low} and {high}" if low != high else ""
 
 
-def shifted(levels: list[dict[str, Any]]) -> str:
-    """The levels that lead a move, in one clause: the largest change and those like it.
+def shifted(column: dict[str, Any]) -> str:
+    """How a column that an incident names has moved: the levels are those that its alert has chosen.
 
-    Shares sum to one, so as much falls as rises; the direction with the largest single change is the one to tell.
-
-    >>> shifted([{"level": level, "reference": then, "current": now}
-    ...     for level, then, now in (("0", 0.41, 0.443), ("16", 0.038, 0), ("17", 0.035, 0), ("1", 0.19, 0.205))])
+    >>> levels = [{"level": "16", "reference": 0.038, "current": 0}, {"level": "17", "reference": 0.035, "current": 0}]
+    >>> shifted({"levels": json.dumps(levels), "statistic": "tvd"})
     'levels 16 and 17 fell from 7.3 % to 0 %'
     """
+    levels = json.loads(column["levels"] or "[]")
     if not levels:
         return ""
-    gap = {row["level"]: row["current"] - row["reference"] for row in levels}
-    largest = max(gap.values(), key=abs)
-    alike = [row for row in levels if gap[row["level"]] / (largest or 1.0) > _ALIKE]
-    led = sorted(alike, key=lambda row: -abs(gap[row["level"]]))[:3]
-    then, now = (sum(row[key] for row in led) for key in ("reference", "current"))
-    verb = "fell" if largest < 0 else "rose"
-    return f"{_levels([row['level'] for row in led])} {verb} from {words.share(then)} to {words.share(now)}"
+    then, now = (sum(level[key] for level in levels) for key in ("reference", "current"))
+    what = _levels([level["level"] for level in levels], numeric=column["statistic"] == "ks")
+    return f"{what} {'fell' if now < then else 'rose'} from {words.share(then)} to {words.share(now)}"
 
 
-def shifted_text(levels: str) -> str:
-    """`shifted`, from the JSON that an alert carries."""
-    return shifted(json.loads(levels or "[]"))
-
-
-def _levels(names: list[str]) -> str:
-    if _OF_NUMBERS.fullmatch(names[0]):  # one side of an edge, or a single value
-        return f"the share of values {names[0]}"
-    if any(name[:1] in "[<>" for name in names):
-        return f"values in {words.listed(sorted(names))}"
+def _levels(names: list[str], numeric: bool) -> str:
+    """How people call levels; of a column of numbers it is one side of an edge, or a single value."""
     if _SPECIAL.issuperset(names):
         return f"{words.listed(names)} values"
-    return f"{'level' if len(names) == 1 else 'levels'} {words.listed(sorted(names))}"
+    if numeric:
+        return f"the share of values {names[0]}"
+    return f"{'level' if len(names) == 1 else 'levels'} {words.listed(names)}"
 
 
 _ANSWERS = {"score": "score", "prediction": "predicted class"}

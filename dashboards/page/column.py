@@ -7,35 +7,35 @@ from dash.development.base_component import Component
 
 from dashboards import words
 from dashboards.page import cards, parts
-from dashboards.page.canvas import Canvas
-from dashboards.page.sheet import Sheet
+from dashboards.page.chart_context import ChartContext
+from dashboards.page.page_data import PageData
 from dashboards.panels import named
 
 _NO_REFERENCE = "The reference of this model is not in the store yet; it comes with the model's first route."
 _NO_WINDOW = "No window has closed; the first one does a minute after it ends."
 
 
-def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
-    answers = sheet.answers
+    answers = data.answers
     over_time = [
-        cards.chart("column_effect", answers["column_effect"], canvas, empty=_NO_WINDOW),
-        cards.chart("column_rollups", answers["column_rollups"], canvas, empty=_NO_REFERENCE),
-        cards.chart("column_distances", answers["column_distances"], canvas, empty=_NO_WINDOW),
-        cards.chart("column_quality", answers["column_quality"], canvas, empty=_NO_WINDOW),
-        _examples(sheet, zone),
+        cards.chart("column_effect", answers["column_effect"], context, empty=_NO_WINDOW),
+        cards.chart("column_rollups", answers["column_rollups"], context, empty=_NO_REFERENCE),
+        cards.chart("column_distances", answers["column_distances"], context, empty=_NO_WINDOW),
+        cards.chart("column_quality", answers["column_quality"], context, empty=_NO_WINDOW),
+        _examples(data, zone),
     ]
-    by_cell = [cards.chart("column_cells", answers["column_cells"], canvas, empty=_NO_REFERENCE), _cells(sheet)]
-    return [_figures(sheet), html.Div(by_cell, className="stack"), html.Div(over_time, className="stack")]
+    by_cell = [cards.chart("column_cells", answers["column_cells"], context, empty=_NO_REFERENCE), _cells(data)]
+    return [_figures(data), html.Div(by_cell, className="stack"), html.Div(over_time, className="stack")]
 
 
-def _figures(sheet: Sheet) -> Component | None:
-    effects = sheet.rows("column_effect")
+def _figures(data: PageData) -> Component | None:
+    effects = data.rows("column_effect")
     if not effects:
         return None
     last = effects[-1]
     interval = words.interval(last["low"], last["high"])
-    rates = {row["rate"]: row["share"] for row in sheet.rows("column_quality")}
+    rates = {row["rate"]: row["share"] for row in data.rows("column_quality")}
     return parts.figures(
         [
             (f"effect ({last['statistic'].upper()})", words.figure(last["effect"]), interval),
@@ -48,10 +48,10 @@ def _figures(sheet: Sheet) -> Component | None:
     )
 
 
-def _cells(sheet: Sheet) -> Component | None:
+def _cells(data: PageData) -> Component | None:
     lines = [
         [row["cell"], words.share(row["reference"]), words.share(row["current"]), words.points(row["difference"])]
-        for row in sheet.rows("column_cells")
+        for row in data.rows("column_cells")
         if row["reference"] or row["current"]
     ]
     if not lines:
@@ -61,5 +61,5 @@ def _cells(sheet: Sheet) -> Component | None:
     )
 
 
-def _examples(sheet: Sheet, zone: tzinfo) -> Component:
-    return cards.card(named("examples"), sheet.answers["examples"], cards.examples(sheet, sheet.address.column, zone))
+def _examples(data: PageData, zone: tzinfo) -> Component:
+    return cards.card(named("examples"), data.answers["examples"], cards.examples(data, data.address.column, zone))

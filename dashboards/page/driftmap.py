@@ -6,37 +6,20 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboards import words
-from dashboards.page import look
-from dashboards.page.canvas import Canvas
+from dashboards import drift_map, theme, words
+from dashboards.page.chart_context import ChartContext
 
-#: Rows that a reader still takes in; the most moved stand on top.
-ROWS_MAX = 24
 _STEP_PX = 25
-#: Shade 0 to 1 is the effect in tolerances; above 1 only what drifted is shown.
-_SHADE_MAX = 3.0
-_SHADES = [
-    [0.0, look.washed(look.FINE, 0.10)],
-    [0.333, look.washed(look.FINE, 0.36)],
-    [0.334, look.washed(look.CURRENT, 0.6)],
-    [0.6, look.washed(look.CURRENT, 1.0)],
-    [1.0, look.washed(look.CRITICAL, 1.0)],
-]
 
 
-def draw(frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
+def draw(frame: pd.DataFrame, context: ChartContext) -> go.Figure:
     """Draw the map; ``time`` of the frame is local already, and ``begin``, which is told."""
-    drifted = frame["drifted"].astype(bool)
-    frame = frame.assign(
-        # A small sample's effect may pass the tolerance by chance: without the judge's word it stays grey.
-        shade=frame["ratio"].where(drifted, frame["ratio"].clip(upper=0.99)),
-        text=[_hover(row, canvas.years) for row in frame.to_dict("records")],
-    )
-    names = order(frame)[:ROWS_MAX][::-1]
+    frame = frame.assign(text=[_hover(row, context.years) for row in frame.to_dict("records")])
+    names = drift_map.order(frame)[: drift_map.ROWS_MAX][::-1]
     shown = frame[frame["column"].isin(names)]
-    shades = shown.pivot_table(index="column", columns="time", values="shade").reindex(names)
+    shades = drift_map.grid(frame, names, "time")
     texts = shown.pivot_table(index="column", columns="time", values="text", aggfunc="first").reindex(names)
-    times = _with_gaps(shades.columns, canvas.step)
+    times = _with_gaps(shades.columns, context.step)
     figure = go.Figure(
         go.Heatmap(
             x=times,
@@ -45,9 +28,9 @@ def draw(frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
             text=texts.reindex(columns=times).to_numpy(),
             hoverinfo="text",
             hoverongaps=False,
-            colorscale=_SHADES,
+            colorscale=drift_map.SCALE,
             zmin=0,
-            zmax=_SHADE_MAX,
+            zmax=drift_map.SHADE_MAX,
             showscale=False,
             xgap=1,
             ygap=3,
@@ -58,16 +41,10 @@ def draw(frame: pd.DataFrame, canvas: Canvas) -> go.Figure:
         showgrid=False,
         tickmode="array",
         tickvals=names,
-        ticktext=[f'<a href="{canvas.link(name)}" target="_self">{short(name)}</a>' for name in names],
+        ticktext=[f'<a href="{context.link(name)}" target="_self">{short(name)}</a>' for name in names],
     )
-    _outline(figure, names, shades.columns, canvas)
+    _outline(figure, names, shades.columns, context)
     return figure
-
-
-def order(frame: pd.DataFrame) -> list[str]:
-    """Columns, the most moved first: what drifted, by its largest effect; then the rest by theirs."""
-    by_column = frame.assign(drifted=frame["drifted"].astype(bool)).groupby("column")[["drifted", "ratio"]].max()
-    return [str(name) for name in by_column.sort_values(["drifted", "ratio"], ascending=False).index]
 
 
 def short(name: str, most: int = 18) -> str:
@@ -94,14 +71,14 @@ def _with_gaps(times: "pd.Index[Any]", step: pd.Timedelta) -> "pd.Index[Any]":
     return times.append(pd.Index(edges).astype(times.dtype)).unique().sort_values() if edges else times
 
 
-def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", canvas: Canvas) -> None:
+def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", context: ChartContext) -> None:
     # A cell reaches half way to its neighbours, and as far on its free side.
     before, after = (
-        ((times[1] - times[0]) / 2, (times[-1] - times[-2]) / 2) if len(times) > 1 else (canvas.step / 2,) * 2
+        ((times[1] - times[0]) / 2, (times[-1] - times[-2]) / 2) if len(times) > 1 else (context.step / 2,) * 2
     )
-    for mark in canvas.marks:
-        first = max(canvas.moment(mark.start), times[0]) - before
-        last = min(canvas.moment(mark.end or canvas.end), times[-1]) + after
+    for mark in context.marks:
+        first = max(context.moment(mark.start), times[0]) - before
+        last = min(context.moment(mark.end or context.end), times[-1]) + after
         for row in (names.index(name) for name in mark.columns if name in names):
             figure.add_shape(
                 type="rect",
@@ -109,7 +86,7 @@ def _outline(figure: go.Figure, names: list[str], times: "pd.Index[Any]", canvas
                 x1=last,
                 y0=row - 0.5,
                 y1=row + 0.5,
-                line={"color": look.SEVERITIES.get(mark.severity, look.WATCH), "width": 2},
+                line={"color": theme.SEVERITIES.get(mark.severity, theme.WATCH), "width": 2},
             )
 
 

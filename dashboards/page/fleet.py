@@ -9,8 +9,8 @@ from dash.development.base_component import Component
 from dashboards import words
 from dashboards.page import cards, clauses, live, parts
 from dashboards.page.address import Address
-from dashboards.page.sheet import Sheet
-from dashboards.page.told import leads, retold
+from dashboards.page.alert_text import leads, rendered
+from dashboards.page.page_data import PageData
 from dashboards.panels import named
 
 #: An estimate is not shown where a larger share of the rows lies outside the training data.
@@ -18,19 +18,19 @@ OUTSIDE_MAX = 0.1
 START = "driftline model init NAME --data train.parquet --model model.pt2 --label y --score p"
 
 
-def draw(sheet: Sheet, zone: tzinfo) -> list[Component | None]:
+def draw(data: PageData, zone: tzinfo) -> list[Component | None]:
     """The page beneath its sentence."""
-    models = sheet.rows("fleet")
-    panel, answer = named("fleet"), sheet.answers["fleet"]
-    letters = sheet.rows("dead_letters")
+    models = data.rows("fleet")
+    panel, answer = named("fleet"), data.answers["fleet"]
+    letters = data.rows("dead_letters")
     if not models and clauses.refused(letters):
         body = parts.blank(f"The newest: {letters[0]['example']}", "driftline dead-letters list")
         return [cards.card(panel, answer, body, wide=True)]
     if not models:
         body = parts.blank("Package a model, put it on a topic, and send a request; it appears here by itself.", START)
         return [cards.card(panel, answer, body, wide=True)]
-    traffic = sheet.frame("fleet_traffic")
-    lines = [_line(row, sheet, zone, _traffic(traffic, row["model"])) for row in models]
+    traffic = data.frame("fleet_traffic")
+    lines = [_line(row, data, zone, _traffic(traffic, row["model"])) for row in models]
     return [cards.card(panel, answer, html.Ol(lines, className="models"), wide=True, note="worst first")]
 
 
@@ -38,15 +38,15 @@ def _traffic(traffic: Any, model: str) -> list[float]:
     return [float(value) for value in traffic.loc[traffic["model"] == model, "rows"]]
 
 
-def _line(row: dict[str, Any], sheet: Sheet, zone: tzinfo, rates: list[float]) -> Component:
+def _line(row: dict[str, Any], data: PageData, zone: tzinfo, rates: list[float]) -> Component:
     severity = row["severity"] if row["open_incidents"] else "quiet"
-    link = Address(page="model", model=row["model"], last=sheet.address.last, root=sheet.address.root).href
+    link = Address(page="model", model=row["model"], last=data.address.last, root=data.address.root).href
     return html.Li(
         [
             html.Div(
                 [
                     html.Div([dcc.Link(row["model"], href=link, className="name"), parts.chip(severity)]),
-                    html.P(_verdict(row, sheet, zone)),
+                    html.P(_verdict(row, data, zone)),
                 ],
                 className="who",
             ),
@@ -55,11 +55,11 @@ def _line(row: dict[str, Any], sheet: Sheet, zone: tzinfo, rates: list[float]) -
                 [
                     ("moved", f"{row['moved']} of {row['watched']}", "columns"),
                     _performance(row),
-                    ("answered", words.figure(row["rows"]), _p99(sheet, row["model"])),
+                    ("answered", words.figure(row["rows"]), _p99(data, row["model"])),
                     (
                         "behind",
-                        live.behind(sheet.live, row["model"]),
-                        _versions(row, sheet),
+                        live.behind(data.live, row["model"]),
+                        _versions(row, data),
                     ),
                 ]
             ),
@@ -68,32 +68,31 @@ def _line(row: dict[str, Any], sheet: Sheet, zone: tzinfo, rates: list[float]) -
     )
 
 
-def _versions(row: dict[str, Any], sheet: Sheet) -> str:
+def _versions(row: dict[str, Any], data: PageData) -> str:
     """The version that serves now; where no worker says so, those that answered in this stretch of time."""
-    if serving := live.serving(sheet.live, row["model"]):
+    if serving := live.serving(data.live, row["model"]):
         return f"serving {', '.join(serving)}"
     return f"answered by {row['versions']}" if row["rows"] else ""
 
 
-def _p99(sheet: Sheet, model: str) -> str:
-    p99 = live.p99_ms(sheet.live, model)
+def _p99(data: PageData, model: str) -> str:
+    p99 = live.p99_ms(data.live, model)
     return f"p99 {words.span(p99)}" if p99 is not None else "rows"
 
 
-def _verdict(row: dict[str, Any], sheet: Sheet, zone: tzinfo) -> list[Component | str]:
+def _verdict(row: dict[str, Any], data: PageData, zone: tzinfo) -> list[Component | str]:
     if row["open_incidents"]:
-        link = Address(page="incident", incident=row["incident"], root=sheet.address.root).href
-        if not leads(row["text"], row["since"]):
-            text = retold(row["text"], lambda ms: words.clock(ms, zone, sheet.beside), since=True)
-            return [dcc.Link(text, href=link)]
+        link = Address(page="incident", incident=row["incident"], root=data.address.root).href
+        if not leads(row, row["since"]):
+            return [dcc.Link(rendered(row, lambda ms: words.clock(ms, zone, data.beside)), href=link)]
         return [
             "Since ",
-            parts.moment(row["since"], zone, sheet.beside),
+            parts.moment(row["since"], zone, data.beside),
             ", ",
-            dcc.Link(retold(row["text"], lambda ms: words.clock(ms, zone, sheet.beside)), href=link),
+            dcc.Link(rendered(row, lambda ms: words.clock(ms, zone, data.beside), since=False), href=link),
         ]
     if row["incident"]:
-        link = Address(page="incident", incident=row["incident"], root=sheet.address.root).href
+        link = Address(page="incident", incident=row["incident"], root=data.address.root).href
         return ["No incident is open. Last one: ", dcc.Link(row["incident"], href=link), "."]
     return ["No incident is open." if row["watched"] else "No window has been judged yet."]
 

@@ -10,9 +10,9 @@ from dash.development.base_component import Component
 from dashboards import words
 from dashboards.page import cards, clauses, parts
 from dashboards.page.address import Address
-from dashboards.page.canvas import Canvas
-from dashboards.page.sheet import Sheet
-from dashboards.page.told import retold
+from dashboards.page.alert_text import rendered
+from dashboards.page.chart_context import ChartContext
+from dashboards.page.page_data import PageData
 from dashboards.panels import named
 
 #: Digits of a reference's id that tell it from others; its hover has them all.
@@ -21,34 +21,39 @@ _HASH = 8
 _SHOWN_MAX = 40
 
 
-def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:  # noqa: ARG001
+def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:  # noqa: ARG001
     """The page beneath its sentence."""
-    events = sheet.rows("incident")
+    events = data.rows("incident")
     if not events:
         body = parts.blank("It may have been mistyped, or belong to another deployment.", "driftline incidents list")
-        return [cards.card(named("incident"), sheet.answers["incident"], body, wide=True)]
+        return [cards.card(named("incident"), data.answers["incident"], body, wide=True)]
     return [
         _facts(events[-1]),
-        _time_line(sheet, events, zone),
-        _commands(sheet, events),
-        _columns(sheet, zone),
-        _cost(sheet),
-        _examples(sheet, zone),
+        _time_line(data, events, zone),
+        _commands(data, events),
+        _columns(data, zone),
+        _cost(data),
+        _examples(data, zone),
     ]
 
 
-def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Component:
-    last, end = events[-1], sheet.beside
-    between = clauses.between(last, lambda ms: words.clock(ms, zone, end))
+def _time_line(data: PageData, events: list[dict[str, Any]], zone: tzinfo) -> Component:
+    last, end = events[-1], data.beside
+
+    def clock(ms: int) -> str:
+        return words.clock(ms, zone, end)
+
+    between = clauses.between(last, clock)
     steps = [(last["change_point"], "change point", between)]
     shown = events if len(events) <= _SHOWN_MAX else [*events[:1], *events[1 - _SHOWN_MAX :]]
     for event in shown:
-        text = retold(event["text"], lambda ms: words.clock(ms, zone, end), since=True)
         what = words.step(event["event"], str(event["act"]), event["reach"], bool(event["page"]))
-        steps.append((event["time"], what, text))
+        steps.append((event["time"], what, rendered(event, clock)))
+    # The reason of an order is the text of the alert that it follows.
+    of_text = {event["text"]: event for event in events}
     steps += [
-        (row["time"], "retraining ordered", retold(row["reason"], lambda ms: words.clock(ms, zone, end)))
-        for row in sheet.rows("incident_orders")
+        (row["time"], "retraining ordered", rendered(_reason(row, of_text), clock, since=False))
+        for row in data.rows("incident_orders")
     ]
     steps += [
         (one["since"], f"{one['detector']} sees it", f"River's detector, in the mean {one['of']}")
@@ -59,7 +64,12 @@ def _time_line(sheet: Sheet, events: list[dict[str, Any]], zone: tzinfo) -> Comp
         html.Li([parts.moment(ms, zone, end), html.B(what), html.Span(beside)], className=what.replace(" ", "-"))
         for ms, what, beside in sorted(steps, key=lambda step: step[0])
     ]
-    return cards.card(named("incident"), sheet.answers["incident"], html.Ol(lines, className="timeline"))
+    return cards.card(named("incident"), data.answers["incident"], html.Ol(lines, className="timeline"))
+
+
+def _reason(order: dict[str, Any], events: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The alert whose text is the reason of an order; of another one, its reason alone."""
+    return events.get(order["reason"], {"text": order["reason"]})
 
 
 def _opinions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -68,10 +78,10 @@ def _opinions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return next((found for found in several if found), [])
 
 
-def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:
+def _commands(data: PageData, events: list[dict[str, Any]]) -> Component:
     """Commands that work on the incident as it stands; a replay's place in the log is `incidents show`'s to know."""
     last = events[-1]
-    incident, model = sheet.address.incident, last["model"]
+    incident, model = data.address.incident, last["model"]
     commands = [
         ("See it in full, offline", f"driftline report --incident {incident} --reference-data TRAINING_TABLE"),
         ("What a replay of it would be, through another version", f"driftline incidents show {incident}"),
@@ -87,13 +97,13 @@ def _commands(sheet: Sheet, events: list[dict[str, Any]]) -> Component:
     return cards.plate("What to do", body, "What do I do now?")
 
 
-def _columns(sheet: Sheet, zone: tzinfo) -> Component:
-    of = Address(page="column", model=sheet.address.model, root=sheet.address.root)
-    end = sheet.beside
+def _columns(data: PageData, zone: tzinfo) -> Component:
+    of = Address(page="column", model=data.address.model, root=data.address.root)
+    end = data.beside
     lines = [
         [
             _name(of, row),
-            clauses.shifted_text(row["levels"]),
+            clauses.shifted(row),
             f"{row['statistic'].upper()} {words.figure(row['effect'])}",
             words.interval(row["low"], row["high"]),
             words.figure(row["tolerance"]),
@@ -101,11 +111,11 @@ def _columns(sheet: Sheet, zone: tzinfo) -> Component:
             words.figure(row["n"]),
             parts.moment(row["change_point"], zone, end),
         ]
-        for row in sheet.rows("incident_columns")
+        for row in data.rows("incident_columns")
     ]
     headings = ("column", "how", "effect", "interval", "tolerated", "evidence", "n", "since")
     body = parts.table(headings, lines, numbers=(2, 3, 4, 5, 6)) if lines else parts.blank("It names no column.")
-    return cards.card(named("incident_columns"), sheet.answers["incident_columns"], body, wide=True)
+    return cards.card(named("incident_columns"), data.answers["incident_columns"], body, wide=True)
 
 
 def _name(of: Address, row: dict[str, Any]) -> Component | str:
@@ -115,7 +125,7 @@ def _name(of: Address, row: dict[str, Any]) -> Component | str:
     return dcc.Link(row["column"], href=of.go(column=row["column"]).href)
 
 
-def _cost(sheet: Sheet) -> Component:
+def _cost(data: PageData) -> Component:
     lines = [
         [
             words.metric(row["metric"]),
@@ -126,12 +136,12 @@ def _cost(sheet: Sheet) -> Component:
             words.figure(row["estimated_after"]),
             words.share(row["coverage"]),
         ]
-        for row in sheet.rows("incident_cost")
+        for row in data.rows("incident_cost")
     ]
     headings = ("metric", "in the reference", "before", "since", "estimated before", "estimated since", "labels since")
     empty = parts.blank("No performance is known around this incident: labels have not come, and nothing is estimated.")
     body = parts.table(headings, lines, numbers=range(1, 7)) if lines else empty
-    return cards.card(named("incident_cost"), sheet.answers["incident_cost"], body, wide=True)
+    return cards.card(named("incident_cost"), data.answers["incident_cost"], body, wide=True)
 
 
 def _facts(last: dict[str, Any]) -> Component:
@@ -145,9 +155,9 @@ def _facts(last: dict[str, Any]) -> Component:
     )
 
 
-def _examples(sheet: Sheet, zone: tzinfo) -> Component | None:
-    moved = [row for row in sheet.rows("incident_columns") if row["role"] != "performance"]
+def _examples(data: PageData, zone: tzinfo) -> Component | None:
+    moved = [row for row in data.rows("incident_columns") if row["role"] != "performance"]
     if not moved:
         return None
-    body = cards.examples(sheet, moved[0]["column"], zone)
-    return cards.card(named("examples"), sheet.answers["examples"], body, wide=True)
+    body = cards.examples(data, moved[0]["column"], zone)
+    return cards.card(named("examples"), data.answers["examples"], body, wide=True)

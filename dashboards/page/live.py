@@ -29,17 +29,17 @@ class Refusal(msgspec.Struct, frozen=True):
     why: str
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """In a sentence.
 
-        >>> Refusal("worker-0", "churn", "v1", "no such file").told
+        >>> Refusal("worker-0", "churn", "v1", "no such file").sentence
         'worker-0 refused the newest route of churn and goes on with v1.'
         """
         on = f"goes on with {self.version}" if self.version else "serves none"
         return f"{self.role} refused the newest route of {self.model} and {on}."
 
     @property
-    def said(self) -> str:
+    def reason(self) -> str:
         """The worker's own words."""
         return f"{self.role} on the newest route of {self.model}: {self.why}"
 
@@ -47,10 +47,10 @@ class Refusal(msgspec.Struct, frozen=True):
 def refusals(live: Live, model: str = "") -> list[Refusal]:
     """Routes that stand refused, of one model or of all."""
     return [
-        Refusal(role, name, said.get("version") or "", said["refused"])
+        Refusal(role, name, serving.get("version") or "", serving["refused"])
         for role, state in live.get("roles", {}).items()
-        for name, said in state.get("serving", {}).items()
-        if said.get("refused") and model in ("", name)
+        for name, serving in state.get("serving", {}).items()
+        if serving.get("refused") and model in ("", name)
     ]
 
 

@@ -7,8 +7,8 @@ from typing import TypeAlias
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboards.page import look
-from dashboards.page.canvas import Canvas
+from dashboards import theme
+from dashboards.page.chart_context import ChartContext
 
 Series: TypeAlias = "pd.Series[float]"
 _DAY = pd.Timedelta(24, "h")
@@ -44,14 +44,14 @@ def wash(figure: go.Figure, time: Iterable[object], low: Series, high: Series, c
     """Fill between two lines: an interval, or the middle half; of a single point, a bar."""
     quiet = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     if len(low) == 1:
-        bar = {"color": look.washed(colour, alpha), "width": _BAR_PX}
+        bar = {"color": theme.washed(colour, alpha), "width": _BAR_PX}
         figure.add_scatter(x=[*time] * 2, y=[*low, *high], **{**quiet, "line": bar})
         return
     figure.add_scatter(x=time, y=low, **quiet)
-    figure.add_scatter(x=time, y=high, fill="tonexty", fillcolor=look.washed(colour, alpha), **quiet)
+    figure.add_scatter(x=time, y=high, fill="tonexty", fillcolor=theme.washed(colour, alpha), **quiet)
 
 
-def limit(figure: go.Figure, values: Series, name: str, colour: str = look.CRITICAL, *, log: bool = False) -> None:
+def limit(figure: go.Figure, values: Series, name: str, colour: str = theme.CRITICAL, *, log: bool = False) -> None:
     """Draw a line that means something at the newest of ``values``, and name it; ``log`` where the axis is."""
     known = values.dropna()
     if len(known) == 0:
@@ -72,10 +72,10 @@ def limit(figure: go.Figure, values: Series, name: str, colour: str = look.CRITI
     )
 
 
-def time_axis(figure: go.Figure, canvas: Canvas) -> None:
+def time_axis(figure: go.Figure, context: ChartContext) -> None:
     """Write times as finely as the ticks lie apart, so that no two read alike; in days and hours beyond a day."""
-    beyond = canvas.end - canvas.start >= _DAY
-    year = ", %Y" if canvas.years else ""
+    beyond = context.end - context.start >= _DAY
+    year = ", %Y" if context.years else ""
     stops = [
         ((None, _MINUTE_MS - 1), "%H:%M:%S"),
         ((_MINUTE_MS, _DAY_MS - 1), f"%b %-d{year}<br>%H:%M" if beyond else "%H:%M"),
@@ -90,10 +90,10 @@ def time_axis(figure: go.Figure, canvas: Canvas) -> None:
         figure.update_layout(margin={"b": _TWO_LINES_PX})
 
 
-def stretch(figure: go.Figure, canvas: Canvas) -> None:
+def stretch(figure: go.Figure, context: ChartContext) -> None:
     """Show the whole stretch of time, and where incidents changed."""
-    figure.update_xaxes(range=[canvas.moment(canvas.start), canvas.moment(canvas.end)])
-    for mark in canvas.marks:
-        if canvas.start <= mark.start <= canvas.end:
-            colour = look.SEVERITIES.get(mark.severity, look.WATCH)
-            figure.add_vline(x=canvas.moment(mark.start), line={"color": colour, "width": 1.5, "dash": "dot"})
+    figure.update_xaxes(range=[context.moment(context.start), context.moment(context.end)])
+    for mark in context.marks:
+        if context.start <= mark.start <= context.end:
+            colour = theme.SEVERITIES.get(mark.severity, theme.WATCH)
+            figure.add_vline(x=context.moment(mark.start), line={"color": colour, "width": 1.5, "dash": "dot"})

@@ -7,11 +7,12 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from dashboards import words
-from dashboards.page import cards, driftmap, live, parts
+from dashboards.drift_map import ROWS_MAX
+from dashboards.page import cards, live, parts
 from dashboards.page.address import Address
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.page.clauses import awaited, newest, primary
-from dashboards.page.sheet import Sheet
+from dashboards.page.page_data import PageData
 from dashboards.panels import named
 
 _NOTHING = "No model of this name has answered in this stretch of time. Try a longer one, or look at the names."
@@ -23,52 +24,52 @@ _FEW_LABELS = "When labels come is shown where at least 30 of them had come by t
 _NO_LABELS = "No labels yet: send them to the feedback topic as {id, label}, and they meet their predictions."
 
 
-def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
-    answers = sheet.answers
+    answers = data.answers
     if all(answer.frame.empty for answer in answers.values()):
         return [cards.plate("Nothing here", parts.blank(_NOTHING, "driftline model list"), wide=True)]
     shown = answers["performance"].frame
     metric = primary([str(name) for name in shown["metric"]]) if len(shown) else ""
     measured = msgspec.structs.replace(answers["performance"], frame=shown[shown["metric"] == metric])
     return [
-        *parts.notices([refusal.said for refusal in live.refusals(sheet.live, sheet.address.model)]),
-        _figures(sheet),
+        *parts.notices([refusal.reason for refusal in live.refusals(data.live, data.address.model)]),
+        _figures(data),
         cards.chart(
             "drift_map",
             answers["drift_map"],
-            canvas,
+            context,
             wide=True,
-            note=_left_out(sheet),
+            note=_left_out(data),
             empty=_NO_WINDOW,
             key=_key(),
         ),
-        cards.chart("evidence", answers["evidence"], canvas, empty=_NO_WINDOW),
+        cards.chart("evidence", answers["evidence"], context, empty=_NO_WINDOW),
         cards.chart(
             "performance",
             measured,
-            canvas,
-            note=f"{words.metric(metric)}, {_coverage(sheet)}" if metric else "",
+            context,
+            note=f"{words.metric(metric)}, {_coverage(data)}" if metric else "",
             empty=_NO_LABELS,
         ),
         cards.chart(
             "lag_curve",
-            sheet.answers["lag_curve"],
-            canvas,
-            note=awaited(sheet.rows("lag_curve")),
+            data.answers["lag_curve"],
+            context,
+            note=awaited(data.rows("lag_curve")),
             empty=_FEW_LABELS,
         ),
-        cards.chart("score", answers["score"], canvas, note="median, middle half, nine in ten", empty=_NO_ROWS),
+        cards.chart("score", answers["score"], context, note="median, middle half, nine in ten", empty=_NO_ROWS),
         cards.chart(
             "traffic",
             answers["traffic"],
-            canvas,
+            context,
             wide=True,
-            note=f"rows in {words.span(sheet.over.interval_s * 1000)}",
+            note=f"rows in {words.span(data.over.interval_s * 1000)}",
             empty=_NO_ROWS,
         ),
-        _incidents(sheet, zone),
-        _versions(sheet, zone),
+        _incidents(data, zone),
+        _versions(data, zone),
     ]
 
 
@@ -77,26 +78,26 @@ def _key() -> Component:
     return html.P([html.Span([html.I(className=look), text]) for look, text in entries], className="key")
 
 
-def _coverage(sheet: Sheet) -> str:
-    covered = newest(sheet.rows("performance")).get("coverage")
+def _coverage(data: PageData) -> str:
+    covered = newest(data.rows("performance")).get("coverage")
     return f"labels cover {words.share(covered)}" if covered else "no labels yet"
 
 
-def _left_out(sheet: Sheet) -> str:
-    frame = sheet.frame("drift_map")
+def _left_out(data: PageData) -> str:
+    frame = data.frame("drift_map")
     count = frame["column"].nunique()
-    if count > driftmap.ROWS_MAX:
-        return f"the {driftmap.ROWS_MAX} most moved of {count} columns"
+    if count > ROWS_MAX:
+        return f"the {ROWS_MAX} most moved of {count} columns"
     return "effect ÷ tolerance"
 
 
-def _figures(sheet: Sheet) -> Component:
-    map_rows = sheet.rows("drift_map")
+def _figures(data: PageData) -> Component:
+    map_rows = data.rows("drift_map")
     latest = max((row["time"] for row in map_rows), default=0)
     last = [row for row in map_rows if row["time"] == latest]
-    answered = sum(row["rows"] for row in sheet.rows("traffic"))
-    evidence = {row["kind"]: row["evidence"] for row in sheet.rows("evidence")}
-    now = newest(sheet.rows("performance"))
+    answered = sum(row["rows"] for row in data.rows("traffic"))
+    evidence = {row["kind"]: row["evidence"] for row in data.rows("evidence")}
+    now = newest(data.rows("performance"))
     trained = now.get("reference")
     return parts.figures(
         [
@@ -109,23 +110,23 @@ def _figures(sheet: Sheet) -> Component:
             ),
             ("labels", words.share(now.get("coverage")), "of predictions" if now else "none yet"),
             ("answered", words.figure(answered), "rows shown"),
-            *_latency(sheet),
+            *_latency(data),
         ]
     )
 
 
-def _latency(sheet: Sheet) -> list[tuple[str, str, str]]:
-    model = sheet.address.model
-    p99, behind = live.p99_ms(sheet.live, model), live.behind(sheet.live, model)
+def _latency(data: PageData) -> list[tuple[str, str, str]]:
+    model = data.address.model
+    p99, behind = live.p99_ms(data.live, model), live.behind(data.live, model)
     shown = [("p99", words.span(p99), "request to answer")] if p99 is not None else []
     if behind == words.NOTHING:
         return shown
     return [*shown, ("behind", behind, "nothing waits" if behind == "idle" else "the newest request")]
 
 
-def _incidents(sheet: Sheet, zone: tzinfo) -> Component:
-    end = sheet.beside
-    at = Address(page="incident", root=sheet.address.root)
+def _incidents(data: PageData, zone: tzinfo) -> Component:
+    end = data.beside
+    at = Address(page="incident", root=data.address.root)
     lines = [
         [
             dcc.Link(row["incident"], href=at.go(incident=row["incident"]).href),
@@ -138,15 +139,15 @@ def _incidents(sheet: Sheet, zone: tzinfo) -> Component:
             "yes" if row["page"] else "no",
             words.evidence(row["evidence"]),
         ]
-        for row in sheet.rows("incidents")
+        for row in data.rows("incidents")
     ]
     headings = ("incident", "severity", "columns", "since", "opened", "paged", "evidence")
     body = parts.table(headings, lines, numbers=(6,)) if lines else parts.blank("No incident in this stretch of time.")
-    return cards.card(named("incidents"), sheet.answers["incidents"], body, wide=True)
+    return cards.card(named("incidents"), data.answers["incidents"], body, wide=True)
 
 
-def _versions(sheet: Sheet, zone: tzinfo) -> Component:
-    end = sheet.beside
+def _versions(data: PageData, zone: tzinfo) -> Component:
+    end = data.beside
     lines = [
         [
             row["version"],
@@ -157,8 +158,8 @@ def _versions(sheet: Sheet, zone: tzinfo) -> Component:
             parts.moment(row["first_row"], zone, end),
             parts.moment(row["last_row"], zone, end),
         ]
-        for row in sheet.rows("versions")
+        for row in data.rows("versions")
     ]
     headings = ("version", "route", "rows", "share", "mean score", "first row", "last row")
     body = parts.table(headings, lines, numbers=(2, 3, 4)) if lines else parts.blank(_NO_ROWS)
-    return cards.card(named("versions"), sheet.answers["versions"], body, wide=True)
+    return cards.card(named("versions"), data.answers["versions"], body, wide=True)

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from dashboards import words
-from dashboards.page import look
+from dashboards import theme, words
 
 Child: TypeAlias = Component | str | None
 
@@ -85,8 +84,8 @@ def spark(values: Sequence[float], label: str) -> Component:
     area = f"0,{height} {points} {width},{height}"
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" preserveAspectRatio="none">'
-        f'<polygon points="{area}" fill="{look.CURRENT}" fill-opacity=".18"/>'
-        f'<polyline points="{points}" fill="none" stroke="{look.CURRENT}" stroke-width="1.5"/></svg>'
+        f'<polygon points="{area}" fill="{theme.CURRENT}" fill-opacity=".18"/>'
+        f'<polyline points="{points}" fill="none" stroke="{theme.CURRENT}" stroke-width="1.5"/></svg>'
     )
     return html.Img(
         src=f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}", alt=label, className="spark"

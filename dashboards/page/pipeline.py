@@ -9,8 +9,8 @@ from dash.development.base_component import Component
 
 from dashboards import words
 from dashboards.page import cards, live, parts
-from dashboards.page.canvas import Canvas
-from dashboards.page.sheet import Sheet
+from dashboards.page.chart_context import ChartContext
+from dashboards.page.page_data import PageData
 from dashboards.panels import named
 
 #: The path of a record: what comes in, the step, what goes out.
@@ -23,20 +23,20 @@ PATH = (
 )
 
 
-def draw(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
+def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
     return [
-        *parts.notices([refusal.said for refusal in live.refusals(sheet.live)]),
-        _path(sheet),
-        cards.chart("rates", sheet.answers["rates"], canvas, wide=True, note="by event time"),
-        _delays(sheet, zone),
-        _dead_letters(sheet, zone),
-        _roles(sheet),
+        *parts.notices([refusal.reason for refusal in live.refusals(data.live)]),
+        _path(data),
+        cards.chart("rates", data.answers["rates"], context, wide=True, note="by event time"),
+        _delays(data, zone),
+        _dead_letters(data, zone),
+        _roles(data),
     ]
 
 
-def _path(sheet: Sheet) -> Component:
-    boxes = [_box(sheet.live, came, step, leaves) for came, step, leaves in PATH]
+def _path(data: PageData) -> Component:
+    boxes = [_box(data.live, came, step, leaves) for came, step, leaves in PATH]
     return cards.plate("The path of a record", html.Ol(boxes, className="path"), "Is the machine well?", wide=True)
 
 
@@ -66,34 +66,34 @@ def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
     )
 
 
-def _delays(sheet: Sheet, zone: tzinfo) -> Component:
+def _delays(data: PageData, zone: tzinfo) -> Component:
     lines = [
-        [row["station"], parts.moment(row["newest"], zone, sheet.beside), words.span(row["behind_s"] * 1000)]
-        for row in sheet.rows("delays")
+        [row["station"], parts.moment(row["newest"], zone, data.beside), words.span(row["behind_s"] * 1000)]
+        for row in data.rows("delays")
     ]
     empty = parts.blank("The store holds nothing in this stretch of time.", "driftline doctor")
     body = parts.table(("station", "newest row", "behind"), lines, numbers=(2,), slim=True) if lines else empty
-    return cards.card(named("delays"), sheet.answers["delays"], body, note="in the store, by event time")
+    return cards.card(named("delays"), data.answers["delays"], body, note="in the store, by event time")
 
 
-def _dead_letters(sheet: Sheet, zone: tzinfo) -> Component:
+def _dead_letters(data: PageData, zone: tzinfo) -> Component:
     lines: list[list[Any]] = [
         [
             row["reason"].replace("_", " "),
             row["stage"],
             words.figure(row["rows"]),
-            parts.moment(row["last"], zone, sheet.beside),
+            parts.moment(row["last"], zone, data.beside),
             html.Code(row["example"]),
         ]
-        for row in sheet.rows("dead_letters")
+        for row in data.rows("dead_letters")
     ]
     headings = ("reason", "stage", "rows", "last", "example")
     body = parts.table(headings, lines, numbers=(2,)) if lines else parts.blank("Nothing was refused.")
-    return cards.card(named("dead_letters"), sheet.answers["dead_letters"], body)
+    return cards.card(named("dead_letters"), data.answers["dead_letters"], body)
 
 
-def _roles(sheet: Sheet) -> Component | None:
-    roles = sheet.live.get("roles", {})
+def _roles(data: PageData) -> Component | None:
+    roles = data.live.get("roles", {})
     if not roles:
         return None
     pairs: list[tuple[str, Component | str | None, str]] = [

@@ -1,7 +1,6 @@
 """The sentence that opens every page: the answer, in words that can be read aloud at 3 a.m."""
 
 import json
-import re
 from datetime import UTC, tzinfo
 from typing import Any, Literal
 
@@ -9,15 +8,13 @@ import msgspec
 
 from dashboards import words
 from dashboards.page import clauses, live
-from dashboards.page.sheet import Sheet
-from dashboards.page.told import leads, retold
+from dashboards.page.alert_text import decided, leads, rendered
+from dashboards.page.page_data import PageData
 
 Severity = Literal["quiet", "watch", "warning", "critical", "empty"]
 
 #: A station further behind than this does not keep up.
 BEHIND_MS_MAX = 60_000
-#: Who decided what, at the beginning of an act's text.
-_DECIDED = re.compile(r"(.+? by .+?) at \d{4}-")
 _LIVE_STEPS = ("score", "count", "join", "sink")
 
 
@@ -28,36 +25,36 @@ class Verdict(msgspec.Struct, frozen=True):
     text: str
 
 
-def say(sheet: Sheet, zone: tzinfo = UTC) -> Verdict:
+def say(data: PageData, zone: tzinfo = UTC) -> Verdict:
     """The sentence of a page, its times in the reader's zone."""
-    return _SAY[sheet.address.page](sheet, zone)
+    return _SAY[data.address.page](data, zone)
 
 
-def _fleet(sheet: Sheet, zone: tzinfo) -> Verdict:
-    models = sheet.rows("fleet")
+def _fleet(data: PageData, zone: tzinfo) -> Verdict:
+    models = data.rows("fleet")
     if not models:
-        return _unanswered(sheet)
-    verdict = _worst(models, sheet, zone)
-    if refused := clauses.refused(sheet.rows("dead_letters")):
+        return _unanswered(data)
+    verdict = _worst(models, data, zone)
+    if refused := clauses.refused(data.rows("dead_letters")):
         severity: Severity = "watch" if verdict.severity == "quiet" else verdict.severity
         return Verdict(severity, f"{verdict.text} {refused}")
     return verdict
 
 
-def _worst(models: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> Verdict:
+def _worst(models: list[dict[str, Any]], data: PageData, zone: tzinfo) -> Verdict:
     """Of models that have answered, the one that needs somebody most."""
     moved = [row for row in models if row["open_incidents"]]
     if not moved:
         return _quiet(models)
     worst, rest = moved[0], len(models) - len(moved)
-    told = f"{worst['model']}: {_small(_retold(worst, worst['since'], 'since {},', sheet, zone))}"
+    text = f"{worst['model']}: {_small(_rendered(worst, worst['since'], 'since {},', data, zone))}"
     others = (
         f" {words.plural(len(moved) - 1, 'more model has', 'more models have')} an open incident."
         if len(moved) > 1
         else ""
     )
     quiet = f" {words.plural(rest, 'other model is quiet', 'other models are quiet')}." if rest else ""
-    return Verdict(_severity(worst["severity"]), f"{told.rstrip('.')}.{others}{quiet}")
+    return Verdict(_severity(worst["severity"]), f"{text.rstrip('.')}.{others}{quiet}")
 
 
 def _quiet(models: list[dict[str, Any]]) -> Verdict:
@@ -69,44 +66,44 @@ def _quiet(models: list[dict[str, Any]]) -> Verdict:
         return Verdict("empty", unknown)
     named = f" {judged[0]}" if young and len(judged) == 1 else ""
     are = f"The model{named} is" if len(judged) == 1 else f"{len(judged) if young else f'All {len(judged)}'} models are"
-    said = f"{are} quiet: no incident is open."
-    return Verdict("quiet", " ".join(filter(None, [said, unknown])))
+    quiet = f"{are} quiet: no incident is open."
+    return Verdict("quiet", " ".join(filter(None, [quiet, unknown])))
 
 
-def _unanswered(sheet: Sheet) -> Verdict:
+def _unanswered(data: PageData) -> Verdict:
     """No model has answered: because requests are refused, or because a worker waits, or because none came."""
-    if refused := clauses.refused(sheet.rows("dead_letters")):
+    if refused := clauses.refused(data.rows("dead_letters")):
         return Verdict("critical", f"No request has been answered. {refused}")
-    reasons = (step.get("waits") or step.get("trouble") for _, step in live.steps(sheet.live, "score"))
+    reasons = (step.get("waits") or step.get("trouble") for _, step in live.steps(data.live, "score"))
     waits = next(filter(None, reasons), "")
     return Verdict("empty", f"No model has answered a request yet{': ' if waits else ''}{waits}.")
 
 
-def _model(sheet: Sheet, zone: tzinfo) -> Verdict:
-    map_rows, incidents = sheet.rows("drift_map"), sheet.rows("incidents")
-    if not map_rows and not sheet.rows("traffic"):
-        return Verdict("empty", f"Nothing is known of {sheet.address.model} in this stretch of time.")
-    cost = clauses.performance(sheet.rows("performance"))
+def _model(data: PageData, zone: tzinfo) -> Verdict:
+    map_rows, incidents = data.rows("drift_map"), data.rows("incidents")
+    if not map_rows and not data.rows("traffic"):
+        return Verdict("empty", f"Nothing is known of {data.address.model} in this stretch of time.")
+    cost = clauses.performance(data.rows("performance"))
     open_ones = [row for row in incidents if row["closed"] is None]
-    refused = [refusal.told for refusal in live.refusals(sheet.live, sheet.address.model)]
+    refused = [refusal.sentence for refusal in live.refusals(data.live, data.address.model)]
     if not open_ones:
-        said = " ".join(filter(None, [*refused, *_largest(map_rows), cost]))
-        return Verdict("warning" if refused else "quiet", said)
+        calm = " ".join(filter(None, [*refused, *_largest(map_rows), cost]))
+        return Verdict("warning" if refused else "quiet", calm)
     incident = open_ones[0]
-    columns = sheet.rows("incident_columns")
+    columns = data.rows("incident_columns")
     # A loss is no column that a reader knows: its alert says what it is in words.
     loss = incident.get("kind") == "performance"
     began, what = incident["change_point"], "" if loss else clauses.moved(columns)
     if what:
-        text = f"Since {_clock(began, sheet, zone)} {what.rstrip('.')}."
+        text = f"Since {_clock(began, data, zone)} {what.rstrip('.')}."
     else:
-        text = f"{_retold(incident, began, 'Since {}', sheet, zone).rstrip('.')}."
+        text = f"{_rendered(incident, began, 'Since {}', data, zone).rstrip('.')}."
     named = loss or any(row["role"] == "prediction" for row in columns)
     score = "" if named else clauses.answers(json.loads(incident.get("predictions") or "[]")) or _drifted(map_rows)
     more = len(open_ones) - 1
     others = words.plural(more, "more incident is open.", "more incidents are open.") if more else ""
-    said = " ".join(filter(None, [text, score, others, cost, *refused]))
-    return Verdict(_severity(incident["severity"]), said)
+    sentences = " ".join(filter(None, [text, score, others, cost, *refused]))
+    return Verdict(_severity(incident["severity"]), sentences)
 
 
 def _largest(map_rows: list[dict[str, Any]]) -> tuple[str, str]:
@@ -136,8 +133,8 @@ def _drifted(map_rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _column(sheet: Sheet, zone: tzinfo) -> Verdict:
-    name, effects = sheet.address.column, sheet.rows("column_effect")
+def _column(data: PageData, zone: tzinfo) -> Verdict:
+    name, effects = data.address.column, data.rows("column_effect")
     if not effects:
         return Verdict("empty", f"No window of {name} has closed in this stretch of time.")
     last = effects[-1]
@@ -146,97 +143,95 @@ def _column(sheet: Sheet, zone: tzinfo) -> Verdict:
         f"{words.distance(last['statistic'])} {words.figure(last['effect'])} "
         f"{words.interval(last['low'], last['high'])}, tolerated {words.figure(last['tolerance'])}."
     )
-    naming = [row for row in sheet.rows("incidents") if name in row["columns"] and row["closed"] is None]
+    naming = [row for row in data.rows("incidents") if name in row["columns"] and row["closed"] is None]
     if not naming:
         return Verdict("quiet", f"No incident names {name}; in the newest window it is {word}: {size}")
-    cells = [{**row, "level": row["cell"]} for row in sheet.rows("column_cells")]
-    how = clauses.shifted([row for row in cells if abs(row["difference"]) >= 0.005])
-    since = _clock(naming[0]["change_point"], sheet, zone)
+    how = next((clauses.shifted(row) for row in data.rows("incident_columns") if row["column"] == name), "")
+    since = _clock(naming[0]["change_point"], data, zone)
     return Verdict(
         _severity(naming[0]["severity"]),
         f"{name} has moved since {since}{': ' + how if how else ''}. In the newest window: {size}",
     )
 
 
-def _incident(sheet: Sheet, zone: tzinfo) -> Verdict:
-    events = sheet.rows("incident")
+def _incident(data: PageData, zone: tzinfo) -> Verdict:
+    events = data.rows("incident")
     if not events:
-        return Verdict("empty", f"No incident is called {sheet.address.incident}.")
+        return Verdict("empty", f"No incident is called {data.address.incident}.")
     last = events[-1]
-    between = clauses.between(last, lambda ms: _clock(ms, sheet, zone))
-    since = f"Since {_clock(last['change_point'], sheet, zone)}{f' ({between})' if between else ''}"
+    between = clauses.between(last, lambda ms: _clock(ms, data, zone))
+    since = f"Since {_clock(last['change_point'], data, zone)}{f' ({between})' if between else ''}"
     # A close says that it is over, and an act who decided what: the sentence is about what had happened.
-    told = next((event for event in reversed(events) if event["event"] != "close" and not event["act"]), last)
-    moved = "" if told["kind"] == "performance" else clauses.moved(sheet.rows("incident_columns"))
-    text = f"{since} {moved}" if moved else f"{_retold(told, last['change_point'], since, sheet, zone).rstrip('.')}."
+    telling = next((event for event in reversed(events) if event["event"] != "close" and not event["act"]), last)
+    moved = "" if telling["kind"] == "performance" else clauses.moved(data.rows("incident_columns"))
+    text = (
+        f"{since} {moved}" if moved else f"{_rendered(telling, last['change_point'], since, data, zone).rstrip('.')}."
+    )
     paged = next((row for row in events if row["page"]), None)
-    orders = sheet.rows("incident_orders")
-    then = [f"Paged at {_clock(paged['time'], sheet, zone)}." if paged else "No one was paged."]
-    then += [f"Retraining ordered at {_clock(orders[0]['time'], sheet, zone)}."] if orders else []
-    then += _decided(events, sheet, zone)
+    orders = data.rows("incident_orders")
+    then = [f"Paged at {_clock(paged['time'], data, zone)}." if paged else "No one was paged."]
+    then += [f"Retraining ordered at {_clock(orders[0]['time'], data, zone)}."] if orders else []
+    then += _decided(events, data, zone)
     closed = last["event"] == "close"
-    then += [f"Closed at {_clock(last['time'], sheet, zone)}." if closed else "Still open."]
+    then += [f"Closed at {_clock(last['time'], data, zone)}." if closed else "Still open."]
     return Verdict("quiet" if closed else _severity(last["severity"]), " ".join([text, *then]))
 
 
-def _decided(events: list[dict[str, Any]], sheet: Sheet, zone: tzinfo) -> list[str]:
+def _decided(events: list[dict[str, Any]], data: PageData, zone: tzinfo) -> list[str]:
     """Who decided what of an incident last; nothing where nobody did."""
-    newest = next((row["text"] for row in reversed(events) if row["act"]), "")
-    found = _DECIDED.match(newest)
-    if found is None:
-        return []
-    said = retold(found[1], lambda ms: _clock(ms, sheet, zone))
-    return [f"{said[:1].upper()}{said[1:]}."]
+    newest = next((row for row in reversed(events) if row["act"]), None)
+    what = "" if newest is None else decided(newest, lambda ms: _clock(ms, data, zone))
+    return [f"{what[:1].upper()}{what[1:]}."] if what else []
 
 
-def _pipeline(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
-    roles = sheet.live.get("roles", {})
+def _pipeline(data: PageData, zone: tzinfo) -> Verdict:  # noqa: ARG001
+    roles, refused = data.live.get("roles", {}), _refused(data)
     steps = [step for role in roles.values() for step in role.get("steps", [])]
-    letters = sum(row["rows"] for row in sheet.rows("dead_letters"))
-    what = "request" if all(row["stage"] == "score" for row in sheet.rows("dead_letters")) else "record"
-    refused = f" {words.plural(letters, f'{what} was', f'{what}s were')} refused." if letters else ""
     down = [name for name, role in roles.items() if role.get("state", "up") != "up"]
     if down:
         return Verdict("critical", f"{words.listed(down)} {'is' if len(down) == 1 else 'are'} not running.{refused}")
-    troubled = [step for step in steps if step.get("trouble")]
-    if troubled:
-        return Verdict("warning", f"{troubled[0]['step']} makes no progress: {troubled[0]['trouble']}.{refused}")
-    held = [step for step in steps if step.get("waits") and step.get("lag_rows")]
-    if held:
-        rows = words.plural(held[0]["lag_rows"], "record waits", "records wait")
-        return Verdict("warning", f"{rows} for {held[0]['step']}: {held[0]['waits']}.{refused}")
-    if refusals := live.refusals(sheet.live):
-        return Verdict("warning", f"{refusals[0].told}{refused}")
-    late = [
-        step
-        for step in steps
-        if step["step"] in _LIVE_STEPS and not live.idle(step) and (step.get("lag_ms") or 0) > BEHIND_MS_MAX
-    ]
-    if late:
-        names = words.listed([f"{step['step']} ({words.span(step['lag_ms'])})" for step in late])
-        return Verdict("warning", f"Falling behind: {names}.{refused}")
+    if trouble := _trouble(steps, data):
+        return Verdict("warning", f"{trouble}{refused}")
     if not any(step["step"] == "score" for step in steps):
-        known = (
-            "No part of the system reports its state."
-            if not sheet.rows("rates")
-            else "No part of the system reports its state; the store has rows."
-        )
-        return Verdict("empty", known + refused)
-    return Verdict("watch" if letters else "quiet", f"Everything keeps up: {_pace(sheet)}.{refused}")
+        stored = "; the store has rows" if data.rows("rates") else ""
+        return Verdict("empty", f"No part of the system reports its state{stored}.{refused}")
+    return Verdict("watch" if refused else "quiet", f"Everything keeps up: {_pace(data)}.{refused}")
 
 
-def _pace(sheet: Sheet) -> str:
-    if all(live.idle(step) for _, step in live.steps(sheet.live, "score")):
+def _refused(data: PageData) -> str:
+    """How many records were refused, as a clause; empty where none was."""
+    rows = data.rows("dead_letters")
+    letters = sum(row["rows"] for row in rows)
+    what = "request" if all(row["stage"] == "score" for row in rows) else "record"
+    return f" {words.plural(letters, f'{what} was', f'{what}s were')} refused." if letters else ""
+
+
+def _trouble(steps: list[dict[str, Any]], data: PageData) -> str:
+    """What hinders a step most: no progress, something that it waits for, a refused route, a long way behind."""
+    if troubled := next((step for step in steps if step.get("trouble")), None):
+        return f"{troubled['step']} makes no progress: {troubled['trouble']}."
+    if held := next((step for step in steps if step.get("waits") and step.get("lag_rows")), None):
+        return f"{words.plural(held['lag_rows'], 'record waits', 'records wait')} for {held['step']}: {held['waits']}."
+    if refusals := live.refusals(data.live):
+        return refusals[0].sentence
+    late = [step for step in steps if step["step"] in _LIVE_STEPS and not live.idle(step)]
+    behind = [step for step in late if (step.get("lag_ms") or 0) > BEHIND_MS_MAX]
+    names = words.listed([f"{step['step']} ({words.span(step['lag_ms'])})" for step in behind])
+    return f"Falling behind: {names}." if behind else ""
+
+
+def _pace(data: PageData) -> str:
+    if all(live.idle(step) for _, step in live.steps(data.live, "score")):
         return "no request came in the last 10 s, and none waits"
     rate, p99, lag = (
-        live.total(sheet.live, "score", "rows_per_s"),
-        *(live.most(sheet.live, "score", key) for key in ("p99_ms", "lag_ms")),
+        live.total(data.live, "score", "rows_per_s"),
+        *(live.most(data.live, "score", key) for key in ("p99_ms", "lag_ms")),
     )
     pace = f"99 of 100 within {words.span(p99)}" if p99 is not None else f"{words.span(lag)} behind"
     return f"{words.figure(rate)} rows/s answered, {pace}"
 
 
-def _nowhere(sheet: Sheet, zone: tzinfo) -> Verdict:  # noqa: ARG001
+def _nowhere(data: PageData, zone: tzinfo) -> Verdict:  # noqa: ARG001
     return Verdict("empty", "There is no such page.")
 
 
@@ -254,19 +249,19 @@ def _severity(name: str) -> Severity:
     return name if name in ("watch", "warning", "critical") else "watch"  # type: ignore[return-value]
 
 
-def _clock(ms: int | None, sheet: Sheet, zone: tzinfo) -> str:
-    return words.clock(ms, zone, beside=sheet.beside)
+def _clock(ms: int | None, data: PageData, zone: tzinfo) -> str:
+    return words.clock(ms, zone, beside=data.beside)
 
 
-def _retold(alert: dict[str, Any], since_ms: int, lead: str, sheet: Sheet, zone: tzinfo) -> str:
+def _rendered(alert: dict[str, Any], since_ms: int, lead: str, data: PageData, zone: tzinfo) -> str:
     """An alert's text after a lead that says since when (``{}`` is the time); alone where it tells of another time."""
 
     def clock(ms: int) -> str:
-        return _clock(ms, sheet, zone)
+        return _clock(ms, data, zone)
 
-    if not leads(alert["text"], since_ms):
-        return retold(alert["text"], clock, since=True)
-    return f"{lead.format(clock(since_ms))} {_small(retold(alert['text'], clock))}"
+    if not leads(alert, since_ms):
+        return rendered(alert, clock)
+    return f"{lead.format(clock(since_ms))} {_small(rendered(alert, clock, since=False))}"
 
 
 def _small(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A sheet as a page: its opening, its figures and panels, in the reader's zone."""
+"""Page data as a page: its opening, its figures and panels, in the reader's zone."""
 
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
@@ -9,42 +9,42 @@ from dash.development.base_component import Component
 
 from dashboards.page import cards, column, fleet, incident, model, parts, pipeline
 from dashboards.page.address import Address
-from dashboards.page.canvas import Canvas, Mark
+from dashboards.page.chart_context import ChartContext, Mark
+from dashboards.page.page_data import PageData
 from dashboards.page.sentence import Verdict, say
-from dashboards.page.sheet import Sheet
 
 
-def render(sheet: Sheet, zone: tzinfo) -> tuple[Component, Verdict]:
+def render(data: PageData, zone: tzinfo) -> tuple[Component, Verdict]:
     """The whole page, and its sentence."""
-    verdict = say(sheet, zone)
-    opening = cards.opening(_crumbs(sheet.address), verdict, say(sheet, UTC))
-    if sheet.address.page == "nowhere":
+    verdict = say(data, zone)
+    opening = cards.opening(_crumbs(data.address), verdict, say(data, UTC))
+    if data.address.page == "nowhere":
         return html.Div([opening]), verdict
-    body = _body(sheet, zone, _canvas(sheet, zone))
-    bar = None if sheet.address.page == "incident" else cards.stretches(sheet.address, sheet.over.step_ms_min)
-    notices = parts.notices(sheet.away)
-    return html.Div([opening, *notices, bar, html.Div(body, className=f"panels panels--{sheet.address.page}")]), verdict
+    body = _body(data, zone, _canvas(data, zone))
+    bar = None if data.address.page == "incident" else cards.stretches(data.address, data.over.step_ms_min)
+    notices = parts.notices(data.away)
+    return html.Div([opening, *notices, bar, html.Div(body, className=f"panels panels--{data.address.page}")]), verdict
 
 
-def title(sheet: Sheet, verdict: Verdict) -> str:
+def title(data: PageData, verdict: Verdict) -> str:
     """What stands in the browser's tab."""
-    address = sheet.address
+    address = data.address
     name = address.column or address.incident or address.model or address.page
     flag = "" if verdict.severity in ("quiet", "empty") else "● "
     return f"{flag}{name} · Driftline"
 
 
-def _body(sheet: Sheet, zone: tzinfo, canvas: Canvas) -> list[Component | None]:
-    match sheet.address.page:
+def _body(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
+    match data.address.page:
         case "model":
-            return model.draw(sheet, zone, canvas)
+            return model.draw(data, zone, context)
         case "column":
-            return column.draw(sheet, zone, canvas)
+            return column.draw(data, zone, context)
         case "incident":
-            return incident.draw(sheet, zone, canvas)
+            return incident.draw(data, zone, context)
         case "pipeline":
-            return pipeline.draw(sheet, zone, canvas)
-    return fleet.draw(sheet, zone)
+            return pipeline.draw(data, zone, context)
+    return fleet.draw(data, zone)
 
 
 def _crumbs(address: Address) -> Sequence[tuple[str, str]]:
@@ -64,23 +64,23 @@ def _crumbs(address: Address) -> Sequence[tuple[str, str]]:
     return [home]
 
 
-def _canvas(sheet: Sheet, zone: tzinfo) -> Canvas:
-    address = sheet.address
+def _canvas(data: PageData, zone: tzinfo) -> ChartContext:
+    address = data.address
     marks = [
         Mark(
             row["incident"], tuple(row["columns"]), _instant(row["change_point"]), _end(row["closed"]), row["severity"]
         )
-        for row in sheet.rows("incidents")
+        for row in data.rows("incidents")
         if not address.column or address.column in row["columns"]
     ]
 
     def link(name: str) -> str:
         return address.go(page="column", column=name).chart_href
 
-    step = pd.Timedelta(sheet.over.interval_s, "s")
-    start, end, now = map(_instant, (sheet.over.start_ms, sheet.over.end_ms, sheet.now_ms))
+    step = pd.Timedelta(data.over.interval_s, "s")
+    start, end, now = map(_instant, (data.over.start_ms, data.over.end_ms, data.now_ms))
     years = len({time.tz_convert(zone).year for time in (start, end, now)}) > 1
-    return Canvas(zone, start, end, step, tuple(marks), link, years)
+    return ChartContext(zone, start, end, step, tuple(marks), link, years)
 
 
 def _instant(ms: int) -> pd.Timestamp:

@@ -72,6 +72,7 @@ WITH
             argMax(severity, (indexOf(['watch', 'warning', 'critical'], severity), ts)) AS grade,
             max(page) AS paged, argMax(change_point, (ts, window_end)) AS began, 
             argMax(text, (event != 'close' AND act = '', ts, window_end)) AS said,
+            argMax(alerts.parts, (event != 'close' AND act = '', ts, window_end)) AS pieces,
             max(ts) AS told, indexOf(['watch', 'warning', 'critical'], grade) AS weight
         FROM alerts
         WHERE ts <= $__toTime_ms
@@ -86,13 +87,14 @@ WITH
             if(open_incidents > 0, argMax(grade, (state != 'close', paged, weight, told)), '') AS severity,
             argMax(paged, (state != 'close', paged, weight, told)) AS page,
             argMax(began, (state != 'close', paged, weight, told)) AS since,
-            argMax(said, (state != 'close', paged, weight, told)) AS text
+            argMax(said, (state != 'close', paged, weight, told)) AS text,
+            argMax(pieces, (state != 'close', paged, weight, told)) AS parts
         FROM incidents
         GROUP BY model
     )
 SELECT
     shown.model AS model, arrayStringConcat(arraySort(traffic.versions), ', ') AS versions, answered AS rows,
-    if(rows = 0, NULL, traffic.first_row) AS first_row, if(rows = 0, NULL, traffic.last_row) AS last_row, moved, watched, open_incidents, severity, page, incident, since, text,
+    if(rows = 0, NULL, traffic.first_row) AS first_row, if(rows = 0, NULL, traffic.last_row) AS last_row, moved, watched, open_incidents, severity, page, incident, since, text, parts,
     metric, estimated, realised, low, high, reference, coverage, outside, evidence, budget
 FROM
 (

@@ -11,7 +11,8 @@ SELECT
     argMax(names, (length(names) > 0, ts, window_end)) AS columns,
     max(alerts.evidence) AS evidence,
     argMax(alerts.text, (event != 'close' AND act = '', ts, window_end)) AS text,
-    argMax(alerts.predictions, (event != 'close' AND act = '', ts, window_end)) AS predictions
+    argMax(alerts.predictions, (event != 'close' AND act = '', ts, window_end)) AS predictions,
+    argMax(alerts.parts, (event != 'close' AND act = '', ts, window_end)) AS parts
 FROM alerts
 WHERE model = ${model:singlequote} AND ts <= $__toTime_ms
 GROUP BY incident

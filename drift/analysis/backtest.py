@@ -15,7 +15,7 @@ from drift.cells import frames
 from drift.cells.columns import levels
 from drift.cells.frames import Frame, FrameError
 from drift.incidents.verdict import word
-from drift.judge.model import Told
+from drift.judge.output import Output
 from drift.judge.stage import Judge
 from drift.reference.reference import Reference
 from drift.statistics.column_table import COLUMN_STATISTICS
@@ -124,11 +124,11 @@ def backtest(
         settings = msgspec.structs.replace(settings, window_rows_min=min(settings.window_rows_min, rows_per_window))
     judge = Judge(lambda _model, _version: reference, clock.say)
     route = Route(model=MODEL, epoch=1, ts=0, champion=VERSION, watch=settings)
-    told = judge.take(RouteCopy(model=MODEL, route=route))
+    told = judge.step(RouteCopy(model=MODEL, route=route))
     known = _labels(reference, table, labels)
     judged = reference.score is not None and reference.task in ("binary", "multiclass", "regression")
     for message in table_counts(reference, reference.align(table), known if judged else None, clock, on_progress):
-        told += judge.take(message)
+        told += judge.step(message)
     return _tables(told + judge.finish(), clock)
 
 
@@ -170,7 +170,7 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     return spelled
 
 
-def _tables(messages: list[Told], clock: TableClock) -> Backtest:
+def _tables(messages: list[Output], clock: TableClock) -> Backtest:
     reports = {message.window_start: message for message in messages if isinstance(message, Report)}
     alerts = [message for message in messages if isinstance(message, Alert)]
     columns, figures = [], []

@@ -35,7 +35,7 @@ class EventClock:
         Leaps of the maximum by far more than a window, and rows that lay so far behind it; see `far_ms`.
 
     >>> clock = EventClock(None, Watch())
-    >>> clock.take(np.array([5_000, 120_000, 6_000]), np.arange(3))[0].tolist(), clock.reached
+    >>> clock.observe(np.array([5_000, 120_000, 6_000]), np.arange(3))[0].tolist(), clock.reached
     ([False, False, True], 120000)
     """
 
@@ -51,7 +51,7 @@ class EventClock:
         """Where it stands, ms; None before the first row."""
         return None if self._reached == _NEVER else self._reached
 
-    def take(
+    def observe(
         self, times: np.ndarray, offsets: np.ndarray, refused: Sequence[RefusedRequest] = ()
     ) -> tuple[np.ndarray, list[RefusedCount]]:
         """Take rows, and requests that were refused among them, in order of their offsets, int64 [rows]. Returns which

@@ -104,7 +104,7 @@ class Count:
             return []
         times = batch.column("ts").to_numpy()
         clock = self._clock(head)
-        late, refused = clock.take(times, batch.column("offset").to_numpy(), head.refused or ())
+        late, refused = clock.observe(times, batch.column("offset").to_numpy(), head.refused or ())
         segments = ("", *reference.segments) if batch.num_rows else ()
         minutes = [minute for name in segments for minute in count_minutes(reference, batch, times, late, name)]
         messages = [

@@ -93,25 +93,25 @@ def contrasts(columns: Sequence[Cells], counts: np.ndarray) -> Contrasts:
     counts
         Its rows in every cell, int64 flat.
 
-    >>> asked = contrasts([Cells(name="city", kind="categorical", levels=("Rome", "Oslo"))], np.array([7, 3, 0, 0]))
-    >>> asked.names
+    >>> of_city = contrasts([Cells(name="city", kind="categorical", levels=("Rome", "Oslo"))], np.array([7, 3, 0, 0]))
+    >>> of_city.names
     ('city: Rome', 'city: unseen', 'city: null')
     """
     offsets = np.concatenate([[0], np.cumsum([cells.size for cells in columns])]).astype(np.int64)
-    asked = [list(_ask(cells, counts[offsets[i] : offsets[i + 1]])) for i, cells in enumerate(columns)]
-    flat = [one for of_column in asked for one in of_column]
-    names = [f"{cells.name}: {one.name}" for cells, several in zip(columns, asked, strict=True) for one in several]
-    column = np.repeat(np.arange(len(columns)), [len(several) for several in asked])
+    by_column = [list(_of_cells(cells, counts[offsets[i] : offsets[i + 1]])) for i, cells in enumerate(columns)]
+    flat = [contrast for several in by_column for contrast in several]
+    names = [f"{cells.name}: {c.name}" for cells, several in zip(columns, by_column, strict=True) for c in several]
+    column = np.repeat(np.arange(len(columns)), [len(several) for several in by_column])
     return Contrasts(
         names=tuple(names),
         column=column,
-        weight=np.array([one.weight for one in flat]),
-        indicator=np.array([one.indicator for one in flat]),
-        scores=np.concatenate([one.scores for one in flat]),
-        place=np.concatenate([[0], np.cumsum([len(one.scores) for one in flat])]).astype(np.int64),
+        weight=np.array([contrast.weight for contrast in flat]),
+        indicator=np.array([contrast.indicator for contrast in flat]),
+        scores=np.concatenate([contrast.scores for contrast in flat]),
+        place=np.concatenate([[0], np.cumsum([len(contrast.scores) for contrast in flat])]).astype(np.int64),
         first=offsets[column],
         offsets=offsets,
-        span=np.concatenate([[0], np.cumsum([len(several) for several in asked])]).astype(np.int64),
+        span=np.concatenate([[0], np.cumsum([len(several) for several in by_column])]).astype(np.int64),
         seeds=np.array([_seed(name) for name in names], np.uint64),
     )
 
@@ -130,15 +130,15 @@ def _indicators(cells: Cells) -> int:
     return (1 if named == 2 else named) + sum(c is not None for c in (cells.other, cells.unseen, cells.null))
 
 
-def _ask(cells: Cells, counts: np.ndarray) -> Iterator[Contrast]:
+def _of_cells(cells: Cells, counts: np.ndarray) -> Iterator[Contrast]:
     if cells.kind == "numeric":
         yield from _numeric(cells, counts)
         return
     # Two levels ask the same question twice.
     named = [*range(len(cells.levels))][: 1 if len(cells.levels) == 2 else None]
-    asked = [*named, *(cell for cell in (cells.other, cells.unseen, cells.null) if cell is not None)]
-    for cell in asked:
-        yield Contrast(cells.labels[cell], _indicator(cells, [cell]), 1 / len(asked), True)
+    every = [*named, *(cell for cell in (cells.other, cells.unseen, cells.null) if cell is not None)]
+    for cell in every:
+        yield Contrast(cells.labels[cell], _indicator(cells, [cell]), 1 / len(every), True)
 
 
 def _numeric(cells: Cells, counts: np.ndarray) -> Iterator[Contrast]:

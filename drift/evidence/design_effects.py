@@ -45,19 +45,21 @@ def design_effects(columns: Sequence[Cells], indices: np.ndarray) -> np.ndarray:
     return np.concatenate([of_blocks(cells, c, block_counts(index, cells.size), size) for cells, c, index in several])
 
 
-def of_column(asked: Contrasts, column: int, rows: np.ndarray, effects: np.ndarray) -> float:
+def of_column(every: Contrasts, column: int, rows: np.ndarray, effects: np.ndarray) -> float:
     """Design effect of one column's effect: those of its indicators, weighted by their variances.
 
     Parameters
     ----------
+    every, column
+        The contrasts of all columns, and the column.
     rows
         Rows in each of the column's cells, int64 [its cells].
     effects
         Design effect of each contrast of all columns, float64 [contrasts].
     """
-    span = slice(asked.span[column], asked.span[column + 1])
-    indicator = asked.indicator[span]
-    shares = asked.matrix(column)[indicator] @ rows / max(1, int(rows.sum()))
+    span = slice(every.span[column], every.span[column + 1])
+    indicator = every.indicator[span]
+    shares = every.matrix(column)[indicator] @ rows / max(1, int(rows.sum()))
     weight = shares * (1 - shares)
     return float(np.average(effects[span][indicator], weights=weight)) if weight.sum() > 0 else 1.0
 
@@ -85,10 +87,10 @@ def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int | 
     blocks, size
         Those of each whole block, int64 [blocks, cells], and a block's rows, or each one's, int64 [blocks].
     """
-    asked = contrasts((cells,), counts)
+    of_cells = contrasts((cells,), counts)
     if len(blocks) < BLOCKS_MIN:
-        return np.ones(len(asked))
-    scores = asked.matrix(0)
+        return np.ones(len(of_cells))
+    scores = of_cells.matrix(0)
     mean, variance, excess = _moments(scores, blocks.sum(axis=0))
     rows = np.broadcast_to(size, len(blocks))
     sums = blocks @ scores.T - rows[:, None] * mean
@@ -101,7 +103,7 @@ def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int | 
         rows = rows[:even].reshape(-1, 2).sum(axis=1)
     own, error = np.array(ratios), np.array(errors)
     varies = variance < 1  # That of a constant stands for none; an indicator's is at most a quarter.
-    shared = asked.indicator & varies
+    shared = of_cells.indicator & varies
     found = _settle(own, error)
     if not shared.any():
         return found

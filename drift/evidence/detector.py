@@ -54,7 +54,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         Kept starts, [starts]: window number and event time of its start.
     sums_before, mass_before, counts_before
         ``sums``, ``mass`` and ``counts`` just before each kept start, [starts, ...].
-    anew
+    restarted_at
         First window number that counts for each column since it began anew, int64 [columns].
     """
 
@@ -68,29 +68,29 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
     sums_before: np.ndarray
     mass_before: np.ndarray
     counts_before: np.ndarray
-    anew: np.ndarray
+    restarted_at: np.ndarray = msgspec.field(name="anew")
 
     @classmethod
-    def over(cls, asked: Contrasts, reference: np.ndarray) -> "Detector":
+    def over(cls, contrasts: Contrasts, reference: np.ndarray) -> "Detector":
         """Begin with a reference's counts as the pool."""
         return cls(
             pool=reference.astype(np.int64),
             counts=np.zeros_like(reference, np.int64),
-            sums=np.zeros(len(asked)),
+            sums=np.zeros(len(contrasts)),
             starts=np.zeros(0, np.int64),
             starts_ms=np.zeros(0, np.int64),
-            sums_before=np.zeros((0, len(asked))),
+            sums_before=np.zeros((0, len(contrasts))),
             mass_before=np.zeros(0),
             counts_before=np.zeros((0, len(reference)), np.int64),
-            anew=np.zeros(len(asked.span) - 1, np.int64),
+            restarted_at=np.zeros(len(contrasts.span) - 1, np.int64),
         )
 
-    def take(self, asked: Contrasts, spread: np.ndarray, window: np.ndarray, rows: int, start_ms: int) -> Look:
+    def observe(self, contrasts: Contrasts, spread: np.ndarray, window: np.ndarray, rows: int, start_ms: int) -> Look:
         """Take a final window.
 
         Parameters
         ----------
-        asked
+        contrasts
             The contrasts.
         spread
             Root of each contrast's design effect, [contrasts].
@@ -98,7 +98,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
             Its counts, int64 [cells], its rows, and the event time of its start.
         """
         self._begin(start_ms)
-        z = surprise(asked, self.pool, window, start_ms) / spread
+        z = surprise(contrasts, self.pool, window, start_ms) / spread
         # Larger windows say more; 200 rows count one.
         size = rows / ROWS_NOMINAL
         self.sums = self.sums + np.sqrt(size) * z
@@ -106,7 +106,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         self.pool = self.pool + window
         self.counts = self.counts + window
         self.windows += 1
-        return self.look(asked)
+        return self.look(contrasts)
 
     def rescale(self, ratio: np.ndarray) -> None:
         """Multiply every z so far, as if spreads had been others from the first window on, float64 [contrasts]."""
@@ -127,16 +127,16 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         self.sums_before = _append(self.sums_before, kept[:-1], self.sums)
         self.counts_before = _append(self.counts_before, kept[:-1], self.counts)
 
-    def look(self, asked: Contrasts) -> Look:
+    def look(self, contrasts: Contrasts) -> Look:
         """The evidence as it stands."""
         by_start = log_evidence(
             self.sums,
             self.mass,
             self.sums_before,
             self.mass_before,
-            np.log(asked.weight),
-            asked.span,
-            np.searchsorted(self.starts, self.anew),
+            np.log(contrasts.weight),
+            contrasts.span,
+            np.searchsorted(self.starts, self.restarted_at),
         )
         with np.errstate(divide="ignore"):
             return Look(by_start, logsumexp(by_start, axis=0))
@@ -150,10 +150,10 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         low, high = np.searchsorted(below, (OUTSIDE, 1 - OUTSIDE))
         return ChangePoint(at, min(int(low), at), max(int(high), at))
 
-    def begin_anew(self, column: int, cells: slice, start: int) -> None:
+    def restart(self, column: int, cells: slice, start: int) -> None:
         """Let a column's pool be what came since a kept start, and its evidence begin with the next window."""
         self.pool[cells] = self.counts[cells] - self.counts_before[start, cells]
-        self.anew[column] = self.windows
+        self.restarted_at[column] = self.windows
 
 
 def _append(rows: np.ndarray, kept: np.ndarray, last: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 
 class Risk(msgspec.Struct, kw_only=True, eq=False):
-    """All that the evidence of harm remembers; arrays are [losses, bets].
+    """All that the evidence of a larger loss remembers; arrays are [losses, bets].
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ class Risk(msgspec.Struct, kw_only=True, eq=False):
             before=np.zeros((*shape, 1 + 4 * cells), np.int64),
         )
 
-    def anew(self) -> "Risk":
+    def restarted(self) -> "Risk":
         """Begin again."""
         losses, bets = self.summed.shape
         return Risk.over(losses, bets, len(self.seen) // 4)
 
-    def take(self, growth: np.ndarray, rows: int, sums: np.ndarray, start_ms: int) -> None:
+    def observe(self, growth: np.ndarray, rows: int, sums: np.ndarray, start_ms: int) -> None:
         """Take a window's final labels.
 
         Parameters
@@ -73,14 +73,14 @@ class Risk(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def by_loss(self) -> np.ndarray:
-        """Log of each loss's evidence, [losses]: their mean is the evidence of harm."""
+        """Log of each loss's evidence, [losses]: their mean is the evidence of a larger loss."""
         losses, bets = self.summed.shape
         found: np.ndarray = logsumexp(self.summed, axis=1) - np.log(losses * bets)
         return found
 
     @property
     def log_evidence(self) -> float:
-        """Log of the evidence of harm."""
+        """Log of the evidence of a larger loss."""
         return float(logsumexp(self.by_loss))
 
     @property

@@ -16,12 +16,12 @@ from drift.evidence.saddlepoint import r_star
 _Z_MAX = 1e6
 
 
-def surprise(asked: Contrasts, pool: np.ndarray, window: np.ndarray, start_ms: int) -> np.ndarray:
+def surprise(contrasts: Contrasts, pool: np.ndarray, window: np.ndarray, start_ms: int) -> np.ndarray:
     """z of every contrast, float64 [contrasts].
 
     Parameters
     ----------
-    asked
+    contrasts
         The contrasts.
     pool, window
         Counts in every cell, int64 flat. Columns may have pools of different sizes.
@@ -35,11 +35,11 @@ def surprise(asked: Contrasts, pool: np.ndarray, window: np.ndarray, start_ms: i
     >>> float(surprise(contrasts(coin, pool), pool, window, 0)[0].round(1))
     5.7
     """
-    roots, tails = np.empty(len(asked)), np.empty(len(asked))
-    ties = uniforms(asked.seeds, start_ms)
-    _ask_all(asked.scores, asked.place, asked.first, asked.indicator, pool, window, ties, roots, tails)
+    roots, tails = np.empty(len(contrasts)), np.empty(len(contrasts))
+    ties = uniforms(contrasts.seeds, start_ms)
+    _ask_all(contrasts.scores, contrasts.place, contrasts.first, contrasts.indicator, pool, window, ties, roots, tails)
     exact = np.where(tails < 0, 1.0, -1.0) * ndtri_exp(-np.abs(tails))
-    z = np.where(asked.indicator, np.where(tails == 0, 0.0, exact), roots)
+    z = np.where(contrasts.indicator, np.where(tails == 0, 0.0, exact), roots)
     # Of billions of rows the tails are beyond floats, and what is not finite here would never be finite again.
     found: np.ndarray = np.clip(np.nan_to_num(z, nan=0.0), -_Z_MAX, _Z_MAX)
     return found

@@ -5,10 +5,12 @@ the user set. **Effect** pages: it has changed by more than the tolerance, for c
 immaterial", recorded and shown; effect alone is a small sample. So a shift that nobody minds wakes nobody, and a
 shift that matters is dated to when it began.
 
-`Incidents` keeps the rules (`rules`), `Moved` what is known of a column (`moved`), and `sentences` how it is said.
-`Harm` keeps those of performance, for no column need move for a model to be wrong more often, and `Flow` those of the
-rows' volume and of silence. Where predictions or performance are told of, `second_opinions` adds what River's detectors
-say: named evidence beside ours, which opens and pages nothing.
+Rules look at a closed window (`closed_window`) and return findings; the `book` names incidents, numbers alerts and
+makes every one of them. `lifecycle` has the rules of columns, `changed_column` what is known of one. `realised_loss`
+has those of performance by labels, for no column need move for a model to be wrong more often, `estimated_loss` those
+without labels; `volume`, `row_quality` and `behind` those of what comes in. Texts are put together of parts (`text`),
+and figures are written in one way (`spelling`). Where predictions or performance are told of, `river_opinions` adds
+what River's detectors find: named evidence beside ours, which opens and pages nothing.
 
 A name is loaded when it is first asked for: who lists incidents needs the words of `verdict`, and no statistics.
 """
@@ -17,29 +19,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drift.incidents.changed_column import Moved as Moved
-    from drift.incidents.closed_window import Scene as Scene
+    from drift.incidents.changed_column import ChangedColumn as ChangedColumn
+    from drift.incidents.closed_window import EvidenceWindow as EvidenceWindow
     from drift.incidents.closed_window import evidence_of as evidence_of
     from drift.incidents.incident import Incident as Incident
-    from drift.incidents.labelled_window import Labelled as Labelled
+    from drift.incidents.labelled_window import LabelledWindow as LabelledWindow
     from drift.incidents.lifecycle import Incidents as Incidents
-    from drift.incidents.realised_loss import Harm as Harm
+    from drift.incidents.realised_loss import RealisedLoss as RealisedLoss
     from drift.incidents.spelling import rfc3339 as rfc3339
-    from drift.incidents.volume import Flow as Flow
+    from drift.incidents.volume import Volume as Volume
 
 _PUBLIC = {
-    "Flow": "drift.incidents.volume",
-    "Harm": "drift.incidents.realised_loss",
-    "Incident": "drift.incidents.alerts",
+    "ChangedColumn": "drift.incidents.changed_column",
+    "EvidenceWindow": "drift.incidents.closed_window",
+    "Incident": "drift.incidents.incident",
     "Incidents": "drift.incidents.lifecycle",
-    "Labelled": "drift.incidents.labelled_window",
-    "Moved": "drift.incidents.changed_column",
-    "Scene": "drift.incidents.closed_window",
+    "LabelledWindow": "drift.incidents.labelled_window",
+    "RealisedLoss": "drift.incidents.realised_loss",
+    "Volume": "drift.incidents.volume",
     "evidence_of": "drift.incidents.closed_window",
     "rfc3339": "drift.incidents.spelling",
 }
 
-__all__ = ["Flow", "Harm", "Incident", "Incidents", "Labelled", "Moved", "Scene", "evidence_of", "rfc3339"]
+__all__ = [
+    "ChangedColumn",
+    "EvidenceWindow",
+    "Incident",
+    "Incidents",
+    "LabelledWindow",
+    "RealisedLoss",
+    "Volume",
+    "evidence_of",
+    "rfc3339",
+]
 
 
 def __getattr__(name: str) -> Any:

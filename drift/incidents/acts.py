@@ -14,9 +14,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from drift.incidents.alert_ids import next_id
+from drift.incidents.book import following
 from drift.incidents.spelling import rfc3339
-from streams.wire.records import Act, Alert, Reach
+from drift.incidents.text import Text, person, spelled, text, time
+from streams.wire.records import Act, Alert, IncidentEvent, Reach
 
 
 class Heed(msgspec.Struct, kw_only=True):
@@ -42,8 +43,8 @@ class Heeds(msgspec.Struct):
 
     of: dict[str, Heed] = {}
 
-    def take(self, act: Act) -> None:
-        """Take an act."""
+    def follow(self, act: Act) -> None:
+        """Remember an act."""
         heed = self.of.setdefault(act.incident, Heed())
         if act.act == "acknowledge":
             heed.acknowledged = True
@@ -68,28 +69,28 @@ class Heeds(msgspec.Struct):
             return alert
         return msgspec.structs.replace(alert, reach="list", page=False)
 
-    def unmuted(self, incident: str, last: Alert, end_ms: int, say: Callable[[int], str]) -> Alert | None:
+    def unmuted(self, last: Alert, end_ms: int, spell: Callable[[int], str]) -> Alert | None:
         """What a mute that has ended kept back, told once; None where it has not ended, or nothing worsened.
 
         Parameters
         ----------
-        incident, last
-            An open incident, and its latest alert.
+        last
+            The latest alert of an open incident.
         end_ms
             The event time that its windows have reached.
-        say
+        spell
             Writes a time.
         """
-        heed = self.of.get(incident)
+        heed = self.of.get(last.incident)
         if heed is None or heed.missed is None or heed.muted_until_ms is None or end_ms < heed.muted_until_ms:
             return None
-        text = f"{heed.missed_text}; this came while it was muted, until {say(heed.muted_until_ms)}"
+        sentence = text(heed.missed_text, "; this came while it was muted, until ", time(heed.muted_until_ms))
         reach, heed.missed, heed.acknowledged = heed.missed, None, False
-        same = {"event": "update", "page": reach == "page", "reach": reach, "worse": True, "act": "", "text": text}
-        return msgspec.structs.replace(last, id=next_id(last), ts=max(end_ms, last.ts + 1), **same)
+        same = {"event": "update", "page": reach == "page", "reach": reach, "worse": True, "act": ""}
+        return following(last, spelled(sentence, spell), ts=max(end_ms, last.ts + 1), **same)
 
 
-def acted(last: Alert, act: Act, text: str) -> Alert:
+def acted(last: Alert, act: Act, sentence: Text) -> Alert:
     """The alert that tells of an act: in event time just after the last one of the incident, and before the next.
 
     Parameters
@@ -98,20 +99,11 @@ def acted(last: Alert, act: Act, text: str) -> Alert:
         The latest alert of the incident.
     act
         What was decided.
-    text
-        The sentence that says it.
+    sentence
+        Says it, its times spelled.
     """
-    return msgspec.structs.replace(
-        last,
-        id=next_id(last),
-        event="close" if act.act == "rebaseline" else "update",
-        page=False,
-        reach="chat",
-        worse=False,
-        act=act.act,
-        ts=last.ts + 1,
-        text=text,
-    )
+    event: IncidentEvent = "close" if act.act == "rebaseline" else "update"
+    return following(last, sentence, event=event, page=False, reach="chat", worse=False, act=act.act, ts=last.ts + 1)
 
 
 def named(act: Act) -> str:
@@ -123,17 +115,19 @@ def named(act: Act) -> str:
     return f"{act.act} of {act.incident} by {act.by} at {rfc3339(act.at_ms)}"
 
 
-def sentence(act: Act, say: Callable[[int], str]) -> str:
+def sentence(act: Act) -> Text:
     """Say who decided what, when, and why.
 
+    >>> from drift.incidents.text import plain
     >>> act = Act(model="m", incident="m-1", act="mute", by="ann", at_ms=0, reason="a holiday", until_ms=7)
-    >>> sentence(act, str)
+    >>> plain(spelled(sentence(act), str))
     'muted until 7 by ann at 0 (a holiday): until then it is recorded, and sent to nobody'
     """
-    why = f" at {say(act.at_ms)}" + (f" ({act.reason})" if act.reason else "")
+    who = text(person(act.by), " at ", time(act.at_ms), f" ({act.reason})" if act.reason else "")
     if act.act == "mute":
         assert act.until_ms is not None
-        return f"muted until {say(act.until_ms)} by {act.by}{why}: until then it is recorded, and sent to nobody"
+        until = text("muted until ", time(act.until_ms), " by ", who)
+        return text(until, ": until then it is recorded, and sent to nobody")
     if act.act == "acknowledge":
-        return f"acknowledged by {act.by}{why}: nobody is sent more of it until it gets clearly worse"
-    return f"made the new normal by {act.by}{why}"
+        return text("acknowledged by ", who, ": nobody is sent more of it until it gets clearly worse")
+    return text("made the new normal by ", who)

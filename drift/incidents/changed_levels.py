@@ -1,14 +1,17 @@
 """Levels: which cells of a column a change is about."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from drift.cells.cells import Cells, edge_text, point_masses
-from drift.incidents.changed_column import Moved, faults
-from drift.incidents.closed_window import Scene
+from drift.incidents.changed_column import ChangedColumn
+from drift.incidents.closed_window import EvidenceWindow
+from drift.incidents.column_faults import faults
+from drift.incidents.spelling import listed
 from drift.statistics.effect import KOLMOGOROV_MEAN
-from streams.wire.records import MovedLevel
+from streams.wire.records import IncidentKind, MovedLevel
 
 #: Levels that are named at most, and the share of the change that they must explain.
 LEVELS_MAX, EXPLAINED = 4, 0.8
@@ -23,51 +26,78 @@ class Part(NamedTuple):
     cells: tuple[int, ...]
 
 
-def moved_levels(scene: Scene, moved: Moved) -> list[MovedLevel]:
+def changed_levels(window: EvidenceWindow, column: ChangedColumn) -> list[MovedLevel]:
     """The parts of a column that a change is about: their share in the reference and since the change."""
-    was, now = scene.baseline.reference.expected[scene.baseline.cells(moved.column)], moved.present(scene)
+    was, now = window.baseline.reference.expected[window.baseline.cells(column.index)], column.present(window)
     return [
         MovedLevel(part.name, *(float(counts[list(part.cells)].sum() / counts.sum()) for counts in (was, now)))
-        for part in moved_parts(scene, moved)
+        for part in changed_parts(window, column)
     ]
 
 
-def moved_parts(scene: Scene, moved: Moved) -> list[Part]:
+def changed_parts(window: EvidenceWindow, column: ChangedColumn) -> list[Part]:
     """The levels that rose or those that fell, in cell order; or the edge that values have crossed.
 
     The side is told that surprises more (the larger part of chi-square): two rare levels that vanish, not the common
     one that gains what they lose.
     """
-    cells = scene.baseline.reference.columns[moved.column]
-    was, now = scene.baseline.reference.expected[scene.baseline.cells(moved.column)], moved.present(scene)
-    p, q = _shares(scene, moved)
-    if cells.kind == "numeric" and _still(scene, moved, q):
-        return [Part(name, tuple(own)) for name, own in moved.parts]
+    cells = window.baseline.reference.columns[column.index]
+    was, now = window.baseline.reference.expected[window.baseline.cells(column.index)], column.present(window)
+    p, q = _shares(window, column)
+    if cells.kind == "numeric" and _still(window, column, q):
+        return [Part(name, tuple(cells)) for name, cells in column.parts]
     if cells.kind == "numeric":
-        inflated = scene.baseline.design_effects[moved.column] * (1 / was.sum() + 1 / now.sum())
+        inflated = window.baseline.design_effects[column.index] * (1 / was.sum() + 1 / now.sum())
         return [_of_numbers(cells, p, q, KOLMOGOROV_MEAN * float(np.sqrt(inflated)))]
     pooled = (was + now) / (was.sum() + now.sum())
-    noise = pooled * (1 / was.sum() + 1 / now.sum()) * scene.baseline.design_effects[moved.column]
+    noise = pooled * (1 / was.sum() + 1 / now.sum()) * window.baseline.design_effects[column.index]
     z = (q - p) / np.sqrt(np.where(noise > 0, noise, 1.0))
     sign = 1 if (z[z > 0] ** 2).sum() > (z[z < 0] ** 2).sum() else -1
     return [Part(cells.labels[cell], (cell,)) for cell in _explaining(sign * (q - p), sign * z)]
 
 
-def _still(scene: Scene, moved: Moved, share: np.ndarray) -> bool:
-    """Whether the edge that a number was told by still tells its change: then readers keep it."""
-    if not moved.parts or moved.told is None or not moved.told.sum() or moved.broken(scene):
-        return False
-    was, _ = _shares(scene, moved)
-    told, tolerance = moved.told / moved.told.sum(), scene.tolerance(moved.column)
-    own = [cell for _, cells in moved.parts for cell in cells]
-    apart = float(np.abs(np.cumsum(share - told)).max())
-    if abs(share[own].sum() - was[own].sum()) < np.abs(np.cumsum(share - was)).max() / 2:
-        return False
-    return apart < tolerance or abs(share[own].sum() - told[own].sum()) >= tolerance
+def level_subject(cells: Cells, names: Sequence[str]) -> str:
+    """How people call some of a column's levels, as the subject of a sentence.
+
+    >>> cells = Cells(name="city", kind="categorical", levels=("16", "17"))
+    >>> level_subject(cells, ["16", "17"]), level_subject(cells, ["null"])
+    ('levels 16 and 17', 'null values')
+    """
+    special = faults(cells).keys() | ({cells.labels[cells.other]} if cells.other is not None else set())
+    if special.issuperset(names):
+        return f"{listed(names)} values"
+    if cells.kind == "numeric":
+        return f"the share of values {names[0]}"
+    return f"level{'s' if len(names) > 1 else ''} {listed(names)}"
 
 
-def _shares(scene: Scene, moved: Moved) -> tuple[np.ndarray, np.ndarray]:
-    was, now = scene.baseline.reference.expected[scene.baseline.cells(moved.column)], moved.present(scene)
+def kind(window: EvidenceWindow, several: Sequence[ChangedColumn]) -> IncidentKind:
+    """What an incident is about: predictions before features, features before the quality of the data."""
+    columns = window.baseline.reference.columns
+    if any(columns[column.index].role == "prediction" for column in several):
+        return "prediction"
+    wrong = (
+        {level.level for level in changed_levels(window, column)} <= faults(columns[column.index]).keys()
+        for column in several
+    )
+    return "quality" if all(wrong) else "feature"
+
+
+def _still(window: EvidenceWindow, column: ChangedColumn, share: np.ndarray) -> bool:
+    """Whether the edge that a number was reported by still tells its change: then readers keep it."""
+    if not column.parts or column.reported is None or not column.reported.sum() or column.broken(window):
+        return False
+    was, _ = _shares(window, column)
+    reported, tolerance = column.reported / column.reported.sum(), window.tolerance(column.index)
+    side = [cell for _, cells in column.parts for cell in cells]
+    apart = float(np.abs(np.cumsum(share - reported)).max())
+    if abs(share[side].sum() - was[side].sum()) < np.abs(np.cumsum(share - was)).max() / 2:
+        return False
+    return apart < tolerance or abs(share[side].sum() - reported[side].sum()) >= tolerance
+
+
+def _shares(window: EvidenceWindow, column: ChangedColumn) -> tuple[np.ndarray, np.ndarray]:
+    was, now = window.baseline.reference.expected[window.baseline.cells(column.index)], column.present(window)
     return was / was.sum(), now / now.sum()
 
 

@@ -1,10 +1,12 @@
-"""The scene: all that a rule about incidents may look at when a window has closed."""
+"""A closed window, as the rules of incidents see it: whose it is, its interval, and what was measured in it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from drift.evidence import Detector, Look
@@ -26,36 +28,77 @@ def evidence_of(log_evidence: float) -> float:
     return math.exp(min(log_evidence, LOG_MAX))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Scene:
-    """A closed window with its evidence.
+class MonitorContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose windows close, and what holds for them now.
 
     Parameters
     ----------
-    model, version, segment, epoch
-        Whose window it is, and the route that holds.
-    baseline, watch
-        The reference and how the model is watched.
-    detector, look
-        The evidence, this window included.
-    start, end, window
-        The window's event time in ms, and its counts, int64 [cells].
-    say
-        Spells an event time in texts.
+    model, version, segment, epoch, watch
+        The model version and segment, the route that holds, and how it says to watch.
+    reference
+        Id of the version's reference.
+    opens
+        Whether the version serves, and so may open incidents.
+    last
+        Nothing more is expected: a window may hold less than it should.
+    spell
+        Writes an event time in texts.
     """
 
     model: str
     version: str
-    segment: str
+    segment: str = ""
     epoch: int
-    baseline: Baseline
     watch: Watch
-    detector: Detector
-    look: Look
+    reference: str = ""
+    opens: bool = True
+    last: bool = False
+    spell: Callable[[int], str] = rfc3339
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClosedWindow:
+    """An interval of event time (ms, end excluded) that is over."""
+
+    context: MonitorContext
     start: int
     end: int
-    window: np.ndarray
-    say: Callable[[int], str] = rfc3339
+
+    @property
+    def watch(self) -> Watch:
+        """How the model is watched."""
+        return self.context.watch
+
+    @property
+    def spell(self) -> Callable[[int], str]:
+        """Writes an event time in texts."""
+        return self.context.spell
+
+    @classmethod
+    def of(cls, window: "ClosedWindow", **measured: Any) -> Self:
+        """The same window, with what was measured in it."""
+        shared: Mapping[str, Any] = {"context": window.context, "start": window.start, "end": window.end}
+        return cls(**shared, **measured)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EvidenceWindow(ClosedWindow):
+    """A closed window with the evidence that its columns have changed.
+
+    Parameters
+    ----------
+    baseline
+        What its rows are compared with.
+    detector, look
+        The evidence, this window included.
+    counts
+        Its rows in each cell of all columns, int64 [cells].
+    """
+
+    baseline: Baseline
+    detector: Detector
+    look: Look
+    counts: np.ndarray
 
     @cached_property
     def weighted(self) -> np.ndarray:

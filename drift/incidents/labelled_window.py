@@ -1,50 +1,35 @@
-"""A window whose labels have had their time: all that a rule about harm may look at."""
+"""A closed window whose labels have had their time: all that the rule of realised loss looks at."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from drift.incidents.spelling import rfc3339
+from drift.incidents.closed_window import ClosedWindow
 from drift.performance.label_sums import LABELLED
 from drift.performance.losses import Amount, Loss, amount
 from drift.reference.reference import Reference
 from drift.reference.tolerances import tolerance
-from streams.wire.records import Watch
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Labelled:
-    """A window and its labels.
+class LabelledWindow(ClosedWindow):
+    """A closed window and its labels.
 
     Parameters
     ----------
-    model, version, epoch, watch
-        Whose window it is, and the route that holds.
     reference, losses, share
         What it is judged by: losses, the headline first, and performance's share of the budget.
-    start, end, rows, sums
-        The window's event time in ms, its rows, and its label sums, int64 [score cells, 4].
-    opens
-        Whether its version serves, and may open an incident.
-    say
-        Spells an event time in texts.
+    rows, sums
+        Its rows, and its label sums, int64 [score cells, 4].
     """
 
-    model: str
-    version: str
-    epoch: int
-    watch: Watch
     reference: Reference
     losses: Sequence[Loss]
     share: float
-    start: int
-    end: int
     rows: int
     sums: np.ndarray
-    opens: bool
-    say: Callable[[int], str] = rfc3339
 
     @property
     def labelled(self) -> int:

@@ -1,46 +1,58 @@
-"""The rules of an incident's life: named by evidence, paged by effect, closed when it is long back."""
+"""The life of incidents about columns: named by evidence, paged by effect, closed when they are long back."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 
 from drift.evidence import alarming, named
+from drift.incidents import column_moves as moves
 from drift.incidents import sentences
-from drift.incidents.alerts import alert, farewell
-from drift.incidents.changed_column import Moved
-from drift.incidents.changed_levels import moved_levels, moved_parts
-from drift.incidents.closed_window import Scene
+from drift.incidents.book import Finding
+from drift.incidents.changed_column import ChangedColumn
+from drift.incidents.changed_levels import changed_levels, changed_parts, kind
+from drift.incidents.closed_window import EvidenceWindow
+from drift.incidents.column_finding import column_finding
 from drift.incidents.incident import Incident
 from drift.incidents.predictions import prediction_effects
 from drift.incidents.severity import worse
+from drift.incidents.text import text
 from streams.wire.records import Alert, Reach, Severity
 
 #: Change points no further apart than so many windows share an incident; or than half their age.
 TOGETHER_WINDOWS = 2
+#: Where a named column has gone since it was told.
+Way = Literal["further", "onward", "back", "crossed", "part", ""]
 
 
 @dataclass(eq=False)
 class News:
-    """What one window changed in one incident."""
+    """What one window changed in one incident: columns that joined it, and where the others have gone."""
 
     incident: Incident
     opened: bool = False
     material: bool = False
-    joined: list[Moved] = field(default_factory=list)
-    back: list[Moved] = field(default_factory=list)
-    onward: list[Moved] = field(default_factory=list)
-    part: list[Moved] = field(default_factory=list)
-    crossed: list[Moved] = field(default_factory=list)
-    further: list[Moved] = field(default_factory=list)
-    homes: dict[int, str] = field(default_factory=dict)
+    joined: list[ChangedColumn] = field(default_factory=list)
+    gone: dict[Way, list[ChangedColumn]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def left(self) -> list[ChangedColumn]:
+        """Columns that the incident names no more."""
+        return self.gone["back"] + self.gone["onward"]
+
+    @property
+    def moving(self) -> list[ChangedColumn]:
+        """Columns that it goes on to name, and that have moved again."""
+        return self.gone["further"] + self.gone["part"] + self.gone["crossed"]
 
 
 class Incidents(msgspec.Struct, eq=False):
     """The open incidents of a model version.
 
-    A window is taken in four steps, and every incident that they changed is told of once:
+    A window is observed in four steps, and every incident that they changed is told of once:
 
     1. A named column that changes again is still moving, or somewhere new (another incident), or on its way back. What
        moves on in the direction in which it had moved is one incident, told again at each further tolerance.
@@ -51,98 +63,102 @@ class Incidents(msgspec.Struct, eq=False):
 
     open: list[Incident] = []
 
-    def take(self, scene: Scene, number: Callable[[], int]) -> list[Alert]:
-        """Take a window; returns what is to be told. ``number`` gives the next incident's number."""
+    def observe(self, window: EvidenceWindow, number: Callable[[], int]) -> list[tuple[Incident, Finding]]:
+        """Take a window; ``number`` gives the next incident's number."""
         news = {incident.number: News(incident) for incident in self.open}
-        known = [moved.column for moved in self._all()]
-        onward = self._change_again(scene, len(known), news)
-        self._place(scene, onward + _name(scene, known), news, number)
-        self._rest(scene, news)
+        known = [column.index for column in self._all()]
+        onward = self._change_again(window, len(known), news)
+        self._place(window, onward + _name(window, known), news, number)
+        self._rest(window, news)
         for incident in self.open:
-            news[incident.number].material = _material(scene, incident)
-        homes = {moved.column: f"{scene.model}-{incident.number}" for incident in self.open for moved in incident.moved}
-        for of in news.values():
-            of.homes = homes
-        self.open = [incident for incident in self.open if incident.moved]
-        return [told for told_of in news.values() for told in _tell(scene, told_of)]
+            news[incident.number].material = _material(window, incident)
+        model = window.context.model
+        homes = {column.index: incident.name(model) for incident in self.open for column in incident.columns}
+        self.open = [incident for incident in self.open if incident.columns]
+        several = ((of, _finding(window, of, homes)) for of in news.values())
+        return [(of.incident, finding) for of, finding in several if finding is not None]
 
-    def moved(self, column: int) -> Moved | None:
+    def changed(self, column: int) -> ChangedColumn | None:
         """What is known of a column, if an open incident names it."""
-        return next((moved for moved in self._all() if moved.column == column), None)
+        return next((changed for changed in self._all() if changed.index == column), None)
 
-    def close_all(self, ts: int, why: str) -> list[Alert]:
-        """Close what is open, for a reason that is no window's."""
-        alerts = [farewell(incident, ts, why) for incident in self.open]
-        self.open = []
-        return alerts
+    def _all(self) -> list[ChangedColumn]:
+        return [column for incident in self.open for column in incident.columns]
 
-    def _all(self) -> list[Moved]:
-        return [moved for incident in self.open for moved in incident.moved]
-
-    def _change_again(self, scene: Scene, known: int, news: dict[int, News]) -> list[Moved]:
+    def _change_again(self, window: EvidenceWindow, known: int, news: dict[int, News]) -> list[ChangedColumn]:
         """Look again at the named columns; returns those that want an incident of their own."""
-        onward: list[Moved] = []
+        onward: list[ChangedColumn] = []
         for incident in self.open:
-            of, kept = news[incident.number], []
-            for moved in incident.moved:
-                changed = scene.weighted[moved.column] >= scene.log_budget - math.log(known)
-                kept.append(moved.anew(scene) if changed else moved)
-            for moved in [moved for moved in kept if moved.again]:
-                settled = moved.settled(scene)
-                if moved.further(scene):
-                    of.further.append(moved)
-                elif _elsewhere(scene, incident, moved):
-                    of.onward.append(moved)
-                elif settled and moved.back(scene):
-                    of.back.append(moved)
-                elif settled and moved.nearer(scene):
-                    (of.crossed if moved.crossed(scene) else of.part).append(moved)
-                moved.again = not (moved in of.further or moved in of.onward or settled)
-            incident.moved = [moved for moved in kept if moved not in of.onward and moved not in of.back]
-            onward += of.onward
-            incident.later += sorted({moved.change_point for moved in of.further + of.part + of.crossed})
-            for moved in of.crossed:
-                moved.cross()
-        for moved in onward:
-            moved.forget()
+            of, columns = news[incident.number], []
+            for column in incident.columns:
+                changed = window.weighted[column.index] >= window.log_budget - math.log(known)
+                columns.append(column.redated(window) if changed else column)
+            for column in [column for column in columns if column.again]:
+                way = _way(window, incident, column)
+                of.gone[way].append(column)
+                column.again = way not in ("further", "onward") and not moves.settled(window, column)
+            incident.columns = [column for column in columns if column not in of.left]
+            incident.later += sorted({column.change_point for column in of.moving})
+            for column in of.gone["crossed"]:
+                column.cross()
+            onward += of.gone["onward"]
+        for column in onward:
+            column.forget()
         return onward
 
-    def _place(self, scene: Scene, found: list[Moved], news: dict[int, News], number: Callable[[], int]) -> None:
+    def _place(
+        self, window: EvidenceWindow, columns: list[ChangedColumn], news: dict[int, News], number: Callable[[], int]
+    ) -> None:
         """Put each column into the incident of its time."""
-        for moved in found:
-            homes = (incident for incident in self.open if incident.moved and _together(scene, incident, moved))
+        for column in columns:
+            homes = (incident for incident in self.open if incident.columns and _together(window, incident, column))
             home = next(homes, None)
             if home is None:
-                home = Incident.of(number(), moved)
+                home = Incident.of(number(), column)
                 self.open.append(home)
                 news[home.number] = News(home, opened=True)
-            home.moved.append(moved)
-            news[home.number].joined.append(moved)
+            home.columns.append(column)
+            news[home.number].joined.append(column)
 
-    def _rest(self, scene: Scene, news: dict[int, News]) -> None:
+    def _rest(self, window: EvidenceWindow, news: dict[int, News]) -> None:
         for incident in self.open:
             of = news[incident.number]
-            back = [moved for moved in incident.moved if moved not in of.joined and moved.rest(scene)]
-            incident.moved = [moved for moved in incident.moved if moved not in back]
-            of.back += back
+            back = [column for column in incident.columns if column not in of.joined and column.rest(window)]
+            incident.columns = [column for column in incident.columns if column not in back]
+            of.gone["back"] += back
 
 
-def _name(scene: Scene, known: list[int]) -> list[Moved]:
+def _name(window: EvidenceWindow, known: list[int]) -> list[ChangedColumn]:
     """Name columns that have changed; those that were named before this window are no news."""
-    others = [column for column in range(len(scene.weighted)) if column not in known]
-    least = 1 if others and alarming(scene.weighted[others], scene.log_budget) else 0
+    others = [column for column in range(len(window.weighted)) if column not in known]
+    least = 1 if others and alarming(window.weighted[others], window.log_budget) else 0
     if not least and not known:
         return []
-    return [Moved.named(scene, column) for column in named(scene.weighted, scene.log_budget, known, least)]
+    return [ChangedColumn.named(window, column) for column in named(window.weighted, window.log_budget, known, least)]
 
 
-def _material(scene: Scene, incident: Incident) -> bool:
+def _way(window: EvidenceWindow, incident: Incident, column: ChangedColumn) -> Way:
+    """Where a column that changed again has gone; empty while that is not settled, or it has only moved a little."""
+    if moves.further(window, column):
+        return "further"
+    if not _together(window, incident, column) and moves.elsewhere(window, column):
+        return "onward"
+    if not moves.settled(window, column):
+        return ""
+    if moves.back(window, column):
+        return "back"
+    if not moves.nearer(window, column):
+        return ""
+    return "crossed" if moves.crossed(window, column) else "part"
+
+
+def _material(window: EvidenceWindow, incident: Incident) -> bool:
     """Whether people are to be told now: when the first column is materially away, and if the severity grows."""
-    material = [moved for moved in incident.moved if moved.material(scene)]
+    material = [column for column in incident.columns if moves.material(window, column)]
     if not material:
         return False
-    severity: Severity = "warning" if sentences.kind(scene, material) == "prediction" else "watch"
-    if any(moved.broken(scene) for moved in material):
+    severity: Severity = "warning" if kind(window, material) == "prediction" else "watch"
+    if any(column.broken(window) for column in material):
         severity = "critical"
     if incident.material and not worse(severity, incident.severity):
         return False
@@ -150,51 +166,51 @@ def _material(scene: Scene, incident: Incident) -> bool:
     return True
 
 
-def _tell(scene: Scene, news: News) -> Iterator[Alert]:
-    """Tell of one incident what is new; what was said before is not said again."""
-    incident, left = news.incident, news.back + news.onward
-    told: Reach = "chat" if incident.material else "list"
-    if not incident.moved:
-        text = sentences.farewell(scene, news.back, news.onward, news.homes)
-        yield alert(scene, incident, "close", told, text, left)
-        return
-    text = sentences.headline(scene, incident, news.further, news.part, news.crossed)
+def _finding(window: EvidenceWindow, news: News, homes: dict[int, str]) -> Finding | None:
+    """What is new of one incident; what was told before is not told again."""
+    incident, gone = news.incident, news.gone
+    reach: Reach = "chat" if incident.material else "list"
+    if not incident.columns:
+        farewell = sentences.farewell(window, gone["back"], gone["onward"], homes)
+        return column_finding(window, incident, "close", reach, farewell, news.left)
+    sentence = sentences.headline(window, incident, gone["further"], gone["part"], gone["crossed"])
     if news.opened and news.material:  # One event, not two that say the same.
-        yield alert(scene, incident, "open", "page", text, worse=True)
+        finding = column_finding(window, incident, "open", "page", sentence, worse=True)
     elif news.opened:
-        yield alert(scene, incident, "open", "list", text + sentences.immaterial(scene, incident.moved))
+        sentence = text(sentence, sentences.immaterial(window, incident.columns))
+        finding = column_finding(window, incident, "open", "list", sentence)
     elif news.material:
-        yield alert(scene, incident, "update", "page", text, worse=True)
-    elif (news.joined or news.further or news.part or news.crossed) and not news.opened:
-        yield alert(scene, incident, "update", told, text, worse=bool(news.joined or news.further))
-    elif left:
-        text += f"; {sentences.farewell(scene, news.back, news.onward, news.homes)}"
-        yield alert(scene, incident, "update", told, text)
-    elif incident.last is not None and _answers_known(scene, incident, incident.last):
-        yield alert(scene, incident, "update", told, text)
-    elif not news.opened:
-        return
-    for moved in incident.moved:
-        parts = [(part.name, list(part.cells)) for part in moved_parts(scene, moved)]
-        moved.remember(moved.present(scene), moved_levels(scene, moved), parts)
+        finding = column_finding(window, incident, "update", "page", sentence, worse=True)
+    elif news.joined or news.moving:
+        is_worse = bool(news.joined or gone["further"])
+        finding = column_finding(window, incident, "update", reach, sentence, worse=is_worse)
+    elif news.left:
+        farewell = sentences.farewell(window, gone["back"], gone["onward"], homes)
+        finding = column_finding(window, incident, "update", reach, text(sentence, "; ", farewell))
+    elif incident.last is not None and _answers_known(window, incident, incident.last):
+        finding = column_finding(window, incident, "update", reach, sentence)
+    else:
+        return None
+    _remember(window, incident)
+    return finding
 
 
-def _answers_known(scene: Scene, incident: Incident, last: Alert) -> bool:
+def _remember(window: EvidenceWindow, incident: Incident) -> None:
+    """Keep of each column what was just told of it."""
+    for column in incident.columns:
+        parts = [(part.name, list(part.cells)) for part in changed_parts(window, column)]
+        column.remember(column.present(window), changed_levels(window, column), parts)
+
+
+def _answers_known(window: EvidenceWindow, incident: Incident, last: Alert) -> bool:
     """Whether it is known by now what became of the model's answers, where it was unclear when it was told."""
     unclear = {effect.name for effect in last.predictions if effect.word == "unclear"}
     if not unclear or incident.base is None or any(column.role == "prediction" for column in last.columns):
         return False
-    return all(effect.word != "unclear" for effect in prediction_effects(scene, incident.base))
+    return all(effect.word != "unclear" for effect in prediction_effects(window, incident.base))
 
 
-def _elsewhere(scene: Scene, incident: Incident, moved: Moved) -> bool:
-    """Whether a column's latest change is another story than the incident that names it."""
-    if _together(scene, incident, moved) or moved.returning(scene) or moved.same_way(scene):
-        return False
-    return moved.elsewhere(scene)
-
-
-def _together(scene: Scene, incident: Incident, moved: Moved) -> bool:
+def _together(window: EvidenceWindow, incident: Incident, column: ChangedColumn) -> bool:
     """Whether a change is of an incident's time: change points within two windows, or half their age."""
-    age = scene.number - min(incident.start, moved.start)
-    return abs(incident.start - moved.start) <= max(TOGETHER_WINDOWS, age / 2)
+    age = window.number - min(incident.start, column.start)
+    return abs(incident.start - column.start) <= max(TOGETHER_WINDOWS, age / 2)

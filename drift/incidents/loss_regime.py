@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from drift.incidents.changed_column import POOL_WINDOWS, SETTLE_ROWS
-from drift.incidents.labelled_window import Labelled
+from drift.incidents.labelled_window import LabelledWindow
 from drift.performance.losses import Loss, losses_of
 
 #: Standard errors by which a loss must have shrunk before it is told. Good news wakes nobody, so it need be less sure.
@@ -33,17 +33,17 @@ class Regime(msgspec.Struct, kw_only=True, eq=False):
     waiting: np.ndarray | None = None
     settled: bool = False
 
-    def take(self, window: Labelled, fresh: bool) -> bool:
+    def observe(self, window: LabelledWindow, fresh: bool) -> bool:
         """Take a window; returns whether the regime has just reached `SETTLE_ROWS`.
 
         ``fresh`` says that what begins, if anything does, begins with this window at the earliest: those before it are
         of this regime.
         """
-        held = np.zeros_like(self.sums) if self.waiting is None else self.waiting
+        waiting = np.zeros_like(self.sums) if self.waiting is None else self.waiting
         if fresh:
-            self.rows, self.sums = self.rows + self.waiting_rows, self.sums + held
-            self.waiting_rows, held = 0, np.zeros_like(held)
-        self.waiting_rows, self.waiting = self.waiting_rows + window.rows, held + window.sums
+            self.rows, self.sums = self.rows + self.waiting_rows, self.sums + waiting
+            self.waiting_rows, waiting = 0, np.zeros_like(waiting)
+        self.waiting_rows, self.waiting = self.waiting_rows + window.rows, waiting + window.sums
         settles = not self.settled and self.rows >= SETTLE_ROWS
         self.settled = self.settled or settles
         return settles
@@ -53,7 +53,7 @@ class Regime(msgspec.Struct, kw_only=True, eq=False):
         self.rows, self.sums = self.rows + rows, self.sums + sums
         self.waiting_rows, self.waiting, self.settled = 0, None, True
 
-    def losses(self, window: Labelled) -> list[Loss]:
+    def losses(self, window: LabelledWindow) -> list[Loss]:
         """The window's losses, held against this regime: not worse than it by another tolerance."""
         return losses_of(window.reference, window.losses, window.tolerance, self.sums)
 
@@ -72,12 +72,22 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
     windows: int = 0
 
     @classmethod
-    def none(cls, window: Labelled) -> "Relief":
+    def none(cls, window: LabelledWindow) -> "Relief":
         """Nothing yet, for label sums like the window's."""
         return cls(sums=np.zeros_like(window.sums))
 
-    def take(self, window: Labelled, loss: Loss, former: Loss) -> None:
-        """Take a window; ``former`` is the same loss in the regime that was told."""
+    def observe(self, window: LabelledWindow, loss: Loss, former: Loss) -> None:
+        """Take a window.
+
+        Parameters
+        ----------
+        window
+            The window.
+        loss
+            Against the training data.
+        former
+            The same loss in the regime that was told.
+        """
         now = window.amount(loss, window.sums)
         score = self.score + now.rows * (loss.mean + former.mean) / 2 - now.total
         if score <= 0:
@@ -88,15 +98,15 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
         self.sums = self.sums + window.sums
         self.score, self.rows, self.windows = score, self.rows + window.rows, self.windows + 1
 
-    def settled(self, window: Labelled, loss: Loss, former: Loss) -> bool:
+    def settled(self, window: LabelledWindow, loss: Loss, former: Loss) -> bool:
         """Whether it has lasted long enough, and is a tolerance below what was told, for certain.
 
         Parameters
         ----------
-        loss
-            Against the training data.
-        former
-            The same loss in the regime that was told.
+        window
+            The newest window.
+        loss, former
+            As of `observe`.
         """
         if self.windows < POOL_WINDOWS or self.rows < SETTLE_ROWS:
             return False
@@ -106,7 +116,7 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
         reach = BETTER * math.hypot(now.standard_error(loss.design_effect), former.error)
         return now.mean + reach < former.mean and now.mean < former.mean - window.tolerance * loss.mean
 
-    def back(self, window: Labelled, loss: Loss) -> bool | None:
+    def back(self, window: LabelledWindow, loss: Loss) -> bool | None:
         """Whether it is like the training data's: within half the tolerance, give or take a standard error; None while
         its rows cannot tell.
         """

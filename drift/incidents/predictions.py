@@ -6,8 +6,8 @@ from itertools import groupby
 import numpy as np
 
 from drift.cells.cells import PREDICTION, SCORE
-from drift.incidents.closed_window import Scene
-from drift.incidents.spelling import listed
+from drift.incidents.closed_window import EvidenceWindow
+from drift.incidents.text import Text, names, text
 from drift.incidents.verdict import Word, word
 from streams.wire.records import PredictionEffect
 
@@ -17,17 +17,17 @@ DISTANCES = {"ks": "KS distance", "tvd": "total variation distance"}
 _ORDER: tuple[Word, ...] = ("changed", "unclear", "unchanged")
 
 
-def prediction_effects(scene: Scene, base: np.ndarray) -> list[PredictionEffect]:
+def prediction_effects(window: EvidenceWindow, base: np.ndarray) -> list[PredictionEffect]:
     """The effect on each column of answers since ``base``, the counts of all windows before (int64 [all cells])."""
     effects = []
-    for place, column in enumerate(scene.baseline.reference.columns):
+    for place, column in enumerate(window.baseline.reference.columns):
         if column.role != "prediction":
             continue
-        cells = scene.baseline.cells(place)
-        stretch = scene.detector.counts[cells] - base[cells]
+        cells = window.baseline.cells(place)
+        stretch = window.detector.counts[cells] - base[cells]
         if not stretch.sum():
             continue
-        effect, tolerance = scene.baseline.effect(place, stretch), scene.tolerance(place)
+        effect, tolerance = window.baseline.effect(place, stretch), window.tolerance(place)
         effects.append(
             PredictionEffect(
                 name=column.name,
@@ -43,26 +43,29 @@ def prediction_effects(scene: Scene, base: np.ndarray) -> list[PredictionEffect]
     return effects
 
 
-def clause(effects: Sequence[PredictionEffect]) -> str:
+def clause(effects: Sequence[PredictionEffect]) -> Text:
     """Say what became of the answers; empty where there are none.
 
+    >>> from drift.incidents.text import plain
     >>> score = PredictionEffect(
     ...     name="score", statistic="ks", effect=0.0, low=0.0, high=0.02, tolerance=0.05, n=5_000, word="unchanged"
     ... )
-    >>> clause([score])
+    >>> plain(clause([score]))
     '; score is unchanged'
     >>> from msgspec.structs import replace
-    >>> clause([replace(score, word="unclear", n=500), replace(score, name="prediction", word="unclear", n=500)])
+    >>> unclear = replace(score, word="unclear", n=500)
+    >>> plain(clause([unclear, replace(unclear, name="prediction")]))
     '; whether score and predicted class changed is still unclear after 500 rows'
     """
     ordered = sorted(effects, key=lambda effect: _ORDER.index(effect.word))
-    text = ""
+    sentence: Text = ()
     for verdict, several in groupby(ordered, key=lambda effect: effect.word):
         group = list(several)
-        names = listed([NAMES.get(effect.name, effect.name) for effect in group])
+        who = names([NAMES.get(effect.name, effect.name) for effect in group])
         if verdict == "unclear":
-            text += f"; whether {names} changed is still unclear after {max(effect.n for effect in group):,} rows"
+            rows = max(effect.n for effect in group)
+            sentence = text(sentence, "; whether ", who, f" changed is still unclear after {rows:,} rows")
         else:
             be = "is" if len(group) == 1 else "are"
-            text += f"; {names} changed, too" if verdict == "changed" else f"; {names} {be} unchanged"
-    return text
+            sentence = text(sentence, "; ", who, " changed, too" if verdict == "changed" else f" {be} unchanged")
+    return sentence

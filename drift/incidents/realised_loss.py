@@ -1,4 +1,4 @@
-"""Harm: the incident of a model that predicts worse than on its training data, whether or not any column has moved.
+"""Realised loss: the incident of a model that predicts worse than on its training data, whatever its columns do.
 
 Two gates, as for columns. Evidence that the mean loss has grown (beyond the reference's bound, and half the tolerance)
 opens an incident, a warning that pages nobody; once the loss since then lies above the tolerance for certain, it is
@@ -9,63 +9,28 @@ another tolerance", and when it is spent the incident is told, and pages, again.
 chats; one that is back at the training data's closes the incident, and the next one is news.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
 
 from drift.evidence.loss_detector import Risk
-from drift.incidents import realised_loss_alerts
-from drift.incidents.alert_ids import next_id
-from drift.incidents.changed_column import POOL_ROWS, POOL_WINDOWS, POOLS_QUIET, SETTLE_ROWS
-from drift.incidents.labelled_window import Labelled
+from drift.incidents import loss_findings as findings
+from drift.incidents.book import Finding
+from drift.incidents.changed_column import SETTLE_ROWS
+from drift.incidents.labelled_window import LabelledWindow
+from drift.incidents.loss_findings import CERTAIN, CERTAIN_OF_POOL, certain
+from drift.incidents.loss_incident import LossIncident
 from drift.incidents.loss_regime import Regime, Relief
-from drift.incidents.realised_loss_alerts import Telling
+from drift.incidents.loss_stretch import LossStretch
 from drift.performance.losses import Loss, growth
 from streams.wire.records import Alert
 
-#: Standard errors by which a loss must lie above its tolerance, over all rows since its change point: one looks window
-#: after window, and two of them would be passed by chance sooner or later. The newest pool alone, by which a long small
-#: harm that suddenly grows is seen, begins anew again and again, so it takes more of them.
-CERTAIN, CERTAIN_OF_POOL = 3.0, 4.0
 
+class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
+    """What is known of a model version's loss: the evidence, and the incident while one is open.
 
-class Standing(msgspec.Struct, kw_only=True, eq=False):
-    """The open incident.
-
-    Parameters
-    ----------
-    metric
-        The loss that it is about.
-    last
-        Its latest alert.
-    pooled, pool_windows, pools_quiet
-        Label sums since the last pool was judged, int64 [score cells, 4], their windows, and the pools in a row that
-        were like the training data.
-    told
-        What was told last; None before anything was material.
-    worst
-        The worst that was told, if something better was told since. A regime grows, so it has one place here: held in
-        two, it would be one before a restart and two after it.
-    relief
-        The stretch since when the loss has been smaller again.
-    """
-
-    metric: str
-    last: Alert
-    pooled: np.ndarray
-    pool_windows: int = 0
-    pools_quiet: int = 0
-    told: Regime | None = None
-    worst: Regime | None = None
-    relief: Relief | None = None
-
-
-class Harm(msgspec.Struct, kw_only=True, eq=False):
-    """What is known of the harm that a model version does: the evidence, and the incident while one is open.
-
-    A window is taken once, when its labels have had their time:
+    A window is observed once, when its labels have had their time:
 
     1. The evidence for a larger mean loss grows or shrinks; at the budget it opens an incident.
     2. Until an open one is material, every window asks whether the loss is above its tolerance for certain.
@@ -75,176 +40,152 @@ class Harm(msgspec.Struct, kw_only=True, eq=False):
     """
 
     risk: Risk
-    open: Standing | None = None
+    open: LossIncident | None = None
 
     @classmethod
-    def begin(cls, losses: Sequence[Loss], cells: int) -> "Harm":
+    def begin(cls, losses: Sequence[Loss], cells: int) -> "RealisedLoss":
         """Begin with nothing staked, for label sums of so many score cells."""
         return cls(risk=Risk.over(len(losses), len(losses[0].bets), cells))
 
-    def take(self, window: Labelled, number: Callable[[], int]) -> list[Alert]:
-        """Take a window; returns what is to be told. ``number`` gives the next incident's number."""
+    @property
+    def last(self) -> Alert | None:
+        """The latest alert of the open incident."""
+        return None if self.open is None else self.open.last
+
+    @last.setter
+    def last(self, alert: Alert | None) -> None:
+        if alert is None:
+            self.open, self.risk = None, self.risk.restarted()
+        elif self.open is not None:
+            self.open.last = alert
+
+    def observe(self, window: LabelledWindow) -> Iterator[Finding]:
+        """Take a window; each finding is to be told before the next is asked for."""
         if window.labelled <= 0:
-            return []
-        standing = self.open
-        if standing is not None and standing.told is None and standing.last.page:
-            # A snapshot from before regimes were kept; its evidence was against the training data.
-            standing.told = _recalled(standing.last)
-            self.risk = self.risk.anew()
-        if standing is None or standing.told is None:
+            return
+        incident = self.open
+        if incident is not None and incident.recover():
+            self.risk = self.risk.restarted()  # Its evidence was against the training data.
+        if incident is None or incident.reported is None:
             self._bet(window, window.losses)
-            return self._open(window, number) if standing is None else self._page(window, standing)
-        return self._live(window, standing, standing.told)
+            yield from self._open(window) if incident is None else self._page(window, incident)
+        else:
+            yield from self._live(window, incident, incident.reported)
 
-    def close(self, ts: int, why: str) -> list[Alert]:
-        """Close what is open, at an event time, for a reason; evidence begins anew."""
-        if self.open is None:
-            return []
-        told = realised_loss_alerts.farewell(self.open.last, ts, why)
-        self.open, self.risk = None, self.risk.anew()
-        return [told]
-
-    def _bet(self, window: Labelled, losses: Sequence[Loss]) -> int:
+    def _bet(self, window: LabelledWindow, losses: Sequence[Loss]) -> int:
         """Take the window as evidence against these losses; returns the place of the one with the most."""
         made = np.stack([growth(window.reference, loss, window.sums) for loss in losses])
-        self.risk.take(made, window.rows, window.sums, window.start)
+        self.risk.observe(made, window.rows, window.sums, window.start)
         return int(self.risk.by_loss.argmax())
 
-    def _open(self, window: Labelled, number: Callable[[], int]) -> list[Alert]:
+    def _open(self, window: LabelledWindow) -> list[Finding]:
         at = int(self.risk.by_loss.argmax())
-        if not window.opens or not window.alarming(self.risk.log_evidence) or self._improved(window, window.losses, at):
+        alarming = window.context.opens and window.alarming(self.risk.log_evidence)
+        if not alarming or self._improved(window, window.losses, at):
             return []
-        page = _certain(window, window.losses[at], self.risk.stretch(at)[1], CERTAIN)
-        name = f"{window.model}-{number()}/1"
-        telling = self._telling(window, at)
-        told = realised_loss_alerts.opening(telling, name, "open", page)
-        self.open = Standing(metric=telling.loss.metric, last=told, pooled=np.zeros_like(window.sums))
+        page = certain(window, window.losses[at], self.risk.stretch(at)[1], CERTAIN)
+        stretch = self._stretch(window, at)
+        self.open = LossIncident(metric=stretch.loss.metric, pooled=np.zeros_like(window.sums))
         if page:
-            self._remember(self.open, telling)
-        return [told]
+            self._report(self.open, stretch)
+        return [findings.opening(stretch, "open", page)]
 
-    def _page(self, window: Labelled, standing: Standing) -> list[Alert]:
+    def _page(self, window: LabelledWindow, incident: LossIncident) -> list[Finding]:
         """Page for an incident that has not, once its loss is above the tolerance for certain."""
         at = int(self.risk.by_loss.argmax())
         if self._improved(window, window.losses, at):
-            return self._rest(window, standing)
-        since = ((self.risk.stretch(at)[1], CERTAIN), (standing.pooled + window.sums, CERTAIN_OF_POOL))
-        if not any(_certain(window, window.losses[at], sums, errors) for sums, errors in since):
-            return self._rest(window, standing)
-        telling = self._telling(window, at)
-        standing.metric = telling.loss.metric
-        standing.last = realised_loss_alerts.opening(telling, next_id(standing.last), "update", page=True)
-        self._remember(standing, telling)
-        return [standing.last]
+            return self._rest(window, incident)
+        since = ((self.risk.stretch(at)[1], CERTAIN), (incident.pooled + window.sums, CERTAIN_OF_POOL))
+        if not any(certain(window, window.losses[at], sums, errors) for sums, errors in since):
+            return self._rest(window, incident)
+        stretch = self._stretch(window, at)
+        incident.metric = stretch.loss.metric
+        self._report(incident, stretch)
+        return [findings.opening(stretch, "update", page=True)]
 
-    def _live(self, window: Labelled, standing: Standing, told: Regime) -> list[Alert]:
+    def _live(self, window: LabelledWindow, incident: LossIncident, reported: Regime) -> Iterator[Finding]:
         """Go on with an incident that was told: it grows by another tolerance, shrinks, ends, or stays."""
-        losses = told.losses(window)
+        assert incident.last is not None
+        losses = reported.losses(window)
         at = self._bet(window, losses)
-        loss, was = _of(window.losses, standing.metric), _of(losses, standing.metric)
-        relief = standing.relief = standing.relief or Relief.none(window)
-        relief.take(window, loss, was)
+        loss, was = incident.loss_of(window.losses), incident.loss_of(losses)
+        relief = incident.relief = incident.relief or Relief.none(window)
+        relief.observe(window, loss, was)
         if relief.settled(window, loss, was) and (ended := relief.back(window, loss)) is not None:
-            return self._better(window, standing, told, relief, ended)
-        certain = _certain(window, losses[at], self.risk.stretch(at)[1], CERTAIN)
-        if not window.alarming(self.risk.log_evidence) or not certain or self._improved(window, losses, at):
-            return self._settle(window, standing, told, relief) + self._rest(window, standing)
-        telling = self._telling(window, at)
-        standing.metric = telling.loss.metric
-        standing.last = realised_loss_alerts.further(telling, standing.last, told, standing.worst or told)
-        self._remember(standing, telling)
-        return [standing.last]
+            yield from self._better(window, incident, reported, relief, ended)
+            return
+        further = certain(window, losses[at], self.risk.stretch(at)[1], CERTAIN)
+        if not window.alarming(self.risk.log_evidence) or not further or self._improved(window, losses, at):
+            joins = self.risk.newest and relief.windows <= 1
+            if reported.observe(window, joins):
+                yield from self._correct(window, incident, reported)
+            yield from self._rest(window, incident)
+            return
+        stretch = self._stretch(window, at)
+        incident.metric = stretch.loss.metric
+        finding = findings.further(stretch, incident.last, reported, incident.worst or reported)
+        self._report(incident, stretch)
+        yield finding
 
-    def _settle(self, window: Labelled, standing: Standing, told: Regime, relief: Relief) -> list[Alert]:
-        """Let what was told of few rows gain more, and correct it if it was off by more than the tolerance."""
-        return (
-            self._correct(window, standing, told) if told.take(window, self.risk.newest and relief.windows <= 1) else []
-        )
-
-    def _correct(self, window: Labelled, standing: Standing, told: Regime) -> list[Alert]:
+    def _correct(self, window: LabelledWindow, incident: LossIncident, reported: Regime) -> list[Finding]:
         """Say how a loss that was told of few rows stands now, if that is another by more than the tolerance."""
-        at = [loss.metric for loss in window.losses].index(_of(window.losses, standing.metric).metric)
-        telling = Telling(window, at, told.since, (told.since,) * 2, told.rows, told.sums, self.risk.log_evidence)
-        told_mean = telling.loss.mean * (1 + standing.last.columns[0].effect)
-        if abs(telling.mean(told.sums) - told_mean) <= window.tolerance * told_mean:
+        assert incident.last is not None
+        stretch = self._of(window, incident, reported.since, reported.rows, reported.sums)
+        told_mean = stretch.loss.mean * (1 + incident.last.columns[0].effect)
+        if abs(stretch.mean(reported.sums) - told_mean) <= window.tolerance * told_mean:
             return []
-        standing.last = realised_loss_alerts.settled(telling, standing.last)
-        return [standing.last]
+        return [findings.settled(stretch, incident.last)]
 
-    def _better(self, window: Labelled, standing: Standing, told: Regime, relief: Relief, ended: bool) -> list[Alert]:
+    def _better(
+        self, window: LabelledWindow, incident: LossIncident, reported: Regime, relief: Relief, ended: bool
+    ) -> list[Finding]:
         """Tell of a loss that has shrunk, and close the incident if that ended it."""
-        if not ended and not told.settled:  # It was told of few rows, when it looked worst.
-            told.absorb(relief.rows, relief.sums)
-            standing.relief = None
-            return self._correct(window, standing, told)
-        at = [loss.metric for loss in window.losses].index(_of(window.losses, standing.metric).metric)
-        evidence = self.risk.log_evidence
-        telling = Telling(window, at, relief.since, (relief.since,) * 2, relief.rows, relief.sums, evidence)
+        assert incident.last is not None
+        if not ended and not reported.settled:  # It was told of few rows, when it looked worst.
+            reported.absorb(relief.rows, relief.sums)
+            incident.relief = None
+            return self._correct(window, incident, reported)
+        stretch, worst = self._of(window, incident, relief.since, relief.rows, relief.sums), incident.worst or reported
         if ended:
-            alert = realised_loss_alerts.back(telling, standing.last, standing.worst or told)
-            self.open, self.risk = None, self.risk.anew()
-            return [alert]
-        standing.last = realised_loss_alerts.better(telling, standing.last, told, standing.worst or told)
-        self._remember(standing, telling)
-        return [standing.last]
+            return [findings.back(stretch, incident.last, worst)]
+        finding = findings.better(stretch, incident.last, reported, worst)
+        self._report(incident, stretch)
+        return [finding]
 
-    def _rest(self, window: Labelled, standing: Standing) -> list[Alert]:
+    def _rest(self, window: LabelledWindow, incident: LossIncident) -> list[Finding]:
         """Pool this window's labels; close if pool after pool has been like the reference."""
-        loss = _of(window.losses, standing.metric)
-        standing.pooled = standing.pooled + window.sums
-        standing.pool_windows += 1
-        pool = window.amount(loss, standing.pooled)
-        if standing.pool_windows < POOL_WINDOWS or pool.rows < POOL_ROWS:
+        assert incident.last is not None
+        pool = incident.pool(window)
+        if pool is None:
             return []
-        quiet = pool.mean < loss.mean * (1 + window.tolerance / 2)
-        standing.pools_quiet = standing.pools_quiet + 1 if quiet else 0
-        pooled, standing.pooled, standing.pool_windows = standing.pooled, np.zeros_like(standing.pooled), 0
-        if standing.pools_quiet < POOLS_QUIET:
-            return []
-        at = list(window.losses).index(loss)
-        telling = Telling(window, at, window.start, (window.start,) * 2, pool.rows, pooled, self.risk.log_evidence)
-        alert = realised_loss_alerts.back(telling, standing.last, standing.worst or standing.told)
-        self.open, self.risk = None, self.risk.anew()
-        return [alert]
+        rows, sums = pool
+        stretch = self._of(window, incident, window.start, rows, sums)
+        return [findings.back(stretch, incident.last, incident.worst or incident.reported)]
 
-    def _telling(self, window: Labelled, at: int) -> Telling:
+    def _stretch(self, window: LabelledWindow, at: int) -> LossStretch:
         """The stretch that the evidence of one loss speaks of."""
-        (since, *between), (rows, sums) = self.risk.change_point(at), self.risk.stretch(at)
-        return Telling(window, at, since, tuple(between), rows, sums, self.risk.log_evidence)
+        (since, low, high), (rows, sums) = self.risk.change_point(at), self.risk.stretch(at)
+        return LossStretch(window, at, since, (low, high), rows, sums, self.risk.log_evidence)
 
-    def _remember(self, standing: Standing, telling: Telling) -> None:
-        """Hold the loss against what was just told from here on: the evidence begins anew."""
-        worst = standing.worst or standing.told
-        is_worst = worst is None or telling.mean(telling.sums) > telling.mean(worst.sums)
-        standing.worst = None if is_worst else worst
-        standing.told = Regime(
-            since=telling.since, rows=telling.rows, sums=telling.sums, settled=telling.rows >= SETTLE_ROWS
-        )
-        standing.relief = None
-        self.risk = self.risk.anew()
-        standing.pooled, standing.pool_windows = np.zeros_like(telling.sums), 0
-        standing.pools_quiet = 0
+    def _of(
+        self, window: LabelledWindow, incident: LossIncident, since: int, rows: int, sums: np.ndarray
+    ) -> LossStretch:
+        """A stretch of the loss that an incident is about."""
+        at = [loss.metric for loss in window.losses].index(incident.loss_of(window.losses).metric)
+        return LossStretch(window, at, since, (since, since), rows, sums, self.risk.log_evidence)
 
-    def _improved(self, window: Labelled, losses: Sequence[Loss], at: int) -> bool:
+    def _report(self, incident: LossIncident, stretch: LossStretch) -> None:
+        """Hold the loss against what is told now from here on: the evidence begins anew."""
+        worst = incident.worst or incident.reported
+        is_worst = worst is None or stretch.mean(stretch.sums) > stretch.mean(worst.sums)
+        incident.worst = None if is_worst else worst
+        settled = stretch.rows >= SETTLE_ROWS
+        incident.reported = Regime(since=stretch.since, rows=stretch.rows, sums=stretch.sums, settled=settled)
+        incident.relief = None
+        incident.begin_pools()
+        self.risk = self.risk.restarted()
+
+    def _improved(self, window: LabelledWindow, losses: Sequence[Loss], at: int) -> bool:
         """Whether predictions are no more often wrong than in the baseline, whatever their probabilities."""
         headline = losses[0]
         return window.amount(headline, self.risk.stretch(at)[1]).mean <= headline.mean
-
-
-def _of(losses: Sequence[Loss], metric: str) -> Loss:
-    return next((loss for loss in losses if loss.metric == metric), losses[0])
-
-
-def _recalled(last: Alert) -> Regime:
-    """The regime that an alert told of, out of what it carries."""
-    figure = last.columns[0]
-    return Regime(since=figure.change_point, rows=figure.n, sums=np.reshape(figure.counts, (-1, 4)).astype(np.int64))
-
-
-def _certain(window: Labelled, loss: Loss, sums: np.ndarray, errors: float) -> bool:
-    """Whether a loss is so many standard errors, its baseline's among them, above its tolerance."""
-    now, allowed = window.amount(loss, sums), 1 + window.tolerance
-    if not now.rows:
-        return False
-    reach = errors * math.hypot(now.standard_error(loss.design_effect), allowed * loss.error)
-    return now.mean - reach > allowed * loss.mean

@@ -12,7 +12,8 @@ import msgspec
 
 from drift.counting.calendar import calendar_of
 from drift.incidents.spelling import percent
-from drift.windows.windows import Span
+from drift.incidents.text import Text, since, subject, text
+from drift.windows.window_record import Span
 from streams.wire.records import MinuteCounts, RefusedCount, Watch
 
 Why = tuple[str, str, str]
@@ -37,7 +38,7 @@ _WHY = {
 }
 
 
-class Refused(msgspec.Struct, kw_only=True, eq=False):
+class RefusedRequests(msgspec.Struct, kw_only=True, eq=False):
     """Requests of one model version that were refused, and its rows beside them, by minute, until they are looked at.
 
     ``edge`` is the end of the last window that was.
@@ -52,11 +53,11 @@ class Refused(msgspec.Struct, kw_only=True, eq=False):
         for minute in minutes:
             if not minute.segment and not minute.late and self._open(minute.minute_ms):
                 self.rows[minute.minute_ms] = self.rows.get(minute.minute_ms, 0) + minute.rows
-        for one in refused:
-            if self._open(one.minute_ms):
-                held = self.requests.setdefault(one.minute_ms, {})
-                why = (one.reason, one.column, one.got)
-                held[why] = held.get(why, 0) + one.many
+        for count in refused:
+            if self._open(count.minute_ms):
+                reasons = self.requests.setdefault(count.minute_ms, {})
+                why = (count.reason, count.column, count.got)
+                reasons[why] = reasons.get(why, 0) + count.many
 
     def _open(self, minute_ms: int) -> bool:
         return self.edge is None or minute_ms >= self.edge
@@ -70,7 +71,7 @@ class Refused(msgspec.Struct, kw_only=True, eq=False):
         over = watermark_ms is None or end + watch.lateness_ms_max <= watermark_ms
         return Span(start, end) if over else None
 
-    def take(self, span: Span) -> tuple[int, Mapping[Why, int]]:
+    def pop(self, span: Span) -> tuple[int, Mapping[Why, int]]:
         """Remove a window: its rows, and how many requests were refused beside them, and why."""
         self.edge = span.end
         rows = sum(self.rows.pop(minute) for minute in [*self.rows] if minute < span.end)
@@ -80,31 +81,36 @@ class Refused(msgspec.Struct, kw_only=True, eq=False):
         return rows, refused
 
 
-def sentence(refused: Mapping[Why, int], requests: int, kinds: Mapping[str, str], since: str) -> str:
+def sentence(refused: Mapping[Why, int], requests: int, kinds: Mapping[str, str], since_ms: int) -> Text:
     """Say how many requests are refused, and why most of them are.
 
     Parameters
     ----------
+    refused
+        Requests by reason, column and the type that was found.
+    requests
+        All requests, the refused among them.
     kinds
         Of the model's columns: numeric, boolean, categorical.
+    since_ms
+        When it began.
 
     >>> why = {("wrong_type", "AGEP", "str"): 30, ("undecodable", "", ""): 8}
-    >>> sentence(why, 100, {"AGEP": "numeric"}, "07:46")
-    '38 % of the requests since 07:46 are refused, mostly because AGEP is text where a number is expected'
+    >>> "".join(part.text for part in sentence(why, 100, {"AGEP": "numeric"}, 0))
+    '38 % of the requests are refused, mostly because AGEP is text where a number is expected'
     """
-    many = sum(refused.values())
     most = min(refused, key=lambda why: (-refused[why], why))
     mostly = "" if len(refused) == 1 else "mostly "
-    return (
-        f"{percent(many / requests)} of the requests since {since} are refused, {mostly}because {_because(most, kinds)}"
-    )
+    share = percent(sum(refused.values()) / requests)
+    return text(f"{share} of the requests", since(since_ms), f" are refused, {mostly}because ", _because(most, kinds))
 
 
-def _because(why: Why, kinds: Mapping[str, str]) -> str:
+def _because(why: Why, kinds: Mapping[str, str]) -> Text:
     reason, column, got = why
     if column and reason == "missing_field":
-        return f"{column} is missing"
+        return text(subject(column), " is missing")
     if column and reason == "wrong_type":
         expected = _EXPECTED.get(kinds.get(column, ""), "something else")
-        return f"{column} is {_TYPES.get(got, f'an {got}' if got else 'something else')} where {expected} is expected"
-    return _WHY.get(reason, reason)
+        given = _TYPES.get(got, f"an {got}" if got else "something else")
+        return text(subject(column), f" is {given} where {expected} is expected")
+    return text(_WHY.get(reason, reason))

@@ -1,17 +1,16 @@
-"""Sentences: what an incident says, to be read aloud at three in the morning."""
+"""Sentences about columns: what an incident says, to be read aloud at three in the morning."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from drift.incidents.changed_column import Moved, faults
-from drift.incidents.changed_levels import moved_levels, moved_parts
-from drift.incidents.closed_window import Scene
+from drift.incidents import column_moves as moves
+from drift.incidents.changed_column import ChangedColumn
+from drift.incidents.changed_levels import changed_levels, changed_parts, level_subject
+from drift.incidents.closed_window import EvidenceWindow
+from drift.incidents.incident import Incident
 from drift.incidents.predictions import DISTANCES, NAMES, clause, prediction_effects
-from drift.incidents.spelling import IN_REFERENCE, from_to, listed, number, percent
-from streams.wire.records import IncidentKind, MovedLevel
-
-if TYPE_CHECKING:
-    from drift.incidents.incident import Incident
+from drift.incidents.spelling import IN_REFERENCE, number, percent
+from drift.incidents.text import Text, change, joined, names, since, subject, text, time
+from streams.wire.records import MovedLevel
 
 #: What a column is once all of its values are of one fault.
 _BROKEN = {
@@ -22,150 +21,149 @@ _BROKEN = {
 
 
 def headline(
-    scene: Scene,
-    incident: "Incident",
-    further: Sequence[Moved] = (),
-    part: Sequence[Moved] = (),
-    crossed: Sequence[Moved] = (),
-) -> str:
+    window: EvidenceWindow,
+    incident: Incident,
+    further: Sequence[ChangedColumn] = (),
+    part: Sequence[ChangedColumn] = (),
+    crossed: Sequence[ChangedColumn] = (),
+) -> Text:
     """Say what moved most, how, since when, what else moved, and what became of the model's answers.
 
     Parameters
     ----------
+    window, incident
+        The window, and the incident as it stands after it.
     further, part, crossed
         Columns that have moved on since they were told, that have come back in part, and that have come back and
         beyond: they come first.
     """
-    ordered = sorted(incident.moved, key=lambda moved: -moved.effect(scene).value / scene.tolerance(moved.column))
-    broken = [moved for moved in ordered if moved.broken(scene)]
-    news = broken or [moved for moved in ordered if moved in (*further, *part, *crossed)]
-    ordered = news + [moved for moved in ordered if moved not in news]
-    first = ordered[0]
+    ordered = sorted(incident.columns, key=lambda column: -_tolerances(window, column))
+    broken = [column for column in ordered if column.broken(window)]
+    news = broken or [column for column in ordered if column in (*further, *part, *crossed)]
+    first, *others = news + [column for column in ordered if column not in news]
     did = "is still moving" if first in further else "moved"
     if first in part:
         did = "has come back in part"
     if first in crossed:
         did = "has come back, and beyond"
     if broken:
-        did = _BROKEN.get(first.broken(scene), "holds no finite number")
-    text = f"{name(scene, first)} {did}: {how(scene, first)} since {_since(scene, first, did)}"
-    if first in (*further, *part, *crossed) and not broken:
-        text += before(scene, first)
-    if ordered[1:]:
-        text += f"; {listed([name(scene, moved) for moved in ordered[1:]])} moved, too"
-    return text + answers(scene, incident)
+        did = _BROKEN.get(first.broken(window), "holds no finite number")
+    told_before = _before(window, first) if first in (*further, *part, *crossed) and not broken else ""
+    return text(
+        subject(name(window, first)),
+        f" {did}: ",
+        _how(window, first),
+        _since(first, did),
+        told_before,
+        text("; ", names([name(window, column) for column in others]), " moved, too") if others else "",
+        answers(window, incident),
+    )
 
 
-def _since(scene: Scene, moved: Moved, did: str) -> str:
-    """Say since when a column is where it is: its latest change, and the first where there were others before.
-
-    What is still moving, or on its way back, has been at it since its first change.
-    """
-    if did != "moved" or moved.change_point == moved.since:
-        return scene.say(moved.since)
-    return f"{scene.say(moved.change_point)}, after a first change at {scene.say(moved.since)}"
-
-
-def before(scene: Scene, moved: Moved) -> str:
-    """Say where the levels that a column is told by stood when it was told last; empty where it never was."""
-    if moved.told is None or not moved.told.sum():
-        return ""
-    cells = [cell for part in moved_parts(scene, moved) for cell in part.cells]
-    return f" ({percent(float(moved.told[cells].sum() / moved.told.sum()))} when last reported)"
-
-
-def immaterial(scene: Scene, several: Sequence[Moved]) -> str:
+def immaterial(window: EvidenceWindow, several: Sequence[ChangedColumn]) -> Text:
     """Say that no effect is above its tolerance for certain; empty where one is."""
-    if any(moved.material(scene) for moved in several):
-        return ""
-    moved = max(several, key=lambda moved: moved.effect(scene).value / scene.tolerance(moved.column))
-    effect, tolerance = moved.effect(scene), scene.tolerance(moved.column)
+    if any(moves.material(window, column) for column in several):
+        return ()
+    column = max(several, key=lambda column: _tolerances(window, column))
+    effect, tolerance = column.effect(window), window.tolerance(column.index)
     what = "below" if effect.high < tolerance else "not yet certainly above"
     low, high = number(effect.low), number(effect.high)
     size = f"at most {high}" if low == "0" else f"{low} to {high}"
-    return f"; the {DISTANCES[effect.statistic]} is {size}, {what} the tolerance of {number(tolerance)}"
+    return text(f"; the {DISTANCES[effect.statistic]} is {size}, {what} the tolerance of {number(tolerance)}")
 
 
-def farewell(scene: Scene, back: Sequence[Moved], onward: Sequence[Moved], homes: Mapping[int, str]) -> str:
+def farewell(
+    window: EvidenceWindow,
+    back: Sequence[ChangedColumn],
+    onward: Sequence[ChangedColumn],
+    homes: Mapping[int, str],
+) -> Text:
     """Say which columns are back and what had happened to them, and which have gone on to an incident of their own.
 
     Parameters
     ----------
+    window
+        The window in which they left.
+    back, onward
+        The columns.
     homes
         Name of the incident that names a column now.
     """
-    said = []
+    clauses: list[Text] = []
     if back:
-        had = "; ".join(filter(None, (_had(scene, moved) for moved in back)))
-        names = listed([name(scene, moved) for moved in back])
-        since = {moved.change_point for moved in back if moved.began is not None}
-        when = f" since {scene.say(min(since))}" if len(since) == 1 else ""
-        said.append(f"{names} {_be(back)} back to normal{when}{': ' + had if had else ''}")
+        dates = {column.change_point for column in back if column.began is not None}
+        had = joined([_had(window, column) for column in back], "; ")
+        be = "is" if len(back) == 1 else "are"
+        clauses.append(
+            text(
+                names([name(window, column) for column in back]),
+                f" {be} back to normal",
+                since(min(dates)) if len(dates) == 1 else "",
+                text(": ", had) if had else "",
+            )
+        )
     if onward:
-        names, others = listed([name(scene, m) for m in onward]), sorted({homes[m.column] for m in onward})
-        said.append(f"{names} moved again, in another way: see incident{'s' * (len(others) > 1)} {listed(others)}")
-    return "; ".join(said)
+        others = sorted({homes[column.index] for column in onward})
+        see = f" moved again, in another way: see incident{'s' * (len(others) > 1)} "
+        clauses.append(text(names([name(window, column) for column in onward]), see, names(others)))
+    return joined(clauses, "; ")
 
 
-def _had(scene: Scene, moved: Moved) -> str:
-    """Say what had happened to a column, as it was told."""
-    if not moved.levels:
-        return ""
-    subject, was, now = _change(scene, moved, moved.levels)
-    verb = "risen" if now > was else "fallen"
-    return f"{subject} had {verb} from {percent(was)} to {percent(now)} since {scene.say(moved.since)}"
-
-
-def answers(scene: Scene, incident: "Incident") -> str:
+def answers(window: EvidenceWindow, incident: Incident) -> Text:
     """Say what became of the model's answers since the change; empty where they are named themselves."""
-    reference, base = scene.baseline.reference, incident.moved[0].base if incident.base is None else incident.base
-    if any(reference.columns[moved.column].role == "prediction" for moved in incident.moved):
+    reference = window.baseline.reference
+    base = incident.columns[0].base if incident.base is None else incident.base
+    if any(reference.columns[column.index].role == "prediction" for column in incident.columns):
+        return ()
+    return clause(prediction_effects(window, base))
+
+
+def name(window: EvidenceWindow, column: ChangedColumn) -> str:
+    """Name of a changed column, as people say it."""
+    cells = window.baseline.reference.columns[column.index]
+    return NAMES.get(cells.name, cells.name) if cells.role == "prediction" else cells.name
+
+
+def _tolerances(window: EvidenceWindow, column: ChangedColumn) -> float:
+    """A column's effect in tolerances."""
+    return column.effect(window).value / window.tolerance(column.index)
+
+
+def _since(column: ChangedColumn, did: str) -> Text:
+    """Say since when a column is where it is: its latest change, and the first where there were others before.
+
+    What is still moving, or on its way back, has been at it since its first change.
+    """
+    if did != "moved" or column.change_point == column.since:
+        return text(since(column.since))
+    return text(since(column.change_point), ", after a first change at ", time(column.since))
+
+
+def _before(window: EvidenceWindow, column: ChangedColumn) -> str:
+    """Say where the levels that a column is told by stood when it was told last; empty where it never was."""
+    if column.reported is None or not column.reported.sum():
         return ""
-    return clause(prediction_effects(scene, base))
+    cells = [cell for part in changed_parts(window, column) for cell in part.cells]
+    return f" ({percent(float(column.reported[cells].sum() / column.reported.sum()))} when last reported)"
 
 
-def how(scene: Scene, moved: Moved) -> str:
+def _how(window: EvidenceWindow, column: ChangedColumn) -> Text:
     """Say which levels rose or fell, or which side of an edge did."""
-    subject, was, now = _change(scene, moved, moved_levels(scene, moved))
-    return f"{subject} {'rose' if now > was else 'fell'} {from_to('share', was, now, IN_REFERENCE)}"
+    what, was, now = _change(window, column, changed_levels(window, column))
+    return text(f"{what} {'rose' if now > was else 'fell'} ", change("share", was, now, IN_REFERENCE))
 
 
-def _change(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> tuple[str, float, float]:
+def _had(window: EvidenceWindow, column: ChangedColumn) -> Text:
+    """Say what had happened to a column, as it was told."""
+    if not column.levels:
+        return ()
+    what, was, now = _change(window, column, column.levels)
+    verb = "risen" if now > was else "fallen"
+    return text(f"{what} had {verb} from {percent(was)} to {percent(now)}", since(column.since))
+
+
+def _change(window: EvidenceWindow, column: ChangedColumn, levels: Sequence[MovedLevel]) -> tuple[str, float, float]:
     """What moved, and its share in the reference and when it had moved."""
     was, now = sum(level.reference for level in levels), sum(level.current for level in levels)
-    return _subject(scene, moved, levels), was, now
-
-
-def _subject(scene: Scene, moved: Moved, levels: Sequence[MovedLevel]) -> str:
-    cells = scene.baseline.reference.columns[moved.column]
-    names = [level.level for level in levels]
-    special = faults(cells).keys() | ({cells.labels[cells.other]} if cells.other is not None else set())
-    if special.issuperset(names):
-        return f"{listed(names)} values"
-    if cells.kind == "numeric":
-        return f"the share of values {names[0]}"
-    return f"level{'s' if len(names) > 1 else ''} {listed(names)}"
-
-
-def kind(scene: Scene, several: Sequence[Moved]) -> IncidentKind:
-    """What an incident is about: predictions before features, features before the quality of the data."""
-    columns = scene.baseline.reference.columns
-    if any(columns[moved.column].role == "prediction" for moved in several):
-        return "prediction"
-    return "quality" if all(_wrong(scene, moved) for moved in several) else "feature"
-
-
-def _wrong(scene: Scene, moved: Moved) -> bool:
-    """Whether a column's change is about values that should not be."""
-    cells = scene.baseline.reference.columns[moved.column]
-    return {level.level for level in moved_levels(scene, moved)} <= faults(cells).keys()
-
-
-def name(scene: Scene, moved: Moved) -> str:
-    """Name of a moved column, as people say it."""
-    found = scene.baseline.reference.columns[moved.column]
-    return NAMES.get(found.name, found.name) if found.role == "prediction" else found.name
-
-
-def _be(several: Sequence[Moved]) -> str:
-    return "is" if len(several) == 1 else "are"
+    cells = window.baseline.reference.columns[column.index]
+    return level_subject(cells, [level.level for level in levels]), was, now

@@ -1,4 +1,4 @@
-"""Freezing: a tree of Structs with NumPy arrays in it as bytes, and back, bit for bit."""
+"""The snapshot codec: a tree of Structs with NumPy arrays in it as bytes, and back, bit for bit."""
 
 from typing import Any, TypeVar
 
@@ -8,38 +8,38 @@ import numpy as np
 T = TypeVar("T")
 
 
-def freeze(tree: Any) -> bytes:
+def encode(tree: Any) -> bytes:
     """Write a tree of msgspec Structs.
 
-    >>> thaw(freeze([np.arange(3), None]), list[np.ndarray | None])
+    >>> decode(encode([np.arange(3), None]), list[np.ndarray | None])
     [array([0, 1, 2]), None]
     """
     return _ENCODER.encode(tree)
 
 
-def thaw(frozen: bytes, kind: type[T]) -> T:
-    """Read what `freeze` wrote, as its type.
+def decode(content: bytes, kind: type[T]) -> T:
+    """Read what `encode` wrote, as its type.
 
     Raises
     ------
     msgspec.MsgspecError
         The bytes are not a tree of that type.
     """
-    return msgspec.msgpack.decode(frozen, type=kind, dec_hook=_thaw_array)
+    return msgspec.msgpack.decode(content, type=kind, dec_hook=_decode_array)
 
 
-def _freeze_array(value: Any) -> Any:
+def _encode_array(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return (value.dtype.str, value.shape, value.tobytes())
-    raise NotImplementedError(f"cannot freeze {type(value).__name__}")
+    raise NotImplementedError(f"cannot encode {type(value).__name__}")
 
 
-def _thaw_array(kind: type, value: Any) -> Any:
+def _decode_array(kind: type, value: Any) -> Any:
     if kind is np.ndarray:
         dtype, shape, content = value
         # A copy, for what is read from bytes cannot be written to.
         return np.frombuffer(content, np.dtype(dtype)).reshape(shape).copy()
-    raise NotImplementedError(f"cannot thaw {kind}")
+    raise NotImplementedError(f"cannot decode {kind}")
 
 
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=_freeze_array)
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_array)

@@ -9,6 +9,7 @@ decisions, and records of them.)
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import structlog
@@ -17,8 +18,10 @@ from drift.counting.message_checks import Impossible, check_counts
 from drift.incidents import rfc3339
 from drift.incidents.acts import named
 from drift.judge.accepting import ActError
-from drift.judge.model import Baselines, Told, Watched
-from drift.judge.snapshot import freeze, thaw
+from drift.judge.model import ModelJudge
+from drift.judge.output import Output
+from drift.judge.snapshot import decode, encode
+from drift.judge.state import ModelState
 from drift.reference.baseline import Baseline
 from drift.reference.catalogue import Catalogue, Unusable, Unwatched
 from drift.reference.reference import Reference
@@ -50,7 +53,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     """The judge's whole memory: its models, by name."""
 
     format: int = SNAPSHOT_FORMAT
-    models: dict[str, Watched] = {}
+    models: dict[str, ModelState] = {}
 
 
 class SnapshotFormatError(RuntimeError):
@@ -64,8 +67,8 @@ class Judge:
     ----------
     catalogue
         Finds the reference of a model version.
-    say
-        Spells an event time in the texts of alerts.
+    spell
+        Writes an event time in the texts of alerts.
     set_aside
         Makes dead letters of what cannot be judged.
 
@@ -77,14 +80,14 @@ class Judge:
     """
 
     def __init__(
-        self, catalogue: Catalogue, say: Callable[[int], str] = rfc3339, set_aside: SetAside | None = None
+        self, catalogue: Catalogue, spell: Callable[[int], str] = rfc3339, set_aside: SetAside | None = None
     ) -> None:
         self._catalogue = catalogue
-        self._say = say
+        self._spell = spell
         self._set_aside = set_aside or SetAside("judge")
         self._failed: set[tuple[str, str]] = set()
         self._baselines: dict[tuple[str, str], Baseline] = {}
-        self.models: dict[str, Watched] = {}
+        self.models: dict[str, ModelState] = {}
         self.suspended: dict[tuple[str, str], str] = {}
 
     def process(self, block: Block) -> Effects:
@@ -94,7 +97,7 @@ class Judge:
             message: CountsMessage | None = None
             try:
                 message = _decode(value or b"")
-                publish += map(_publication, self.take(message))
+                publish += map(_publication, self.step(message))
             except (Away, OSError, MemoryError):
                 raise
             except Exception as error:
@@ -115,13 +118,13 @@ class Judge:
             return Refusal(at, reason, "$", str(error), message.model[:200])
         why = f"judging it failed ({type(error).__name__}: {error}); start the monitor anew to go on with this model"
         log.error("judge.failed", model=message.model, why=why, exc_info=error)
-        watched = self.models.get(message.model) or Watched(model=message.model)
-        for version in sorted({version for version, _ in watched.lanes}):
+        state = self.models.get(message.model) or ModelState(model=message.model)
+        for version in sorted({version for version, _ in state.segments}):
             self._failed.add((message.model, version))
-            self._suspend(watched, version, why)
+            self._suspend(state, version, why)
         return Refusal(at, "impossible_value", "$", why, message.model)
 
-    def take(self, message: CountsMessage) -> list[Told]:
+    def step(self, message: CountsMessage) -> list[Output]:
         """Judge one message; returns what is to be told.
 
         Raises
@@ -139,28 +142,30 @@ class Judge:
             if reference is None:
                 return []
         check_counts(message, reference)
-        watched = self.models.get(message.model)
-        if watched is None:
-            watched = self.models[message.model] = Watched(model=message.model)
-        baselines = self._baselines_of(message.model)
+        judge = self._judge(message.model)
         match message:
             case PartialCounts():
-                return watched.take_counts(message, baselines, self._say)
+                return judge.add_counts(message)
             case LabelSums():
-                return watched.take_labels(message, baselines, self._say)
+                return judge.add_labels(message)
             case Idle():
-                return watched.take_idle(message, baselines, self._say)
+                return judge.mark_idle(message)
             case RouteCopy():
                 try:
-                    check_epoch(message.route, watched.epoch)
+                    check_epoch(message.route, judge.state.epoch)
                 except RouteError as error:
                     raise Impossible(str(error)) from None
-                return watched.take_route(message)
+                return judge.follow_route(message)
             case Act():
                 try:
-                    return watched.take_act(message, baselines, self._say)
+                    return judge.follow_act(message)
                 except ActError as error:
                     raise ActError(f"{named(message)}: {error}") from None
+
+    def _judge(self, model: str) -> ModelJudge:
+        if model not in self.models:
+            self.models[model] = ModelState(model=model)
+        return ModelJudge(self.models[model], partial(self._baseline, model), self._spell)
 
     def reroute(self, route: Route) -> list[Publish]:
         """Follow a route although its epoch, or a later one, holds already: how a replay judges under other settings.
@@ -176,14 +181,13 @@ class Judge:
         copy = RouteCopy(model=route.model, route=route)
         return list(self.process(Block.of("counts", 0, [msgspec.msgpack.encode(copy)])).publish)
 
-    def finish(self) -> list[Told]:
+    def finish(self) -> list[Output]:
         """Close every open window, at the end of a closed range; a live judge never does."""
-        several = (self.models[name].finish(self._baselines_of(name), self._say) for name in sorted(self.models))
-        return list(itertools.chain.from_iterable(several))
+        return list(itertools.chain.from_iterable(self._judge(name).finish() for name in sorted(self.models)))
 
     def snapshot(self) -> bytes:
         """All that is remembered, as bytes with a format number."""
-        return freeze(Snapshot(models=self.models))
+        return encode(Snapshot(models=self.models))
 
     def restore(self, snapshot: bytes) -> None:
         """Go on from a snapshot.
@@ -199,52 +203,53 @@ class Judge:
                 f"judge snapshot format {number}, this version reads {SNAPSHOT_FORMAT}; "
                 "start the version that wrote it, or the one that upgrades it"
             )
-        models = thaw(snapshot, Snapshot).models
+        models = decode(snapshot, Snapshot).models
         self.suspended = {}
-        for watched in models.values():
-            for version in sorted({version for version, _ in watched.lanes}):
-                self._resume(watched, version)
+        for state in models.values():
+            for version in sorted({version for version, _ in state.segments}):
+                self._resume(state, version)
         self.models = models
 
-    def _resume(self, watched: Watched, version: str) -> bool:
+    def _resume(self, state: ModelState, version: str) -> bool:
         """Judge a version by what is remembered of it; suspend it where its reference cannot be used, and forget it
         where it was removed.
         """
-        if (watched.model, version) in self._failed:
+        if (state.model, version) in self._failed:
             return False
-        watched.suspended.discard(version)
-        lanes = {key: lane for key, lane in watched.lanes.items() if key[0] == version}
+        state.suspended.discard(version)
+        segments = {key: segment for key, segment in state.segments.items() if key[0] == version}
         try:
-            reference = self._baseline(watched.model, version).reference.id
+            reference = self._baseline(state.model, version).reference.id
         except Unusable as error:
-            self._suspend(watched, version, str(error))
+            self._suspend(state, version, str(error))
         except Unwatched:  # Its version was removed from the registry: no route names it.
-            for key in lanes:
-                del watched.lanes[key]
+            for key in segments:
+                del state.segments[key]
         except (Away, OSError, MemoryError):
             raise
         except Exception as error:  # a fault of ours in reading it
-            self._suspend(watched, version, f"its reference cannot be read ({type(error).__name__}: {error})")
+            self._suspend(state, version, f"its reference cannot be read ({type(error).__name__}: {error})")
         else:
-            if before := next((lane.reference for lane in lanes.values() if lane.reference != reference), ""):
+            others = (segment.reference for segment in segments.values() if segment.reference != reference)
+            if before := next(others, ""):
                 why = f"it was judged by reference {before}, and has {reference} now; put the old one back, or register"
-                self._suspend(watched, version, f"{why} the new one as a new version")
+                self._suspend(state, version, f"{why} the new one as a new version")
                 return False
-            if self.suspended.pop((watched.model, version), ""):
-                log.info("judge.resumed", model=watched.model, version=version)
+            if self.suspended.pop((state.model, version), ""):
+                log.info("judge.resumed", model=state.model, version=version)
             return True
         return False
 
-    def _suspend(self, watched: Watched, version: str, why: str) -> None:
-        watched.suspended.add(version)
-        if self.suspended.get((watched.model, version)) != why:
-            log.error("judge.suspended", model=watched.model, version=version, why=why, others="go on")
-        self.suspended[watched.model, version] = why
+    def _suspend(self, state: ModelState, version: str, why: str) -> None:
+        state.suspended.add(version)
+        if self.suspended.get((state.model, version)) != why:
+            log.error("judge.suspended", model=state.model, version=version, why=why, others="go on")
+        self.suspended[state.model, version] = why
 
     def _reference(self, message: PartialCounts | LabelSums) -> Reference | None:
         """The reference that a message was counted over; None where its version is not watched."""
-        watched = self.models.get(message.model)
-        if watched and message.version in watched.suspended and not self._resume(watched, message.version):
+        state = self.models.get(message.model)
+        if state and message.version in state.suspended and not self._resume(state, message.version):
             return None
         try:
             reference = self._baseline(message.model, message.version).reference
@@ -262,9 +267,6 @@ class Judge:
             self._baselines[model, version] = Baseline(self._catalogue(model, version))
         return self._baselines[model, version]
 
-    def _baselines_of(self, model: str) -> Baselines:
-        return lambda version: self._baseline(model, version)
-
 
 class MisfitError(ValueError):
     """A counts message that the judge cannot use."""
@@ -277,20 +279,20 @@ class _Numbered(msgspec.Struct):
     format: int
 
 
-def _publication(said: Told) -> Publish:
-    topic, kind, name = _address(said)
+def _publication(output: Output) -> Publish:
+    topic, kind, name = _address(output)
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", name.encode()),
         ("ce_type", f"driftline.{kind}.v1".encode()),
         ("ce_source", b"driftline/judge"),
     ]
-    return Publish(topic, msgspec.json.encode(said), key=said.model.encode(), headers=headers)
+    return Publish(topic, msgspec.json.encode(output), key=output.model.encode(), headers=headers)
 
 
-def _address(said: Told) -> tuple[str, str, str]:
+def _address(output: Output) -> tuple[str, str, str]:
     """Topic, kind and id of what is told."""
-    if isinstance(said, Report):
-        place = f"{said.model}/{said.version}/{said.segment}/{said.window_start}/{said.revision}"
-        return "reports", "report", place
-    return ("alerts", "alert", said.id) if isinstance(said, Alert) else ("retraining", "order", said.id)
+    if isinstance(output, Report):
+        name = f"{output.model}/{output.version}/{output.segment}/{output.window_start}/{output.revision}"
+        return "reports", "report", name
+    return ("alerts", "alert", output.id) if isinstance(output, Alert) else ("retraining", "order", output.id)

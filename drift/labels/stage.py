@@ -68,8 +68,16 @@ class Recent:
         stored = None if row.label is None else (row.label, row.label_ts)
         return self._labels.get(_key(row)) or self._older.get(_key(row), stored)
 
-    def take(self, row: PredictionRow | Outcome, label: str, ts: int) -> None:
-        """Remember a label."""
+    def remember(self, row: PredictionRow | Outcome, label: str, ts: int) -> None:
+        """Remember a label.
+
+        Parameters
+        ----------
+        row
+            The prediction that it is of.
+        label, ts
+            Its text and its time.
+        """
         self._labels[_key(row)] = (intern(label), ts)
 
     @property
@@ -182,7 +190,7 @@ class Join:
         if former is not None:
             yield _outcome(row, *former, sign=-1)
         yield _outcome(row, label, ts)
-        self._recent.take(row, label, ts)
+        self._recent.remember(row, label, ts)
 
     def _sums(
         self,

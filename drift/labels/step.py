@@ -149,5 +149,5 @@ def _recent(blocks: Iterable[Block]) -> Recent:
                 log.warning("joining.no_outcome", place=block.place(at), why=str(error))
                 continue
             if outcome.sign > 0:
-                recent.take(outcome, outcome.label, outcome.label_ts)
+                recent.remember(outcome, outcome.label, outcome.label_ts)
     return recent

@@ -66,15 +66,15 @@ def ppi_of_cells(
     n, rest = float(labelled.sum()), float(unlabelled.sum())
     if not n or not rest:
         raise ValueError(f"ppi needs rows with labels and rows without, got {n:.0f} and {rest:.0f}")
-    mean, hoped, elsewhere = sums.sum() / n, labelled @ prediction / n, unlabelled @ prediction / rest
+    mean, predicted, elsewhere = sums.sum() / n, labelled @ prediction / n, unlabelled @ prediction / rest
     if trust is None:
         rows = labelled + unlabelled.astype(np.float64)
         centre = rows @ prediction / (n + rest)
         spread = rows @ (prediction - centre) ** 2 / (n + rest - 1)
-        agreement = (sums @ prediction) / n - mean * hoped
+        agreement = (sums @ prediction) / n - mean * predicted
         trust = float(agreement / ((1 + n / rest) * spread)) if prediction.min() < prediction.max() else 0.0
     square = (squares.sum() - 2 * trust * (sums @ prediction) + trust**2 * (labelled @ prediction**2)) / n
-    correction = mean - trust * hoped
+    correction = mean - trust * predicted
     variance = max(0.0, square - correction**2) / n + trust**2 * (unlabelled @ (prediction - elsewhere) ** 2) / rest**2
     value = float(trust * elsewhere + correction)
     reach = float(ndtri(0.5 + confidence / 2) * np.sqrt(variance))

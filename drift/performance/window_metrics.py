@@ -69,7 +69,7 @@ def report(reference: Profile, scores: np.ndarray, sums: np.ndarray | None) -> l
         Label sums of the window so far, int64 [score cells, 4]; None without labels.
     """
     actual = {} if sums is None else realised(reference, sums)
-    hoped = estimate(reference, scores)
+    estimated = estimate(reference, scores)
     rows = int(scores.sum())
     coverage = 0.0 if sums is None or not rows else min(1.0, float(sums[:, LABELLED].sum() / rows))
     return [
@@ -78,12 +78,12 @@ def report(reference: Profile, scores: np.ndarray, sums: np.ndarray | None) -> l
             realised=actual[metric].value if metric in actual else None,
             low=actual[metric].low if metric in actual else None,
             high=actual[metric].high if metric in actual else None,
-            estimated=hoped.get(metric),
+            estimated=estimated.get(metric),
             reference=reference.expected_performance.get(metric),
             coverage=coverage,
             **_powered(reference, metric, scores, sums),
         )
-        for metric in sorted({*actual, *hoped})
+        for metric in sorted({*actual, *estimated})
     ]
 
 

@@ -61,7 +61,7 @@ class Baseline:
         return {}
 
     @cached_property
-    def asked(self) -> Contrasts:
+    def contrasts(self) -> Contrasts:
         """The contrasts of all columns."""
         known = self.trained or self.reference
         return contrasts(known.columns, known.counts)
@@ -83,14 +83,14 @@ class Baseline:
         rows, effects = self.reference.expected, self.contrast_effects
         # A column's own rows: the score's may be held-out ones, and fewer.
         columns = range(len(self.reference.columns))
-        return np.array([of_column(self.asked, column, rows[self.cells(column)], effects) for column in columns])
+        return np.array([of_column(self.contrasts, column, rows[self.cells(column)], effects) for column in columns])
 
     @cached_property
     def contrast_effects(self) -> np.ndarray:
         """Design effect of each contrast, float64 [contrasts]."""
         held = self.reference.design_effects if self.learnt is None else self.learnt
-        assert len(held) in (0, len(self.asked)), (len(held), len(self.asked))
-        return held if len(held) else np.ones(len(self.asked))
+        assert len(held) in (0, len(self.contrasts)), (len(held), len(self.contrasts))
+        return held if len(held) else np.ones(len(self.contrasts))
 
     def shares(self, watch: Watch) -> np.ndarray:
         """Share of the budget of false alarms of each column, float64 [columns].

@@ -34,8 +34,8 @@ def differ(reference: Profile, halves: np.ndarray) -> bool:
     rows = reference.expected
     design_effect = 1.0
     if len(reference.design_effects):
-        asked = contrasts(reference.columns, reference.counts)
-        design_effect = of_column(asked, 0, rows, reference.design_effects)
+        every = contrasts(reference.columns, reference.counts)
+        design_effect = of_column(every, 0, rows, reference.design_effects)
     design_effect = min(design_effect, DESIGN_EFFECT_MAX)
     found = effect(cells.kind, halves[0], halves[1], design_effect)
     return bool(found.low > Watch().tolerances[found.statistic])

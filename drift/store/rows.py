@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 #: Parts of an alert that a panel unpacks itself.
-_AS_JSON = ("columns", "opinions", "predictions")
+_AS_JSON = ("columns", "opinions", "predictions", "parts")
 
 
 class Rows(NamedTuple):
@@ -110,7 +110,8 @@ def of_alerts(alerts: Sequence[Alert]) -> Rows:
     """Incidents' events."""
     columns = _fields(alerts, Alert, leave=("format", "worse", *_AS_JSON))
     columns["names"] = [[column.name for column in alert.columns] for alert in alerts]
-    columns |= {name: [msgspec.json.encode(getattr(alert, name)).decode() for alert in alerts] for name in _AS_JSON}
+    # Alerts of older versions have no parts.
+    columns |= {name: [msgspec.json.encode(getattr(a, name) or []).decode() for a in alerts] for name in _AS_JSON}
     return Rows("alerts", columns)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from drift.cells.sums import Sums
 
 
-class Kept(msgspec.Struct, frozen=True, eq=False):
-    """Sums, packed: `keep` makes them, `sums` gives them back to the bit.
+class PackedSums(msgspec.Struct, frozen=True, eq=False):
+    """Sums, packed: `pack` makes them, `sums` gives them back to the bit.
 
     ``cells`` are the counts at the width (bytes of an integer) that the largest needs; all is deflated.
     """
@@ -32,16 +32,16 @@ class Kept(msgspec.Struct, frozen=True, eq=False):
         )
 
 
-def keep(sums: Sums) -> Kept:
+def pack(sums: Sums) -> PackedSums:
     """Pack sums.
 
     >>> nothing = np.zeros((1, 2), np.int64)
-    >>> keep(Sums(3, np.array([1, 300, 2]), nothing, nothing.astype(np.float32))).sums.cells
+    >>> pack(Sums(3, np.array([1, 300, 2]), nothing, nothing.astype(np.float32))).sums.cells
     array([  1, 300,   2])
     """
     highest = int(np.abs(sums.cells).max(initial=0))
     width = next(width for width in (1, 2, 4, 8) if highest < 1 << (8 * width - 1))
-    return Kept(
+    return PackedSums(
         sums.rows,
         width,
         *(

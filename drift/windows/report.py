@@ -11,7 +11,7 @@ from drift.performance.outside import outside
 from drift.reference.baseline import Baseline
 from drift.reference.column_statistics import ColumnStatistics
 from drift.reference.tolerances import column_tolerance, tolerance
-from drift.windows.windows import Closed
+from drift.windows.window_record import WindowRecord
 from streams.wire.records import ColumnReport, Report, Watch
 
 
@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
 _NONE = Verdict(0.0, False)
 
 
-def full(baseline: Baseline, watch: Watch, window: Closed, sums: Sums | None) -> Report:
+def full(baseline: Baseline, watch: Watch, window: WindowRecord, sums: Sums | None) -> Report:
     """A closed window's report, in full; without columns where its rows' sums were given up."""
     columns = [] if sums is None else _columns(baseline, watch, window, sums)
     scores = window.scores if sums is None or baseline.score is None else sums.cells[baseline.score]
@@ -38,14 +38,14 @@ def full(baseline: Baseline, watch: Watch, window: Closed, sums: Sums | None) ->
     return msgspec.structs.replace(window.report, columns=columns, performance=figures)
 
 
-def restate(baseline: Baseline, watch: Watch, window: Closed) -> Report:
+def restate(baseline: Baseline, watch: Watch, window: WindowRecord) -> Report:
     """Bring a closed window's report up to date with late rows and labels; evidence and verdicts stay."""
     window.report = msgspec.structs.replace(window.report, revision=window.report.revision + 1)
     window.untold, window.rows_changed = 0, False
-    return full(baseline, watch, window, None if window.kept is None else window.kept.sums)
+    return full(baseline, watch, window, None if window.packed is None else window.packed.sums)
 
 
-def _columns(baseline: Baseline, watch: Watch, window: Closed, sums: Sums) -> list[ColumnReport]:
+def _columns(baseline: Baseline, watch: Watch, window: WindowRecord, sums: Sums) -> list[ColumnReport]:
     columns, judged = baseline.reference.columns, map(Verdict, window.evidence.tolist(), window.drifted.tolist())
     verdicts = list(judged) or [_NONE] * len(columns)
     several = zip(columns, baseline.comparison.describe(sums), verdicts, strict=True)

@@ -5,8 +5,8 @@ one; a window with too few rows takes the next one in. Rows and labels that come
 report. Nothing here depends on the order in which different partitions' counts arrive.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,9 +15,9 @@ from drift.cells.sums import Sums
 from drift.counting.calendar import calendar_of
 from drift.counting.duplicate_ids import merged, share
 from drift.labels import LabelDelays
-from drift.performance.label_sums import LABELLED
-from drift.windows.packed_sums import Kept, keep
-from streams.wire.records import DAY_MS, HOUR_MS, MINUTE_MS, Report, Watch
+from drift.windows.packed_sums import pack
+from drift.windows.window_record import LATE_ROWS_WAIT_MS, Span, WindowRecord, judged_at, shared_at
+from streams.wire.records import DAY_MS, MINUTE_MS, Watch
 
 #: A closed window may be restated until the watermark is this many label waits past its end.
 RESTATE_WAITS = 2
@@ -25,175 +25,8 @@ RESTATE_WAITS = 2
 ROWS_WINDOWS_MAX = 128
 #: The newest windows without labels are kept, so many and for so long, in case labels come after the wait.
 AWAITED_WINDOWS_MAX, AWAITED_MS_MAX = 128, 31 * 86_400_000
-#: Rows that come late to a window are told after an hour, however long its labels are waited for.
-LATE_ROWS_WAIT_MS = HOUR_MS
 #: A window begins late, or ends early, where no row came for so many times their mean distance.
 GAP_SPACINGS = 10
-
-
-class Span(NamedTuple):
-    """An interval of event time in ms, end excluded."""
-
-    start: int
-    end: int
-
-
-class Source(msgspec.Struct):
-    """What is known of one source topic: how far the event time of each version and partition has come, which
-    partitions are idle, or asleep, and of which of them the silence is told again while it lasts.
-
-    ``until_ms`` is the time, by a clock, at which one was last told asleep.
-
-    Where all are idle and one speaks, the others are awaited again: in the time of a stream that wakes they are not
-    behind because nothing comes, but because it has not been read yet.
-    """
-
-    partitions: int
-    reached: dict[str, dict[int, int]] = {}
-    idle: set[int] = set()
-    asleep: set[int] = set()
-    repeated: set[int] = set()
-    until_ms: int | None = None
-
-    def hear(self, version: str, partition: int, partitions: int, watermark_ms: int | None) -> None:
-        """A partition speaks of a version, whose watermark there only grows."""
-        self.partitions = max(self.partitions, partitions)
-        if len(self.repeated) >= self.partitions:
-            self.idle, self.asleep, self.repeated = set(), set(), set()
-        for silent in (self.idle, self.asleep, self.repeated):
-            silent.discard(partition)
-        own = self.reached.setdefault(version, {})
-        if watermark_ms is not None:
-            own[partition] = max(watermark_ms, own.get(partition, watermark_ms))
-
-    def fall_silent(
-        self, partition: int, partitions: int, asleep: bool = False, repeated: bool = False, at_ms: int | None = None
-    ) -> None:
-        """A partition leaves the watermark's minimum until it speaks again.
-
-        Parameters
-        ----------
-        partition, partitions
-            The partition, and how many its topic has.
-        asleep
-            It has been silent for so long that nobody knows when it speaks again.
-        repeated
-            Its silence is told again while it lasts.
-        at_ms
-            When that was seen, by a clock; None where it is not known.
-        """
-        self.partitions = max(self.partitions, partitions)
-        self.idle.add(partition)
-        if repeated:
-            self.repeated.add(partition)
-        if asleep:
-            self.asleep.add(partition)
-            self.until_ms = max(filter(None, (self.until_ms, at_ms)), default=None)
-
-    @property
-    def sleeps(self) -> bool:
-        """Whether every partition is asleep."""
-        return len(self.asleep) == self.partitions
-
-    def times(self, version: str | None) -> dict[int, int]:
-        """How far a version has come in each partition; None for whichever version has come furthest."""
-        if version is not None:
-            return self.reached.get(version, {})
-        several = self.reached.values()
-        heard = {partition for times in several for partition in times}
-        return {p: max(times[p] for times in several if p in times) for p in heard}
-
-
-def seen_asleep(sources: Iterable[Source]) -> int | None:
-    """When a source was last told asleep, by a clock; None where that is not known."""
-    return max((source.until_ms for source in sources if source.until_ms is not None), default=None)
-
-
-def watermark(sources: Iterable[Source], watch: Watch | None = None, version: str | None = None) -> int | None:
-    """Event time that all partitions have passed, or None before all have spoken.
-
-    Idle partitions wait for nobody; where all are idle, the furthest one counts. Where all are asleep, its window is
-    over, and so is the time that ``watch`` allows for stragglers; but not before the clock has come to its end: a day
-    is not over because nobody asks for a minute. Only the topics that speak of ``version`` count, and what they say of
-    it; None for what they say of any.
-
-    >>> watermark([Source(3, {"v1": {0: 50, 1: 70}}, {2})]), watermark([Source(3, {"v1": {0: 50, 1: 70}})])
-    (50, None)
-    """
-    reached: list[int | None] = []
-    furthest: list[int] = []
-    asleep = True
-    sources = [source for source in sources if version is None or source.times(version)]
-    for source in sources:
-        times = source.times(version)
-        asleep = asleep and source.sleeps
-        reached += [times.get(p) for p in range(source.partitions) if p not in source.idle]
-        furthest += times.values()
-    if not reached:
-        last = max(furthest, default=None)
-        if last is None or watch is None or not asleep:
-            return last
-        end = calendar_of(watch).span(last)[1]
-        until = seen_asleep(sources)
-        return last if until is not None and end > until + MINUTE_MS else end + watch.lateness_ms_max
-    known = [time for time in reached if time is not None]
-    return min(known) if len(known) == len(reached) else None
-
-
-class Closed(msgspec.Struct, kw_only=True, eq=False):
-    """A closed window: all that restating its report needs, and no more, for there may be thousands.
-
-    Parameters
-    ----------
-    span, report
-        Its interval, and its report as it last left, without columns and figures: those are computed again.
-    kept
-        Its rows' sums, late ones too; None once it is one of the older ones.
-    evidence, drifted
-        What was found of its columns when it closed, float64 and bool [columns]; empty without evidence.
-    labels, scores
-        Its label sums so far, int64 [score cells, 4]; its rows in each score cell, int64 [score cells], once its rows'
-        sums are gone.
-    label_faults
-        Labels that are in no sum, by their text.
-    repeated, sampled
-        Rows that repeat the id of another one, of so many that were looked at (`drift.counting.duplicate_ids`).
-    untold, rows_changed
-        Late rows and labels that came since the report last left; whether there were rows among them.
-    shared
-        It was asked which part of its rows came late, or twice; where labels are waited for longer than for rows.
-    waited, judged
-        Its labels have had the time that is theirs; what came late to it was judged.
-    awaits_labels
-        No label had come by then, or they are known to come later: its performance is yet to be judged.
-    """
-
-    span: Span
-    report: Report
-    kept: Kept | None
-    evidence: np.ndarray
-    drifted: np.ndarray
-    labels: np.ndarray | None
-    scores: np.ndarray | None = None
-    label_faults: dict[str, int] = {}
-    repeated: int = 0
-    sampled: int = 0
-    untold: int = 0
-    rows_changed: bool = False
-    waited: bool = False
-    judged: bool = False
-    shared: bool = False
-    awaits_labels: bool = False
-
-    @property
-    def labelled(self) -> int:
-        """How many of its rows have a label."""
-        return 0 if self.labels is None else max(0, int(self.labels[:, LABELLED].sum()))
-
-    @property
-    def half_labelled(self) -> bool:
-        """Whether more than half of its rows have a label."""
-        return 2 * self.labelled > self.report.rows
 
 
 class Windows(msgspec.Struct, kw_only=True, eq=False):
@@ -225,7 +58,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     late: dict[int, Sums] = {}
     labels: dict[int, np.ndarray] = {}
     label_faults: dict[int, dict[str, int]] = {}
-    closed: list[Closed] = []
+    closed: list[WindowRecord] = []
     edge: int | None = None
     forgotten: int | None = None
     rows_too_late: int = 0
@@ -241,7 +74,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         """Whether the newest open minute is older than labels are waited for."""
         return watermark_ms is None or max(self.minutes, default=0) + watch.label_wait_ms_max <= watermark_ms
 
-    def add_rows(self, minute: int, sums: Sums, late: bool, ids: bytes = b"") -> Closed | None:
+    def add_rows(self, minute: int, sums: Sums, late: bool, ids: bytes = b"") -> WindowRecord | None:
         """Add a minute's rows; returns the closed window that they restate, if any.
 
         Late rows stay apart from timely ones even while their window is open: whether it is depends on other
@@ -258,18 +91,18 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             self.late[minute] = sums if held is None else held + sums
             return None
         window = self._covering(minute)
-        if window is None or window.kept is None:
+        if window is None or window.packed is None:
             self.rows_too_late += sums.rows
             return None
-        window.kept = keep(window.kept.sums + sums)
+        window.packed = pack(window.packed.sums + sums)
         window.report = msgspec.structs.replace(
-            window.report, rows=window.kept.rows, late_rows=window.report.late_rows + sums.rows
+            window.report, rows=window.packed.rows, late_rows=window.report.late_rows + sums.rows
         )
         window.untold += sums.rows
         window.rows_changed = True
         return window
 
-    def add_labels(self, minute: int, cells: np.ndarray) -> Closed | None:
+    def add_labels(self, minute: int, cells: np.ndarray) -> WindowRecord | None:
         """Add label sums, int64 [score cells, 4]; returns the closed window that they restate, if any."""
         if self.edge is None or minute >= self.edge:
             held = self.labels.get(minute)
@@ -297,7 +130,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         for text, many in faults.items():
             held[text] = held.get(text, 0) + many
 
-    def take_label_faults(self, span: Span) -> dict[str, int]:
+    def pop_label_faults(self, span: Span) -> dict[str, int]:
         """Remove a window's labels that are in no sum."""
         total: dict[str, int] = {}
         for minute in sorted(minute for minute in self.label_faults if minute < span.end):
@@ -305,7 +138,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
                 total[text] = total.get(text, 0) + many
         return total
 
-    def _covering(self, minute: int) -> Closed | None:
+    def _covering(self, minute: int) -> WindowRecord | None:
         """The closed window that holds a minute, or the next one if it lies between two."""
         if self.forgotten is not None and minute < self.forgotten:
             return None
@@ -354,7 +187,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         self.end_gap_ms = max(self.end_gap_ms, end_gap)
         return begins_late or ends_early
 
-    def take(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
+    def pop(self, span: Span) -> tuple[Sums, Sums | None, np.ndarray | None]:
         """Remove a window's timely rows, late rows and label sums, and move the edge to its end.
 
         Late rows and labels from long before the window belong to no window, and are counted in ``rows_too_late``.
@@ -369,14 +202,14 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         assert timely is not None, span
         return timely, late, labels
 
-    def take_ids(self, span: Span) -> tuple[int, int]:
+    def pop_ids(self, span: Span) -> tuple[int, int]:
         """Remove the sketches of a window's ids: rows that repeat one, of so many that were looked at."""
         held = b""
         for minute in [minute for minute in self.ids if minute < span.end]:
             held = merged(held, self.ids.pop(minute))
         return share(held)
 
-    def unshared(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
+    def unshared(self, watch: Watch, watermark_ms: int | None) -> WindowRecord | None:
         """The next closed window whose late rows have had their time, where labels are waited for longer; None asks
         whatever the time is.
         """
@@ -386,13 +219,13 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         early = oldest is not None and watermark_ms is not None and shared_at(watch, oldest.span) > watermark_ms
         return None if early else oldest
 
-    def unjudged(self, watch: Watch, watermark_ms: int | None) -> Closed | None:
+    def unjudged(self, watch: Watch, watermark_ms: int | None) -> WindowRecord | None:
         """The next closed window whose labels have had their time; None asks whatever the time is."""
         oldest = next((window for window in self.closed if not window.judged), None)
         early = oldest is not None and watermark_ms is not None and judged_at(watch, oldest.span) > watermark_ms
         return None if early else oldest
 
-    def unmeasured(self, watch: Watch, watermark_ms: int | None, asleep_ms: int | None = None) -> Closed | None:
+    def unmeasured(self, watch: Watch, watermark_ms: int | None, asleep_ms: int | None = None) -> WindowRecord | None:
         """The next judged window whose labels came after its time, and have had the time that they take.
 
         Parameters
@@ -413,21 +246,21 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         """Watermark at which a window's performance is judged: labels may take longer than they are given."""
         return max(judged_at(watch, span), span.end + self.delays.wait_ms(watch))
 
-    def due(self, watch: Watch, watermark_ms: int) -> list[Closed]:
+    def due(self, watch: Watch, watermark_ms: int) -> list[WindowRecord]:
         """Closed windows to be told again as time goes on: late rows came, or their labels have had their time.
 
         Labels come one by one for hours; a report for each of them would drown the windows that close.
         """
-        found, wait = [], max(self.delays.wait_ms(watch), 1)
+        due, wait = [], max(self.delays.wait_ms(watch), 1)
         for window in self.closed:
             waits = (watermark_ms - window.span.end - watch.lateness_ms_max) / wait
             ended = (waits >= 1 and not window.waited) or waits >= RESTATE_WAITS
             window.waited |= waits >= 1
             if window.untold and (window.rows_changed or ended):
-                found.append(window)
-        return found
+                due.append(window)
+        return due
 
-    def keep(self, window: Closed, score: slice | None) -> None:
+    def remember(self, window: WindowRecord, score: slice | None) -> None:
         """Remember a window that has just closed; the oldest that has its rows' sums gives them up for it, but for the
         cells of the score.
         """
@@ -435,9 +268,9 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         if len(self.closed) <= ROWS_WINDOWS_MAX:
             return
         older = self.closed[-ROWS_WINDOWS_MAX - 1]
-        assert older.kept is not None, older.span
-        older.scores = None if score is None else older.kept.sums.cells[score].copy()
-        older.kept, older.evidence, older.drifted = None, np.zeros(0), np.zeros(0, bool)
+        assert older.packed is not None, older.span
+        older.scores = None if score is None else older.packed.sums.cells[score].copy()
+        older.packed, older.evidence, older.drifted = None, np.zeros(0), np.zeros(0, bool)
 
     def forget(self, watch: Watch, watermark_ms: int, awaits: bool = False) -> None:
         """Drop closed windows that are too old to be restated; with ``awaits``, not the newest that have no label.
@@ -458,21 +291,6 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         oldest = self.closed[0]
         few = len(self.closed) <= AWAITED_WINDOWS_MAX and oldest.span.end + AWAITED_MS_MAX > watermark_ms
         return few and oldest.awaits_labels
-
-
-def closes_at(watch: Watch, span: Span) -> int:
-    """Watermark at which a window closes."""
-    return span.end + watch.lateness_ms_max
-
-
-def shared_at(watch: Watch, span: Span) -> int:
-    """Watermark at which a window's late rows have had their time."""
-    return span.end + max(watch.lateness_ms_max, min(watch.label_wait_ms_max, LATE_ROWS_WAIT_MS))
-
-
-def judged_at(watch: Watch, span: Span) -> int:
-    """Watermark at which a window's labels have had their time."""
-    return span.end + max(watch.lateness_ms_max, watch.label_wait_ms_max)
 
 
 def _drain(held: dict[int, Any], end: int) -> Any:

@@ -70,11 +70,11 @@ def watched(settings: Settings) -> Iterator[Finding]:
     """Topics that somebody else fills: their references fit, and they are there."""
     if not settings.watch_topics:
         return
-    from driftline.roles import watch_topics as watching
+    from driftline.roles import watch_topics
     from streams.kafka.admin import foreign_partitions
 
     try:
-        wanted = watching.sights(settings, parts.catalogue(settings))
+        wanted = watch_topics.record_readers(settings, parts.catalogue(settings))
     except SettingsError as error:
         yield failing("watch_topics", str(error), "driftline reference build --data TABLE --out FILE; name the FILE")
         return

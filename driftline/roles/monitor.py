@@ -10,8 +10,7 @@ from drift.labels.step import Joining
 from drift.reference.catalogue import Catalogue
 from drift.store import Store
 from drift.store.predictions import look_up
-from driftline.roles import access, parts
-from driftline.roles import watch_topics as watching
+from driftline.roles import access, parts, watch_topics
 from driftline.roles.event_clocks import event_clocks
 from driftline.roles.needs import store_need
 from driftline.roles.notify import Notify, sender
@@ -47,8 +46,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.needs.append(store_need(settings))
     role.begin()
     await_topics(cluster, _TOPICS, access.monitor(settings), awaits=role.awaits)
-    watching.add_agent(role, settings, catalogue, partition_counts(cluster)["observations"])
-    book = watching.seed(settings, cluster)
+    watch_topics.add_agent(role, settings, catalogue, partition_counts(cluster)["observations"])
+    book = watch_topics.seed(settings, cluster)
     role.follow_models(book, lambda route: None)
     aside = {step: SetAside(step) for step in ("count", "join", "judge", "notify")}
     start_offsets = StartOffsets(accept_gap=settings.kafka.accept_gap)
@@ -59,7 +58,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         _counting(settings, cluster, catalogue, book, aside["count"]),
         writes=["counts", "snapshots", "dead-letters"],
         set_aside=aside["count"],
-        limits=watching.limits(monitor, rows_max=500),
+        limits=watch_topics.limits(monitor, rows_max=500),
         start_offsets=start_offsets,
     )
     joining = _joining(settings, cluster, catalogue, aside["join"])

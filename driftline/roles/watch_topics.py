@@ -5,7 +5,7 @@ import time
 import msgspec
 import structlog
 
-from drift.counting.external import Mapping, Misfit, Sight, Watching
+from drift.counting.external import ExternalTopics, Mapping, Misfit, RecordReader
 from drift.reference.catalogue import Catalogue, Unwatched
 from drift.reference.reference import Reference
 from driftline.roles import parts
@@ -45,7 +45,7 @@ def limits(monitor: Monitor, rows_max: int = ConsumerLimits().rows_max) -> Consu
     return ConsumerLimits(rows_max=rows_max, idle_after_ms=monitor.idle_after_ms, asleep_after_ms=asleep_after_ms)
 
 
-def sights(settings: Settings, catalogue: Catalogue, skip: bool = False) -> dict[str, list[Sight]]:
+def record_readers(settings: Settings, catalogue: Catalogue, skip: bool = False) -> dict[str, list[RecordReader]]:
     """What is looked for in each topic, by its name on the cluster.
 
     Parameters
@@ -59,7 +59,7 @@ def sights(settings: Settings, catalogue: Catalogue, skip: bool = False) -> dict
     SettingsError
         A reference is not there, or has what the mapping does not name.
     """
-    found: dict[str, list[Sight]] = {}
+    found: dict[str, list[RecordReader]] = {}
     kinds: dict[str, dict[str, dict[str, str]]] = {}
     for n, one in enumerate(settings.watch_topics):
         named = msgspec.convert(one.model_dump(include=set(Mapping.__struct_fields__)), Mapping)
@@ -67,7 +67,7 @@ def sights(settings: Settings, catalogue: Catalogue, skip: bool = False) -> dict
             reference = _reference(catalogue, one.model, one.version, wait=skip) if named.predicts else None
             if reference is not None:
                 _refuse_conflict(one, reference, kinds.setdefault(one.model, {}))
-            found.setdefault(one.topic, []).append(Sight(named, reference))
+            found.setdefault(one.topic, []).append(RecordReader(named, reference))
         except Misfit as error:
             raise SettingsError(f"watch_topics.{n}.{error}") from None
         except (Unwatched, Away) as error:
@@ -143,20 +143,20 @@ def add_agent(role: Role, settings: Settings, catalogue: Catalogue, observations
     Raises
     ------
     SettingsError
-        See `sights`.
+        See `record_readers`.
     """
-    wanted = sights(settings, catalogue, skip=True)
+    wanted = record_readers(settings, catalogue, skip=True)
     if not wanted:
         return
     formats = {one.topic: one.format for one in settings.watch_topics}
     registry = parts.schema_registry(settings)
     aside = SetAside("watch")
     stages = {
-        FOREIGN + topic: Watching(looked_for, UntypedReader(formats[topic], registry), 0, observations, aside)
+        FOREIGN + topic: ExternalTopics(looked_for, UntypedReader(formats[topic], registry), 0, observations, aside)
         for topic, looked_for in wanted.items()
     }
 
-    def stage(topic: str, partition: int, memory: str) -> Watching:  # noqa: ARG001
+    def stage(topic: str, partition: int, memory: str) -> ExternalTopics:  # noqa: ARG001
         """The topic's stage, told anew how many partitions there are: the topic may not have been there, or not all."""
         counts = admin.foreign_partitions(role.cluster, [role.cluster.topic(topic)])
         stages[topic].resize(max(partition + 1, *counts.values()))

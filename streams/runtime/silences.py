@@ -6,7 +6,7 @@
 A partition is silent while nothing comes and it is read to its end, by the broker's word. Each length of a silence is
 noticed once. It is noticed again, as often as a partition becomes idle, while other partitions of the topic go on:
 where all were silent and one wakes, the others are awaited until they speak or are silent anew
-(`drift.windows.windows.Source`).
+(`drift.windows.watermark.Source`).
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -529,6 +529,22 @@ class Opinion(msgspec.Struct, frozen=True):
     since: int | None
 
 
+class TextPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of an alert's text: words, or what stands among them, so that a reader may write it in its own way.
+
+    ``text`` is the piece as the alert's text has it; all of them joined are that text. ``kind`` says what it is: the
+    ``subject``, a ``change`` (``was`` and ``now`` are the two figures), ``since`` (a clause with an event time ``at``,
+    ms), a ``time`` alone, a list of ``names``, or the ``person`` who decided.
+    """
+
+    text: str
+    kind: Literal["words", "subject", "change", "since", "time", "names", "person"] = "words"
+    at: int | None = None
+    names: list[str] = []
+    was: float | None = None
+    now: float | None = None
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One event of an incident's life, on `alerts`; ``id`` is its idempotency key.
 
@@ -538,7 +554,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     sentence to read aloud; ``predictions`` is what became of the model's answers; ``opinions`` are further, named
     evidence where predictions or performance have changed; ``act`` is what a person did, where the alert tells of that:
     ``acknowledge``, ``mute``, ``rebaseline``; ``worse`` says that it has worsened by another tolerance since it was
-    told.
+    told. ``parts`` are the pieces of ``text``, for who shows it in another way; older records do not have them.
     """
 
     id: str
@@ -569,6 +585,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     later: list[int] = []
     predictions: list[PredictionEffect] = []
     format: int = FORMAT
+    parts: list[TextPart] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ from streams.wire.records import (
     PartialCounts,
     PredictionEffect,
     Report,
+    TextPart,
 )
 
 START_MS = int(datetime(2026, 11, 21, 2, 40, tzinfo=UTC).timestamp() * 1000)
@@ -352,6 +353,7 @@ def _alerts(scene: Scene, reports: list[Report]) -> list[Alert]:
                 reference="3fa29c1d",
                 epoch=1,
                 text="RELP moved: levels 16 and 17 fell from 7.3 % to 0 %.",
+                parts=[TextPart("RELP moved: levels 16 and 17 fell from 7.3 % to 0 %.")],
                 predictions=[_UNCHANGED],
             )
         )
@@ -370,7 +372,7 @@ def _moved(column: ColumnReport) -> MovedColumn:
         evidence=column.evidence,
         n=column.n,
         change_point=CHANGE_MS,
-        levels=[MovedLevel("16", _RELP["16"], 0.0), MovedLevel("17", _RELP["17"], 0.0), MovedLevel("0", 0.41, 0.443)],
+        levels=[MovedLevel("16", _RELP["16"], 0.0), MovedLevel("17", _RELP["17"], 0.0)],
     )
 
 

@@ -20,8 +20,8 @@ from dashboards.page import make_app
 from dashboards.page.address import INSTANT_MS_MAX, Address
 from dashboards.page.connections import HEADERS
 from dashboards.page.desk import ANSWERS_MAX, WAITING_MAX, Answer, Busy, Desk
-from dashboards.page.sheet import gather
-from dashboards.page.twin import twin
+from dashboards.page.json_view import json_view
+from dashboards.page.page_data import gather
 from dashboards.page.view import render
 from dashboards.panels import at_level, named
 from drift.store import Store
@@ -427,12 +427,12 @@ def test_what_is_away_stands_above_every_page_and_in_its_twin(store: Store, path
     address = Address.read(path or "/", "")
     before = gather(desk, address)
     waits = [f"worker-0 waits: {KAFKA_AWAY}", "http://s does not answer; `driftline status` says whether it runs"]
-    assert before.away == twin(before)["away"] == waits
+    assert before.away == json_view(before)["away"] == waits
     why[0] = STORE_AWAY
     now[0] += 60_000
     away = gather(desk, address)
     banner = f"The store is away, and the page shows what it answered last: {STORE_AWAY}"
-    assert away.away == twin(away)["away"] == [banner, *waits]
+    assert away.away == json_view(away)["away"] == [banner, *waits]
     assert away.trouble == STORE_AWAY
     for name, answer in before.answers.items():
         pd.testing.assert_frame_equal(away.answers[name].frame, answer.frame)

@@ -5,12 +5,12 @@ from datetime import UTC
 import pandas as pd
 import pytest
 
-from dashboards.page.canvas import Canvas
+from dashboards.page.chart_context import ChartContext
 from dashboards.page.charts import draw
 from dashboards.panels import named
 
 END = pd.Timestamp("2026-11-21T03:28:00Z")
-CANVAS = Canvas(UTC, END - pd.Timedelta("1h"), END, pd.Timedelta("1min"))
+CANVAS = ChartContext(UTC, END - pd.Timedelta("1h"), END, pd.Timedelta("1min"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from dashboards.macros import Range
 from dashboards.page import fleet
 from dashboards.page.address import Address
-from dashboards.page.sheet import Sheet
+from dashboards.page.page_data import PageData
 
 ROW: dict[str, Any] = {
     "model": "delay",
@@ -35,5 +35,5 @@ ROW: dict[str, Any] = {
 )
 def test_the_version_that_serves_is_what_workers_say(serving: dict[str, Any], rows: int, said: str) -> None:
     live = {"roles": {"store-0": {}, "worker-0": {"steps": [], "serving": serving}}}
-    sheet = Sheet(Address(page="fleet"), Range(0, 3_600_000), {}, live, 3_600_000)
-    assert said in str(fleet._line(ROW | {"rows": rows}, sheet, UTC, [1.0, 2.0]))
+    data = PageData(Address(page="fleet"), Range(0, 3_600_000), {}, live, 3_600_000)
+    assert said in str(fleet._line(ROW | {"rows": rows}, data, UTC, [1.0, 2.0]))

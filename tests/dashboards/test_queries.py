@@ -35,6 +35,7 @@ _TIMES = {"time", "first_row", "last_row", "since", "until", "opened", "updated"
 _TEXTS = {"model", "versions", "version", "severity", "incident", "text", "metric", "column", "role", "statistic"} | {
     *("kind", "route", "columns", "cell", "rate", "event", "segment", "reference_id", "levels", "order", "reason"),
     *("reach", "act", "predictions", "opinions", "station", "stage", "example", "id", "prediction", "value", "length"),
+    "parts",
 }
 _FLAGS = {"page", "drifted"}
 
@@ -230,7 +231,7 @@ def test_a_value_never_meets_the_sql(store: Store) -> None:
 
 def test_levels_of_an_incident_are_json(store: Store) -> None:
     levels = json.loads(ask(store, named("incident_columns").sql)["levels"].iloc[0])
-    assert [level["level"] for level in levels] == ["16", "17", "0"]
+    assert [level["level"] for level in levels] == ["16", "17"]
 
 
 def test_unknown_macro_and_variable_are_refused() -> None:

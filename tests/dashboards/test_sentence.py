@@ -11,24 +11,26 @@ import pytest
 from dashboards.macros import Range
 from dashboards.page.address import Address
 from dashboards.page.desk import Answer
+from dashboards.page.page_data import PageData
 from dashboards.page.sentence import say
-from dashboards.page.sheet import Sheet
 from dashboards.panels import named
 from dashboards.words import zone
+from drift.incidents import rfc3339
+from drift.incidents.text import person, plain, since, spelled, text, time
 
 END = 1_795_231_680_000  # 2026-11-21 03:28 UTC
 MINUTE = 60_000
 
 
-def sheet(page: str, live: dict[str, Any] | None = None, **rows: list[dict[str, Any]]) -> Sheet:
-    """A sheet of these rows; what a row leaves out is missing."""
+def data(page: str, live: dict[str, Any] | None = None, **rows: list[dict[str, Any]]) -> PageData:
+    """Page data of these rows; what a row leaves out is missing."""
     answers = {}
     for name, given in rows.items():
         columns = named(name).columns
         frame = pd.DataFrame([{column: row.get(column) for column in columns} for row in given], columns=list(columns))
         answers[name] = Answer(frame, END)
     address = Address(page=page, model="m", column="RELP", incident="m-1")
-    return Sheet(address, Range(END - 3_600_000, END), answers, live or {}, END)
+    return PageData(address, Range(END - 3_600_000, END), answers, live or {}, END)
 
 
 def model_row(**changes: Any) -> dict[str, Any]:
@@ -51,27 +53,36 @@ INCIDENT = {
     "opened": END - 13 * MINUTE,
     "columns": ["RELP"],
     "text": "RELP moved.",
+    "parts": '[{"text": "RELP moved."}]',
 }
+MOVED = {"column": "RELP", "statistic": "tvd"}
+BEGAN = END - 16 * MINUTE  # 03:12
 LEVELS = '[{"level": "16", "reference": 0.038, "current": 0.0}, {"level": "17", "reference": 0.035, "current": 0.0}]'
 
 
+def told(*items: Any) -> dict[str, str]:
+    """A text as alerts carry it."""
+    parts = spelled(text(*items), rfc3339)
+    return {"text": plain(parts), "parts": msgspec.json.encode(parts).decode()}
+
+
 def test_fleet_without_models() -> None:
-    verdict = say(sheet("fleet", fleet=[]))
+    verdict = say(data("fleet", fleet=[]))
     assert (verdict.severity, verdict.text) == ("empty", "No model has answered a request yet.")
 
 
 def test_fleet_at_rest() -> None:
     one, two = model_row(), model_row(model="n")
-    assert say(sheet("fleet", fleet=[one])).text == "The model is quiet: no incident is open."
-    verdict = say(sheet("fleet", fleet=[one, two]))
+    assert say(data("fleet", fleet=[one])).text == "The model is quiet: no incident is open."
+    verdict = say(data("fleet", fleet=[one, two]))
     assert (verdict.severity, verdict.text[:23]) == ("quiet", "All 2 models are quiet:")
 
 
 def test_models_of_which_no_window_was_judged_are_not_called_quiet() -> None:
     young, judged = model_row(watched=0), model_row(model="n")
-    verdict = say(sheet("fleet", fleet=[young]))
+    verdict = say(data("fleet", fleet=[young]))
     assert (verdict.severity, verdict.text) == ("empty", "No window of m has been judged yet.")
-    verdict = say(sheet("fleet", fleet=[judged, young]))
+    verdict = say(data("fleet", fleet=[judged, young]))
     assert (verdict.severity, verdict.text) == (
         "quiet",
         "The model n is quiet: no incident is open. No window of m has been judged yet.",
@@ -83,18 +94,18 @@ REFUSED = {"stage": "score", "reason": "unknown_model", "rows": 4_998, "last": E
 
 def test_a_fleet_whose_requests_are_all_refused_says_so() -> None:
     letters = [REFUSED, {**REFUSED, "reason": "wrong_type", "rows": 2}]
-    verdict = say(sheet("fleet", fleet=[], dead_letters=letters))
+    verdict = say(data("fleet", fleet=[], dead_letters=letters))
     assert verdict.severity == "critical"
     assert verdict.text == (
         "No request has been answered. 5,000 requests were refused: unknown model (4,998) and wrong type (2)."
     )
-    assert say(sheet("fleet", fleet=[], dead_letters=[{**REFUSED, "rows": 1}])).text.endswith(
+    assert say(data("fleet", fleet=[], dead_letters=[{**REFUSED, "rows": 1}])).text.endswith(
         "1 request was refused: unknown model (1)."
     )
 
 
 def test_a_quiet_fleet_says_what_it_refuses() -> None:
-    verdict = say(sheet("fleet", fleet=[model_row()], dead_letters=[REFUSED]))
+    verdict = say(data("fleet", fleet=[model_row()], dead_letters=[REFUSED]))
     assert verdict.severity == "watch"
     assert verdict.text == (
         "The model is quiet: no incident is open. 4,998 requests were refused: unknown model (4,998)."
@@ -104,15 +115,15 @@ def test_a_quiet_fleet_says_what_it_refuses() -> None:
 def test_a_fleet_without_an_answer_says_what_the_worker_waits_for() -> None:
     step = {"step": "score", "rows": 0, "waits": "no route yet: driftline model route NAME VERSION"}
     waiting = {"roles": {"worker-0": {"state": "up", "steps": [step]}}}
-    verdict = say(sheet("fleet", waiting, fleet=[], dead_letters=[{**REFUSED, "stage": "join"}]))
+    verdict = say(data("fleet", waiting, fleet=[], dead_letters=[{**REFUSED, "stage": "join"}]))
     assert verdict.severity == "empty"
     assert verdict.text == ("No model has answered a request yet: no route yet: driftline model route NAME VERSION.")
-    assert say(sheet("fleet", fleet=[], dead_letters=[])).text == "No model has answered a request yet."
+    assert say(data("fleet", fleet=[], dead_letters=[])).text == "No model has answered a request yet."
 
 
 def test_fleet_with_trouble_counts_the_others() -> None:
-    moved = model_row(open_incidents=1, severity="critical", since=END - 5 * MINUTE, text="The schema broke.")
-    verdict = say(sheet("fleet", fleet=[moved, model_row(open_incidents=1, severity="watch"), model_row()]))
+    moved = model_row(open_incidents=1, severity="critical", since=END - 5 * MINUTE, **told("The schema broke."))
+    verdict = say(data("fleet", fleet=[moved, model_row(open_incidents=1, severity="watch"), model_row()]))
     assert verdict.severity == "critical"
     assert (
         verdict.text == "m: since 03:23, the schema broke. 1 more model has an open incident. 1 other model is quiet."
@@ -121,7 +132,7 @@ def test_fleet_with_trouble_counts_the_others() -> None:
 
 def test_model_at_rest_names_the_largest_effect() -> None:
     rows = [map_row("ANC", 0.6), map_row("AGEP", 0.2)]
-    verdict = say(sheet("model", drift_map=rows, incidents=[], performance=[metric(estimated=0.836)]))
+    verdict = say(data("model", drift_map=rows, incidents=[], performance=[metric(estimated=0.836)]))
     assert verdict.severity == "quiet"
     assert verdict.text == (
         "Nothing has moved. 2 columns watched; the largest effect is ANC at 60 % of its tolerance. "
@@ -131,7 +142,7 @@ def test_model_at_rest_names_the_largest_effect() -> None:
 
 def test_an_effect_beyond_its_tolerance_without_an_incident_is_no_calm() -> None:
     """A day that is not whole is no evidence, however far a column is from the reference in it."""
-    verdict = say(sheet("model", drift_map=[map_row("alcohol", 2.78)], incidents=[], performance=[]))
+    verdict = say(data("model", drift_map=[map_row("alcohol", 2.78)], incidents=[], performance=[]))
     assert verdict.severity == "quiet"
     assert verdict.text == (
         "Nothing has moved for certain. 1 column watched; the largest effect is alcohol, at 2.78 times its tolerance, "
@@ -140,11 +151,11 @@ def test_an_effect_beyond_its_tolerance_without_an_incident_is_no_calm() -> None
 
 
 def test_model_that_moved() -> None:
-    moved = sheet(
+    moved = data(
         "model",
         drift_map=[map_row("RELP", 1.5, True), map_row("score", 0.4, role="prediction")],
         incidents=[INCIDENT],
-        incident_columns=[{"column": "RELP", "levels": LEVELS}],
+        incident_columns=[MOVED | {"levels": LEVELS}],
         performance=[metric(realised=0.82, low=0.8, high=0.84, coverage=0.12)],
     )
     verdict = say(moved)
@@ -174,14 +185,14 @@ def test_what_became_of_predictions_is_said_as_the_alert_says_it() -> None:
         ([score, hat], "Predictions changed, too (predicted class: total variation distance 0.14)."),
     ):
         incident = INCIDENT | {"predictions": json.dumps(predictions)}
-        rows = {"incidents": [incident], "incident_columns": [{"column": "RELP", "levels": LEVELS}]}
-        verdict = say(sheet("model", drift_map=[map_row("RELP", 1.5, True)], performance=[], **rows))
+        rows = {"incidents": [incident], "incident_columns": [MOVED | {"levels": LEVELS}]}
+        verdict = say(data("model", drift_map=[map_row("RELP", 1.5, True)], performance=[], **rows))
         assert verdict.text == f"Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. {says}"
 
 
 def test_an_estimate_of_rows_outside_the_training_data_is_no_fact() -> None:
     estimate = metric(estimated=None, estimated_outside=0.939, outside=0.966)
-    verdict = say(sheet("model", drift_map=[map_row("ANC", 0.6)], incidents=[], performance=[estimate]))
+    verdict = say(data("model", drift_map=[map_row("ANC", 0.6)], incidents=[], performance=[estimate]))
     assert verdict.text.endswith(
         "AUC estimated 0.939, but in one column, beyond the usual, 96.6 % of the rows lie outside the reference data: "
         "not to be trusted; no labels yet."
@@ -192,23 +203,24 @@ def test_the_score_is_told_once_and_other_incidents_are_counted() -> None:
     columns = [{"column": name, "role": role, "levels": "[]"} for name, role in (("a", "feature"), ("s", "prediction"))]
     incidents = [INCIDENT, {**INCIDENT, "incident": "m-2", "severity": "watch"}]
     rows = [map_row("s", 2, True, "prediction")]
-    verdict = say(sheet("model", drift_map=rows, incidents=incidents, incident_columns=columns, performance=[]))
+    verdict = say(data("model", drift_map=rows, incidents=incidents, incident_columns=columns, performance=[]))
     assert verdict.text == "Since 03:12 a and s have moved. 1 more incident is open."
 
 
 def test_a_refused_route_is_a_warning() -> None:
     live = {"roles": {"worker-1": {"steps": [], "serving": {"m": {"refused": "no such file"}, "n": {"version": "v1"}}}}}
-    verdict = say(sheet("model", live, drift_map=[map_row("a", 0.2)], incidents=[], performance=[]))
+    verdict = say(data("model", live, drift_map=[map_row("a", 0.2)], incidents=[], performance=[]))
     assert verdict.severity == "warning"
     assert verdict.text.startswith("worker-1 refused the newest route of m and serves none. Nothing has moved.")
-    assert say(sheet("pipeline", live, rates=[], dead_letters=[])).severity == "warning"
+    assert say(data("pipeline", live, rates=[], dead_letters=[])).severity == "warning"
 
 
 def test_a_further_fall_says_its_own_time_and_not_that_of_the_first() -> None:
-    began, later = "2026-11-21T03:12:00Z", "2026-11-21T03:20:00Z"
-    text = f"accuracy fell further from 79 % to 63 % since {later}, the worst so far; 83 % on the training data, worse "
-    fall = INCIDENT | {"kind": "performance", "text": f"{text}since {began}; labels cover 100 %"}
-    verdict = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], performance=[]))
+    further = "accuracy fell further from 79 % to 63 %"
+    worst = ", the worst so far; 83 % on the training data, worse"
+    said = told(further, since(BEGAN + 8 * MINUTE), worst, since(BEGAN), "; labels cover 100 %")
+    fall = INCIDENT | {"kind": "performance"} | said
+    verdict = say(data("model", drift_map=[map_row("a", 0.2)], incidents=[fall], performance=[]))
     assert verdict.text == (
         "accuracy fell further from 79 % to 63 % since 03:20, the worst so far; 83 % on the training data, worse since "
         "03:12; labels cover 100 %."
@@ -217,23 +229,24 @@ def test_a_further_fall_says_its_own_time_and_not_that_of_the_first() -> None:
 
 def test_a_change_on_another_day_carries_its_date() -> None:
     old = {**INCIDENT, "change_point": END - 86_400_000}
-    verdict = say(sheet("model", drift_map=[map_row("RELP", 2, True)], incidents=[old], performance=[]), UTC)
+    verdict = say(data("model", drift_map=[map_row("RELP", 2, True)], incidents=[old], performance=[]), UTC)
     assert verdict.text.startswith("Since Nov 20, 03:28 RELP moved.")
 
 
 def test_model_that_nobody_knows() -> None:
-    assert say(sheet("model", drift_map=[], incidents=[], performance=[])).severity == "empty"
+    assert say(data("model", drift_map=[], incidents=[], performance=[])).severity == "empty"
 
 
 def test_column_quiet_and_moved() -> None:
     effect = {"time": END, "effect": 0.0748, "low": 0.065, "high": 0.085, "tolerance": 0.05, "statistic": "tvd"}
-    quiet = say(sheet("column", column_effect=[effect], incidents=[]))
+    quiet = say(data("column", column_effect=[effect], incidents=[]))
     assert quiet.text == (
         "No incident names RELP; in the newest window it is changed: total variation distance 0.0748 "
         "[0.065, 0.085], tolerated 0.05."
     )
-    cells = [{"cell": "16", "reference": 0.04, "current": 0.0, "difference": -0.04}]
-    moved = say(sheet("column", column_effect=[effect], incidents=[INCIDENT], column_cells=cells))
+    levels = '[{"level": "16", "reference": 0.04, "current": 0.0}]'
+    named_by = [{"column": "RELP", "levels": levels, "statistic": "tvd"}]
+    moved = say(data("column", column_effect=[effect], incidents=[INCIDENT], incident_columns=named_by))
     assert moved.text == (
         "RELP has moved since 03:12: level 16 fell from 4 % to 0 %. In the newest window: total variation "
         "distance 0.0748 [0.065, 0.085], tolerated 0.05."
@@ -242,78 +255,76 @@ def test_column_quiet_and_moved() -> None:
 
 def incident_event(event: str, minutes: int, page: bool) -> dict[str, Any]:
     change = dict.fromkeys(("change_point", "change_point_low", "change_point_high"), END - 16 * MINUTE)
-    told = {"severity": "watch", "page": page, "text": f"x {event} since 2026-11-21T03:12:00Z", "act": ""}
-    return {"time": END - minutes * MINUTE, "event": event, **told, **change}
+    what = {"severity": "watch", "page": page, "act": ""} | told(f"x {event}", since(BEGAN))
+    return {"time": END - minutes * MINUTE, "event": event, **what, **change}
 
 
 def test_incident_from_change_to_close() -> None:
     events = [incident_event("open", 13, False), incident_event("update", 11, True), incident_event("close", 1, False)]
     order = {"time": END - 11 * MINUTE, "columns": ["RELP"]}
-    columns = [{"column": "RELP", "levels": LEVELS}]
-    open_still = say(sheet("incident", incident=events[:2], incident_columns=columns, incident_orders=[order]))
+    columns = [MOVED | {"levels": LEVELS}]
+    open_still = say(data("incident", incident=events[:2], incident_columns=columns, incident_orders=[order]))
     assert open_still.text == (
         "Since 03:12 RELP has moved: levels 16 and 17 fell from 7.3 % to 0 %. "
         "Paged at 03:17. Retraining ordered at 03:17. Still open."
     )
-    closed = say(sheet("incident", incident=events, incident_columns=columns, incident_orders=[]))
+    closed = say(data("incident", incident=events, incident_columns=columns, incident_orders=[]))
     assert (closed.severity, closed.text[-16:]) == ("quiet", "Closed at 03:27.")
-    unpaged = say(sheet("incident", incident=events[:1], incident_columns=columns, incident_orders=[]))
+    unpaged = say(data("incident", incident=events[:1], incident_columns=columns, incident_orders=[]))
     assert "No one was paged." in unpaged.text
 
 
 def test_an_incident_tells_what_people_decided_and_not_in_the_place_of_what_happened() -> None:
-    opened = incident_event("open", 13, True) | {"text": "38 % of the requests are refused since 2026-11-21T03:12:00Z"}
-    act = incident_event("update", 11, False) | {
-        "act": "mute",
-        "text": "muted until 2026-11-21T09:00:00Z by bob at 2026-11-21T03:26:40Z (a test: of ours): it is counted",
-    }
-    muted = say(sheet("incident", incident=[opened, act]))
+    opened = incident_event("open", 13, True) | told("38 % of the requests are refused", since(BEGAN))
+    until, at = END + 332 * MINUTE, time(END - 80_000)
+    mute = told("muted until ", time(until), " by ", person("bob"), " at ", at, " (a test: of ours): it is counted")
+    act = incident_event("update", 11, False) | {"act": "mute"} | mute
+    muted = say(data("incident", incident=[opened, act]))
     assert muted.text == (
         "Since 03:12 38 % of the requests are refused. Paged at 03:15. Muted until 09:00 by bob. Still open."
     )
-    normal = incident_event("close", 9, False) | {
-        "act": "rebaseline",
-        "text": "made the new normal by cy at 2026-11-21T03:27:00Z: from here on a is compared with 7,500 rows",
-    }
-    closed = say(sheet("incident", incident=[opened, act, normal]))
+    rows = ": from here on a is compared with 7,500 rows"
+    accepted = told("made the new normal by ", person("cy"), " at ", time(END - MINUTE), rows)
+    normal = incident_event("close", 9, False) | {"act": "rebaseline"} | accepted
+    closed = say(data("incident", incident=[opened, act, normal]))
     assert closed.text.endswith("Made the new normal by cy. Closed at 03:19.")
 
 
 def test_a_loss_is_told_in_the_words_of_its_alert() -> None:
-    text = "accuracy fell from 78 % to 59 % since 2026-11-21T03:12:00Z; labels cover 100 %"
+    fell = told("accuracy fell from 78 % to 59 %", since(BEGAN), "; labels cover 100 %")
     columns = [{"column": "log_loss", "role": "performance", "levels": "[]"}]
-    event = incident_event("open", 13, True) | {"kind": "performance", "text": text}
-    told = say(sheet("incident", incident=[event], incident_columns=columns))
-    assert told.text.startswith("Since 03:12 accuracy fell from 78 % to 59 %; labels cover 100 %. Paged")
-    fall = INCIDENT | {"kind": "performance", "text": text}
-    model = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], incident_columns=columns))
+    event = incident_event("open", 13, True) | {"kind": "performance"} | fell
+    page = say(data("incident", incident=[event], incident_columns=columns))
+    assert page.text.startswith("Since 03:12 accuracy fell from 78 % to 59 %; labels cover 100 %. Paged")
+    fall = INCIDENT | {"kind": "performance"} | fell
+    model = say(data("model", drift_map=[map_row("a", 0.2)], incidents=[fall], incident_columns=columns))
     assert model.text == "Since 03:12 accuracy fell from 78 % to 59 %; labels cover 100 %."
 
 
 def test_an_interval_is_said_where_it_says_something() -> None:
     wide = incident_event("open", 13, False) | {"change_point_low": END - 20 * MINUTE}
-    said = say(sheet("incident", incident=[wide], incident_columns=[], incident_orders=[])).text
+    said = say(data("incident", incident=[wide], incident_columns=[], incident_orders=[])).text
     assert said.startswith("Since 03:12 (between 03:08 and 03:12) x open. No one was paged.")
-    exact = say(sheet("incident", incident=[incident_event("open", 13, False)], incident_columns=[])).text
+    exact = say(data("incident", incident=[incident_event("open", 13, False)], incident_columns=[])).text
     assert exact.startswith("Since 03:12 x open. No one was paged.")
 
 
 def test_a_closed_incident_is_told_by_what_had_happened_and_not_by_its_end_or_an_act() -> None:
     noted = incident_event("update", 2, False) | {"act": "acknowledge"}
     events = [incident_event("open", 13, False), noted, incident_event("close", 1, False)]
-    said = say(sheet("incident", incident=events, incident_columns=[])).text
+    said = say(data("incident", incident=events, incident_columns=[])).text
     assert said == "Since 03:12 x open. No one was paged. Closed at 03:27."
 
 
 def test_a_fallen_performance_is_said_in_figures_and_no_loss_is_said_to_have_moved() -> None:
-    text = "accuracy fell from 73 % to 44.2 % and the log loss rose from 0.62 to 1.74 since 2026-11-21T03:12:00Z"
+    fell = told("accuracy fell from 73 % to 44.2 % and the log loss rose from 0.62 to 1.74", since(BEGAN))
     loss = [{"column": "log_loss", "role": "performance", "levels": "[]"}]
-    fall = INCIDENT | {"kind": "performance", "text": text}
-    model = say(sheet("model", drift_map=[map_row("a", 0.2)], incidents=[fall], incident_columns=loss, performance=[]))
+    fall = INCIDENT | {"kind": "performance"} | fell
+    model = say(data("model", drift_map=[map_row("a", 0.2)], incidents=[fall], incident_columns=loss, performance=[]))
     figures = "accuracy fell from 73 % to 44.2 % and the log loss rose from 0.62 to 1.74."
     assert model.text == f"Since 03:12 {figures}"
-    opened = incident_event("open", 13, True) | {"text": text}
-    assert say(sheet("incident", incident=[opened], incident_columns=loss)).text.startswith(f"Since 03:12 {figures}")
+    opened = incident_event("open", 13, True) | fell
+    assert say(data("incident", incident=[opened], incident_columns=loss)).text.startswith(f"Since 03:12 {figures}")
 
 
 def roles(**steps: dict[str, Any]) -> dict[str, Any]:
@@ -348,21 +359,21 @@ def roles(**steps: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_pipeline(live: dict[str, Any], severity: str, text: str) -> None:
-    verdict = say(sheet("pipeline", live, rates=[], dead_letters=[]))
+    verdict = say(data("pipeline", live, rates=[], dead_letters=[]))
     assert (verdict.severity, verdict.text) == (severity, text)
 
 
 def test_pipeline_that_refused_something() -> None:
-    verdict = say(sheet("pipeline", roles(score={}), rates=[], dead_letters=[{"stage": "score", "rows": 4}]))
+    verdict = say(data("pipeline", roles(score={}), rates=[], dead_letters=[{"stage": "score", "rows": 4}]))
     assert verdict.severity == "watch"
     assert verdict.text.endswith("4 requests were refused.")
     letters = [{"stage": "score", "rows": 4}, {"stage": "judge", "rows": 1}]
-    other = say(sheet("pipeline", roles(score={}), rates=[], dead_letters=letters))
+    other = say(data("pipeline", roles(score={}), rates=[], dead_letters=letters))
     assert other.text.endswith("5 records were refused.")
 
 
 def test_every_page_has_a_sentence() -> None:
-    assert say(sheet("nowhere")).text == "There is no such page."
+    assert say(data("nowhere")).text == "There is no such page."
 
 
 def test_a_loss_is_held_against_the_tolerance_that_its_reports_were_made_with() -> None:
@@ -370,15 +381,22 @@ def test_a_loss_is_held_against_the_tolerance_that_its_reports_were_made_with() 
     row = metric(realised=0.81, low=0.80, high=0.82, coverage=1.0)
     words = {}
     for tolerance in (0.05, 0.2, 0.5, None):
-        told = say(sheet("model", drift_map=[map_row("a", 0.2)], performance=[row | {"tolerance": tolerance}])).text
+        told = say(data("model", drift_map=[map_row("a", 0.2)], performance=[row | {"tolerance": tolerance}])).text
         words[tolerance] = next(word for word in ("is unclear", " changed: ", "unchanged: ") if word in told)
     assert words == {0.05: " changed: ", 0.2: "is unclear", 0.5: "unchanged: ", None: " changed: "}
 
 
 def test_times_of_another_year_carry_it() -> None:
     """Rows of 2026 that are read in 2028: neither the day nor the year is today's."""
-    moved = model_row(open_incidents=1, severity="watch", since=END - 16 * MINUTE, text="RELP moved.")
-    seen = sheet("fleet", fleet=[moved])
+    moved = model_row(open_incidents=1, severity="watch", since=END - 16 * MINUTE, **told("RELP moved."))
+    seen = data("fleet", fleet=[moved])
     later = msgspec.structs.replace(seen, now_ms=END + 500 * 86_400_000)
     assert "since 03:12," in say(seen).text
     assert "since Nov 21, 2026, 03:12," in say(later).text
+
+
+def test_an_alert_without_parts_is_shown_as_it_is() -> None:
+    """Alerts of older versions have a text alone, and no page reads English."""
+    old = incident_event("open", 13, False) | {"text": "x open since 2026-11-21T03:12:00Z", "parts": None}
+    page = say(data("incident", incident=[old], incident_columns=[], incident_orders=[]))
+    assert page.text == "x open since 2026-11-21T03:12:00Z. No one was paged. Still open."

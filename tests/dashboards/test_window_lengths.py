@@ -16,8 +16,8 @@ import scene
 
 from dashboards.page.address import Address
 from dashboards.page.desk import Desk
+from dashboards.page.page_data import PageData, gather
 from dashboards.page.sentence import say
-from dashboards.page.sheet import Sheet, gather
 from drift.store import Store, migrate, report_rows, rows
 from drift.store.server import StoreProcess
 
@@ -69,7 +69,7 @@ def lengths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         store.close()
 
 
-def shown(store: Store, **address: Any) -> Sheet:
+def shown(store: Store, **address: Any) -> PageData:
     """What a page shows an hour after the newest row of the model."""
     now = STARTS[address["model"]][-1] + HOUR
     return gather(Desk(store.query, dict, lambda: now), Address(**{"page": "model", **address}))
@@ -78,22 +78,22 @@ def shown(store: Store, **address: Any) -> Sheet:
 @pytest.mark.parametrize(("model", "step"), [("daily", DAY), ("hourly", HOUR), ("by-minute", MINUTE)])
 def test_every_window_of_the_range_is_a_point(lengths: Store, model: str, step: int) -> None:
     """Also across the day that is an hour short; the newest window is one of them."""
-    sheet = shown(lengths, model=model)
+    data = shown(lengths, model=model)
     starts = [start for at, start in enumerate(STARTS[model][:-1]) if at not in GAP]
-    expected = [start for start in starts if sheet.over.start_ms <= start <= sheet.over.end_ms]
-    assert sheet.over.interval_s * 1000 == step
+    expected = [start for start in starts if data.over.start_ms <= start <= data.over.end_ms]
+    assert data.over.interval_s * 1000 == step
     assert len(expected) >= 18 and expected[-1] == starts[-1]
-    assert sorted({row["time"] for row in sheet.rows("drift_map")}) == expected
+    assert sorted({row["time"] for row in data.rows("drift_map")}) == expected
 
 
 @pytest.mark.parametrize("last", ["1h", "24h", "30d"])
 def test_a_range_shorter_than_a_window_reaches_back_to_the_newest(lengths: Store, last: str) -> None:
-    sheet = shown(lengths, model="daily", last=last)
+    data = shown(lengths, model="daily", last=last)
     newest = STARTS["daily"][-2]
-    assert max(row["time"] for row in sheet.rows("drift_map")) == newest
-    assert "watched" in say(sheet).text
+    assert max(row["time"] for row in data.rows("drift_map")) == newest
+    assert "watched" in say(data).text
     if last != "30d":
-        assert sheet.over.start_ms == newest
+        assert data.over.start_ms == newest
 
 
 def test_no_cell_of_the_map_reaches_into_a_gap(lengths: Store) -> None:
@@ -101,11 +101,11 @@ def test_no_cell_of_the_map_reaches_into_a_gap(lengths: Store) -> None:
     from dashboards.page.driftmap import draw
     from dashboards.page.view import _canvas
 
-    sheet = shown(lengths, model="hourly", last="7d")
-    canvas = _canvas(sheet, UTC)
-    frame = sheet.frame("drift_map")
-    begin = canvas.local(frame["time"])
-    heat = draw(frame.assign(begin=begin, time=begin + canvas.step / 2), canvas).data[0]
+    data = shown(lengths, model="hourly", last="7d")
+    context = _canvas(data, UTC)
+    frame = data.frame("drift_map")
+    begin = context.local(frame["time"])
+    heat = draw(frame.assign(begin=begin, time=begin + context.step / 2), context).data[0]
     empty = [time for time, column in zip(heat.x, heat.z.T, strict=True) if all(pd.isna(value) for value in column)]
     middle = [pd.Timestamp(STARTS["hourly"][at] + HOUR // 2, unit="ms") for at in (GAP[0], GAP[-1])]
     assert [pd.Timestamp(time) for time in empty] == middle
@@ -113,10 +113,10 @@ def test_no_cell_of_the_map_reaches_into_a_gap(lengths: Store) -> None:
 
 def test_the_column_page_compares_the_newest_window_and_not_the_whole_range(lengths: Store) -> None:
     """Where no open incident names the column: what is shown as now is as long ago as the newest window at most."""
-    sheet = shown(lengths, page="column", column="RELP", model="daily", last="30d")
+    data = shown(lengths, page="column", column="RELP", model="daily", last="30d")
     drawn = scene.Scene("daily", 7, moves=False)
     relp = drawn.cells(scene.NAMES.index("RELP"), NEWEST["daily"])
-    current = {row["cell"]: row["current"] for row in sheet.rows("column_cells")}
+    current = {row["cell"]: row["current"] for row in data.rows("column_cells")}
     assert current == pytest.approx(dict(zip(drawn.columns[1].labels, relp / relp.sum(), strict=True)))
 
 

@@ -11,6 +11,7 @@ import pytest
 import scene
 
 from dashboards.page import make_app, make_server
+from drift.incidents import rfc3339, text
 from drift.store import Store, migrate, report_rows, rows
 from drift.store.server import StoreProcess
 from streams.wire.records import Alert, ColumnReport, MetricReport, MovedColumn, MovedLevel, Report
@@ -46,9 +47,9 @@ def fill(store: Store) -> None:
             else [msgspec.structs.replace(measured[0], realised=None, coverage=0.0)],
         )
         insert(store, report_rows.of_reports([report]))
-    how = "bmi moved: values from 26.72 up rose from 40.6 % to 74.4 % since 2026-11-21T02:40:00Z"
-    open_text = f"{how}; also {', '.join(NAMES[1:-1])} and score"
-    insert(store, rows.of_alerts([alert("open", 1, open_text), alert("update", 2, f"{open_text}; age is back")]))
+    how = "bmi moved: values from 26.72 up rose from 40.6 % to 74.4 %"
+    opened = text.text(how, text.since(START), "; also ", text.names(NAMES[1:]))
+    insert(store, rows.of_alerts([alert("open", 1, opened), alert("update", 2, opened, "; age is back")]))
 
 
 def column(name: str) -> ColumnReport:
@@ -68,7 +69,8 @@ def column(name: str) -> ColumnReport:
     )
 
 
-def alert(event: str, after: int, text: str) -> Alert:
+def alert(event: str, after: int, *items: Any) -> Alert:
+    parts = text.spelled(text.text(*items), rfc3339)
     moved = [
         MovedColumn(
             name=name,
@@ -105,7 +107,8 @@ def alert(event: str, after: int, text: str) -> Alert:
         budget=43_200.0,
         reference="3fa29c1d",
         epoch=1,
-        text=text,
+        text=text.plain(parts),
+        parts=list(parts),
     )
 
 

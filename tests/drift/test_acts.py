@@ -51,7 +51,7 @@ class Stream:
         restored.restore(self.judge.snapshot())
         self.judge = restored
         value = msgspec.msgpack.encode(message)
-        found = self.judge.take(msgspec.msgpack.decode(value, type=CountsMessage))
+        found = self.judge.step(msgspec.msgpack.decode(value, type=CountsMessage))
         self.told += found
         return [said for said in found if isinstance(said, Alert)]
 

@@ -41,9 +41,9 @@ def counted(times: list[int], block_rows: int = 50, memory: str = "") -> tuple[l
 
 def judged(messages: list[CountsMessage]) -> tuple[Judge, list]:
     judge = Judge(lambda *_: REFERENCE)
-    told = judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=WATCH)))
+    told = judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=WATCH)))
     for message in messages:
-        told += judge.take(message)
+        told += judge.step(message)
     return judge, told
 
 
@@ -78,7 +78,7 @@ def test_rows_of_february_are_in_no_report_of_today():
     told += judge.finish()
     today = [said for said in told if isinstance(said, Report) and said.window_start >= TODAY - MINUTE]
     assert today and sum(report.late_rows for report in today) == 0
-    assert judge.models["m"].lanes["v1", ""].windows.rows_too_late == 800
+    assert judge.models["m"].segments["v1", ""].windows.rows_too_late == 800
 
 
 def test_it_closes_when_event_time_has_gone_on_and_is_told_again_if_more_come():
@@ -117,14 +117,14 @@ def test_it_goes_on_from_a_snapshot_in_its_midst():
         restored = Judge(lambda *_: REFERENCE)
         restored.restore(judge.snapshot())
         for message in messages[cut:]:
-            told += restored.take(message)
+            told += restored.step(message)
         assert alerts(told) == whole
 
 
 def test_only_the_largest_leaps_are_named():
     clock = EventClock(0, WATCH)
     times = np.cumsum(np.arange(2, 40)) * DAY_MS
-    clock.take(times, np.arange(len(times)))
+    clock.observe(times, np.arange(len(times)))
     assert len(clock.leaps) == 8 and clock.leaps[0] == Leap(int(times[-2]), int(times[-1]))
 
 
@@ -144,9 +144,9 @@ def test_a_share_of_late_rows_is_told_after_an_hour_however_long_labels_take():
     for wait_ms in (60 * MINUTE, 7 * DAY_MS):
         watch = msgspec.structs.replace(WATCH, label_wait_ms_max=wait_ms)
         judge = Judge(lambda *_: REFERENCE)
-        told = judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
+        told = judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
         for message in messages:
-            told += judge.take(message)
+            told += judge.step(message)
         found.append((alerts(told), alerts(told + judge.finish())))
     assert found[0] == found[1]
     first = found[1][0][0]

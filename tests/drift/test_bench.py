@@ -149,10 +149,10 @@ def test_every_peer_sees_a_large_change_and_is_quiet_before(population):
     thresholds = {"PSI (calibrated)": 0.25, "Page-Hinkley (calibrated)": 200.0}
     for name in CONTESTANTS[2:]:
         begun = peer(name, ground, 200, 10_000, thresholds)
-        first = next(w for w, window in enumerate(windows) if begun.take(window) > 1)
+        first = next(w for w, window in enumerate(windows) if begun.observe(window) > 1)
         assert BEFORE <= first < BEFORE + 6, name
     ours = Ours(ground.baseline, Watch(false_alarm_every=10_000))
-    assert [ours.take(window.counts) for window in windows].index(True) == BEFORE
+    assert [ours.observe(window.counts) for window in windows].index(True) == BEFORE
     assert ours.named == ("x",) and ours.paged == BEFORE
 
 
@@ -164,7 +164,7 @@ def test_streaming_peers_take_what_is_missing_and_a_short_reference():
     for name in ("ADWIN", "Page-Hinkley (calibrated)", "KS + Bonferroni", "PSI (calibrated)"):
         ground = type("Bare", (), {"known": empty})()
         window = type("W", (), {"values": [np.full(20, np.nan, np.float32)] * 3 + [np.full(20, 4)]})()
-        assert peer(name, ground, 20, 100, {}).take(window) >= 0
+        assert peer(name, ground, 20, 100, {}).observe(window) >= 0
 
 
 # --- the race ---------------------------------------------------------------------------------------

@@ -359,16 +359,16 @@ def test_many_different_faults_are_named_but_not_all():
 def test_a_snapshot_keeps_label_faults_and_the_order_of_messages_does_not_matter(monkeypatch):
     from drift.judge.stage import Judge
 
-    reference, messages, take = drift.Reference.fit(scored(), **BINARY), [], Judge.take
+    reference, messages, step = drift.Reference.fit(scored(), **BINARY), [], Judge.step
     with monkeypatch.context() as patched:
-        patched.setattr(Judge, "take", lambda judge, message: messages.append(message) or take(judge, message))
+        patched.setattr(Judge, "step", lambda judge, message: messages.append(message) or step(judge, message))
         drift.backtest(reference, with_faults(scored(seed=4), "maybe", 4))
     route, *messages = messages
 
     def alerts(several, restarts):
         judge, told = Judge(lambda *_: reference), []
         for message in [route, *several]:
-            told += judge.take(message)
+            told += judge.step(message)
             if restarts:
                 frozen, judge = judge.snapshot(), Judge(lambda *_: reference)
                 judge.restore(frozen)
@@ -418,8 +418,8 @@ def test_a_snapshot_from_before_label_faults_is_read():
     reference = drift.Reference.fit(scored(), **BINARY)
     sums = label_sums(reference, [0.9], ["1"], ["1"])
     judge = Judge(lambda *_: reference)
-    judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=Watch())))
-    judge.take(
+    judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=Watch())))
+    judge.step(
         LabelSums(
             model="m", version="v1", reference=reference.id, segment="", minute_ms=TS // 60_000 * 60_000,
             cells=sums.astype("<i8").tobytes(), topic="feedback", partition=0, first=0, last=0,

@@ -15,17 +15,17 @@ COUNTS = np.array([0, 100, 200, 400, 100, 0, 50, *(300, 300, 150, 50, 0, 50), *(
 
 
 @pytest.fixture
-def asked():
+def made():
     return contrasts([AGE, CITY, MEMBER], COUNTS)
 
 
-def scores(asked, name):
-    i = asked.names.index(name)
-    return asked.scores[asked.place[i] : asked.place[i + 1]]
+def scores(made, name):
+    i = made.names.index(name)
+    return made.scores[made.place[i] : made.place[i + 1]]
 
 
-def test_every_question_is_there_once_and_in_order(asked):
-    assert asked.names == (
+def test_every_question_is_there_once_and_in_order(made):
+    assert made.names == (
         *("age: location", "age: scale", "age: >= 18.0", "age: >= 40.0", "age: >= 65.0"),
         *("age: null", "age: +inf", "age: -inf"),
         *("city: Rome", "city: Oslo", "city: Bern", "city: other", "city: unseen", "city: null"),
@@ -33,36 +33,36 @@ def test_every_question_is_there_once_and_in_order(asked):
     )
 
 
-def test_weights_are_shared_inside_each_column(asked):
-    assert np.bincount(asked.column, asked.weight) == pytest.approx([1, 1, 1])
-    assert asked.weight[:8] == pytest.approx([0.35, 0.25] + [0.4 / 6] * 6)
-    assert asked.weight[8:] == pytest.approx([1 / 6] * 6 + [1 / 2] * 2)
+def test_weights_are_shared_inside_each_column(made):
+    assert np.bincount(made.column, made.weight) == pytest.approx([1, 1, 1])
+    assert made.weight[:8] == pytest.approx([0.35, 0.25] + [0.4 / 6] * 6)
+    assert made.weight[8:] == pytest.approx([1 / 6] * 6 + [1 / 2] * 2)
 
 
-def test_location_is_the_normal_quantile_of_the_middle_rank_and_null_scores_zero(asked):
+def test_location_is_the_normal_quantile_of_the_middle_rank_and_null_scores_zero(made):
     rows = np.array([100.5, 200.5, 400.5, 100.5])
     expected = stats.norm.ppf((np.cumsum(rows) - rows / 2) / rows.sum())
-    assert scores(asked, "age: location") == pytest.approx([0, *expected, 0, 0])
+    assert scores(made, "age: location") == pytest.approx([0, *expected, 0, 0])
 
 
-def test_scale_is_centred_so_that_null_is_neutral(asked):
-    scale = scores(asked, "age: scale")
+def test_scale_is_centred_so_that_null_is_neutral(made):
+    scale = scores(made, "age: scale")
     assert scale[[0, 5, 6]].tolist() == [0, 0, 0]
     assert np.average(scale[1:5], weights=[100.5, 200.5, 400.5, 100.5]) == pytest.approx(0, abs=1e-12)
 
 
-def test_an_edge_asks_whether_a_value_is_at_or_above_it(asked):
+def test_an_edge_asks_whether_a_value_is_at_or_above_it(made):
     # Cells: -inf, < 18, [18, 40), [40, 65), >= 65, +inf, null.
-    assert scores(asked, "age: >= 40.0").tolist() == [0, 0, 0, 1, 1, 1, 0]
+    assert scores(made, "age: >= 40.0").tolist() == [0, 0, 0, 1, 1, 1, 0]
 
 
-def test_flat_layout_agrees_with_the_matrix(asked):
-    assert asked.matrix(1) == pytest.approx(np.eye(6))
-    assert asked.first.tolist() == [0] * 8 + [7] * 6 + [13] * 2
-    assert asked.offsets.tolist() == [0, 7, 13, 16]
+def test_flat_layout_agrees_with_the_matrix(made):
+    assert made.matrix(1) == pytest.approx(np.eye(6))
+    assert made.first.tolist() == [0] * 8 + [7] * 6 + [13] * 2
+    assert made.offsets.tolist() == [0, 7, 13, 16]
 
 
-def test_seeds_come_from_names_alone(asked):
+def test_seeds_come_from_names_alone(made):
     again = contrasts([MEMBER], COUNTS[-3:])
-    assert again.seeds.tolist() == asked.seeds[-2:].tolist()
-    assert len(set(asked.seeds.tolist())) == len(asked)
+    assert again.seeds.tolist() == made.seeds[-2:].tolist()
+    assert len(set(made.seeds.tolist())) == len(made)

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from drift.counting.external import Mapping, Sight
-from drift.counting.external.stage import Watching
+from drift.counting.external import Mapping, RecordReader
+from drift.counting.external.stage import ExternalTopics
 from drift.labels.feedback import WAITING, read_labels
 from streams.formats.envelope import default_time, event_time
 from streams.formats.untyped import UntypedReader
@@ -59,9 +59,9 @@ def test_a_request_has_no_impossible_time(name, arrived):
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_a_watched_label_has_no_impossible_time(name):
-    sight = Sight(Mapping(topic="t", model="m", version="v1", id="id", label="label", label_ts="at"), None)
+    reader = RecordReader(Mapping(topic="t", model="m", version="v1", id="id", label="label", label_ts="at"), None)
     value = msgspec.json.encode({"id": "a", "label": 1, "at": IMPOSSIBLE[name]})
-    effects = Watching([sight], UntypedReader("json", None), 1, 1).process(Block.of("@t", 0, [value], time=NOW))
+    effects = ExternalTopics([reader], UntypedReader("json", None), 1, 1).process(Block.of("@t", 0, [value], time=NOW))
     (letter,) = effects.publish
     assert letter.topic == "dead-letters"
     assert dict(letter.headers)["driftline-reason"] == b"impossible_timestamp"

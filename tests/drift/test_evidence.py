@@ -146,7 +146,7 @@ def test_surprise_and_evidence_are_finite_however_many_rows_there_are(rows):
     for n, place in enumerate((4, 1, 4)):
         window = np.zeros(10, np.int64)
         window[[place, 8]] = rows
-        look = detector.take(asked, np.ones(len(asked)), window, rows, n * 60_000)
+        look = detector.observe(asked, np.ones(len(asked)), window, rows, n * 60_000)
         assert np.isfinite(detector.sums).all()
         assert not np.isnan(look.by_column).any()
 
@@ -202,7 +202,7 @@ def test_evidence_is_the_weighted_mean_over_contrasts_and_shifts():
 def coins(detector, asked, heads, rows=200, first=0):
     for number, up in enumerate(heads):
         window = np.array([rows - up, up, 0])
-        look = detector.take(asked, np.ones(len(asked)), window, rows, (first + number) * 60_000)
+        look = detector.observe(asked, np.ones(len(asked)), window, rows, (first + number) * 60_000)
     return look
 
 
@@ -242,7 +242,7 @@ def test_a_change_is_dated_and_the_column_begins_anew():
     assert abs(int(detector.starts[point.at]) - 40) <= 1
     assert point.low <= point.at <= point.high
     start = int(detector.starts[point.at])
-    detector.begin_anew(0, slice(0, 3), point.at)
+    detector.restart(0, slice(0, 3), point.at)
     assert detector.pool.sum() == 200 * (44 - start)
     # At its new level it is quiet; the old level is news.
     assert coins(detector, asked, fair(4, 60, p=0.65), first=44).by_column[0] < math.log(1e4)

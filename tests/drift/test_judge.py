@@ -130,7 +130,7 @@ def fold(judge: Judge, values: list[bytes]) -> list[bytes]:
 
 def judged(values: list[bytes]) -> tuple[list[Report], list[Alert], list[Order]]:
     judge = Judge(catalogue)
-    told = [said for value in values for said in judge.take(msgspec.msgpack.decode(value, type=CountsMessage))]
+    told = [said for value in values for said in judge.step(msgspec.msgpack.decode(value, type=CountsMessage))]
     told += judge.finish()
     return tuple([said for said in told if isinstance(said, kind)] for kind in (Report, Alert, Order))
 
@@ -285,7 +285,7 @@ def wrongly_labelled(minute: int, rows: int = 60) -> bytes:
 def test_performance_is_judged_once_when_its_labels_have_had_their_time():
     judge, calm = Judge(catalogue), [counted(0, seed=1, partitions=1)]
     fold(judge, [routed(1, watch=QUICK), *(wrongly_labelled(minute) for minute in range(4))])
-    told = [said for value in calm[0] for said in judge.take(msgspec.msgpack.decode(value, type=CountsMessage))]
+    told = [said for value in calm[0] for said in judge.step(msgspec.msgpack.decode(value, type=CountsMessage))]
     harm = [said for said in told if isinstance(said, Alert) and said.kind == "performance"]
     (opened,) = harm
     assert (opened.event, opened.severity, opened.page) == ("open", "critical", True)
@@ -396,9 +396,9 @@ def test_of_a_version_that_serves_no_more_nothing_is_kept():
     one, two = (counted(0, seed=7, version=version, partitions=1) for version in ("v1", "v2"))
     judge = Judge(catalogue)
     fold(judge, [routed(1, watch=QUICK), *one[:3]])  # Four minutes; it may be restated until the eleventh.
-    assert set(judge.models["m"].lanes) == {("v1", "")}
+    assert set(judge.models["m"].segments) == {("v1", "")}
     fold(judge, [routed(2, champion="v2", watch=QUICK), *two])
-    assert set(judge.models["m"].lanes) == {("v2", "")}
+    assert set(judge.models["m"].segments) == {("v2", "")}
 
 
 def test_a_new_champion_closes_the_old_one_s_incidents():
@@ -411,7 +411,7 @@ def test_a_new_champion_closes_the_old_one_s_incidents():
 def test_a_silent_partition_is_waited_for_until_it_is_idle():
     judge = Judge(catalogue)
     assert not fold(judge, [routed(1), *PARTS[0], *PARTS[1]])
-    told = judge.take(msgspec.msgpack.decode(idle(2), type=CountsMessage))
+    told = judge.step(msgspec.msgpack.decode(idle(2), type=CountsMessage))
     assert len([said for said in told if isinstance(said, Report)]) >= 10
     # It speaks again, from behind: what it brings for closed windows restates them.
     assert fold(judge, PARTS[2])
@@ -435,15 +435,15 @@ def test_when_all_partitions_are_asleep_every_window_is_reported():
     judge = Judge(catalogue)
     fold(judge, [routed(1), *itertools.chain(*PARTS)])
     flags = [msgspec.msgpack.decode(idle(n, asleep=True), type=CountsMessage) for n in range(3)]
-    assert not judge.take(flags[0]) and not judge.take(flags[1])
-    last = [said for said in judge.take(flags[2]) if isinstance(said, Report)]
+    assert not judge.step(flags[0]) and not judge.step(flags[1])
+    last = [said for said in judge.step(flags[2]) if isinstance(said, Report)]
     assert last and not judge.finish()
     # Once they wake, a window waits for its rows again.
     more = msgspec.msgpack.decode(PARTS[0][-1], type=CountsMessage)
     minute = msgspec.structs.replace(more.minutes[0], minute_ms=20 * MINUTE, rows=5, late=False)
     woken = msgspec.structs.replace(more, watermark_ms=30 * MINUTE, minutes=[minute])
-    assert not judge.take(woken) and not judge.take(flags[1]) and not judge.take(flags[2])
-    (remainder,) = [said for said in judge.take(flags[0]) if isinstance(said, Report)]
+    assert not judge.step(woken) and not judge.step(flags[1]) and not judge.step(flags[2])
+    (remainder,) = [said for said in judge.step(flags[0]) if isinstance(said, Report)]
     assert (remainder.rows, remainder.window_start) == (5, 20 * MINUTE)
 
 
@@ -457,32 +457,32 @@ def test_a_quiet_hour_ends_no_day_and_its_rows_are_one_window():
     for hour in range(36):  # A few rows an hour, and a silence after each.
         minute = msgspec.structs.replace(some.minutes[0], minute_ms=hour * 60 * MINUTE, late=False)
         at = {"partition": 0, "partitions": 1}
-        told = judge.take(msgspec.structs.replace(some, watermark_ms=hour * 60 * MINUTE, minutes=[minute], **at))
+        told = judge.step(msgspec.structs.replace(some, watermark_ms=hour * 60 * MINUTE, minutes=[minute], **at))
         flag = Idle(model="m", topic=some.topic, asleep=True, repeated=True, at_ms=(hour * 60 + 1) * MINUTE, **at)
-        told += judge.take(flag)
+        told += judge.step(flag)
         rows += minute.rows if hour < 24 else 0
         reports += [said for said in told if isinstance(said, Report)]
     (day,) = reports
     assert (day.window_start, day.window_end, day.rows, day.late_rows) == (0, 24 * 60 * MINUTE, rows, 0)
     # A day of silence later the clock has ended the second one, too.
     over = msgspec.structs.replace(flag, at_ms=48 * 60 * MINUTE)
-    (second,) = [said for said in judge.take(over) if isinstance(said, Report)]
+    (second,) = [said for said in judge.step(over) if isinstance(said, Report)]
     assert second.rows == rows // 2
 
 
 def test_a_steady_stream_that_falls_silent_pages_and_a_last_part_of_a_window_is_no_loss_of_volume():
     judge = Judge(catalogue)
     fold(judge, [routed(1), *counted(0, seed=1, partitions=1)])
-    lane = judge.models["m"].lanes["v1", ""]
-    assert lane.flow.windows >= 5
-    lane.flow.windows = STEADY_WINDOWS
-    told = judge.take(msgspec.msgpack.decode(idle(0, 1, asleep=True), type=CountsMessage))
+    segment = judge.models["m"].segments["v1", ""]
+    assert segment.volume.windows >= 5
+    segment.volume.windows = STEADY_WINDOWS
+    told = judge.step(msgspec.msgpack.decode(idle(0, 1, asleep=True), type=CountsMessage))
     quality = [said for said in told if isinstance(said, Alert) and said.kind == "quality"]
     assert [said.page for said in quality] == [True] and quality[0].text.startswith("no rows since 1970-01-01T00:1")
     assert not [said for said in told if isinstance(said, Order)]
     restored = Judge(catalogue)
     restored.restore(judge.snapshot())
-    assert not restored.take(msgspec.msgpack.decode(idle(0, 1, asleep=True), type=CountsMessage))
+    assert not restored.step(msgspec.msgpack.decode(idle(0, 1, asleep=True), type=CountsMessage))
 
 
 def test_messages_leave_keyed_with_cloud_events_headers():
@@ -513,7 +513,7 @@ def test_segments_have_reports_of_their_own_and_no_evidence():
     batch = observed(table(rows, seed=5, moved=True), np.arange(rows) * 300)
     head = observation.Head(model="m", version="v1", topic="requests", partition=0, first=0, last=rows - 1)
     counts = stage.process(Block.of("observations", 0, [observation.encode(head, batch)])).publish
-    told = [said for value in counts for said in judge.take(msgspec.msgpack.decode(value.value, type=CountsMessage))]
+    told = [said for value in counts for said in judge.step(msgspec.msgpack.decode(value.value, type=CountsMessage))]
     reports = [said for said in told + judge.finish() if isinstance(said, Report)]
     rows_of = {}
     for report in reports:
@@ -552,7 +552,7 @@ def test_what_cannot_be_judged_is_a_dead_letter_and_the_rest_goes_on():
 def test_a_version_that_nobody_watches_is_passed_over():
     counts = msgspec.msgpack.decode(PARTS[0][0], type=CountsMessage)
     judge = Judge(catalogue)
-    assert not judge.take(msgspec.structs.replace(counts, version="unwatched"))
+    assert not judge.step(msgspec.structs.replace(counts, version="unwatched"))
     assert not judge.models
 
 
@@ -560,7 +560,7 @@ def test_a_snapshot_that_names_a_removed_version_goes_on_with_the_others():
     values = [routed(1), *shuffled([*PARTS, counted(0, seed=77, version="v2")], 3)]
     judge = Judge(catalogue)
     fold(judge, values)
-    assert {version for version, _ in judge.models["m"].lanes} == {"v1", "v2"}
+    assert {version for version, _ in judge.models["m"].segments} == {"v1", "v2"}
 
     def without(model: str, version: str) -> Reference:
         if version == "v2":
@@ -569,9 +569,9 @@ def test_a_snapshot_that_names_a_removed_version_goes_on_with_the_others():
 
     restored = Judge(without)
     restored.restore(judge.snapshot())
-    assert {version for version, _ in restored.models["m"].lanes} == {"v1"}
+    assert {version for version, _ in restored.models["m"].segments} == {"v1"}
     fold(restored, [*counted(1, seed=78, version="v2"), idle(1), idle(2)])
-    assert {version for version, _ in restored.models["m"].lanes} == {"v1"}
+    assert {version for version, _ in restored.models["m"].segments} == {"v1"}
 
 
 def test_a_snapshot_of_another_format_is_refused():

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.late_labels import HOUR_MS, judge_stream, messages
 from drift import Reference
-from drift.judge.snapshot import freeze, thaw
+from drift.judge.snapshot import decode, encode
 from drift.judge.stage import Judge
 from drift.labels import LabelDelays
 from drift.windows.windows import Windows
@@ -72,16 +72,16 @@ def test_where_event_time_stands_still_labels_are_judged_as_they_come(asleep, cl
     reference, stream = lived([(30, 0.0), (30, 0.4)])
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)
     judge, told = Judge(lambda _model, _version: reference), []
-    judge.take(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
+    judge.step(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
     several = [message for _, message in messages(reference, stream, "ts", 1_000 * HOUR_MS) if message is not None]
     sums = [message for message in several if isinstance(message, LabelSums)]
     for message in several:
-        told += [] if isinstance(message, LabelSums) else judge.take(message)
+        told += [] if isinstance(message, LabelSums) else judge.step(message)
     silent = {"partition": 0, "partitions": 1, "asleep": asleep, "repeated": True, "at_ms": clock_ms}
-    told += judge.take(Idle(model="model", topic="table", **silent))
+    told += judge.step(Idle(model="model", topic="table", **silent))
     assert not any(isinstance(alert, Alert) and alert.kind == "performance" for alert in told)
     for message in sums:
-        told += judge.take(message)
+        told += judge.step(message)
     found = [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance" and alert.page]
     assert [alert.event for alert in found][:1] == (["open"] if asleep and clock == "2026-01-01" else [])
     turn = int((START + pd.Timedelta("30h")).timestamp() * 1000)
@@ -93,18 +93,18 @@ def test_while_event_time_stands_still_a_report_is_as_good_as_its_labels():
     reference, stream = lived([(3, 0.0)])
     judge = Judge(lambda _model, _version: reference)
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)
-    judge.take(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
+    judge.step(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
     for _, message in messages(reference, stream, "ts", 0):
         if isinstance(message, LabelSums):
             continue
-        judge.take(message)
+        judge.step(message)
     silent = {"partition": 0, "partitions": 1, "asleep": True, "repeated": True, "at_ms": 2_000_000_000_000}
-    judge.take(Idle(model="model", topic="table", **silent))
+    judge.step(Idle(model="model", topic="table", **silent))
     reports = []
     for part in range(11):
         own = stream[:ROWS].iloc[part::11]
         parts = [m for _, m in messages(reference, own, "ts", 0) if isinstance(m, LabelSums)]
-        reports += [report for m in parts for report in judge.take(m) if isinstance(report, Report)]
+        reports += [report for m in parts for report in judge.step(m) if isinstance(report, Report)]
     assert reports[-1].performance[0].coverage == 1.0
     assert len(reports) < 8
 
@@ -123,7 +123,7 @@ def test_half_of_the_labels_decide_how_long_to_wait():
     assert 24 * HOUR_MS <= delays.wait_ms(watch) <= 24 * HOUR_MS * 2**0.5
     delays.add(-5_000, 50, watch)
     assert delays.wait_ms(watch) == HOUR_MS
-    assert thaw(freeze(delays), LabelDelays) == delays
+    assert decode(encode(delays), LabelDelays) == delays
 
 
 def test_the_wait_that_is_learnt_is_bounded_and_the_one_that_was_set_is_not():
@@ -136,6 +136,6 @@ def test_the_wait_that_is_learnt_is_bounded_and_the_one_that_was_set_is_not():
 
 
 def test_a_snapshot_from_before_delays_were_counted_is_read():
-    tree = msgspec.msgpack.decode(freeze(Windows(edge=60_000)))
+    tree = msgspec.msgpack.decode(encode(Windows(edge=60_000)))
     del tree["delays"]
-    assert thaw(msgspec.msgpack.encode(tree), Windows).delays == LabelDelays()
+    assert decode(msgspec.msgpack.encode(tree), Windows).delays == LabelDelays()

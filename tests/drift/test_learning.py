@@ -99,7 +99,7 @@ def test_reports_say_how_many_windows_are_waited_for_and_a_snapshot_in_their_mid
             fresh.restore(judge.snapshot())
             judge = fresh
             for message in [route, *counts][first:last]:
-                told += judge.take(message)
+                told += judge.step(message)
         return told + judge.finish()
 
     whole = judged(())

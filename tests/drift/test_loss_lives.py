@@ -14,9 +14,11 @@ import pytest
 import drift
 from drift import Reference
 from drift.counting.minutes import count_minutes, parts
-from drift.incidents.labelled_window import Labelled
-from drift.incidents.realised_loss import Harm
-from drift.judge.snapshot import freeze, thaw
+from drift.incidents.book import Book
+from drift.incidents.closed_window import MonitorContext
+from drift.incidents.labelled_window import LabelledWindow
+from drift.incidents.realised_loss import RealisedLoss
+from drift.judge.snapshot import decode, encode
 from drift.judge.stage import Judge
 from drift.performance import label_sums
 from drift.performance.losses import losses
@@ -171,26 +173,36 @@ def test_a_loss_that_stays_worse_is_told_once():
         assert alerts.page.sum() == 1 and alerts.incident.nunique() == 1, alerts.text.tolist()
 
 
+def labelled(reference, known, sums, number):
+    """A window of a minute, its labels there."""
+    context = MonitorContext(model="m", version="v1", epoch=1, watch=Watch(), reference=reference.id)
+    return LabelledWindow(
+        context=context, reference=reference, losses=known, share=0.5, rows=ROWS, sums=sums,
+        start=number * 60_000, end=(number + 1) * 60_000,
+    )  # fmt: skip
+
+
+def told(loss, window):
+    book = Book(lambda: 1)
+    return [book.tell(loss, window, finding) for finding in loss.observe(window)]
+
+
 def test_an_incident_that_was_paged_before_regimes_were_kept_goes_on():
     rng = np.random.default_rng(9)
-    reference, watch = fitted("regression", rng), Watch()
-    known, alerts, harm = losses(reference, 0.05), [], None
+    reference = fitted("regression", rng)
+    known, alerts, loss = losses(reference, 0.05), [], None
     for number, factor in enumerate([1.0] * 4 + [1.5] * 8 + [2.2] * 8):
         frame = regression(ROWS, rng, factor)
         sums = label_sums(reference, frame.p, None, frame.y)
-        harm = harm or Harm.begin(known, len(sums))
+        loss = loss or RealisedLoss.begin(known, len(sums))
         if number == 12:  # As a snapshot of an older version has it.
-            tree = msgspec.msgpack.decode(freeze(harm))
+            tree = msgspec.msgpack.decode(encode(loss))
             for field in ("told", "worst", "relief"):
                 del tree["open"][field]
             for field in ("reach", "act", "later", "predictions"):
                 del tree["open"]["last"][field]
-            harm = thaw(msgspec.msgpack.encode(tree), Harm)
-        window = Labelled(
-            model="m", version="v1", epoch=1, watch=watch, reference=reference, losses=known, share=0.5,
-            start=number * 60_000, end=(number + 1) * 60_000, rows=ROWS, sums=sums, opens=True,
-        )  # fmt: skip
-        alerts += harm.take(window, lambda: 1)
+            loss = decode(msgspec.msgpack.encode(tree), RealisedLoss)
+        alerts += told(loss, labelled(reference, known, sums, number))
     paged = [alert for alert in alerts if alert.page]
     assert [alert.event for alert in paged] == ["open", "update"]
     assert paged[1].window_start >= 12 * 60_000 and "rose further" in paged[1].text
@@ -201,19 +213,16 @@ def test_an_incident_that_was_paged_before_regimes_were_kept_goes_on():
 def test_an_incident_that_is_frozen_and_thawed_before_every_window_is_the_one_that_runs_on(seed):
     rng = np.random.default_rng([seed, 3])
     reference = fitted("regression", rng)
-    known, harms, said = losses(reference, 0.05), [], [[], []]
+    known, losses_held, said = losses(reference, 0.05), [], [[], []]
     for number, factor in enumerate([1.0] * 3 + [1.4] * 9 + [2.2] * 9 + [1.6] * 12 + [2.4] * 8 + [1.0] * 12):
         frame = regression(ROWS, rng, factor)
         sums = label_sums(reference, frame.p, None, frame.y)
-        window = Labelled(
-            model="m", version="v1", epoch=1, watch=Watch(), reference=reference, losses=known, share=0.5,
-            start=number * 60_000, end=(number + 1) * 60_000, rows=ROWS, sums=sums, opens=True,
-        )  # fmt: skip
-        harms = harms or [Harm.begin(known, len(sums)) for _ in said]
-        harms[1] = thaw(freeze(harms[1]), Harm)
-        for harm, alerts in zip(harms, said, strict=True):
-            alerts += harm.take(window, lambda: 1)
-        assert freeze(harms[0]) == freeze(harms[1]), number
+        window = labelled(reference, known, sums, number)
+        losses_held = losses_held or [RealisedLoss.begin(known, len(sums)) for _ in said]
+        losses_held[1] = decode(encode(losses_held[1]), RealisedLoss)
+        for loss, alerts in zip(losses_held, said, strict=True):
+            alerts += told(loss, window)
+        assert encode(losses_held[0]) == encode(losses_held[1]), number
     assert said[0] == said[1] and [alert.event for alert in said[0]].count("update") >= 2
     assert said[0][-1].event == "close" and " at worst" in said[0][-1].text
 
@@ -223,7 +232,7 @@ def test_labels_that_come_late_tell_the_same_turns_once_they_have_had_their_time
     reference = fitted("regression", rng)
     judge = Judge(lambda model, version: reference)
     watch = Watch(label_wait_ms_max=late * 60_000)
-    told = judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
+    told = judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
     same = {"model": "m", "version": "v1", "reference": reference.id, "partition": 0}
     waiting = []
     for number in range(100 + late + 2):
@@ -231,7 +240,7 @@ def test_labels_that_come_late_tell_the_same_turns_once_they_have_had_their_time
         frame = regression(ROWS, rng, factor)
         times = np.full(ROWS, number * 60_000)
         for minutes in parts(count_minutes(reference, reference.align(frame), times, np.zeros(ROWS, bool))):
-            told += judge.take(
+            told += judge.step(
                 PartialCounts(
                     **same, topic="t", first=number, last=number, partitions=1, watermark_ms=number * 60_000,
                     minutes=minutes,
@@ -240,7 +249,7 @@ def test_labels_that_come_late_tell_the_same_turns_once_they_have_had_their_time
         waiting.append(label_sums(reference, frame.p, None, frame.y).astype("<i8").tobytes())
         if number >= late - 1:  # The labels of a window that closed long ago.
             at = number - late + 1
-            told += judge.take(
+            told += judge.step(
                 LabelSums(**same, segment="", minute_ms=at * 60_000, cells=waiting[at], topic="f", first=at, last=at)
             )
     alerts = [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance"]

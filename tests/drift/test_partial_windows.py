@@ -8,7 +8,8 @@ from drift import Reference, backtest
 from drift.cells.sums import Sums
 from drift.counting.minutes import count_minutes, parts
 from drift.judge.stage import Judge
-from drift.windows.windows import Span, Windows
+from drift.windows.window_record import Span
+from drift.windows.windows import Windows
 from streams.wire.records import DAY_MS, MINUTE_MS, Alert, PartialCounts, Report, Route, RouteCopy, Watch
 
 HOUR = 60 * MINUTE_MS
@@ -74,7 +75,7 @@ def test_a_window_of_a_minute_is_never_partial():
 def test_a_stream_whose_windows_end_early_by_habit_is_judged():
     held = windows(*range(20))
     assert held.partial(Span(0, HOUR), True)
-    held.take(Span(0, HOUR))
+    held.pop(Span(0, HOUR))
     held.minutes = {minute + HOUR: sums for minute, sums in windows(*range(20)).minutes.items()}
     assert not held.partial(Span(HOUR, 2 * HOUR), True)
 
@@ -86,7 +87,7 @@ def test_a_day_that_a_change_of_zone_has_cut_is_partial_and_opens_nothing(zone):
     judge, stream, told = Judge(lambda model, version: reference), daily("2024-02-01", "2024-02-07", 2), []
 
     def route(epoch, watch):
-        return judge.take(RouteCopy(model="m", route=Route(model="m", epoch=epoch, ts=0, champion="v1", watch=watch)))
+        return judge.step(RouteCopy(model="m", route=Route(model="m", epoch=epoch, ts=0, champion="v1", watch=watch)))
 
     told += route(1, Watch(window_ms=DAY_MS))
     same = {"model": "m", "version": "v1", "reference": reference.id, "topic": "t", "partition": 0, "partitions": 1}
@@ -96,7 +97,7 @@ def test_a_day_that_a_change_of_zone_has_cut_is_partial_and_opens_nothing(zone):
         times = rows.ts.astype("datetime64[ms, UTC]").astype(np.int64).to_numpy()
         for minutes in parts(count_minutes(reference, reference.align(rows), times, np.zeros(len(rows), bool))):
             at = {"first": number, "last": number, "watermark_ms": int(times[-1])}
-            told += judge.take(PartialCounts(**same, **at, minutes=minutes))
+            told += judge.step(PartialCounts(**same, **at, minutes=minutes))
     reports = [said for said in told if isinstance(said, Report) and not said.revision]
     cut = [report for report in reports if report.window_end - report.window_start < DAY_MS]
     assert len(cut) == 1 and cut[0].partial is True

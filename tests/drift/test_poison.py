@@ -20,7 +20,7 @@ from confluent_kafka.admin import NewTopic
 from structlog.testing import capture_logs
 
 from drift import Reference
-from drift.counting.external import Mapping, Sight, Watching
+from drift.counting.external import ExternalTopics, Mapping, RecordReader
 from drift.counting.stage import Count
 from drift.judge.stage import Judge
 from drift.labels.stage import Join, PredictionRow
@@ -297,7 +297,7 @@ def steps(topic: str, cluster: Cluster, alone: bool = False) -> tuple[Step, Call
         Empty() if alone else Unstored(cluster),
     )
     mapping = Mapping(topic="answers", model="m", version="v1", id="id", ts="ts", score="p", prediction="hat")
-    watching = Watching([Sight(mapping, REFERENCE)], UntypedReader("json", None), 1, 1)
+    watching = ExternalTopics([RecordReader(mapping, REFERENCE)], UntypedReader("json", None), 1, 1)
     made: dict[str, Step] = {
         "observations": PerPartition(lambda *_: Count(catalogue, lambda _: WATCH, 1)),
         "counts": Restored(cluster, lambda *_: Judge(catalogue)),

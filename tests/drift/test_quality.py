@@ -115,14 +115,14 @@ class Requests:
 
 
 def judged(values: list[bytes]) -> tuple[dict[int, Report], list[Alert]]:
-    judge = Judge(lambda model, version: REFERENCE, say=lambda ms: f"minute {ms // MINUTE}")
+    judge = Judge(lambda model, version: REFERENCE, spell=lambda ms: f"minute {ms // MINUTE}")
     route = RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=WATCH))
-    told = judge.take(route)
+    told = judge.step(route)
     for value in values:
         stopped = judge.snapshot()
         judge.restore(stopped)
         assert judge.snapshot() == stopped
-        told += judge.take(msgspec.msgpack.decode(value, type=CountsMessage))
+        told += judge.step(msgspec.msgpack.decode(value, type=CountsMessage))
     told += judge.finish()
     reports = {
         said.window_start: msgspec.structs.replace(said, revision=0) for said in told if isinstance(said, Report)
@@ -205,18 +205,18 @@ def test_any_deal_to_processes_and_any_cut_says_the_same(partitions, seed, cuts,
     assert any(alert.page for alert in found[1])
 
 
-# --- of the flow ------------------------------------------------------------------------------------
+# --- of the volume ------------------------------------------------------------------------------------
 
 
 def told_after_a_steady_day(values: list[bytes]) -> list[Alert]:
     """What a judge tells of some counts after a day of 100 rows a minute."""
-    judge = Judge(lambda model, version: REFERENCE, say=lambda ms: f"minute {ms // MINUTE}")
+    judge = Judge(lambda model, version: REFERENCE, spell=lambda ms: f"minute {ms // MINUTE}")
     decode = msgspec.msgpack.Decoder(CountsMessage).decode
-    judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=WATCH)))
+    judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=WATCH)))
     for value in Requests(TIMES, {}).counted(np.arange(1_200), []):
-        assert not [said for said in judge.take(decode(value)) if isinstance(said, Alert)]
-    judge.models["m"].lanes["v1", ""].flow.windows = STEADY_WINDOWS
-    told = [said for value in values for said in judge.take(decode(value))]
+        assert not [said for said in judge.step(decode(value)) if isinstance(said, Alert)]
+    judge.models["m"].segments["v1", ""].volume.windows = STEADY_WINDOWS
+    told = [said for value in values for said in judge.step(decode(value))]
     return [said for said in told if isinstance(said, Alert) and said.kind == "quality"]
 
 

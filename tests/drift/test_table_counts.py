@@ -38,7 +38,7 @@ REFERENCE = Reference.fit(table(4_000, 0), task="binary", score="p", label="y", 
 def by_minutes(rows: pd.DataFrame, watch: Watch) -> list:
     """Reports and alerts of the same rows, minute by minute."""
     judge = Judge(lambda model, version: REFERENCE)
-    told = judge.take(RouteCopy(model=MODEL, route=Route(model=MODEL, epoch=1, ts=0, champion=VERSION, watch=watch)))
+    told = judge.step(RouteCopy(model=MODEL, route=Route(model=MODEL, epoch=1, ts=0, champion=VERSION, watch=watch)))
     ordered = rows.sort_values("ts", kind="stable")
     aligned = REFERENCE.align(ordered)
     times = ordered.ts.dt.tz_localize(None).to_numpy().astype("datetime64[ms]").astype(np.int64)
@@ -47,10 +47,10 @@ def by_minutes(rows: pd.DataFrame, watch: Watch) -> list:
         first, last = np.searchsorted(times // MINUTE_MS, [minute, minute + 1]).tolist()
         part, place = aligned.slice(first, last - first), {"first": first, "last": last - 1}
         counts = count_minutes(REFERENCE, part, times[first:last], np.zeros(last - first, bool))
-        told += judge.take(PartialCounts(**same, **place, partitions=1, watermark_ms=int(times[first]), minutes=counts))
+        told += judge.step(PartialCounts(**same, **place, partitions=1, watermark_ms=int(times[first]), minutes=counts))
         sums = label_sums(REFERENCE, part.column("score"), None, ordered.y.iloc[first:last])
         cells = sums.astype("<i8").tobytes()
-        told += judge.take(LabelSums(**same, **place, segment="", minute_ms=int(minute) * MINUTE_MS, cells=cells))
+        told += judge.step(LabelSums(**same, **place, segment="", minute_ms=int(minute) * MINUTE_MS, cells=cells))
     return told + judge.finish()
 
 
@@ -58,9 +58,9 @@ def by_windows(rows: pd.DataFrame, watch: Watch) -> list:
     read = frames.read(rows)
     clock = TableClock.of_times(read, "ts", f"{watch.window_ms}ms", watch.timezone)
     judge = Judge(lambda model, version: REFERENCE)
-    told = judge.take(RouteCopy(model=MODEL, route=Route(model=MODEL, epoch=1, ts=0, champion=VERSION, watch=watch)))
+    told = judge.step(RouteCopy(model=MODEL, route=Route(model=MODEL, epoch=1, ts=0, champion=VERSION, watch=watch)))
     for message in table_counts(REFERENCE, REFERENCE.align(read), read.column("y"), clock):
-        told += judge.take(message)
+        told += judge.step(message)
     return told + judge.finish()
 
 

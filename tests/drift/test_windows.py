@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from drift.cells.sums import Sums
-from drift.windows.packed_sums import keep
-from drift.windows.windows import ROWS_WINDOWS_MAX, Closed, Source, Span, Windows, watermark
+from drift.windows.packed_sums import pack
+from drift.windows.watermark import Source, watermark
+from drift.windows.window_record import Span, WindowRecord
+from drift.windows.windows import ROWS_WINDOWS_MAX, Windows
 from streams.wire.records import DAY_MS, Report, Watch
 
 MINUTE = 60_000
@@ -24,8 +26,8 @@ def minutes(*counts: int, first: int = 0) -> Windows:
     return windows
 
 
-def close(windows: Windows, span: Span) -> Closed:
-    timely, late, labels = windows.take(span)
+def close(windows: Windows, span: Span) -> WindowRecord:
+    timely, late, labels = windows.pop(span)
     report = Report(
         model="m",
         version="v",
@@ -38,15 +40,15 @@ def close(windows: Windows, span: Span) -> Closed:
         columns=[],
     )
     nothing = np.zeros(0)
-    closed = Closed(
+    closed = WindowRecord(
         span=span,
         report=report,
-        kept=keep(timely if late is None else timely + late),
+        packed=pack(timely if late is None else timely + late),
         evidence=nothing,
         drifted=nothing,
         labels=labels,
     )
-    windows.keep(closed, slice(0, 1))
+    windows.remember(closed, slice(0, 1))
     return closed
 
 
@@ -59,79 +61,79 @@ def span(first: int, last: int) -> Span:
 
 def test_a_partition_never_heard_of_holds_the_watermark_back_unless_it_is_idle():
     source = Source(2)
-    source.hear("v1", 0, 2, 500)
+    source.advance("v1", 0, 2, 500)
     assert watermark([source]) is None
-    source.fall_silent(1, 2)
+    source.mark_idle(1, 2)
     assert watermark([source]) == 500
 
 
 def test_it_is_the_slowest_partition_s_over_all_topics():
     one, two = Source(2), Source(1)
-    one.hear("v1", 0, 2, 500)
-    one.hear("v1", 1, 2, 300)
-    two.hear("v1", 0, 1, 400)
+    one.advance("v1", 0, 2, 500)
+    one.advance("v1", 1, 2, 300)
+    two.advance("v1", 0, 1, 400)
     assert watermark([one, two]) == 300
 
 
 def test_an_idle_partition_counts_again_when_it_speaks():
     source = Source(2)
-    source.hear("v1", 0, 2, 500)
-    source.fall_silent(1, 2)
-    source.hear("v1", 1, 2, 100)
+    source.advance("v1", 0, 2, 500)
+    source.mark_idle(1, 2)
+    source.advance("v1", 1, 2, 100)
     assert watermark([source]) == 100
 
 
 def test_when_all_are_idle_the_furthest_counts_and_nothing_more():
     source = Source(2)
-    source.hear("v1", 0, 2, 500)
-    source.hear("v1", 1, 2, 300)
-    source.fall_silent(0, 2)
-    source.fall_silent(1, 2)
+    source.advance("v1", 0, 2, 500)
+    source.advance("v1", 1, 2, 300)
+    source.mark_idle(0, 2)
+    source.mark_idle(1, 2)
     assert watermark([source]) == 500
     assert watermark([]) is None
 
 
 def test_when_all_are_asleep_the_last_window_and_its_stragglers_time_are_over():
     source = Source(2)
-    source.hear("v1", 0, 2, 5 * MINUTE + 1)
-    source.fall_silent(0, 2, asleep=True)
-    source.fall_silent(1, 2)
+    source.advance("v1", 0, 2, 5 * MINUTE + 1)
+    source.mark_idle(0, 2, asleep=True)
+    source.mark_idle(1, 2)
     assert watermark([source], WATCH) == 5 * MINUTE + 1  # one of them only dozes
-    source.fall_silent(1, 2, asleep=True)
+    source.mark_idle(1, 2, asleep=True)
     assert watermark([source], WATCH) == 6 * MINUTE + WATCH.lateness_ms_max
-    source.hear("v1", 1, 2, 5 * MINUTE + 2)
+    source.advance("v1", 1, 2, 5 * MINUTE + 2)
     assert watermark([source], WATCH) == 5 * MINUTE + 2
 
 
 def test_a_window_that_the_clock_has_not_ended_is_not_over_because_all_are_asleep():
     daily = Watch(window_ms=DAY_MS)
     source = Source(1)
-    source.hear("v1", 0, 1, DAY_MS + 5 * MINUTE)
-    source.fall_silent(0, 1, asleep=True, at_ms=DAY_MS + 6 * MINUTE)
+    source.advance("v1", 0, 1, DAY_MS + 5 * MINUTE)
+    source.mark_idle(0, 1, asleep=True, at_ms=DAY_MS + 6 * MINUTE)
     assert watermark([source], daily) == DAY_MS + 5 * MINUTE
     assert watermark([source], WATCH) == DAY_MS + 6 * MINUTE + WATCH.lateness_ms_max
-    source.fall_silent(0, 1, asleep=True, at_ms=2 * DAY_MS + 6 * MINUTE)  # told again, a day later
+    source.mark_idle(0, 1, asleep=True, at_ms=2 * DAY_MS + 6 * MINUTE)  # told again, a day later
     assert watermark([source], daily) == 2 * DAY_MS + daily.lateness_ms_max
 
 
 def test_rows_of_the_past_are_closed_by_a_silence_whatever_their_window():
     source = Source(1)
-    source.hear("v1", 0, 1, 5 * MINUTE)
-    source.fall_silent(0, 1, asleep=True, at_ms=1_700_000_000_000)
+    source.advance("v1", 0, 1, 5 * MINUTE)
+    source.mark_idle(0, 1, asleep=True, at_ms=1_700_000_000_000)
     assert watermark([source], Watch(window_ms=7 * DAY_MS)) > 0
 
 
 def test_when_all_are_idle_and_one_wakes_the_others_are_awaited_until_they_speak_or_are_told_anew():
     source = Source(3)
     for partition in range(3):
-        source.hear("v1", partition, 3, 100 + partition)
-        source.fall_silent(partition, 3, asleep=True, repeated=True)
-    source.hear("v1", 0, 3, 900)
+        source.advance("v1", partition, 3, 100 + partition)
+        source.mark_idle(partition, 3, asleep=True, repeated=True)
+    source.advance("v1", 0, 3, 900)
     assert watermark([source]) == 101  # the others may have as much to say, and have not been read yet
-    source.hear("v1", 1, 3, 800)
-    source.fall_silent(2, 3, repeated=True)
+    source.advance("v1", 1, 3, 800)
+    source.mark_idle(2, 3, repeated=True)
     assert watermark([source]) == 800
-    source.hear("v1", 2, 3, 850)  # one of them wakes: the others speak
+    source.advance("v1", 2, 3, 850)  # one of them wakes: the others speak
     assert watermark([source]) == 800
 
 
@@ -139,32 +141,32 @@ def test_silences_that_are_told_once_are_as_they_were():
     """By an older worker, or in a recording of one: nobody would tell the others anew."""
     source = Source(2)
     for partition in range(2):
-        source.hear("v1", partition, 2, 100)
-        source.fall_silent(partition, 2, repeated=partition == 0)
-    source.hear("v1", 0, 2, 900)
+        source.advance("v1", partition, 2, 100)
+        source.mark_idle(partition, 2, repeated=partition == 0)
+    source.advance("v1", 0, 2, 900)
     assert watermark([source]) == 900
 
 
 def test_each_version_has_a_watermark_of_its_own():
     source, other = Source(2), Source(1)
-    source.hear("v1", 0, 2, 500)
-    source.hear("v1", 1, 2, 300)
-    source.hear("v2", 0, 2, 200)
-    other.hear("v1", 0, 1, 400)
+    source.advance("v1", 0, 2, 500)
+    source.advance("v1", 1, 2, 300)
+    source.advance("v2", 0, 2, 200)
+    other.advance("v1", 0, 1, 400)
     several = [source, other]
     assert watermark(several, version="v1") == 300
     assert watermark(several, version="v2") is None  # partition 1 has not spoken of it; the other topic need not
-    source.hear("v2", 1, 2, 350)
+    source.advance("v2", 1, 2, 350)
     assert watermark(several, version="v2") == 200
     assert watermark(several) == 350  # by whichever has come furthest in each partition
-    source.fall_silent(0, 2)
+    source.mark_idle(0, 2)
     assert watermark(several, version="v2") == 350
 
 
 def test_a_topic_that_grows_waits_for_its_new_partitions():
     source = Source(1)
-    source.hear("v1", 0, 1, 500)
-    source.hear("v1", 0, 3, 600)
+    source.advance("v1", 0, 1, 500)
+    source.advance("v1", 0, 3, 600)
     assert watermark([source]) is None
 
 
@@ -222,7 +224,7 @@ def test_longer_windows_lie_on_their_own_grid_and_follow_a_change_of_settings():
 def test_late_rows_stay_apart_until_their_window_closes():
     windows = minutes(300)
     assert windows.add_rows(0, rows(7), True) is None
-    timely, late, _ = windows.take(span(0, 1))
+    timely, late, _ = windows.pop(span(0, 1))
     assert (timely.rows, late.rows) == (300, 7)
 
 
@@ -231,7 +233,7 @@ def test_rows_for_a_closed_window_restate_it_flagged_late_or_not():
     closed = close(windows, span(0, 1))
     assert windows.add_rows(0, rows(7), True) is closed
     assert windows.add_rows(0, rows(5), False) is closed
-    assert (closed.kept.rows, closed.report.late_rows, closed.untold) == (312, 12, 12)
+    assert (closed.packed.rows, closed.report.late_rows, closed.untold) == (312, 12, 12)
 
 
 def test_rows_between_two_windows_belong_to_the_later_one():
@@ -239,7 +241,7 @@ def test_rows_between_two_windows_belong_to_the_later_one():
     close(windows, span(0, 1))
     assert windows.add_rows(MINUTE, rows(3), True) is None  # Its window is not closed yet: it waits.
     later = close(windows, span(3, 4))
-    assert later.kept.rows == 303
+    assert later.packed.rows == 303
     assert windows.add_rows(2 * MINUTE, rows(4), True) is later
 
 
@@ -276,12 +278,12 @@ def test_what_comes_for_a_forgotten_window_is_counted():
 def test_only_the_newest_windows_keep_their_rows_sums():
     windows = minutes(*[300] * (ROWS_WINDOWS_MAX + 3))
     several = [close(windows, span(n, n + 1)) for n in range(ROWS_WINDOWS_MAX + 3)]
-    assert [window.kept is None for window in several] == [True] * 3 + [False] * ROWS_WINDOWS_MAX
+    assert [window.packed is None for window in several] == [True] * 3 + [False] * ROWS_WINDOWS_MAX
     assert several[0].scores.tolist() == [300] and several[3].scores is None
     # Labels restate the oldest all the same; late rows are counted.
     assert windows.add_labels(0, np.array([[2, 0, 0, 0]])) is several[0]
     assert windows.add_rows(0, rows(7), True) is None and windows.rows_too_late == 7
-    assert windows.add_rows(3 * MINUTE, rows(7), True) is several[3] and several[3].kept.rows == 307
+    assert windows.add_rows(3 * MINUTE, rows(7), True) is several[3] and several[3].packed.rows == 307
 
 
 @pytest.mark.parametrize("highest", [3, 200, 70_000, 2**40])
@@ -290,7 +292,7 @@ def test_sums_are_kept_to_the_bit(highest):
     moments, extremes = rng.integers(-(2**50), 2**50, (4, 2)), rng.normal(size=(4, 2)).astype(np.float32)
     extremes[2] = np.nan
     sums = Sums(highest, rng.integers(0, highest, 500, endpoint=True), moments, extremes)
-    again = keep(sums).sums
+    again = pack(sums).sums
     assert again.rows == highest and again.cells.dtype == np.int64
     for name in ("cells", "moments", "extremes"):
         np.testing.assert_array_equal(getattr(again, name), getattr(sums, name))
@@ -302,5 +304,5 @@ def test_every_row_is_in_exactly_one_window(least):
     windows, found, end = minutes(*counts), 0, 0
     while (ready := windows.ready(Watch(window_rows_min=least), None)) is not None:
         assert ready.start >= end
-        end, found = ready.end, found + close(windows, ready).kept.rows
+        end, found = ready.end, found + close(windows, ready).packed.rows
     assert found == counts.sum()

@@ -110,6 +110,6 @@ def test_no_row_is_late_in_its_partition_and_all_are_in_step(partitions):
     clocks = [EventClock(None, ROUTE.watch) for _ in range(partitions)]
     for partition, clock in enumerate(clocks):
         own = times[place == partition]
-        assert not clock.take(own, np.arange(len(own)))[0].any()
+        assert not clock.observe(own, np.arange(len(own)))[0].any()
     ends = [clock.reached for clock in clocks]
     assert max(ends) - min(ends) <= produce._RUN_ROWS * partitions * 120_000

@@ -13,8 +13,7 @@ from drift.store import ensure_observations
 from drift.store.migrate import SchemaConflict
 from driftline.cli import app
 from driftline.cli.refusals import refusal
-from driftline.roles import parts
-from driftline.roles import watch_topics as watching
+from driftline.roles import parts, watch_topics
 from driftline.settings import SettingsError, load
 from inference import Registry, RegistryError
 from inference.packages.versions import conflict
@@ -132,10 +131,10 @@ def test_versions_of_a_watched_model_keep_their_kinds_too(tmp_path):
     with pytest.raises(
         SettingsError, match=r"watch_topics\.1\.reference: m v2: column 'km' is categorical, and numeric in v1"
     ):
-        watching.sights(given, parts.catalogue(given))
+        watch_topics.record_readers(given, parts.catalogue(given))
     topics[1]["model"] = "other"
     given = load({"watch_topics": topics, "registry": str(tmp_path / "models")})
-    assert len(watching.sights(given, parts.catalogue(given))) == 2
+    assert len(watch_topics.record_readers(given, parts.catalogue(given))) == 2
 
 
 def test_a_tombstone_of_before_is_read(tmp_path):

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from drift.incidents import rfc3339
 from drift.incidents.acts import named, sentence
+from drift.incidents.text import plain, spelled
 from drift.store import ensure_observations
 from drift.store.rows import of_alerts, of_dead_letters, of_observations, of_orders
 from driftline.cli import app
@@ -262,7 +263,9 @@ def test_the_judge_s_word_on_an_act_is_waited_for(filled):
     assert followed(filled, act, seconds_max=0.0) is None
     earlier = structs.replace(act, at_ms=act.at_ms - 60_000, reason="as yesterday")
     words = [
-        structs.replace(alert("churn-2", "update", 21 + at, 1.0), act="acknowledge", text=sentence(known, rfc3339))
+        structs.replace(
+            alert("churn-2", "update", 21 + at, 1.0), act="acknowledge", text=plain(spelled(sentence(known), rfc3339))
+        )
         for at, known in enumerate([act, earlier])
     ]
     for word in reversed(words):  # What ann decided a minute ago is not the word on what she decides now.

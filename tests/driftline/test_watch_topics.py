@@ -7,8 +7,7 @@ import pytest
 
 from drift import Reference
 from driftline import doctor, settings
-from driftline.roles import parts
-from driftline.roles import watch_topics as watching
+from driftline.roles import parts, watch_topics
 from driftline.settings import SettingsError
 from streams.kafka.admin import Layout, create
 from streams.kafka.cluster import Cluster
@@ -70,20 +69,20 @@ def test_what_the_roles_read_is_what_was_written(tmp_path, monkeypatch):
 
 
 def test_a_reference_must_be_there_and_fit(tmp_path, reference):
-    def sights(**more):
+    def record_readers(**more):
         given = load(GOOD | more, registry=str(tmp_path / "models"))
-        return watching.sights(given, parts.catalogue(given))
+        return watch_topics.record_readers(given, parts.catalogue(given))
 
-    assert list(sights(reference=str(reference))) == ["answers"]
+    assert list(record_readers(reference=str(reference))) == ["answers"]
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.reference: "):
-        sights()
+        record_readers()
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.reference: .*gone\.reference"):
-        sights(reference=str(tmp_path / "gone.reference"))
+        record_readers(reference=str(tmp_path / "gone.reference"))
     (tmp_path / "other").write_text("text")
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.reference: .*other: not a reference"):
-        sights(reference=str(tmp_path / "other"))
+        record_readers(reference=str(tmp_path / "other"))
     with pytest.raises(SettingsError, match=r"watch_topics\.0\.score: the reference of churn v1 has one"):
-        sights(reference=str(reference), score="", prediction="hat")
+        record_readers(reference=str(reference), score="", prediction="hat")
 
 
 def test_the_settings_rule_the_routes_of_watched_models(kafka, topic_prefix):
@@ -92,12 +91,12 @@ def test_the_settings_rule_the_routes_of_watched_models(kafka, topic_prefix):
     topics = [GOOD, GOOD | {"topic": "more", "version": "v2"}, {"topic": "truth", "id": "id", "label": "y"}]
     given = load(*topics, watch={"window_rows_min": 7})
     for _ in range(2):
-        book = watching.seed(given, cluster)
+        book = watch_topics.seed(given, cluster)
     assert list(book.routes) == ["churn"]
     route = read_book(cluster)["churn"]
     assert (route.epoch, route.champion, route.shadows) == (1, "v1", ("v2",))
     assert route.watch.window_rows_min == 7
-    assert watching.seed(load(*topics), cluster)["churn"].epoch == 2
+    assert watch_topics.seed(load(*topics), cluster)["churn"].epoch == 2
     assert read_book(cluster)["churn"].watch.window_rows_min == 200
 
 

@@ -37,11 +37,11 @@ def alarms(
     """Window of each contestant's first alarm; None for none."""
     ours = Ours(ground.baseline, Watch(false_alarm_every=every))
     for window in windows:
-        ours.take(window.counts)
+        ours.observe(window.counts)
         if ours.paged is not None:
             break
     yield OPENS, ours.opened
     yield PAGES, ours.paged
     for name in CONTESTANTS[2:]:
         begun = peer(name, ground, len(windows[0].values[0]), every, thresholds)
-        yield name, next((w for w, window in enumerate(windows) if begun.take(window) > 1), None)
+        yield name, next((w for w, window in enumerate(windows) if begun.observe(window) > 1), None)

@@ -5,7 +5,9 @@ from itertools import count
 import numpy as np
 
 from drift.evidence import Detector
-from drift.incidents import Incidents, Scene
+from drift.incidents import EvidenceWindow, Incidents
+from drift.incidents.book import Book
+from drift.incidents.closed_window import MonitorContext
 from drift.reference.baseline import Baseline
 from streams.wire.records import MINUTE_MS, Watch
 
@@ -32,41 +34,39 @@ class Ours:
     >>> from drift import Reference
     >>> baseline = Baseline(Reference.fit(pd.DataFrame({"city": ["Rome", "Oslo"] * 500})))
     >>> ours = Ours(baseline, Watch(false_alarm_every=1000))
-    >>> ours.take(np.array([200, 0, 0, 0])), ours.opened, ours.named
+    >>> ours.observe(np.array([200, 0, 0, 0])), ours.opened, ours.named
     (True, 0, ('city',))
     """
 
     def __init__(self, baseline: Baseline, watch: Watch) -> None:
         self._baseline = baseline
         self._watch = watch
-        self._detector = Detector.over(baseline.asked, baseline.reference.expected)
+        self._detector = Detector.over(baseline.contrasts, baseline.reference.expected)
         self._incidents = Incidents()
-        self._numbers = count(1).__next__
+        self._book = Book(count(1).__next__)
+        self._context = MonitorContext(model="bench", version="v1", epoch=0, watch=watch)
         self.log_evidence = 0.0
         self.opened: int | None = None
         self.paged: int | None = None
         self.named: tuple[str, ...] = ()
 
-    def take(self, window: np.ndarray) -> bool:
+    def observe(self, counts: np.ndarray) -> bool:
         """Take a window's counts, int64 [cells of all columns]; returns whether an incident has opened by now."""
         number = self._detector.windows
-        rows = int(window[self._baseline.cells(0)].sum())
-        look = self._detector.take(self._baseline.asked, self._baseline.spread, window, rows, number * MINUTE_MS)
-        scene = Scene(
-            model="bench",
-            version="v1",
-            segment="",
-            epoch=0,
-            baseline=self._baseline,
-            watch=self._watch,
-            detector=self._detector,
-            look=look,
+        rows = int(counts[self._baseline.cells(0)].sum())
+        look = self._detector.observe(self._baseline.contrasts, self._baseline.spread, counts, rows, number * MINUTE_MS)
+        window = EvidenceWindow(
+            context=self._context,
             start=number * MINUTE_MS,
             end=(number + 1) * MINUTE_MS,
-            window=window,
+            baseline=self._baseline,
+            detector=self._detector,
+            look=look,
+            counts=counts,
         )
-        self.log_evidence = scene.log_total
-        for alert in self._incidents.take(scene, self._numbers):
+        self.log_evidence = window.log_total
+        for incident, finding in self._incidents.observe(window, self._book.number):
+            alert = self._book.tell(incident, window, finding)
             if self.opened is None:
                 self.opened, self.named = number, tuple(column.name for column in alert.columns)
             if self.paged is None and alert.reach == "page":

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
+from dashboards import theme
 from drift.analysis.bench.contestants import ADWIN, CALIBRATED_PSI, CUSTOMARY_PSI, KS, OPENS, PAGE_HINKLEY, PAGES
 from drift.analysis.bench.result import Bench
 from drift.analysis.bench.streams import AFTER_MAX
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 #: Told apart by people who see few colours, too.
 _COLOURS = {
-    OPENS: "#0072B2",
-    PAGES: "#56B4E9",
-    KS: "#E69F00",
-    CALIBRATED_PSI: "#009E73",
+    OPENS: theme.REFERENCE,
+    PAGES: theme.SERIES[3],
+    KS: theme.CURRENT,
+    CALIBRATED_PSI: theme.SERIES[2],
     CUSTOMARY_PSI: "#8FC9B5",
-    ADWIN: "#D55E00",
-    PAGE_HINKLEY: "#CC79A7",
+    ADWIN: theme.CRITICAL,
+    PAGE_HINKLEY: theme.WATCH,
 }
 _APART = 0.11
 

@@ -53,7 +53,7 @@ class Known(NamedTuple):
 class Peer(Protocol):
     """A detector over all columns."""
 
-    def take(self, window: Window) -> float:
+    def observe(self, window: Window) -> float:
         """Take a window; returns the statistic in thresholds: above 1 it is an alarm."""
         ...
 
@@ -69,7 +69,7 @@ class KsBonferroni:
             np.bincount(v, minlength=c.size) if c.kind != "numeric" else None for c, v in zip(*known, strict=True)
         ]
 
-    def take(self, window: Window) -> float:
+    def observe(self, window: Window) -> float:
         """Largest distance, in critical ones; of levels, the p-value's logarithm, in those of the level."""
         return max(self._of(k, values) for k, values in enumerate(window.values))
 
@@ -117,7 +117,7 @@ class Psi:
         ]
         self._counts = [self._cells(k, v) for k, v in enumerate(known.values)]
 
-    def take(self, window: Window) -> float:
+    def observe(self, window: Window) -> float:
         """Largest index of a column, in thresholds."""
         return max(psi(self._counts[k], self._cells(k, v)) for k, v in enumerate(window.values)) / self._threshold
 
@@ -162,9 +162,9 @@ class Adwin(_Streaming):
         super().__init__(known)
         tested = every * len(known.columns) * rows / ADWIN().clock
         self._detectors = [ADWIN(delta=min(0.5, 1 / tested)) for _ in known.columns]
-        self.take(Window(np.zeros(0), [values[-WARM_UP_ROWS:] for values in known.values]))
+        self.observe(Window(np.zeros(0), [values[-WARM_UP_ROWS:] for values in known.values]))
 
-    def take(self, window: Window) -> float:
+    def observe(self, window: Window) -> float:
         """Infinite if any column's detector has found a change in this window, else 0."""
         found = [self._found(k, values) for k, values in enumerate(window.values)]
         return np.inf if any(found) else 0.0
@@ -187,9 +187,9 @@ class PageHinkley(_Streaming):
         super().__init__(known)
         self._threshold = threshold
         self._sums = np.tile([0.0, 0.0, 0.0, 0.0, np.inf, -1.0], (len(known.columns), 1))
-        self.take(Window(np.zeros(0), [values[-WARM_UP_ROWS:] for values in known.values]))
+        self.observe(Window(np.zeros(0), [values[-WARM_UP_ROWS:] for values in known.values]))
 
-    def take(self, window: Window) -> float:
+    def observe(self, window: Window) -> float:
         """Largest statistic of a column in this window, in thresholds."""
         highest = (page_hinkley(self._sums[k], np.array(self._standard(k, v))) for k, v in enumerate(window.values))
         return float(max(highest) / self._threshold)

@@ -82,7 +82,7 @@ class Race:
             windows = ground.windows(plan.rows_per_window, plan.windows, self._rng(_CALIBRATING, run, 1))
             for name, path in paths.items():
                 begun = peer(name, ground, plan.rows_per_window, plan.false_alarm_every, {})
-                path.append([begun.take(window) for window in windows])
+                path.append([begun.observe(window) for window in windows])
         return {name: threshold(np.array(path), plan.false_alarm_every) for name, path in paths.items()}
 
     def quiet(self, thresholds: Mapping[str, float]) -> list[Quiet]:

@@ -4,35 +4,28 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboards.drift_map import SCALE, SHADE_MAX, grid
+from dashboards.theme import CRITICAL, CURRENT, FINE, REFERENCE, WATCH, washed
 from drift.reference.reference import Reference
-
-REFERENCE, CURRENT, WATCH, CRITICAL, FINE = "#0072B2", "#E69F00", "#CC79A7", "#D55E00", "#8A8F98"
 
 #: Rows and levels that a reader still takes in.
 _MAP_ROWS_MAX = 20
 _LEVELS_MAX = 8
-_RATIO_MAX = 3.0
-_SHADES = [[0.0, "#F4F5F6"], [0.333, "#C9CDD2"], [0.334, "#F5CF80"], [0.6, CURRENT], [1.0, CRITICAL]]
 _WIDTH, _HALF = 700, 226
 
 
 def drift_map(reports: pd.DataFrame, order: list[str], incidents: pd.DataFrame) -> go.Figure:
     """Columns x windows; grey within the tolerance, orange to vermilion where a column has drifted."""
     names = order[:_MAP_ROWS_MAX][::-1]
-    shown = reports[reports["column"].isin(names)]
-    # A small sample's effect may pass the tolerance by chance: without the judge's word it stays grey.
-    shade = shown["ratio"].where(shown["drifted"].astype(bool), shown["ratio"].clip(upper=0.99))
-    grid = (
-        shown.assign(shade=shade.astype(float)).pivot(index="column", columns="window", values="shade").reindex(names)
-    )
+    cells = grid(reports, names, "window")
     figure = blank(24 * len(names) + 60)
     figure.add_heatmap(
-        x=grid.columns,
+        x=cells.columns,
         y=names,
-        z=grid.to_numpy(),
+        z=cells.to_numpy(),
         zmin=0,
-        zmax=_RATIO_MAX,
-        colorscale=_SHADES,
+        zmax=SHADE_MAX,
+        colorscale=SCALE,
         ygap=2,
         hovertemplate="%{y}, window %{x}<br>%{z:.2f} tolerances<extra></extra>",
         colorbar={
@@ -42,7 +35,7 @@ def drift_map(reports: pd.DataFrame, order: list[str], incidents: pd.DataFrame) 
             "ticktext": ["0", "1", "2", "3+"],
         },
     )
-    if pd.api.types.is_integer_dtype(grid.columns.dtype):
+    if pd.api.types.is_integer_dtype(cells.columns.dtype):
         figure.update_xaxes(title={"text": "window", "standoff": 4})
     for row in incidents.to_dict("records"):
         colour = CRITICAL if row["severity"] == "critical" else WATCH
@@ -89,7 +82,7 @@ def metric_over_time(figures: pd.DataFrame, metric: str, reference: float | None
     if rows["low"].notna().any():
         band = rows[rows["low"].notna()]
         figure.add_scatter(x=band["window"], y=band["high"], mode="lines", line={"width": 0}, showlegend=False)
-        wash = {"mode": "lines", "line": {"width": 0}, "fill": "tonexty", "fillcolor": "rgba(230,159,0,.18)"}
+        wash = {"mode": "lines", "line": {"width": 0}, "fill": "tonexty", "fillcolor": washed(CURRENT, 0.18)}
         figure.add_scatter(x=band["window"], y=band["low"], name="95 % interval", **wash)
     for what, colour, dash in (("realised", CURRENT, "solid"), ("estimated", FINE, "dot")):
         if rows[what].notna().any():

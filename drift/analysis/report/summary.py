@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from dashboards.theme import CRITICAL
 from drift.analysis.backtest import Backtest
 from drift.analysis.report import tables
 from drift.counting.stage import count_rows
@@ -31,11 +32,11 @@ th, td { padding: 4px 10px 4px 0; border-bottom: 1px solid #E8EAED; }
 td.n, th.n { text-align: right; }
 td:not(:last-child) { white-space: nowrap; } td code { font-size: 11px; overflow-wrap: anywhere; }
 .three { display: flex; flex-wrap: wrap; gap: 11px; } .three figure { width: 226px; } figure { margin: 0; }
-.page { color: #D55E00; font-weight: 600; }
+.page { color: CRITICAL; font-weight: 600; }
 section { break-inside: avoid; }
 @page { size: A4; margin: 14mm 12mm; }
 @media print { body { margin: 0 auto; padding: 0; zoom: 0.86; } .turn { break-before: page; } }
-"""
+""".replace("CRITICAL", CRITICAL)
 
 
 def summary(

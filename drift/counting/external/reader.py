@@ -1,4 +1,4 @@
-"""A sight: one mapping over records that were read, and what it has seen of a block."""
+"""A record reader: one mapping, and what it has read of a block by it."""
 
 import datetime as dt
 from contextlib import suppress
@@ -30,7 +30,7 @@ class Misfit(ValueError):
     """A mapping that leaves out what the reference needs; the text names the key."""
 
 
-class Sight:
+class RecordReader:
     """Reads records by a mapping.
 
     Parameters
@@ -79,7 +79,7 @@ class Sight:
         column = next((name for name, path in self._places.items() if spelled(path) == refusal.field), "")
         self.refused.append(RefusedRequest.of(block, at, ts, refusal.reason, column, refusal.names(())[1]))
 
-    def take(self, block: Block, at: int, said: Any) -> None:
+    def read(self, block: Block, at: int, said: Any) -> None:
         """Look at a record.
 
         Raises

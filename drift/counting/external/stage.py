@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from drift.counting.external.reader import Sight
+from drift.counting.external.reader import RecordReader
 from streams.formats.untyped import UntypedReader
 from streams.runtime.set_aside import SetAside
 from streams.wire.block import Block
@@ -15,12 +15,12 @@ from streams.wire.refusals import Refusal, Refused
 STAGE = "watch"
 
 
-class Watching:
+class ExternalTopics:
     """Watches a topic; it remembers nothing from block to block.
 
     Parameters
     ----------
-    sights
+    readers
         What is looked for in each record.
     read
         Reads a record as a plain object.
@@ -32,14 +32,14 @@ class Watching:
 
     def __init__(
         self,
-        sights: Sequence[Sight],
+        readers: Sequence[RecordReader],
         read: UntypedReader,
         partitions: int,
         observations: int,
         set_aside: SetAside | None = None,
     ) -> None:
         self._set_aside = set_aside or SetAside(STAGE)
-        self._sights = sights
+        self._readers = readers
         self._read = read
         self._partitions = partitions
         self._observations = observations
@@ -67,8 +67,8 @@ class Watching:
             The block should come again.
         """
         self._read.begin()
-        for sight in self._sights:
-            sight.begin()
+        for reader in self._readers:
+            reader.begin()
         refused: list[Refusal] = []
         for at, value in enumerate(block.values):
             if value is None:
@@ -77,8 +77,8 @@ class Watching:
                 self._look(block, at, value)
             except Refused as why:
                 refused.append(why.at(at))
-        seen = [message for sight in self._sights for message in self._seen(sight, block)]
-        labels = [message for sight in self._sights for message in sight.labels()]
+        seen = [message for reader in self._readers for message in self._seen(reader, block)]
+        labels = [message for reader in self._readers for message in reader.labels()]
         untold, self._untold = self._untold, []
         asleep = [message for partition in untold for message in self.silence(block.topic, partition, "asleep").publish]
         return Effects([*seen, *asleep, *labels, *self._set_aside(block, refused)])
@@ -87,36 +87,36 @@ class Watching:
         try:
             said = self._read(value)
         except Refused as why:
-            for sight in self._sights:
-                sight.refuse(block, why.at(at), None)
+            for reader in self._readers:
+                reader.refuse(block, why.at(at), None)
             raise
-        for sight in self._sights:
+        for reader in self._readers:
             try:
-                sight.take(block, at, said)
+                reader.read(block, at, said)
             except Refused as why:
-                sight.refuse(block, why.at(at), said)
+                reader.refuse(block, why.at(at), said)
                 raise
 
-    def _seen(self, sight: Sight, block: Block) -> list[Publish]:
-        batch = sight.batch(block)
-        if batch is None and not sight.refused:
+    def _seen(self, reader: RecordReader, block: Block) -> list[Publish]:
+        batch = reader.batch(block)
+        if batch is None and not reader.refused:
             return []
-        head = self._head(sight, block.topic, block.partition, block.first, block.last)
-        head, batch = msgspec.structs.replace(head, refused=sight.refused or None), batch or nothing()
+        head = self._head(reader, block.topic, block.partition, block.first, block.last)
+        head, batch = msgspec.structs.replace(head, refused=reader.refused or None), batch or nothing()
         return [self._publication(block.partition, value) for _, value in split(head, batch)]
 
     def silence(self, topic: str, partition: int, silence: Silence, at_ms: int | None = None) -> Effects:
         """Say behind all observations so far that a partition has fallen silent, at a time."""
         heads = [
-            self._head(sight, topic, partition, 0, 0, silence, at_ms)
-            for sight in self._sights
-            if sight.mapping.predicts
+            self._head(reader, topic, partition, 0, 0, silence, at_ms)
+            for reader in self._readers
+            if reader.mapping.predicts
         ]
         return Effects([self._publication(partition, encode(head, nothing())) for head in heads])
 
     def _head(
         self,
-        sight: Sight,
+        reader: RecordReader,
         topic: str,
         partition: int,
         first: int,
@@ -125,8 +125,8 @@ class Watching:
         at_ms: int | None = None,
     ) -> Head:
         return Head(
-            model=sight.mapping.model,
-            version=sight.mapping.version,
+            model=reader.mapping.model,
+            version=reader.mapping.version,
             topic=topic,
             partition=partition,
             first=first,

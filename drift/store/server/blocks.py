@@ -74,4 +74,4 @@ def _skip_info(reader: Reader) -> None:
     while field := reader.varint():
         if field > 2:
             raise ProtocolError(f"a block began with field {field}; is this a ClickHouse client?")
-        reader.take(1 if field == 1 else 4)
+        reader.read(1 if field == 1 else 4)

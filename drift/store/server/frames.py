@@ -28,14 +28,14 @@ def read_frame(reader: Reader) -> bytes:
     ProtocolError
         The checksum does not hold, the method is unknown, or a size goes past `FRAME_BYTES_MAX`.
     """
-    high, low = _CHECKSUM.unpack(reader.take(16))
-    head = reader.take(_HEAD.size)
+    high, low = _CHECKSUM.unpack(reader.read(16))
+    head = reader.read(_HEAD.size)
     method, packed, unpacked = _HEAD.unpack(head)
     if not _HEAD.size <= packed <= FRAME_BYTES_MAX or unpacked > FRAME_BYTES_MAX:
         raise ProtocolError(
             f"a frame of {packed} bytes for {unpacked} came, at most {FRAME_BYTES_MAX}; insert less at once"
         )
-    body = reader.take(packed - _HEAD.size)
+    body = reader.read(packed - _HEAD.size)
     if CityHash128(head + body) != (high << 64) + low:
         raise ProtocolError("a compressed frame's checksum does not hold; the connection damaged it")
     return _unpack(method, body, unpacked)

@@ -122,7 +122,7 @@ def _skip_client(reader: Reader, revision: int) -> None:
         reader.varint()
     reader.varint()  # Version patch.
     if revision >= _OPENTELEMETRY and reader.byte():
-        reader.take(16 + 8)
+        reader.read(16 + 8)
         reader.text(NAME_BYTES_MAX)
         reader.byte()
     if revision >= _PARALLEL_REPLICAS:

@@ -82,7 +82,7 @@ class Reader:
             size -= len(piece)
             write(piece)
 
-    def take(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
         """Read exactly `size` bytes."""
         stop = self._at + size
         if stop <= len(self._chunk):
@@ -95,11 +95,11 @@ class Reader:
 
     def byte(self) -> int:
         """Read one byte."""
-        return self.take(1)[0]
+        return self.read(1)[0]
 
     def u64(self) -> int:
         """Read a little-endian 64-bit integer."""
-        value: int = _U64.unpack(self.take(8))[0]
+        value: int = _U64.unpack(self.read(8))[0]
         return value
 
     def varint(self) -> int:
@@ -118,7 +118,7 @@ class Reader:
         if size > bytes_max:
             raise ProtocolError(f"a text of {size} bytes came, at most {bytes_max} are read here; send less at once")
         try:
-            return self.take(size).decode()
+            return self.read(size).decode()
         except UnicodeDecodeError as error:
             raise ProtocolError(f"a text came that is not UTF-8 ({error}); is this a ClickHouse client?") from error
 

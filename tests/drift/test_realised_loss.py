@@ -1,4 +1,4 @@
-"""Harm: losses out of label sums, the evidence that they have grown, and the incident that it makes."""
+"""Realised loss: losses out of label sums, the evidence that they have grown, and the incident that follows."""
 
 import re
 
@@ -142,7 +142,7 @@ def test_the_sum_over_starts_and_the_best_of_them_are_those_of_all_starts():
     made = rng.normal(-0.2, 1, (30, 2, 3))
     risk = Risk.over(2, 3, cells=1)
     for number, window in enumerate(made):
-        risk.take(window, 10, np.array([[5, 1, 1, 1]]), number * 1000)
+        risk.observe(window, 10, np.array([[5, 1, 1, 1]]), number * 1000)
     starts = np.cumsum(made[::-1], axis=0)[::-1]  # Wealth from each start to the end.
     np.testing.assert_allclose(risk.summed, np.log(np.exp(starts).sum(axis=0)))
     np.testing.assert_array_equal(risk.starts, starts.argmax(axis=0))
@@ -220,15 +220,18 @@ def test_scores_that_promise_less_are_a_warning_without_labels():
 
     stream = pd.concat([classes(4000, 20), near(4000, 21), classes(16_000, 22)]).drop(columns="y")
     alerts = drift.backtest(CLASSES, stream, rows_per_window=200).alerts
-    hopes = alerts[alerts.kind == "performance"]
-    assert hopes.event.tolist() == ["open", "close"] and set(hopes.severity) == {"warning"} and not hopes.page.any()
+    warned = alerts[alerts.kind == "performance"]
+    assert warned.event.tolist() == ["open", "close"] and set(warned.severity) == {"warning"} and not warned.page.any()
     said = re.match(
-        r"estimated accuracy fell from (.*) % in the reference data to (.*) % since row 4,000; that", hopes.text.iloc[0]
+        r"estimated accuracy fell from (.*) % in the reference data to (.*) % since row 4,000; that",
+        warned.text.iloc[0],
     )
     # By the law of the inputs: the mean of max(p, 1 - p), for x ~ N(0, 1) and N(0, 1/9).
-    hoped = [np.mean(1 / (1 + np.exp(-2 * np.abs(norm.ppf((np.arange(999) + 0.5) / 999) * sd)))) for sd in (1, 1 / 3)]
-    assert [float(share) for share in said.groups()] == pytest.approx(100 * np.array(hoped), abs=2.5)
-    assert 4000 <= hopes.first_row.iloc[0] < 4600
+    expected = [
+        np.mean(1 / (1 + np.exp(-2 * np.abs(norm.ppf((np.arange(999) + 0.5) / 999) * sd)))) for sd in (1, 1 / 3)
+    ]
+    assert [float(share) for share in said.groups()] == pytest.approx(100 * np.array(expected), abs=2.5)
+    assert 4000 <= warned.first_row.iloc[0] < 4600
 
 
 def test_an_estimate_of_rows_outside_the_training_data_neither_opens_nor_closes():
@@ -279,7 +282,7 @@ def test_what_it_remembers_does_not_grow():
     risk = Risk.over(2, 4, 40)
     sizes = set()
     for number in range(50):
-        risk.take(np.zeros((2, 4)), 10, np.zeros((40, 4), np.int64), number)
+        risk.observe(np.zeros((2, 4)), 10, np.zeros((40, 4), np.int64), number)
         sizes.add(sum(getattr(risk, name).nbytes for name in msgspec.structs.asdict(risk) if name != "windows"))
     assert len(sizes) == 1
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from drift import Reference
-from drift.counting.external import Mapping, Misfit, Sight, Watching
+from drift.counting.external import ExternalTopics, Mapping, Misfit, RecordReader
 from drift.counting.stage import Count
 from streams.formats.untyped import UntypedReader
 from streams.wire import observation
@@ -62,8 +62,8 @@ def block(*values, first=100, headers=None, keys=None):
 
 
 def fold(reference, made, *mappings):
-    sights = [Sight(mapping, reference if mapping.predicts else None) for mapping in mappings or (FULL,)]
-    return Watching(sights, UntypedReader(), 9, 4).process(made).publish
+    record_readers = [RecordReader(mapping, reference if mapping.predicts else None) for mapping in mappings or (FULL,)]
+    return ExternalTopics(record_readers, UntypedReader(), 9, 4).process(made).publish
 
 
 def out(publish, topic):
@@ -172,14 +172,14 @@ def test_two_models_on_one_topic(reference):
 
 def test_a_mapping_must_name_what_the_reference_has(reference):
     with pytest.raises(Misfit, match=r"^prediction: the reference of churn v3 has one"):
-        Sight(msgspec.structs.replace(FULL, prediction=""), reference)
+        RecordReader(msgspec.structs.replace(FULL, prediction=""), reference)
     with pytest.raises(Misfit, match=r"^score: "):
-        Sight(msgspec.structs.replace(FULL, score=""), reference)
+        RecordReader(msgspec.structs.replace(FULL, score=""), reference)
 
 
 def test_the_counts_are_those_of_the_rows_and_a_silence_reaches_the_judge_behind_them(reference):
     publish = fold(reference, block(*(record(n) for n in range(50))))
-    stage = Watching([Sight(FULL, reference)], UntypedReader(), 9, 4)
+    stage = ExternalTopics([RecordReader(FULL, reference)], UntypedReader(), 9, 4)
     quiet = [stage.silence("@answers", 5, word, 1_234).publish for word in ("idle", "asleep")]
     messages = [*out(publish, "observations"), *(m for several in quiet for m in several)]
     assert {m.partition for m in messages} == {1}
@@ -244,7 +244,7 @@ def test_a_predicted_class_is_spelled_as_the_reference_spells_it(said, kept):
 
 def test_partitions_that_went_with_a_topic_are_told_asleep_and_hold_no_watermark_back(reference):
     """A topic of four partitions is made again with two: nobody would ever hear of the others."""
-    stage = Watching([Sight(FULL, reference)], UntypedReader(), 0, 2)
+    stage = ExternalTopics([RecordReader(FULL, reference)], UntypedReader(), 0, 2)
     stage.resize(4)
     assert silences(stage.process(block(record()))) == []
     stage.resize(2)

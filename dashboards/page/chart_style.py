@@ -1,20 +1,12 @@
-"""How charts look: few lines, quiet ink, the same hues by day and by night.
+"""The style of charts: few lines, quiet ink, the same hues by day and by night.
 
-Blue is the reference, orange what is current. Ink that depends on day or night (text, grids, hovers) is left to the
-stylesheet, which overrides it inside the charts, too.
+Ink that depends on day or night (text, grids, hovers) is left to the stylesheet, which overrides it inside the charts,
+too.
 """
 
 import plotly.graph_objects as go
 
-REFERENCE = "#0072B2"
-CURRENT = "#E69F00"
-WATCH = "#CC79A7"
-CRITICAL = "#D55E00"
-FINE = "#8A8F98"
-#: Further series, colour-blind safe beside the four above.
-SERIES = (CURRENT, REFERENCE, "#009E73", "#56B4E9", WATCH, FINE)
-
-SEVERITIES = {"watch": WATCH, "warning": CURRENT, "critical": CRITICAL}
+from dashboards.theme import FINE, SERIES
 
 FONT = '-apple-system, BlinkMacSystemFont, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
@@ -53,13 +45,3 @@ TEMPLATE = go.layout.Template(
 
 #: What the browser is told about every chart: no tool bar, no zoom by wheel, resize with the window.
 CONFIG = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "doubleClick": False, "showTips": False}
-
-
-def washed(colour: str, alpha: float) -> str:
-    """A hue as a translucent wash.
-
-    >>> washed("#0072B2", 0.25)
-    'rgba(0,114,178,0.25)'
-    """
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{alpha})"

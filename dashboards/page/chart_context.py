@@ -17,7 +17,7 @@ class Mark(msgspec.Struct, frozen=True):
     severity: str
 
 
-class Canvas(msgspec.Struct, frozen=True):
+class ChartContext(msgspec.Struct, frozen=True):
     """What charts of one page share: zone, range and drawing interval, the incidents, and where columns lead.
 
     ``years`` says that dates need their year: the range is not all of this one.

@@ -3,7 +3,6 @@
 import itertools
 import re
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,33 +14,11 @@ from scipy.stats import binom
 import drift
 from drift import Reference
 from drift.counting.duplicate_ids import IDS_MAX, merged, share, sketch, sketches
-from drift.incidents.row_quality import LATE, REPEATED, Shares, above
+from drift.incidents.book import Book
+from drift.incidents.closed_window import ClosedWindow, MonitorContext
+from drift.incidents.row_quality import LATE, REPEATED, Observed, RowQuality, above
 from drift.incidents.volume import STEADY_WINDOWS
-from streams.wire.records import MINUTE_MS, Alert
-
-BLANK = Alert(
-    id="",
-    incident="",
-    event="open",
-    model="m",
-    version="v1",
-    ts=0,
-    window_start=0,
-    window_end=MINUTE_MS,
-    kind="quality",
-    severity="watch",
-    page=False,
-    columns=[],
-    change_point=0,
-    change_point_low=0,
-    change_point_high=0,
-    evidence=0.0,
-    budget=10_000.0,
-    reference="r",
-    epoch=1,
-    text="",
-)
-
+from streams.wire.records import MINUTE_MS, Alert, Watch
 
 # --- sketches ---------------------------------------------------------------------------------------
 
@@ -94,27 +71,34 @@ def test_a_window_alarms_by_chance_no_more_often_than_the_budget_says():
         assert binom.sf(first - 1, rows, bound) <= 1 / 1_000
 
 
-def told(shares: Shares, what: str, several: list[tuple[int, int]]) -> list[Alert]:
-    numbers, found = itertools.count(1), []
-    for minute, (many, rows) in enumerate(several):
-        blank = msgspec.structs.replace(BLANK, ts=(minute + 1) * MINUTE_MS, window_start=minute * MINUTE_MS)
-        found += shares.take(blank, what, many, rows, 0.01, lambda: f"m-{next(numbers)}", True)
-    return found
+def told(quality: RowQuality, what: str, several: list[tuple[int, int]]) -> list[Alert]:
+    watch = Watch(false_alarm_every=10_000.0, tolerances={"rate": 0.01})
+    context = MonitorContext(model="m", version="v1", epoch=1, watch=watch, reference="r")
+    book, alerts = Book(itertools.count(1).__next__), []
+    for minute, (count, rows) in enumerate(several):
+        window = ClosedWindow(context=context, start=minute * MINUTE_MS, end=(minute + 1) * MINUTE_MS)
+        finding = quality.observe(window, Observed(what=what, count=count, rows=rows))
+        if finding is not None:
+            alerts.append(book.tell(quality.of(what), window, finding))
+    return alerts
 
 
 def test_a_share_that_grows_by_half_and_a_point_is_told_again_and_its_end_says_how_much_it_was():
-    found = told(Shares(), LATE, [(0, 500)] * 5 + [(60, 500)] * 4 + [(70, 500)] * 4 + [(200, 500)] * 4 + [(0, 500)] * 4)
+    found = told(
+        RowQuality(), LATE, [(0, 500)] * 5 + [(60, 500)] * 4 + [(70, 500)] * 4 + [(200, 500)] * 4 + [(0, 500)] * 4
+    )
     assert [alert.event for alert in found] == ["open", "update", "close"]
-    assert found[1].text.startswith("40 % of the rows came after") and found[1].worse
+    assert found[1].text.startswith("40 % of the rows since 1970-01-01T00:13:00Z came after") and found[1].worse
     assert (
         found[2].text == "back to normal: 0 % of the rows came after their window had closed, 40 % when last reported"
     )
 
 
 def test_it_is_told_once_and_closes_after_three_calm_windows():
-    found = told(Shares(), LATE, [(0, 500)] * 5 + [(60, 500)] * 4 + [(0, 500)] * 4)
+    found = told(RowQuality(), LATE, [(0, 500)] * 5 + [(60, 500)] * 4 + [(0, 500)] * 4)
     assert [alert.event for alert in found] == ["open", "close"] and not any(alert.page for alert in found)
-    assert found[0].text == "12 % of the rows came after their window had closed; 0 % is usual"
+    since = "since 1970-01-01T00:05:00Z"
+    assert found[0].text == f"12 % of the rows {since} came after their window had closed; 0 % is usual"
     assert re.fullmatch(
         r"back to normal: \S+ % of the rows came after their window had closed, \S+ % when last reported", found[1].text
     )
@@ -122,7 +106,7 @@ def test_it_is_told_once_and_closes_after_three_calm_windows():
 
 
 def test_what_lasts_for_a_day_becomes_the_usual_share():
-    shares = Shares()
+    shares = RowQuality()
     found = told(shares, REPEATED, [(100, 500)] * (STEADY_WINDOWS + 50))
     assert [alert.event for alert in found] == ["open", "close"]
     assert (
@@ -134,8 +118,8 @@ def test_what_lasts_for_a_day_becomes_the_usual_share():
 
 def test_a_clean_stream_stays_silent():
     late = np.random.default_rng(2).binomial(300, 0.01, 5_000)
-    assert told(Shares(), LATE, [(int(many), 300) for many in late]) == []
-    assert told(Shares(), REPEATED, [(0, 0), (1, 1), (1, 5)] * 50) == []
+    assert told(RowQuality(), LATE, [(int(many), 300) for many in late]) == []
+    assert told(RowQuality(), REPEATED, [(0, 0), (1, 1), (1, 5)] * 50) == []
 
 
 # --- broken columns ---------------------------------------------------------------------------------

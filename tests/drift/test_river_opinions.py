@@ -1,4 +1,4 @@
-"""Second opinions: River's detectors heard over a course of windows, told beside alerts, and never in their place."""
+"""River opinions: River's detectors over a series of windows, told beside alerts, and never in their place."""
 
 import re
 import sys
@@ -13,18 +13,18 @@ from drift import Reference
 from drift.analysis.backtest import ALERTS
 from drift.cells.sums import sum_rows
 from drift.counting.minutes import pack
-from drift.incidents import river_opinions as second_opinions
-from drift.incidents.river_opinions import Course, opinions
-from drift.judge.snapshot import freeze
+from drift.incidents import river_opinions
+from drift.incidents.river_opinions import MeanSeries, opinions
+from drift.judge.snapshot import encode
 from drift.judge.stage import Judge
 from drift.performance import label_sums
 from streams.wire.records import MINUTE_MS, Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch
 
 
-def course(means, rows=200):
-    made = Course()
+def series(means, rows=200):
+    made = MeanSeries()
     for place, mean in enumerate(means):
-        made.take(place * MINUTE_MS, int(np.broadcast_to(rows, len(means))[place]), float(mean))
+        made.observe(place * MINUTE_MS, int(np.broadcast_to(rows, len(means))[place]), float(mean))
     return made
 
 
@@ -39,15 +39,15 @@ def since(found):
 
 
 def test_a_course_keeps_the_newest_windows_in_little_room():
-    long = course(np.linspace(0, 1, 1000))
-    assert len(long.starts) == second_opinions.WINDOWS_MAX and long.starts[-1] == 999 * MINUTE_MS
-    assert len(freeze(long)) < 8_000
-    long.take(0, 0, 0.5)  # Without rows it says nothing.
+    long = series(np.linspace(0, 1, 1000))
+    assert len(long.starts) == river_opinions.WINDOWS_MAX and long.starts[-1] == 999 * MINUTE_MS
+    assert len(encode(long)) < 8_000
+    long.observe(0, 0, 0.5)  # Without rows it says nothing.
     assert long.starts[-1] == 999 * MINUTE_MS
 
 
 def test_each_finds_a_step_after_it_came():
-    found = since(opinions(course(shares(change=130, windows=200)), "error", True, 130 * MINUTE_MS))
+    found = since(opinions(series(shares(change=130, windows=200)), "error", True, 130 * MINUTE_MS))
     assert set(found) == {"ADWIN", "Page-Hinkley", "KSWIN", "HDDM-A"}
     # Of 30 windows that KSWIN compares, more than a dozen have to be new; HDDM-A heard the last 48 windows only.
     delays = {name: None if window is None else window - 130 for name, window in found.items()}
@@ -55,28 +55,28 @@ def test_each_finds_a_step_after_it_came():
 
 
 def test_wrong_rows_are_heard_one_by_one():
-    found = since(opinions(course(shares(change=30, windows=40)), "error", True, 30 * MINUTE_MS))
+    found = since(opinions(series(shares(change=30, windows=40)), "error", True, 30 * MINUTE_MS))
     assert 30 <= found["HDDM-A"] <= 36
-    assert "HDDM-A" not in since(opinions(course(shares()), "score", False, 0))
+    assert "HDDM-A" not in since(opinions(series(shares()), "score", False, 0))
 
 
 def test_rows_are_dealt_to_the_count_and_thinned_alike():
-    some = course([0.25, 0.0, 1.0, 0.5], rows=[4, 3, 2, 6])
-    dealt = pd.DataFrame(second_opinions._dealt(some), columns=["start", "wrong"])
+    some = series([0.25, 0.0, 1.0, 0.5], rows=[4, 3, 2, 6])
+    dealt = pd.DataFrame(river_opinions._dealt(some), columns=["start", "wrong"])
     assert dealt.groupby("start").wrong.agg(["count", "sum"]).to_numpy().tolist() == [[4, 1], [3, 0], [2, 2], [6, 3]]
-    many = pd.DataFrame(second_opinions._dealt(course([0.2, 0.4], rows=[30_000, 10_000])), columns=["start", "wrong"])
+    many = pd.DataFrame(river_opinions._dealt(series([0.2, 0.4], rows=[30_000, 10_000])), columns=["start", "wrong"])
     assert many.groupby("start").wrong.agg(["count", "sum"]).to_numpy().tolist() == [[6_000, 1_200], [2_000, 800]]
 
 
 @pytest.mark.parametrize(("unit", "zero"), [(1000.0, 0.0), (1e-4, 5.0)])
 def test_no_unit_is_known(unit, zero):
     plain, other = shares(change=130, windows=200), shares(change=130, windows=200) * unit + zero
-    assert opinions(course(other), "score", False, 0) == opinions(course(plain), "score", False, 0)
+    assert opinions(series(other), "score", False, 0) == opinions(series(plain), "score", False, 0)
 
 
 def test_what_does_not_vary_is_no_change():
     for means in ([], [0.2], [0.0] * 50):
-        assert all(one.since is None for one in opinions(course(means), "error", True, 0))
+        assert all(one.since is None for one in opinions(series(means), "error", True, 0))
 
 
 def test_without_a_change_hardly_one_agrees():
@@ -85,7 +85,7 @@ def test_without_a_change_hardly_one_agrees():
     false = dict.fromkeys(("ADWIN", "Page-Hinkley", "KSWIN", "HDDM-A"), 0)
     for seed in range(24):
         means = np.random.default_rng(seed).binomial(rows, 0.2) / rows
-        for one in opinions(course(means, rows), "error", True, 105 * MINUTE_MS):
+        for one in opinions(series(means, rows), "error", True, 105 * MINUTE_MS):
             false[one.detector] += one.since is not None
     # At a rate of one in twenty, more than 5 of 24 come once in 700 times.
     assert max(false.values()) <= 5 and false["ADWIN"] == 0
@@ -146,13 +146,13 @@ def alerts(deal: int, cut: int) -> list[bytes]:
     """What is told, by a judge that is written down and read back at a cut."""
     watch = Watch(false_alarm_every=1e12, window_rows_min=100, label_wait_ms_max=0, lateness_ms_max=0)
     judge, told = Judge(lambda *_: REFERENCE), []
-    judge.take(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
+    judge.step(RouteCopy(model="m", route=Route(model="m", epoch=1, ts=0, champion="v1", watch=watch)))
     for place, message in enumerate(messages(deal)):
         if place == cut:
             snapshot = judge.snapshot()
             judge = Judge(lambda *_: REFERENCE)
             judge.restore(snapshot)
-        told += judge.take(message)
+        told += judge.step(message)
     return [msgspec.json.encode(said) for said in [*told, *judge.finish()] if isinstance(said, Alert)]
 
 
@@ -165,7 +165,7 @@ def test_any_deal_and_any_restart_tell_the_same_bytes():
     assert {one.of for one in harm[0].opinions} == {"error"}
 
 
-def test_features_have_no_second_opinions():
+def test_features_have_no_river_opinions():
     moved = pd.concat([classes(4_000, 5), classes(2_000, 6).assign(x=lambda f: f.x + 1)], ignore_index=True)
     found = drift.backtest(REFERENCE, moved.drop(columns="y"), rows_per_window=200).alerts
     assert found.kind.tolist()[0] == "feature" and not found.text.str.contains("the mean").any()

@@ -1,61 +1,50 @@
-"""Flow: what is usual is learnt; a silence pages, too few or too many rows are told."""
+"""Volume: what is usual is learnt; a silence pages, too few or too many rows are told."""
 
 import itertools
 
-import msgspec
 import pytest
 
-from drift.incidents import Flow
+from drift.incidents import Volume
+from drift.incidents.book import Book, Finding, ended
+from drift.incidents.closed_window import ClosedWindow, MonitorContext
+from drift.incidents.text import text
 from drift.incidents.volume import STEADY_WINDOWS
-from streams.wire.records import MINUTE_MS, Alert
-
-BLANK = Alert(
-    id="",
-    incident="",
-    event="open",
-    model="m",
-    version="v1",
-    ts=0,
-    window_start=0,
-    window_end=0,
-    kind="quality",
-    severity="watch",
-    page=False,
-    columns=[],
-    change_point=0,
-    change_point_low=0,
-    change_point_high=0,
-    evidence=0.0,
-    budget=1000.0,
-    reference="r",
-    epoch=1,
-    text="",
-)
+from streams.wire.records import MINUTE_MS, Alert, Watch
 
 
 class Stream:
     """Windows of a minute, one after the other."""
 
     def __init__(self) -> None:
-        self.flow, self.minute = Flow(), 0
-        self._numbers = itertools.count(1)
+        self.volume, self.book, self.minute = Volume(), Book(itertools.count(1).__next__), 0
 
-    def name(self) -> str:
-        return f"m-{next(self._numbers)}"
-
-    def blank(self, minutes: int = 1) -> Alert:
+    def window(self, minutes: int = 1, opens: bool = True) -> ClosedWindow:
+        watch = Watch(false_alarm_every=1000.0)
+        context = MonitorContext(
+            model="m",
+            version="v1",
+            epoch=1,
+            watch=watch,
+            reference="r",
+            opens=opens,
+            spell=lambda ms: f"minute {ms // MINUTE_MS}",
+        )
         start, end = self.minute * MINUTE_MS, (self.minute + minutes) * MINUTE_MS
-        return msgspec.structs.replace(BLANK, ts=end, window_start=start, window_end=end, change_point=start)
+        return ClosedWindow(context=context, start=start, end=end)
 
-    def send(self, *several: int, opens: bool = True) -> list[Alert]:
+    def tell(self, window: ClosedWindow, finding: Finding | None) -> list[Alert]:
+        return [] if finding is None else [self.book.tell(self.volume, window, finding)]
+
+    def send(self, *several: int, opens: bool = True, minutes: int = 1) -> list[Alert]:
         told = []
         for rows in several:
-            told += self.flow.take(self.blank(), rows, self.name, opens)
-            self.minute += 1
+            window = self.window(minutes, opens)
+            told += self.tell(window, self.volume.observe(window, rows))
+            self.minute += minutes
         return told
 
     def fall_silent(self) -> list[Alert]:
-        return self.flow.silence(self.blank(0), "03:12", self.name)
+        return self.tell(self.window(0), self.volume.silence(self.minute * MINUTE_MS))
 
 
 @pytest.fixture
@@ -74,7 +63,7 @@ def test_what_is_not_steady_may_come_and_go():
 def test_a_silence_pages_once_and_closes_when_rows_come_again(steady):
     (opened,) = steady.fall_silent()
     assert (opened.kind, opened.severity, opened.page, opened.event) == ("quality", "critical", True, "open")
-    assert opened.text == "no rows since 03:12: all sources are silent"
+    assert opened.text == f"no rows since minute {STEADY_WINDOWS}: all sources are silent"
     assert not steady.fall_silent()
     steady.minute += 90
     (closed,) = steady.send(450)
@@ -94,8 +83,8 @@ def test_a_short_silence_closes_when_rows_are_as_usual(steady):
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (130, "too few rows: 130 a minute, where 400 to 500 are usual"),
-        (1501, "too many rows: 1,501 a minute, where 400 to 500 are usual"),
+        (130, f"too few rows since minute {STEADY_WINDOWS}: 130 a minute, where 400 to 500 are usual"),
+        (1501, f"too many rows since minute {STEADY_WINDOWS}: 1,501 a minute, where 400 to 500 are usual"),
     ],
 )
 def test_a_volume_out_of_the_ordinary_is_told_and_pages_nobody(steady, rows, says):
@@ -113,9 +102,8 @@ def test_what_is_within_three_times_the_usual_is_usual(steady, rows):
 
 
 def test_merged_windows_count_by_the_minute(steady):
-    assert not steady.flow.take(steady.blank(10), 4500, steady.name, True)
-    steady.minute += 10
-    assert steady.flow.take(steady.blank(10), 1200, steady.name, True)
+    assert not steady.send(4500, minutes=10)
+    assert steady.send(1200, minutes=10)
 
 
 def test_a_volume_that_stays_becomes_the_usual_one(steady):
@@ -134,7 +122,8 @@ def test_a_silence_after_too_few_rows_is_the_same_incident_and_pages(steady):
 def test_a_shadow_opens_nothing_and_another_route_forgets_what_was_usual(steady):
     assert not steady.send(10, opens=False)
     steady.fall_silent()
-    (closed,) = steady.flow.restart(7, "the route has changed")
+    steady.volume.forget()
+    (closed,) = ended(steady.volume, 7, text("the route has changed"))
     assert (closed.event, closed.ts, closed.page) == ("close", 7, False)
     assert not steady.send(10) and not steady.fall_silent()
 
@@ -144,6 +133,6 @@ def test_too_few_rows_that_become_far_fewer_are_told_again_and_the_same_few_are_
     assert steady.send(110, 100, 90) == []
     (fewer,) = steady.send(20)
     assert (fewer.incident, fewer.event, fewer.worse) == (opened.incident, "update", True)
-    assert fewer.text == "too few rows: 20 a minute, where 400 to 500 are usual"
+    assert fewer.text == f"too few rows since minute {STEADY_WINDOWS + 4}: 20 a minute, where 400 to 500 are usual"
     (many,) = steady.send(4_000)
-    assert many.incident == opened.incident and many.text.startswith("too many rows: 4,000 a minute")
+    assert many.incident == opened.incident and "too many rows" in many.text and many.text.count(": 4,000 a minute")

@@ -1,4 +1,4 @@
-"""A sheet: everything one page says, gathered before a pixel is drawn. Its JSON twin is the same sheet."""
+"""Page data: everything one page says, gathered before a pixel is drawn. Its JSON view is the same data."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _ALSO: dict[Level, tuple[str, ...]] = {"column": ("incidents",), "fleet": ("flee
 _REFUSED_MS = 3_600_000
 
 
-class Sheet(msgspec.Struct, frozen=True):
+class PageData(msgspec.Struct, frozen=True):
     """What a page shows: its address, the stretch of time, an answer a panel, the roles' state."""
 
     address: Address
@@ -57,7 +57,7 @@ class Sheet(msgspec.Struct, frozen=True):
         return next((answer.trouble for answer in self.answers.values() if answer.trouble), "")
 
 
-def gather(desk: Desk, address: Address) -> Sheet:
+def gather(desk: Desk, address: Address) -> PageData:
     """Ask all that a page needs."""
     answers: dict[str, Answer] = {}
     stretch = (address.last, address.start_ms, address.end_ms)
@@ -79,9 +79,10 @@ def gather(desk: Desk, address: Address) -> Sheet:
                 ask(name)
     if address.page == "incident" and (moved := plain(answers["incident_columns"].frame)):
         ask("examples", address.go(column=moved[0]["column"]))
-    if address.page == "model" and (incident := _open(plain(answers["incidents"].frame))):
+    naming = address.column if address.page == "column" else ""
+    if address.page in ("model", "column") and (incident := _open(plain(answers["incidents"].frame), naming)):
         ask("incident_columns", address.go(incident=incident))
-    return Sheet(address, over, answers, desk.live(), desk.clock(), desk.store_away())
+    return PageData(address, over, answers, desk.live(), desk.clock(), desk.store_away())
 
 
 def _until_now(over: Range, address: Address, now_ms: int) -> Range:
@@ -95,8 +96,10 @@ def _variables(address: Address) -> dict[str, str]:
     return {"model": address.model, "column": address.column, "incident": address.incident}
 
 
-def _open(incidents: list[dict[str, Any]]) -> str | None:
-    return next((row["incident"] for row in incidents if row["closed"] is None), None)
+def _open(incidents: list[dict[str, Any]], naming: str) -> str | None:
+    """The first open incident; of a column, if one is given."""
+    several = (row for row in incidents if row["closed"] is None and (not naming or naming in row["columns"]))
+    return next((row["incident"] for row in several), None)
 
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
