@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
-import structlog
 from prometheus_client import Counter, Histogram
+
+from streams.logs import logger
 
 
 class Metric(Protocol):
@@ -103,5 +104,5 @@ class Fact(msgspec.Struct, frozen=True):
         """Write the log line alone."""
         if self.event:
             fields: dict[str, Any] = msgspec.structs.asdict(self)
-            write = getattr(structlog.get_logger(type(self).__module__), self.level)
+            write = getattr(logger(type(self).__module__), self.level)
             write(self.event.format_map(fields), **fields)
