@@ -35,7 +35,7 @@ WALKS = (
         "tests/drift/test_join.py::test_every_version_of_a_prediction_has_an_outcome",
         "Join.process",
     ),
-    ("counts to a page", "tests/drift/test_judge.py::test_a_shift_opens_pages_and_orders_once", "Judge.take"),
+    ("counts to a page", "tests/drift/test_judge.py::test_a_shift_opens_pages_and_orders_once", "Judge.step"),
     (
         "`drift.backtest(labels=)`",
         "tests/drift/test_backtests.py::test_labels_may_stand_in_the_stream_or_beside_it",
