@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from benchmarks import house, names
+from streams.kafka.topics import NAMES
 
+#: A name in backticks, in a docstring.
+_ALONE = re.compile(r"`([a-z_]{2,})`")
+#: Stages, commands, tables and formats that first pages speak of.
+_OTHER_WORDS = frozenset({
+    *("auto", "count", "doctor", "down", "pip", "score", "status"),
+    *("counts_in", "dead_letters", "label_counts", "label_counts_in", "predictions_by_id", "references"),
+})  # fmt: skip
 ROOT = Path(__file__).parents[1]
 KNOWN = tomllib.loads(Path(__file__).with_name("tidy.toml").read_text())
 _NAMED = re.compile(rf"`((?:{'|'.join(house.PACKAGES)})(?:\.(?!toml)\w+)+)`")
@@ -64,3 +72,18 @@ def test_modules_and_names_that_texts_refer_to_are_there(package):
         if not _is_there(name)
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize("package", house.PACKAGES)
+def test_the_first_page_of_a_room_names_what_is_in_it(package):
+    """`x` alone, in the docstring of a room, is a file or a name of it, a topic, or a word of `_OTHER_WORDS`."""
+    strange = {}
+    for page in sorted((ROOT / package).rglob("__init__.py")):
+        tree = ast.parse(page.read_text())
+        imported = {alias.asname or alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+                    for alias in node.names}  # fmt: skip
+        room = {path.stem for path in page.parent.rglob("*") if "__pycache__" not in path.parts}
+        named = set(_ALONE.findall(ast.get_docstring(tree) or ""))
+        if unknown := named - room - imported - NAMES - set(house.PACKAGES) - _OTHER_WORDS:
+            strange[str(page.relative_to(ROOT))] = sorted(unknown)
+    assert strange == {}

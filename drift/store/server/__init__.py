@@ -4,8 +4,8 @@ One process owns the directory, and `clickhouse-driver`, Grafana's plugin or any
 loopback as to a server, with the password of one of its two users. Read along a query's way: `wire` has bytes and
 varints, `frames` compression, `packets` and `answers` the conversation, `layouts`, `columns` and `blocks` how rows
 lie; `peer` is a client, `session` its visit within its `limits`, `statements` what it asks, `rights` and `gate` what it
-may, `execute` how that is done, `results` what comes of it, `watch` how it is called off; `engine` is chdb with its
-traps fenced in, `server` the listener, `process` the body of ``driftline store``, `child` that as a child.
+may, `execute` how that is done, `results` what comes of it, `cancellation` how it is called off; `engine` is chdb with
+its traps fenced in, `server` the listener, `process` the body of ``driftline store``, `child` that as a child.
 
 Nothing here imports chdb until a server starts.
 """
