@@ -37,7 +37,7 @@ def reference(tmp_path):
         ([{"topic": "a", "label": "y"}], "watch_topics.0: name id"),
         ([GOOD | {"scor": "p"}], "watch_topics.0.scor is no setting; did you mean score?"),
         ([GOOD | {"zzz": "p"}], "watch_topics.0.zzz is no setting; its keys are topic, format"),
-        ([GOOD | {"format": "xml"}], "watch_topics.0.format: Input should be 'auto', 'json' or 'avro'"),
+        ([GOOD | {"format": "xml"}], "watch_topics.0.format: Input should be 'auto', 'json', 'avro' or 'msgpack'"),
         ([GOOD | {"topic": "predictions"}], "watch_topics.0.topic: predictions is a name of ours; set kafka.prefix"),
         ([GOOD, GOOD | {"format": "avro"}], "watch_topics.1.format: answers was auto above"),
     ],
