@@ -141,7 +141,7 @@ class SegmentMonitor(Monitor):
         """What keeps the latest alert of each open incident, by the incident's name."""
         state = self.state
         loss: list[Holder] = [] if state.realised_loss is None else [state.realised_loss]
-        several: list[Holder] = [*state.incidents.open, *loss, state.estimated_loss, state.volume]
+        several: list[Holder] = [*state.incidents.open, *loss, state.estimated_loss, state.volume, state.behind]
         several += state.row_quality.known.values()
         return {holder.last.incident: holder for holder in several if holder.last is not None}
 

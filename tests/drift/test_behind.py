@@ -12,7 +12,7 @@ from drift.counting.stage import Count
 from drift.judge.stage import Judge
 from streams.wire import observation
 from streams.wire.block import Block
-from streams.wire.records import DAY_MS, Alert, CountsMessage, Leap, Report, Route, RouteCopy, Watch
+from streams.wire.records import DAY_MS, Act, Alert, CountsMessage, Leap, Report, Route, RouteCopy, Watch
 
 MINUTE = 60_000
 FEBRUARY = int(pd.Timestamp("2024-02-10", tz="UTC").timestamp() * 1000)
@@ -90,6 +90,13 @@ def test_it_closes_when_event_time_has_gone_on_and_is_told_again_if_more_come():
         ("m-1", "close"),
         ("m-2", "open"),
     ]
+
+
+def test_people_can_acknowledge_it_and_mute_it_as_any_other_incident():
+    judge, _ = judged(counted(MIXED)[0])
+    acknowledged = Act(model="m", incident="m-1", act="acknowledge", by="ana", at_ms=TODAY)
+    muted = Act(model="m", incident="m-1", act="mute", by="ana", at_ms=TODAY, until_ms=TODAY + DAY_MS)
+    assert [alert.incident for act in (acknowledged, muted) for alert in alerts(judge.step(act))] == ["m-1", "m-1"]
 
 
 def test_rows_of_the_past_without_a_leap_say_where_the_stream_is():
