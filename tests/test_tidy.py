@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks import house, names
+from streams.formats.table import FORMATS
 from streams.kafka.topics import NAMES
 
 #: A name in backticks, in a docstring.
 _ALONE = re.compile(r"`([a-z_]{2,})`")
 #: Stages, commands, tables and formats that first pages speak of.
 _OTHER_WORDS = frozenset({
+    *(wire_format.name for wire_format in FORMATS),
     *("auto", "count", "doctor", "down", "pip", "score", "status"),
     *("counts_in", "dead_letters", "label_counts", "label_counts_in", "predictions_by_id", "references"),
 })  # fmt: skip

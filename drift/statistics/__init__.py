@@ -4,7 +4,7 @@ Every function here takes a reference's counts and a window's counts over the sa
 are sizes, in units that do not grow with the number of rows; none of them is a decision. What chance alone would
 make of them (their bias) is beside them, and `effect` takes it off and adds a 95 % interval. Those that reports, the
 store and backtests have of every column are rows of `column_table`, computed for all columns of a window at once
-(`drift.reference.column_statistics`).
+(`drift.reference.column_statistics`); the others are for who asks for them (`drift.compare`).
 
 ============================  ===============================  =======================================
 size                          range                            reads as
