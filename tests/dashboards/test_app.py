@@ -26,6 +26,8 @@ from dashboards.page.view import render
 from dashboards.panels import at_level, named
 from drift.store import Store
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 
 @pytest.fixture(scope="module")
 def client(store: Store) -> flask.testing.FlaskClient:

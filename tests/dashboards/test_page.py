@@ -12,7 +12,7 @@ from selenium.webdriver import ActionChains, Keys
 from dashboards.page import make_server
 from drift.store import Store
 
-pytestmark = pytest.mark.skipif(bool(browser.MISSING), reason=f"needs {browser.MISSING}")
+pytestmark = [pytest.mark.system, pytest.mark.skipif(bool(browser.MISSING), reason=f"needs {browser.MISSING}")]
 
 PAGES = {
     "fleet": "/",
@@ -22,7 +22,7 @@ PAGES = {
     "pipeline": "/pipeline",
     "nothing": "/m/nobody",
 }
-CHARTS = {"fleet": 0, "model": 6, "column": 4, "incident": 0, "pipeline": 1, "nothing": 0}
+CHARTS = {"fleet": 0, "model": 6, "column": 5, "incident": 0, "pipeline": 1, "nothing": 0}
 
 
 @pytest.fixture(scope="module")

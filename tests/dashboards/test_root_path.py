@@ -16,6 +16,8 @@ import scene
 from dashboards.page import make_server
 from drift.store import Store
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 ROOT = "/tools/drift"
 NAME = "drift.localhost"  # browsers take it for loopback, and it is another name than the page's own
 

@@ -24,6 +24,8 @@ from drift.performance import label_sums
 from drift.performance.losses import losses
 from streams.wire.records import Alert, LabelSums, PartialCounts, Route, RouteCopy, Watch
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 ROWS = 500
 #: A turn is told within so many windows.
 IN_TIME = 8

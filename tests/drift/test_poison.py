@@ -46,6 +46,8 @@ from streams.wire.dead_letters import Letter, letters
 from streams.wire.effects import Publish
 from streams.wire.records import Alert, Idle, Outcome, Route, RouteCopy, Watch
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 NOW = 1_780_000_000_000
 MINUTE = 60_000
 ROWS = 300

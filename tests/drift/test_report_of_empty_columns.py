@@ -8,6 +8,8 @@ import pytest
 
 from drift.analysis.report import evidently_html, evidently_process
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 X = np.random.default_rng(0).normal(size=300)
 THEN = pa.table({"x": X, "v": X[::-1].copy(), "c": ["a", "b", "c"] * 100})
 

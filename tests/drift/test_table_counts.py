@@ -14,6 +14,8 @@ from drift.judge.stage import Judge
 from drift.performance import label_sums
 from streams.wire.records import MINUTE_MS, LabelSums, PartialCounts, Report, Route, RouteCopy, Watch
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 
 def table(rows: int, seed: int, per_day: int = 500) -> pd.DataFrame:
     """Rows at random times, in no order, with a day without any; a level and a number move half way."""

@@ -22,6 +22,8 @@ from driftline.broker.ports import free_port
 from driftline.broker.record import prepare
 from streams.private import cache_folder
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 GONE_S_MAX = 10
 
 

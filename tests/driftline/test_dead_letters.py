@@ -13,6 +13,8 @@ from streams.wire.block import Block
 from streams.wire.dead_letters import dead_letter
 from streams.wire.refusals import Refusal
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 RECORDS = [b'{"age": "n/a"}', b"age\xff=41", b'{"age": "?"}', b"x" * 1_000_000]
 REASONS = ["wrong_type", "undecodable", "wrong_type", "oversize"]
 

@@ -29,6 +29,8 @@ from streams.kafka.topics import TOPICS
 from streams.routes import announce
 from streams.wire.records import Route
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 
 def said(findings):
     """State, and what was said with the remedy, of each finding."""

@@ -16,6 +16,8 @@ from drift import Reference
 from drift.store import ensure_observations
 from driftline.cli import app
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 WINDOW, WINDOWS, CHANGE = 500, 40, 25  # From window 25 on, Oslo is gone.
 
 

@@ -25,6 +25,8 @@ from streams.kafka.cluster import Cluster
 from streams.kafka.members import client_id, members
 from streams.routes import read_book
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 
 def run(*words, code=0):
     """Run a command; returns stdout, or the refusal's text where one is expected."""

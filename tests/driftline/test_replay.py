@@ -35,6 +35,8 @@ from streams.wire.block import Block
 from streams.wire.effects import Publish
 from streams.wire.records import Act, Alert, Prediction, Report, Route, Watch
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 FILE = "reference.arrow"
 MINUTE = 60_000
 PER_MINUTE = 100

@@ -10,6 +10,8 @@ import pytest
 from inference.scoring.in_hand import ENDS_MAX, InHand
 from streams.wire.block import Block
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 #: One process of a worker: scores the blocks, and prints what each record led to; a row of 13 ends it.
 WORKER = """
 import json, os, sys

@@ -20,6 +20,8 @@ from inference.backends.pt2_guards import Refused, check_arguments
 from inference.backends.pt2_operators import ALLOWED
 from inference.backends.trial_process import run
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 _FILE = Path(__file__).parent / "architectures.py"
 _SPEC = importlib.util.spec_from_file_location("architectures", _FILE)
 architectures = importlib.util.module_from_spec(_SPEC)

@@ -15,6 +15,8 @@ from inference.onboarding.network import TabularNet
 from inference.onboarding.training import TrainingLimits, auc, export, train
 from streams.wire.schema import Feature, FeatureSchema
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 QUICK = TrainingLimits(epochs_min=4, steps_min=1, batch_rows_max=128)
 
 

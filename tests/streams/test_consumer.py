@@ -29,6 +29,8 @@ from streams.runtime.start_offsets import Gap, StartOffsets
 from streams.runtime.transactions import Aborted, TransactionalProducer
 from streams.wire.effects import Effects, Publish
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 DEADLINE_S = 20.0
 
 

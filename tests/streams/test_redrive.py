@@ -18,6 +18,8 @@ from streams.wire.dead_letters import KEPT_WHOLE_BYTES_MAX, REDRIVEN_FROM, REDRI
 from streams.wire.effects import Publish
 from streams.wire.refusals import Refusal
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 NOW_MS = 1_800_000_000_000
 EVERYTHING = Filter()
 

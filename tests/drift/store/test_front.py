@@ -19,6 +19,8 @@ from drift.store.server import Limits, StoreProcess, StoreServer
 from drift.store.server.frames import LZ4, frame
 from drift.store.server.wire import text, varint
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 WITHIN_S = 20.0
 
 

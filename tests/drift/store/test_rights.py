@@ -14,6 +14,8 @@ from drift.store.passwords import OWNER, READER
 from drift.store.server import StoreProcess
 from drift.store.server.gate import FUNCTIONS, TABLE_FUNCTIONS, Gate, Refused
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 SECRET = "not for clients 7c1f"
 
 

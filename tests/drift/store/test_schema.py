@@ -30,6 +30,8 @@ from streams.wire.records import (
     Report,
 )
 
+pytestmark = pytest.mark.system  # minutes: `make test-all`
+
 FEATURES = [("age", "numeric"), ("city", "categorical"), ("owns a car?", "boolean")]
 MINUTE = 1_700_000_040_000
 
