@@ -218,6 +218,7 @@ PANELS: tuple[Panel, ...] = (
         title="Distances",
         question="What does every distance say, as it is computed, with nothing taken off for chance?",
         todo="Decide by the effect. psi means little until it is well above psi_bias, its size when nothing has moved.",
+        unit="effect",
         drawing="lines",
         columns=("time", "statistic", "distance"),
     ),

@@ -64,7 +64,7 @@ def _lines(panel: Panel, frame: pd.DataFrame) -> go.Figure:
     percent = panel.unit == "share"
     top = float(wide.max().max() if wide.size else 0.0) * (100 if percent else 1)
     figure.update_yaxes(range=[0, max(top * 1.12, _TOP_MIN.get(panel.unit, 10.0))])
-    figure.update_yaxes(tickformat="~g" if percent else "~s", ticksuffix=" %" if percent else "")
+    figure.update_yaxes(tickformat="~s" if panel.unit == "rows" else "~g", ticksuffix=" %" if percent else "")
     figure.update_layout(showlegend=len(wide.columns) > 1)
     return figure
 
