@@ -72,7 +72,7 @@ def own_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def embedded_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def embedded_kafka(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of one embedded broker for the session, whatever its workers are."""
     from driftline.broker import EmbeddedBroker
     from driftline.broker.record import prepare
@@ -83,8 +83,7 @@ def embedded_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with EmbeddedBroker(folder) as running:
             yield running.bootstrap
 
-    with shared(tmp_path_factory, "kafka", broker) as address:
-        yield address
+    return shared(pytestconfig, tmp_path_factory, "kafka", broker)
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +115,7 @@ def container_engine(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(scope="session")
-def embedded_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator["StoreSettings"]:
+def embedded_clickhouse(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> "StoreSettings":
     """One embedded store for the session, whatever its workers are, in a process of its own."""
     from drift.store import StoreSettings
     from drift.store.server import StoreProcess
@@ -126,8 +125,7 @@ def embedded_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator["S
         with StoreProcess(folder) as process:
             yield msgspec.json.encode(process.settings()).decode()
 
-    with shared(tmp_path_factory, "store", store) as settings:
-        yield msgspec.json.decode(settings, type=StoreSettings)
+    return msgspec.json.decode(shared(pytestconfig, tmp_path_factory, "store", store), type=StoreSettings)
 
 
 @pytest.fixture(scope="session")

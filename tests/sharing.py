@@ -24,14 +24,18 @@ def _locked(folder: Path, name: str) -> Iterator[dict[str, object]]:
         path.write_text(json.dumps(known))
 
 
-@contextmanager
 def shared(
-    factory: pytest.TempPathFactory, name: str, start: Callable[[Path], AbstractContextManager[str]]
-) -> Iterator[str]:
-    """The address of a server that all workers of a run use.
+    config: pytest.Config,
+    factory: pytest.TempPathFactory,
+    name: str,
+    start: Callable[[Path], AbstractContextManager[str]],
+) -> str:
+    """The address of a server that all workers of a run use, until the last of them has ended.
 
     Parameters
     ----------
+    config
+        pytest's. It lets go of the server after the last test, whose time-out must not run while others are waited for.
     factory
         pytest's; the workers' folders have one parent.
     name
@@ -47,14 +51,16 @@ def shared(
             known |= {"address": server.__enter__(), "users": 0}
         known["users"] += 1
         address = known["address"]
-    try:
-        yield address
-    finally:
-        with _locked(folder, name) as known:
-            known["users"] -= 1
-        if server is not None:
-            _wait_until_unused(folder, name)
-            server.__exit__(None, None, None)
+    config.add_cleanup(lambda: _let_go(folder, name, server))
+    return address
+
+
+def _let_go(folder: Path, name: str, server: AbstractContextManager[str] | None) -> None:
+    with _locked(folder, name) as known:
+        known["users"] -= 1
+    if server is not None:
+        _wait_until_unused(folder, name)
+        server.__exit__(None, None, None)
 
 
 def _wait_until_unused(folder: Path, name: str) -> None:
