@@ -12,6 +12,8 @@ from prometheus_client import Counter, Histogram
 
 from streams.logs import logger
 
+Level = Literal["info", "warning", "error"]
+
 
 class Metric(Protocol):
     """Takes what a fact adds to it."""
@@ -87,7 +89,7 @@ class Fact(msgspec.Struct, frozen=True):
     """
 
     event: ClassVar[str] = ""
-    level: ClassVar[Literal["info", "warning", "error"]] = "info"
+    level: ClassVar[Level] = "info"
     metrics: ClassVar[Sequence[Metric]] = ()
 
     def tell(self) -> None:

@@ -12,6 +12,7 @@ from drift.judge import quality
 from drift.judge.acts import follow_act
 from drift.judge.monitor import Baselines
 from drift.judge.output import Output, leaving, unmuted
+from drift.judge.performance import measure
 from drift.judge.schedule import next_step
 from drift.judge.segment import SegmentMonitor, restates_now
 from drift.judge.state import ModelState, SegmentState
@@ -201,7 +202,7 @@ class ModelJudge:
             return output
         monitor = self._monitor(version, "")
         while (window := held.windows.unmeasured(state.watch, reached, clock_ms)) is not None:
-            output += leaving(state, monitor.measure(window))
+            output += leaving(state, measure(monitor, window))
         return output
 
     def _restate_all(self) -> list[Output]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from drift.judge import quality
+from drift.judge.performance import measure
 from drift.judge.segment import SegmentMonitor
 from drift.judge.state import ModelState, SegmentState
 from drift.windows.window_record import closes_at, judged_at, shared_at
@@ -51,7 +53,7 @@ def _steps(state: ModelState, key: Key, reached: int | None) -> Iterator[Step]:
     """What a segment is ready for; what concerns all rows of a version is that of the segment without a name."""
     segment, watch = state.segments[key], state.watch
     if not key[1] and (span := segment.refused.ready(watch, reached)) is not None:
-        yield Step(closes_at(watch, span), 0, key, partial(SegmentMonitor.judge_refused, span=span))
+        yield Step(closes_at(watch, span), 0, key, partial(quality.judge_refused, span=span))
     over = bool(state.routed) and key[0] not in state.routed and segment.windows.quiet(watch, reached)
     if (span := segment.windows.ready(watch, reached, starved=state.asleep or over)) is not None:
         yield Step(closes_at(watch, span), 1, key, partial(SegmentMonitor.close, span=span))
@@ -65,11 +67,11 @@ def _later_steps(state: ModelState, segment: SegmentState, key: Key, reached: in
     if segment.behind.due(reached):
         assert segment.behind.closes_ms is not None
         due = segment.behind.closes_ms
-        yield Step(due, 3, key, partial(SegmentMonitor.close_far_behind, due=due))
+        yield Step(due, 3, key, partial(quality.close_far_behind, due=due))
     if (window := windows.unshared(watch, reached)) is not None:
         yield Step(shared_at(watch, window.span), 2, key, partial(SegmentMonitor.judge_late_rows, window=window))
     if (window := windows.unjudged(watch, reached)) is not None:
         yield Step(judged_at(watch, window.span), 2, key, partial(SegmentMonitor.judge, window=window))
     if (window := windows.unmeasured(watch, reached)) is not None:
         due = windows.measured_at(watch, window.span)
-        yield Step(due, 3, key, partial(SegmentMonitor.measure, window=window))
+        yield Step(due, 3, key, partial(measure, record=window))

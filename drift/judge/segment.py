@@ -88,24 +88,12 @@ class SegmentMonitor(Monitor):
             return alerts
         late = self.state.windows.measured_at(watch, window.span) > judged_at(watch, window.span)
         window.awaits_labels = late or window.labels is None
-        return alerts if window.awaits_labels else alerts + self.measure(window)
+        return alerts if window.awaits_labels else alerts + measure(self, window)
 
     def judge_late_rows(self, window: WindowRecord) -> list[Alert]:
         """Judge a window's late rows before its labels have had their time."""
         window.shared = True
         return quality.judge_late_rows(self, window)
-
-    def measure(self, window: WindowRecord) -> list[Alert]:
-        """Judge a window's performance by its labels."""
-        return measure(self, window)
-
-    def judge_refused(self, span: Span) -> list[Alert]:
-        """Judge the requests that were refused in a window that is over."""
-        return quality.judge_refused(self, span)
-
-    def close_far_behind(self, due: int) -> list[Alert]:
-        """Event time has gone on since rows came that lay far behind."""
-        return quality.close_far_behind(self, due)
 
     def retire(self, ts: int, why: str) -> list[Alert]:
         """Close every incident, for a reason that is no window's, and no trouble: so its severity is mild."""

@@ -41,8 +41,13 @@ def judge_logs(cluster: Cluster, served_ms: int) -> Iterator[JudgeLog]:
     since_ms = served_ms - CLOCKS_MS_MAX
     likely = ranges.at_time(cluster, "counts", since_ms)
     done = group_offsets.committed(cluster, "judge", "counts")
+    reports, alerts = _since(cluster, "reports", since_ms), _since(cluster, "alerts", since_ms)
+    stored = ranges.bounds(cluster, "snapshots")
     for partition, (low, high) in ranges.bounds(cluster, "counts").items():
-        start, snapshot = _newest_snapshot(cluster, partition, low, max(low, likely[partition]))
+        blocks = list(ranges.read(cluster, "snapshots", partition, *stored[partition]))
+        newest = snapshots.newest(blocks, "counts", partition, max(low, likely[partition]))
+        # From an older snapshot the judge could not go on: retention has taken the counts behind it.
+        start, snapshot = newest if newest and newest[0] >= low else (low, None)
         end = done[partition] if done[partition] > low else high
         yield JudgeLog(
             partition=partition,
@@ -50,18 +55,13 @@ def judge_logs(cluster: Cluster, served_ms: int) -> Iterator[JudgeLog]:
             end=end,
             snapshot=snapshot,
             counts=Range(cluster, "counts", partition, start, end),
-            reports=_since(cluster, "reports", partition, since_ms),
-            alerts=_since(cluster, "alerts", partition, since_ms),
+            reports=reports[partition],
+            alerts=alerts[partition],
         )
 
 
-def _newest_snapshot(cluster: Cluster, partition: int, low: int, before: int) -> tuple[int, bytes | None]:
-    """Position and state of the newest snapshot before an offset; ``low`` and None where there is none."""
-    blocks = list(ranges.read(cluster, "snapshots", partition, *ranges.bounds(cluster, "snapshots")[partition]))
-    newest = snapshots.newest(blocks, "counts", partition, before)
-    return newest if newest and newest[0] >= low else (low, None)
-
-
-def _since(cluster: Cluster, topic: str, partition: int, since_ms: int) -> Range:
-    start, (_, end) = ranges.at_time(cluster, topic, since_ms)[partition], ranges.bounds(cluster, topic)[partition]
-    return Range(cluster, topic, partition, start, end)
+def _since(cluster: Cluster, topic: str, since_ms: int) -> dict[int, Range]:
+    """What each partition of a topic holds from a Kafka time on."""
+    starts = ranges.at_time(cluster, topic, since_ms)
+    ends = ranges.bounds(cluster, topic)
+    return {partition: Range(cluster, topic, partition, starts[partition], end) for partition, (_, end) in ends.items()}

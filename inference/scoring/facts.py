@@ -1,11 +1,10 @@
 """What scoring tells about itself: one fact each, with its log line and its metrics."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from streams.facts import Counted, Fact, Metric, Timed
+from streams.facts import Counted, Fact, Level, Metric, Timed
 
-Level = Literal["info", "warning", "error"]
 _VERSION = ["model", "version"]
 
 

@@ -11,10 +11,11 @@ _KINDS: dict[type, str] = {
     str: "str", int: "int", float: "float", bool: "bool", type(None): "null", dict: "object", list: "array",
     tuple: "array",
 }  # fmt: skip
-_BY_FIRST_BYTE = {ord('"'): "str", ord("t"): "bool", ord("f"): "bool", ord("n"): "null"}
+_BY_FIRST_BYTE = {
+    ord('"'): "str", ord("t"): "bool", ord("f"): "bool", ord("n"): "null", ord("{"): "object", ord("["): "array",
+}  # fmt: skip
 #: Of a 64-bit number, with its sign.
 _DIGITS_MAX = 20
-_BY_FIRST_BYTE |= {ord("{"): "object", ord("["): "array"}
 
 
 class Form(NamedTuple):
@@ -48,8 +49,12 @@ def _json_kind(written: Any) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _json_check(kind: Any) -> Callable[[Any], Any]:
-    return msgspec.json.Decoder(kind).decode
+def _json_decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(kind)
+
+
+def _check_json(written: Any, kind: Any) -> Any:
+    return _json_decoder(kind).decode(written)
 
 
 @lru_cache(maxsize=1024)
@@ -61,8 +66,8 @@ def _holder(kind: Any) -> type[msgspec.Struct]:
 JSON = Form(
     msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
     msgspec.json.Decoder(list[msgspec.Raw]).decode,
-    lambda text, kind: _json_check(kind)(text),
-    lambda text, kind: _json_check(kind)(text),
+    _check_json,
+    _check_json,
     _json_kind,
 )
 OBJECTS = Form(

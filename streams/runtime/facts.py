@@ -1,11 +1,9 @@
 """What the runtime tells about itself: one fact each, with its log line and its metrics."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from streams.facts import Counted, Fact, Metric, Timed
-
-Level = Literal["info", "warning", "error"]
+from streams.facts import Counted, Fact, Level, Metric, Timed
 
 
 class BatchProcessed(Fact, frozen=True):

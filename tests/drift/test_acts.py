@@ -1,5 +1,8 @@
 """Acts: what people decide about an open incident is a record, and the judge, a snapshot and a replay know it."""
 
+from types import SimpleNamespace
+from typing import get_args
+
 import msgspec
 import numpy as np
 import pandas as pd
@@ -7,9 +10,13 @@ import pytest
 
 from drift import Reference
 from drift.counting.minutes import count_minutes, parts
+from drift.incidents.lifecycle import Incidents
 from drift.judge.accepting import ActError
+from drift.judge.segment import SegmentMonitor
 from drift.judge.stage import Judge
+from drift.judge.state import SegmentState
 from drift.performance import label_sums
+from drift.windows.windows import Windows
 from streams.wire.block import Block
 from streams.wire.records import (
     Act,
@@ -244,3 +251,18 @@ def test_a_report_says_the_tolerance_of_performance_it_was_made_with(moved):
     moved.send(3)
     last = [said for said in moved.told[before:] if isinstance(said, Report) and said.performance][-1]
     assert {figure.tolerance for figure in last.performance} == {0.5}
+
+
+def test_people_can_decide_about_an_incident_of_every_rule():
+    """Whatever part of a segment keeps an alert is found by the name of its incident."""
+    state = SegmentState(reference="", windows=Windows(), detector=None, incidents=Incidents())
+    fields = msgspec.structs.fields(SegmentState)
+    rules = [field.name for field in fields if any(hasattr(kind, "last") for kind in members(field.type))]
+    assert {"realised_loss", "estimated_loss", "volume", "behind"} <= set(rules)
+    for rule in rules:
+        setattr(state, rule, SimpleNamespace(last=SimpleNamespace(incident=rule)))
+    assert SegmentMonitor(state, None, None, None).holders().keys() == set(rules)
+
+
+def members(kind):
+    return get_args(kind) or (kind,)
