@@ -6,7 +6,9 @@ the longest goes first, and every one has deadlines.
 """
 
 import resource
+import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -116,6 +118,16 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         """Since when it has made nobody wait: what sorts those that may be closed for a newcomer."""
         return self.awaited_s if self.began else float(self.last_activity)
 
+    def end(self) -> None:
+        """Have it closed when its own turn comes.
+
+        Closed at once, a newcomer could get its file number in the same turn of the loop, in which an event of that
+        number may wait already: the newcomer would be closed for it.
+        """
+        self.will_close = True
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # it has an event then, also where its client reads nothing
+
     @property
     def can_go(self) -> bool:
         """Whether no answer is lost with it."""
@@ -171,7 +183,7 @@ def _guard(server: Any, limit: int) -> None:
         cleanup(now_s)
         for connection in list(server.active_channels.values()):
             if connection.overdue(now_s):
-                connection.handle_close()
+                connection.end()
 
     server.channel_class = Connection
     server.handle_accept = handle_accept
@@ -179,10 +191,10 @@ def _guard(server: Any, limit: int) -> None:
 
 
 def _make_room(server: Any, most: int) -> None:
-    """Close those that have made nobody wait for the longest, until a newcomer fits."""
-    surplus = len(server.active_channels) + 1 - most
-    if surplus <= 0:
-        return
-    free = sorted((c for c in server.active_channels.values() if c.can_go), key=Connection.quiet_since_s)
-    for connection in free[:surplus]:
-        connection.handle_close()
+    """End those that have made nobody wait for the longest, until a newcomer fits."""
+    staying = [connection for connection in server.active_channels.values() if not connection.will_close]
+    surplus = len(staying) + 1 - most
+    if surplus > 0:
+        free = sorted((c for c in staying if c.can_go), key=Connection.quiet_since_s)
+        for connection in free[:surplus]:
+            connection.end()

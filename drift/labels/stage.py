@@ -13,8 +13,8 @@ import numpy as np
 
 from drift.counting.stage import publication
 from drift.labels.feedback import ARRIVED, WAITED, WAITING, Said, read_labels, waited
-from drift.performance import label_sums
 from drift.performance.label_faults import shortened, usable_label
+from drift.performance.label_sums import label_sums_of_groups
 from drift.reference.catalogue import Catalogue, Unwatched
 from drift.reference.reference import Reference
 from streams.runtime.set_aside import SetAside
@@ -205,12 +205,15 @@ class Join:
                 groups.setdefault(_group(row, segment), []).append(outcome)
         for row, text in faults:
             strange.setdefault(_group(row, ""), []).append((text, 1))
-        for group in {**groups, **strange}:
+        for group in strange:
+            groups.setdefault(group, [])
+        added = self._added(groups)
+        for group in groups:
             model, version, segment, minute = group
             reference = self._reference(model, version)
             if reference is None:
                 continue
-            cells = _add_up(reference, groups.get(group, []))
+            cells = added[group]
             if not cells.any() and group not in strange:
                 continue
             yield publication(
@@ -228,6 +231,18 @@ class Join:
                     faults=shortened(strange.get(group, ())),
                 )
             )
+
+    def _added(self, groups: Mapping[_Group, list[Outcome]]) -> dict[_Group, np.ndarray]:
+        """Label sums of groups; those of a version are added up at once, for labels spread over many minutes."""
+        by_version: dict[tuple[str, str], list[_Group]] = {}
+        for group in groups:
+            by_version.setdefault(group[:2], []).append(group)
+        added: dict[_Group, np.ndarray] = {}
+        for (model, version), several in by_version.items():
+            if (reference := self._reference(model, version)) is not None:
+                sums = _add_up(reference, [groups[group] for group in several])
+                added.update(zip(several, sums, strict=True))
+        return added
 
     def _wait(self, block: Block, said: Said) -> Publish | Refusal:
         """Move a label to those that wait, or give it up."""
@@ -278,15 +293,18 @@ def _outcome(row: PredictionRow, label: str, label_ts: int, sign: int = 1) -> Ou
     )
 
 
-def _add_up(reference: Reference, outcomes: list[Outcome]) -> np.ndarray:
-    labels = [outcome.label for outcome in outcomes]
+def _add_up(reference: Reference, groups: Sequence[list[Outcome]]) -> np.ndarray:
+    """Label sums of groups of outcomes of one version, int64 [groups, score cells, 4]."""
+    outcomes = [outcome for several in groups for outcome in several]
     said = [outcome.prediction for outcome in outcomes]
-    return label_sums(
+    return label_sums_of_groups(
         reference,
         np.array([outcome.score for outcome in outcomes]),
         said if any(said) else None,  # a watched topic may hold scores alone
-        labels,
+        [outcome.label for outcome in outcomes],
         np.array([outcome.sign for outcome in outcomes]),
+        np.repeat(np.arange(len(groups)), [len(several) for several in groups]),
+        len(groups),
     )
 
 

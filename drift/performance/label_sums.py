@@ -41,6 +41,22 @@ def label_sums(reference: Profile, score: Any, prediction: Any, label: Any, sign
     sign
         1, or -1 to take a row back; int [rows] or one for all.
     """
+    sums: np.ndarray = label_sums_of_groups(reference, score, prediction, label, sign, 0, 1)[0]
+    return sums
+
+
+def label_sums_of_groups(
+    reference: Profile, score: Any, prediction: Any, label: Any, sign: Any, group: Any, groups: int
+) -> np.ndarray:
+    """Add up rows as `label_sums` does, each to its group's sums, int64 [groups, score cells, 4].
+
+    Parameters
+    ----------
+    score, prediction, label, sign
+        As for `label_sums`.
+    group, groups
+        The group of each row, from 0 on, int [rows] or one for all; how many there are.
+    """
     cells = reference.score
     if cells is None or reference.task not in ("binary", "multiclass", "regression"):
         raise ValueError("labels need a reference with a task and a score; give both to Reference.fit")
@@ -49,9 +65,9 @@ def label_sums(reference: Profile, score: Any, prediction: Any, label: Any, sign
         known, columns = _errors(scores, numbers(label), float(reference.scale[reference.place(cells.name)]))
     else:
         known, columns = _hits(reference, scores, prediction, label)
-    signs = np.broadcast_to(np.asarray(sign, np.int64), scores.shape)[known]
-    sums = np.zeros((cells.size, 4), np.int64)
-    np.add.at(sums, cells.index(scores[known]), columns * signs[:, None])
+    signs, of_rows = (np.broadcast_to(np.asarray(one, np.int64), scores.shape)[known] for one in (sign, group))
+    sums = np.zeros((groups, cells.size, 4), np.int64)
+    np.add.at(sums, (of_rows, cells.index(scores[known])), columns * signs[:, None])
     return sums
 
 

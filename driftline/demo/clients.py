@@ -6,8 +6,9 @@ from collections import Counter
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from driftline.demo.traffic import People, Sender
+from driftline.demo.traffic import People
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
 from streams.wire.records import Alert, ColumnReport, Order, Report
@@ -44,10 +45,10 @@ class Client(threading.Thread, ABC):
 class Reader(Client):
     """Reads `predictions`: which, how often, how late."""
 
-    def __init__(self, cluster: Cluster, sender: Sender) -> None:
+    def __init__(self, cluster: Cluster, sent_ms: NDArray[np.float64]) -> None:
         super().__init__(cluster, "demo-reader", ("predictions",))
         self.ids: Counter[str] = Counter()
-        self._sender = sender
+        self._sent_ms = sent_ms
         self._recent_ms: list[float] = []
         self._decode = msgspec.json.Decoder(_Id).decode
 
@@ -55,7 +56,7 @@ class Reader(Client):
         """Count a prediction."""
         id_ = self._decode(value).id
         self.ids[id_] += 1
-        self._recent_ms.append(now_ms() - self._sender.sent_ms[int(id_)])
+        self._recent_ms.append(now_ms() - self._sent_ms[int(id_)])
 
     def p99_ms(self) -> float:
         """Request sent to prediction read, since the last call."""

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import typer
 from rich.console import Console
 
@@ -76,8 +77,11 @@ def _line(part: str, what: str, where: str, seconds: float) -> None:
 
 def _stream(system: System, people: People, rows_per_s: int) -> Summary:
     cluster = parts.cluster(system.resolved())
-    sender = Sender(cluster, people, rows_per_s, system.settings.kafka.partitions_requests)
-    reader, watcher = Reader(cluster, sender), Watcher(cluster, people)
+    sent_ms = np.zeros(people.total)
+    reader, watcher = Reader(cluster, sent_ms), Watcher(cluster, people)
+    partitions = system.settings.kafka.partitions_requests
+    answered, joined = lambda: len(reader.ids), lambda: watcher.outcomes
+    sender = Sender(cluster, people, rows_per_s, partitions, sent_ms, answered=answered, joined=joined)
     threads = (reader, watcher, sender)
     for thread in threads:
         thread.start()

@@ -2,10 +2,12 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from driftline.demo.broken import WAYS
 from driftline.demo.model import DATA, LABEL, NOT_FEATURES
@@ -64,7 +66,11 @@ class People:
     @property
     def good(self) -> int:
         """Requests that must be answered."""
-        return self.total - self.broken.total()
+        return self.good_before(self.total)
+
+    def good_before(self, row: int) -> int:
+        """Requests before a row that must be answered."""
+        return row - (row // self._every if self._every else 0)
 
     def request(self, i: int) -> bytes:
         """One person's request, broken where it is its turn."""
@@ -87,19 +93,38 @@ class People:
 
 
 class Sender(threading.Thread):
-    """Sends requests at a steady rate, and labels when they are due.
+    """Sends requests at a steady rate, and labels when they are due; waits where a second's worth has no answer yet.
+
+    The requests bear event times of 2016 to 2018 at hundreds of times their pace. Sent faster than the machine works,
+    labels would meet their prediction long after their window's time for labels is over, and no loss would be judged.
 
     Parameters
     ----------
     partitions
         Of `requests`; persons go to them by turns.
+    sent_ms
+        Takes down when each request was sent, Unix ms, float64 [persons].
+    answered, joined
+        How many requests have their prediction by now, and how many labels have met theirs.
     """
 
-    def __init__(self, cluster: Cluster, people: People, rows_per_s: int, partitions: int) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        people: People,
+        rows_per_s: int,
+        partitions: int,
+        sent_ms: NDArray[np.float64],
+        *,
+        answered: Callable[[], int],
+        joined: Callable[[], int],
+    ) -> None:
         super().__init__(name="demo-sender", daemon=True)
         self.sent = 0
         self.labels_sent = 0
-        self.sent_ms = np.zeros(people.total)
+        self.sent_ms = sent_ms
+        self._answered = answered
+        self._joined = joined
         self._people = people
         self._partitions = partitions
         self._requests, self._feedback = cluster.topic("requests"), cluster.topic("feedback")
@@ -110,20 +135,26 @@ class Sender(threading.Thread):
     def run(self) -> None:
         """Send."""
         people = self._people
-        began = ticks_ms()
+        row, before_ms = 0.0, ticks_ms()
         while self.sent < people.total or self.labels_sent < len(people.labelled):
             if self._stop_asked.wait(_SLICE_S):
                 break
-            row = (ticks_ms() - began) / 1000 * self._rows_per_s
+            passed_ms, before_ms = ticks_ms() - before_ms, ticks_ms()
+            if self._waiting() < self._rows_per_s:
+                row += passed_ms / 1000 * self._rows_per_s
             self._send_requests(min(people.total, int(row)))
             self._send_labels(int(np.searchsorted(people.due, row)))
             self._producer.poll(0)
         self._producer.flush(30)
 
+    def _waiting(self) -> int:
+        """Requests without an answer, or labels that have not met their prediction: whichever are more."""
+        return max(self._people.good_before(self.sent) - self._answered(), self.labels_sent - self._joined())
+
     def _send_requests(self, until: int) -> None:
         for i in range(self.sent, until):
+            self.sent_ms[i] = now_ms()
             self._producer.produce(self._requests, self._people.request(i), partition=i % self._partitions)
-        self.sent_ms[self.sent : until] = now_ms()
         self.sent = until
 
     def _send_labels(self, until: int) -> None:

@@ -1,15 +1,20 @@
 """Hostile connections to the page: none of them locks out a reader, none holds a thread, none is served for ever."""
 
 import http.client
+import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from waitress import wasyncore
 
 from dashboards.page import connections, desk, make_server
 
@@ -75,6 +80,30 @@ def answer(client: socket.socket) -> bytes:
         except ConnectionResetError:
             pass
     return b"".join(got)
+
+
+@pytest.mark.parametrize("why", ["its client has gone", "it is overdue"])
+def test_a_newcomer_is_not_taken_for_the_connection_that_made_room_for_it(why: str, monkeypatch: Any) -> None:
+    """Both in one turn of the loop: one connection ends, and another comes, which would get its file number."""
+    server = make_server(nothing, dict)
+    connections.guard(server, 2)
+    turn = partial(wasyncore.poll2, 0.1, server._map)
+    with ExitStack() as files, closing(server), closing(connect(server, GET[:9])), closing(connect(server)) as silent:
+        while files.enter_context(Path(os.devnull).open()).fileno() < 100:
+            pass  # no number below stays free
+        until(lambda: turn() or [c.began for c in server.active_channels.values()] == [True, False])
+        if why == "it is overdue":
+            monkeypatch.setattr(connections, "REQUEST_S_MAX", 0)
+            server.next_channel_cleanup = 0
+        else:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # it goes with a reset
+            silent.close()
+        newcomer = connect(server, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        got: list[bytes] = []
+        asking = threading.Thread(target=lambda: got.append(answer(newcomer)), daemon=True)
+        asking.start()
+        until(lambda: turn() or not asking.is_alive())
+    assert got[0].startswith(b"HTTP/1.1 200")
 
 
 def test_half_requests_lock_nobody_out(server: Any) -> None:

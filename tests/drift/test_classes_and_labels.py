@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 import drift
 from drift.cells.frames import FrameError
 from drift.performance import label_sums
+from drift.performance.label_sums import label_sums_of_groups
 from streams.wire.block import Block
 
 BINARY = {"task": "binary", "score": "p", "prediction": "hat", "label": "y"}
@@ -93,6 +94,18 @@ def test_labels_of_no_class_are_neither_negative_nor_wrong(labels):
     sums = label_sums(reference, mixed["p"], mixed["hat"], mixed["y"])
     kept = stream[~every_third]
     np.testing.assert_array_equal(sums, label_sums(reference, kept["p"], kept["hat"], kept["y"]))
+
+
+def test_sums_of_groups_are_those_of_each_group_alone():
+    reference, stream = drift.Reference.fit(scored(), **BINARY), scored(seed=4)[:900]
+    stream = stream.assign(y=stream["y"].astype(object).where(np.arange(900) % 7 > 0, "no class"))
+    signs, groups = np.where(np.arange(900) % 5 > 0, 1, -1), np.arange(900) ** 2 % 11
+    rows = stream["p"], stream["hat"], stream["y"], signs
+    together = label_sums_of_groups(reference, *rows, groups, 12)
+    for group, sums in enumerate(together):
+        alone = label_sums(reference, *(of_all[groups == group] for of_all in rows))
+        np.testing.assert_array_equal(sums, alone, err_msg=f"group {group}")
+    assert together[0].any() and not together[11].any()
 
 
 def test_multiclass_numbers_by_value_and_a_class_that_is_none():
