@@ -1,10 +1,13 @@
 """The page in a process of its own, over an embedded store that holds the scene of the dashboards' tests."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from driftline.supervisor.processes import ARENAS
 
 _SCENES = Path(__file__).parents[1] / "tests" / "dashboards"
 #: A model of the scene.
@@ -32,7 +35,8 @@ class PageProcess:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "benchmarks.hostile_page", str(self._folder)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        environ = ARENAS | os.environ  # as the supervisor starts it
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
         return self

@@ -148,6 +148,8 @@ def read(port: int, paths: list[str], waits_s: list[float], stop: threading.Even
             except (OSError, http.client.HTTPException) as error:
                 refusal = repr(error)
             waits_s.append(999.0 if refusal else time.monotonic() - began)
+            if not refusal and waits_s[-1] > READER_S_MAX:
+                refusal = f"{waits_s[-1]:.1f} s"
             if refusal:
                 print(f"  reader     {path}: {refusal}", file=sys.stderr)
             stop.wait(0.1)
