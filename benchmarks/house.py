@@ -12,6 +12,7 @@ import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from benchmarks import names
@@ -24,6 +25,16 @@ _BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.IfExp, ast.ExceptHand
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 Graph = Mapping[str, set[str]]
 
+#: What has places, beside a figure.
+LONG = f"functions over {LINES_MAX} lines"
+COMPLEX = f"functions of complexity over {COMPLEXITY_MAX}"
+OWED = "public functions of 3 arguments and more without Parameters"
+UNUSED = "public names that no other code uses"
+STRAY_SQL = "modules with SQL outside the store and the page's queries"
+CIRCLES_OF_FILES = "circles of files"
+CIRCLES_OF_ROOMS = "circles of rooms"
+KINDS = (LONG, COMPLEX, OWED, UNUSED, STRAY_SQL, CIRCLES_OF_FILES, CIRCLES_OF_ROOMS)
+
 
 def modules() -> dict[str, Path]:
     """Modules of the five packages, by dotted name."""
@@ -35,12 +46,18 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file's tree; the figures ask for each of them several times."""
+    return ast.parse(path.read_text())
+
+
 def imports(known: Mapping[str, Path]) -> dict[str, set[str]]:
     """What each module imports of the others, wherever in the file it does."""
     graph: dict[str, set[str]] = {}
     for name, path in known.items():
         graph[name] = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             asked: list[str] = []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 inner = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -122,7 +139,7 @@ def functions(path: Path) -> Iterator[tuple[str, _Function]]:
             elif isinstance(child, ast.ClassDef):
                 yield from below(child, f"{prefix}{child.name}.")
 
-    yield from below(ast.parse(path.read_text()), "")
+    yield from below(parsed(path), "")
 
 
 def complexity(function: _Function) -> int:
@@ -163,27 +180,28 @@ def owes_parameters(name: str, function: _Function) -> bool:
     return len(names) >= ARGUMENTS_MIN and "Parameters\n" not in text and not text.startswith("See ")
 
 
+@cache
 def measured() -> tuple[dict[str, object], dict[str, list[str]]]:
     """The figures, and the places that some of them count."""
     known = modules()
     graph = imports(known)
-    trees = {name: ast.parse(path.read_text()) for name, path in known.items()}
+    trees = {name: parsed(path) for name, path in known.items()}
     every = [(f"{module}.{name}", node) for module, path in known.items() for name, node in functions(path)]
     texts = [path.read_text() for path in known.values()]
     by_package = {package: rooms(graph, package) for package in PACKAGES}
     places = {
-        f"functions over {LINES_MAX} lines": [name for name, node in every if length(node) > LINES_MAX],
-        f"functions of complexity over {COMPLEXITY_MAX}": [n for n, node in every if complexity(node) > COMPLEXITY_MAX],
-        "public functions of 3 arguments and more without Parameters": [
+        LONG: [name for name, node in every if length(node) > LINES_MAX],
+        COMPLEX: [n for n, node in every if complexity(node) > COMPLEXITY_MAX],
+        OWED: [
             f"{module}.{name}"
             for module, path in known.items()
             for name, node in functions(path)
             if owes_parameters(name, node)
         ],
-        "public names that no other code uses": names.unused(trees),
-        "modules with SQL outside the store and the page's queries": names.stray_sql(trees),
-        "circles of files": [" ".join(circle) for circle in circles(graph)],
-        "circles of rooms": [f"{p}: {' '.join(c)}" for p, found in by_package.items() for c in circles(found)],
+        UNUSED: names.unused(trees),
+        STRAY_SQL: names.stray_sql(trees),
+        CIRCLES_OF_FILES: [" ".join(circle) for circle in circles(graph)],
+        CIRCLES_OF_ROOMS: [f"{p}: {' '.join(c)}" for p, found in by_package.items() for c in circles(found)],
     }
     figures: dict[str, object] = {
         "lines": sum(text.count("\n") for text in texts),

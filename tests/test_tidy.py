@@ -23,24 +23,25 @@ _OTHER_WORDS = frozenset({
 ROOT = Path(__file__).parents[1]
 KNOWN = tomllib.loads(Path(__file__).with_name("tidy.toml").read_text())
 _NAMED = re.compile(rf"`((?:{'|'.join(house.PACKAGES)})(?:\.(?!toml)\w+)+)`")
-_FIGURES, PLACES = house.measured()
 _REMEDIES = {
-    "public names that no other code uses": "new: remove it, or make it private; what only tests use is theirs",
-    "modules with SQL outside the store and the page's queries": "new: ask `drift.store`, or add a query to the page's",
+    house.UNUSED: "new: remove it, or make it private; what only tests use is theirs",
+    house.STRAY_SQL: "new: ask `drift.store`, or add a query to the page's",
 }
 
 
-@pytest.mark.parametrize("kind", PLACES)
+@pytest.mark.parametrize("kind", house.KINDS)
 def test_nothing_new_falls_short_and_what_is_mended_leaves_the_list(kind):
+    _, places = house.measured()  # here, and not at import: it reads all files, and every worker imports this one
+    assert set(places) == set(house.KINDS)
     listed = set(KNOWN.get(kind, []))
-    found = set(PLACES[kind])
+    found = set(places[kind])
     assert sorted(found - listed) == [], _REMEDIES.get(kind, "new: make it shorter, or simpler, or say its parameters")
     assert sorted(listed - found) == [], "mended: take it off the list in tidy.toml"
 
 
 def test_replaced_words_name_nothing_new():
     """The words that `docs/GLOSSARY.md` has replaced (`benchmarks.names`), each with how often it is still a name."""
-    trees = {name: ast.parse(path.read_text()) for name, path in house.modules().items()}
+    trees = {name: house.parsed(path) for name, path in house.modules().items()}
     counts = names.words_of(trees)
     grown = {word: count for word, count in counts.items() if count > KNOWN["words"].get(word, 0)}
     assert grown == {}, "say which thing it is; where words have gone, lower the counts: python -m benchmarks.names"
