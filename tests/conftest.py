@@ -92,10 +92,20 @@ def kafka(request: pytest.FixtureRequest) -> str:
     return os.environ.get("DRIFTLINE_TEST_KAFKA") or request.getfixturevalue("embedded_kafka")
 
 
+def _prefix() -> str:
+    return f"test-{uuid4().hex[:12]}."
+
+
 @pytest.fixture
 def topic_prefix() -> str:
     """A prefix for topics, groups and transactional ids that no other test has."""
-    return f"test-{uuid4().hex[:12]}."
+    return _prefix()
+
+
+@pytest.fixture(scope="module")
+def module_prefix() -> str:
+    """The same for topics that are written once, and that the tests of one module only read."""
+    return _prefix()
 
 
 @pytest.fixture(scope="session")

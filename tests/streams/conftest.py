@@ -17,7 +17,15 @@ def cluster(kafka: str, topic_prefix: str) -> Cluster:
     return cluster
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def module_cluster(kafka: str, module_prefix: str) -> Cluster:
+    """One for all tests of a module, which only read what a fixture has written."""
+    cluster = Cluster(bootstrap=kafka, prefix=module_prefix)
+    create(cluster, Layout(requests=2))
+    return cluster
+
+
+@pytest.fixture(scope="session")
 def eventually() -> Callable[[Callable[[], Any], Any], None]:
     """Assert what comes true soon: a commit returns a moment before its markers are on every partition."""
 

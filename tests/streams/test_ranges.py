@@ -6,13 +6,14 @@ import confluent_kafka as ck
 import pytest
 
 from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
 from streams.kafka.unpacked import WHY
 from streams.runtime.transactions import Aborted, TransactionalProducer
 from streams.wire.effects import Publish
 
 
-@pytest.fixture
-def written(cluster, eventually):
+def write(cluster, eventually):
     """Offsets of requests/0: 0-2 and a marker at 3, 4 aborted and its marker at 5, 6-7 and a marker at 8."""
     transactional = TransactionalProducer(cluster, "writer")
     transactional.commit([], [Publish("requests", b"%d" % n, partition=0) for n in (0, 1, 2)], None)
@@ -25,6 +26,12 @@ def written(cluster, eventually):
     transactional.close()
     eventually(lambda: ranges.bounds(cluster, "requests")[0], (0, 9))
     return cluster
+
+
+@pytest.fixture(scope="module")
+def written(module_cluster, eventually):
+    """Written once: no test writes to it."""
+    return write(module_cluster, eventually)
 
 
 def records(cluster, start, end, **more):
@@ -45,12 +52,13 @@ def test_a_range_holds_the_committed_records_within_it(written, start, end, rows
     assert records(written, start, end, rows_max=rows_max) == [r for r in ALL if start <= r[0] < end]
 
 
-def test_read_all_reads_every_partition(written, eventually):
-    transactional = TransactionalProducer(written, "writer")
+def test_read_all_reads_every_partition(cluster, eventually):
+    write(cluster, eventually)
+    transactional = TransactionalProducer(cluster, "writer")
     transactional.commit([], [Publish("requests", b"other", partition=1)], None)
     transactional.close()
-    eventually(lambda: ranges.bounds(written, "requests")[1], (0, 2))
-    found = [(block.partition, v) for block in ranges.read_all(written, "requests") for v in block.values]
+    eventually(lambda: ranges.bounds(cluster, "requests")[1], (0, 2))
+    found = [(block.partition, v) for block in ranges.read_all(cluster, "requests") for v in block.values]
     assert found == [(0, value) for _, value in ALL] + [(1, b"other")]
 
 
@@ -104,10 +112,18 @@ def bomb(cluster, topic):
     assert producer.flush(60) == 0
 
 
+@pytest.fixture(scope="module")
+def bombed(kafka, module_prefix, eventually):
+    """What `written` has, and behind it a batch that does not unpack."""
+    cluster = Cluster(bootstrap=kafka, prefix=f"{module_prefix}bombed.")
+    create(cluster, Layout(requests=2))
+    bomb(write(cluster, eventually), "requests")
+    return cluster
+
+
 @pytest.mark.parametrize(("start", "end", "rows_max"), [(0, 13, 5_000), (0, 13, 2), (9, 11, 5_000), (10, 13, 1)])
-def test_a_batch_that_does_not_unpack_is_records_without_a_value(written, start, end, rows_max):
-    bomb(written, "requests")
-    blocks = list(ranges.read(written, "requests", 0, start, end, rows_max=rows_max))
+def test_a_batch_that_does_not_unpack_is_records_without_a_value(bombed, start, end, rows_max):
+    blocks = list(ranges.read(bombed, "requests", 0, start, end, rows_max=rows_max))
     found = [(at, value) for block in blocks for at, value in zip(block.offsets, block.values, strict=True)]
     wanted = [*ALL, (9, None), (10, None), (11, None), (12, b"behind")]
     assert found == [record for record in wanted if start <= record[0] < end]
