@@ -152,9 +152,8 @@ def clickhouse(request: pytest.FixtureRequest) -> "StoreSettings":
     return request.getfixturevalue("embedded_clickhouse")
 
 
-@pytest.fixture
-def store(clickhouse: "StoreSettings") -> Iterator["Store"]:
-    """A store with a database of its own and our schema in it."""
+@contextmanager
+def _database(clickhouse: "StoreSettings") -> Iterator["Store"]:
     from drift.store import Store, migrate
 
     settings = msgspec.structs.replace(clickhouse, database=f"test_{uuid4().hex[:12]}")
@@ -163,3 +162,19 @@ def store(clickhouse: "StoreSettings") -> Iterator["Store"]:
     yield store
     store.rows(f"DROP DATABASE `{settings.database}`")
     store.close()
+
+
+@pytest.fixture
+def store(clickhouse: "StoreSettings") -> Iterator["Store"]:
+    """A store with a database of its own and our schema in it."""
+    with _database(clickhouse) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def module_store(clickhouse: "StoreSettings") -> Iterator["Store"]:
+    """The same for the tests of one module, which only read it, or look at what each has added: our schema is half a
+    second's work.
+    """
+    with _database(clickhouse) as store:
+        yield store

@@ -16,6 +16,8 @@ from drift.store import Store, migrate, report_rows, rows
 from drift.store.server import StoreProcess
 from streams.wire.records import Alert, ColumnReport, MetricReport, MovedColumn, MovedLevel, Report
 
+pytestmark = pytest.mark.system  # a store of its own, and a browser
+
 START, MINUTE = scene.START_MS, scene.MINUTE_MS
 NAMES = ("bmi", "age", "bp", "s1", "s2", "s3", "score")
 REFUSED = {"progression": {"version": "v1", "epoch": 1, "refused": "v2 has no model.pt2"}}

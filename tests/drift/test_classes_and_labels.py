@@ -52,14 +52,22 @@ def test_a_reference_is_the_same_however_its_classes_are_spelled(how, column):
     assert len(reference.classes) == 2 and reference.prediction.size == 4  # two classes, unseen, null
 
 
+FIRST = {"as they are": lambda s: s, "bool": lambda s: s.astype(bool), "text": lambda s: s.astype(float).astype(str)}
+
+
+@pytest.fixture(scope="module", params=FIRST)
+def fitted(request):
+    """A reference of labels in one spelling, and what it finds in the stream as it is."""
+    table = scored()
+    reference = drift.Reference.fit(table.assign(y=FIRST[request.param](table["y"])), **BINARY)
+    return reference, drift.backtest(reference, scored(seed=4))
+
+
 @spelled
 @pytest.mark.parametrize("column", ["y", "hat"])
-@pytest.mark.parametrize("first", [lambda s: s, lambda s: s.astype(bool), lambda s: s.astype(float).astype(str)])
-def test_a_stream_is_read_by_the_references_classes(how, column, first):
-    table, stream = scored(), scored(seed=4)
-    reference = drift.Reference.fit(table.assign(y=first(table["y"])), **BINARY)
+def test_a_stream_is_read_by_the_references_classes(how, column, fitted):
+    stream, (reference, plain) = scored(seed=4), fitted
     found = drift.backtest(reference, stream.assign(**{column: how(stream[column])}))
-    plain = drift.backtest(reference, stream)
     assert plain.alerts.empty
     if not (column == "hat" and how is SPELLINGS["holes"]):
         assert found.alerts.empty

@@ -152,6 +152,7 @@ LABELS = [labelled(minute, 30, seed=minute) for minute in range(14)] + [labelled
 # --- the laws ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.system
 @settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_the_order_among_partitions_changes_nothing_that_holds(seed):
@@ -162,6 +163,7 @@ def test_the_order_among_partitions_changes_nothing_that_holds(seed):
     assert (alerts, orders) == (expected_alerts, expected_orders)
 
 
+@pytest.mark.system
 @settings(max_examples=6)
 @given(st.integers(0, 10_000))
 def test_restored_at_every_cut_it_goes_on_as_if_it_had_never_stopped(seed):
@@ -313,6 +315,7 @@ def test_labels_that_come_after_their_window_was_judged_by_others_restate_and_ar
     assert 0 < labelled_rows.realised < 0.5 and labelled_rows.coverage > 0.5
 
 
+@pytest.mark.system
 @settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_the_order_among_partitions_changes_no_verdict_on_performance(seed):

@@ -10,9 +10,10 @@ from drift.store.load import LoadError, sample
 NOON = 1_790_000_000_000
 
 
-@pytest.fixture
-def filled(store, monkeypatch):
-    """A store with 100 rows of `churn`, one a minute from NOON, of two versions in turn; the environment names it."""
+@pytest.fixture(scope="module")
+def rows_of_churn(module_store):
+    """A store with 100 rows of `churn`, one a minute from NOON, of two versions in turn; it is only read."""
+    store = module_store
     ensure_observations(store, "churn", [("age", "numeric"), ("city", "categorical")])
     n = 100
     store.insert(
@@ -34,10 +35,17 @@ def filled(store, monkeypatch):
             "city": ["Rome"] * n,
         },
     )
-    settings = store.settings
+    return store
+
+
+@pytest.fixture
+def filled(rows_of_churn, monkeypatch):
+    """That store, named by the environment."""
+    settings = rows_of_churn.settings
     url = f"clickhouse://{settings.user}@{settings.host}:{settings.port}/{settings.database}"
     monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__URL", url)
     monkeypatch.setenv("DRIFTLINE_CLICKHOUSE__PASSWORD", settings.resolved_password())
+    return rows_of_churn
 
 
 def test_a_stretch_in_order_of_time(filled):
@@ -48,10 +56,10 @@ def test_a_stretch_in_order_of_time(filled):
     assert named["age"].to_pylist() == [float(k) for k in range(99, 0, -2)]
 
 
-def test_a_sample_is_the_same_each_time_evenly_over_the_stretch_and_of_it_alone(filled, store):
+def test_a_sample_is_the_same_each_time_evenly_over_the_stretch_and_of_it_alone(filled):
     def drawn(rows_max, version="v1"):
         end = NOON + 90 * 60_000
-        return sample(store, "observations", NOON, end, model="churn", version=version, rows_max=rows_max)
+        return sample(filled, "observations", NOON, end, model="churn", version=version, rows_max=rows_max)
 
     few, rows = drawn(20)
     assert rows == 45 and few.num_rows == 20 and drawn(20)[0].equals(few)

@@ -3,10 +3,9 @@ stored once. On the real engine.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import msgspec
 import numpy as np
@@ -16,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from drift.store import Store, StoreSettings, StoreUnavailable, migrate
+from drift.store import Store, StoreSettings, StoreUnavailable
 from drift.store.sink import Sink
 from streams.runtime.set_aside import letters_of
 from streams.runtime.taken_again import TOPICS, again
@@ -233,25 +232,14 @@ def lying(sent: list[Publish]) -> list[Letter]:
 _number = count()
 
 
-@pytest.fixture(scope="module")
-def one_store(clickhouse) -> Iterator[Store]:
-    """A store for many tests: each looks at what it has added."""
-    where = msgspec.structs.replace(clickhouse, database=f"test_{uuid4().hex[:12]}")
-    migrate(where)
-    store = Store.connect(where)
-    yield store
-    store.rows(f"DROP DATABASE `{where.database}`")
-    store.close()
-
-
 @pytest.mark.parametrize(("topic", "kind"), EACH, ids=["-".join(each).replace(" ", "_") for each in EACH])
-def test_a_record_at_fault_is_set_aside_and_the_others_are_stored_once(one_store, topic, kind):
+def test_a_record_at_fault_is_set_aside_and_the_others_are_stored_once(module_store, topic, kind):
     case = CASES[topic]
     bad, reason = case.bad[kind]
-    number, before = next(_number), one_store.rows(case.stored)[0][0]
+    number, before = next(_number), module_store.rows(case.stored)[0][0]
     block = block_of(topic, [case.good(2 * number), bad, case.good(2 * number + 1), bad])
     with capture_logs() as logs:
-        for sink in (Sink(one_store), Sink(one_store)):  # and again, by one who knows nothing
+        for sink in (Sink(module_store), Sink(module_store)):  # and again, by one who knows nothing
             ready = sink.prepare(block)
             found = lying(ready.letters)
             ready.write(f"each-{number}")
@@ -264,7 +252,7 @@ def test_a_record_at_fault_is_set_aside_and_the_others_are_stored_once(one_store
     headers = [header for header in bad[1] or [] if not header[0].startswith("driftline-")]
     assert [(one.value, one.headers) for one in found] == [(bad[0], headers)] * 2
     assert [(line["place"], line["reason"]) for line in logs] == [(f"{topic}/2/41", reason)]
-    assert one_store.rows(case.stored)[0][0] - before == 2
+    assert module_store.rows(case.stored)[0][0] - before == 2
 
 
 def test_what_the_sink_needs_no_row_of_is_neither_stored_nor_set_aside(store):
@@ -375,10 +363,11 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.system
 @settings(max_examples=40)
 @given(data=st.data())
 @pytest.mark.parametrize("topic", list(CASES))
-def test_whatever_was_written_is_stored_or_set_aside(one_store, data, topic):
+def test_whatever_was_written_is_stored_or_set_aside(module_store, data, topic):
     """A record with any of its fields changed, or its bytes: no other record suffers, nothing is raised."""
     case, number = CASES[topic], next(_number)
     value, headers = case.good(3 * number)
@@ -393,9 +382,9 @@ def test_whatever_was_written_is_stored_or_set_aside(one_store, data, topic):
     if headers:
         at = data.draw(st.integers(0, len(headers) - 1))
         headers = [*headers[:at], (headers[at][0], data.draw(st.binary(max_size=30))), *headers[at + 1 :]]
-    before = one_store.rows(case.stored)[0][0]
+    before = module_store.rows(case.stored)[0][0]
     sent = [case.good(3 * number + 1), (value, headers), case.good(3 * number + 2)]
-    ready = Sink(one_store).prepare(block_of(topic, sent))
+    ready = Sink(module_store).prepare(block_of(topic, sent))
     ready.write(f"any-{number}")
-    stored, found = one_store.rows(case.stored)[0][0] - before, lying(ready.letters)
+    stored, found = module_store.rows(case.stored)[0][0] - before, lying(ready.letters)
     assert (stored >= 2, [one.source for one in found]) in ((True, []), (True, [f"{topic}/2/41"]))

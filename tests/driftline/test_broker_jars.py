@@ -16,6 +16,8 @@ from driftline.broker import JarMismatch, JarsUnavailable
 from driftline.broker.jars import PINS, class_path, fetch, folder_name, pins, verify
 from streams.private import cache_folder
 
+pytestmark = pytest.mark.system  # all of Kafka's jars, again and again
+
 JAR = "org/slf4j/slf4j-simple/1.7.36/slf4j-simple-1.7.36.jar"
 
 

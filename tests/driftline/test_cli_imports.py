@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.system  # a process for each command
+
 #: Each costs 10 ms (structlog) to 3 s (torch) of processor time at every start.
 _HEAVY = {
     "aiohttp", "chdb", "clickhouse_driver", "confluent_kafka", "dash", "evidently", "faust", "fsspec", "numba", "numpy",

@@ -88,11 +88,22 @@ ORDER = Order(
 )
 
 
-@pytest.fixture
-def filled(store):
+def fill(store):
     for part in (of_alerts(ALERTS), of_orders([ORDER])):
         store.insert(part.table, part.columns, token=part.table)
     return store
+
+
+@pytest.fixture(scope="module")
+def filled(module_store):
+    """Filled once: it is only read."""
+    return fill(module_store)
+
+
+@pytest.fixture
+def filled_anew(store):
+    """For a test that adds to it."""
+    return fill(store)
 
 
 def test_each_incident_is_listed_as_it_stands(filled):
@@ -126,9 +137,9 @@ def test_a_story_has_every_step_in_order(filled):
     assert "replay" not in said  # the store knows no request of it
 
 
-def test_a_replay_is_proposed_by_offsets_for_it_counts_in_the_time_of_the_log(filled):
+def test_a_replay_is_proposed_by_offsets_for_it_counts_in_the_time_of_the_log(filled_anew):
     """Requests of the past that are sent today: their event time is no place in the log."""
-    ensure_observations(filled, "churn", [])
+    ensure_observations(filled_anew, "churn", [])
     for partition, first in ((0, 70), (3, 1_041)):
         times = [BASE_MS - 61_000, BASE_MS - 59_000, BASE_MS - 60_000, BASE_MS]
         own = [pa.array([f"{partition}/{n}" for n in range(4)]), pa.array(times, pa.int64())]
@@ -141,8 +152,8 @@ def test_a_replay_is_proposed_by_offsets_for_it_counts_in_the_time_of_the_log(fi
         batch = pa.RecordBatch.from_arrays(own, schema=pa.schema(list(OWN)))
         head = Head(model="churn", version="v1", topic="requests", partition=partition, first=first, last=first + 3)
         part = of_observations(head, batch)
-        filled.insert(part.table, part.columns, token=str(partition))
-    told = story(filled, "churn-1")
+        filled_anew.insert(part.table, part.columns, token=str(partition))
+    told = story(filled_anew, "churn-1")
     assert told.requests_from == {0: 71, 3: 1_042}
     assert told.other_versions == []
     said = "\n".join(full(told))
@@ -150,8 +161,8 @@ def test_a_replay_is_proposed_by_offsets_for_it_counts_in_the_time_of_the_log(fi
     assert "rollback" not in said  # nothing to go back to
 
 
-def test_another_version_that_answered_is_named_and_can_be_gone_back_to(filled):
-    ensure_observations(filled, "churn", [])
+def test_another_version_that_answered_is_named_and_can_be_gone_back_to(filled_anew):
+    ensure_observations(filled_anew, "churn", [])
     for version, at in (("v1", BASE_MS), ("v3", BASE_MS - 120_000), ("v2", BASE_MS - 180_000)):
         own = [pa.array([version]), pa.array([at], pa.int64()), pa.array([0], pa.int64()), pa.array([0], pa.int32())]
         own += [pa.array([0.5], pa.float32())]
@@ -160,8 +171,8 @@ def test_another_version_that_answered_is_named_and_can_be_gone_back_to(filled):
         part = of_observations(
             Head(model="churn", version=version, topic="requests", partition=0, first=0, last=0), batch
         )
-        filled.insert(part.table, part.columns, token=version)
-    told = story(filled, "churn-1")
+        filled_anew.insert(part.table, part.columns, token=version)
+    told = story(filled_anew, "churn-1")
     assert told.other_versions == ["v3", "v2"]
     said = "\n".join(full(told))
     assert "driftline replay --from 0:0 --model churn@v3" in said
@@ -258,9 +269,9 @@ def test_an_act_is_written_where_the_judge_reads_the_routes_of_its_model(kafka, 
     assert [type(message).__name__ for message in read] == ["RouteCopy", "Act"] and read[1] == act, partition
 
 
-def test_the_judge_s_word_on_an_act_is_waited_for(filled):
-    act = decide(filled, "churn-2", "acknowledge", by="ann", reason="known")
-    assert followed(filled, act, seconds_max=0.0) is None
+def test_the_judge_s_word_on_an_act_is_waited_for(filled_anew):
+    act = decide(filled_anew, "churn-2", "acknowledge", by="ann", reason="known")
+    assert followed(filled_anew, act, seconds_max=0.0) is None
     earlier = structs.replace(act, at_ms=act.at_ms - 60_000, reason="as yesterday")
     words = [
         structs.replace(
@@ -269,22 +280,22 @@ def test_the_judge_s_word_on_an_act_is_waited_for(filled):
         for at, known in enumerate([act, earlier])
     ]
     for word in reversed(words):  # What ann decided a minute ago is not the word on what she decides now.
-        assert followed(filled, act, seconds_max=0.0) is None
+        assert followed(filled_anew, act, seconds_max=0.0) is None
         told = of_alerts([word])
-        filled.insert(told.table, told.columns, token=word.text)
-    found = followed(filled, act, seconds_max=10.0)
+        filled_anew.insert(told.table, told.columns, token=word.text)
+    found = followed(filled_anew, act, seconds_max=10.0)
     assert found is not None and found.text == words[0].text and "(known)" in found.text
 
 
-def test_an_act_that_the_judge_refuses_says_why(filled):
-    act, later = (decide(filled, "churn-2", "rebaseline", by=by) for by in ("ann", "anna"))
+def test_an_act_that_the_judge_refuses_says_why(filled_anew):
+    act, later = (decide(filled_anew, "churn-2", "rebaseline", by=by) for by in ("ann", "anna"))
     said = f"{named(act)}: only 1,000 rows say how things are since churn-2 changed last; wait for 3,000 of them"
     refused = Block.of("counts", 0, [msgspec.msgpack.encode(act)])
     letter = dead_letter(refused, Refusal(0, "impossible_act", "$", said), "judge")
     headers = [(name, value if isinstance(value, bytes) else value.encode()) for name, value in letter.headers]
     lying = Block("dead-letters", 0, [0], [BASE_MS], [letter.key], [letter.value], [headers])
     told = of_dead_letters(list(letters(lying)))
-    filled.insert(told.table, told.columns)
+    filled_anew.insert(told.table, told.columns)
     with pytest.raises(IncidentError, match=r"^rebaseline of churn-2 by ann at .*: only 1,000 rows say"):
-        followed(filled, act, seconds_max=10.0)
-    assert followed(filled, later, seconds_max=0.0) is None
+        followed(filled_anew, act, seconds_max=10.0)
+    assert followed(filled_anew, later, seconds_max=0.0) is None

@@ -16,6 +16,8 @@ from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
 
+pytestmark = pytest.mark.system  # a broker of its own
+
 SLOT = "score-0"
 _CONCURRENT = 51  # Kafka's CONCURRENT_TRANSACTIONS
 BLOCK = Block.of("requests", 0, [b"one"], first=40)

@@ -4,11 +4,13 @@ import asyncio
 import socket
 import threading
 import time
+from functools import partial
 
 import pytest
 from urllib3 import PoolManager
 
 from streams.away import Away
+from streams.kafka import admin, alive
 from streams.kafka.admin import TopicError, await_topics
 from streams.kafka.alive import Broker, BrokerAway
 from streams.kafka.cluster import Cluster
@@ -24,6 +26,14 @@ _HTTP = PoolManager(timeout=5.0, retries=False)
 def get(port: int, path: str) -> tuple[int, str]:
     answer = _HTTP.request("GET", f"http://127.0.0.1:{port}{path}")
     return answer.status, answer.data.decode()
+
+
+@pytest.fixture
+def soon_given_up(monkeypatch) -> None:
+    """Nobody answers at `NOWHERE`, however long it is waited for."""
+    monkeypatch.setattr(alive, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(admin, "_ASK_S", 0.2)
+    monkeypatch.setattr(admin, "why_refused", partial(admin.why_refused, wait_s=0.2))
 
 
 @pytest.fixture
@@ -82,7 +92,7 @@ def test_a_question_that_hangs_is_an_answer(monkeypatch):
     assert need.away() == ""
 
 
-def test_a_role_says_what_it_waits_for_before_there_is_an_app(role, port):
+def test_a_role_says_what_it_waits_for_before_there_is_an_app(role, port, soon_given_up):
     role.begin()
     role.awaits("no topic requests; `driftline topics create`")
     until(lambda: NOWHERE in get(port, "/readyz")[1])
@@ -172,17 +182,18 @@ def test_a_broker_answers_by_a_client_that_is_kept(cluster):
     assert broker._client is client
 
 
-def test_nobody_is_a_broker_that_is_away():
+def test_nobody_is_a_broker_that_is_away(soon_given_up):
     broker = Broker(Cluster(bootstrap=NOWHERE), "models")
     with pytest.raises(BrokerAway, match=f"no Kafka broker answers at {NOWHERE}: .*kafka.bootstrap"):
         broker.ask()
     assert broker._client is None
 
 
-def test_whoever_awaits_topics_says_so_until_they_are_there(cluster):
+def test_whoever_awaits_topics_says_so_until_they_are_there(cluster, request):
     said: list[str] = []
     await_topics(cluster, ["requests"], awaits=said.append)
     assert said == [""]
+    request.getfixturevalue("soon_given_up")
     with pytest.raises(TopicError):
         await_topics(Cluster(bootstrap=NOWHERE), ["requests"], deadline_s=0, awaits=said.append)
     assert NOWHERE in said[-1]
