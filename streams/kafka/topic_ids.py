@@ -16,6 +16,8 @@ from streams.kafka.cluster import Cluster
 
 _ASK_S = 5.0
 _EVERY_MS = 2_000
+#: An answer comes within `_ASK_S`, if only that there is none; later than this it comes no more.
+_UNANSWERED_MS = 10_000
 #: The id that a broker without topic ids gives.
 _ZERO = "AAAAAAAAAAAAAAAAAAAAAA"
 
@@ -66,6 +68,8 @@ class TopicChanges:
         wait
             Ask now and wait for the answer; a broker that does not give one knows of no change.
         """
+        if self._asked and ticks_ms() - self._asked_ms > _UNANSWERED_MS:
+            self._forget_client()
         self._admin = self._admin or self._cluster.admin(log_level=2)
         if wait or (not self._asked and ticks_ms() - self._asked_ms >= _EVERY_MS):
             self._asked, self._asked_ms = _ask(self._admin, self._names), ticks_ms()
@@ -75,12 +79,21 @@ class TopicChanges:
         try:
             ids = _answers(asked)
         except ck.KafkaException:
+            self._forget_client()
             return False
         self.missing = tuple(name for name in self._names if name not in ids)
         self.closed = tuple(name for name, answer in asked.items() if _closed(answer))
         changed = any(self._known.get(name, id_) != id_ for name, id_ in ids.items())
         self._known |= ids
         return changed
+
+    def _forget_client(self) -> None:
+        """Ask by a new client next time.
+
+        Whoever waited for one that says nothing any more would never know of a change, and read nothing from a topic
+        that was made again.
+        """
+        self._asked, self._admin = {}, None
 
 
 def _ask(admin: AdminClient, names: Collection[str]) -> Mapping[str, Any]:
