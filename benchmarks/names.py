@@ -19,6 +19,8 @@ REPLACED = frozenset(
 )
 #: Where SQL is written: the store's own package, and the page's queries.
 SQL_ROOMS = ("drift.store", "dashboards.queries")
+#: Methods that a library calls: PyTorch's modules, and the settings of pydantic.
+HOOKS = frozenset({"forward", "settings_customise_sources"})
 _SQL = re.compile(
     r"\b(SELECT\b.*\bFROM|INSERT\s+INTO|(CREATE|ALTER|DROP|OPTIMIZE|TRUNCATE)\s+(TABLE|DATABASE|VIEW))\b", re.DOTALL
 )
@@ -74,13 +76,16 @@ def unused(trees: Trees) -> list[str]:
     """Public functions, classes and methods whose name stands nowhere else in the packages.
 
     A name counts as used where it is read, imported, an attribute or a text, in whatever sense. What a decorator
-    registers is used by it; names that an `__init__` exports are the package's promise.
+    registers is used by it, and a hook (`HOOKS`) by its library; names that an `__init__` exports are the package's
+    promise, and of the `drift` library so are the methods of an exported class.
     """
+    exported = {name for module, tree in trees.items() if module.split(".")[0] == "drift" for name in _exported(tree)}
     definitions: dict[str, list[str]] = defaultdict(list)
     used: Counter[str] = Counter()
     for module, tree in trees.items():
         for name, full in _public(tree, module):
-            definitions[name].append(full)
+            if name not in HOOKS and full.split(".")[-2] not in exported:
+                definitions[name].append(full)
         used.update(_used(tree))
     return sorted(full for name, places in definitions.items() if not used[name] for full in places)
 
@@ -127,6 +132,13 @@ def _used(tree: ast.AST) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
             yield node.value
+
+
+def _exported(tree: ast.Module) -> Iterator[str]:
+    """Names in a module's ``__all__``."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            yield from ast.literal_eval(node.value)
 
 
 def _texts(tree: ast.AST) -> Iterator[str]:

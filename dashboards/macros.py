@@ -79,15 +79,6 @@ def expand(sql: str, over: Range, variables: dict[str, str]) -> tuple[str, dict[
     return _MACRO.sub(macro, _VARIABLE.sub(variable, sql)), used
 
 
-def variables_of(sql: str) -> list[str]:
-    """Variables of a query, in order of appearance.
-
-    >>> variables_of("${b:singlequote} ${a:singlequote} ${b:singlequote}")
-    ['b', 'a']
-    """
-    return list(dict.fromkeys(_VARIABLE.findall(sql)))
-
-
 def _seconds(ms: int) -> str:
     return f"toDateTime({ms // 1000})"
 

@@ -4,11 +4,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
-from drift.cells import frames, kernel
-from drift.cells.columns import floats, levels, refuse_other_than_truths
-from drift.cells.frames import Frame
+from drift.cells import kernel
+from drift.cells.columns import floats, levels
 from drift.cells.profile import Profile
 
 
@@ -50,27 +48,6 @@ class Sums(msgspec.Struct, frozen=True, eq=False):
 def sum_rows(reference: Profile, batch: Any) -> Sums:
     """Sum all rows of a batch (Arrow record batch or table with the reference's own column names)."""
     return sum_groups(reference, batch, np.zeros(batch.num_rows, np.int32), 1)[0]
-
-
-def sum_table(reference: Profile, frame: Frame) -> Sums:
-    """Sum all rows of a user's table: pandas, Arrow, or a path; Parquet is read a column at a time.
-
-    Raises
-    ------
-    FrameError
-        A column is missing.
-    """
-    table = frames.scan(frame, reference.kinds)
-    frames.require(table, reference.sources, "the table")
-    total = Sums.zero(reference)
-    for place, (cells, source) in enumerate(zip(reference.columns, reference.sources, strict=True)):
-        alone, column = reference.alone(place), table.column(source)
-        if cells.kind == "boolean":
-            refuse_other_than_truths(column, source)
-        column_sums = sum_rows(alone, pa.Table.from_arrays([column], names=[cells.name]))
-        total.cells[reference.offsets[place] : reference.offsets[place + 1]] = column_sums.cells
-        total.moments[place], total.extremes[place] = column_sums.moments[0], column_sums.extremes[0]
-    return msgspec.structs.replace(total, rows=table.num_rows)
 
 
 def sum_groups(reference: Profile, batch: Any, groups: np.ndarray, size: int) -> list[Sums]:

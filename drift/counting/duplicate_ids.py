@@ -17,15 +17,6 @@ _ENTRY = np.dtype([("hash", "<u8"), ("rows", "<u4")])
 _ROWS_MAX = np.iinfo(np.uint32).max
 
 
-def sketch(ids: pa.Array) -> bytes:
-    """Sketch the ids of some rows.
-
-    >>> share(sketch(pa.array(["a", "b", "a", "c"])))
-    (1, 4)
-    """
-    return sketches(ids, np.zeros(len(ids), np.int32), 1)[0]
-
-
 def sketches(ids: pa.Array, groups: np.ndarray, size: int) -> list[bytes]:
     """Sketch the ids of each group of rows.
 
@@ -51,13 +42,13 @@ def sketches(ids: pa.Array, groups: np.ndarray, size: int) -> list[bytes]:
     return [_pack(hashes[firsts[low:high]], rows[low:high]) for low, high in pairwise(bounds.tolist())]
 
 
-def merged(one: bytes, other: bytes) -> bytes:
+def merged(first: bytes, second: bytes) -> bytes:
     """Sketch of the rows of two.
 
-    >>> share(merged(sketch(pa.array(["a", "b"])), sketch(pa.array(["b", "c"]))))
+    >>> share(merged(*sketches(pa.array(["a", "b", "b", "c"]), np.array([0, 0, 1, 1]), 2)))
     (1, 4)
     """
-    both = np.frombuffer(one + other, _ENTRY)
+    both = np.frombuffer(first + second, _ENTRY)
     hashes, place = np.unique(both["hash"], return_inverse=True)
     return _pack(hashes, np.bincount(place, both["rows"], minlength=len(hashes)))
 
@@ -65,7 +56,7 @@ def merged(one: bytes, other: bytes) -> bytes:
 def whole(held: bytes) -> bool:
     """Whether bytes are a sketch, or nothing: whole entries, no more than fit, of rows that there are.
 
-    >>> whole(sketch(pa.array(["a", "b"]))), whole(b""), whole(b"\\xff" * 7)
+    >>> whole(*sketches(pa.array(["a", "b"]), np.zeros(2, np.int32), 1)), whole(b""), whole(b"\\xff" * 7)
     (True, True, False)
     """
     if len(held) % _ENTRY.itemsize or len(held) > IDS_MAX * _ENTRY.itemsize:

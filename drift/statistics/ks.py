@@ -9,7 +9,8 @@ def ks(reference: Counts, current: Counts) -> float:
     """Largest gap between two distribution functions, seen at the cells' edges.
 
     Cells are in ascending order; null, the last cell of a numeric column, ranks above everything, so that a column
-    that goes half empty has moved by a half. The gap inside a cell is not seen: see `resolution`.
+    that goes half empty has moved by a half. The gap inside a cell is not seen:
+    the distance of the raw values may be larger by the share of the reference's largest cell.
 
     >>> round(ks([2, 3, 3, 4], [0, 2, 3, 5]), 4)
     0.2167
@@ -30,8 +31,3 @@ def bias(n: float, reference_n: float, design_effect: float = 1.0) -> float:
     0.062
     """
     return float(0.8687 * np.sqrt(design_effect * (1 / n + 1 / reference_n)))
-
-
-def resolution(reference: Counts) -> float:
-    """How much larger than seen the distance between the raw values can be: the largest cell's mass."""
-    return float(shares(reference).max())

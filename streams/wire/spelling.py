@@ -18,7 +18,7 @@ import math
 import re
 import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, TypeVar
@@ -165,11 +165,6 @@ class Levels(dict[str | None, Place]):
             return self[text]
         except KeyError:
             return default
-
-
-def level_texts(values: Sequence[Any]) -> list[str | None]:
-    """Spell many values; None where one is missing."""
-    return [None if missing(value) else level_text(value) for value in values]
 
 
 def _single(text: str) -> float | int | None:

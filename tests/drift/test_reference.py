@@ -13,7 +13,6 @@ import pytest
 from drift import Reference, count_rows
 from drift.cells import frames
 from drift.cells.frames import FrameError
-from drift.cells.sums import sum_rows, sum_table
 from drift.reference.file import NoReference
 from streams.wire.schema import Feature, FeatureSchema, SchemaError
 
@@ -288,20 +287,6 @@ def test_a_folder_of_parquet_that_is_no_table_is_refused(tmp_path):
         Reference.fit(tmp_path / "no.parquet")
     with pytest.raises(FrameError, match="no such file"):
         Reference.fit(tmp_path / "gone.parquet")
-
-
-def test_a_table_is_summed_a_column_at_a_time_as_it_is_whole(tmp_path, several):
-    reference = Reference.fit(several, **ROLES)
-    later = several.sample(900, random_state=3)
-    later.to_parquet(tmp_path / "later.parquet", row_group_size=100)
-    wanted = sum_rows(reference, reference.align(later))
-    for frame in (tmp_path / "later.parquet", later):
-        found = sum_table(reference, frame)
-        assert found.rows == wanted.rows == 900
-        for part in ("cells", "moments", "extremes"):
-            np.testing.assert_array_equal(getattr(found, part), getattr(wanted, part))
-    with pytest.raises(FrameError, match="lacks the column 'x'"):
-        sum_table(reference, later.drop(columns="x"))
 
 
 def test_a_reference_shows_itself_on_a_screen_with_its_warnings_first():

@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 import drift
 from drift import Reference
-from drift.counting.duplicate_ids import IDS_MAX, merged, share, sketch, sketches
+from drift.counting.duplicate_ids import IDS_MAX, merged, share, sketches
 from drift.incidents.book import Book
 from drift.incidents.closed_window import ClosedWindow, MonitorContext
 from drift.incidents.row_quality import LATE, REPEATED, Observed, RowQuality, above
@@ -21,6 +21,10 @@ from drift.incidents.volume import STEADY_WINDOWS
 from streams.wire.records import MINUTE_MS, Alert, Watch
 
 # --- sketches ---------------------------------------------------------------------------------------
+
+
+def sketch(ids):
+    return sketches(ids, np.zeros(len(ids), np.int32), 1)[0]
 
 
 @given(ids=st.lists(st.integers(0, 900), min_size=1, max_size=1500), cuts=st.lists(st.integers(0, 1500), max_size=4))

@@ -27,8 +27,6 @@ from drift.statistics import (
 )
 from drift.statistics.chi2 import chi2
 from drift.statistics.ks import bias as ks_bias
-from drift.statistics.ks import resolution
-from drift.statistics.multiple import benjamini_hochberg, e_bh, holm
 
 PAIR = st.integers(2, 12).flatmap(
     lambda k: st.tuples(
@@ -70,13 +68,13 @@ def test_ks_over_one_cell_a_value_is_scipys():
     assert ks(*counts) == pytest.approx(stats.ks_2samp(was, now).statistic)
 
 
-def test_ks_over_cells_is_short_of_the_truth_by_less_than_its_resolution():
+def test_ks_over_cells_is_short_of_the_truth_by_less_than_the_largest_cell():
     rng = np.random.default_rng(1)
     was, now = rng.normal(size=5000).astype(np.float32), rng.normal(0.2, 1.1, 700).astype(np.float32)
     cells = Cells(name="x", edges=binning.edges(was))
     counts = [np.bincount(cells.index(side), minlength=cells.size) for side in (was, now)]
     true = stats.ks_2samp(was, now).statistic
-    assert true - resolution(counts[0]) <= ks(*counts) <= true
+    assert true - counts[0].max() / 5000 <= ks(*counts) <= true
 
 
 def test_null_is_a_cell_and_ranks_last():
@@ -112,13 +110,6 @@ def test_cramers_v_is_scipys():
     table = np.array([[50, 30, 20], [10, 25, 40]])
     oracle = stats.contingency.association(table, method="cramer", correction=False)
     assert cramers_v(*table) == pytest.approx(oracle)
-
-
-def test_holm_and_benjamini_hochberg():
-    p = [0.01, 0.02, 0.03, 0.04, 0.05]
-    np.testing.assert_allclose(holm(p), [0.05, 0.08, 0.09, 0.09, 0.09])  # By hand.
-    np.testing.assert_allclose(benjamini_hochberg(p), [0.05] * 5)
-    assert e_bh([1.0, 1.0], 0.05) == []
 
 
 SHIFTS = [0.0, 0.1, 0.3]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.wire.spelling import Levels, boolean_of, level_text, level_texts, missing
+from streams.wire.spelling import Levels, boolean_of, level_text, missing
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_whole_number_is_spelled_alike_as_integer_float_and_decimal(value: int
 def test_what_is_missing() -> None:
     nothing = [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT"), Decimal("NaN")]
     assert all(missing(value) for value in nothing)
-    assert level_texts([pd.NA, 0, "", False]) == [None, "0", "", "false"]
+    assert not any(missing(value) for value in (0, "", False))
 
 
 @pytest.mark.parametrize("value", [True, 1, 1.0, "true", "True", "TRUE", "1", "1.0", np.bool_(True), np.int8(1)])
