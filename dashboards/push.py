@@ -111,7 +111,7 @@ def _api(url: str, token: str, timeout_s: float) -> Any:
 
 def _find_source(api: Any, uid: str) -> None:
     try:
-        found = api.GET(f"/datasources/uid/{uid}")
+        source = api.GET(f"/datasources/uid/{uid}")
     except GrafanaClientError as error:
         if error.status_code != _NOT_FOUND:
             raise
@@ -119,7 +119,7 @@ def _find_source(api: Any, uid: str) -> None:
             f"Grafana has no data source with the uid {uid}, which the panels would ask; name yours with "
             "--datasource UID, or have it made: --datasource-url clickhouse://user@host:9000/driftline"
         ) from None
-    kind = found.get("type", DATASOURCE_TYPE) if isinstance(found, dict) else DATASOURCE_TYPE
+    kind = source.get("type", DATASOURCE_TYPE) if isinstance(source, dict) else DATASOURCE_TYPE
     if kind != DATASOURCE_TYPE:
         raise PushError(f"the data source {uid} is of the kind {kind}; the panels ask ClickHouse, {DATASOURCE_TYPE}")
 

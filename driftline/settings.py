@@ -175,15 +175,15 @@ def layers(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> 
         raise SettingsError(f"{path or 'environment'}: {error}; mend it") from None
     exported |= dict.fromkeys(_strange_variables(), "")
     given = {key: value for key, value in (flags or {}).items() if value is not None}
-    found = [
+    by_origin = [
         (str(path), dict(_flatten(written))),
         ("environment", dict(_flatten(exported))),
         ("flag", dict(_flatten(given))),
     ]
-    for origin, layer in found:
+    for origin, layer in by_origin:
         for key in layer:
             _known(origin, key)
-    return found
+    return by_origin
 
 
 def origins(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> list[tuple[str, Any, str]]:

@@ -143,8 +143,8 @@ def redrive(
     try:
         if producer is not None:
             producer.abort_dangling(NAMES)
-        found, counts = Found(cluster, which, now_ms), partition_counts(cluster)
-        for batch in _batches(_due(found, done), letters_max):
+        letters, counts = Found(cluster, which, now_ms), partition_counts(cluster)
+        for batch in _batches(_due(letters, done), letters_max):
             if producer is not None:
                 sent = [message for letter in batch for message in (_again(letter, counts), mark(letter))]
                 producer.commit([], sent, None)
@@ -176,10 +176,10 @@ def can_be_sent(letter: Letter) -> bool:
     return way(letter) in ("back", "sink")
 
 
-def _due(found: Found, done: Redriven) -> Iterator[Letter]:
-    for letter in found:
+def _due(letters: Found, done: Redriven) -> Iterator[Letter]:
+    for letter in letters:
         there = way(letter)
-        if found.sent_again(letter):
+        if letters.sent_again(letter):
             done.before += 1
         elif there == "foreign":
             done.foreign += 1

@@ -58,8 +58,8 @@ class Sorted:
 
     def masses(self, share: float) -> np.ndarray:
         """See `Ordered`."""
-        found: np.ndarray = self.points[self.times > share * self.times.sum()]
-        return found
+        heavy: np.ndarray = self.points[self.times > share * self.times.sum()]
+        return heavy
 
     def rows(self, without: np.ndarray) -> int:
         """See `Ordered`."""
@@ -68,8 +68,8 @@ class Sorted:
     def ranked(self, ranks: Sequence[int], without: np.ndarray) -> np.ndarray:
         """See `Ordered`."""
         kept = ~np.isin(self.points, without)
-        found: np.ndarray = self.points[kept][np.searchsorted(np.cumsum(self.times[kept]), ranks, side="right")]
-        return found
+        values: np.ndarray = self.points[kept][np.searchsorted(np.cumsum(self.times[kept]), ranks, side="right")]
+        return values
 
 
 def edges(
@@ -94,14 +94,14 @@ def edges_of(
     heavy = ordered.masses(POINT_MASS)
     # What lies between the point masses is cut as if it stood alone: nine tenths of zeros must not blur the rest.
     ranks = _ranks(ordered.rows(without=heavy))
-    found = _around(heavy) | {float(value) for value in (ordered.ranked(ranks, without=heavy) if ranks else ())}
+    edges = _around(heavy) | {float(value) for value in (ordered.ranked(ranks, without=heavy) if ranks else ())}
     if low is not None:
-        found.add(float(np.float32(low)))
+        edges.add(float(np.float32(low)))
     if high is not None:
-        found.add(above(high))
+        edges.add(above(high))
     if at is not None:
-        found.add(float(np.float32(at)))
-    return tuple(sorted(edge for edge in found if math.isfinite(edge)))
+        edges.add(float(np.float32(at)))
+    return tuple(sorted(edge for edge in edges if math.isfinite(edge)))
 
 
 def fixed_point(ordered: Ordered) -> tuple[float, float, float]:

@@ -85,9 +85,9 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """
         if self.kind == "numeric":
             numbers = floats(values, self.name)
-            found: np.ndarray = np.searchsorted(self.bounds, numbers, side="right")
-            found[np.isnan(numbers)] = self.null
-            return found
+            cells: np.ndarray = np.searchsorted(self.bounds, numbers, side="right")
+            cells[np.isnan(numbers)] = self.null
+            return cells
         codes, texts = levels(values)
         row_cells: np.ndarray = self.positions(texts)[codes]
         return row_cells

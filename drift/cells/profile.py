@@ -123,15 +123,15 @@ class Profile:
     @cached_property
     def expected(self) -> np.ndarray:
         """What later rows are compared with, int64 as `counts`: as they are, but for what named levels owe to luck."""
-        found = self.counts.copy()
+        counts = self.counts.copy()
         for place in np.flatnonzero(self.selection_bias).tolist():
-            cells, own = self.columns[place], found[self.offsets[place] : self.offsets[place + 1]]
+            cells, own = self.columns[place], counts[self.offsets[place] : self.offsets[place + 1]]
             assert cells.other is not None, cells.name
             named = own[: len(cells.levels)]
             kept = np.rint(np.cumsum(named) * (1 - self.selection_bias[place] / named.sum())).astype(np.int64)
             own[cells.other] += named.sum() - kept[-1]
             named[:] = np.diff(kept, prepend=0)
-        return found
+        return counts
 
     @cached_property
     def grids(self) -> "tuple[Grid, ...]":

@@ -80,8 +80,8 @@ class EventClock:
         running = np.maximum.accumulate(np.concatenate([[self._reached], times]))
         self._reached = int(running[-1])
         self._reach(running[:-1], times)
-        found: np.ndarray = self._closed_at(times) <= running[:-1]
-        return found
+        late: np.ndarray = self._closed_at(times) <= running[:-1]
+        return late
 
     def _reach(self, before: np.ndarray, times: np.ndarray) -> None:
         """Note leaps and what is far behind, by the maximum before each time."""

@@ -99,14 +99,14 @@ class EventClocks:
                 if key is None or not key.startswith(self._prefix):
                     continue
                 try:
-                    found = _decode(value or b"")
-                    if found.format != FORMAT:
-                        raise ValueError(f"format {found.format}, this version reads {FORMAT}")
+                    message = _decode(value or b"")
+                    if message.format != FORMAT:
+                        raise ValueError(f"format {message.format}, this version reads {FORMAT}")
                     sources = maxima.setdefault(key.removeprefix(self._prefix).decode(), {})
                 except (ValueError, RecursionError) as error:
                     log.warning("event_clocks.passed_over", place=block.place(at), why=str(error))
                     continue
-                for source, versions in found.clocks.items():
+                for source, versions in message.clocks.items():
                     known = sources.setdefault(source, {})
                     known |= {name: max(ms, known.get(name, ms)) for name, ms in versions.items()}
         return maxima

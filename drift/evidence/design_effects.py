@@ -104,13 +104,13 @@ def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int | 
     own, error = np.array(ratios), np.array(errors)
     varies = variance < 1  # That of a constant stands for none; an indicator's is at most a quarter.
     shared = of_cells.indicator & varies
-    found = _settle(own, error)
+    of_each = _settle(own, error)
     if not shared.any():
-        return found
+        return of_each
     together = np.average(own[:, shared], axis=1, weights=variance[shared])
     of_column = _settle(together[:, None], error[:, shared].min(axis=1, keepdims=True))[0]
     blurred = ~varies | (shared & (CLEAR * error[0] > BLURRED))
-    borrowed: np.ndarray = np.where(blurred, np.maximum(found, of_column), found)
+    borrowed: np.ndarray = np.where(blurred, np.maximum(of_each, of_column), of_each)
     return borrowed
 
 

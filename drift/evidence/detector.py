@@ -158,7 +158,7 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
 
 def _append(rows: np.ndarray, kept: np.ndarray, last: np.ndarray) -> np.ndarray:
     """The kept rows and one more, in one copy: they are megabytes."""
-    found = np.empty((int(kept.sum()) + 1, rows.shape[1]), rows.dtype)
-    np.compress(kept, rows, axis=0, out=found[:-1])
-    found[-1] = last
-    return found
+    longer = np.empty((int(kept.sum()) + 1, rows.shape[1]), rows.dtype)
+    np.compress(kept, rows, axis=0, out=longer[:-1])
+    longer[-1] = last
+    return longer

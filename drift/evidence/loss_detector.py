@@ -75,8 +75,8 @@ class Risk(msgspec.Struct, kw_only=True, eq=False):
     def by_loss(self) -> np.ndarray:
         """Log of each loss's evidence, [losses]: their mean is the evidence of a larger loss."""
         losses, bets = self.summed.shape
-        found: np.ndarray = logsumexp(self.summed, axis=1) - np.log(losses * bets)
-        return found
+        log_evidence: np.ndarray = logsumexp(self.summed, axis=1) - np.log(losses * bets)
+        return log_evidence
 
     @property
     def log_evidence(self) -> float:

@@ -49,7 +49,7 @@ def log_evidence(
     8.7
     """
     starts, columns, taus = len(before), len(span) - 1, len(TAUS)
-    found = np.full((starts, columns), -np.inf)
+    log_e = np.full((starts, columns), -np.inf)
     log_factor, slope = np.empty(taus), np.empty(taus)
     for s in range(starts):
         m = mass - mass_before[s]
@@ -73,5 +73,5 @@ def log_evidence(
                     else:
                         total = total * math.exp(top - x) + 1.0
                         top = x
-            found[s, column] = top + math.log(total)
-    return found
+            log_e[s, column] = top + math.log(total)
+    return log_e

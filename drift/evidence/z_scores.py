@@ -41,8 +41,8 @@ def surprise(contrasts: Contrasts, pool: np.ndarray, window: np.ndarray, start_m
     exact = np.where(tails < 0, 1.0, -1.0) * ndtri_exp(-np.abs(tails))
     z = np.where(contrasts.indicator, np.where(tails == 0, 0.0, exact), roots)
     # Of billions of rows the tails are beyond floats, and what is not finite here would never be finite again.
-    found: np.ndarray = np.clip(np.nan_to_num(z, nan=0.0), -_Z_MAX, _Z_MAX)
-    return found
+    clipped: np.ndarray = np.clip(np.nan_to_num(z, nan=0.0), -_Z_MAX, _Z_MAX)
+    return clipped
 
 
 def uniforms(seeds: np.ndarray, start_ms: int) -> np.ndarray:
@@ -52,8 +52,8 @@ def uniforms(seeds: np.ndarray, start_ms: int) -> np.ndarray:
     time in, a thousand contrasts at once.
     """
     time = _mix(np.full(1, start_ms, np.int64).view(np.uint64))
-    found: np.ndarray = ((_mix(seeds ^ time) >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
-    return found
+    numbers: np.ndarray = ((_mix(seeds ^ time) >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    return numbers
 
 
 def _mix(x: np.ndarray) -> np.ndarray:

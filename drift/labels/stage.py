@@ -137,17 +137,17 @@ class Join:
         """Join the labels of blocks in their order, with one question to the store for all of them."""
         read = [read_labels(block) for block in blocks]
         ids = list(dict.fromkeys(said.id for labels, _ in read for said in labels))
-        found = self._look_up(ids) if ids else {}
-        return [self._joined(block, *said, found) for block, said in zip(blocks, read, strict=True)]
+        predictions = self._look_up(ids) if ids else {}
+        return [self._joined(block, *said, predictions) for block, said in zip(blocks, read, strict=True)]
 
     def _joined(
-        self, block: Block, labels: list[Said], refused: list[Refusal], found: Mapping[str, list[PredictionRow]]
+        self, block: Block, labels: list[Said], refused: list[Refusal], predictions: Mapping[str, list[PredictionRow]]
     ) -> Effects:
         publish: list[Publish] = []
         joined: list[tuple[PredictionRow, Outcome]] = []
         faults: list[tuple[PredictionRow, str]] = []
         for said in labels:
-            rows = _meant(found.get(said.id, ()), said.ts)
+            rows = _meant(predictions.get(said.id, ()), said.ts)
             if not rows:
                 waiting = self._wait(block, said)
                 (refused if isinstance(waiting, Refusal) else publish).append(waiting)  # type: ignore[arg-type]

@@ -41,5 +41,5 @@ def cell_means(sums: np.ndarray, column: int) -> np.ndarray:
     """Mean of a column of label sums in each score cell, float64 [cells]; one without rows lies between others."""
     filled = np.flatnonzero(sums[:, LABELLED])
     means = sums[filled, column] / sums[filled, LABELLED]
-    found: np.ndarray = np.interp(np.arange(len(sums)), filled, means)
-    return found
+    of_cells: np.ndarray = np.interp(np.arange(len(sums)), filled, means)
+    return of_cells

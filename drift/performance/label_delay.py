@@ -99,7 +99,7 @@ def buckets(lengths_ms: np.ndarray) -> np.ndarray:
     [0, 0, 1, 2, 3]
     """
     seconds = np.maximum(np.asarray(lengths_ms, np.float64), 0.0) / 1000
-    found: np.ndarray = np.where(
+    numbers: np.ndarray = np.where(
         seconds < 1, 0, 1 + np.floor(BUCKETS_A_DOUBLING * np.log2(np.maximum(seconds, 1)))
     ).astype(np.int64)
-    return found
+    return numbers

@@ -78,8 +78,8 @@ def losses(reference: Profile, tolerance: float, design_effect: float = 1.0) -> 
     effect = max(design_effect, reference.loss_design_effect)
     if reference.labels is None or reference.in_sample or not reference.labels[:, LABELLED].any():
         return []
-    found = (_loss(reference, metric, tolerance, reference.labels, effect) for metric in _metrics(reference))
-    return [loss for loss in found if loss is not None]
+    by_metric = (_loss(reference, metric, tolerance, reference.labels, effect) for metric in _metrics(reference))
+    return [loss for loss in by_metric if loss is not None]
 
 
 def losses_of(reference: Profile, known: Sequence[Loss], tolerance: float, sums: np.ndarray) -> list[Loss]:
@@ -145,7 +145,7 @@ def powered(reference: Profile, metric: str, scores: np.ndarray, sums: np.ndarra
     unlabelled = np.maximum(scores - labelled, 0.0)
     if not labelled.sum() or not unlabelled.sum():
         return None
-    (total, squares), (was, _) = (_by_cell(reference, metric, found) for found in (sums, reference.labels))
+    (total, squares), (was, _) = (_by_cell(reference, metric, label_sums) for label_sums in (sums, reference.labels))
     known = reference.labels[:, LABELLED]
     cells = np.arange(len(known))
     prediction = np.interp(cells, cells[known > 0], was[known > 0] / known[known > 0])

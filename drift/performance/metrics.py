@@ -34,14 +34,14 @@ def realised(reference: Profile, sums: np.ndarray) -> dict[str, Figure]:
         return {}
     if reference.task == "regression":
         return _errors(sums.sum(axis=0), float(reference.scale[reference.place("score")]))
-    found = {"accuracy": _accuracy(sums), "brier": _brier(sums), "ece": Figure(_ece(sums))}
+    figures = {"accuracy": _accuracy(sums), "brier": _brier(sums), "ece": Figure(_ece(sums))}
     if reference.task == "binary":
-        found["f1"] = Figure(_f1(sums, reference.positive_share))
+        figures["f1"] = Figure(_f1(sums, reference.positive_share))
         positives = sums[:, LABELS] / FIXED_ONE
         value, variance = auc(positives, sums[:, LABELLED] - positives)
         if np.isfinite(value):
-            found["auc"] = Figure(value, *logit(value, variance))
-    return found
+            figures["auc"] = Figure(value, *logit(value, variance))
+    return figures
 
 
 def _accuracy(sums: np.ndarray) -> Figure:

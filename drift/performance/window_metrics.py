@@ -39,15 +39,15 @@ def estimate(reference: Profile, scores: np.ndarray) -> dict[str, float]:
     if reference.task == "regression":
         return _errors(sums, rows / rows.sum(), float(reference.scale[reference.place("score")]) / FIXED_ONE)
     chance, score = calibrate(sums), mean_score(sums)
-    found = {
+    figures = {
         "brier": float((rows * (chance * (1 - chance) + (score - chance) ** 2)).sum() / rows.sum()),
         "ece": float((rows * np.abs(score - chance)).sum() / rows.sum()),
     }
     if reference.task == "multiclass":
-        return found | {"accuracy": float((rows * chance).sum() / rows.sum())}
+        return figures | {"accuracy": float((rows * chance).sum() / rows.sum())}
     yes = (score >= 0.5).astype(float) if reference.positive_share is None else reference.positive_share
     binary = expected(chance, yes, rows)
-    return found | {"accuracy": binary.accuracy, "f1": binary.f1, "auc": binary.auc}
+    return figures | {"accuracy": binary.accuracy, "f1": binary.f1, "auc": binary.auc}
 
 
 def _errors(sums: np.ndarray, share: np.ndarray, step: float) -> dict[str, float]:
@@ -91,10 +91,10 @@ def _powered(reference: Profile, metric: str, scores: np.ndarray, sums: np.ndarr
     """The figure of all rows where some have a label, by labels and predictions together."""
     if sums is None or reference.labels is None or reference.in_sample or metric not in ("accuracy", "brier", "mae"):
         return {}
-    found = powered(reference, metric, scores, sums)
-    if found is None:
+    figure = powered(reference, metric, scores, sums)
+    if figure is None:
         return {}
-    ends = (found.value, found.low, found.high)
+    ends = (figure.value, figure.low, figure.high)
     if metric == "accuracy":
-        ends = (1 - found.value, 1 - found.high, 1 - found.low)
+        ends = (1 - figure.value, 1 - figure.high, 1 - figure.low)
     return dict(zip(("powered", "powered_low", "powered_high"), map(float, ends), strict=True))

@@ -87,8 +87,8 @@ class Held:
 
     def distinct(self) -> int:
         """See `ColumnProfile`."""
-        found: int = pc.count_distinct(self._array).as_py()
-        return found
+        number: int = pc.count_distinct(self._array).as_py()
+        return number
 
     def coarse(self) -> str:
         """See `ColumnProfile`."""
@@ -126,17 +126,17 @@ class Held:
 def profile(table: Columns, name: str) -> ColumnProfile:
     """Ask about a column: where its rows are if the table can answer there, else here."""
     ask = getattr(table, "profile", None)
-    found: ColumnProfile = Held(table.column(name), name) if ask is None else ask(name)
-    return found
+    answered: ColumnProfile = Held(table.column(name), name) if ask is None else ask(name)
+    return answered
 
 
 def frequencies(column: ColumnProfile) -> dict[str, int]:
     """Rows of each level that occurs."""
-    found: dict[str, int] = {}
+    rows: dict[str, int] = {}
     for text, n in zip(*column.levels(), strict=True):
         if text is not None and n:
-            found[text] = found.get(text, 0) + int(n)
-    return found
+            rows[text] = rows.get(text, 0) + int(n)
+    return rows
 
 
 def fixed_point(column: ColumnProfile, cells: Cells) -> tuple[float, float, float]:

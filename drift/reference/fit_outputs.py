@@ -98,8 +98,8 @@ def _label_codes(table: Columns, label: str | None) -> tuple[str, ...]:
     if label is None or label not in table.column_names:
         return ()
     known = profile(table, label)
-    found = code_note(f"label {label!r}", known.ordered()) if kind_of(known.type) == "numeric" else ""
-    return (found,) if found else ()
+    note = code_note(f"label {label!r}", known.ordered()) if kind_of(known.type) == "numeric" else ""
+    return (note,) if note else ()
 
 
 def _separations(table: Columns, parts: Parts, names: Sequence[str]) -> dict[str, Separation | None]:

@@ -90,8 +90,8 @@ class LossLearning(msgspec.Struct, kw_only=True):
         if self.windows < 2 or variance <= 0:
             return least
         error = math.sqrt(2 / (self.windows - 1))
-        found = (self.between - self.total**2 / self.rows) / ((self.windows - 1) * variance)
-        return max(least, found * math.exp(Z90 * error)) if found > 1 + CLEAR * error else least
+        ratio = (self.between - self.total**2 / self.rows) / ((self.windows - 1) * variance)
+        return max(least, ratio * math.exp(Z90 * error)) if ratio > 1 + CLEAR * error else least
 
 
 def learnt_design_effects(baseline: "Baseline", windows: np.ndarray) -> np.ndarray:

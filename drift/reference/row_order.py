@@ -76,7 +76,7 @@ def ordered_rows(table: Columns, time: str | None, order: Order | None) -> Order
     if order == "time":
         raise FrameError("order='time' needs time=, the column of event times")
     if order is None:
-        order, note = _found(table)
+        order, note = _order_by_times(table)
     else:
         note = "the order of the rows is unknown" + _LEARNT if order == "unknown" else ""
     return OrderedRows(_mixed(table) if order == "unknown" else table, order, note)
@@ -88,7 +88,7 @@ _LEARNT = (
 )
 
 
-def _found(table: Columns) -> tuple[Order, str]:
+def _order_by_times(table: Columns) -> tuple[Order, str]:
     """Tell the order by the columns of times that are there."""
     if hasattr(table, "sorted_by"):  # A table in a store was ordered by columns that somebody named.
         return "file", ""

@@ -119,10 +119,10 @@ def twins(levels: Iterable[str]) -> list[str]:
     ['rome ']
     """
     seen: set[str] = set()
-    found = []
+    alike = []
     for level in levels:
         plain = level.strip().casefold()
         if plain in seen:
-            found.append(level)
+            alike.append(level)
         seen.add(plain)
-    return found
+    return alike

@@ -37,5 +37,5 @@ def differ(reference: Profile, halves: np.ndarray) -> bool:
         every = contrasts(reference.columns, reference.counts)
         design_effect = of_column(every, 0, rows, reference.design_effects)
     design_effect = min(design_effect, DESIGN_EFFECT_MAX)
-    found = effect(cells.kind, halves[0], halves[1], design_effect)
-    return bool(found.low > Watch().tolerances[found.statistic])
+    distance = effect(cells.kind, halves[0], halves[1], design_effect)
+    return bool(distance.low > Watch().tolerances[distance.statistic])

@@ -38,8 +38,8 @@ def chi2(
     table = pooled(reference, current, expected_min)
     if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():
         return Chi2(0.0, 1.0, 0)
-    found = chi2_contingency(table, correction=False, lambda_=form)
-    return Chi2(float(found.statistic), float(found.pvalue), int(found.dof))
+    result = chi2_contingency(table, correction=False, lambda_=form)
+    return Chi2(float(result.statistic), float(result.pvalue), int(result.dof))
 
 
 def pooled(reference: Counts, current: Counts, expected_min: float) -> np.ndarray:

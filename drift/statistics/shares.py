@@ -24,5 +24,5 @@ def occupied(reference: Counts, current: Counts) -> np.ndarray:
     >>> occupied([1, 0, 2], [0, 0, 5])
     array([ True, False,  True])
     """
-    found: np.ndarray = (np.asarray(reference) + np.asarray(current)) > 0
-    return found
+    holds_rows: np.ndarray = (np.asarray(reference) + np.asarray(current)) > 0
+    return holds_rows

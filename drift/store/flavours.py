@@ -44,8 +44,8 @@ def statements(text: str, settings: StoreSettings, **names: str) -> list[str]:
     for statement in re.split(r";\s*$", rendered, flags=re.MULTILINE):
         if statement.strip():
             made.append(statement.strip())
-            if settings.cluster and (found := _LOCAL_TABLE.search(statement)):
-                made.append(_distributed(found[1], settings.cluster))
+            if settings.cluster and (match := _LOCAL_TABLE.search(statement)):
+                made.append(_distributed(match[1], settings.cluster))
     return made
 
 

@@ -94,10 +94,10 @@ def rows(
 ) -> pa.Table:
     """Load rows of a stretch, ms, from an open store; see `load`."""
     time, source, bound = _stretch_of(table, first, until, model, version)
-    found = store.arrow(f"SELECT * {source} ORDER BY {time} LIMIT {{most:UInt64}}", bound | {"most": rows_max + 1})
-    if found.num_rows > rows_max:
+    loaded = store.arrow(f"SELECT * {source} ORDER BY {time} LIMIT {{most:UInt64}}", bound | {"most": rows_max + 1})
+    if loaded.num_rows > rows_max:
         raise LoadError(f"{table} holds more than {rows_max:,} rows in that stretch; shorten it, or raise rows_max")
-    return found
+    return loaded
 
 
 def sample(

@@ -28,7 +28,7 @@ def look_up(store: Store, ids: list[str]) -> dict[str, list[PredictionRow]]:
     StoreUnavailable
         The store does not answer; ask again.
     """
-    found: dict[str, list[PredictionRow]] = {}
+    by_id: dict[str, list[PredictionRow]] = {}
     for start in range(0, len(ids), IDS_MAX):
         asked = {"ids": ids[start : start + IDS_MAX]}
         labels = {row[:4]: row[4:] for row in store.rows(_LABELS, asked)}
@@ -38,5 +38,5 @@ def look_up(store: Store, ids: list[str]) -> dict[str, list[PredictionRow]]:
                 id=id_, model=model, version=version, ts=ts, score=score, prediction=prediction,
                 label=label, label_ts=label_ts,
             )  # fmt: skip
-            found.setdefault(id_, []).append(row)
-    return found
+            by_id.setdefault(id_, []).append(row)
+    return by_id

@@ -106,7 +106,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"the URL of {parts.hostname} asks for {sorted(unknown)}; compression and cluster are known"
             )
         secure = parts.scheme == "clickhouses"
-        found: dict[str, object] = {
+        from_parts: dict[str, object] = {
             "host": parts.hostname,
             "port": parts.port or (9440 if secure else 9000),
             "database": unquote(parts.path.strip("/")) or "driftline",
@@ -115,7 +115,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
             "secure": secure,
             "flavour": "cluster" if "cluster" in asked else "single",
         }
-        return msgspec.convert(found | asked | other, cls)
+        return msgspec.convert(from_parts | asked | other, cls)
 
     def __repr__(self) -> str:
         scheme = "clickhouses" if self.secure else "clickhouse"

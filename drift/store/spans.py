@@ -43,8 +43,8 @@ def outside(types: Mapping[str, str], columns: Mapping[str, Any]) -> str | None:
 def _ends(values: Sequence[Any] | np.ndarray | pa.Array) -> tuple[int, int] | None:
     """The least and the largest of some values, at least one; None where all are null."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
-        found = pc.min_max(values).as_py()
-        return None if found["min"] is None else (found["min"], found["max"])
+        ends = pc.min_max(values).as_py()
+        return None if ends["min"] is None else (ends["min"], ends["max"])
     if isinstance(values, np.ndarray):
         return int(values.min()), int(values.max())
     return min(values), max(values)

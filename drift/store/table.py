@@ -92,8 +92,8 @@ class StoreTable:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Read one column in order."""
-        found = self.ask("value", name, rest="ORDER BY place", place=True).column("value")
-        return pa.chunked_array([typed(found, self.types[name])])
+        values = self.ask("value", name, rest="ORDER BY place", place=True).column("value")
+        return pa.chunked_array([typed(values, self.types[name])])
 
     def profile(self, name: str) -> "StoreColumn":
         """Ask about a column, where it is."""
@@ -149,9 +149,9 @@ class StoreColumn:
     def levels(self) -> tuple[list[str | None], np.ndarray]:
         """See `Profile`."""
         asked, rest = "value, count() AS n, min(place) AS first", "WHERE isNotNull(value) GROUP BY value ORDER BY first"
-        found = self._table.ask(asked, self._name, rest=rest, place=True)
-        codes, texts = levels(typed(found.column("value"), self.type))
-        return [texts[code] for code in codes], np.asarray(found.column("n"), np.int64)
+        rows = self._table.ask(asked, self._name, rest=rest, place=True)
+        codes, texts = levels(typed(rows.column("value"), self.type))
+        return [texts[code] for code in codes], np.asarray(rows.column("n"), np.int64)
 
     def ordered(self) -> "StoreValues":
         """See `Profile`."""
@@ -166,19 +166,19 @@ class StoreColumn:
         asked = (
             f"intDiv(place, {{size:UInt64}}) AS block, place >= {{middle:UInt64}} AS half, {cell} AS cell, count() AS n"
         )
-        found = self._table.ask(asked, self._name, bound, "GROUP BY block, half, cell", place=True)
-        block, half, n = (np.asarray(found.column(name), np.int64) for name in ("block", "half", "n"))
-        place = self._cells(cells, found.column("cell"))
+        rows = self._table.ask(asked, self._name, bound, "GROUP BY block, half, cell", place=True)
+        block, half, n = (np.asarray(rows.column(name), np.int64) for name in ("block", "half", "n"))
+        place = self._cells(cells, rows.column("cell"))
         blocks, halves = np.zeros((self.rows // size + 1, cells.size), np.int64), np.zeros((2, cells.size), np.int64)
         np.add.at(blocks, (block, place), n)
         np.add.at(halves, (half, place), n)
         return Tally(halves.sum(axis=0), *self._moments(alone), blocks[:-1], halves)
 
-    def _cells(self, cells: Cells, found: pa.ChunkedArray) -> np.ndarray:
+    def _cells(self, cells: Cells, values: pa.ChunkedArray) -> np.ndarray:
         if cells.kind == "numeric":
-            place = np.asarray(found, np.int64)
+            place = np.asarray(values, np.int64)
             return np.where(place < 0, cells.null, place)
-        codes, texts = levels(typed(found, self.type))
+        codes, texts = levels(typed(values, self.type))
         return np.asarray(cells.positions(texts)[codes])
 
     def _moments(self, alone: Reference) -> tuple[np.ndarray, np.ndarray]:
@@ -215,13 +215,13 @@ class StoreValues:
     def masses(self, share: float) -> np.ndarray:
         """See `drift.cells.binning.Ordered`."""
         bound = {"least": share * self.rows(np.zeros(0, np.float32))}
-        found = self._table.finite("v", self._name, bound, "GROUP BY v HAVING count() > {least:Float64} ORDER BY v")
-        return np.asarray(found.column("v"), np.float32)
+        rows = self._table.finite("v", self._name, bound, "GROUP BY v HAVING count() > {least:Float64} ORDER BY v")
+        return np.asarray(rows.column("v"), np.float32)
 
     def rows(self, without: np.ndarray) -> int:
         """See `drift.cells.binning.Ordered`."""
-        found = self._table.finite("count() AS n", self._name, {"without": without.tolist()}, _WITHOUT)
-        return int(found.column("n")[0].as_py())
+        answer = self._table.finite("count() AS n", self._name, {"without": without.tolist()}, _WITHOUT)
+        return int(answer.column("n")[0].as_py())
 
     def ranked(self, ranks: Sequence[int], without: np.ndarray) -> np.ndarray:
         """See `drift.cells.binning.Ordered`."""
@@ -229,13 +229,13 @@ class StoreValues:
         n = self.rows(without)
         marks = ", ".join(repr((rank + 0.5) / n) for rank in ranks)
         asked = f"quantilesExact({marks})(v) AS found"
-        found = self._table.finite(asked, self._name, {"without": without.tolist()}, _WITHOUT)
-        return np.asarray(found.column("found")[0].as_py(), np.float32)
+        answer = self._table.finite(asked, self._name, {"without": without.tolist()}, _WITHOUT)
+        return np.asarray(answer.column("found")[0].as_py(), np.float32)
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """See `drift.cells.binning.Ordered`."""
-        found = self._table.finite("v, count() AS n", self._name, rest="GROUP BY v ORDER BY v")
-        return np.asarray(found.column("v"), np.float32), np.asarray(found.column("n"), np.int64)
+        rows = self._table.finite("v, count() AS n", self._name, rest="GROUP BY v ORDER BY v")
+        return np.asarray(rows.column("v"), np.float32), np.asarray(rows.column("n"), np.int64)
 
 
 _WITHOUT = "WHERE NOT has({without:Array(Float64)}, v)"
@@ -249,12 +249,12 @@ def arrow_type(kind: str) -> pa.DataType:
     """
     for wrapper in ("LowCardinality(", "Nullable("):
         kind = kind.removeprefix(wrapper)
-    return next((found for start, found in _TYPES.items() if kind.startswith(start)), pa.binary())
+    return next((arrow for start, arrow in _TYPES.items() if kind.startswith(start)), pa.binary())
 
 
 def typed(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     """Values as they came over the wire, as the type that the table says they have."""
-    found = values.combine_chunks()
-    if pa.types.is_floating(kind) and not pa.types.is_floating(found.type):
-        return found.cast(kind, safe=False)
-    return found if found.type == kind else found.cast(kind)
+    array = values.combine_chunks()
+    if pa.types.is_floating(kind) and not pa.types.is_floating(array.type):
+        return array.cast(kind, safe=False)
+    return array if array.type == kind else array.cast(kind)

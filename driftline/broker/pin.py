@@ -24,8 +24,8 @@ def resolve(folder: Path) -> str:
         context.create_dependency(Coordinate(group, artifact, version=version, scope="compile"))
         for group, artifact, version in ROOTS
     ]
-    found, needed = context.resolver.resolve(roots)
-    jars = [each.artifact.resolve() for each in found + needed if each.scope in ("compile", "runtime")]
+    resolved, needed = context.resolver.resolve(roots)
+    jars = [each.artifact.resolve() for each in resolved + needed if each.scope in ("compile", "runtime")]
     lines = [f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.relative_to(folder).as_posix()}" for jar in jars]
     return "\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n"
 

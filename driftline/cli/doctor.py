@@ -15,15 +15,15 @@ def doctor(file: File = None, as_json: AsJson = False) -> None:
     from driftline.doctor import examine, findings
 
     if as_json:
-        found = examine(file)
-        echo_json(found)
+        results = examine(file)
+        echo_json(results)
     else:
-        found = []
+        results = []
         for one in findings(file):
-            found.append(one)
+            results.append(one)
             typer.echo(f"{typer.style(f'{one.state:<4}', fg=_COLOURS[one.state])}  {one.name:<13} {visible(one.said)}")
             if one.fix:
                 say(f"{'':<20} -> {one.fix}")
-        counts = Counter[str](one.state for one in found)
+        counts = Counter[str](one.state for one in results)
         say(", ".join(f"{counts[state]} {state}" for state in _COLOURS if counts[state]))
-    raise typer.Exit(1 if any(one.state == "fail" for one in found) else 0)
+    raise typer.Exit(1 if any(one.state == "fail" for one in results) else 0)

@@ -32,8 +32,8 @@ def list_incidents(
     """List the newest incidents."""
     from driftline.commands import incidents
 
-    found = incidents.incidents(_store(file), model, not only_open, limit)
-    echo_json(found) if as_json else say("\n".join(incidents.table(found)))
+    listed = incidents.incidents(_store(file), model, not only_open, limit)
+    echo_json(listed) if as_json else say("\n".join(incidents.table(listed)))
 
 
 @app.command()

@@ -258,16 +258,16 @@ def list_versions(
         book = RouteBook()
         say(f"driftline: {error}; what serves is not known", err=True)
     registry = Registry(settings.registry)
-    found = listing(registry, book, name)
+    entries = listing(registry, book, name)
     if as_json:
-        echo_json(found)
-    elif found:
-        _say_listing(found)
+        echo_json(entries)
+    elif entries:
+        _say_listing(entries)
     else:
         say(f"no model in {registry.address}; `driftline model init` makes one", err=True)
 
 
-def _say_listing(found: "list[Entry]") -> None:
+def _say_listing(entries: "list[Entry]") -> None:
     rows = [
         (
             entry.model,
@@ -277,7 +277,7 @@ def _say_listing(found: "list[Entry]") -> None:
             str(entry.epoch) if entry.serves else "",
             "yes" if entry.reference else "no",
         )
-        for entry in found
+        for entry in entries
     ]
     headings = ("model", "version", "task", "serves", "epoch", "reference")
     say("\n".join(aligned([headings, *rows], numbers=(4,))))

@@ -95,7 +95,7 @@ def show(file: Built, as_json: AsJson = False) -> None:
         from driftline.commands import references
 
         reference = references.read(file)
-    found = references.columns(reference)
+    columns = references.columns(reference)
     if as_json:
         facts = {"id": reference.id, "rows": reference.rows, "task": reference.task, "label": reference.label}
         more = {
@@ -108,12 +108,12 @@ def show(file: Built, as_json: AsJson = False) -> None:
             "classes": reference.classes,
             "positive": reference.positive,
         }
-        echo_json({**facts, "columns": found, **more})
+        echo_json({**facts, "columns": columns, **more})
         return
     say(f"reference {reference.id}   {reference.rows:,} rows   {reference.task or 'columns only'}")
     rows = [
         (column.name, column.kind, str(column.cells), f"{100 * column.null_rate:.3g} %", column.content)
-        for column in found
+        for column in columns
     ]
     headings = ("column", "kind", "cells", "null", "range, or levels by frequency")
     say("\n".join(aligned([headings, *rows], numbers=(2, 3))))

@@ -58,12 +58,12 @@ class Listing(msgspec.Struct, frozen=True):
     letters: list[Listed]
 
 
-def listing(found: Found, limit: int) -> Listing:
+def listing(letters: Found, limit: int) -> Listing:
     """Sum up letters and keep the last ``limit`` of them."""
     groups: dict[tuple[str, str, str], Group] = {}
     last: deque[Listed] = deque(maxlen=limit)
-    for letter in found:
-        again = found.sent_again(letter)
+    for letter in letters:
+        again = letters.sent_again(letter)
         kind = (letter.reason, letter.topic, letter.stage)
         group = groups.setdefault(kind, Group(reason=letter.reason, topic=letter.topic, stage=letter.stage))
         group.letters += 1
@@ -90,18 +90,18 @@ def find(cluster: Cluster, place: str, now_ms: int) -> tuple[Letter, bool]:
     """
     topic, partition, offset = _parts(cluster, place)
     if topic != DEAD_LETTERS:
-        found = Found(cluster, Filter(topic=topic), now_ms)
-        matching = (one for one in found if (one.source_partition, one.source_offset) == (partition, offset))
+        letters = Found(cluster, Filter(topic=topic), now_ms)
+        matching = (one for one in letters if (one.source_partition, one.source_offset) == (partition, offset))
     else:
         low, high = ranges.bounds(cluster, DEAD_LETTERS).get(partition, (0, 0))
         if not low <= offset < high:
             raise LetterError(
                 f"no dead letter at {place}: {DEAD_LETTERS}/{partition} begins at {low} and ends at {high}"
             )
-        found = Found(cluster, Filter(start=f"{partition}:{offset}"), now_ms)
-        matching = (one for one in found if (one.partition, one.offset) == (partition, offset))
+        letters = Found(cluster, Filter(start=f"{partition}:{offset}"), now_ms)
+        matching = (one for one in letters if (one.partition, one.offset) == (partition, offset))
     for letter in matching:
-        return letter, found.sent_again(letter)
+        return letter, letters.sent_again(letter)
     raise LetterError(f"no dead letter at {place}; `driftline dead-letters list` shows where they lie")
 
 

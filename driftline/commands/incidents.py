@@ -212,9 +212,9 @@ def _standing(events: list[Event]) -> Incident:
     )
 
 
-def table(found: list[Incident]) -> Iterator[str]:
+def table(listed: list[Incident]) -> Iterator[str]:
     """Say incidents in lines."""
-    if not found:
+    if not listed:
         yield "no incidents"
         return
     rows = [
@@ -228,11 +228,11 @@ def table(found: list[Incident]) -> Iterator[str]:
             ", ".join(column.name for column in one.columns),
             one.text,
         )
-        for one in found
+        for one in listed
     ]
     yield from aligned([_HEADINGS, *rows], wide=90)
     yield ""
-    yield f"next: `driftline incidents show {found[-1].incident}`"
+    yield f"next: `driftline incidents show {listed[-1].incident}`"
 
 
 def full(told: Story) -> Iterator[str]:

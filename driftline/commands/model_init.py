@@ -98,7 +98,7 @@ def init(
         raise InitError(f"{folder / FILE} is there already; --force writes over it, --out names another folder")
     if holdout is not None and data_is_held_out:
         raise InitError("--holdout has rows that the model has not learnt from: leave --data-is-held-out away")
-    file = None if model is None else _found(model)
+    file = None if model is None else _model_file(model)
     on_progress(f"reading {data}", 0, None)
     table = frames.read(data, dict.fromkeys(known.get("categorical") or (), "categorical"))
     if shuffle:
@@ -133,7 +133,7 @@ def init(
     return Made(folder=folder, package=package, reference=reference, notes=(*notes, *doubts), trained=trained)
 
 
-def _found(model: str) -> Path:
+def _model_file(model: str) -> Path:
     """Find the model file, or say what was probably meant."""
     file = Path(model.partition(":")[0])
     if file.suffix in _PICKLES:

@@ -256,17 +256,17 @@ class Entry(msgspec.Struct, frozen=True):
 
 def listing(registry: Registry, book: RouteBook, name: str | None = None) -> list[Entry]:
     """Every version in the registry, and every version that a route names though the registry lacks it."""
-    found = []
+    entries = []
     for manifest in registry.list(name):
         route = book.routes.get(manifest.name)
         task = registry.package(manifest.name, manifest.version).task
-        found.append(_entry(manifest.name, manifest.version, task, route, "reference.arrow" in manifest.files))
-    there = {(entry.model, entry.version) for entry in found}
+        entries.append(_entry(manifest.name, manifest.version, task, route, "reference.arrow" in manifest.files))
+    there = {(entry.model, entry.version) for entry in entries}
     for model, route in sorted(book.routes.items()):
         if name in (None, model):
             lost = [version for version in versions(route) if (model, version) not in there]
-            found += [_entry(model, version, "not in the registry", route, False) for version in lost]
-    return found
+            entries += [_entry(model, version, "not in the registry", route, False) for version in lost]
+    return entries
 
 
 def _entry(model: str, version: str, task: str, route: Route | None, reference: bool) -> Entry:

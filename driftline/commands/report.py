@@ -42,15 +42,15 @@ def of_incident(store: Store, incident: str) -> Stretch:
     ReportRefused
         The store knows no such incident.
     """
-    found = store.rows(
+    rows = store.rows(
         "SELECT model, version, min(change_point), max(window_end) FROM alerts WHERE incident = {incident:String} "
         "GROUP BY model, version",
         {"incident": incident},
     )
-    if not found:
+    if not rows:
         known = store.rows("SELECT incident FROM alerts GROUP BY incident ORDER BY max(ts) DESC LIMIT 5")
         raise ReportRefused(f"no incident {incident!r}; the latest are: {', '.join(r[0] for r in known) or 'none'}")
-    model, version, changed, until = found[0]
+    model, version, changed, until = rows[0]
     return Stretch(model, version, _ms(changed), _ms(until))
 
 
@@ -67,14 +67,14 @@ def of_model(store: Store, model: str, start: str, end: str | None, version: str
         until = _ms(pd.Timestamp(end).to_pydatetime() if end else datetime.now(UTC))
     except ValueError as error:
         raise ReportRefused(f"--from {start} --to {end}: {error}; write 2026-11-21T09:30:00Z") from None
-    found = store.rows(
+    rows = store.rows(
         "SELECT version FROM predictions WHERE model = {model:String} AND ts >= {first:DateTime64(3, 'UTC')} "
         "AND ts < {until:DateTime64(3, 'UTC')} GROUP BY version ORDER BY count() DESC LIMIT 1",
         {"model": model, "first": first, "until": until},
     )
-    if not found:
+    if not rows:
         raise ReportRefused(f"{model} answered nothing from {start} to {end or 'now'}; see `driftline model list`")
-    return Stretch(model, version or found[0][0], first, until)
+    return Stretch(model, version or rows[0][0], first, until)
 
 
 class Written(NamedTuple):
@@ -119,18 +119,18 @@ def write(
 
 def _plain(table: pa.Table, kinds: dict[str, Kind]) -> pa.Table:
     """A table's columns in one order and of one type each: numbers, and texts for all that has levels."""
-    found = {}
+    columns = {}
     for name, kind in kinds.items():
         column = table.column(name)
         if kind == "numeric":
-            found[name] = pa.array(floats(column, name))
+            columns[name] = pa.array(floats(column, name))
             continue
         codes, texts = levels(column)
         if kind == "boolean":
             truths = [boolean_of(text) for text in texts]
             texts = [None if truth is None else level_text(truth) for truth in truths]
-        found[name] = pa.array(np.array([*texts, None], object)[codes], pa.string())
-    return pa.table(found)
+        columns[name] = pa.array(np.array([*texts, None], object)[codes], pa.string())
+    return pa.table(columns)
 
 
 def _ms(moment: datetime) -> int:

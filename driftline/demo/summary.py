@@ -80,12 +80,12 @@ def read_back(cluster: Cluster, store: Store, people: People, reader: Reader, wa
 
 def _stored(store: Store, table: str, wanted: int) -> int:
     """Rows of a table, when all have come or none has come for a while."""
-    found, since = 0, time.monotonic()
+    stored, since = 0, time.monotonic()
     while True:
-        before, found = found, int(store.rows(f"SELECT count() FROM {table}")[0][0])  # noqa: S608
-        since = time.monotonic() if found > before else since
-        if found >= wanted or time.monotonic() - since > _QUIET_S:
-            return found
+        before, stored = stored, int(store.rows(f"SELECT count() FROM {table}")[0][0])  # noqa: S608
+        since = time.monotonic() if stored > before else since
+        if stored >= wanted or time.monotonic() - since > _QUIET_S:
+            return stored
         time.sleep(_LOOK_S)
 
 
@@ -100,11 +100,11 @@ def _reasons(cluster: Cluster, wanted: int) -> dict[str, int]:
     """Dead letters by reason. A transaction's records are readable a moment after it is over: wait for as many."""
     until = time.monotonic() + _QUIET_S
     while True:
-        found = Counter(
+        reasons = Counter(
             dict(headers or [])[PREFIX + "reason"].decode()
             for block in ranges.read_all(cluster, "dead-letters")
             for headers in block.headers
         )
-        if found.total() >= wanted or time.monotonic() > until:
-            return dict(found)
+        if reasons.total() >= wanted or time.monotonic() > until:
+            return dict(reasons)
         time.sleep(_LOOK_S)

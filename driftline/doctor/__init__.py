@@ -68,15 +68,17 @@ def findings(file: Path | None = None) -> Iterator[Finding]:
 
 def _seen(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:
     """Findings of a check; a check that breaks is a finding too, and hides none of the others."""
-    found = []
+    findings = []
     try:
         for finding in check():
-            found.append(finding)
+            findings.append(finding)
     except ImportError as error:
-        found.append(Finding(name, "warn", f"not checked: {error}", "pip install 'driftline[all]'"))
+        findings.append(Finding(name, "warn", f"not checked: {error}", "pip install 'driftline[all]'"))
     except Exception as error:
-        found.append(failing(name, f"{type(error).__name__}: {error}", "mend what the text names, or report it to us"))
-    return found
+        findings.append(
+            failing(name, f"{type(error).__name__}: {error}", "mend what the text names, or report it to us")
+        )
+    return findings
 
 
 def _read_from(file: Path | None) -> str:

@@ -32,17 +32,17 @@ def cluster(settings: Settings) -> Iterator[Finding]:
     if not rest:
         return
     try:
-        found = probe(log, ANSWER_S)
+        kafka = probe(log, ANSWER_S)
     except (ProbeError, ValueError) as error:
         fix = "[kafka.options] security.protocol, sasl.mechanism, ssl.ca.location: as your cluster says"
         text = str(error) if log.bootstrap in str(error) else f"{log.bootstrap}: {error}"
         yield failing("kafka", text, getattr(error, "fix", "") or fix)
         return
-    yield Finding("kafka", "ok", f"{log.bootstrap}, {found.brokers} brokers")
-    yield from limits(log, found)
-    yield from _groups(settings, found)
+    yield Finding("kafka", "ok", f"{log.bootstrap}, {kafka.brokers} brokers")
+    yield from limits(log, kafka)
+    yield from _groups(settings, kafka)
     yield from access(settings)
-    yield from _topics(log, found)
+    yield from _topics(log, kafka)
     yield from times(settings)
 
 
@@ -82,28 +82,28 @@ def access(settings: Settings) -> Iterator[Finding]:
             yield Finding("access", state, f"{role}: {lacks(log, need)}", command(log, need))
 
 
-def limits(log: Cluster, found: Found) -> Iterator[Finding]:
+def limits(log: Cluster, kafka: Found) -> Iterator[Finding]:
     """Message sizes and transactions, from the broker's own settings."""
-    config = found.config
+    config = kafka.config
     if not config:
         said = "the broker does not show its settings: sizes and transactions are not checked"
         yield Finding("broker", "warn", said, "allow DescribeConfigs on the cluster to this user")
         return
     wrong = []
-    if int(config["message.max.bytes"]) < MESSAGE_BYTES_MAX and not found.message_bytes_max:
+    if int(config["message.max.bytes"]) < MESSAGE_BYTES_MAX and not kafka.message_bytes_max:
         said = f"message.max.bytes is {config['message.max.bytes']}; our messages reach {MESSAGE_BYTES_MAX}"
         wrong.append(failing("broker", said, "message.max.bytes=1048588 in the broker's server.properties"))
     for name in ("transaction.state.log", "offsets.topic"):
         copies = int(config[f"{name}.replication.factor"])
-        if copies > found.brokers:
+        if copies > kafka.brokers:
             said = (
-                f"{name}.replication.factor is {copies} and there are {found.brokers} brokers: nothing can be committed"
+                f"{name}.replication.factor is {copies} and there are {kafka.brokers} brokers: nothing can be committed"
             )
-            fix = f"{name}.replication.factor={found.brokers} in the broker's server.properties"
+            fix = f"{name}.replication.factor={kafka.brokers} in the broker's server.properties"
             wrong.append(failing("broker", said, fix))
-    if int(config["transaction.state.log.min.isr"]) > found.brokers:
-        said = f"transaction.state.log.min.isr is more than the {found.brokers} brokers: no transaction can begin"
-        fix = f"transaction.state.log.min.isr={found.brokers} in the broker's server.properties"
+    if int(config["transaction.state.log.min.isr"]) > kafka.brokers:
+        said = f"transaction.state.log.min.isr is more than the {kafka.brokers} brokers: no transaction can begin"
+        fix = f"transaction.state.log.min.isr={kafka.brokers} in the broker's server.properties"
         wrong.append(failing("broker", said, fix))
     if int(config["transaction.max.timeout.ms"]) < log.transaction_timeout_ms:
         most = config["transaction.max.timeout.ms"]
@@ -112,10 +112,10 @@ def limits(log: Cluster, found: Found) -> Iterator[Finding]:
     yield from wrong or [Finding("broker", "ok", f"messages to {config['message.max.bytes']} bytes, transactions")]
 
 
-def _groups(settings: Settings, found: Found) -> Iterator[Finding]:
-    offered = "consumer" in found.config.get("group.coordinator.rebalance.protocols", "")
+def _groups(settings: Settings, kafka: Found) -> Iterator[Finding]:
+    offered = "consumer" in kafka.config.get("group.coordinator.rebalance.protocols", "")
     wanted = parts.cluster(settings).group_protocol
-    if wanted == "consumer" and found.config and not offered:
+    if wanted == "consumer" and kafka.config and not offered:
         said = "the broker has no group protocol `consumer` (Kafka 4.0 and later have it)"
         yield failing("groups", said, 'kafka.group_protocol = "classic"')
     elif wanted == "classic" and offered:
@@ -125,9 +125,9 @@ def _groups(settings: Settings, found: Found) -> Iterator[Finding]:
         yield Finding("groups", "ok", wanted)
 
 
-def _topics(log: Cluster, found: Found) -> Iterator[Finding]:
+def _topics(log: Cluster, kafka: Found) -> Iterator[Finding]:
     wrong = [failing("topics", said, _mended(said)) for said in admin.check(log)]
-    for name, size in found.message_bytes_max.items():
+    for name, size in kafka.message_bytes_max.items():
         if size < MESSAGE_BYTES_MAX:
             said = f"{name} takes messages to {size} bytes; ours reach {MESSAGE_BYTES_MAX}"
             fix = f"kafka-configs.sh --alter --topic {name} --add-config max.message.bytes=1048588"

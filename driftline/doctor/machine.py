@@ -97,8 +97,8 @@ def _extra(marker: str) -> str:
     >>> _extra('extra == "kafka"')
     'kafka'
     """
-    found = re.search(r"extra == [\"'](.+?)[\"']", marker)
-    return found[1] if found else ""
+    match = re.search(r"extra == [\"'](.+?)[\"']", marker)
+    return match[1] if match else ""
 
 
 def _installed(name: str) -> bool:
@@ -177,7 +177,7 @@ def secrets(settings: Settings) -> Iterator[Finding]:
     """References can be resolved, and no secret stands in the open; values are never shown."""
     from streams.kafka.cluster import open_reference
 
-    found = []
+    findings = []
     references = dict(_texts("", settings.model_dump()))
     for key, value in references.items():
         if value.startswith(("env:", "file:")):
@@ -185,14 +185,16 @@ def secrets(settings: Settings) -> Iterator[Finding]:
                 open_reference(value)
             except ValueError as error:
                 fix = f"export {value[4:]}=..." if value.startswith("env:") else f"chmod u+r {value[5:]}"
-                found.append(failing("secrets", f"{key}: {error}", fix))
+                findings.append(failing("secrets", f"{key}: {error}", fix))
         elif concealed(key, value) != value:
             said = f"{key} stands in the open"
-            found.append(Finding("secrets", "warn", said, f'{key} = "env:{_variable(key)}", or file:PATH'))
+            findings.append(Finding("secrets", "warn", said, f'{key} = "env:{_variable(key)}", or file:PATH'))
         elif _FILE_OPTION.match(key.removeprefix("kafka.options.")) and not os.access(value, os.R_OK):
-            found.append(failing("secrets", f"{key}: {value} cannot be read", f"chmod u+r {value}"))
+            findings.append(failing("secrets", f"{key}: {value} cannot be read", f"chmod u+r {value}"))
     count = sum(value.startswith(("env:", "file:")) for value in references.values())
-    yield from found or [Finding("secrets", "ok", f"{count} references, all readable" if count else "none are named")]
+    yield from findings or [
+        Finding("secrets", "ok", f"{count} references, all readable" if count else "none are named")
+    ]
 
 
 def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -59,7 +59,7 @@ def record_readers(settings: Settings, catalogue: Catalogue, skip: bool = False)
     SettingsError
         A reference is not there, or has what the mapping does not name.
     """
-    found: dict[str, list[RecordReader]] = {}
+    readers: dict[str, list[RecordReader]] = {}
     kinds: dict[str, dict[str, dict[str, str]]] = {}
     for n, one in enumerate(settings.watch_topics):
         named = msgspec.convert(one.model_dump(include=set(Mapping.__struct_fields__)), Mapping)
@@ -67,7 +67,7 @@ def record_readers(settings: Settings, catalogue: Catalogue, skip: bool = False)
             reference = _reference(catalogue, one.model, one.version, wait=skip) if named.predicts else None
             if reference is not None:
                 _refuse_conflict(one, reference, kinds.setdefault(one.model, {}))
-            found.setdefault(one.topic, []).append(RecordReader(named, reference))
+            readers.setdefault(one.topic, []).append(RecordReader(named, reference))
         except Misfit as error:
             raise SettingsError(f"watch_topics.{n}.{error}") from None
         except (Unwatched, Away) as error:
@@ -75,7 +75,7 @@ def record_readers(settings: Settings, catalogue: Catalogue, skip: bool = False)
             if not skip:
                 raise SettingsError(told) from None
             log.error("watching.left_out", topic=one.topic, model=one.model, version=one.version, why=told)
-    return found
+    return readers
 
 
 def _reference(catalogue: Catalogue, model: str, version: str, wait: bool) -> Reference:

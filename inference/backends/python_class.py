@@ -102,12 +102,12 @@ def _class(package: ModelPackage, file: Path) -> type[Any]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     spec.loader.exec_module(module)
-    found = getattr(module, name, None)
-    if not isinstance(found, type):
+    loaded = getattr(module, name, None)
+    if not isinstance(loaded, type):
         raise ArtefactError(
             f"{file.name}: it has no class {name!r}, which {package.artefact!r} names; correct the name"
         )
     for method in ("load", "predict"):
-        if not callable(getattr(found, method, None)):
+        if not callable(getattr(loaded, method, None)):
             raise ArtefactError(f"{file}: class {name} needs a method {method}; docs/models.md has a small one")
-    return found
+    return loaded

@@ -197,11 +197,11 @@ def _with_positive(classes: tuple[str, ...], positive: str, name: str, notes: li
     """Spell the positive class as the column does; one that no row has is the other class of a column of one."""
     if not positive:
         return classes, positive
-    found = Classes(classes).of(positive)
-    if found is None and len(classes) == 1:
+    level = Classes(classes).of(positive)
+    if level is None and len(classes) == 1:
         notes.append(f"no row of {name!r} is {positive!r}, the positive class: all are {classes[0]!r}")
         return tuple(sorted((*classes, positive), key=natural)), positive
-    return classes, found or positive
+    return classes, level or positive
 
 
 def _check_task(task: Task, column: pa.ChunkedArray, classes: tuple[str, ...], positive: str, name: str) -> None:
@@ -228,8 +228,8 @@ def _check_task(task: Task, column: pa.ChunkedArray, classes: tuple[str, ...], p
 def _task(column: pa.ChunkedArray, classes: tuple[str, ...], name: str, notes: list[str]) -> Task:
     levels = len(classes)
     if levels < 2:
-        found = f"only the value {classes[0]!r}" if classes else "nothing but nulls"
-        raise TableError(f"label {name!r} holds {found}; a model needs two classes or a quantity")
+        content = f"only the value {classes[0]!r}" if classes else "nothing but nulls"
+        raise TableError(f"label {name!r} holds {content}; a model needs two classes or a quantity")
     if levels == 2:
         return "binary"
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):

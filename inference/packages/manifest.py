@@ -50,14 +50,14 @@ def manifest_of(package: ModelPackage, folder: Path) -> Manifest:
         A link leads out of the folder: what it leads to would be copied, whoever may read it. There are too many
         files, or too large ones, or one whose name is none.
     """
-    found = sorted(_files(folder))
-    sizes = {path: file.stat().st_size for path, file in found}
+    listed = sorted(_files(folder))
+    sizes = {path: file.stat().st_size for path, file in listed}
     if (total := sum(sizes.values())) > PACKAGE_BYTES_MAX:
         raise ManifestError(
             f"{folder}: its files have {total:,} bytes, a package at most {PACKAGE_BYTES_MAX:,}; leave out what the "
             "model does not read"
         )
-    files = {path: hash_of(file) for path, file in found}
+    files = {path: hash_of(file) for path, file in listed}
     digest = _digest(package.name, package.version, files)
     return Manifest(name=package.name, version=package.version, digest=digest, files=files, sizes=sizes)
 

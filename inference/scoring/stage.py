@@ -240,9 +240,9 @@ class Score(Step):
     def _tell(self, outcome: _Outcome, refusal: Refusal) -> None:
         """Tell of a request that nobody could read, where it is known whose it was."""
         nobodys = refusal.reason in ("unknown_model", "model_not_loaded")
-        found = None if nobodys else self._schemas(refusal.model or None)
-        if found is not None:
-            model, schema = found
+        model_schema = None if nobodys else self._schemas(refusal.model or None)
+        if model_schema is not None:
+            model, schema = model_schema
             (lane, *_) = lanes(self._models[model].route, [outcome.block.place(refusal.at)])
             outcome.tell(model, lane.version, refusal, schema.names)
 

@@ -38,13 +38,13 @@ def union(schemas: Sequence[FeatureSchema], answering: int | None = None) -> Fea
         when absent.
     """
     answer = schemas[:answering]
-    found: dict[str, Feature] = {}
+    merged: dict[str, Feature] = {}
     for schema in schemas:
         for feature in schema.features:
             needed = all(feature.name in own.names and own[feature.name].required for own in answer)
             own = msgspec.structs.replace(feature, required=needed)
-            found[own.name] = _merge(found[own.name], own) if own.name in found else own
-    return FeatureSchema(tuple(found.values()))
+            merged[own.name] = _merge(merged[own.name], own) if own.name in merged else own
+    return FeatureSchema(tuple(merged.values()))
 
 
 def _merge(one: Feature, other: Feature) -> Feature:

@@ -314,7 +314,7 @@ class Registry:
     def _below(self, path: str, kind: Literal["model", "version"]) -> Sequence[str]:
         try:
             with asking(self.address):
-                found = [entry.rstrip("/").rpartition("/")[2] for entry in self._files.ls(path, detail=False)]
+                entries = [entry.rstrip("/").rpartition("/")[2] for entry in self._files.ls(path, detail=False)]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [name for name in found if is_name(kind, name)]
+        return [name for name in entries if is_name(kind, name)]

@@ -181,16 +181,18 @@ def outputs_of(package: ModelPackage) -> tuple[int, ...]:
 def unusable(package: ModelPackage, values: np.ndarray, failures: Collection[int]) -> dict[int, Failure]:
     """Rows whose scores are no numbers, or no probabilities where they should be; those that failed are left out."""
     wrong = ~np.isfinite(values).all(1)
-    found = {int(n): Failure(f"model gave {_first_bad(values[n])}") for n in np.flatnonzero(wrong) if n not in failures}
+    faults = {
+        int(n): Failure(f"model gave {_first_bad(values[n])}") for n in np.flatnonzero(wrong) if n not in failures
+    }
     if package.task != "regression":
         # Rounding leaves a softmax a hair above 1; a logit is further off.
         outside = ~wrong & ((values < -1e-5) | (values > 1 + 1e-5)).any(1)
         for n in np.flatnonzero(outside):
             worst = values[n][np.abs(values[n] - 0.5).argmax()]
-            found[int(n)] = Failure(
+            faults[int(n)] = Failure(
                 f"model gave {worst:g}, a probability lies in 0..1; end it with a sigmoid or softmax"
             )
-    return found
+    return faults
 
 
 def _first_bad(values: np.ndarray) -> str:

@@ -199,9 +199,9 @@ def _levels(column: pa.ChunkedArray, feature: Feature) -> tuple[np.ndarray, dict
     known = level_codes(feature.categories)
     texts = [*dictionary_texts(values), None]
     codes = [feature.null_code if text is None else known.get(text, feature.unseen_code) for text in texts]
-    found = np.array(codes)[places]
-    strange = np.flatnonzero(found == feature.unseen_code).tolist()
-    return found, {n: texts[places[n]] or "" for n in strange}
+    row_codes = np.array(codes)[places]
+    strange = np.flatnonzero(row_codes == feature.unseen_code).tolist()
+    return row_codes, {n: texts[places[n]] or "" for n in strange}
 
 
 def _own_values(columns: Columns, name: str, *others: Callable[[pa.DataType], bool], expected: str) -> list[Any]:

@@ -120,16 +120,16 @@ class Decoder:
 
 def _in_parts(block: Block, parts: Iterable[tuple["Decode", int]]) -> tuple[dict[str, Rows], list[Refusal]]:
     """Read each run of so many records by itself."""
-    found: dict[str, list[Rows]] = {}
+    by_model: dict[str, list[Rows]] = {}
     refused: list[Refusal] = []
     first = 0
     for decode, size in parts:
         rows, refusals = decode(block[first : first + size])
         for model, part in rows.items():
-            found.setdefault(model, []).append(shifted(part, first))
+            by_model.setdefault(model, []).append(shifted(part, first))
         refused += [msgspec.structs.replace(refusal, at=refusal.at + first) for refusal in refusals]
         first += size
-    return {model: joined(several) for model, several in found.items()}, refused
+    return {model: joined(several) for model, several in by_model.items()}, refused
 
 
 def _headers_refused(block: Block) -> tuple[dict[str, Rows], list[Refusal]]:

@@ -39,12 +39,12 @@ def find(schemas: Schemas, model: str | None) -> tuple[str, FeatureSchema]:
     Refused
         There is none.
     """
-    found = schemas(model)
-    if found is None:
+    model_schema = schemas(model)
+    if model_schema is None:
         if isinstance(schemas, ExplainsAbsence):
             raise schemas.why_absent(model)
         raise Refused("unknown_model", "$.model", f"no route for {model!r}" if model else "no model is named")
-    return found
+    return model_schema
 
 
 def request_id(value: str | int, field: str = "$.id") -> str:

@@ -60,14 +60,14 @@ class JsonDecoder:
             if gathering is None:
                 gathering = taken[model] = Gathering(schema)
             gathering.add(at, id_, ts, features)
-        found: dict[str, Rows] = {}
+        by_model: dict[str, Rows] = {}
         for model, gathering in taken.items():
             if gathering.at:
                 rows, strangers = _part(gathering.rows(), model, block)
                 refused += strangers
                 if len(rows):
-                    found[model] = rows
-        return found, refused
+                    by_model[model] = rows
+        return by_model, refused
 
     def _read(self, block: Block, at: int) -> tuple[str, FeatureSchema, Any, tuple[Any, ...]]:
         value = block.values[at]
@@ -85,8 +85,8 @@ class JsonDecoder:
             except Refused:
                 if _model_field(value) in (None, default[0]):
                     raise  # else it is another model's request, and fails by that one's schema
-        found = find(self._schemas, _model_field(value) if named is None else named)
-        return *found, *_decode(value, found[1])
+        model_schema = find(self._schemas, _model_field(value) if named is None else named)
+        return *model_schema, *_decode(value, model_schema[1])
 
     def _whose(self, block: Block, at: int) -> tuple[str, int | None]:
         """Whose request one that is refused was, and its time, as far as they can be read."""
@@ -94,8 +94,8 @@ class JsonDecoder:
             envelope = _ENVELOPE.decode(unmarked(block.values[at] or b""))
         except _UNREADABLE:
             return "", None
-        found = self._schemas(header(block, at, "model") or envelope.model)
-        return found[0] if found else "", time_if_any(block, at, envelope.ts)
+        model_schema = self._schemas(header(block, at, "model") or envelope.model)
+        return model_schema[0] if model_schema else "", time_if_any(block, at, envelope.ts)
 
 
 class _Envelope(msgspec.Struct):

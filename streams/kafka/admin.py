@@ -179,14 +179,14 @@ def foreign_partitions(cluster: Cluster, topics: Iterable[str], timeout_s: float
     """
     try:
         # A broker that is not there is said once, below, and not at every attempt.
-        found = cluster.admin(log_level=2).list_topics(timeout=timeout_s).topics
+        on_cluster = cluster.admin(log_level=2).list_topics(timeout=timeout_s).topics
     except ck.KafkaException as error:
         if refusal := why_refused(cluster):
             raise LetInError(refusal) from None
         raise TopicError(
             f"no Kafka at {cluster.bootstrap}: {error.args[0].str()}; start one or set kafka.bootstrap"
         ) from error
-    return {name: len(found[name].partitions) for name in topics if name in found}
+    return {name: len(on_cluster[name].partitions) for name in topics if name in on_cluster}
 
 
 def behind(cluster: Cluster, counts: Mapping[str, int]) -> list[str]:

@@ -138,10 +138,10 @@ def open_reference(value: str) -> str:
         The variable or file is not there; the text names it, never a value.
     """
     if value.startswith("env:"):
-        found = os.environ.get(value[4:])
-        if found is None:
+        secret = os.environ.get(value[4:])
+        if secret is None:
             raise SecretError(f"secret {value}: the environment variable is not set; set it or change the reference")
-        return found
+        return secret
     if value.startswith("file:"):
         try:
             return Path(value[5:]).read_text().rstrip("\n")

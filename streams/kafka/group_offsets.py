@@ -62,8 +62,8 @@ class Progress:
         """Where the group goes on, and where the topic ends, by partition."""
         bounds = ranges.bounds(self._cluster, self._topic, client=client)
         asked = [ck.TopicPartition(self._cluster.topic(self._topic), partition) for partition in bounds]
-        found = {p.partition: p.offset for p in client.committed(asked, _ASK_S)}
-        starts = {partition: max(low, found[partition]) for partition, (low, _) in bounds.items()}
+        offsets = {p.partition: p.offset for p in client.committed(asked, _ASK_S)}
+        starts = {partition: max(low, offsets[partition]) for partition, (low, _) in bounds.items()}
         return starts, {partition: end for partition, (_, end) in bounds.items()}
 
     def _ask(self, question: Callable[[ck.Consumer], _T]) -> _T:

@@ -67,11 +67,11 @@ def probe(cluster: Cluster, wait_s: float = 3.0) -> Found:
 
 def _configs(admin: AdminClient, resources: list[ConfigResource], wait_s: float) -> dict[str, dict[str, str]]:
     """Settings of those resources that we may read."""
-    found = {}
+    configs = {}
     asked: Mapping[Any, Any] = admin.describe_configs(resources, request_timeout=wait_s) if resources else {}
     for resource, future in asked.items():
         try:
-            found[resource.name] = {name: entry.value for name, entry in future.result(wait_s).items()}
+            configs[resource.name] = {name: entry.value for name, entry in future.result(wait_s).items()}
         except ck.KafkaException:
             continue
-    return found
+    return configs

@@ -44,12 +44,12 @@ def bounds(
     """
     reader = client or cluster.reader(**{} if committed else {"isolation.level": "read_uncommitted"})
     try:
-        found = reader.list_topics(cluster.topic(topic), timeout=_WAIT_S).topics[cluster.topic(topic)]
-        if found.error:
-            raise RangeError(f"topic {cluster.topic(topic)}: {found.error.str()}; run `driftline topics create`")
+        metadata = reader.list_topics(cluster.topic(topic), timeout=_WAIT_S).topics[cluster.topic(topic)]
+        if metadata.error:
+            raise RangeError(f"topic {cluster.topic(topic)}: {metadata.error.str()}; run `driftline topics create`")
         return {
             partition: reader.get_watermark_offsets(ck.TopicPartition(cluster.topic(topic), partition), timeout=_WAIT_S)
-            for partition in sorted(found.partitions)
+            for partition in sorted(metadata.partitions)
         }
     finally:
         if client is None:
@@ -63,8 +63,8 @@ def at_time(cluster: Cluster, topic: str, time_ms: int) -> dict[int, int]:
     reader = cluster.reader()
     try:
         asked = [ck.TopicPartition(cluster.topic(topic), partition, time_ms) for partition in ends]
-        found = reader.offsets_for_times(asked, timeout=_WAIT_S)
-        return {p.partition: p.offset if p.offset >= 0 else ends[p.partition][1] for p in found}
+        offsets = reader.offsets_for_times(asked, timeout=_WAIT_S)
+        return {p.partition: p.offset if p.offset >= 0 else ends[p.partition][1] for p in offsets}
     finally:
         reader.close()
 

@@ -42,7 +42,7 @@ def outdated(cluster: Cluster, topics: Iterable[str]) -> list[Outdated]:
     admin = cluster.admin(log_level=2)  # it must outlive its futures
     wanted = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     asked = admin.describe_configs(wanted, request_timeout=_ASK_S) if wanted else {}
-    found = []
+    topics_outdated = []
     for resource, future in asked.items():
         try:
             config = {name: entry.value for name, entry in future.result(_ASK_S).items()}
@@ -52,8 +52,8 @@ def outdated(cluster: Cluster, topics: Iterable[str]) -> list[Outdated]:
         if config["message.timestamp.type"] == "CreateTime" and "delete" in config["cleanup.policy"]:
             oldest_ms = _oldest_ms(cluster, names[resource.name])
             if retention_ms >= 0 and oldest_ms is not None and oldest_ms < now_ms() - retention_ms:
-                found.append(Outdated(resource.name, retention_ms, oldest_ms))
-    return found
+                topics_outdated.append(Outdated(resource.name, retention_ms, oldest_ms))
+    return topics_outdated
 
 
 def _oldest_ms(cluster: Cluster, topic: str) -> int | None:

@@ -73,12 +73,12 @@ def stretch(cluster: Cluster, topic: str, whole: Stretch, start: str | None, end
     if strange := sorted(named - set(whole)):
         raise MomentError(f"{cluster.topic(topic)} has no partition {strange[0]}, only {min(whole)} to {max(whole)}")
     firsts, lasts = (_places(cluster, topic, place) for place in ends)
-    found = {}
+    bounds = {}
     for partition in sorted(named):
         low, high = whole[partition]
         first, last = firsts.get(partition, low), lasts.get(partition, high)
-        found[partition] = (max(low, first), max(low, first, min(high, last)))
-    return found
+        bounds[partition] = (max(low, first), max(low, first, min(high, last)))
+    return bounds
 
 
 def _places(cluster: Cluster, topic: str, place: int | dict[int, int] | None) -> Mapping[int, int]:

@@ -91,10 +91,10 @@ class Block(msgspec.Struct, frozen=True):
 
 def _headers(messages: Sequence[Any]) -> list[list[tuple[str, bytes]] | None]:
     try:
-        found = [m.headers() for m in messages]
+        headers = [m.headers() for m in messages]
     except UnicodeDecodeError:
-        found = [_headers_of(m) for m in messages]
-    return [own and _without_nulls(own) for own in found]
+        headers = [_headers_of(m) for m in messages]
+    return [own and _without_nulls(own) for own in headers]
 
 
 def _without_nulls(headers: list[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:

@@ -166,15 +166,15 @@ class Adwin(_Streaming):
 
     def observe(self, window: Window) -> float:
         """Infinite if any column's detector has found a change in this window, else 0."""
-        found = [self._found(k, values) for k, values in enumerate(window.values)]
-        return np.inf if any(found) else 0.0
+        changed = [self._changed(k, values) for k, values in enumerate(window.values)]
+        return np.inf if any(changed) else 0.0
 
-    def _found(self, column: int, values: np.ndarray) -> bool:
-        detector, found = self._detectors[column], False
+    def _changed(self, column: int, values: np.ndarray) -> bool:
+        detector, changed = self._detectors[column], False
         for x in self._standard(column, values):
             detector.update(x)
-            found = detector.drift_detected or found
-        return found
+            changed = detector.drift_detected or changed
+        return changed
 
 
 class PageHinkley(_Streaming):

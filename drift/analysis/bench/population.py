@@ -87,9 +87,9 @@ class Population:
     @cached_property
     def ascending(self) -> dict[str, np.ndarray]:
         """Values of each numeric column in order, without what is missing or infinite, by the cells' name."""
-        found = {}
+        by_name = {}
         for cells, source in zip(self.whole.columns, self.whole.sources, strict=True):
             if cells.kind == "numeric":
                 values = floats(self.table.column(source), source)
-                found[cells.name] = np.sort(values[np.isfinite(values)])
-        return found
+                by_name[cells.name] = np.sort(values[np.isfinite(values)])
+        return by_name

@@ -101,7 +101,7 @@ class Race:
     ) -> dict[str, list[int | None]]:
         """Window of the first alarm in each stream, by contestant."""
         plan = self._plan
-        found: dict[str, list[int | None]] = {name: [] for name in CONTESTANTS}
+        first_alarms: dict[str, list[int | None]] = {name: [] for name in CONTESTANTS}
         for run in self._runs(what):
             ground = self._ground(_QUIET, run)
             change = None if changes is None else changes[run % len(changes)]
@@ -109,8 +109,8 @@ class Race:
             rng = self._rng(_QUIET, run, 1 if change is None else 2)
             windows = ground.windows(plan.rows_per_window, number, rng, change, plan.gradual)
             for name, at in alarms(ground, windows, plan.false_alarm_every, thresholds):
-                found[name].append(at)
-        return found
+                first_alarms[name].append(at)
+        return first_alarms
 
     def _draw(self, what: int, run: int) -> Ground:
         return Ground.draw(self._population, self._rng(what, run, 0))

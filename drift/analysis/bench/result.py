@@ -166,5 +166,5 @@ def _percentile(ascending: Sequence[float], q: float) -> float | None:
     """
     if not ascending:
         return None
-    found = ascending[max(0, math.ceil(q * len(ascending)) - 1)]
-    return found if math.isfinite(found) else None
+    value = ascending[max(0, math.ceil(q * len(ascending)) - 1)]
+    return value if math.isfinite(value) else None

@@ -45,10 +45,10 @@ class Shift(NamedTuple):
         >>> Shift.parse("0.2sd")
         Shift(name='0.2sd', kind='sd', size=0.2)
         """
-        found = _WRITTEN.fullmatch(text.strip())
-        if found is None:
+        match = _WRITTEN.fullmatch(text.strip())
+        if match is None:
             raise ShiftError(f"shift {text!r} is none; write 0.2sd, x1.25, 5pt or null5")
-        kind, number = next((kind, float(text)) for kind, text in found.groupdict().items() if text)
+        kind, number = next((kind, float(text)) for kind, text in match.groupdict().items() if text)
         if kind in ("pt", "null") and number > 100:
             raise ShiftError(f"shift {text!r}: there are no more than 100 rows in a hundred")
         return cls(text.strip(), kind, number)  # type: ignore[arg-type]
@@ -113,11 +113,11 @@ def shifts(written: Sequence[str], population: Population, column: str | None = 
     if column is not None and column not in known:
         raise ShiftError(f"there is no column {column!r}; there are {', '.join(known[:12])}")
     parsed = [Shift.parse(text) for text in written]
-    found = [(shift, [c for c in shift.columns(population) if column in (None, c)]) for shift in parsed]
-    found = [(shift, columns) for shift, columns in found if columns]
-    if not found:
+    with_columns = [(shift, [c for c in shift.columns(population) if column in (None, c)]) for shift in parsed]
+    with_columns = [(shift, columns) for shift, columns in with_columns if columns]
+    if not with_columns:
         raise ShiftError(f"none of {', '.join(written)} can be made in {column or 'any column'}; sd and x need numbers")
-    return found
+    return with_columns
 
 
 def _at(value: np.ndarray | float, here: np.ndarray) -> np.ndarray | float:

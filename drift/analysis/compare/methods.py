@@ -89,9 +89,9 @@ def _by_values(reference: Any, current: Any, method: str, options: dict[str, Any
     _refuse_empty(len(was), len(now))
     if not ranked:
         values.refuse_huge(method, was, now)
-    found = (RANKED if ranked else MEASURED)[method]((was, now), **options)
+    comparison = (RANKED if ranked else MEASURED)[method]((was, now), **options)
     notes = [f"{side}: {note}" for side, note in (("reference", was_note), ("current", now_note)) if note]
-    return msgspec.structs.replace(found, note="; ".join([found.note] * bool(found.note) + notes))
+    return msgspec.structs.replace(comparison, note="; ".join([comparison.note] * bool(comparison.note) + notes))
 
 
 def _by_vectors(reference: Any, current: Any, options: dict[str, Any]) -> Comparison:
@@ -100,9 +100,9 @@ def _by_vectors(reference: Any, current: Any, options: dict[str, Any]) -> Compar
     if was.shape[1] != now.shape[1]:
         raise ColumnError(f"mmd compares vectors of one length, got {was.shape[1]} and {now.shape[1]} dimensions")
     values.refuse_huge("mmd", was, now)
-    found = mmd(was, now, **options)
+    comparison = mmd(was, now, **options)
     notes = [f"{side}: {note}" for side, note in (("reference", was_note), ("current", now_note)) if note]
-    return msgspec.structs.replace(found, note="; ".join([found.note, *notes]))
+    return msgspec.structs.replace(comparison, note="; ".join([comparison.note, *notes]))
 
 
 def _by_peer(reference: Any, current: Any, method: str) -> Comparison:

@@ -71,8 +71,8 @@ def _unbiased(kernel: np.ndarray, sides: np.ndarray) -> np.ndarray:
     within_current = (from_current * sides).sum(axis=1)
     across = (from_current * (1 - sides)).sum(axis=1)
     within_reference = kernel.sum() - within_current - 2 * across
-    found: np.ndarray = within_reference / (n * (n - 1)) + within_current / (m * (m - 1)) - 2 * across / (n * m)
-    return found
+    statistics: np.ndarray = within_reference / (n * (n - 1)) + within_current / (m * (m - 1)) - 2 * across / (n * m)
+    return statistics
 
 
 def _variance(kernel: np.ndarray, n: int) -> float:

@@ -119,8 +119,8 @@ OF_NUMBERS = frozenset({"evidently.wasserstein", "nannyml.ks", "nannyml.wasserst
 
 def _js(was: np.ndarray, now: np.ndarray, base: float | None = None) -> float:
     with np.errstate(invalid="ignore"):
-        found = float(jensenshannon(was, now, base))
-    return 0.0 if np.isnan(found) else found  # Theirs is NaN where equal shares round to less than 0.
+        distance = float(jensenshannon(was, now, base))
+    return 0.0 if np.isnan(distance) else distance  # Theirs is NaN where equal shares round to less than 0.
 
 
 def _numeric(pair: Pair) -> bool:

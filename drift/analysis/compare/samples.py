@@ -17,8 +17,8 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 def ks(pair: Pair, exact: bool | None = None) -> Comparison:
     """Kolmogorov-Smirnov: statistic and effect are the largest gap between the distribution functions."""
-    found = stats.ks_2samp(*pair, method={None: "auto", True: "exact", False: "asymp"}[exact])
-    return _by_gap("ks", pair, found.statistic, found.pvalue)
+    result = stats.ks_2samp(*pair, method={None: "auto", True: "exact", False: "asymp"}[exact])
+    return _by_gap("ks", pair, result.statistic, result.pvalue)
 
 
 def cramer_von_mises(pair: Pair, exact: bool | None = None) -> Comparison:
@@ -26,8 +26,8 @@ def cramer_von_mises(pair: Pair, exact: bool | None = None) -> Comparison:
     method = {None: "auto", True: "exact", False: "asymptotic"}[exact]
     if min(map(len, pair)) < 2:
         return _undecided(_by_gap("cramer_von_mises", pair, 0.0, 1.0))
-    found = stats.cramervonmises_2samp(*pair, method=method)
-    return _by_gap("cramer_von_mises", pair, found.statistic, found.pvalue)
+    result = stats.cramervonmises_2samp(*pair, method=method)
+    return _by_gap("cramer_von_mises", pair, result.statistic, result.pvalue)
 
 
 def anderson_darling(pair: Pair) -> Comparison:
@@ -38,17 +38,17 @@ def anderson_darling(pair: Pair) -> Comparison:
         return _undecided(_by_gap("anderson_darling", pair, 0.0, 1.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # That p is floored or capped; and SciPy's renaming of an argument.
-        found = stats.anderson_ksamp(list(pair))
-    return _by_gap("anderson_darling", pair, found.statistic, found.pvalue)
+        result = stats.anderson_ksamp(list(pair))
+    return _by_gap("anderson_darling", pair, result.statistic, result.pvalue)
 
 
 def mann_whitney(pair: Pair, exact: bool | None = None) -> Comparison:
     """Mann-Whitney's U of the reference; the effect is the chance that a current value is the larger one."""
     method = {None: "auto", True: "exact", False: "asymptotic"}[exact]
-    found = stats.mannwhitneyu(*pair, alternative="two-sided", method=method)
+    result = stats.mannwhitneyu(*pair, alternative="two-sided", method=method)
     counts = _counts(pair)
     value, variance = auc(positives=counts[1], negatives=counts[0])
-    return Comparison.of("mann_whitney", _rows(pair), found.statistic, found.pvalue, value, logit(value, variance))
+    return Comparison.of("mann_whitney", _rows(pair), result.statistic, result.pvalue, value, logit(value, variance))
 
 
 def welch_t(pair: Pair) -> Comparison:
@@ -63,10 +63,10 @@ def welch_t(pair: Pair) -> Comparison:
         return Comparison.of("welch_t", _rows(pair), statistic, p_value, difference, (difference, difference))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # That one of them hardly varies.
-        found = stats.ttest_ind(current, reference, equal_var=False)
-    interval = found.confidence_interval(0.95)
+        result = stats.ttest_ind(current, reference, equal_var=False)
+    interval = result.confidence_interval(0.95)
     return Comparison.of(
-        "welch_t", _rows(pair), found.statistic, found.pvalue, difference, (interval.low, interval.high)
+        "welch_t", _rows(pair), result.statistic, result.pvalue, difference, (interval.low, interval.high)
     )
 
 
@@ -102,8 +102,8 @@ def _undecided(comparison: Comparison) -> Comparison:
 
 
 def _by_gap(method: str, pair: Pair, statistic: float, p_value: float) -> Comparison:
-    found = gap(pair)
-    return Comparison.of(method, _rows(pair), statistic, p_value, found.value, (found.low, found.high))
+    effect = gap(pair)
+    return Comparison.of(method, _rows(pair), statistic, p_value, effect.value, (effect.low, effect.high))
 
 
 def gap(pair: Pair) -> Effect:

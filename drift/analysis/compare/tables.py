@@ -42,10 +42,10 @@ def distance(method: str, pair: Pair, seed: int = 0, **options: float) -> Compar
 
 def homogeneity(method: str, pair: Pair, expected_min: float = EXPECTED_MIN, seed: int = 0) -> Comparison:
     """``chi2`` or ``g_test`` of the two-row table; the effect is Cramer's V."""
-    found = chi2(*pair, expected_min=expected_min, form="pearson" if method == "chi2" else "log-likelihood")
+    result = chi2(*pair, expected_min=expected_min, form="pearson" if method == "chi2" else "log-likelihood")
     size, interval = debiased(cramers_v(*pair), lambda rng: cramers_v(*_redrawn(pair, rng)), seed, 1.0)
-    note = f"{found.dof} degrees of freedom"
-    return Comparison.of(method, _rows(pair), found.statistic, found.p_value, size, interval, note)
+    note = f"{result.dof} degrees of freedom"
+    return Comparison.of(method, _rows(pair), result.statistic, result.p_value, size, interval, note)
 
 
 def fisher(pair: Pair) -> Comparison:
@@ -54,11 +54,11 @@ def fisher(pair: Pair) -> Comparison:
     The effect is the conditional estimate of the odds ratio, with its exact interval.
     """
     table = _two_by_two(pair)
-    found = stats.fisher_exact(table)
+    result = stats.fisher_exact(table)
     ratio = stats.contingency.odds_ratio(table, kind="conditional")
     interval = ratio.confidence_interval(0.95)
     return Comparison.of(
-        "fisher", _rows(pair), found.statistic, found.pvalue, ratio.statistic, (interval.low, interval.high)
+        "fisher", _rows(pair), result.statistic, result.pvalue, ratio.statistic, (interval.low, interval.high)
     )
 
 

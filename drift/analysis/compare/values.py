@@ -32,9 +32,9 @@ def numbers(values: Any, infinite: bool) -> tuple[np.ndarray, str]:
     array = columns.arrow(values)
     if not is_numeric(array) and not pt.is_boolean(array.type):
         raise columns.ColumnError(f"numbers expected, got {array.type}; choose chi2, tvd or another method over levels")
-    found = np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    kept = found[~np.isnan(found) if infinite else np.isfinite(found)]
-    aside = len(found) - len(kept)
+    floats = np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    kept = floats[~np.isnan(floats) if infinite else np.isfinite(floats)]
+    aside = len(floats) - len(kept)
     what = "null" if infinite else "null or infinite"
     return kept, f"{aside} {what} values set aside" if aside else ""
 
@@ -90,9 +90,9 @@ def counts(reference: Any, current: Any, edges: Any = None) -> Pair:
 
 
 def _binned(values: Any, inner: np.ndarray) -> np.ndarray:
-    found = np.asarray(columns.arrow(values).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    place = np.searchsorted(inner, found, side="right")
-    place[np.isnan(found)] = len(inner) + 1
+    floats = np.asarray(columns.arrow(values).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    place = np.searchsorted(inner, floats, side="right")
+    place[np.isnan(floats)] = len(inner) + 1
     return np.bincount(place, minlength=len(inner) + 2)
 
 

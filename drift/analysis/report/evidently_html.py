@@ -21,12 +21,12 @@ __all__ = ["ReportError", "without_values", "write"]
 
 def without_values(current: pa.Table, reference: pa.Table) -> dict[str, str]:
     """Columns in which one side has no value, and which: Evidently compares none of them."""
-    found = {}
+    empty_sides = {}
     for name in reference.column_names:
         sides = [side for side, table in (("now", current), ("then", reference)) if not _values(table.column(name))]
         if sides:
-            found[name] = " and ".join(sides)
-    return found
+            empty_sides[name] = " and ".join(sides)
+    return empty_sides
 
 
 def without_markup(table: pa.Table) -> pa.Table:

@@ -66,17 +66,17 @@ def summary(
     from drift.analysis.report import figures
 
     reports = tables.ratios(reference, watch, result.reports)
-    found, moved = tables.incidents(result.alerts), tables.columns(reports)
+    incidents, moved = tables.incidents(result.alerts), tables.columns(reports)
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="sentence">{escape(tables.sentence(result, found, stream.num_rows))}</p>',
+        f'<p class="sentence">{escape(tables.sentence(result, incidents, stream.num_rows))}</p>',
         _section(
             "What moved, and when",
-            figures.html(figures.drift_map(reports, list(moved["column"]), found), first=True),
+            figures.html(figures.drift_map(reports, list(moved["column"]), incidents), first=True),
             "Effect in tolerances by window, the most moved column on top. Grey: within the tolerance, or too few rows "
             "to say. Dotted: an incident opens.",
         ),
-        _section("Incidents", _incidents(found)),
+        _section("Incidents", _incidents(incidents)),
         _section(
             f"The {_DRAWN} columns that moved most",
             f'<div class="three">{"".join(_drawn(reference, row, stream) for row in _worst(moved))}</div>',
@@ -100,12 +100,12 @@ def _section(title: str, body: str, caption: str = "", *, turn: bool = False) ->
     return f"<section{' class=turn' if turn else ''}><h2>{escape(title)}</h2>{body}{said}</section>"
 
 
-def _incidents(found: pd.DataFrame) -> str:
-    if found.empty:
+def _incidents(incidents: pd.DataFrame) -> str:
+    if incidents.empty:
         return '<p class="small">None.</p>'
     head = "<tr><th>incident<th>opened<th>changed at<th>paged<th>closed<th>columns and what was said</tr>"
     rows = []
-    for row in found.head(_LISTED_MAX).to_dict("records"):
+    for row in incidents.head(_LISTED_MAX).to_dict("records"):
         paged = f'<span class="page">{_when(row["paged"])}</span>' if _there(row["paged"]) else "no"
         if not _there(row["paged"]) and _there(row["told"]):
             paged = f"told {_when(row['told'])}"
@@ -115,7 +115,7 @@ def _incidents(found: pd.DataFrame) -> str:
             f"<tr><td>{escape(row['incident'])}<br>{row['severity']}<td>{_when(row['opened'])}<td>{_place(row['changed'])}"
             f"<td>{paged}<td>{closed}<td>{said}</tr>"
         )
-    left = len(found) - _LISTED_MAX
+    left = len(incidents) - _LISTED_MAX
     more = f'<p class="small">and {left} more</p>' if left > 0 else ""
     return f"<table>{head}{''.join(rows)}</table>{more}"
 

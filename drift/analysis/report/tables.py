@@ -82,8 +82,8 @@ def columns(reports: pd.DataFrame) -> pd.DataFrame:
     ranked = reports.assign(_named=drifted).sort_values(["_named", "ratio"], ascending=False, kind="stable")
     worst = ranked.drop_duplicates("column")
     worst = worst.assign(windows_drifted=worst["column"].map(windows).astype(int))
-    found: pd.DataFrame = worst[COLUMNS].reset_index(drop=True)
-    return found
+    table: pd.DataFrame = worst[COLUMNS].reset_index(drop=True)
+    return table
 
 
 def performance(figures: pd.DataFrame, reference: Mapping[str, float]) -> pd.DataFrame:
@@ -96,22 +96,22 @@ def performance(figures: pd.DataFrame, reference: Mapping[str, float]) -> pd.Dat
     return table
 
 
-def sentence(result: Backtest, found: pd.DataFrame, rows: int) -> str:
+def sentence(result: Backtest, incidents: pd.DataFrame, rows: int) -> str:
     """Say what a person would have been told, to be read aloud."""
     windows = result.reports["window"].nunique()
     if not rows:
         return "The stream holds no row: there is nothing to compare."
     over = f"{rows:,} rows in {windows:,} windows"
-    paged = found[found["paged"].notna()]
+    paged = incidents[incidents["paged"].notna()]
     if len(paged):
         more = len(paged) - 1
         also = f" {more} more incident{'s' if more > 1 else ''} paged." if more else ""
         return f"{_stop(paged.iloc[0]['text'])}{also} Seen in {over}."
-    told_incidents = found[found["told"].notna()]
+    told_incidents = incidents[incidents["told"].notna()]
     if len(told_incidents):
         return f"{_stop(told_incidents.iloc[0]['text'])} It would have been told, and paged nobody. Seen in {over}."
-    if len(found):
-        return f"Nothing would have been told. {_stop(found.iloc[0]['text'])} Seen in {over}."
+    if len(incidents):
+        return f"Nothing would have been told. {_stop(incidents.iloc[0]['text'])} Seen in {over}."
     return f"Nothing moved: no incident in {over}."
 
 

@@ -108,6 +108,6 @@ def _inside(value: Any, names: list[str]) -> Any:
         return None
     for taken in range(len(names), 0, -1):
         name = names[0] if taken == 1 else ".".join(names[:taken])
-        if name in value and (found := _inside(value[name], names[taken:])) is not None:
-            return found
+        if name in value and (inner := _inside(value[name], names[taken:])) is not None:
+            return inner
     return None

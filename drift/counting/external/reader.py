@@ -89,8 +89,8 @@ class RecordReader:
         """
         mapping = self.mapping
         for path, wanted in mapping.where.items():
-            found = picked(said, path, block, at)
-            if not isinstance(found, str | int | float) or level_text(found) != wanted:
+            value = picked(said, path, block, at)
+            if not isinstance(value, str | int | float) or level_text(value) != wanted:
                 return
         id_ = self._id(block, at, said)
         label = self._feedback(block, at, said, id_) if mapping.label else None
@@ -146,8 +146,8 @@ class RecordReader:
 
     def _values(self, block: Block, at: int, said: Any) -> tuple[Any, ...]:
         """Feature values in schema order."""
-        found = {name: picked(said, path, block, at) for name, path in self._places.items()}
-        present = {name: v for name, v in found.items() if v is not None}
+        values = {name: picked(said, path, block, at) for name, path in self._places.items()}
+        present = {name: v for name, v in values.items() if v is not None}
         try:
             fitted = convert(self._features, present)
         except msgspec.ValidationError as error:
@@ -161,24 +161,24 @@ class RecordReader:
         path = self.mapping.id
         if not path:
             return default_id(block, at)
-        found = picked(said, path, block, at)
-        if found is None:
+        value = picked(said, path, block, at)
+        if value is None:
             raise Refused("missing_field", spelled(path), "there is no id")
-        if not isinstance(found, str | int) or isinstance(found, bool):
-            raise Refused("impossible_id", spelled(path), f"Expected `str | int`, got `{type(found).__name__}`")
-        return request_id(found, spelled(path))
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise Refused("impossible_id", spelled(path), f"Expected `str | int`, got `{type(value).__name__}`")
+        return request_id(value, spelled(path))
 
     def _time(self, block: Block, at: int, said: Any, path: str) -> int:
-        found = picked(said, path, block, at) if path else None
-        if found is None:
+        value = picked(said, path, block, at) if path else None
+        if value is None:
             return default_time(block, at)
-        if isinstance(found, dt.datetime):  # of Avro's logical types
-            found = found.isoformat()
-        if isinstance(found, str) and found.isdecimal() and len(found) <= _DIGITS_MAX:  # of a header
-            found = int(found)
-        if not isinstance(found, str | int | float) or isinstance(found, bool):
-            raise Refused("impossible_timestamp", spelled(path), f"{str(found)[:100]!r} is no time")
-        return event_time(found, block.times[at], spelled(path))
+        if isinstance(value, dt.datetime):  # of Avro's logical types
+            value = value.isoformat()
+        if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS_MAX:  # of a header
+            value = int(value)
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise Refused("impossible_timestamp", spelled(path), f"{str(value)[:100]!r} is no time")
+        return event_time(value, block.times[at], spelled(path))
 
     def _feedback(self, block: Block, at: int, said: Any, id_: str) -> Publish | None:
         """What a record says is true of the prediction; None where it does not say."""

@@ -47,8 +47,8 @@ class EngineError(Exception):
         >>> EngineError.of(RuntimeError("Code: 60. DB::Exception: no such table")).code
         60
         """
-        found = _CODE.search(str(error))
-        return cls(int(found[1]) if found else 1002, str(error)[found.end() :] if found else str(error))
+        match = _CODE.search(str(error))
+        return cls(int(match[1]) if match else 1002, str(error)[match.end() :] if match else str(error))
 
 
 class Engine:

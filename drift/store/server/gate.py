@@ -187,15 +187,15 @@ def _identifiers(tokens: list[Token]) -> tuple[str, ...]:
 
 
 def _tokens(text: str) -> list[Token]:
-    found = []
+    tokens = []
     for match in _TOKEN.finditer(text):
         piece = match[0]
         if piece[0] == "'":
-            found.append(Token("", True))
+            tokens.append(Token("", True))
         elif piece[0] in '`"' and len(piece) > 1:
-            found.append(Token(_ESCAPED.sub(r"\1", piece[1:-1]), True))
+            tokens.append(Token(_ESCAPED.sub(r"\1", piece[1:-1]), True))
         else:
-            found.append(Token(piece, False))
-    if len(found) > TOKENS_MAX:
-        raise Refused(f"a statement of {len(found)} tokens came, at most {TOKENS_MAX} are read; insert rows as blocks")
-    return found
+            tokens.append(Token(piece, False))
+    if len(tokens) > TOKENS_MAX:
+        raise Refused(f"a statement of {len(tokens)} tokens came, at most {TOKENS_MAX} are read; insert rows as blocks")
+    return tokens

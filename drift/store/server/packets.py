@@ -155,4 +155,4 @@ def _unquoted(dump: str) -> str:
     """
     if len(dump) < 2 or dump[0] != "'" or dump[-1] != "'":
         return dump
-    return _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), dump[1:-1])
+    return _ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[1]), dump[1:-1])

@@ -66,8 +66,8 @@ class Statement:
         >>> Statement("/* why */ (select 1)").first_word
         'SELECT'
         """
-        found = _FIRST_WORD.match(self.code)
-        return found[1].upper() if found else ""
+        match = _FIRST_WORD.match(self.code)
+        return match[1].upper() if match else ""
 
     @property
     def streams(self) -> bool:
@@ -86,8 +86,8 @@ class Statement:
         >>> Statement("SELECT 1 FORMAT JSON;").without_format
         'SELECT 1'
         """
-        found = _FORMAT.search(self.code)
-        return self.sql[: found.start()] if found else self.sql
+        match = _FORMAT.search(self.code)
+        return self.sql[: match.start()] if match else self.sql
 
     @property
     def rows_at(self) -> int | None:
@@ -122,9 +122,9 @@ class Statement:
         >>> Statement("INSERT INTO t SELECT 1").insert is None
         True
         """
-        if not (found := _INSERT.match(self.code)):
+        if not (match := _INSERT.match(self.code)):
             return None
-        parts = (slice(*found.span(part)) for part in Insert._fields)
+        parts = (slice(*match.span(part)) for part in Insert._fields)
         return Insert(*(self.sql[part] if part.start >= 0 else "" for part in parts))
 
 
@@ -147,5 +147,5 @@ def quoted_name(name: str) -> str:
 
 
 def _blank(match: re.Match[str]) -> str:
-    found = match[0]
-    return f"{found[0]}{'_' * (len(found) - 2)}{found[0]}" if found[0] in "'\"`" else " " * len(found)
+    quoted = match[0]
+    return f"{quoted[0]}{'_' * (len(quoted) - 2)}{quoted[0]}" if quoted[0] in "'\"`" else " " * len(quoted)
