@@ -22,14 +22,14 @@ _CHARTED: dict[str, tuple[str, ...]] = {
 _LINKS = ("model", "column", "incident")
 
 
-def panel(ours: Panel, datasource: str, place: Json, number: int) -> Json:
+def panel(ours: Panel, datasource: str, grid_position: Json, number: int) -> Json:
     """Make a panel.
 
     Parameters
     ----------
     datasource
         Uid of Grafana's ClickHouse data source.
-    place
+    grid_position
         ``x``, ``y``, ``w``, ``h`` on Grafana's grid of 24 columns.
     number
         Unique in its dashboard.
@@ -40,7 +40,7 @@ def panel(ours: Panel, datasource: str, place: Json, number: int) -> Json:
         "type": kind,
         "title": ours.title,
         "description": f"{ours.question}\n\n{ours.todo}",
-        "gridPos": place,
+        "gridPos": grid_position,
         "datasource": {"type": DATASOURCE_TYPE, "uid": datasource},
         "targets": [target(charted(ours), datasource, over_time="time" in ours.columns and ours.drawing != "table")],
         "options": options,

@@ -48,7 +48,7 @@ def leads(alert: dict[str, Any], since_ms: int | None) -> bool:
 def decided(alert: dict[str, Any], clock: Clock) -> str:
     """What was decided of an incident and by whom, out of the alert that tells of it; empty where it is not known."""
     parts = _parts(alert)
-    people = [place for place, part in enumerate(parts) if part.get("kind") == "person"]
+    people = [n for n, part in enumerate(parts) if part.get("kind") == "person"]
     return "".join(_piece(part, clock) for part in parts[: people[0] + 1]) if people else ""
 
 

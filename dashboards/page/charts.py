@@ -258,7 +258,7 @@ def _wide(panel: Panel, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cycle(values: tuple[str, ...], wide: pd.DataFrame) -> list[str]:
-    return [values[place % len(values)] for place in range(len(wide.columns))]
+    return [values[n % len(values)] for n in range(len(wide.columns))]
 
 
 def spelled(unit: Unit, value: float | None) -> str:

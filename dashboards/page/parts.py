@@ -54,7 +54,7 @@ def table(
     headings: Sequence[str], lines: Sequence[Sequence[Any]], numbers: Sequence[int] = (), *, slim: bool = False
 ) -> Component:
     """A table that becomes a list of cards on a narrow screen, unless ``slim``; ``numbers`` are set flush right."""
-    look_of = ["number" if place in numbers else "" for place in range(len(headings))]
+    look_of = ["number" if n in numbers else "" for n in range(len(headings))]
     head = html.Tr([html.Th(name, scope="col", className=c) for name, c in zip(headings, look_of, strict=True)])
     body = [
         html.Tr(

@@ -161,12 +161,12 @@ def levels(
     """
     everything = dict.fromkeys(known, 0) | dict(counts)
     ranked = sorted(everything, key=lambda level: (-everything[level], level))
-    place = {level: k for k, level in enumerate(known)}
+    rank = {level: k for k, level in enumerate(known)}
     chosen = ranked[:NAMED_LEVELS_MAX]
     endless = not closed and _once(counts, known) > ONCE_MAX
     if endless:
         chosen = [level for level in chosen if everything[level] >= ENDLESS_ROWS_MIN]
-    named = sorted(chosen, key=lambda level: (place.get(level, len(place)), natural(level)))
+    named = sorted(chosen, key=lambda level: (rank.get(level, len(rank)), natural(level)))
     others = ranked[len(chosen) : KNOWN_LEVELS_MAX]
     return tuple(named), tuple(others), endless or len(ranked) > KNOWN_LEVELS_MAX
 

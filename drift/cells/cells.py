@@ -171,7 +171,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         starts = self.bounds[:-1]
         below = starts < (-np.inf if self.low is None else np.float32(self.low))
         above = starts > (np.inf if self.high is None else np.float32(self.high))
-        inside = tuple(int(place) + 1 for place in np.flatnonzero(below | above))
+        inside = tuple(int(n) + 1 for n in np.flatnonzero(below | above))
         ends = (() if self.low is None else (0,), () if self.high is None else (self.null - 1,))
         return ends[0] + inside + ends[1]
 
@@ -193,13 +193,13 @@ def _intervals(edges: tuple[float, ...]) -> tuple[str, ...]:
     return (f"{'<' if shut else '<='} {first}", *inner, f"{'>=' if included else '>'} {last}")
 
 
-def edge_text(edges: tuple[float, ...], place: int) -> tuple[str, bool]:
+def edge_text(edges: tuple[float, ...], n: int) -> tuple[str, bool]:
     """Text of an edge, and whether the number that it spells lies above it.
 
     >>> edge_text((0.0, float(np.nextafter(np.float32(0), np.float32(1))), 31.0), 1), edge_text((18.0, 40.0), 0)
     (('0', False), ('18', True))
     """
-    return _ends(edges)[place]
+    return _ends(edges)[n]
 
 
 def point_masses(cells: Cells) -> list[tuple[str, int]]:
@@ -212,8 +212,8 @@ def point_masses(cells: Cells) -> list[tuple[str, int]]:
         return []
     ends = _ends(cells.edges) if cells.edges else []
     return [
-        (low, place + 2)
-        for place, ((low, low_shut), (high, high_shut)) in enumerate(pairwise(ends))
+        (low, n + 2)
+        for n, ((low, low_shut), (high, high_shut)) in enumerate(pairwise(ends))
         if (low, low_shut, high_shut) == (high, True, False)
     ]
 

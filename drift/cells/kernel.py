@@ -85,12 +85,12 @@ def _count_cells(values, bounds, starts, low, slots_per_unit, cells):  # type: i
         if not np.abs(value) < np.inf:
             cells[null if np.isnan(value) else null - one if value > 0 else zero] += 1
             continue
-        place = np.uint64(starts[np.uint64(_slot(value, low, slots_per_unit))])
+        cell = np.uint64(starts[np.uint64(_slot(value, low, slots_per_unit))])
         # Two steps without a branch cost less than one wrong guess; more are rare. No value passes the infinity.
-        place += np.uint64(value >= bounds[place]) + np.uint64(value >= bounds[place + one])
-        while value >= bounds[place]:
-            place += one
-        cells[place] += 1
+        cell += np.uint64(value >= bounds[cell]) + np.uint64(value >= bounds[cell + one])
+        while value >= bounds[cell]:
+            cell += one
+        cells[cell] += 1
 
 
 @njit(cache=True, nogil=True)

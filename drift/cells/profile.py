@@ -124,11 +124,11 @@ class Profile:
     def expected(self) -> np.ndarray:
         """What later rows are compared with, int64 as `counts`: as they are, but for what named levels owe to luck."""
         counts = self.counts.copy()
-        for place in np.flatnonzero(self.selection_bias).tolist():
-            cells, own = self.columns[place], counts[self.offsets[place] : self.offsets[place + 1]]
+        for n in np.flatnonzero(self.selection_bias).tolist():
+            cells, own = self.columns[n], counts[self.offsets[n] : self.offsets[n + 1]]
             assert cells.other is not None, cells.name
             named = own[: len(cells.levels)]
-            kept = np.rint(np.cumsum(named) * (1 - self.selection_bias[place] / named.sum())).astype(np.int64)
+            kept = np.rint(np.cumsum(named) * (1 - self.selection_bias[n] / named.sum())).astype(np.int64)
             own[cells.other] += named.sum() - kept[-1]
             named[:] = np.diff(kept, prepend=0)
         return counts
@@ -188,15 +188,15 @@ class Profile:
 
     def place(self, name: str) -> int:
         """Position of a column by name."""
-        for place, cells in enumerate(self.columns):
+        for n, cells in enumerate(self.columns):
             if cells.name == name:
-                return place
+                return n
         raise KeyError(f"the reference has no column {name!r}")
 
     def of(self, name: str, flat: np.ndarray | None = None) -> np.ndarray:
         """Counts of one column, int64 [its cells], out of a flat count array (the reference's own by default)."""
-        place = self.place(name)
-        return (self.counts if flat is None else flat)[self.offsets[place] : self.offsets[place + 1]]
+        n = self.place(name)
+        return (self.counts if flat is None else flat)[self.offsets[n] : self.offsets[n + 1]]
 
     def alone(self, place: int) -> Self:
         """Make the profile of one column by itself: its cells, counts and fixed point."""

@@ -70,16 +70,16 @@ def sum_groups(reference: Profile, batch: Any, groups: np.ndarray, size: int) ->
     # The kernel takes numbers group after group; most batches come so, in order of time.
     order = np.argsort(groups, kind="stable") if (np.diff(groups) < 0).any() else None
     present = set(batch.schema.names)
-    for place, column in enumerate(reference.columns):
-        first = reference.offsets[place]
+    for n, column in enumerate(reference.columns):
+        first = reference.offsets[n]
         if column.name not in present:
             cells[:, first + column.null] += rows
         elif column.kind == "numeric":
             values = floats(batch.column(column.name), column.name)
-            fixed = kernel.FIXED_ONE / reference.scale[place]
-            grid, centre = reference.grids[place], reference.centre[place]
+            fixed = kernel.FIXED_ONE / reference.scale[n]
+            grid, centre = reference.grids[n], reference.centre[n]
             values = values if order is None else values[order]
-            kernel.count_numbers(values, ends, grid, centre, fixed, first, cells, moments[place], extremes[place])
+            kernel.count_numbers(values, ends, grid, centre, fixed, first, cells, moments[n], extremes[n])
         else:
             codes, texts = levels(batch.column(column.name))
             kernel.count_codes(codes, groups, column.positions(texts), first, cells)

@@ -49,8 +49,8 @@ def merged(first: bytes, second: bytes) -> bytes:
     (1, 4)
     """
     both = np.frombuffer(first + second, _ENTRY)
-    hashes, place = np.unique(both["hash"], return_inverse=True)
-    return _pack(hashes, np.bincount(place, both["rows"], minlength=len(hashes)))
+    hashes, hash_index = np.unique(both["hash"], return_inverse=True)
+    return _pack(hashes, np.bincount(hash_index, both["rows"], minlength=len(hashes)))
 
 
 def whole(held: bytes) -> bool:

@@ -51,8 +51,8 @@ class Contrasts:
         float64 [contrasts]; sums to 1 in each column.
     indicator
         Whether its scores are 0 and 1, bool [contrasts].
-    scores, place
-        Scores end to end, float64; those of contrast ``i`` are ``scores[place[i]:place[i + 1]]``.
+    scores, score_bounds
+        Scores end to end, float64; those of contrast ``i`` are ``scores[score_bounds[i]:score_bounds[i + 1]]``.
     first
         Its column's first cell in a flat count array, int64 [contrasts].
     offsets
@@ -68,7 +68,7 @@ class Contrasts:
     weight: np.ndarray
     indicator: np.ndarray
     scores: np.ndarray
-    place: np.ndarray
+    score_bounds: np.ndarray
     first: np.ndarray
     offsets: np.ndarray
     span: np.ndarray
@@ -79,7 +79,7 @@ class Contrasts:
 
     def matrix(self, column: int) -> np.ndarray:
         """Scores of one column, float64 [its contrasts, its cells]."""
-        start, stop = self.place[self.span[column]], self.place[self.span[column + 1]]
+        start, stop = self.score_bounds[self.span[column]], self.score_bounds[self.span[column + 1]]
         return self.scores[start:stop].reshape(self.span[column + 1] - self.span[column], -1)
 
 
@@ -108,7 +108,7 @@ def contrasts(columns: Sequence[Cells], counts: np.ndarray) -> Contrasts:
         weight=np.array([contrast.weight for contrast in flat]),
         indicator=np.array([contrast.indicator for contrast in flat]),
         scores=np.concatenate([contrast.scores for contrast in flat]),
-        place=np.concatenate([[0], np.cumsum([len(contrast.scores) for contrast in flat])]).astype(np.int64),
+        score_bounds=np.concatenate([[0], np.cumsum([len(contrast.scores) for contrast in flat])]).astype(np.int64),
         first=offsets[column],
         offsets=offsets,
         span=np.concatenate([[0], np.cumsum([len(several) for several in by_column])]).astype(np.int64),

@@ -73,8 +73,8 @@ def block_counts(index: np.ndarray, cells: int) -> np.ndarray:
     """Count each whole block's rows in every cell, int64 [blocks, cells], from the cell of each row, int [rows]."""
     size = block_rows(len(index))
     blocks = len(index) // size
-    place = np.repeat(np.arange(blocks), size) * cells + index[: blocks * size]
-    return np.bincount(place, minlength=blocks * cells).reshape(blocks, cells)
+    slots = np.repeat(np.arange(blocks), size) * cells + index[: blocks * size]
+    return np.bincount(slots, minlength=blocks * cells).reshape(blocks, cells)
 
 
 def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int | np.ndarray) -> np.ndarray:

@@ -37,7 +37,9 @@ def surprise(contrasts: Contrasts, pool: np.ndarray, window: np.ndarray, start_m
     """
     roots, tails = np.empty(len(contrasts)), np.empty(len(contrasts))
     ties = uniforms(contrasts.seeds, start_ms)
-    _ask_all(contrasts.scores, contrasts.place, contrasts.first, contrasts.indicator, pool, window, ties, roots, tails)
+    _ask_all(
+        contrasts.scores, contrasts.score_bounds, contrasts.first, contrasts.indicator, pool, window, ties, roots, tails
+    )
     exact = np.where(tails < 0, 1.0, -1.0) * ndtri_exp(-np.abs(tails))
     z = np.where(contrasts.indicator, np.where(tails == 0, 0.0, exact), roots)
     # Of billions of rows the tails are beyond floats, and what is not finite here would never be finite again.
@@ -67,7 +69,7 @@ def _mix(x: np.ndarray) -> np.ndarray:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _ask_all(
     scores: np.ndarray,
-    place: np.ndarray,
+    score_bounds: np.ndarray,
     first: np.ndarray,
     indicator: np.ndarray,
     pool: np.ndarray,
@@ -77,7 +79,7 @@ def _ask_all(
     tails: np.ndarray,
 ) -> None:
     for i in range(len(first)):
-        mine = scores[place[i] : place[i + 1]]
+        mine = scores[score_bounds[i] : score_bounds[i + 1]]
         before = pool[first[i] : first[i] + len(mine)]
         now = window[first[i] : first[i] + len(mine)]
         roots[i] = tails[i] = 0.0

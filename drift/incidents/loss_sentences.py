@@ -76,13 +76,13 @@ def back(stretch: LossStretch, last: Alert, worst: Regime | None) -> Text:
 def _moves(stretch: LossStretch, before: Regime | None = None, again: str = "") -> Text:
     """Say which figures moved, from what to what: the headline where one sees it move, and the loss that told."""
     moves: list[Text] = []
-    for place in sorted({0, stretch.at}):
-        loss = stretch.window.losses[place]
-        was = loss.mean if before is None else stretch.mean(before.sums, place)
-        now = stretch.mean(stretch.sums, place)
+    for n in sorted({0, stretch.at}):
+        loss = stretch.window.losses[n]
+        was = loss.mean if before is None else stretch.mean(before.sums, n)
+        now = stretch.mean(stretch.sums, n)
         same_way = (now > was) != (again == " again")
         figures = figure(loss, was), figure(loss, now)
-        if place == stretch.at or (same_way and spell(loss.metric, figures[0]) != spell(loss.metric, figures[1])):
+        if n == stretch.at or (same_way and spell(loss.metric, figures[0]) != spell(loss.metric, figures[1])):
             verb = "fell" if figures[1] < figures[0] else "rose"
             origin = IN_REFERENCE if before is None and not moves else ""
             moves.append(text(subject(loss_name(loss)), f" {verb}{again} ", change(loss.metric, *figures, origin)))

@@ -53,14 +53,14 @@ class LossStretch:
         """Share of the rows that have a label."""
         return min(1.0, float(self.sums[:, LABELLED].sum() / max(self.rows, 1)))
 
-    def mean(self, sums: np.ndarray, place: int | None = None) -> float:
-        """Mean of the loss, or of that at another place, over label sums."""
-        loss = self.window.losses[self.at if place is None else place]
+    def mean(self, sums: np.ndarray, n: int | None = None) -> float:
+        """Mean of the loss, or of the n-th loss, over label sums."""
+        loss = self.window.losses[self.at if n is None else n]
         return self.window.amount(loss, sums).mean
 
     def figures(self, sums: np.ndarray) -> list[tuple[str, str]]:
         """The headline, and the loss that is told of, over label sums: name and figure of each."""
-        losses = [(self.window.losses[place], self.mean(sums, place)) for place in sorted({0, self.at})]
+        losses = [(self.window.losses[n], self.mean(sums, n)) for n in sorted({0, self.at})]
         return [(loss_name(loss), spell(loss.metric, figure(loss, mean))) for loss, mean in losses]
 
 

@@ -20,14 +20,14 @@ _ORDER: tuple[Word, ...] = ("changed", "unclear", "unchanged")
 def prediction_effects(window: EvidenceWindow, base: np.ndarray) -> list[PredictionEffect]:
     """The effect on each column of answers since ``base``, the counts of all windows before (int64 [all cells])."""
     effects = []
-    for place, column in enumerate(window.baseline.reference.columns):
+    for n, column in enumerate(window.baseline.reference.columns):
         if column.role != "prediction":
             continue
-        cells = window.baseline.cells(place)
+        cells = window.baseline.cells(n)
         stretch = window.detector.counts[cells] - base[cells]
         if not stretch.sum():
             continue
-        effect, tolerance = window.baseline.effect(place, stretch), window.tolerance(place)
+        effect, tolerance = window.baseline.effect(n, stretch), window.tolerance(n)
         effects.append(
             PredictionEffect(
                 name=column.name,

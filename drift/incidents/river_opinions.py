@@ -172,8 +172,8 @@ def _dealt(series: MeanSeries) -> Iterator[tuple[int, float]]:
         rows_before, wrong_before = round(rows), round(wrong)
         rows, wrong = rows + count * kept, wrong + count * kept * mean
         more, faults = round(rows) - rows_before, round(wrong) - wrong_before
-        for place in range(more):
-            yield start, float((place + 1) * faults // more - place * faults // more)
+        for n in range(more):
+            yield start, float((n + 1) * faults // more - n * faults // more)
 
 
 def _first(detector: Any, values: Iterable[tuple[int, float]], since: int) -> int | None:

@@ -84,7 +84,7 @@ def _learn(
         detector.rescale(baseline.spread / wider.spread)
         return wider, detector.look(baseline.contrasts)
     columns, expected = baseline.reference.columns, baseline.reference.expected
-    spans = [baseline.cells(place) for place in range(len(columns))]
+    spans = [baseline.cells(n) for n in range(len(columns))]
     broken = [bool(fault(cells, counts[span], expected[span])) for cells, span in zip(columns, spans, strict=True)]
     return baseline, only(look, np.array(broken))
 

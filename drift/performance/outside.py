@@ -23,10 +23,10 @@ def outside(reference: Profile, counts: np.ndarray) -> float:
         int64 [cells of all columns].
     """
     largest = 0.0
-    for place, cells in enumerate(reference.columns):
+    for n, cells in enumerate(reference.columns):
         if cells.role != "feature":
             continue
-        span = slice(int(reference.offsets[place]), int(reference.offsets[place + 1]))
+        span = slice(int(reference.offsets[n]), int(reference.offsets[n + 1]))
         was, now = reference.expected[span], counts[span]
         if not was.sum() or not now.sum():
             continue
@@ -39,6 +39,4 @@ def outside(reference: Profile, counts: np.ndarray) -> float:
 def _beyond(cells: Cells, share: np.ndarray) -> list[int]:
     special = {cells.null, cells.unseen, cells.minus_inf, cells.plus_inf, *cells.out_of_range}
     ends = {1, len(cells.edges) + 1} if cells.kind == "numeric" and cells.edges else set()
-    return sorted(
-        {place for place in special if place is not None} | {place for place in ends if share[place] <= _RARE}
-    )
+    return sorted({cell for cell in special if cell is not None} | {cell for cell in ends if share[cell] <= _RARE})

@@ -107,12 +107,12 @@ def _of_counts(reference: Profile) -> Iterator[str]:
         yield f"{len(reference.counts)} counts for {reference.offsets[-1]} cells"
         return
     judged = reference.held_out_rows or reference.rows
-    for place, column in enumerate(reference.columns):
-        counts = reference.counts[reference.offsets[place] : reference.offsets[place + 1]]
+    for n, column in enumerate(reference.columns):
+        counts = reference.counts[reference.offsets[n] : reference.offsets[n + 1]]
         rows = reference.rows if column.role == "feature" else judged
         if counts.min() < 0 or counts.max() > rows or counts.sum() != rows:
             yield f"column {column.name!r}: counts of {counts.min()} to {counts.max()}, {counts.sum()} rows of {rows}"
-        bias = int(reference.selection_bias[place])
+        bias = int(reference.selection_bias[n])
         named = int(counts[: len(column.levels)].sum()) if column.other is not None else 0
         if not 0 <= bias <= named:
             yield f"column {column.name!r}: a selection bias of {bias}, between 0 and {named} can be"
@@ -124,8 +124,8 @@ def _of_numbers(reference: Profile) -> Iterator[str]:
         values = getattr(reference, name)
         bad = ~np.isfinite(values) | (values <= 0 if name != "centre" else False)
         if bad.any():
-            place = int(np.flatnonzero(bad)[0])
-            yield f"column {reference.columns[place].name!r}: {name} is {values[place]}"
+            n = int(np.flatnonzero(bad)[0])
+            yield f"column {reference.columns[n].name!r}: {name} is {values[n]}"
     if (np.frexp(reference.scale)[0] != 0.5).any():
         yield "a scale is no power of two"
     if np.isinf(reference.extremes).any() or (reference.extremes[:, 0] > reference.extremes[:, 1]).any():

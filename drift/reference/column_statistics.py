@@ -52,17 +52,17 @@ class ColumnComparison:
 
     def describe(self, window: Sums) -> list[ColumnStatistics]:
         """Compare a window of at least one row with the reference, column by column in its order."""
-        by_place: dict[int, ColumnStatistics] = {}
+        by_column: dict[int, ColumnStatistics] = {}
         for side in self._sides:
-            by_place |= zip(side.places.tolist(), side.describe(window), strict=True)
-        return [by_place[place] for place in range(self._size)]
+            by_column |= zip(side.places.tolist(), side.describe(window), strict=True)
+        return [by_column[n] for n in range(self._size)]
 
 
 class _Side:
     """The columns of one sort, numeric ones or those of levels."""
 
     def __init__(self, reference: Reference, places: np.ndarray, design_effects: np.ndarray) -> None:
-        cells = [reference.columns[place] for place in places]
+        cells = [reference.columns[n] for n in places]
         self.places = places
         self._numeric = cells[0].kind == "numeric"
         last = np.array([one.null for one in cells], np.int64)

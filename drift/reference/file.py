@@ -190,7 +190,7 @@ def _check_sizes(table: pa.Table, head: bytes) -> None:
         if not places and name == "selection_bias":
             continue  # It came later.
         if len(places) != 1 or table.schema.field(places[0]).type != kind:
-            types = [str(table.schema.field(place).type) for place in places]
+            types = [str(table.schema.field(n).type) for n in places]
             raise ValueError(f"column {name!r} of types {types}, one of {kind} is read")
         elements = sum(len(chunk.flatten()) for chunk in table.column(places[0]).chunks) if elements_max else 0
         if elements > elements_max:

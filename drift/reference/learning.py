@@ -97,8 +97,8 @@ class LossLearning(msgspec.Struct, kw_only=True):
 def learnt_design_effects(baseline: "Baseline", windows: np.ndarray) -> np.ndarray:
     """Design effects of windows' counts, int64 [windows, cells]: never below the reference's, float64 [contrasts]."""
     effects = []
-    for place, cells in enumerate(baseline.reference.columns):
-        span = baseline.cells(place)
+    for n, cells in enumerate(baseline.reference.columns):
+        span = baseline.cells(n)
         counts = windows[:, span]
         effects.append(of_blocks(cells, baseline.reference.counts[span], counts, counts.sum(axis=1)))
     learnt: np.ndarray = np.maximum(np.concatenate(effects), baseline.contrast_effects)

@@ -33,9 +33,9 @@ class NewNormal(msgspec.Struct, kw_only=True, eq=False):
     def over(self, reference: Reference) -> Reference:
         """The reference with this laid over it."""
         counts, bias = reference.counts.copy(), reference.selection_bias.copy()
-        for place, accepted in self.columns.items():
-            counts[reference.offsets[place] : reference.offsets[place + 1]] = accepted
-            bias[place] = 0  # No levels were selected by these counts.
+        for n, accepted in self.columns.items():
+            counts[reference.offsets[n] : reference.offsets[n + 1]] = accepted
+            bias[n] = 0  # No levels were selected by these counts.
         made = replace(reference, counts=counts, selection_bias=bias)
         if self.labels is None:
             return made

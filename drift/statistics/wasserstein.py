@@ -92,8 +92,8 @@ def polygons(edges: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> Polygon
     (x_first, y_first), (x_last, y_last) = (
         (np.take_along_axis(edges, at, axis=1), np.take_along_axis(below, at, axis=1)) for at in (first, last)
     )
-    place = np.arange(edges.shape[1])
-    inner_y = np.where(place < first, y_first, np.where(place > last, y_last, below))
+    edge = np.arange(edges.shape[1])
+    inner_y = np.where(edge < first, y_first, np.where(edge > last, y_last, below))
     with np.errstate(invalid="ignore"):  # Where no edge is inside these are replaced below.
         # Towards the low end the tail is the high end's, mirrored.
         left_x, left_y = _tails(x_first - low, y_first, n)

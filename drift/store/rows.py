@@ -66,8 +66,8 @@ def of_feedback(topic: str, partition: int, labels: Sequence[tuple[int, str, int
     """Labels as (offset, prediction id, time of the label, text of the label)."""
     offsets, ids, times, texts = zip(*labels, strict=True) if labels else ((), (), (), ())
     n = len(labels)
-    place = {"source_topic": [topic] * n, "source_partition": [partition] * n, "source_offset": offsets}
-    return Rows("feedback", {"id": ids, "ts": times, "label": texts, **place})
+    record = {"source_topic": [topic] * n, "source_partition": [partition] * n, "source_offset": offsets}
+    return Rows("feedback", {"id": ids, "ts": times, "label": texts, **record})
 
 
 def of_outcomes(outcomes: Sequence[Outcome]) -> Rows:

@@ -168,16 +168,16 @@ class StoreColumn:
         )
         rows = self._table.ask(asked, self._name, bound, "GROUP BY block, half, cell", place=True)
         block, half, n = (np.asarray(rows.column(name), np.int64) for name in ("block", "half", "n"))
-        place = self._cells(cells, rows.column("cell"))
+        cell_of_row = self._cells(cells, rows.column("cell"))
         blocks, halves = np.zeros((self.rows // size + 1, cells.size), np.int64), np.zeros((2, cells.size), np.int64)
-        np.add.at(blocks, (block, place), n)
-        np.add.at(halves, (half, place), n)
+        np.add.at(blocks, (block, cell_of_row), n)
+        np.add.at(halves, (half, cell_of_row), n)
         return Tally(halves.sum(axis=0), *self._moments(alone), blocks[:-1], halves)
 
     def _cells(self, cells: Cells, values: pa.ChunkedArray) -> np.ndarray:
         if cells.kind == "numeric":
-            place = np.asarray(values, np.int64)
-            return np.where(place < 0, cells.null, place)
+            codes_or_cells = np.asarray(values, np.int64)
+            return np.where(codes_or_cells < 0, cells.null, codes_or_cells)
         codes, texts = levels(typed(values, self.type))
         return np.asarray(cells.positions(texts)[codes])
 

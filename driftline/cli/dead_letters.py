@@ -90,6 +90,6 @@ def redrive(
         say(f"{done.foreign:,} came from topics that somebody else fills: nothing is sent there", err=True)
     if done.ours:
         say(f"{done.ours:,} came from topics of ours: other steps have taken them, and would twice", err=True)
-    for place in done.cut:
-        say(f"{place} cannot be sent: only the beginning of its record was kept", err=True)
+    for letter in done.cut:
+        say(f"{letter} cannot be sent: only the beginning of its record was kept", err=True)
     raise typer.Exit(1 if done.cut else 0)

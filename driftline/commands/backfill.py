@@ -214,4 +214,4 @@ def in_order(past: Past, batches: Iterable[Sequence[Row]]) -> Iterator[Sequence[
             f"(up to {SORTED_ROWS_MAX:,} are sorted here)"
         )
     rows = [row for batch in batches for row in batch][: len(past.times)]
-    yield [rows[place] for place in np.argsort(past.times, kind="stable")]
+    yield [rows[n] for n in np.argsort(past.times, kind="stable")]

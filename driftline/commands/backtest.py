@@ -103,13 +103,13 @@ def run(
     return Ran(reference=read, result=result, stream=table, watch=watch, facts=facts)
 
 
-def _scored(place: Path, reference: Reference, table: pa.Table) -> pa.Table:
+def _scored(package: Path, reference: Reference, table: pa.Table) -> pa.Table:
     """Let a package's model score rows that have no scores."""
-    if not place.is_dir():
+    if not package.is_dir():
         return table
     from driftline.commands import model_profile
 
-    return model_profile.with_scores(place, reference, table)
+    return model_profile.with_scores(package, reference, table)
 
 
 def _command(reference: Path, stream: Path, labels: Path | None, cut: dict[str, Any], watch: Watch) -> str:

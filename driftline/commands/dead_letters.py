@@ -105,10 +105,10 @@ def find(cluster: Cluster, place: str, now_ms: int) -> tuple[Letter, bool]:
     raise LetterError(f"no dead letter at {place}; `driftline dead-letters list` shows where they lie")
 
 
-def _parts(cluster: Cluster, place: str) -> tuple[str, int, int]:
-    *topic, partition, offset = f"{DEAD_LETTERS}/{place}".split("/")
+def _parts(cluster: Cluster, text: str) -> tuple[str, int, int]:
+    *topic, partition, offset = f"{DEAD_LETTERS}/{text}".split("/")
     if not (partition.isdecimal() and offset.isdecimal()) or len(topic) > 2:
-        raise LetterError(f"{place!r} is no place; give topic/partition/offset, such as dead-letters/0/17")
+        raise LetterError(f"{text!r} is no place; give topic/partition/offset, such as dead-letters/0/17")
     name = topic[-1] if topic[-1] in NAMES or topic[-1].startswith(FOREIGN) else cluster.logical(topic[-1])
     return name, int(partition), int(offset)
 

@@ -153,10 +153,10 @@ def columns(reference: Reference) -> list[Column]:
 
 def content(reference: Reference, name: str) -> str:
     """Say what a column held: its range, or its levels with the most frequent first."""
-    place = reference.place(name)
-    cells = reference.columns[place]
+    n = reference.place(name)
+    cells = reference.columns[n]
     if cells.kind == "numeric":
-        low, high = (float(end) for end in reference.extremes[place])
+        low, high = (float(end) for end in reference.extremes[n])
         return "no finite value" if np.isnan(low) else f"{low:.4g} to {high:.4g}"
     counts = reference.of(name)[: len(cells.levels)]
     rows = max(1, int(reference.of(name).sum()))

@@ -115,8 +115,8 @@ def routes(settings: Settings) -> Iterator[Finding]:
                 wrong.append(failing("routes", said, fix))
     yield from wrong
     if book.passed_over:
-        place, why = next(iter(book.passed_over.items()))
-        text = f"{len(book.passed_over)} records on {log.topic('models')} are passed over, the first at {place}: {why}"
+        record, why = next(iter(book.passed_over.items()))
+        text = f"{len(book.passed_over)} records on {log.topic('models')} are passed over, the first at {record}: {why}"
         yield Finding("routes", "warn", text, "routes are written by `driftline model route`; find who writes others")
     if models.local:
         yield from unjudged(book.routes.values(), parts.catalogue(settings))

@@ -56,8 +56,8 @@ class Comparing:
         self.totals.missing += len(served) - len(both)
         self.totals.extra += len(replayed) - len(both)
         self.totals.compared += len(both)
-        for place in sorted(both):
-            then, now = served[place], replayed[place]
+        for request in sorted(both):
+            then, now = served[request], replayed[request]
             if then == now and not self._wanted:
                 self.totals.equal += 1
                 continue
@@ -67,7 +67,7 @@ class Comparing:
             if then == now or (not self._strictly and _claim(row.served) == _claim(row.replayed)):
                 self.totals.equal += 1
             else:
-                self._differs(f"requests/{partition}/{place[0]}", row)
+                self._differs(f"requests/{partition}/{request[0]}", row)
 
     def count_requests(self, counted: tuple[int, int]) -> None:
         """Add requests that were replayed: how many there are, and how many of them are dead letters now."""
@@ -80,7 +80,7 @@ class Comparing:
         self.totals.examples = [example for _, _, example in sorted(self._worst, key=lambda ranked: -ranked[0])]
         return self.totals
 
-    def _differs(self, place: str, row: Row) -> None:
+    def _differs(self, request: str, row: Row) -> None:
         served, replayed = row.served, row.replayed
         difference = replayed.score - served.score
         # Another version may spell the same class differently: true, where this one says 1.
@@ -89,7 +89,7 @@ class Comparing:
         self._total += abs(difference)
         example = Example(
             id=served.id,
-            place=place,
+            place=request,
             served=served.prediction,
             served_score=served.score,
             replayed=replayed.prediction,

@@ -98,7 +98,7 @@ def _count(again: Again, named: tuple[int, int]) -> tuple[int, int]:
 
 
 def _within(answers: Mapping[Place, bytes], named: tuple[int, int]) -> dict[Place, bytes]:
-    return {place: value for place, value in answers.items() if named[0] <= place[0] < named[1]}
+    return {request: value for request, value in answers.items() if named[0] <= request[0] < named[1]}
 
 
 def _compare(recording: Recording, as_served: bool, instead: Mapping[str, str], rejudged: Sequence[Rejudged]) -> Drift:

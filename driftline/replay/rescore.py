@@ -63,8 +63,8 @@ class Scoring:
         if key not in self._steps:
             serving = Serving(self._load)
             changed = {(route.model, route.epoch): route for route in self._history}
-            for place in key:
-                serving.follow(changed[place])
+            for change in key:
+                serving.follow(changed[change])
             self._steps[key] = Score(serving)
         return self._steps[key]
 
@@ -102,7 +102,7 @@ def _process(step: Score, blocks: list[Block]) -> Again:
                 answers.append(value)
             elif message.topic == "observations":
                 observations.append((Observed.read(value), value))
-    places = [place for place, _, _ in answered(message for message, _ in observations)]
+    places = [request for request, _, _ in answered(message for message, _ in observations)]
     times = [time for block in blocks for time in block.times]
     return Again(
         [offset for block in blocks for offset in block.offsets],

@@ -63,10 +63,10 @@ def live_blocks(messages: Iterable[Observed]) -> list[list[Observed]]:
 def answered(messages: Iterable[Observed]) -> list[tuple[Place, str, Observed]]:
     """Every answered row with its id, in request order: the order of a partition of `predictions`."""
     rows = [
-        (place, id_, message)
+        (request, id_, message)
         for message in messages
         if message.answers
-        for place, id_ in zip(message.places(), message.ids.to_pylist(), strict=True)
+        for request, id_ in zip(message.places(), message.ids.to_pylist(), strict=True)
     ]
     rows.sort(key=lambda row: row[0])
     return rows
@@ -92,7 +92,7 @@ def predictions(blocks: Iterable[Block], messages: Iterable[Observed]) -> dict[P
     first = find_run([_id(value).id for value in values], [id_ for _, id_, _ in rows])
     if first is None:
         return {}
-    return dict(zip((place for place, _, _ in rows), values[first : first + len(rows)], strict=True))
+    return dict(zip((request for request, _, _ in rows), values[first : first + len(rows)], strict=True))
 
 
 def find_run(within: Sequence[Any], run: Sequence[Any]) -> int | None:

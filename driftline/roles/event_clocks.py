@@ -15,7 +15,7 @@ def event_clocks(cluster: Cluster, partition: int, memory: str) -> EventClocks:
     """
 
     def records() -> Iterator[Block]:
-        for place, (low, high) in ranges.bounds(cluster, TOPIC, committed=False).items():
-            yield from ranges.read(cluster, TOPIC, place, low, high)
+        for number, (low, high) in ranges.bounds(cluster, TOPIC, committed=False).items():
+            yield from ranges.read(cluster, TOPIC, number, low, high)
 
     return EventClocks(partition, memory, records)

@@ -45,9 +45,9 @@ def sender(addresses: Iterable[str], setting: str = "monitor.notify") -> Send:
     import apprise
 
     receivers = apprise.Apprise()
-    for place, address in enumerate(addresses):
+    for n, address in enumerate(addresses):
         if not receivers.add(address):
-            raise ValueError(f"{setting}[{place}] is no address that Apprise knows; see its list of services")
+            raise ValueError(f"{setting}[{n}] is no address that Apprise knows; see its list of services")
 
     def send(title: str, text: str) -> bool:
         return bool(receivers.notify(title=title, body=text))

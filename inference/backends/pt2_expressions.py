@@ -28,48 +28,48 @@ def check_size(text: str) -> None:
         It is longer, deeper or something else.
     """
     tokens: list[str] = []
-    place = 0
-    while place < len(text) <= CHARACTERS_MAX and (match := _TOKEN.match(text, place)):
-        place = match.end()
+    end = 0
+    while end < len(text) <= CHARACTERS_MAX and (match := _TOKEN.match(text, end)):
+        end = match.end()
         if match[0] != " ":
             tokens.append(match[0])
-    if not tokens or place < len(text) or _expression(tokens, 0, 0) != len(tokens):
+    if not tokens or end < len(text) or _expression(tokens, 0, 0) != len(tokens):
         raise ArtefactError(f"size {text[:80]!r} is more than sums and products of symbols; export it anew")
 
 
-def _expression(tokens: list[str], place: int, depth: int) -> int:
+def _expression(tokens: list[str], at: int, depth: int) -> int:
     """Place after the expression that begins here; -1 where none does."""
-    if place >= len(tokens) or depth > DEPTH_MAX:
+    if at >= len(tokens) or depth > DEPTH_MAX:
         return -1
-    first = tokens[place]
+    first = tokens[at]
     if first.lstrip("-").isdigit():
-        return place + 1
-    if tokens[place + 1 : place + 2] != ["("]:
+        return at + 1
+    if tokens[at + 1 : at + 2] != ["("]:
         return -1
     if first == "Symbol":
-        return _symbol(tokens, place + 2)
-    return _arguments(tokens, place + 2, depth) if first in _FUNCTIONS else -1
+        return _symbol(tokens, at + 2)
+    return _arguments(tokens, at + 2, depth) if first in _FUNCTIONS else -1
 
 
-def _arguments(tokens: list[str], place: int, depth: int) -> int:
-    while (place := _expression(tokens, place, depth + 1)) > 0:
-        after = tokens[place : place + 1]
-        place += 1
+def _arguments(tokens: list[str], at: int, depth: int) -> int:
+    while (at := _expression(tokens, at, depth + 1)) > 0:
+        after = tokens[at : at + 1]
+        at += 1
         if after == [")"]:
-            return place
+            return at
         if after != [","]:
             return -1
     return -1
 
 
-def _symbol(tokens: list[str], place: int) -> int:
+def _symbol(tokens: list[str], at: int) -> int:
     """Place after ``'s0', positive=True)``."""
-    if not tokens[place : place + 1] or not tokens[place].startswith("'"):
+    if not tokens[at : at + 1] or not tokens[at].startswith("'"):
         return -1
-    place += 1
-    while tokens[place : place + 1] == [","]:
-        name, equals, truth = (*tokens[place + 1 : place + 4], "", "", "")[:3]
+    at += 1
+    while tokens[at : at + 1] == [","]:
+        name, equals, truth = (*tokens[at + 1 : at + 4], "", "", "")[:3]
         if not name.isalpha() or equals != "=" or truth not in ("True", "False"):
             return -1
-        place += 4
-    return place + 1 if tokens[place : place + 1] == [")"] else -1
+        at += 4
+    return at + 1 if tokens[at : at + 1] == [")"] else -1

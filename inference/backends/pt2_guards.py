@@ -63,9 +63,9 @@ def _recurrent(gates: int) -> Callable[[dict[str, Any]], bool]:
         size, rows = states[0].shape[-1:].numel(), batch.shape[0 if of["batch_first"] else 1]
         if len(weights) != stacked * each or any(tuple(state.shape) != (stacked, rows, size) for state in states):
             return False
-        for place in range(stacked):
-            own = weights[place * each : (place + 1) * each]
-            width = batch.shape[2] if place < ways else size * ways
+        for layer in range(stacked):
+            own = weights[layer * each : (layer + 1) * each]
+            width = batch.shape[2] if layer < ways else size * ways
             shapes = [(gates * size, width), (gates * size, size), (gates * size,), (gates * size,)]
             if [tuple(weight.shape) for weight in own] != shapes[:each]:
                 return False

@@ -51,8 +51,8 @@ class Careful(fx.Interpreter):
             for branch in (one, other):
                 self._go_into(branch, operands)
         elif target in _CONTROL:
-            place = _CONTROL[target]
-            self._go_into(args[place], args[place + 1 :])
+            graphs_from = _CONTROL[target]
+            self._go_into(args[graphs_from], args[graphs_from + 1 :])
         return super().call_function(target, args, kwargs)
 
     def _go_into(self, graph: torch.nn.Module, operands: tuple[Any, ...]) -> None:

@@ -188,8 +188,8 @@ def _given_away(columns: dict[str, np.ndarray], table: pa.Table, label: str, tas
 
 def _named_by_number(table: pa.Table, categorical: Collection[str]) -> pa.Table:
     for column in categorical:
-        place = table.column_names.index(column)
-        table = table.set_column(place, column, pa.array(texts_of(table[column]), pa.string()))
+        column_index = table.column_names.index(column)
+        table = table.set_column(column_index, column, pa.array(texts_of(table[column]), pa.string()))
     return table
 
 

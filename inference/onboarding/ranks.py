@@ -9,5 +9,5 @@ def midranks(values: np.ndarray) -> np.ndarray:
     >>> midranks(np.array([0.4, 0.1, 0.4, 0.9])).tolist()
     [2.5, 1.0, 2.5, 4.0]
     """
-    _, place, rows = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(rows) - (rows - 1) / 2)[place]
+    _, value_index, rows = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(rows) - (rows - 1) / 2)[value_index]

@@ -157,8 +157,8 @@ def _targets(package: ModelPackage, column: pa.ChunkedArray) -> Tensor:
         raise TableError(f"label holds {strange[:5]}, but outputs.classes are {list(reader.names)}")
     if package.task == "binary":
         return torch.tensor([float(named[text] == package.outputs.positive) for text in texts])
-    place = {name: code for code, name in enumerate(reader.names)}
-    return torch.tensor([place[str(named[text])] for text in texts], dtype=torch.long)
+    class_index = {name: code for code, name in enumerate(reader.names)}
+    return torch.tensor([class_index[str(named[text])] for text in texts], dtype=torch.long)
 
 
 def _network(package: ModelPackage, inputs: Tensor, limits: TrainingLimits) -> TabularNet:

@@ -189,8 +189,8 @@ def parse_package(text: bytes, file: str) -> ModelPackage:
         return msgspec.convert(_ranges_apart(tree), ModelPackage)
     except (PackageError, msgspec.ValidationError) as error:
         what, _, where = str(error).partition(" - at `$.")
-        place = where.rstrip("`")
-        raise PackageError(f"{file}: {place}: {what}" if place else f"{file}: {what}") from error
+        key = where.rstrip("`")
+        raise PackageError(f"{file}: {key}: {what}" if key else f"{file}: {what}") from error
 
 
 def write_package(package: ModelPackage, folder: str | Path) -> Path:
@@ -220,7 +220,7 @@ def _refuse_unknown_keys(tree: dict[str, Any]) -> None:
     tables += [(f"{key}.", tree.get(key), known) for key, known in _TABLE_KEYS.items()]
     inputs = tree.get("inputs")
     if isinstance(inputs, list):
-        tables += [(f"inputs[{place}].", one, _INPUT_KEYS) for place, one in enumerate(inputs)]
+        tables += [(f"inputs[{n}].", one, _INPUT_KEYS) for n, one in enumerate(inputs)]
     for where, table, known in tables:
         for key in table if isinstance(table, dict) else ():
             if key not in known:
@@ -232,11 +232,11 @@ def _ranges_apart(tree: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(tree.get("inputs"), list):
         return tree
     inputs = []
-    for place, one in enumerate(tree["inputs"]):
+    for n, one in enumerate(tree["inputs"]):
         if isinstance(one, dict) and "range" in one:
             ends = one["range"]
             if not isinstance(ends, list) or len(ends) != 2:
-                raise PackageError(f"inputs[{place}].range must be [low, high], got {ends!r}")
+                raise PackageError(f"inputs[{n}].range must be [low, high], got {ends!r}")
             low, high = (None if end in (-math.inf, math.inf) else end for end in ends)
             inputs.append({key: value for key, value in one.items() if key != "range"} | {"low": low, "high": high})
         else:

@@ -65,10 +65,10 @@ class InHand:
         self._suspect, self._ends = written.hand, written.ends
         if (hand := written.hand) is None:
             return
-        place = _alone(hand)
-        if place is not None:
-            self._ends[place] = self._ends.get(place, 0) + 1
-        HandLeft(hand.model, hand.version, len(hand.ranges), self._ends.get(place or "", 0)).tell()
+        record = _alone(hand)
+        if record is not None:
+            self._ends[record] = self._ends.get(record, 0) + 1
+        HandLeft(hand.model, hand.version, len(hand.ranges), self._ends.get(record or "", 0)).tell()
         self._write(None)
 
     def suspects(self, model: str, version: str) -> bool:
@@ -82,9 +82,9 @@ class InHand:
         ranges = self._suspect.ranges if self._suspect else ()
         return any((topic, partition) == (r[0], r[1]) and r[2] <= offset <= r[3] for r in ranges)
 
-    def ends(self, model: str, version: str, place: str, time: int) -> int:
+    def ends(self, model: str, version: str, record: str, time: int) -> int:
         """How many processes have ended while this version had one record alone in hand."""
-        return self._ends.get(_key(model, version, place, time), 0)
+        return self._ends.get(_key(model, version, record, time), 0)
 
     def forget_before(self, topic: str, partition: int, before: int) -> None:
         """Forget the records of a partition before an offset: they come no more."""
@@ -103,8 +103,8 @@ class InHand:
         try:
             yield
         finally:
-            if self._ends and (place := _alone(hand)) is not None:
-                self._ends.pop(place, None)
+            if self._ends and (record := _alone(hand)) is not None:
+                self._ends.pop(record, None)
             self._write(None)
 
     def _write(self, hand: _Hand | None) -> None:
@@ -125,5 +125,5 @@ def _alone(hand: _Hand) -> str | None:
     return _key(hand.model, hand.version, f"{topic}/{partition}/{offset}", time)
 
 
-def _key(model: str, version: str, place: str, time: int) -> str:
-    return f"{model}/{version} {place}@{time}"
+def _key(model: str, version: str, record: str, time: int) -> str:
+    return f"{model}/{version} {record}@{time}"

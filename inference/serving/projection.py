@@ -74,10 +74,10 @@ class Projection:
         """Note which codes of the union mean something else to this version."""
         if wide.categories == own.categories:
             return
-        place = {level: code for code, level in enumerate(own.categories)}
-        codes = [place.get(level, own.unseen_code) for level in wide.categories]
+        own_code = {level: code for code, level in enumerate(own.categories)}
+        codes = [own_code.get(level, own.unseen_code) for level in wide.categories]
         self._tables[j] = np.array([*codes, own.unseen_code, own.null_code], np.float32)
-        self._texts[j] = {code: level for code, level in enumerate(wide.categories) if level not in place}
+        self._texts[j] = {code: level for code, level in enumerate(wide.categories) if level not in own_code}
 
     def lacking(self, rows: Rows) -> Iterator[tuple[int, str]]:
         """Rows, by position, that lack what this version requires and others do not, each with the first such name."""

@@ -117,12 +117,12 @@ class Registry:
                     f"({', '.join(changed)}); a version never changes: give this one a new version"
                 )
             return known
-        place = self._place(package.name, package.version)
+        path = self._place(package.name, package.version)
         for file in manifest.files:
-            put(self._files, folder / file, f"{place}/{file}")
-        write_whole(self._files, f"{place}/{FILE}", msgspec.json.format(msgspec.json.encode(manifest)))
+            put(self._files, folder / file, f"{path}/{file}")
+        write_whole(self._files, f"{path}/{FILE}", msgspec.json.format(msgspec.json.encode(manifest)))
         if removed is not None:
-            self._files.rm_file(f"{place}/{TOMBSTONE}")
+            self._files.rm_file(f"{path}/{TOMBSTONE}")
         return manifest
 
     def remove(self, name: str, version: str) -> Manifest:
@@ -135,13 +135,13 @@ class Registry:
             There is no such version.
         """
         manifest = self._existing(name, version)
-        place = self._place(name, version)
+        path = self._place(name, version)
         tombstone = _Tombstone(manifest.digest, self.kinds(name, version))
-        self._files.pipe_file(f"{place}/{TOMBSTONE}", msgspec.json.encode(tombstone))
-        self._files.rm_file(f"{place}/{FILE}")  # From here on it is no version.
+        self._files.pipe_file(f"{path}/{TOMBSTONE}", msgspec.json.encode(tombstone))
+        self._files.rm_file(f"{path}/{FILE}")  # From here on it is no version.
         for file in manifest.files:
             with suppress(FileNotFoundError):
-                self._files.rm_file(f"{place}/{file}")
+                self._files.rm_file(f"{path}/{file}")
         return manifest
 
     def kinds(self, name: str, version: str) -> dict[str, str]:
@@ -195,12 +195,12 @@ class Registry:
         names = [check_name("model", name)] if name is not None else self._below(self._path, "model")
         places = [(name, version) for name in names for version in self._below(f"{self._path}/{name}", "version")]
         known = []
-        for place in places:
+        for name_version in places:
             try:
-                known.append(self._find(*place))
+                known.append(self._find(*name_version))
             except (ManifestError, RegistryError) as error:  # One damaged version hides no other.
                 logger("inference.serving.registry").warning(
-                    "registry.damaged", model=place[0], version=place[1], why=str(error)
+                    "registry.damaged", model=name_version[0], version=name_version[1], why=str(error)
                 )
         return sorted(filter(None, known), key=lambda manifest: (manifest.name, version_key(manifest.version)))
 
@@ -217,8 +217,8 @@ class Registry:
             Nobody knows now.
         """
         manifest = self._existing(name, version)
-        place = self._place(name, version)
-        folder = Path(place) if self.local else fetch(self._files, self.address, manifest, place, self._cache)
+        path = self._place(name, version)
+        folder = Path(path) if self.local else fetch(self._files, self.address, manifest, path, self._cache)
         for file, digest in manifest.files.items():
             inside = not self.local or (folder / file).resolve().is_relative_to(folder.resolve())
             with asking(self.address):
@@ -272,10 +272,10 @@ class Registry:
         NameRefused, RegistryError
             A name is none, or a link on the way leads out of the root.
         """
-        place = f"{self._path}/{check_name('model', name)}/{check_name('version', version)}"
-        if self.local and not Path(place).resolve().is_relative_to(Path(self._path).resolve()):
-            raise RegistryError(f"{place}: a link that leads out of {self.address}; add the package itself")
-        return place
+        path = f"{self._path}/{check_name('model', name)}/{check_name('version', version)}"
+        if self.local and not Path(path).resolve().is_relative_to(Path(self._path).resolve()):
+            raise RegistryError(f"{path}: a link that leads out of {self.address}; add the package itself")
+        return path
 
     def _existing(self, name: str, version: str) -> Manifest:
         manifest = self._find(name, version)

@@ -63,7 +63,7 @@ def read_small(files: Any, root: str, path: str) -> bytes:
     return value
 
 
-def fetch(files: Any, root: str, manifest: Manifest, place: str, cache: Path) -> Path:
+def fetch(files: Any, root: str, manifest: Manifest, path: str, cache: Path) -> Path:
     """Copy a remote version into the cache, where its folder is named by its hash; returns the folder.
 
     Of each file no more is taken than the manifest says that it has; where it says nothing, than a whole package may
@@ -78,7 +78,7 @@ def fetch(files: Any, root: str, manifest: Manifest, place: str, cache: Path) ->
     """
     folder, fetched = cache / manifest.digest, 0
     for file, digest in manifest.files.items():
-        target, source = folder / file, f"{place}/{file}"
+        target, source = folder / file, f"{path}/{file}"
         size = manifest.sizes.get(file, PACKAGE_BYTES_MAX - fetched)
         try:
             with asking(root):

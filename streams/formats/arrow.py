@@ -216,4 +216,4 @@ def _own_values(columns: Columns, name: str, *others: Callable[[pa.DataType], bo
     if pt.is_timestamp(kind):
         values = pc.cast(pc.cast(values, pa.timestamp("ms", tz=kind.tz), safe=False), pa.int64())
     said = [*values.to_pylist(), None]
-    return [said[place] for place in places.tolist()]
+    return [said[row_code] for row_code in places.tolist()]

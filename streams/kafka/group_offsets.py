@@ -49,9 +49,9 @@ class Progress:
     def unread(self, partition: int | None = None) -> Iterator[Block]:
         """Blocks that the group has not committed yet, up to what is committed now; of all partitions, or of one."""
         starts, ends = self._ask(self._committed)
-        for place, start in starts.items():
-            if partition in (None, place):
-                yield from ranges.read(self._cluster, self._topic, place, start, ends[place])
+        for number, start in starts.items():
+            if partition in (None, number):
+                yield from ranges.read(self._cluster, self._topic, number, start, ends[number])
 
     def close(self) -> None:
         """Let the client go; the next question makes another."""

@@ -69,10 +69,15 @@ def stretch(cluster: Cluster, topic: str, whole: Stretch, start: str | None, end
         An end cannot be read, or names a partition that is not there.
     """
     ends = [None if text is None else moment(text, now_ms) for text in (start, end)]
-    named = {partition for place in ends if isinstance(place, dict) for partition in place} or set(whole)
+    named = {
+        partition
+        for moment_or_offsets in ends
+        if isinstance(moment_or_offsets, dict)
+        for partition in moment_or_offsets
+    } or set(whole)
     if strange := sorted(named - set(whole)):
         raise MomentError(f"{cluster.topic(topic)} has no partition {strange[0]}, only {min(whole)} to {max(whole)}")
-    firsts, lasts = (_places(cluster, topic, place) for place in ends)
+    firsts, lasts = (_places(cluster, topic, moment_or_offsets) for moment_or_offsets in ends)
     bounds = {}
     for partition in sorted(named):
         low, high = whole[partition]
@@ -81,10 +86,10 @@ def stretch(cluster: Cluster, topic: str, whole: Stretch, start: str | None, end
     return bounds
 
 
-def _places(cluster: Cluster, topic: str, place: int | dict[int, int] | None) -> Mapping[int, int]:
-    if place is None or isinstance(place, dict):
-        return place or {}
-    return ranges.at_time(cluster, topic, place)
+def _places(cluster: Cluster, topic: str, moment_or_offsets: int | dict[int, int] | None) -> Mapping[int, int]:
+    if moment_or_offsets is None or isinstance(moment_or_offsets, dict):
+        return moment_or_offsets or {}
+    return ranges.at_time(cluster, topic, moment_or_offsets)
 
 
 def first_where(cluster: Cluster, topic: str, partition: int, true: Callable[[bytes | None], bool]) -> int:

@@ -136,8 +136,8 @@ class Role:
 
         async def follow(stream: Any) -> None:
             async for event in stream.events():
-                place = f"models/{event.message.partition}/{event.message.offset}"
-                route = book.take(event.value, place)
+                record = f"models/{event.message.partition}/{event.message.offset}"
+                route = book.take(event.value, record)
                 book.warn()
                 if route is not None:
                     await _in_daemon_thread(news, route)

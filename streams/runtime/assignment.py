@@ -153,8 +153,8 @@ class Assignment:
     def let_go(self) -> None:
         """Forget whatever is still held: the client is closed."""
         self.changes += 1
-        for place in {*self.silences.places(), *self._coming}:
-            self._step.revoke(*place)
+        for topic_partition in {*self.silences.places(), *self._coming}:
+            self._step.revoke(*topic_partition)
         self._coming.clear()
         for held in (self.held_back, self.positions, self.silences):
             held.clear()
@@ -174,11 +174,11 @@ class Assignment:
 
     def _release(self, client: ck.Consumer, partitions: list[ck.TopicPartition]) -> None:
         self.changes += 1
-        for place in map(self._marks.place, partitions):
-            self._coming.pop(place, None)
-            self.positions.forget(place)
-            self.silences.forget(place)
-            self._step.revoke(*place)
+        for topic_partition in map(self._marks.place, partitions):
+            self._coming.pop(topic_partition, None)
+            self.positions.forget(topic_partition)
+            self.silences.forget(topic_partition)
+            self._step.revoke(*topic_partition)
         if gone := [p for p in partitions if p in client.assignment()]:
             client.incremental_unassign(gone)
 
@@ -191,7 +191,9 @@ class Assignment:
         """
         self._drain(poll)
         # One that has come since the last rewind is there already: it need not, and may not yet, be sought.
-        starts = {place: p for place, (p, epoch) in self._coming.items() if epoch == self._in_flight.epoch}
+        starts = {
+            topic_partition: p for topic_partition, (p, epoch) in self._coming.items() if epoch == self._in_flight.epoch
+        }
         self._coming = {}
         if self._in_flight.rewinding:
             self._in_flight.rewound()
@@ -205,10 +207,10 @@ class Assignment:
             return
         beginning.result()
         if changes != self.changes:  # one of them may have gone and come again while its stage began
-            for place in starts.keys() - set(map(self._marks.place, client.assignment())):
-                self._step.revoke(*place)
-                del starts[place]
-        self.positions.begin({place: p.offset for place, p in starts.items()})
+            for topic_partition in starts.keys() - set(map(self._marks.place, client.assignment())):
+                self._step.revoke(*topic_partition)
+                del starts[topic_partition]
+        self.positions.begin({topic_partition: p.offset for topic_partition, p in starts.items()})
         self.silences.begin(starts)
 
     def _drain(self, poll: Callable[[], None]) -> None:
@@ -235,8 +237,8 @@ class Assignment:
         def begin() -> None:
             with in_flight:
                 try:
-                    for place, p in starts.items():
-                        assign = partial(self._step.assign, *place, p.offset, p.metadata or "")
+                    for topic_partition, p in starts.items():
+                        assign = partial(self._step.assign, *topic_partition, p.offset, p.metadata or "")
                         patiently(assign, self._await, lambda: self._in_flight.stopping)
                 except BaseException as error:
                     begun.set_exception(error)

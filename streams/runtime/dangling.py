@@ -44,8 +44,8 @@ def abort_dangling(
         The broker does not answer.
     """
     producer.begin_transaction()
-    for place in _open(cluster, writes):
-        producer.produce(place.topic, b"", b"swept", place.partition)  # a compacted topic wants a key
+    for partition in _open(cluster, writes):
+        producer.produce(partition.topic, b"", b"swept", partition.partition)  # a compacted topic wants a key
     if reads is not None:
         read = ck.TopicPartition(cluster.topic(reads), 0, 0)
         producer.send_offsets_to_transaction([read], _as_nobody(cluster, group, read), _WAIT_S)
@@ -78,7 +78,7 @@ def _open(cluster: Cluster, topics: Iterable[str]) -> list[ck.TopicPartition]:
     stable, last = (
         _ends(cluster, places, level) for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
     )
-    return [place for place, before, end in zip(places, stable, last, strict=True) if before < end]
+    return [partition for partition, before, end in zip(places, stable, last, strict=True) if before < end]
 
 
 def _ends(cluster: Cluster, places: list[ck.TopicPartition], level: IsolationLevel) -> list[int]:
@@ -87,7 +87,7 @@ def _ends(cluster: Cluster, places: list[ck.TopicPartition], level: IsolationLev
     for attempt in _patiently():  # a topic that was just made may have no leader yet
         with attempt:
             ends = admin.list_offsets(latest, isolation_level=level, request_timeout=_WAIT_S)
-            offsets = [ends[place].result(_WAIT_S).offset for place in places]
+            offsets = [ends[partition].result(_WAIT_S).offset for partition in places]
     return offsets
 
 

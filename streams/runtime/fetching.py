@@ -56,11 +56,13 @@ class Fetcher:
                     passed[message.topic(), message.partition()] = self._pass_over(client, message)
             messages = [message for message in messages if not self._refused(message)]
         blocks = {
-            place: Block.of_messages(self._cluster.logical(place[0]), place[1], run)
-            for place, run in self._by_partition(messages).items()
+            topic_partition: Block.of_messages(self._cluster.logical(topic_partition[0]), topic_partition[1], run)
+            for topic_partition, run in self._by_partition(messages).items()
         }
-        for place, block in passed.items():
-            blocks[place] = Block.joined([blocks[place], block]) if place in blocks else block
+        for topic_partition, block in passed.items():
+            blocks[topic_partition] = (
+                Block.joined([blocks[topic_partition], block]) if topic_partition in blocks else block
+            )
         return list(blocks.values())
 
     def _fill(self, client: ck.Consumer, messages: list[ck.Message]) -> list[ck.Message]:
@@ -86,8 +88,8 @@ class Fetcher:
 
     def _pass_over(self, client: ck.Consumer, message: ck.Message) -> Block:
         """Read on behind a batch that does not unpack; each of its records is one without a value."""
-        place = (self._cluster.logical(message.topic()), message.partition())
-        start = self._positions.next_offset(place)
+        topic_partition = (self._cluster.logical(message.topic()), message.partition())
+        start = self._positions.next_offset(topic_partition)
         block = empty_records(self._cluster, message, start, self._limits.rows_max)
         BatchUnreadable(self._group, block.place(0), len(block), message.error().str()).tell()
         client.seek(ck.TopicPartition(message.topic(), message.partition(), block.last + 1))

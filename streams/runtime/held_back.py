@@ -41,7 +41,7 @@ class HeldBack:
 
     def reasons(self) -> dict[Place, str]:
         """Why each is held back; may be asked from any thread."""
-        return {place: why for place, (_, why) in self._held.copy().items()}
+        return {topic_partition: why for topic_partition, (_, why) in self._held.copy().items()}
 
     def due(self) -> list[ck.TopicPartition]:
         """Those that should be looked at again now."""
@@ -49,9 +49,9 @@ class HeldBack:
             return []
         return [p for p, _ in self._held.values()]
 
-    def forget(self, place: Place) -> bool:
+    def forget(self, topic_partition: Place) -> bool:
         """Whether a partition was held back; it is no longer."""
-        return self._held.pop(place, None) is not None
+        return self._held.pop(topic_partition, None) is not None
 
     def clear(self) -> None:
         """Hold nothing back."""
@@ -62,13 +62,16 @@ class HeldBack:
         self._looked_ms = self._clock()
         reasons = self._reasons(partitions)
         for p in partitions:
-            place, why = (self._cluster.logical(p.topic), p.partition), reasons.get((p.topic, p.partition), "")
-            if why and self._held.get(place, (p, ""))[1] != why:
+            topic_partition, why = (
+                (self._cluster.logical(p.topic), p.partition),
+                reasons.get((p.topic, p.partition), ""),
+            )
+            if why and self._held.get(topic_partition, (p, ""))[1] != why:
                 PartitionHeldBack(f"{p.topic}/{p.partition}", why).tell()
             if why:
-                self._held[place] = (ck.TopicPartition(p.topic, p.partition), why)
+                self._held[topic_partition] = (ck.TopicPartition(p.topic, p.partition), why)
             else:
-                self._held.pop(place, None)
+                self._held.pop(topic_partition, None)
         return [p for p in partitions if (p.topic, p.partition) not in reasons]
 
     def _reasons(self, partitions: list[ck.TopicPartition]) -> dict[tuple[str, int], str]:

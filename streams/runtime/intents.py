@@ -158,8 +158,8 @@ class IntentStep(Step):
         """
         committed = 0
         while (urgent := self._most_urgent()) is not None:
-            place, waiting, cut = urgent
-            rows = self._insert(place, cut, waiting.intent, commit_offsets, announce)
+            topic_partition, waiting, cut = urgent
+            rows = self._insert(topic_partition, cut, waiting.intent, commit_offsets, announce)
             waiting.intent = None
             committed += rows
             waiting.drop(rows, self._clock())
@@ -168,11 +168,11 @@ class IntentStep(Step):
     def _most_urgent(self) -> tuple[tuple[str, int], _Waiting, Block] | None:
         """What is to be inserted next; it may have come while others were being inserted."""
         by_rank = sorted(self._waiting.items(), key=lambda item: self._rank.get(item[0][0], len(self._rank)))
-        for place, waiting in by_rank:
+        for topic_partition, waiting in by_rank:
             waiting.gather()
             cut = self._due(waiting)
             if cut is not None:
-                return place, waiting, cut
+                return topic_partition, waiting, cut
         return None
 
     def _due(self, waiting: _Waiting) -> Block | None:
@@ -198,20 +198,25 @@ class IntentStep(Step):
         return cut
 
     def _insert(
-        self, place: tuple[str, int], cut: Block, intent: Intent | None, commit: CommitOffsets, announce: Announce
+        self,
+        topic_partition: tuple[str, int],
+        cut: Block,
+        intent: Intent | None,
+        commit: CommitOffsets,
+        announce: Announce,
     ) -> int:
         """Commit a block, or as much of its beginning as one transaction has room for; returns its records."""
-        topic, prepared = self._cluster.topic(place[0]), self._prepare(cut)
+        topic, prepared = self._cluster.topic(topic_partition[0]), self._prepare(cut)
         if intent is None and (rows := _room(prepared.letters)) is not None:
             cut = cut[0:rows]
             prepared = self._prepare(cut)
         standing, letters = intent, prepared.letters
         intent = Intent(cut.last, len(cut), len(letters))
         if standing is None or (letters and standing.letters != intent.letters):  # an older version set nothing aside
-            at = ck.TopicPartition(topic, place[1], cut.first, metadata=msgspec.json.encode(intent).decode())
+            at = ck.TopicPartition(topic, topic_partition[1], cut.first, metadata=msgspec.json.encode(intent).decode())
             announce(letters, at) if letters else commit([at])  # 1. What will be done.
-        prepared.write(f"{topic}/{place[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
-        commit([ck.TopicPartition(topic, place[1], cut.last + 1, metadata="")])  # 3. It was done.
+        prepared.write(f"{topic}/{topic_partition[1]}/{cut.first}-{cut.last}")  # 2. It is done, once or again.
+        commit([ck.TopicPartition(topic, topic_partition[1], cut.last + 1, metadata="")])  # 3. It was done.
         prepared.tell()
         return len(cut)
 

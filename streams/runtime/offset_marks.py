@@ -80,8 +80,10 @@ class OffsetMarks:
         ids
             Of the topics, by logical name.
         """
-        wanted = {place: ids.get(place[0], "") for place in places}
-        new = {place: id_ for place, id_ in wanted.items() if self.noted.get(place) != id_}
+        wanted = {topic_partition: ids.get(topic_partition[0], "") for topic_partition in places}
+        new = {
+            topic_partition: id_ for topic_partition, id_ in wanted.items() if self.noted.get(topic_partition) != id_
+        }
         if not new:
             return
         # A mark may come twice, so it needs no producer id, which takes half a second to get.

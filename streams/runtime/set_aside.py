@@ -49,8 +49,8 @@ class SetAside:
         for refusal in refused:
             kind = (block.topic, block.partition, refusal.reason, refusal.model)
             remedy = IN_WORDS[refusal.reason].partition("; ")[2]
-            place = block.place(refusal.at)
-            fact = RecordSetAside(self._step, block.topic, refusal.reason, place, refusal.detail, remedy)
+            record = block.place(refusal.at)
+            fact = RecordSetAside(self._step, block.topic, refusal.reason, record, refusal.detail, remedy)
             fact.count()
             if kind not in self._notes:
                 fact.log()

@@ -168,7 +168,7 @@ class Restored(Step):
         Away
             Something that the stage needs does not answer: assign again.
         """
-        place = (topic, partition)
+        topic_partition = (topic, partition)
         first, end = ranges.bounds(self._cluster, "snapshots")[partition]
         blocks = list(ranges.read(self._cluster, "snapshots", partition, first, end))
         snapshot = newest(blocks, topic, partition, position)
@@ -176,29 +176,32 @@ class Restored(Step):
         since = _since(memory, low if position == low else 0)
         start = snapshot[0] if snapshot else since
         if start < low:
-            self._accept(place, start, low, snapshot is not None)
+            self._accept(topic_partition, start, low, snapshot is not None)
             start, since = low, since if snapshot else low
-        self.stages[place] = self._restored(place, snapshot[1] if snapshot else None, start, position)
-        self._taken_ms[place] = self._clock()
-        self._memory[place] = msgspec.json.encode(_Memory(since)).decode()
-        self._unwritten |= {place: position} if position > start else {}
+        self.stages[topic_partition] = self._restored(
+            topic_partition, snapshot[1] if snapshot else None, start, position
+        )
+        self._taken_ms[topic_partition] = self._clock()
+        self._memory[topic_partition] = msgspec.json.encode(_Memory(since)).decode()
+        self._unwritten |= {topic_partition: position} if position > start else {}
 
-    def _restored(self, place: Place, snapshot: bytes | None, start: int, position: int) -> Stateful:
+    def _restored(self, topic_partition: Place, snapshot: bytes | None, start: int, position: int) -> Stateful:
         """Make a stage of its snapshot and what came after it."""
-        stage = self._make(*place)
+        stage = self._make(*topic_partition)
         if snapshot is not None:
             stage.restore(snapshot)
-        for block in ranges.read(self._cluster, *place, start, position):
+        for block in ranges.read(self._cluster, *topic_partition, start, position):
             stage.process(block)
-        SnapshotRestored(*place, processed=position - start).tell()
+        SnapshotRestored(*topic_partition, processed=position - start).tell()
         return stage
 
-    def _accept(self, place: Place, start: int, low: int, snapshot: bool) -> None:
+    def _accept(self, topic_partition: Place, start: int, low: int, snapshot: bool) -> None:
         """Go on without records that are gone, if the operator says so."""
         had = f"the newest snapshot covers what is before {start}" if snapshot else "there is no snapshot of it"
         text = (
-            f"{place[0]}/{place[1]}: {had}, and retention has taken offsets {start} to {low - 1}, which its state is "
-            f"made of; bring back the topic `snapshots`, or set kafka.accept_gap=true to begin at {low} without them"
+            f"{topic_partition[0]}/{topic_partition[1]}: {had}, and retention has taken offsets {start} to {low - 1}, "
+            "which its state is made of; bring back the topic `snapshots`, "
+            f"or set kafka.accept_gap=true to begin at {low} without them"
         )
         if not self._accept_gap:
             raise StateLost(text)
@@ -214,21 +217,23 @@ class Restored(Step):
         return [self._process(block) for block in blocks]
 
     def _process(self, block: Block) -> Effects:
-        place = (block.topic, block.partition)
-        publish = self.stages[place].process(block).publish
-        self._unwritten[place] = block.last + 1
-        if self._clock() - self._taken_ms[place] >= self._interval_ms:
-            publish = [*publish, *self._write(place)]
-        return Effects(publish, self._memory[place])
+        topic_partition = (block.topic, block.partition)
+        publish = self.stages[topic_partition].process(block).publish
+        self._unwritten[topic_partition] = block.last + 1
+        if self._clock() - self._taken_ms[topic_partition] >= self._interval_ms:
+            publish = [*publish, *self._write(topic_partition)]
+        return Effects(publish, self._memory[topic_partition])
 
     def idle(self, topic: str, partition: int) -> Effects:
         """Write what was processed since the last snapshot."""
-        place = (topic, partition)
-        return Effects(self._write(place) if place in self._unwritten else (), self._memory[place])
+        topic_partition = (topic, partition)
+        return Effects(
+            self._write(topic_partition) if topic_partition in self._unwritten else (), self._memory[topic_partition]
+        )
 
-    def _write(self, place: Place) -> list[Publish]:
-        self._taken_ms[place] = self._clock()
-        return write(*place, self._unwritten.pop(place), self.stages[place].snapshot())
+    def _write(self, topic_partition: Place) -> list[Publish]:
+        self._taken_ms[topic_partition] = self._clock()
+        return write(*topic_partition, self._unwritten.pop(topic_partition), self.stages[topic_partition].snapshot())
 
 
 def _since(memory: str, default: int) -> int:

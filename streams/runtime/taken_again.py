@@ -41,18 +41,18 @@ def taken_again(block: Block) -> list[tuple[list[int], Block]]:
     """The records of a block that the sink is to take again, as blocks of where they stood, and their places in it."""
     places: dict[tuple[str, int], list[int]] = {}
     for at, headers in enumerate(block.headers):
-        if (place := again_place(headers)) is not None:
-            places.setdefault(place[:2], []).append(at)
+        if (origin := again_place(headers)) is not None:
+            places.setdefault(origin[:2], []).append(at)
     return [(several, _stood(block, topic, partition, several)) for (topic, partition), several in places.items()]
 
 
 def _stood(block: Block, topic: str, partition: int, several: list[int]) -> Block:
     offsets, times, headers = [], [], []
     for at in several:
-        place = again_place(block.headers[at])
-        assert place is not None, at
-        offsets.append(place[2])
-        times.append(block.times[at] if place[3] is None else place[3])
+        origin = again_place(block.headers[at])
+        assert origin is not None, at
+        offsets.append(origin[2])
+        times.append(block.times[at] if origin[3] is None else origin[3])
         headers.append([header for header in block.headers[at] or () if header[0] != _AGAIN])
     keys, values = ([column[at] for at in several] for column in (block.keys, block.values))
     return Block(topic, partition, offsets, times, keys, values, headers)

@@ -135,12 +135,12 @@ def feature_columns(schema: FeatureSchema, matrix: np.ndarray, unseen: dict[int,
 def _levels(codes: np.ndarray, categories: tuple[str, ...], unseen: dict[int, str]) -> pa.Array:
     null = codes == len(categories) + 1
     texts = list(categories)
-    place: dict[str, int] = {}
+    position: dict[str, int] = {}
     for row, text in unseen.items():
-        if text not in place:
-            place[text] = len(texts)
+        if text not in position:
+            position[text] = len(texts)
             texts.append(text)
-        codes[row] = place[text]
+        codes[row] = position[text]
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=null), pa.array(texts, pa.string()))
 
 

@@ -41,14 +41,14 @@ class RouteBook:
         self.passed_over: dict[str, str] = {}
         self._warned = 0
 
-    def take(self, value: bytes | None, place: str = "models") -> Route | None:
+    def take(self, value: bytes | None, record: str = "models") -> Route | None:
         """Take one event; returns the route if it is news.
 
         Parameters
         ----------
         value
             The record's value. What is no route is passed over.
-        place
+        record
             Where the record stands, for the warning.
         """
         try:
@@ -57,7 +57,7 @@ class RouteBook:
             check_epoch(route, known.epoch if known else 0)
         except RouteError as error:
             if len(self.passed_over) < _KEPT_MAX:
-                self.passed_over.setdefault(place, str(error))
+                self.passed_over.setdefault(record, str(error))
             return None
         if known is not None and route.epoch <= known.epoch:
             return None
@@ -70,9 +70,9 @@ class RouteBook:
         news = list(self.passed_over.items())[self._warned :]
         self._warned += len(news)
         if news:
-            place, why = news[0]
+            record, why = news[0]
             fix = "`driftline model route` writes routes"
-            logger("streams.routes").warning("routes.passed_over", place=place, why=why, records=len(news), fix=fix)
+            logger("streams.routes").warning("routes.passed_over", place=record, why=why, records=len(news), fix=fix)
 
     def __getitem__(self, model: str) -> Route:
         return self.routes[model]

@@ -45,11 +45,11 @@ class Rows(msgspec.Struct, frozen=True):
         """Some of the rows, by position: int64, ascending."""
         if len(chosen) == len(self):
             return self
-        place = {int(old): new for new, old in enumerate(chosen)}
+        new_row = {int(old): new for new, old in enumerate(chosen)}
         return Rows(
             self.schema,
             self.matrix[chosen],
-            {j: {place[n]: text for n, text in texts.items() if n in place} for j, texts in self.unseen.items()},
+            {j: {new_row[n]: text for n, text in texts.items() if n in new_row} for j, texts in self.unseen.items()},
             [self.ids[n] for n in chosen],
             self.ts[chosen],
             self.at[chosen],

@@ -136,10 +136,10 @@ class Levels(dict[str | None, Place]):
         if None not in values.values() and len(set(values.values())) == len(places):
             self._truths = {bool(value): places[text] for text, value in values.items()}
         # Of two levels that are one number, neither is meant by a third spelling.
-        numbers = [(number, place) for text, place in places.items() if (number := _single(text)) is not None]
+        numbers = [(number, code) for text, code in places.items() if (number := _single(text)) is not None]
         self._all_numbers = bool(places) and len(numbers) == len(places)
         times = Counter(number for number, _ in numbers)
-        self._numbers = {number: place for number, place in numbers if times[number] == 1}
+        self._numbers = {number: code for number, code in numbers if times[number] == 1}
 
     def __missing__(self, text: str | None) -> Place:
         if text is not None:

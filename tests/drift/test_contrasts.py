@@ -21,7 +21,7 @@ def made():
 
 def scores(made, name):
     i = made.names.index(name)
-    return made.scores[made.place[i] : made.place[i + 1]]
+    return made.scores[made.score_bounds[i] : made.score_bounds[i + 1]]
 
 
 def test_every_question_is_there_once_and_in_order(made):

@@ -88,12 +88,12 @@ def delay_figure(bench: Bench) -> "go.Figure":
     shifts = bench.shifts[::-1]
     figure = figures.blank(84 * len(shifts) + 70)
     edge = AFTER_MAX + bench.plan.gradual + 10
-    for place, name in enumerate(q.contestant for q in bench.quiet):
+    for rank, name in enumerate(q.contestant for q in bench.quiet):
         rows = [bench.delay(shift, name) for shift in shifts]
         middle = [row.median or edge for row in rows]
         figure.add_scatter(
             x=middle,
-            y=[k + _APART * (len(bench.quiet) / 2 - place) for k in range(len(shifts))],
+            y=[k + _APART * (len(bench.quiet) / 2 - rank) for k in range(len(shifts))],
             name=name,
             mode="markers",
             marker={

@@ -115,8 +115,8 @@ class Race:
     def _draw(self, what: int, run: int) -> Ground:
         return Ground.draw(self._population, self._rng(what, run, 0))
 
-    def _rng(self, *place: int) -> np.random.Generator:
-        return np.random.default_rng([self._plan.seed, *place])
+    def _rng(self, *seeds: int) -> np.random.Generator:
+        return np.random.default_rng([self._plan.seed, *seeds])
 
     def _runs(self, what: str) -> Iterator[int]:
         for run in range(self._plan.runs):

@@ -49,9 +49,9 @@ class Ground:
         if change is not None:
             after = np.repeat(np.arange(number) - BEFORE, rows)
             strength = np.clip((after + 1) / (gradual + 1), 0.0, 1.0)
-            place = table.column_names.index(change.column)
-            changed = change.shift.apply(self.population, change.column, table.column(place), strength, rng)
-            table = table.set_column(place, change.column, changed)
+            column_index = table.column_names.index(change.column)
+            changed = change.shift.apply(self.population, change.column, table.column(column_index), strength, rng)
+            table = table.set_column(column_index, change.column, changed)
         window = np.repeat(np.arange(number), rows)
         counts, values = [], []
         for cells in self.reference.columns:

@@ -136,9 +136,9 @@ def _evidently_shares(pair: Pair) -> Pair:
 
 
 def _level_shares(pair: Pair) -> Pair:
-    levels, place = np.unique(np.concatenate(pair), return_inverse=True)
+    levels, level_index = np.unique(np.concatenate(pair), return_inverse=True)
     cut = len(pair[0])
-    was, now = (np.bincount(side, minlength=len(levels)) / len(side) for side in (place[:cut], place[cut:]))
+    was, now = (np.bincount(side, minlength=len(levels)) / len(side) for side in (level_index[:cut], level_index[cut:]))
     return was, now
 
 

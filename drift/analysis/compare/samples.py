@@ -113,10 +113,10 @@ def gap(pair: Pair) -> Effect:
 
 
 def _counts(pair: Pair) -> Pair:
-    _, place = np.unique(np.concatenate(pair), return_inverse=True)
+    _, value_index = np.unique(np.concatenate(pair), return_inverse=True)
     cut = len(pair[0])
-    size = int(place.max()) + 1
-    return np.bincount(place[:cut], minlength=size), np.bincount(place[cut:], minlength=size)
+    size = int(value_index.max()) + 1
+    return np.bincount(value_index[:cut], minlength=size), np.bincount(value_index[cut:], minlength=size)
 
 
 def _redrawn(pair: Pair, rng: np.random.Generator) -> Pair:

@@ -91,9 +91,9 @@ def counts(reference: Any, current: Any, edges: Any = None) -> Pair:
 
 def _binned(values: Any, inner: np.ndarray) -> np.ndarray:
     floats = np.asarray(columns.arrow(values).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-    place = np.searchsorted(inner, floats, side="right")
-    place[np.isnan(floats)] = len(inner) + 1
-    return np.bincount(place, minlength=len(inner) + 2)
+    cells = np.searchsorted(inner, floats, side="right")
+    cells[np.isnan(floats)] = len(inner) + 1
+    return np.bincount(cells, minlength=len(inner) + 2)
 
 
 def _levels(reference: Any, current: Any) -> Pair:

@@ -62,11 +62,11 @@ def before_and_now(reference: Reference, name: str, counts: np.ndarray) -> go.Fi
         figure.update_yaxes(range=[0, 100], ticksuffix=" %")
         return figure
     largest = np.argsort(-np.abs(now - then), kind="stable")[:_LEVELS_MAX]
-    kept = [place for place in largest if then[place] or now[place]][::-1]
-    labels = [_short(cells.labels[place]) for place in kept]
+    kept = [cell for cell in largest if then[cell] or now[cell]][::-1]
+    labels = [_short(cells.labels[cell]) for cell in kept]
     for what, shares, colour in (("stream", now, CURRENT), ("reference", then, REFERENCE)):
         bar = {"color": colour}
-        figure.add_bar(y=labels, x=[100 * shares[place] for place in kept], name=what, orientation="h", marker=bar)
+        figure.add_bar(y=labels, x=[100 * shares[cell] for cell in kept], name=what, orientation="h", marker=bar)
     figure.update_layout(barmode="group", bargap=0.3, legend={"traceorder": "reversed"})
     figure.update_xaxes(ticksuffix=" %", rangemode="tozero")
     figure.update_yaxes(type="category")

@@ -55,10 +55,10 @@ def _copy(reader: Reader, revision: int, write: Sink, to_revision: int, types: S
     name_max, type_max = (NAME_BYTES_MAX, TYPE_BYTES_MAX) if from_client else (TEXT_BYTES_MAX, TEXT_BYTES_MAX)
     columns = []
     copier = Copier(reader, write)
-    for place in range(count):
+    for n in range(count):
         name, type_name = reader.text(name_max), reader.text(type_max)
         if types:
-            type_name = types[place]
+            type_name = types[n]
         columns.append((name, type_name))
         if revision >= CUSTOM_SERIALIZATION and reader.byte():
             raise ProtocolError(f"column {name!r} is serialized in a custom way; send it plainly")

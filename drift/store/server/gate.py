@@ -167,11 +167,11 @@ def _check_words(tokens: list[Token]) -> None:
 
 
 def _check_system(tokens: list[Token]) -> None:
-    for place, (name, _) in enumerate(tokens):
+    for at, (name, _) in enumerate(tokens):
         if name != "system":
             continue
-        before, after = (tokens[n].name if 0 <= n < len(tokens) else "" for n in (place - 1, place + 1))
-        table = tokens[place + 2].name if after == "." and place + 2 < len(tokens) else ""
+        before, after = (tokens[n].name if 0 <= n < len(tokens) else "" for n in (at - 1, at + 1))
+        table = tokens[at + 2].name if after == "." and at + 2 < len(tokens) else ""
         if before == "USE" or (after == "." and table not in SYSTEM_TABLES):
             raise Refused(f"system.{table} is not for the reader; ask as the store's owner")
 

@@ -146,10 +146,10 @@ class Reader:
 def _end_of_long_string(chunk: bytes, at: int) -> int:
     """Where a string with a length of several bytes ends; past the chunk if its length is not all there."""
     size = shift = 0
-    for place in range(at, min(at + 10, len(chunk))):
-        size |= (chunk[place] & 0x7F) << shift
-        if chunk[place] < 0x80:
-            return place + 1 + size
+    for n in range(at, min(at + 10, len(chunk))):
+        size |= (chunk[n] & 0x7F) << shift
+        if chunk[n] < 0x80:
+            return n + 1 + size
         shift += 7
     return len(chunk) + 1
 
