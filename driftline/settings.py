@@ -222,7 +222,7 @@ def describe() -> Iterator[tuple[str, str]]:
     for name, field in Settings.model_fields.items():
         section = field.annotation
         if name == "watch":
-            yield from ((f"watch.{key}", said) for key, said in WATCH_KEYS.items())
+            yield from ((f"watch.{key}", text) for key, text in WATCH_KEYS.items())
         elif isinstance(section, type) and issubclass(section, Section):
             yield from ((f"{name}.{key}", inner.description or "") for key, inner in section.model_fields.items())
         else:

@@ -64,7 +64,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, letter: Letter) -> bool:
         """Whether a letter's reason, topic and stage are those that are meant."""
         wanted = ((self.reason, letter.reason), (self.topic, letter.topic), (self.stage, letter.stage))
-        return all(asked is None or asked == said for asked, said in wanted)
+        return all(wanted_value is None or wanted_value == value for wanted_value, value in wanted)
 
 
 class Found:

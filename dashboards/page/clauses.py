@@ -81,8 +81,8 @@ def answers(predictions: list[dict[str, Any]]) -> str:
     """
     if not predictions:
         return ""
-    said = {row["word"] for row in predictions}
-    word = "changed" if "changed" in said else "unclear" if "unclear" in said else "unchanged"
+    words = {row["word"] for row in predictions}
+    word = "changed" if "changed" in words else "unclear" if "unclear" in words else "unchanged"
     sizes = "; ".join(_size(row) for row in predictions if row["word"] == word)
     begin = {
         "changed": "Predictions changed, too",

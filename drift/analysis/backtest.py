@@ -203,8 +203,8 @@ def _verdict_of(column: ColumnReport) -> dict[str, str]:
     return {"column": column.name, "verdict": word(column.effect_low, column.effect_high, column.tolerance)}
 
 
-def _fields(said: msgspec.Struct) -> dict[str, Any]:
-    return {name: getattr(said, name) for name in said.__struct_fields__}
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
 def _frame(rows: list[dict[str, Any]], columns: list[str], moment: str) -> pd.DataFrame:

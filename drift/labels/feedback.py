@@ -48,18 +48,18 @@ class Said(msgspec.Struct, frozen=True):
 def read_labels(block: Block) -> tuple[list[Said], list[Refusal]]:
     """Read a block of labels: those that could be read, and the others with the reason.
 
-    >>> said, refused = read_labels(Block.of("feedback", 0, [b'{"id":"a","label":1.0}', b'{"id":"a"}'], time=7))
-    >>> said, refused[0].reason
+    >>> labels, refused = read_labels(Block.of("feedback", 0, [b'{"id":"a","label":1.0}', b'{"id":"a"}'], time=7))
+    >>> labels, refused[0].reason
     ([Said(at=0, id='a', label='1', ts=7)], 'missing_field')
     """
-    said: list[Said] = []
+    labels: list[Said] = []
     refused: list[Refusal] = []
     for at in range(len(block)):
         try:
-            said.append(_read(block, at))
+            labels.append(_read(block, at))
         except Refused as why:
             refused.append(Refusal(at, *why.args))
-    return said, refused
+    return labels, refused
 
 
 def _read(block: Block, at: int) -> Said:

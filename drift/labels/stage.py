@@ -136,9 +136,9 @@ class Join:
     def process_together(self, blocks: Sequence[Block]) -> list[Effects]:
         """Join the labels of blocks in their order, with one question to the store for all of them."""
         read = [read_labels(block) for block in blocks]
-        ids = list(dict.fromkeys(said.id for labels, _ in read for said in labels))
+        ids = list(dict.fromkeys(record.id for labels, _ in read for record in labels))
         predictions = self._look_up(ids) if ids else {}
-        return [self._joined(block, *said, predictions) for block, said in zip(blocks, read, strict=True)]
+        return [self._joined(block, *its_labels, predictions) for block, its_labels in zip(blocks, read, strict=True)]
 
     def _joined(
         self, block: Block, labels: list[Said], refused: list[Refusal], predictions: Mapping[str, list[PredictionRow]]
@@ -146,22 +146,22 @@ class Join:
         publish: list[Publish] = []
         joined: list[tuple[PredictionRow, Outcome]] = []
         faults: list[tuple[PredictionRow, str]] = []
-        for said in labels:
-            rows = _meant(predictions.get(said.id, ()), said.ts)
+        for label_record in labels:
+            rows = _meant(predictions.get(label_record.id, ()), label_record.ts)
             if not rows:
-                waiting = self._wait(block, said)
+                waiting = self._wait(block, label_record)
                 (refused if isinstance(waiting, Refusal) else publish).append(waiting)  # type: ignore[arg-type]
                 continue
-            usable = [(row, self._usable(row, said.label)) for row in rows]
-            faults += [(row, said.label) for row, label in usable if label is None]
+            usable = [(row, self._usable(row, label_record.label)) for row in rows]
+            faults += [(row, label_record.label) for row, label in usable if label is None]
             joined += [
                 (row, outcome)
                 for row, label in usable
                 if label is not None
-                for outcome in self._outcomes(row, label, said.ts)
+                for outcome in self._outcomes(row, label, label_record.ts)
             ]
             if all(label is None for _, label in usable):  # One version that can use it is enough for an outcome.
-                refused.append(self._unusable(rows[0], said))
+                refused.append(self._unusable(rows[0], label_record))
         outcomes = [Publish("outcomes", msgspec.json.encode(o), key=o.model.encode()) for _, o in joined]
         letters = self._set_aside(block, refused)
         return Effects([*outcomes, *self._sums(block, joined, faults), *publish, *letters])
@@ -171,16 +171,16 @@ class Join:
         reference = self._reference(row.model, row.version)
         return label if reference is None else usable_label(reference, label)
 
-    def _unusable(self, row: PredictionRow, said: Said) -> Refusal:
+    def _unusable(self, row: PredictionRow, label_record: Said) -> Refusal:
         """Say why a label can be joined with none of its predictions."""
         reference = self._reference(row.model, row.version)
         assert reference is not None, row
         if reference.task == "regression":
-            detail = f"the model is a regression, and {said.label[:100]!r} is no number"
-            return Refusal(said.at, "wrong_type", "$.label", detail)
+            detail = f"the model is a regression, and {label_record.label[:100]!r} is no number"
+            return Refusal(label_record.at, "wrong_type", "$.label", detail)
         names = ", ".join(reference.class_reader.names[:10])
-        detail = f"{said.label[:100]!r} is none of the classes of {row.model} {row.version}: {names}"
-        return Refusal(said.at, "unknown_class", "$.label", detail)
+        detail = f"{label_record.label[:100]!r} is none of the classes of {row.model} {row.version}: {names}"
+        return Refusal(label_record.at, "unknown_class", "$.label", detail)
 
     def _outcomes(self, row: PredictionRow, label: str, ts: int) -> Iterator[Outcome]:
         """What a label changes: nothing where it is older than the one that holds, or the same."""
@@ -244,19 +244,21 @@ class Join:
                 added.update(zip(several, sums, strict=True))
         return added
 
-    def _wait(self, block: Block, said: Said) -> Publish | Refusal:
+    def _wait(self, block: Block, label_record: Said) -> Publish | Refusal:
         """Move a label to those that wait, or give it up."""
-        before, arrived_ms, waited_ms = waited(block, said.at), block.times[said.at], 0
+        before, arrived_ms, waited_ms = waited(block, label_record.at), block.times[label_record.at], 0
         if before is not None:
             arrived_ms = before.arrived_ms
-            waited_ms = before.waited_ms + min(max(0, self._now_ms() - block.times[said.at]), ROUND_MS_MAX)
+            waited_ms = before.waited_ms + min(max(0, self._now_ms() - block.times[label_record.at]), ROUND_MS_MAX)
         if waited_ms > self._wait_ms_max:
-            detail = f"no prediction with id {said.id[:200]!r} came in {self._wait_ms_max} ms"
-            return Refusal(said.at, "unknown_prediction", "$.id", detail)
+            detail = f"no prediction with id {label_record.id[:200]!r} came in {self._wait_ms_max} ms"
+            return Refusal(label_record.at, "unknown_prediction", "$.id", detail)
         ours = {WAITED: str(waited_ms).encode(), ARRIVED: str(arrived_ms).encode()}
-        headers = [(name, value) for name, value in block.headers[said.at] or () if name not in ours]
+        headers = [(name, value) for name, value in block.headers[label_record.at] or () if name not in ours]
         kept = [*headers, *ours.items()]
-        return Publish(WAITING, block.values[said.at], key=said.id.encode(), headers=kept, at=said.at)
+        return Publish(
+            WAITING, block.values[label_record.at], key=label_record.id.encode(), headers=kept, at=label_record.at
+        )
 
     def _reference(self, model: str, version: str) -> Reference | None:
         """The reference of a version whose labels can be summed."""
@@ -296,11 +298,11 @@ def _outcome(row: PredictionRow, label: str, label_ts: int, sign: int = 1) -> Ou
 def _add_up(reference: Reference, groups: Sequence[list[Outcome]]) -> np.ndarray:
     """Label sums of groups of outcomes of one version, int64 [groups, score cells, 4]."""
     outcomes = [outcome for several in groups for outcome in several]
-    said = [outcome.prediction for outcome in outcomes]
+    predictions = [outcome.prediction for outcome in outcomes]
     return label_sums_of_groups(
         reference,
         np.array([outcome.score for outcome in outcomes]),
-        said if any(said) else None,  # a watched topic may hold scores alone
+        predictions if any(predictions) else None,  # a watched topic may hold scores alone
         [outcome.label for outcome in outcomes],
         np.array([outcome.sign for outcome in outcomes]),
         np.repeat(np.arange(len(groups)), [len(several) for several in groups]),

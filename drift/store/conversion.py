@@ -153,7 +153,7 @@ def _letter(block: Block, at: int) -> Any:
 
 def _label_rows(records: Sequence[Any]) -> list[Rows]:
     topic, partition = records[0][:2] if records else ("", 0)
-    labels = [(offset, said.id, said.ts, said.label) for _, _, offset, said in records]
+    labels = [(offset, label.id, label.ts, label.label) for _, _, offset, label in records]
     return [rows.of_feedback(topic, partition, labels)]
 
 

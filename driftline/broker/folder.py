@@ -91,7 +91,7 @@ def open_log(folder: Path) -> IO[bytes]:
     return (folder / "broker.log").open("ab")
 
 
-def said(folder: Path, start: int = 0) -> list[str]:
+def log_lines(folder: Path, start: int = 0) -> list[str]:
     """The lines of the broker's log from byte `start` on; of many, the last."""
     with (folder / "broker.log").open("rb") as log:
         log.seek(max(start, log.seek(0, os.SEEK_END) - READ_BYTES_MAX))
@@ -100,5 +100,5 @@ def said(folder: Path, start: int = 0) -> list[str]:
 
 def last_lines(folder: Path, start: int = 0, lines_max: int = 20) -> str:
     """The end of the broker's log, from byte `start` on at most, indented for an error message."""
-    lines = said(folder, start)[-lines_max:]
+    lines = log_lines(folder, start)[-lines_max:]
     return "\n".join(f"    {line}" for line in lines) or "    (it said nothing)"

@@ -194,7 +194,7 @@ class EmbeddedBroker:
 
     def _keep_recorded(self, fell_back: bool) -> None:
         """Throw away a recorded start that Java cannot use; have one made where there is none."""
-        if fell_back or any(aot.REFUSED in line for line in folder.said(self.data_dir, self._log_start)):
+        if fell_back or any(aot.REFUSED in line for line in folder.log_lines(self.data_dir, self._log_start)):
             aot.discard()
         if not aot.flags() and self._recorder is None:
             with folder.open_log(self.data_dir) as log:
@@ -204,8 +204,8 @@ class EmbeddedBroker:
         return self.exit_code is not None or self.answers()
 
     def _failure(self, what: str) -> BrokerError:
-        said = folder.last_lines(self.data_dir, self._log_start)
-        return BrokerError(f"the embedded broker {what}; the end of {self.data_dir / 'broker.log'}:\n{said}")
+        log_end = folder.last_lines(self.data_dir, self._log_start)
+        return BrokerError(f"the embedded broker {what}; the end of {self.data_dir / 'broker.log'}:\n{log_end}")
 
     def _stop_recorder(self) -> None:
         if self._recorder is not None:

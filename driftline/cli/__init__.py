@@ -87,12 +87,12 @@ def main() -> None:
     except Exception as error:
         from driftline.cli.refusals import passes, refusal
 
-        said = refusal(error)
-        if said is None or (os.environ.get("DRIFTLINE_PARENT") and passes(error)):
+        text = refusal(error)
+        if text is None or (os.environ.get("DRIFTLINE_PARENT") and passes(error)):
             raise
         from driftline.settings import SettingsError  # pydantic: a third of the time of `--help`
 
         if os.environ.get("DRIFTLINE_PARENT"):  # a role: its log has the trace, and below it the line that `up` reads
             traceback.print_exc()
-        say(f"driftline: {said}", err=True)
+        say(f"driftline: {text}", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)

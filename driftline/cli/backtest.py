@@ -53,9 +53,9 @@ def backtest(
         from drift.analysis.report.summary import summary
 
         title = f"Backtest of {stream.name} against {reference}"
-        said = summary(ran.reference, ran.result, ran.stream, watch=ran.watch, title=title, facts=ran.facts)
+        html = summary(ran.reference, ran.result, ran.stream, watch=ran.watch, title=title, facts=ran.facts)
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(said, "utf-8")
+        out.write_text(html, "utf-8")
     echo_json(_plain(ran)) if as_json else _say(ran)
     if out is not None:
         say(f"written: {out}", err=as_json)
@@ -108,7 +108,7 @@ def _say(ran: "Ran") -> None:
         say(f"  and {len(columns) - _COLUMNS_SHOWN} more columns")
     figures = tables.performance(ran.result.performance, ran.reference.expected_performance)
     for row in figures.to_dict("records"):
-        said = ", ".join(f"{k} {row[k]:.3g}" for k in ("reference", "estimated", "realised") if row[k] == row[k])
-        say(f"  {row['metric']}: {said} (mean of the windows)")
+        shown = ", ".join(f"{k} {row[k]:.3g}" for k in ("reference", "estimated", "realised") if row[k] == row[k])
+        say(f"  {row['metric']}: {shown} (mean of the windows)")
     for warning in ran.reference.warnings:
         say(f"  note: {warning}")

@@ -58,8 +58,8 @@ def bench(
             gradual=gradual,
             seed=seed,
         )
-        said = (lambda _: None) if as_json else partial(_say_quiet, plan)
-        ran = benching.run(reference, plan, score=score, exclude=left, told=on_progress, settled=said)
+        say_quiet = (lambda _: None) if as_json else partial(_say_quiet, plan)
+        ran = benching.run(reference, plan, score=score, exclude=left, told=on_progress, settled=say_quiet)
     if out is not None:
         from drift.analysis.bench.page import page
 

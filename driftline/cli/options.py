@@ -42,9 +42,9 @@ def say(text: str, err: bool = False) -> None:
     typer.echo(visible(text), err=err)
 
 
-def echo_json(said: Any) -> None:
+def echo_json(value: Any) -> None:
     """Print for machines, one line."""
-    typer.echo(msgspec.json.encode(said, enc_hook=str))
+    typer.echo(msgspec.json.encode(value, enc_hook=str))
 
 
 def group(about: str) -> typer.Typer:

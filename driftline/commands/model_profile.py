@@ -88,9 +88,9 @@ def scored(
             f"{package.name} {package.version} gives no score for {len(scores.failures):,} of {table.num_rows:,} rows; "
             f"row {row}: {failure.why}"
         )
-    said = answers(package, scores.values)
+    answered = answers(package, scores.values)
     table = _without(table, *names)
-    return table.append_column(names[0], pa.array(said.score)).append_column(names[1], pa.array(said.texts()))
+    return table.append_column(names[0], pa.array(answered.score)).append_column(names[1], pa.array(answered.texts()))
 
 
 def profile(
@@ -190,16 +190,17 @@ def oriented(
 def contradiction(scorer: Scorer, table: pa.Table, score: str) -> str:
     """Say how a column of scores differs from what the model says on the first rows; empty where it does not."""
     head = table.slice(0, _COMPARED_ROWS)
-    said = answers(scorer.package, scorer(matrix_of(head, scorer.package.schema)).values).score
+    scores = answers(scorer.package, scorer(matrix_of(head, scorer.package.schema)).values).score
     column = head[score].cast(pa.float64()).to_numpy()
-    apart = ~np.isclose(column, said, rtol=_COMPARED_WITHIN, atol=_COMPARED_WITHIN)
+    apart = ~np.isclose(column, scores, rtol=_COMPARED_WITHIN, atol=_COMPARED_WITHIN)
     if not apart.any():
         return ""
     row = int(apart.argmax())
     return (
-        f"on {int(apart.sum()):,} of the first {len(said):,} rows the model does not say what column {score!r} says "
-        f"(row {row}: {said[row]:.4g}, and {column[row]:.4g} there); do the order of the features (--features) and the "
-        "codes of the levels match the training? Without --score the reference takes what the model says"
+        f"on {int(apart.sum()):,} of the first {len(scores):,} rows the model does not say what column {score!r} says "
+        f"(row {row}: {scores[row]:.4g}, and {column[row]:.4g} there); "
+        "do the order of the features (--features) and the codes of the levels match the training? "
+        "Without --score the reference takes what the model says"
     )
 
 

@@ -127,14 +127,19 @@ def _tell(watcher: Watcher) -> None:
 
 def _progress(done: int, new: int, labels: int, reader: Reader, watcher: Watcher) -> str:
     worst = watcher.worst()
-    said = f"{worst.name:<8} {worst.statistic.upper():<4} {worst.effect:.3f}   {worst.evidence:>9.2g}" if worst else ""
-    return f"{done:>10,} {new:>7,} {reader.p99_ms():>6.0f} ms   {said:<31}   {labels / max(done, 1):>4.0%}"
+    worst_column = (
+        f"{worst.name:<8} {worst.statistic.upper():<4} {worst.effect:.3f}   {worst.evidence:>9.2g}" if worst else ""
+    )
+    return f"{done:>10,} {new:>7,} {reader.p99_ms():>6.0f} ms   {worst_column:<31}   {labels / max(done, 1):>4.0%}"
 
 
 def _behind(system: System) -> bool:
     """Whether monitor or store have something left to read; one that is too busy to say so has."""
-    said = [system.ask(name) for name in ("monitor", "store")]
-    return any(not (one and one["started"]) or any(step["lag_rows"] != 0 for step in one["steps"]) for one in said)
+    reports = [system.ask(name) for name in ("monitor", "store")]
+    return any(
+        not (report and report["started"]) or any(step["lag_rows"] != 0 for step in report["steps"])
+        for report in reports
+    )
 
 
 def _keep(system: System) -> None:

@@ -16,7 +16,7 @@ class Finding(msgspec.Struct, frozen=True):
     fix: str = ""
 
 
-def failing(name: str, said: str, fix: str) -> Finding:
+def failing(name: str, text: str, fix: str) -> Finding:
     """Something that will not work; every failure has its remedy."""
     assert fix, name
-    return Finding(name, "fail", said, fix)
+    return Finding(name, "fail", text, fix)

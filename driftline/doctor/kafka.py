@@ -74,8 +74,8 @@ def access(settings: Settings) -> Iterator[Finding]:
     missing = {role: lacking(log, (*needs, *more.get(role, ()))) for role, needs in ROLES.items()}
     able = [role for role, lacked in missing.items() if not lacked]
     if able:
-        said = f"this user may do what these need: {', '.join(able)} (transactional ids cannot be asked for)"
-        yield Finding("access", "ok", said)
+        text = f"this user may do what these need: {', '.join(able)} (transactional ids cannot be asked for)"
+        yield Finding("access", "ok", text)
     state: State = "note" if able else "fail"
     for role, lacked in missing.items():
         for need in lacked:
@@ -86,29 +86,29 @@ def limits(log: Cluster, kafka: Found) -> Iterator[Finding]:
     """Message sizes and transactions, from the broker's own settings."""
     config = kafka.config
     if not config:
-        said = "the broker does not show its settings: sizes and transactions are not checked"
-        yield Finding("broker", "warn", said, "allow DescribeConfigs on the cluster to this user")
+        text = "the broker does not show its settings: sizes and transactions are not checked"
+        yield Finding("broker", "warn", text, "allow DescribeConfigs on the cluster to this user")
         return
     wrong = []
     if int(config["message.max.bytes"]) < MESSAGE_BYTES_MAX and not kafka.message_bytes_max:
-        said = f"message.max.bytes is {config['message.max.bytes']}; our messages reach {MESSAGE_BYTES_MAX}"
-        wrong.append(failing("broker", said, "message.max.bytes=1048588 in the broker's server.properties"))
+        text = f"message.max.bytes is {config['message.max.bytes']}; our messages reach {MESSAGE_BYTES_MAX}"
+        wrong.append(failing("broker", text, "message.max.bytes=1048588 in the broker's server.properties"))
     for name in ("transaction.state.log", "offsets.topic"):
         copies = int(config[f"{name}.replication.factor"])
         if copies > kafka.brokers:
-            said = (
+            text = (
                 f"{name}.replication.factor is {copies} and there are {kafka.brokers} brokers: nothing can be committed"
             )
             fix = f"{name}.replication.factor={kafka.brokers} in the broker's server.properties"
-            wrong.append(failing("broker", said, fix))
+            wrong.append(failing("broker", text, fix))
     if int(config["transaction.state.log.min.isr"]) > kafka.brokers:
-        said = f"transaction.state.log.min.isr is more than the {kafka.brokers} brokers: no transaction can begin"
+        text = f"transaction.state.log.min.isr is more than the {kafka.brokers} brokers: no transaction can begin"
         fix = f"transaction.state.log.min.isr={kafka.brokers} in the broker's server.properties"
-        wrong.append(failing("broker", said, fix))
+        wrong.append(failing("broker", text, fix))
     if int(config["transaction.max.timeout.ms"]) < log.transaction_timeout_ms:
         most = config["transaction.max.timeout.ms"]
-        said = f"transactions may last {most} ms, ours ask for {log.transaction_timeout_ms}"
-        wrong.append(failing("broker", said, f"kafka.transaction_timeout_ms = {most}"))
+        text = f"transactions may last {most} ms, ours ask for {log.transaction_timeout_ms}"
+        wrong.append(failing("broker", text, f"kafka.transaction_timeout_ms = {most}"))
     yield from wrong or [Finding("broker", "ok", f"messages to {config['message.max.bytes']} bytes, transactions")]
 
 
@@ -116,30 +116,30 @@ def _groups(settings: Settings, kafka: Found) -> Iterator[Finding]:
     offered = "consumer" in kafka.config.get("group.coordinator.rebalance.protocols", "")
     wanted = parts.cluster(settings).group_protocol
     if wanted == "consumer" and kafka.config and not offered:
-        said = "the broker has no group protocol `consumer` (Kafka 4.0 and later have it)"
-        yield failing("groups", said, 'kafka.group_protocol = "classic"')
+        text = "the broker has no group protocol `consumer` (Kafka 4.0 and later have it)"
+        yield failing("groups", text, 'kafka.group_protocol = "classic"')
     elif wanted == "classic" and offered:
-        said = "classic; the broker has `consumer` too, with which a restarted worker is back in 1.5 s, not 10"
-        yield Finding("groups", "note", said, 'kafka.group_protocol = "consumer"')
+        text = "classic; the broker has `consumer` too, with which a restarted worker is back in 1.5 s, not 10"
+        yield Finding("groups", "note", text, 'kafka.group_protocol = "consumer"')
     else:
         yield Finding("groups", "ok", wanted)
 
 
 def _topics(log: Cluster, kafka: Found) -> Iterator[Finding]:
-    wrong = [failing("topics", said, _mended(said)) for said in admin.check(log)]
+    wrong = [failing("topics", text, _mended(text)) for text in admin.check(log)]
     for name, size in kafka.message_bytes_max.items():
         if size < MESSAGE_BYTES_MAX:
-            said = f"{name} takes messages to {size} bytes; ours reach {MESSAGE_BYTES_MAX}"
+            text = f"{name} takes messages to {size} bytes; ours reach {MESSAGE_BYTES_MAX}"
             fix = f"kafka-configs.sh --alter --topic {name} --add-config max.message.bytes=1048588"
-            wrong.append(failing("topics", said, fix))
+            wrong.append(failing("topics", text, fix))
     yield from wrong or [Finding("topics", "ok", f"all there, as they should be, prefix {log.prefix!r}")]
 
 
-def _mended(said: str) -> str:
-    if "is missing" in said:
+def _mended(text: str) -> str:
+    if "is missing" in text:
         return "driftline topics create"
-    if "cleanup.policy" in said:
-        return f"kafka-configs.sh --alter --topic {said.split()[1]} --add-config cleanup.policy=compact"
-    if "`driftline topics create`" in said:
-        return f"driftline topics create, or kafka-topics.sh --alter --topic {said.split()[1]} --partitions N"
+    if "cleanup.policy" in text:
+        return f"kafka-configs.sh --alter --topic {text.split()[1]} --add-config cleanup.policy=compact"
+    if "`driftline topics create`" in text:
+        return f"driftline topics create, or kafka-topics.sh --alter --topic {text.split()[1]} --partitions N"
     return "kafka-topics.sh --alter --topic NAME --partitions N, with the larger N"

@@ -28,12 +28,12 @@ _FILE_OPTION = re.compile(r"^ssl\.(ca|certificate|key|crl|keystore)\.location$")
 
 def python() -> Iterator[Finding]:
     """The interpreter."""
-    said = sys.version.split()[0]
+    version = sys.version.split()[0]
     low, high = _PYTHON
     if low <= sys.version_info[:2] < high:
-        yield Finding("python", "ok", said)
+        yield Finding("python", "ok", version)
     else:
-        yield failing("python", f"{said}; 3.11 to 3.13 is needed", "uv venv --python 3.13")
+        yield failing("python", f"{version}; 3.11 to 3.13 is needed", "uv venv --python 3.13")
 
 
 def packages() -> Iterator[Finding]:
@@ -84,9 +84,9 @@ def dependencies(settings: Settings) -> Iterator[Finding]:
         wrong.append(failing("dependencies", "grafana-client overwrites urllib3", fix))
     yield from wrong
     for extra, names in sorted(absent.items()):
-        said = f"{', '.join(names)} not installed" + (f", for the extra {extra}" if extra else "")
+        text = f"{', '.join(names)} not installed" + (f", for the extra {extra}" if extra else "")
         fix = f"pip install 'driftline[{extra}]'" if extra else "pip install --force-reinstall driftline"
-        yield Finding("dependencies", "fail" if extra in needed else "note", said, fix)
+        yield Finding("dependencies", "fail" if extra in needed else "note", text, fix)
     if not wrong and not absent:
         yield Finding("dependencies", "ok", "all extras, in versions that were tested")
 
@@ -114,16 +114,16 @@ def device(settings: Settings) -> Iterator[Finding]:
     if not _installed("torch"):
         return  # `dependencies` says it
     torch, wanted, seen = metadata.version("torch"), settings.score.device, _cuda_devices()
-    said = f"torch {torch}, {seen} CUDA devices, score.device = {wanted!r}"
+    text = f"torch {torch}, {seen} CUDA devices, score.device = {wanted!r}"
     number = int(wanted.partition(":")[2] or 0) if wanted.startswith("cuda") else -1
     if number >= seen:
-        yield failing("device", said, 'score.device = "auto"')
+        yield failing("device", text, 'score.device = "auto"')
     elif seen and "+cpu" in torch and wanted != "cpu":
         yield Finding(
-            "device", "warn", f"{said}: this torch is built without CUDA", "pip install --force-reinstall torch"
+            "device", "warn", f"{text}: this torch is built without CUDA", "pip install --force-reinstall torch"
         )
     else:
-        yield Finding("device", "ok", said)
+        yield Finding("device", "ok", text)
 
 
 def _cuda_devices() -> int:
@@ -147,14 +147,14 @@ def jars(settings: Settings) -> Iterator[Finding]:
 
     folder = cache_folder() / kafka.folder_name()
     if not folder.is_dir():
-        said = f"Apache Kafka {kafka.KAFKA_VERSION} is not fetched yet (45 MB, once)"
-        yield Finding("jars", "warn", said, "driftline broker --fetch")
+        text = f"Apache Kafka {kafka.KAFKA_VERSION} is not fetched yet (45 MB, once)"
+        yield Finding("jars", "warn", text, "driftline broker --fetch")
         return
     try:
         kafka.verify(folder, kafka.pins(kafka.PINS.read_text()))
     except (JarMismatch, OSError):
-        said = f"a jar in {folder} is missing or is not the one that was pinned"
-        yield failing("jars", said, f"rm -r {folder} && driftline broker --fetch")
+        text = f"a jar in {folder} is missing or is not the one that was pinned"
+        yield failing("jars", text, f"rm -r {folder} && driftline broker --fetch")
     else:
         yield Finding("jars", "ok", f"Apache Kafka {kafka.KAFKA_VERSION}")
 
@@ -164,13 +164,13 @@ def folder(settings: Settings) -> Iterator[Finding]:
     asked = settings.data_dir.absolute()
     there = next(path for path in (asked, *asked.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        said = f"{asked} cannot be written: {there} is {'not ours to write' if there.is_dir() else 'a file'}"
-        yield failing("data_dir", said, 'data_dir = "/a/folder/of/yours"')
+        text = f"{asked} cannot be written: {there} is {'not ours to write' if there.is_dir() else 'a file'}"
+        yield failing("data_dir", text, 'data_dir = "/a/folder/of/yours"')
         return
     free = shutil.disk_usage(there).free
-    said = f"{asked}, {free / 1e9:,.1f} GB free"
+    text = f"{asked}, {free / 1e9:,.1f} GB free"
     state = "fail" if free < _FREE_BYTES_MIN else "warn" if free < _FREE_BYTES_WARN else "ok"
-    yield Finding("data_dir", state, said, "" if state == "ok" else 'data_dir = "/a/larger/disk"')  # type: ignore[arg-type]
+    yield Finding("data_dir", state, text, "" if state == "ok" else 'data_dir = "/a/larger/disk"')  # type: ignore[arg-type]
 
 
 def secrets(settings: Settings) -> Iterator[Finding]:
@@ -187,8 +187,8 @@ def secrets(settings: Settings) -> Iterator[Finding]:
                 fix = f"export {value[4:]}=..." if value.startswith("env:") else f"chmod u+r {value[5:]}"
                 findings.append(failing("secrets", f"{key}: {error}", fix))
         elif concealed(key, value) != value:
-            said = f"{key} stands in the open"
-            findings.append(Finding("secrets", "warn", said, f'{key} = "env:{_variable(key)}", or file:PATH'))
+            text = f"{key} stands in the open"
+            findings.append(Finding("secrets", "warn", text, f'{key} = "env:{_variable(key)}", or file:PATH'))
         elif _FILE_OPTION.match(key.removeprefix("kafka.options.")) and not os.access(value, os.R_OK):
             findings.append(failing("secrets", f"{key}: {value} cannot be read", f"chmod u+r {value}"))
     count = sum(value.startswith(("env:", "file:")) for value in references.values())

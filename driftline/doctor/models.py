@@ -36,8 +36,8 @@ def registry(settings: Settings) -> Iterator[Finding]:
         except RegistryError as error:
             wrong.append(failing("registry", str(error), "driftline model add FOLDER, under a new version"))
         if _REFERENCE not in one.files:
-            said = f"{name} has no {_REFERENCE}: it serves and is not watched"
-            wrong.append(Finding("registry", "warn", said, "driftline model init, then add it as a new version"))
+            text = f"{name} has no {_REFERENCE}: it serves and is not watched"
+            wrong.append(Finding("registry", "warn", text, "driftline model init, then add it as a new version"))
     yield from wrong
     if not versions:
         yield Finding("registry", "note", f"{models.address} holds no model", "driftline model add FOLDER")
@@ -110,9 +110,9 @@ def routes(settings: Settings) -> Iterator[Finding]:
         known = {one.version for one in models.list(route.model)}
         for version in versions(route):
             if version not in known:
-                said = f"{route.model} is routed to {version}, which is not in {models.address}"
+                problem = f"{route.model} is routed to {version}, which is not in {models.address}"
                 fix = f"driftline model add FOLDER, or driftline model rollback {route.model}"
-                wrong.append(failing("routes", said, fix))
+                wrong.append(failing("routes", problem, fix))
     yield from wrong
     if book.passed_over:
         record, why = next(iter(book.passed_over.items()))

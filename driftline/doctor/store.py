@@ -41,8 +41,8 @@ def reachable(settings: Settings) -> Iterator[Finding]:
         )
     except StoreError as error:
         if error.code in (_NO_DATABASE, _NO_TABLE):
-            said = f"{name} answers, and {where.database} has no schema yet; the store role makes it"
-            yield Finding("store", "note", said, "driftline store")
+            text = f"{name} answers, and {where.database} has no schema yet; the store role makes it"
+            yield Finding("store", "note", text, "driftline store")
         else:
             fix = 'clickhouse.password = "env:CLICKHOUSE_PASSWORD"'
             if settings.embedded_store:
@@ -52,15 +52,17 @@ def reachable(settings: Settings) -> Iterator[Finding]:
         ours = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in schema_files()}
         edited = sorted(file for file in applied if file in ours and applied[file] != ours[file])
         missing, newer = sorted(set(ours) - set(applied)), sorted(set(applied) - set(ours))
-        said = f"{name}/{where.database}, ClickHouse {version}"
+        store_name = f"{name}/{where.database}, ClickHouse {version}"
         if edited:
             fix = 'clickhouse.database = "a_new_one", or the driftline version that made it'
-            yield failing("store", f"{said}: {', '.join(edited)} is not as it was applied", fix)
+            yield failing("store", f"{store_name}: {', '.join(edited)} is not as it was applied", fix)
         elif newer:
-            yield failing("store", f"{said}: a later version of driftline was here", "pip install --upgrade driftline")
+            yield failing(
+                "store", f"{store_name}: a later version of driftline was here", "pip install --upgrade driftline"
+            )
         elif missing:
-            yield Finding("store", "warn", f"{said}: {', '.join(missing)} not applied yet", "driftline store")
+            yield Finding("store", "warn", f"{store_name}: {', '.join(missing)} not applied yet", "driftline store")
         else:
-            yield Finding("store", "ok", f"{said}, schema {max(ours)[:3]}")
+            yield Finding("store", "ok", f"{store_name}, schema {max(ours)[:3]}")
     finally:
         store.close()

@@ -12,15 +12,15 @@ def answer(result: Replay) -> str:
     >>> answer(Replay(stretch={0: (0, 3)}, predictions=Predictions(compared=3, equal=3)))
     '3 of 3 predictions equal, bit for bit.'
     """
-    said = result.predictions
-    if not said.compared:
+    predictions = result.predictions
+    if not predictions.compared:
         return "Nothing to compare: no prediction of this stretch was served, or none is left on the topics."
-    if said.equal == said.compared:
-        sentence = f"{said.equal:,} of {said.compared:,} predictions equal, bit for bit"
+    if predictions.equal == predictions.compared:
+        sentence = f"{predictions.equal:,} of {predictions.compared:,} predictions equal, bit for bit"
     else:
         sentence = (
-            f"{said.compared - said.equal:,} of {said.compared:,} predictions differ, "
-            f"{said.changed:,} ({said.changed / said.compared:.1%}) in what they say"
+            f"{predictions.compared - predictions.equal:,} of {predictions.compared:,} predictions differ, "
+            f"{predictions.changed:,} ({predictions.changed / predictions.compared:.1%}) in what they say"
         )
     if result.as_served:
         return f"{sentence}{_same_word(result)}."
@@ -62,16 +62,16 @@ def lines(result: Replay) -> Iterator[str]:
     yield f"took         {result.seconds:.1f} s"
 
 
-def _predictions(said: Predictions) -> Iterator[str]:
+def _predictions(predictions: Predictions) -> Iterator[str]:
     yield (
-        f"predictions  {said.compared:,} compared, {said.equal:,} equal, "
-        f"{said.missing:,} missing, {said.extra:,} extra, {said.refused:,} dead letters"
+        f"predictions  {predictions.compared:,} compared, {predictions.equal:,} equal, "
+        f"{predictions.missing:,} missing, {predictions.extra:,} extra, {predictions.refused:,} dead letters"
     )
-    if said.unread:
-        yield f"             {said.unread:,} were served, and are no more on `predictions`"
-    if said.equal < said.compared:
-        yield f"             score: {said.mean:.3g} away on average, {said.most:.3g} at the most"
-    for one in said.examples:
+    if predictions.unread:
+        yield f"             {predictions.unread:,} were served, and are no more on `predictions`"
+    if predictions.equal < predictions.compared:
+        yield f"             score: {predictions.mean:.3g} away on average, {predictions.most:.3g} at the most"
+    for one in predictions.examples:
         yield (
             f"             {one.id:<12} {one.place:<20} {one.served} ({one.served_score:.4f})"
             f" -> {one.replayed} ({one.replayed_score:.4f})"

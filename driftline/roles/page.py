@@ -24,7 +24,7 @@ def run(settings: Settings) -> None:
     http = PoolManager(timeout=_ASK_S, retries=False)
 
     def status() -> dict[str, Any]:
-        return {"roles": {name: said for url in settings.page.status_urls for name, said in _ask(http, url)}}
+        return {"roles": {name: report for url in settings.page.status_urls for name, report in _ask(http, url)}}
 
     page = settings.page
     need = store_need(settings, reads_only=True)

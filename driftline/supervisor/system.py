@@ -166,11 +166,11 @@ class System:
 
         def missing() -> dict[str, str]:
             workers = [name for name in self.ports.roles if name.startswith("worker")]
-            said = {name: self.ask(name) or {} for name in workers}
+            reports = {name: self.ask(name) or {} for name in workers}
             return {
                 name: f"it does not serve {model} yet"
                 for name in workers
-                if "version" not in said[name].get("serving", {}).get(model, {})
+                if "version" not in reports[name].get("serving", {}).get(model, {})
             }
 
         self._wait(missing, deadline_s)
@@ -204,14 +204,14 @@ class System:
         if self.tree.children[name].pid is None:  # another program may answer in its place
             return self.tree.children[name].why or "it has ended"
         if name in self.ports.roles:
-            said = self.ask(name)
-            if said is None:
+            report = self.ask(name)
+            if report is None:
                 return "it does not answer yet"
-            if not said.get("started", True):
-                return "; ".join(said["waits"]) or "it starts"
-            if lacking := [step["step"] for step in said["steps"] if not (step["partitions"] or step.get("waits"))]:
+            if not report.get("started", True):
+                return "; ".join(report["waits"]) or "it starts"
+            if lacking := [step["step"] for step in report["steps"] if not (step["partitions"] or step.get("waits"))]:
                 return f"{', '.join(lacking)} has no partitions yet"
-            for step in said["steps"]:
+            for step in report["steps"]:
                 if step.get("waits"):
                     self._progress.note(f"  {name:<10} {step['step']} waits: {step['waits']}")
         elif not self._listens(name):

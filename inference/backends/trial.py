@@ -75,13 +75,13 @@ def try_out(program: Program, rows: int, file: Path) -> None:
         write_private(passed, b"")
 
 
-def verdict(code: int, said: bytes, file: Path, rows: int, stderr: bytes = b"") -> str:
+def verdict(code: int, stdout: bytes, file: Path, rows: int, stderr: bytes = b"") -> str:
     """Say why a program is refused by how its trial ended; empty where it passed.
 
     >>> verdict(-11, b"", Path("m.pt2"), 512)
     'm.pt2: a batch of 512 rows ends the process that runs it (SIGSEGV); export it anew'
     """
-    if code == 0 and said.strip() == b"passed":
+    if code == 0 and stdout.strip() == b"passed":
         return ""
     if code < 0 and -code in _OUT_OF_TIME:
         return _slow(file, rows)
@@ -89,7 +89,7 @@ def verdict(code: int, said: bytes, file: Path, rows: int, stderr: bytes = b"") 
         name = signal.Signals(-code).name
         return f"{file}: a batch of {rows} rows ends the process that runs it ({name}); export it anew"
     last_line = b"".join(stderr.splitlines()[-1:]).decode(errors="replace")
-    text = said.decode(errors="replace").strip() or f"its first run ended with code {code} ({last_line})"
+    text = stdout.decode(errors="replace").strip() or f"its first run ended with code {code} ({last_line})"
     return f"{file}: {text[:400]}; export it anew, or do not use it"
 
 

@@ -30,7 +30,7 @@ class Scored(msgspec.Struct, frozen=True):
     role: Role
     batch_rows: int
     rows: Rows
-    said: Answers
+    answers: Answers
     refused: Sequence[RefusedRequest] = ()
 
 
@@ -42,14 +42,16 @@ def predictions(scored: Scored, block: Block, now_ms: int | None) -> list[Publis
     now_ms
         When the scores were ready; adds the header ``latency_ms``, counted from Kafka's timestamp of the request.
     """
-    rows, said, encode = scored.rows, scored.said, msgspec.json.Encoder().encode
+    rows, answers, encode = scored.rows, scored.answers, msgspec.json.Encoder().encode
     model, version, role, partition = scored.model, scored.version, scored.role, block.partition
     keys, carried, times, headers_of = block.keys, block.headers, block.times, _Headers(now_ms)
     chances: Iterable[dict[str, float] | None] = repeat(None, len(rows))
-    if said.probabilities is not None:
-        chances = (dict(zip(said.classes, each, strict=True)) for each in said.probabilities.tolist())
+    if answers.probabilities is not None:
+        chances = (dict(zip(answers.classes, each, strict=True)) for each in answers.probabilities.tolist())
     # Positional arguments, plain lists and local names: this loop runs once a request.
-    columns = zip(rows.at.tolist(), rows.ids, rows.ts.tolist(), said.score.tolist(), said.texts(), chances, strict=True)
+    columns = zip(
+        rows.at.tolist(), rows.ids, rows.ts.tolist(), answers.score.tolist(), answers.texts(), chances, strict=True
+    )
     out = []
     for at, id_, ts, score, text, scores in columns:
         value = encode(Prediction(id_, model, version, ts, score, text, role, scores))
@@ -78,10 +80,10 @@ class _Headers:
 
 def observations(scored: Scored, block: Block) -> list[Publish]:
     """The rows as Arrow blocks of at most `MESSAGE_BYTES_MAX`, on the source's partition number."""
-    rows, said = scored.rows, scored.said
-    codes = pa.nulls(len(rows), pa.int32()) if said.codes is None else pa.array(said.codes)
+    rows, answers = scored.rows, scored.answers
+    codes = pa.nulls(len(rows), pa.int32()) if answers.codes is None else pa.array(answers.codes)
     offsets = np.asarray(block.offsets, np.int64)[rows.at]
-    batch = observed(rows, offsets, said.score, codes, said.classes, scored.role)
+    batch = observed(rows, offsets, answers.score, codes, answers.classes, scored.role)
     head = _head(scored.model, scored.version, scored.refused, block)
     return _split(msgspec.structs.replace(head, batch_rows=scored.batch_rows), batch, block)
 

@@ -52,5 +52,5 @@ def answers(package: ModelPackage, values: np.ndarray) -> Answers:
     positive = outputs.classes.index(outputs.positive)
     score = values[:, positive] if values.shape[1] == 2 else values[:, 0]
     # The threshold is rounded to float32 as the scores are: at 0.1, a score written 0.1 is positive.
-    said = score >= np.float32(outputs.threshold)
-    return Answers(score, outputs.classes, np.where(said, positive, 1 - positive).astype(np.int32))
+    predicted = score >= np.float32(outputs.threshold)
+    return Answers(score, outputs.classes, np.where(predicted, positive, 1 - positive).astype(np.int32))

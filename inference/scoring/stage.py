@@ -336,9 +336,9 @@ def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome:
     if not len(rows):
         return
     package = scorer.package
-    said = answers(package, values)
+    answered = answers(package, values)
     refused = outcome.told(model, package.version)
-    scored = Scored(model, package.version, part.role, package.limits.batch_rows, rows, said, refused)
+    scored = Scored(model, package.version, part.role, package.limits.batch_rows, rows, answered, refused)
     outcome.observed += observations(scored, outcome.block)
     if part.role != "shadow":
         outcome.answered.append((rows, predictions(scored, outcome.block, now_ms)))

@@ -215,5 +215,5 @@ def _own_values(columns: Columns, name: str, *others: Callable[[pa.DataType], bo
     values, places = _encoded(array)
     if pt.is_timestamp(kind):
         values = pc.cast(pc.cast(values, pa.timestamp("ms", tz=kind.tz), safe=False), pa.int64())
-    said = [*values.to_pylist(), None]
-    return [said[row_code] for row_code in places.tolist()]
+    decoded = [*values.to_pylist(), None]
+    return [decoded[row_code] for row_code in places.tolist()]

@@ -50,12 +50,12 @@ class AvroReader(RecordReader):
         stream = io.BytesIO(value)
         stream.seek(FRAME_BYTES)
         try:
-            said = self._decode(stream, schema, None)
+            record = self._decode(stream, schema, None)
         except Exception as error:  # whatever strange bytes make of the library
             raise Refused("undecodable", "$", f"no record of its schema: {type(error).__name__}: {error}") from None
         if stream.tell() != len(value):
             raise Refused("undecodable", "$", f"{len(value) - stream.tell()} bytes stand behind the record")
-        return _as_json(said)
+        return _as_json(record)
 
     def _schema(self, number: int) -> Any:
         if self._registry is None:

@@ -99,10 +99,10 @@ def default_time(block: Block, at: int) -> int:
     Refused
         That is no time, or a strange client has left even Kafka's out.
     """
-    said = header(block, at, "ce_time") if block.headers[at] else None
+    ce_time = header(block, at, "ce_time") if block.headers[at] else None
     arrived = block.times[at]
-    if said is not None:
-        return event_time(said, arrived, "ce_time")
+    if ce_time is not None:
+        return event_time(ce_time, arrived, "ce_time")
     if not 0 <= arrived < END_MS:
         raise Refused("impossible_timestamp", "$.ts", f"no time is said, and Kafka's is {arrived}")
     return arrived

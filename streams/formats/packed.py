@@ -103,14 +103,14 @@ class _Messages:
 def _check(batch: RowBatch, feature: Feature, column: np.ndarray) -> None:
     """Refuse cells that mean nothing, and give missing levels their code."""
     missing = np.isnan(column)
-    said = column.copy()
+    sent = column.copy()
     if feature.kind == "boolean":
         bad = ~missing & (column != 0) & (column != 1)
-        batch.refuse(bad, "wrong_type", feature.name, lambda n: f"{said[n]:g} is neither 0, 1 nor NaN")
+        batch.refuse(bad, "wrong_type", feature.name, lambda n: f"{sent[n]:g} is neither 0, 1 nor NaN")
     elif feature.kind == "categorical":
         size = len(feature.categories)
         with np.errstate(invalid="ignore"):  # there are two kinds of NaN, and numpy warns of one
             bad = ~missing & ~((column >= 0) & (column < size) & (column == np.floor(column)))
-        told = f"is no place among {size} categories (0 to {size - 1}), nor NaN"
-        batch.refuse(bad, "wrong_type", feature.name, lambda n: f"{said[n]:g} {told}")
+        meaning = f"is no place among {size} categories (0 to {size - 1}), nor NaN"
+        batch.refuse(bad, "wrong_type", feature.name, lambda n: f"{sent[n]:g} {meaning}")
         column[missing] = feature.null_code

@@ -58,9 +58,9 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
             The endpoint does not answer, or gives none.
         """
         if ticks_ms() >= self._until_ms:
-            said = await self._ask()
-            self._token = str(said["access_token"])
-            self._until_ms = ticks_ms() + 1000 * _RENEW_AT * float(said.get("expires_in", _LIFE_S))
+            response = await self._ask()
+            self._token = str(response["access_token"])
+            self._until_ms = ticks_ms() + 1000 * _RENEW_AT * float(response.get("expires_in", _LIFE_S))
         return self._token
 
     async def _ask(self) -> Mapping[str, Any]:
@@ -72,10 +72,10 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_ASK_S)) as session,
                 session.post(self._url, data=form, headers={"Authorization": f"Basic {by}"}, ssl=tls) as answer,
             ):
-                said: Mapping[str, Any] = await answer.json(content_type=None) if answer.status == 200 else {}
+                response: Mapping[str, Any] = await answer.json(content_type=None) if answer.status == 200 else {}
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise TokenError(f"{self._url}: {type(error).__name__}: {error}; no token") from None
-        if "access_token" not in said:
+        if "access_token" not in response:
             raise TokenError(f"{self._url} answers {status} and gives no token; see client.id, client.secret, scope")
-        return said
+        return response

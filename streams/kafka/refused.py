@@ -137,8 +137,8 @@ def _login(cluster: Cluster, options: Mapping[str, str], wait_s: float) -> Refus
 def _unknown_user(where: str, options: Mapping[str, str], word: str) -> Refusal:
     user = options.get("sasl.username") or options.get("sasl.oauthbearer.client.id", "")
     names = "sasl.oauthbearer.*" if "OAUTHBEARER" in word else "sasl.username, sasl.password and sasl.mechanism"
-    said = word.removeprefix("SASL authentication error: ")
-    return Refusal(f"{where} does not let in user {user!r}: {said}", f"see {_NAMES}{names}")
+    why = word.removeprefix("SASL authentication error: ")
+    return Refusal(f"{where} does not let in user {user!r}: {why}", f"see {_NAMES}{names}")
 
 
 def _unknown_client(where: str, options: Mapping[str, str], alert: str) -> Refusal:

@@ -68,7 +68,7 @@ def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -
     ('dead-letters', b'{', b'1041')
     """
     value = block.values[refusal.at]
-    said = {
+    facts = {
         "topic": block.topic,
         "partition": block.partition,
         "offset": block.offsets[refusal.at],
@@ -82,7 +82,7 @@ def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -
     own = block.headers[refusal.at] or ()
     kept = [header for header in own if not _is_ours(header)]
     kept += [(name, value[:200]) for name, value in own if name in _HISTORY]
-    ours: Headers = [(PREFIX + name, str(v).encode()) for name, v in said.items()]
+    ours: Headers = [(PREFIX + name, str(v).encode()) for name, v in facts.items()]
     letter = Publish(DEAD_LETTERS, value, key=block.keys[refusal.at], headers=[*kept, *ours], at=refusal.at)
     return letter if value is None or len(value) <= KEPT_WHOLE_BYTES_MAX else _shortened(letter)
 

@@ -171,7 +171,7 @@ def test_a_taken_port_is_refused_and_the_next_start_is_a_recorded_one(tmp_path: 
     with broker:  # Nothing of the refused start stays behind.
         assert broker.bootstrap == f"127.0.0.1:{port}"
         assert f"-XX:AOTCache={aot.recorded_start()}" in psutil.Process(broker.pid).cmdline()
-        assert not any(aot.REFUSED in line for line in folder.said(tmp_path))
+        assert not any(aot.REFUSED in line for line in folder.log_lines(tmp_path))
 
 
 def test_a_thread_that_might_end_may_not_own_a_broker(tmp_path: Path) -> None:

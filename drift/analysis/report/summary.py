@@ -96,8 +96,8 @@ def summary(
 
 
 def _section(title: str, body: str, caption: str = "", *, turn: bool = False) -> str:
-    said = f'<p class="small">{escape(caption)}</p>' if caption else ""
-    return f"<section{' class=turn' if turn else ''}><h2>{escape(title)}</h2>{body}{said}</section>"
+    small_print = f'<p class="small">{escape(caption)}</p>' if caption else ""
+    return f"<section{' class=turn' if turn else ''}><h2>{escape(title)}</h2>{body}{small_print}</section>"
 
 
 def _incidents(incidents: pd.DataFrame) -> str:
@@ -109,11 +109,11 @@ def _incidents(incidents: pd.DataFrame) -> str:
         paged = f'<span class="page">{_when(row["paged"])}</span>' if _there(row["paged"]) else "no"
         if not _there(row["paged"]) and _there(row["told"]):
             paged = f"told {_when(row['told'])}"
-        said = f"<b>{escape(', '.join(row['columns'][:8]))}</b><br>{escape(row['text'])}"
+        details = f"<b>{escape(', '.join(row['columns'][:8]))}</b><br>{escape(row['text'])}"
         closed = _when(row["closed"]) if _there(row["closed"]) else "open"
         rows.append(
             f"<tr><td>{escape(row['incident'])}<br>{row['severity']}<td>{_when(row['opened'])}<td>{_place(row['changed'])}"
-            f"<td>{paged}<td>{closed}<td>{said}</tr>"
+            f"<td>{paged}<td>{closed}<td>{details}</tr>"
         )
     left = len(incidents) - _LISTED_MAX
     more = f'<p class="small">and {left} more</p>' if left > 0 else ""

@@ -78,7 +78,7 @@ def spelled(path: str) -> str:
     return path if path.startswith("@") else f"$.{path.removeprefix('$.')}"
 
 
-def picked(said: Any, path: str, block: Block, at: int) -> Any:
+def picked(record: Any, path: str, block: Block, at: int) -> Any:
     """What stands at a path of a record; None where there is nothing.
 
     >>> block = Block("t", 0, [7], [0], [b"k"], [b""], [[("h", b"x")]])
@@ -93,8 +93,8 @@ def picked(said: Any, path: str, block: Block, at: int) -> Any:
             return None if key is None else key.decode("utf-8", "replace")
         return header(block, at, path.removeprefix(_HEADER))
     if path in ("", "$"):
-        return said
-    return _inside(said, path.removeprefix("$.").split("."))
+        return record
+    return _inside(record, path.removeprefix("$.").split("."))
 
 
 def _inside(value: Any, names: list[str]) -> Any:

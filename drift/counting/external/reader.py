@@ -68,18 +68,18 @@ class RecordReader:
         self._labels: list[Publish] = []
         self.refused: list[RefusedRequest] = []
 
-    def refuse(self, block: Block, refusal: Refusal, said: Any) -> None:
-        """Remember that a record which may be meant was refused; ``said`` is None where it cannot be read."""
+    def refuse(self, block: Block, refusal: Refusal, record: Any) -> None:
+        """Remember that a record which may be meant was refused; ``record`` is None where it cannot be read."""
         if self._rows is None:
             return
         at, ts = refusal.at, None
-        if said is not None:
+        if record is not None:
             with suppress(Refused):
-                ts = self._time(block, at, said, self.mapping.ts)
+                ts = self._time(block, at, record, self.mapping.ts)
         column = next((name for name, path in self._places.items() if spelled(path) == refusal.field), "")
         self.refused.append(RefusedRequest.of(block, at, ts, refusal.reason, column, refusal.names(())[1]))
 
-    def read(self, block: Block, at: int, said: Any) -> None:
+    def read(self, block: Block, at: int, record: Any) -> None:
         """Look at a record.
 
         Raises
@@ -89,13 +89,13 @@ class RecordReader:
         """
         mapping = self.mapping
         for path, wanted in mapping.where.items():
-            value = picked(said, path, block, at)
+            value = picked(record, path, block, at)
             if not isinstance(value, str | int | float) or level_text(value) != wanted:
                 return
-        id_ = self._id(block, at, said)
-        label = self._feedback(block, at, said, id_) if mapping.label else None
+        id_ = self._id(block, at, record)
+        label = self._feedback(block, at, record, id_) if mapping.label else None
         if self._rows is not None:
-            self._take_prediction(self._rows, block, at, said, id_)
+            self._take_prediction(self._rows, block, at, record, id_)
         elif label is None:
             raise Refused("missing_field", spelled(mapping.label), "there is no label")
         if label is not None:
@@ -112,15 +112,15 @@ class RecordReader:
         rows = self._rows.rows()
         offsets = np.asarray(block.offsets, np.int64)[rows.at]
         codes = np.array([-1 if code is None else code for code in self._codes], np.int32)
-        said = pa.array(codes, mask=codes < 0)
+        predictions = pa.array(codes, mask=codes < 0)
         with np.errstate(over="ignore"):  # beyond float32 is infinity, a cell of its own
             scores = np.array(self._scores, np.float32)
-        return observed(rows, offsets, scores, said, tuple(self._classes), "champion")
+        return observed(rows, offsets, scores, predictions, tuple(self._classes), "champion")
 
-    def _take_prediction(self, rows: Gathering, block: Block, at: int, said: Any, id_: str) -> None:
+    def _take_prediction(self, rows: Gathering, block: Block, at: int, record: Any, id_: str) -> None:
         mapping = self.mapping
-        ts = self._time(block, at, said, mapping.ts)
-        score = picked(said, mapping.score, block, at) if mapping.score else float("nan")
+        ts = self._time(block, at, record, mapping.ts)
+        score = picked(record, mapping.score, block, at) if mapping.score else float("nan")
         if score is None:
             raise Refused("missing_field", spelled(mapping.score), "there is no score")
         if not isinstance(score, int | float) or isinstance(score, bool):
@@ -130,10 +130,10 @@ class RecordReader:
             number = float(score)
         except OverflowError:
             raise Refused("impossible_value", spelled(mapping.score), "a score beyond all floats") from None
-        text = self._class(picked(said, mapping.prediction, block, at)) if mapping.prediction else None
+        text = self._class(picked(record, mapping.prediction, block, at)) if mapping.prediction else None
         if mapping.prediction and text is None:
             raise Refused("missing_field", spelled(mapping.prediction), "there is no prediction")
-        rows.add(at, id_, ts, self._values(block, at, said))
+        rows.add(at, id_, ts, self._values(block, at, record))
         self._scores.append(number)
         self._codes.append(None if text is None else self._classes.setdefault(text, len(self._classes)))
 
@@ -144,9 +144,9 @@ class RecordReader:
             return text
         return self._reference.class_reader.of(text) or text
 
-    def _values(self, block: Block, at: int, said: Any) -> tuple[Any, ...]:
+    def _values(self, block: Block, at: int, record: Any) -> tuple[Any, ...]:
         """Feature values in schema order."""
-        values = {name: picked(said, path, block, at) for name, path in self._places.items()}
+        values = {name: picked(record, path, block, at) for name, path in self._places.items()}
         present = {name: v for name, v in values.items() if v is not None}
         try:
             fitted = convert(self._features, present)
@@ -157,19 +157,19 @@ class RecordReader:
             raise Refused(reason, path, detail, why.got) from None
         return msgspec.structs.astuple(fitted)
 
-    def _id(self, block: Block, at: int, said: Any) -> str:
+    def _id(self, block: Block, at: int, record: Any) -> str:
         path = self.mapping.id
         if not path:
             return default_id(block, at)
-        value = picked(said, path, block, at)
+        value = picked(record, path, block, at)
         if value is None:
             raise Refused("missing_field", spelled(path), "there is no id")
         if not isinstance(value, str | int) or isinstance(value, bool):
             raise Refused("impossible_id", spelled(path), f"Expected `str | int`, got `{type(value).__name__}`")
         return request_id(value, spelled(path))
 
-    def _time(self, block: Block, at: int, said: Any, path: str) -> int:
-        value = picked(said, path, block, at) if path else None
+    def _time(self, block: Block, at: int, record: Any, path: str) -> int:
+        value = picked(record, path, block, at) if path else None
         if value is None:
             return default_time(block, at)
         if isinstance(value, dt.datetime):  # of Avro's logical types
@@ -180,14 +180,14 @@ class RecordReader:
             raise Refused("impossible_timestamp", spelled(path), f"{str(value)[:100]!r} is no time")
         return event_time(value, block.times[at], spelled(path))
 
-    def _feedback(self, block: Block, at: int, said: Any, id_: str) -> Publish | None:
+    def _feedback(self, block: Block, at: int, record: Any, id_: str) -> Publish | None:
         """What a record says is true of the prediction; None where it does not say."""
         mapping = self.mapping
-        label = _text(picked(said, mapping.label, block, at), mapping.label)
+        label = _text(picked(record, mapping.label, block, at), mapping.label)
         if label is None:
             return None
         path = mapping.label_ts or ("" if mapping.predicts else mapping.ts)
-        ts = self._time(block, at, said, path) if path else block.times[at]
+        ts = self._time(block, at, record, path) if path else block.times[at]
         return Publish("feedback", msgspec.json.encode(Label(id_, label, ts)), key=id_.encode(), at=at)
 
 

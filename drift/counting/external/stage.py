@@ -85,16 +85,16 @@ class ExternalTopics:
 
     def _look(self, block: Block, at: int, value: bytes) -> None:
         try:
-            said = self._read(value)
+            record = self._read(value)
         except Refused as why:
             for reader in self._readers:
                 reader.refuse(block, why.at(at), None)
             raise
         for reader in self._readers:
             try:
-                reader.read(block, at, said)
+                reader.read(block, at, record)
             except Refused as why:
-                reader.refuse(block, why.at(at), said)
+                reader.refuse(block, why.at(at), record)
                 raise
 
     def _seen(self, reader: RecordReader, block: Block) -> list[Publish]:

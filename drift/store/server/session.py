@@ -76,11 +76,11 @@ class Session:
 
     def _authenticate(self, hello: Hello) -> None:
         # Digests of one length: neither the time nor the answer tells a wrong user from a wrong password.
-        said, right = (
+        given, right = (
             hashlib.sha256(f"{user}\0{password}".encode()).digest()
             for user, password in ((hello.user, hello.password), (hello.user, self._passwords.get(hello.user, "")))
         )
-        if not hmac.compare_digest(said, right) or hello.user not in self._passwords:
+        if not hmac.compare_digest(given, right) or hello.user not in self._passwords:
             raise EngineError(
                 _AUTHENTICATION_FAILED,
                 f"{hello.user[:80]!r}: Authentication failed: password is incorrect, or there is no user with such "
