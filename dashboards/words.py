@@ -230,10 +230,10 @@ def metric(name: str) -> str:
     return _METRICS.get(name) or (name.upper() if len(name) <= 4 else name.replace("_", " "))
 
 
-def plural(count: float, one: str, many: str = "") -> str:
+def plural(count: float, singular: str, many: str = "") -> str:
     """A count with its noun.
 
     >>> plural(1, "column"), plural(3, "column"), plural(2, "has moved", "have moved")
     ('1 column', '3 columns', '2 have moved')
     """
-    return f"{figure(count)} {one if count == 1 else many or one + 's'}"
+    return f"{figure(count)} {singular if count == 1 else many or singular + 's'}"

@@ -37,7 +37,9 @@ def concealed(key: str, value: Any) -> Any:
     """
     if key in _ADDRESSES:
         addresses = value if isinstance(value, list | tuple) else [value]
-        return [one if _refers(one) else f"{str(one).partition(':')[0][:16]}:{HIDDEN}" for one in addresses]
+        return [
+            address if _refers(address) else f"{str(address).partition(':')[0][:16]}:{HIDDEN}" for address in addresses
+        ]
     last = key.rpartition(".")[2]
     if (last == "password" or (key.startswith("kafka.options.") and is_secret_option(key[14:]))) and value:
         return value if _refers(value) else HIDDEN

@@ -93,16 +93,18 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _strangers(self) -> Self:
         formats: dict[str, str] = {}
-        for n, one in enumerate(self.watch_topics):
-            if not self.kafka.prefix and one.topic in NAMES:
+        for n, watched in enumerate(self.watch_topics):
+            if not self.kafka.prefix and watched.topic in NAMES:
                 raise ValueError(
-                    f"watch_topics.{n}.topic: {one.topic} is a name of ours; set kafka.prefix, say 'drift.'"
+                    f"watch_topics.{n}.topic: {watched.topic} is a name of ours; set kafka.prefix, say 'drift.'"
                 )
-            if self.kafka.prefix and one.topic.startswith(self.kafka.prefix):
-                raise ValueError(f"watch_topics.{n}.topic: {one.topic} begins with kafka.prefix, as topics of ours do")
-            if formats.setdefault(one.topic, one.format) != one.format:
+            if self.kafka.prefix and watched.topic.startswith(self.kafka.prefix):
                 raise ValueError(
-                    f"watch_topics.{n}.format: {one.topic} was {formats[one.topic]} above; give it one format"
+                    f"watch_topics.{n}.topic: {watched.topic} begins with kafka.prefix, as topics of ours do"
+                )
+            if formats.setdefault(watched.topic, watched.format) != watched.format:
+                raise ValueError(
+                    f"watch_topics.{n}.format: {watched.topic} was {formats[watched.topic]} above; give it one format"
                 )
         return self
 

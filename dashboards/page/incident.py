@@ -56,9 +56,9 @@ def _time_line(data: PageData, events: list[dict[str, Any]], zone: tzinfo) -> Co
         for row in data.rows("incident_orders")
     ]
     steps += [
-        (one["since"], f"{one['detector']} sees it", f"River's detector, in the mean {one['of']}")
-        for one in _opinions(events)
-        if one["since"] is not None
+        (opinion["since"], f"{opinion['detector']} sees it", f"River's detector, in the mean {opinion['of']}")
+        for opinion in _opinions(events)
+        if opinion["since"] is not None
     ]
     lines = [
         html.Li([parts.moment(ms, zone, end), html.B(what), html.Span(beside)], className=what.replace(" ", "-"))

@@ -200,17 +200,17 @@ class Profile:
 
     def alone(self, place: int) -> Self:
         """Make the profile of one column by itself: its cells, counts and fixed point."""
-        span, one = slice(self.offsets[place], self.offsets[place + 1]), slice(place, place + 1)
+        span, column = slice(self.offsets[place], self.offsets[place + 1]), slice(place, place + 1)
         return replace(
             self,
-            columns=self.columns[one],
-            sources=self.sources[one],
+            columns=self.columns[column],
+            sources=self.sources[column],
             counts=self.counts[span],
-            moments=self.moments[one],
-            extremes=self.extremes[one],
-            centre=self.centre[one],
-            scale=self.scale[one],
-            spread=self.spread[one],
+            moments=self.moments[column],
+            extremes=self.extremes[column],
+            centre=self.centre[column],
+            scale=self.scale[column],
+            spread=self.spread[column],
             design_effects=np.zeros(0),
         )
 

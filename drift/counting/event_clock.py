@@ -63,16 +63,18 @@ class EventClock:
         late = np.zeros(len(times), bool)
         timely: list[tuple[int, str, str, str]] = []
         first = 0
-        for one, stop in zip(refused, np.searchsorted(offsets, [one.offset for one in refused], "right"), strict=True):
+        for request, stop in zip(
+            refused, np.searchsorted(offsets, [request.offset for request in refused], "right"), strict=True
+        ):
             late[first:stop] = self._late(times[first:stop])
-            first, before, ts = stop, self._reached, one.ts
-            if not one.dated and before != _NEVER:
+            first, before, ts = stop, self._reached, request.ts
+            if not request.dated and before != _NEVER:
                 ts = ts if ts <= before + self._watch.lateness_ms_max else before
-            if one.dated or before != _NEVER:
+            if request.dated or before != _NEVER:
                 self._reach(np.array([before]), np.array([ts]))
                 self._reached = max(before, ts)
             if self._closed_at(np.array([ts]))[0] > before:
-                timely.append((ts // MINUTE_MS * MINUTE_MS, one.reason, one.column, one.got))
+                timely.append((ts // MINUTE_MS * MINUTE_MS, request.reason, request.column, request.got))
         late[first:] = self._late(times[first:])
         return late, list(_counts(timely))
 

@@ -43,8 +43,8 @@ def check_observation(head: Head, batch: pa.RecordBatch) -> None:
     times = batch.column("ts").to_numpy()
     for bound in (times.min(), times.max()) if len(times) else ():
         _within("ts", int(bound), KEPT_MS)
-    for one in head.refused or ():
-        _within("refused.ts", one.ts, KEPT_MS)
+    for request in head.refused or ():
+        _within("refused.ts", request.ts, KEPT_MS)
 
 
 def check_counts(message: CountsMessage, reference: Reference | None) -> None:
@@ -91,9 +91,9 @@ def _check_partial(message: PartialCounts, reference: Reference) -> None:
     for leap in message.leaps or ():
         _within("leaps.start_ms", leap.start_ms, KEPT_MS)
         _within("leaps.end_ms", leap.end_ms, KEPT_MS)
-    for one in message.refused:
-        _within("refused.minute_ms", one.minute_ms, KEPT_MS)
-        _within("refused.many", one.many, (1, ROWS_MAX))
+    for count in message.refused:
+        _within("refused.minute_ms", count.minute_ms, KEPT_MS)
+        _within("refused.many", count.many, (1, ROWS_MAX))
     segments = {"", *reference.segments}
     for minute in message.minutes:
         _check_minute(minute, reference)

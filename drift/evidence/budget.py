@@ -22,7 +22,7 @@ def shares(
     [0.0, 0.375, 0.625]
     """
     judged = np.array([cells.name not in without for cells in columns])
-    roles = [cells.role if one else "" for cells, one in zip(columns, judged, strict=True)]
+    roles = [cells.role if is_judged else "" for cells, is_judged in zip(columns, judged, strict=True)]
     weight = np.array([budget.get(role, 0.0) / roles.count(role) for role in roles])
     if not weight.sum():
         even: np.ndarray = judged * (1 - aside) / max(1, judged.sum())

@@ -65,7 +65,7 @@ def label_sums_of_groups(
         known, columns = _errors(scores, numbers(label), float(reference.scale[reference.place(cells.name)]))
     else:
         known, columns = _hits(reference, scores, prediction, label)
-    signs, of_rows = (np.broadcast_to(np.asarray(one, np.int64), scores.shape)[known] for one in (sign, group))
+    signs, of_rows = (np.broadcast_to(np.asarray(values, np.int64), scores.shape)[known] for values in (sign, group))
     sums = np.zeros((groups, cells.size, 4), np.int64)
     np.add.at(sums, (of_rows, cells.index(scores[known])), columns * signs[:, None])
     return sums

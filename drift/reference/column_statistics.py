@@ -65,7 +65,7 @@ class _Side:
         cells = [reference.columns[n] for n in places]
         self.places = places
         self._numeric = cells[0].kind == "numeric"
-        last = np.array([one.null for one in cells], np.int64)
+        last = np.array([column.null for column in cells], np.int64)
         width = int(last.max()) + 1
         beyond = int(reference.offsets[-1])  # Where `_counts` appends a cell that nothing falls into.
         first = reference.offsets[places][:, None]
@@ -74,8 +74,8 @@ class _Side:
         self._columns = make(
             self._counts(reference.expected),
             null=last[:, None] == np.arange(width),
-            unseen=_marked([() if one.unseen is None else (one.unseen,) for one in cells], width),
-            out_of_range=_marked([one.out_of_range for one in cells], width),
+            unseen=_marked([() if column.unseen is None else (column.unseen,) for column in cells], width),
+            out_of_range=_marked([column.out_of_range for column in cells], width),
             last=last,
             design_effects=design_effects[places],
         )
@@ -102,8 +102,8 @@ class _Side:
 
 def _scale(numbers: Numbers, reference: Reference, places: np.ndarray, cells: Sequence[Cells]) -> None:
     """Give numeric columns their edges and units."""
-    width = max(len(one.edges) for one in cells) + 1
-    numbers.edges = np.array([[*one.edges, *[np.inf] * (width - len(one.edges))] for one in cells])
+    width = max(len(column.edges) for column in cells) + 1
+    numbers.edges = np.array([[*column.edges, *[np.inf] * (width - len(column.edges))] for column in cells])
     numbers.spread, numbers.centre = reference.spread[places], reference.centre[places]
     numbers.scale = reference.scale[places] / FIXED_ONE
     numbers.extremes = reference.extremes[places].astype(np.float64)

@@ -172,17 +172,17 @@ def _profile(nothing: Profile, cells: Cells, bias: int, source: str, column: Col
 
 def _side_by_side(nothing: Profile, profiles: Sequence[Profile]) -> Profile:
     """Make one reference of the columns' own."""
-    cells = tuple(column for one in profiles for column in one.columns)
+    cells = tuple(column for profile in profiles for column in profile.columns)
     if sum(column.size for column in cells) > CELLS_MAX:
         raise FrameError(f"{len(cells)} columns make more than {CELLS_MAX} cells; watch fewer columns")
     names = ("counts", "selection_bias", "moments", "extremes", "centre", "scale", "spread", "design_effects")
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in profiles]) for name in names}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(profile, name) for profile in profiles]) for name in names}
     return replace(
         nothing,
         columns=cells,
-        sources=tuple(source for one in profiles for source in one.sources),
-        checks=tuple(name for one in profiles for name in one.checks),
-        notes=(*nothing.notes, *(note for one in profiles for note in one.notes)),
+        sources=tuple(source for profile in profiles for source in profile.sources),
+        checks=tuple(name for profile in profiles for name in profile.checks),
+        notes=(*nothing.notes, *(note for profile in profiles for note in profile.notes)),
         **arrays,
     )
 

@@ -159,8 +159,8 @@ def _label_rows(records: Sequence[Any]) -> list[Rows]:
 
 def _count_rows(records: Sequence[Any]) -> list[Rows]:
     """Idle flags, routes and acts have no rows."""
-    partial = rows.of_counts([one for one in records if isinstance(one, PartialCounts)])
-    return [partial, rows.of_label_sums([one for one in records if isinstance(one, LabelSums)])]
+    partial = rows.of_counts([record for record in records if isinstance(record, PartialCounts)])
+    return [partial, rows.of_label_sums([record for record in records if isinstance(record, LabelSums)])]
 
 
 def _observation_rows(records: Sequence[Any]) -> list[Rows]:
@@ -173,7 +173,7 @@ def _observation_rows(records: Sequence[Any]) -> list[Rows]:
     return [Rows(name, dict(zip(whole.column_names, whole.columns, strict=True))) for name, whole in wholes.items()]
 
 
-def _one(rows_of: Callable[[Sequence[Any]], Rows]) -> Callable[[Sequence[Any]], list[Rows]]:
+def _one_table(rows_of: Callable[[Sequence[Any]], Rows]) -> Callable[[Sequence[Any]], list[Rows]]:
     return lambda records: [rows_of(records)]
 
 
@@ -183,12 +183,12 @@ def _json(kind: type[msgspec.Struct]) -> Callable[[Block, int], Any]:
 
 #: Topics that have tables, the most urgent first: somebody waits for a verdict.
 FORMS: dict[str, Form] = {
-    "alerts": Form(_json(Alert), _one(rows.of_alerts)),
-    "reports": Form(_json(Report), _one(of_reports)),
-    "retraining": Form(_json(Order), _one(rows.of_orders)),
-    "dead-letters": Form(_letter, _one(rows.of_dead_letters)),
+    "alerts": Form(_json(Alert), _one_table(rows.of_alerts)),
+    "reports": Form(_json(Report), _one_table(of_reports)),
+    "retraining": Form(_json(Order), _one_table(rows.of_orders)),
+    "dead-letters": Form(_letter, _one_table(rows.of_dead_letters)),
     "counts": Form(_decoded(msgspec.msgpack.Decoder(CountsMessage)), _count_rows),
-    "outcomes": Form(_json(Outcome), _one(rows.of_outcomes)),
+    "outcomes": Form(_json(Outcome), _one_table(rows.of_outcomes)),
     "feedback": Form(_label, _label_rows),
     "observations": Form(_observation, _observation_rows),
 }

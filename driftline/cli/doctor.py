@@ -19,11 +19,13 @@ def doctor(file: File = None, as_json: AsJson = False) -> None:
         echo_json(results)
     else:
         results = []
-        for one in findings(file):
-            results.append(one)
-            typer.echo(f"{typer.style(f'{one.state:<4}', fg=_COLOURS[one.state])}  {one.name:<13} {visible(one.said)}")
-            if one.fix:
-                say(f"{'':<20} -> {one.fix}")
-        counts = Counter[str](one.state for one in results)
+        for each in findings(file):
+            results.append(each)
+            typer.echo(
+                f"{typer.style(f'{each.state:<4}', fg=_COLOURS[each.state])}  {each.name:<13} {visible(each.said)}"
+            )
+            if each.fix:
+                say(f"{'':<20} -> {each.fix}")
+        counts = Counter[str](each.state for each in results)
         say(", ".join(f"{counts[state]} {state}" for state in _COLOURS if counts[state]))
-    raise typer.Exit(1 if any(one.state == "fail" for one in results) else 0)
+    raise typer.Exit(1 if any(each.state == "fail" for each in results) else 0)

@@ -91,7 +91,11 @@ def find(cluster: Cluster, place: str, now_ms: int) -> tuple[Letter, bool]:
     topic, partition, offset = _parts(cluster, place)
     if topic != DEAD_LETTERS:
         letters = Found(cluster, Filter(topic=topic), now_ms)
-        matching = (one for one in letters if (one.source_partition, one.source_offset) == (partition, offset))
+        matching = (
+            candidate
+            for candidate in letters
+            if (candidate.source_partition, candidate.source_offset) == (partition, offset)
+        )
     else:
         low, high = ranges.bounds(cluster, DEAD_LETTERS).get(partition, (0, 0))
         if not low <= offset < high:
@@ -99,7 +103,9 @@ def find(cluster: Cluster, place: str, now_ms: int) -> tuple[Letter, bool]:
                 f"no dead letter at {place}: {DEAD_LETTERS}/{partition} begins at {low} and ends at {high}"
             )
         letters = Found(cluster, Filter(start=f"{partition}:{offset}"), now_ms)
-        matching = (one for one in letters if (one.partition, one.offset) == (partition, offset))
+        matching = (
+            candidate for candidate in letters if (candidate.partition, candidate.offset) == (partition, offset)
+        )
     for letter in matching:
         return letter, letters.sent_again(letter)
     raise LetterError(f"no dead letter at {place}; `driftline dead-letters list` shows where they lie")

@@ -142,7 +142,7 @@ def incidents(store: Store, model: str = "", closed: bool = True, limit: int = 2
     by_name: dict[str, list[Event]] = {}
     for event in _events(store, _NEWEST, given):
         by_name.setdefault(event.incident, []).append(event)
-    return sorted((_standing(events) for events in by_name.values()), key=lambda one: one.updated_ms)
+    return sorted((_standing(events) for events in by_name.values()), key=lambda incident: incident.updated_ms)
 
 
 def story(store: Store, incident: str) -> Story:
@@ -219,57 +219,57 @@ def table(listed: list[Incident]) -> Iterator[str]:
         return
     rows = [
         (
-            one.incident,
-            one.model,
-            one.state,
-            one.severity,
-            one.kind,
-            instant(one.since_ms),
-            ", ".join(column.name for column in one.columns),
-            one.text,
+            incident.incident,
+            incident.model,
+            incident.state,
+            incident.severity,
+            incident.kind,
+            instant(incident.since_ms),
+            ", ".join(column.name for column in incident.columns),
+            incident.text,
         )
-        for one in listed
+        for incident in listed
     ]
     yield from aligned([_HEADINGS, *rows], wide=90)
     yield ""
     yield f"next: `driftline incidents show {listed[-1].incident}`"
 
 
-def full(told: Story) -> Iterator[str]:
+def full(story: Story) -> Iterator[str]:
     """Say one incident in full, and what can be done."""
-    one = told.incident
-    where = f"{one.model} {one.version}" + (f", segment {one.segment}" if one.segment else "")
-    yield f"{one.incident}: {one.severity}, {one.kind}, {one.state}; {where}"
-    yield f"  {one_line(one.text)}"
-    between = f", between {instant(one.since_low_ms)} and {instant(one.since_high_ms)}"
-    yield f"  since {instant(one.since_ms)}{between if one.since_low_ms < one.since_high_ms else ''}"
-    yield f"  evidence that something changed: {one.evidence:,.3g}; an incident opens at {one.budget:,.3g}"
-    steps = [(e.ts, words.step(e.event, e.act, e.reach, e.page), e.text) for e in told.events]
-    steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in told.orders]
+    incident = story.incident
+    where = f"{incident.model} {incident.version}" + (f", segment {incident.segment}" if incident.segment else "")
+    yield f"{incident.incident}: {incident.severity}, {incident.kind}, {incident.state}; {where}"
+    yield f"  {one_line(incident.text)}"
+    between = f", between {instant(incident.since_low_ms)} and {instant(incident.since_high_ms)}"
+    yield f"  since {instant(incident.since_ms)}{between if incident.since_low_ms < incident.since_high_ms else ''}"
+    yield f"  evidence that something changed: {incident.evidence:,.3g}; an incident opens at {incident.budget:,.3g}"
+    steps = [(e.ts, words.step(e.event, e.act, e.reach, e.page), e.text) for e in story.events]
+    steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in story.orders]
     yield ""
     yield from aligned([(f"  {instant(ms)}", what, text) for ms, what, text in sorted(steps)], wide=1_000)
-    if one.columns:
+    if incident.columns:
         yield ""
         headings = ("  column", "statistic", "verdict", "effect", "interval", "tolerated", "evidence", "n")
-        yield from aligned([headings, *map(_column, one.columns)], numbers=(3, 5, 6, 7))
+        yield from aligned([headings, *map(_column, incident.columns)], numbers=(3, 5, 6, 7))
     yield ""
-    yield from _next_commands(told)
+    yield from _next_commands(story)
 
 
-def _next_commands(told: Story) -> Iterator[str]:
+def _next_commands(story: Story) -> Iterator[str]:
     """Commands that work on this incident as it stands; words in capitals are the reader's to replace."""
-    one = told.incident
-    yield f"see it in full, offline    driftline report --incident {one.incident} --reference-data TRAINING_TABLE"
-    if told.requests_from:
-        places = ",".join(f"{partition}:{offset}" for partition, offset in told.requests_from.items())
-        version = told.other_versions[0] if told.other_versions else "VERSION"
-        yield f"through another version    driftline replay --from {places} --model {one.model}@{version}"
-    if told.other_versions:
-        yield f"the version before         driftline model rollback {one.model}"
-    if one.state == "open":
-        yield f"someone is on it           driftline incidents acknowledge {one.incident}"
-        yield f"nothing until then         driftline incidents mute {one.incident} --until 3d"
-        yield f"it is the new normal       driftline incidents rebaseline {one.incident}"
+    incident = story.incident
+    yield f"see it in full, offline    driftline report --incident {incident.incident} --reference-data TRAINING_TABLE"
+    if story.requests_from:
+        places = ",".join(f"{partition}:{offset}" for partition, offset in story.requests_from.items())
+        version = story.other_versions[0] if story.other_versions else "VERSION"
+        yield f"through another version    driftline replay --from {places} --model {incident.model}@{version}"
+    if story.other_versions:
+        yield f"the version before         driftline model rollback {incident.model}"
+    if incident.state == "open":
+        yield f"someone is on it           driftline incidents acknowledge {incident.incident}"
+        yield f"nothing until then         driftline incidents mute {incident.incident} --until 3d"
+        yield f"it is the new normal       driftline incidents rebaseline {incident.incident}"
 
 
 def _column(column: MovedColumn) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def init(
         limits = _limits(draft / artefact) if artefact.endswith(".pt2") and model is not None else None
         package, notes = draft_package(table, artefact=artefact, limits=limits, **known)
         if registry is not None:
-            others = [one.version for one in registry.list(package.name)]
+            others = [manifest.version for manifest in registry.list(package.name)]
             registry.refuse_conflict(package.name, package.version, kinds_of(package), others)
         write_package(package, draft)
         trained = _trained(package, table, known.get("label"), draft, on_progress) if model is None else ""

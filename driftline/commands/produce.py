@@ -282,7 +282,9 @@ def _send_past(
             if message is None:
                 requests.finish()
                 labels.finish()
-                waits = waits and not any(one.wait(places, for_s=_STRETCH_S).waiting for _, one, places in followed)
+                waits = waits and not any(
+                    follower.wait(places, for_s=_STRETCH_S).waiting for _, follower, places in followed
+                )
                 if waits:
                     _await_store(cluster)
             elif message[0] == "requests":

@@ -53,7 +53,9 @@ def times(settings: Settings) -> Iterator[Finding]:
 
     log = parts.cluster(settings)
     ours = [topic.name for topic in TOPICS if topic.filled_by_clients]
-    wanted = {log.topic(name): name for name in [*ours, *(FOREIGN + one.topic for one in settings.watch_topics)]}
+    wanted = {
+        log.topic(name): name for name in [*ours, *(FOREIGN + watched.topic for watched in settings.watch_topics)]
+    }
     there = admin.foreign_partitions(log, wanted, ANSWER_S)
     for topic in outdated(log, [wanted[name] for name in there]):
         text = (
@@ -69,7 +71,7 @@ def access(settings: Settings) -> Iterator[Finding]:
     log = parts.cluster(settings)
     if not log.options:
         return
-    foreign = {one.topic for one in settings.watch_topics}
+    foreign = {watched.topic for watched in settings.watch_topics}
     more = {"monitor": watching(foreign) if foreign else ()}
     missing = {role: lacking(log, (*needs, *more.get(role, ()))) for role, needs in ROLES.items()}
     able = [role for role, lacked in missing.items() if not lacked]

@@ -28,14 +28,14 @@ def registry(settings: Settings) -> Iterator[Finding]:
         yield failing("registry", f"{models.address}: {error}", 'registry = "a/folder" or "s3://bucket/models"')
         return
     wrong = []
-    for one in versions:
-        name = f"{one.name} {one.version}"
+    for manifest in versions:
+        name = f"{manifest.name} {manifest.version}"
         try:
             if models.local:
-                models.folder(one.name, one.version)
+                models.folder(manifest.name, manifest.version)
         except RegistryError as error:
             wrong.append(failing("registry", str(error), "driftline model add FOLDER, under a new version"))
-        if _REFERENCE not in one.files:
+        if _REFERENCE not in manifest.files:
             text = f"{name} has no {_REFERENCE}: it serves and is not watched"
             wrong.append(Finding("registry", "warn", text, "driftline model init, then add it as a new version"))
     yield from wrong
@@ -55,9 +55,9 @@ def watch_columns(settings: Settings) -> Iterator[Finding]:
     from inference import ManifestError, Registry, RegistryError
 
     find, registry = parts.catalogue(settings), Registry(settings.registry)
-    models = [(one.name, one.version) for one in registry.list()] if registry.local else []
+    models = [(named.name, named.version) for named in registry.list()] if registry.local else []
     known: set[str] = set()
-    for model, version in [*models, *((one.model, one.version) for one in settings.watch_topics if one.model)]:
+    for model, version in [*models, *((named.model, named.version) for named in settings.watch_topics if named.model)]:
         with suppress(Unwatched, ManifestError, RegistryError, OSError, ValueError):
             known |= {cells.name for cells in find(model, version).columns}
     for name in unmatched(watch, known) if known else ():
@@ -103,11 +103,11 @@ def routes(settings: Settings) -> Iterator[Finding]:
     if "models" not in partition_counts(log, timeout_s=ANSWER_S):
         return
     models, book, wrong = Registry(settings.registry), read_book(log, warn=False), []
-    elsewhere = {one.model for one in settings.watch_topics}
+    elsewhere = {named.model for named in settings.watch_topics}
     for route in book.routes.values():
         if route.model in elsewhere:
             continue
-        known = {one.version for one in models.list(route.model)}
+        known = {named.version for named in models.list(route.model)}
         for version in versions(route):
             if version not in known:
                 problem = f"{route.model} is routed to {version}, which is not in {models.address}"

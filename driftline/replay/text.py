@@ -38,8 +38,8 @@ def _same_word(result: Replay) -> str:
 
 def _pages(result: Replay) -> str:
     def count(side: str) -> int:
-        told = (getattr(pair, side) for pair in result.drift.incidents)
-        return sum(1 for one in told if one is not None and one.paged is not None)
+        incidents = (getattr(pair, side) for pair in result.drift.incidents)
+        return sum(1 for incident in incidents if incident is not None and incident.paged is not None)
 
     served, replayed = count("served"), count("replayed")
     return f"pages: {served} served, {replayed} replayed"
@@ -58,7 +58,7 @@ def lines(result: Replay) -> Iterator[str]:
         yield f"replayed     {', '.join(changed)}"
     yield from _predictions(result.predictions)
     yield from _drift(result)
-    yield from (_metric(n, one) for n, one in enumerate(result.performance))
+    yield from (_metric(n, metric) for n, metric in enumerate(result.performance))
     yield f"took         {result.seconds:.1f} s"
 
 
@@ -71,10 +71,10 @@ def _predictions(predictions: Predictions) -> Iterator[str]:
         yield f"             {predictions.unread:,} were served, and are no more on `predictions`"
     if predictions.equal < predictions.compared:
         yield f"             score: {predictions.mean:.3g} away on average, {predictions.most:.3g} at the most"
-    for one in predictions.examples:
+    for example in predictions.examples:
         yield (
-            f"             {one.id:<12} {one.place:<20} {one.served} ({one.served_score:.4f})"
-            f" -> {one.replayed} ({one.replayed_score:.4f})"
+            f"             {example.id:<12} {example.place:<20} {example.served} ({example.served_score:.4f})"
+            f" -> {example.replayed} ({example.replayed_score:.4f})"
         )
 
 
@@ -103,23 +103,26 @@ def _drift(result: Replay) -> Iterator[str]:
 
 
 def _pair(pair: Pair) -> Iterator[str]:
-    left, right = ([] if one is None else list(_incident(one)) for one in (pair.served, pair.replayed))
+    left, right = ([] if first is None else list(_incident(first)) for first in (pair.served, pair.replayed))
     if same(pair):
         right = ["the same"]
     for n in range(max(len(left), len(right))):
-        one, other = (side[n] if n < len(side) else "-" if n == 0 else "" for side in (left, right))
-        yield f"             {one:<56}{other}".rstrip()
+        first, second = (side[n] if n < len(side) else "-" if n == 0 else "" for side in (left, right))
+        yield f"             {first:<56}{second}".rstrip()
 
 
-def _incident(one: Incident) -> Iterator[str]:
-    columns = ", ".join(one.columns[:3]) + (f", {len(one.columns) - 3} more" if len(one.columns) > 3 else "")
-    yield f"{one.id}  {one.severity} {one.kind}: {columns}"
-    yield f"  since {rfc3339(one.change_point)}, told {rfc3339(one.opened)}"
-    yield f"  paged {rfc3339(one.paged)}" if one.paged is not None else "  not paged"
+def _incident(incident: Incident) -> Iterator[str]:
+    columns = ", ".join(incident.columns[:3]) + (
+        f", {len(incident.columns) - 3} more" if len(incident.columns) > 3 else ""
+    )
+    yield f"{incident.id}  {incident.severity} {incident.kind}: {columns}"
+    yield f"  since {rfc3339(incident.change_point)}, told {rfc3339(incident.opened)}"
+    yield f"  paged {rfc3339(incident.paged)}" if incident.paged is not None else "  not paged"
 
 
-def _metric(number: int, one: Metric) -> str:
+def _metric(number: int, measured: Metric) -> str:
     head = "performance" if number == 0 else ""
-    interval = f"{one.difference:+.4f} ({one.low:+.4f} to {one.high:+.4f})"
-    gap = "the same" if one.difference == one.low == one.high == 0 else interval
-    return f"{head:<13}{one.metric:<9} {one.served:.4f} served, {one.replayed:.4f} replayed: {gap}, {one.rows:,} labels"
+    interval = f"{measured.difference:+.4f} ({measured.low:+.4f} to {measured.high:+.4f})"
+    gap = "the same" if measured.difference == measured.low == measured.high == 0 else interval
+    figures = f"{measured.served:.4f} served, {measured.replayed:.4f} replayed"
+    return f"{head:<13}{measured.metric:<9} {figures}: {gap}, {measured.rows:,} labels"

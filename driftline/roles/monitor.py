@@ -120,7 +120,7 @@ def _counting(
     set_aside: SetAside | None = None,
 ) -> PerPartition:
     """Count observations, and say of every model that is served here when a partition has fallen silent."""
-    elsewhere = {one.model for one in settings.watch_topics}  # no requests of theirs come here
+    elsewhere = {watched.model for watched in settings.watch_topics}  # no requests of theirs come here
     default = parts.watch(settings)
     partitions = partition_counts(cluster)["observations"]
     scored = Progress(cluster, "score", "requests")

@@ -162,5 +162,7 @@ def catalogue(settings: Settings, warn: bool = False) -> "Catalogue":
     from driftline.roles.catalogue import References
     from inference import Registry
 
-    files = {(one.model, one.version): one.reference for one in settings.watch_topics if one.reference}
+    files = {
+        (watched.model, watched.version): watched.reference for watched in settings.watch_topics if watched.reference
+    }
     return References(Registry(settings.registry), files, warn=warn)

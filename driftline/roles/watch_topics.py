@@ -61,20 +61,20 @@ def record_readers(settings: Settings, catalogue: Catalogue, skip: bool = False)
     """
     readers: dict[str, list[RecordReader]] = {}
     kinds: dict[str, dict[str, dict[str, str]]] = {}
-    for n, one in enumerate(settings.watch_topics):
-        named = msgspec.convert(one.model_dump(include=set(Mapping.__struct_fields__)), Mapping)
+    for n, watched in enumerate(settings.watch_topics):
+        named = msgspec.convert(watched.model_dump(include=set(Mapping.__struct_fields__)), Mapping)
         try:
-            reference = _reference(catalogue, one.model, one.version, wait=skip) if named.predicts else None
+            reference = _reference(catalogue, watched.model, watched.version, wait=skip) if named.predicts else None
             if reference is not None:
-                _refuse_conflict(one, reference, kinds.setdefault(one.model, {}))
-            readers.setdefault(one.topic, []).append(RecordReader(named, reference))
+                _refuse_conflict(watched, reference, kinds.setdefault(watched.model, {}))
+            readers.setdefault(watched.topic, []).append(RecordReader(named, reference))
         except Misfit as error:
             raise SettingsError(f"watch_topics.{n}.{error}") from None
         except (Unwatched, Away) as error:
-            told = f"watch_topics.{n}.reference: {error}; name a file that `driftline reference build` made"
+            text = f"watch_topics.{n}.reference: {error}; name a file that `driftline reference build` made"
             if not skip:
-                raise SettingsError(told) from None
-            log.error("watching.left_out", topic=one.topic, model=one.model, version=one.version, why=told)
+                raise SettingsError(text) from None
+            log.error("watching.left_out", topic=watched.topic, model=watched.model, version=watched.version, why=text)
     return readers
 
 
@@ -89,13 +89,13 @@ def _reference(catalogue: Catalogue, model: str, version: str, wait: bool) -> Re
             time.sleep(_AWAY_S)
 
 
-def _refuse_conflict(one: WatchTopic, reference: Reference, before: dict[str, dict[str, str]]) -> None:
+def _refuse_conflict(watched: WatchTopic, reference: Reference, before: dict[str, dict[str, str]]) -> None:
     """Refuse a version of which a column is of another kind than in one before; notes its kinds otherwise."""
-    own: dict[str, str] = {feature.name: feature.kind for feature in reference.schema.features}
+    its_kinds: dict[str, str] = {feature.name: feature.kind for feature in reference.schema.features}
     for version, kinds in before.items():
-        if version != one.version and (why := conflict(own, version, kinds)):
-            raise Unwatched(f"{one.model} {one.version}: {why}")
-    before[one.version] = own
+        if version != watched.version and (why := conflict(its_kinds, version, kinds)):
+            raise Unwatched(f"{watched.model} {watched.version}: {why}")
+    before[watched.version] = its_kinds
 
 
 def routes(settings: Settings) -> list[Route]:
@@ -104,9 +104,9 @@ def routes(settings: Settings) -> list[Route]:
     Of several versions the first is the champion, whose windows may open incidents; the others are shadows.
     """
     versions: dict[str, list[str]] = {}
-    for one in settings.watch_topics:
-        if (one.score or one.prediction) and one.version not in versions.setdefault(one.model, []):
-            versions[one.model].append(one.version)
+    for watched in settings.watch_topics:
+        if (watched.score or watched.prediction) and watched.version not in versions.setdefault(watched.model, []):
+            versions[watched.model].append(watched.version)
     watch = parts.watch(settings)
     return [
         Route(model=model, epoch=0, ts=0, champion=first, shadows=tuple(others), watch=watch, reason="watch_topics")
@@ -126,8 +126,8 @@ def seed(settings: Settings, cluster: Cluster) -> RouteBook:
 
 
 def _same(known: Route, route: Route) -> bool:
-    def plain(one: Route) -> Route:
-        return msgspec.structs.replace(one, epoch=0, ts=0, reason="")
+    def plain(either: Route) -> Route:
+        return msgspec.structs.replace(either, epoch=0, ts=0, reason="")
 
     return plain(known) == plain(route)
 
@@ -148,7 +148,7 @@ def add_agent(role: Role, settings: Settings, catalogue: Catalogue, observations
     wanted = record_readers(settings, catalogue, skip=True)
     if not wanted:
         return
-    formats = {one.topic: one.format for one in settings.watch_topics}
+    formats = {watched.topic: watched.format for watched in settings.watch_topics}
     registry = parts.schema_registry(settings)
     aside = SetAside("watch")
     stages = {

@@ -81,7 +81,7 @@ def _one_a_channel(of: dict[str, Any]) -> bool:
 
 
 def _no_mask(of: dict[str, Any]) -> bool:
-    return all(one is None or one.dtype not in (torch.bool, torch.uint8) for one in of["indices"])
+    return all(index is None or index.dtype not in (torch.bool, torch.uint8) for index in of["indices"])
 
 
 def _known_modes(of: dict[str, Any]) -> bool:

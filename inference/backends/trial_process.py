@@ -47,8 +47,8 @@ class Careful(fx.Interpreter):
         """Check the arguments, and go into what holds a graph of its own."""
         check_arguments(target, args, kwargs)
         if target is torch.ops.higher_order.cond:
-            _, one, other, operands = args
-            for branch in (one, other):
+            _, then, otherwise, operands = args
+            for branch in (then, otherwise):
                 self._go_into(branch, operands)
         elif target in _CONTROL:
             graphs_from = _CONTROL[target]

@@ -220,7 +220,7 @@ def _refuse_unknown_keys(tree: dict[str, Any]) -> None:
     tables += [(f"{key}.", tree.get(key), known) for key, known in _TABLE_KEYS.items()]
     inputs = tree.get("inputs")
     if isinstance(inputs, list):
-        tables += [(f"inputs[{n}].", one, _INPUT_KEYS) for n, one in enumerate(inputs)]
+        tables += [(f"inputs[{n}].", feature, _INPUT_KEYS) for n, feature in enumerate(inputs)]
     for where, table, known in tables:
         for key in table if isinstance(table, dict) else ():
             if key not in known:
@@ -232,15 +232,15 @@ def _ranges_apart(tree: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(tree.get("inputs"), list):
         return tree
     inputs = []
-    for n, one in enumerate(tree["inputs"]):
-        if isinstance(one, dict) and "range" in one:
-            ends = one["range"]
+    for n, table in enumerate(tree["inputs"]):
+        if isinstance(table, dict) and "range" in table:
+            ends = table["range"]
             if not isinstance(ends, list) or len(ends) != 2:
                 raise PackageError(f"inputs[{n}].range must be [low, high], got {ends!r}")
             low, high = (None if end in (-math.inf, math.inf) else end for end in ends)
-            inputs.append({key: value for key, value in one.items() if key != "range"} | {"low": low, "high": high})
+            inputs.append({key: value for key, value in table.items() if key != "range"} | {"low": low, "high": high})
         else:
-            inputs.append(one)
+            inputs.append(table)
     return tree | {"inputs": inputs}
 
 

@@ -106,7 +106,7 @@ def _head(model: str, version: str, refused: Sequence[RefusedRequest], block: Bl
         partition=block.partition,
         first=block.first,
         last=block.last,
-        refused=sorted(refused, key=lambda one: one.offset) or None,
+        refused=sorted(refused, key=lambda request: request.offset) or None,
     )
 
 

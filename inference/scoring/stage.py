@@ -89,7 +89,7 @@ class _Outcome:
             for rows, messages in self.answered
             for at, row, message in zip(rows.at.tolist(), rows.row.tolist(), messages, strict=True)
         ]
-        return [message for _, _, message in sorted(placed, key=lambda one: one[:2])]
+        return [message for _, _, message in sorted(placed, key=lambda entry: entry[:2])]
 
 
 class _Schemas:

@@ -138,7 +138,7 @@ class Serving:
         if self._models:
             return None
         if self._missing:
-            return "; ".join(str(one) for _, one in sorted(self._missing.items()))
+            return "; ".join(str(missing) for _, missing in sorted(self._missing.items()))
         return "no route yet: driftline model route NAME VERSION"
 
     def wait_while_loading(self, model: str, wait_s: float) -> None:
@@ -158,7 +158,7 @@ class Serving:
 
     def _note(self, model: str, missing: NotServed | None) -> None:
         with self._changed:
-            others = {name: one for name, one in self._missing.items() if name != model}
+            others = {name: reason for name, reason in self._missing.items() if name != model}
             self._missing = MappingProxyType(others if missing is None else {**others, model: missing})
             self._changed.notify_all()
 

@@ -47,12 +47,13 @@ def union(schemas: Sequence[FeatureSchema], answering: int | None = None) -> Fea
     return FeatureSchema(tuple(merged.values()))
 
 
-def _merge(one: Feature, other: Feature) -> Feature:
-    if one.kind != other.kind:
+def _merge(ours: Feature, theirs: Feature) -> Feature:
+    if ours.kind != theirs.kind:
         raise SchemaError(
-            f"feature {one.name!r} is {one.kind} in one version and {other.kind} in another; requests can hold only one"
+            f"feature {ours.name!r} is {ours.kind} in one version and {theirs.kind} in another; "
+            "requests can hold only one"
         )
-    return msgspec.structs.replace(one, categories=tuple(dict.fromkeys((*one.categories, *other.categories))))
+    return msgspec.structs.replace(ours, categories=tuple(dict.fromkeys((*ours.categories, *theirs.categories))))
 
 
 class Projection:

@@ -107,7 +107,7 @@ class Registry:
                 f"{package.name} {package.version} was removed from {self.address}, and had other contents; a version "
                 "never changes, and what it said is kept under its name: give this one a new version"
             )
-        others = [one.version for one in self.list(package.name)]
+        others = [version.version for version in self.list(package.name)]
         self.refuse_conflict(package.name, package.version, kinds_of(package), others)
         if known is not None:
             if known.digest != manifest.digest:

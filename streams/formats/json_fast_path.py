@@ -47,7 +47,7 @@ class JsonColumns:
         gathering = Gathering(self._schema)
         while odd := self._gather(gathering, block, at, requests):
             others += [at[n] for n in odd]
-            at, requests = ([one for n, one in enumerate(own) if n not in odd] for own in (at, requests))
+            at, requests = ([item for n, item in enumerate(items) if n not in odd] for items in (at, requests))
         return gathering, sorted(others)
 
     def _gather(self, gathering: Gathering, block: Block, at: list[int], requests: list[Any]) -> set[int]:

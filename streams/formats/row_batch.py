@@ -91,7 +91,10 @@ def complete(rows: Rows, model: str) -> tuple[Rows, list[Refusal]]:
     """Part rows of a model, a record a row, from those whose required value is NaN, which JSON has not."""
     batch = RowBatch(rows.schema, rows.matrix, rows.ids, rows.ts, rows.at, rows.row, rows.unseen)
     batch.require()
-    refused = [msgspec.structs.replace(one, field=f"$.{one.field.partition('.')[2]}") for one in batch.refusals(model)]
+    refused = [
+        msgspec.structs.replace(refusal, field=f"$.{refusal.field.partition('.')[2]}")
+        for refusal in batch.refusals(model)
+    ]
     return batch.rows(), refused
 
 

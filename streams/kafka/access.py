@@ -85,7 +85,7 @@ def lacking(cluster: Cluster, needs: Iterable[Need]) -> list[Need]:
         may = allowed.get((need.kind, name))
         if may is None:
             continue
-        if left := tuple(one for one in need.operations if AclOperation[one.upper()] not in may):
+        if left := tuple(operation for operation in need.operations if AclOperation[operation.upper()] not in may):
             missing.append(msgspec.structs.replace(need, operations=left))
     return missing
 
@@ -125,7 +125,7 @@ def lacks(cluster: Cluster, need: Need) -> str:
     """
     kind = need.kind.replace("-", " ")
     where = f"{kind}s that begin with" if need.prefixed else kind
-    operations = " and ".join(one.upper() for one in need.operations)
+    operations = " and ".join(operation.upper() for operation in need.operations)
     return f"{_user(cluster) or 'this user'} lacks {operations} on {where} {need.resource(cluster)}"
 
 
@@ -135,7 +135,7 @@ def command(cluster: Cluster, need: Need, user: str = "") -> str:
     >>> command(Cluster(bootstrap="b:9092", options={"sasl.username": "ana"}), Need("topic", "predictions", ("write",)))
     'kafka-acls.sh --bootstrap-server b:9092 --add --allow-principal User:ana --operation Write --topic predictions'
     """
-    operations = " ".join(f"--operation {one.title().replace('_', '')}" for one in need.operations)
+    operations = " ".join(f"--operation {operation.title().replace('_', '')}" for operation in need.operations)
     resource = "--cluster" if need.kind == "cluster" else f"--{need.kind} {need.resource(cluster)}"
     prefixed = " --resource-pattern-type prefixed" if need.prefixed else ""
     principal = user or _user(cluster) or "User:NAME"

@@ -168,4 +168,4 @@ def separator(text: str, expected: str = ",") -> str:
             break
         if not quoted:
             counts[character] += 1
-    return max(_SEPARATORS, key=lambda one: (counts[one], one == expected))
+    return max(_SEPARATORS, key=lambda candidate: (counts[candidate], candidate == expected))

@@ -187,7 +187,7 @@ def split(head: Head, batch: pa.RecordBatch, bytes_max: int = MESSAGE_BYTES_MAX)
         return
     row, at = batch.num_rows // 2, len(refused) // 2
     if row:  # what is refused goes with the rows that it stands among
-        at = bisect_left(refused, offsets[row].as_py(), key=lambda one: one.offset)
+        at = bisect_left(refused, offsets[row].as_py(), key=lambda request: request.offset)
     elif batch.num_rows:
         row = int(offsets[0].as_py() <= refused[max(at - 1, 0)].offset)
         at = at or 1 - row

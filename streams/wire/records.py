@@ -180,11 +180,11 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         for name, value in self.budget.items():
             _require(name in BUDGET_KINDS, f"budget.{name}", value, f"budget kinds are {', '.join(BUDGET_KINDS)}")
             _require(value >= 0, f"budget.{name}", value, "make it 0 or more")
-        for name, one in self.columns.items():
+        for name, column in self.columns.items():
             _require(
-                one.tolerance is None or _LEAST <= one.tolerance <= 1,
+                column.tolerance is None or _LEAST <= column.tolerance <= 1,
                 f"columns.{name}.tolerance",
-                one.tolerance,
+                column.tolerance,
                 f"make it {_LEAST:g} or more, and at most 1, which no KS or TVD can pass",
             )
         total = math.fsum(self.budget.values())

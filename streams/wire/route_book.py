@@ -79,7 +79,7 @@ class RouteBook:
 
     def former(self, route: Route) -> list[Route]:
         """Routes of the same model before this one, the newest first; the last few of them."""
-        before = [one for one in self.history if one.model == route.model and one.epoch < route.epoch]
+        before = [earlier for earlier in self.history if earlier.model == route.model and earlier.epoch < route.epoch]
         return before[: -_FORMER_MAX - 1 : -1]
 
     def default(self) -> str | None:

@@ -91,7 +91,7 @@ class Delay(msgspec.Struct, frozen=True, kw_only=True):
             median=middle,
             low=low,
             high=high,
-            found=sum(math.isfinite(one) for one in took),
+            found=sum(math.isfinite(windows) for windows in took),
             streams=len(fair),
             early=len(first) - len(fair),
         )
