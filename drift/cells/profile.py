@@ -125,11 +125,11 @@ class Profile:
         """What later rows are compared with, int64 as `counts`: as they are, but for what named levels owe to luck."""
         counts = self.counts.copy()
         for n in np.flatnonzero(self.selection_bias).tolist():
-            cells, own = self.columns[n], counts[self.offsets[n] : self.offsets[n + 1]]
+            cells, column_counts = self.columns[n], counts[self.offsets[n] : self.offsets[n + 1]]
             assert cells.other is not None, cells.name
-            named = own[: len(cells.levels)]
+            named = column_counts[: len(cells.levels)]
             kept = np.rint(np.cumsum(named) * (1 - self.selection_bias[n] / named.sum())).astype(np.int64)
-            own[cells.other] += named.sum() - kept[-1]
+            column_counts[cells.other] += named.sum() - kept[-1]
             named[:] = np.diff(kept, prepend=0)
         return counts
 

@@ -41,8 +41,8 @@ def count_minutes(
     if not segment and "id" in batch.schema.names:
         ids = sketches(batch.column("id"), groups, len(rows))
     return [
-        pack(int(minutes[row]) * MINUTE_MS, names[levels[row]], bool(late[row]), part, own)
-        for row, part, own in zip(rows, sums, ids, strict=True)
+        pack(int(minutes[row]) * MINUTE_MS, names[levels[row]], bool(late[row]), part, id_sketch)
+        for row, part, id_sketch in zip(rows, sums, ids, strict=True)
     ]
 
 

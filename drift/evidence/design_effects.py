@@ -101,13 +101,13 @@ def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int | 
         even = len(sums) // 2 * 2
         sums = sums[:even].reshape(-1, 2, len(scores)).sum(axis=1)
         rows = rows[:even].reshape(-1, 2).sum(axis=1)
-    own, error = np.array(ratios), np.array(errors)
+    by_contrast, error = np.array(ratios), np.array(errors)
     varies = variance < 1  # That of a constant stands for none; an indicator's is at most a quarter.
     shared = of_cells.indicator & varies
-    of_each = _settle(own, error)
+    of_each = _settle(by_contrast, error)
     if not shared.any():
         return of_each
-    together = np.average(own[:, shared], axis=1, weights=variance[shared])
+    together = np.average(by_contrast[:, shared], axis=1, weights=variance[shared])
     of_column = _settle(together[:, None], error[:, shared].min(axis=1, keepdims=True))[0]
     blurred = ~varies | (shared & (CLEAR * error[0] > BLURRED))
     borrowed: np.ndarray = np.where(blurred, np.maximum(of_each, of_column), of_each)

@@ -203,11 +203,13 @@ def _settings(url: str | None) -> "StoreSettings":
     from drift.store import StoreSettings
     from drift.store.passwords import READER
 
-    own = {key: os.environ.get(f"DRIFTLINE_CLICKHOUSE__{key}", "") for key in ("URL", "PASSWORD", "PORT", "DATABASE")}
-    if url or own["URL"]:
-        return StoreSettings.from_url(url or own["URL"], _secret(own["PASSWORD"]))
+    variables = {
+        key: os.environ.get(f"DRIFTLINE_CLICKHOUSE__{key}", "") for key in ("URL", "PASSWORD", "PORT", "DATABASE")
+    }
+    if url or variables["URL"]:
+        return StoreSettings.from_url(url or variables["URL"], _secret(variables["PASSWORD"]))
     return StoreSettings.embedded(
-        _data_dir() / "store", int(own["PORT"] or 19_000), own["DATABASE"] or "driftline", READER
+        _data_dir() / "store", int(variables["PORT"] or 19_000), variables["DATABASE"] or "driftline", READER
     )
 
 

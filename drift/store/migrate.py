@@ -74,8 +74,8 @@ def ensure_observations(store: Store, model: str, features: Sequence[tuple[str, 
     view = insert_table(store.settings, f"predictions_by_id_from_{model}")
     for statement in statements(model_file(), store.settings, local_table=quote(local), local_view=quote(view)):
         store.rows(statement)
-    own = column_types(store, "predictions").keys() | {"stored_at"}
-    if taken := next((name for name, _ in features if name in own), None):
+    reserved = column_types(store, "predictions").keys() | {"stored_at"}
+    if taken := next((name for name, _ in features if name in reserved), None):
         raise SchemaConflict(f"feature {taken!r} of {model} has the name of a column of ours; rename it")
     missing = _missing(column_types(store, local), model, features)
     if missing:

@@ -62,10 +62,10 @@ class PartPorts:
 
     def lost(self, part: str) -> Port | None:
         """The port of a part that has just ended, if somebody else listens there now."""
-        own = [port for key, port in self.wanted().items() if key == f"{_SECTIONS.get(part)}.port"]
+        ports = [port for key, port in self.wanted().items() if key == f"{_SECTIONS.get(part)}.port"]
         if part in self.roles:
-            own.append(Port("roles.port", self._settings.roles.host, self.roles[part]))
-        return next((port for port in own if not port.free), None)
+            ports.append(Port("roles.port", self._settings.roles.host, self.roles[part]))
+        return next((port for port in ports if not port.free), None)
 
     def give_another(self, lost: Port) -> None:
         """Choose another port by chance, where no setting promises this one."""

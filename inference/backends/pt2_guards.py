@@ -64,10 +64,10 @@ def _recurrent(gates: int) -> Callable[[dict[str, Any]], bool]:
         if len(weights) != stacked * each or any(tuple(state.shape) != (stacked, rows, size) for state in states):
             return False
         for layer in range(stacked):
-            own = weights[layer * each : (layer + 1) * each]
+            layer_weights = weights[layer * each : (layer + 1) * each]
             width = batch.shape[2] if layer < ways else size * ways
             shapes = [(gates * size, width), (gates * size, size), (gates * size,), (gates * size,)]
-            if [tuple(weight.shape) for weight in own] != shapes[:each]:
+            if [tuple(weight.shape) for weight in layer_weights] != shapes[:each]:
                 return False
         return True
 

@@ -103,14 +103,14 @@ def draft_package(
     table = as_table(table, dict.fromkeys(categorical, "categorical"))
     if not table.num_rows:
         raise TableError("the table has column names and no rows; a model is made from the rows that it was trained on")
-    own = [column for column in (label, score, prediction) if column]
-    for column in (*own, *exclude, *categorical, *(features or ())):
+    outputs = [column for column in (label, score, prediction) if column]
+    for column in (*outputs, *exclude, *categorical, *(features or ())):
         if column not in table.column_names:
             raise TableError(f"column {column!r} is not in the table{nearest(column, tuple(table.column_names))}")
     table = _named_by_number(table, categorical)
     notes: list[str] = []
     if features is None:
-        features = _fit_for_features(table, (*own, *exclude), notes)
+        features = _fit_for_features(table, (*outputs, *exclude), notes)
     inputs = infer_features(table, features)
     inputs, columns = _with_required(table, inputs)
     numeric = [feature.name for feature in inputs if feature.kind == "numeric"]

@@ -124,8 +124,8 @@ def matrix_of(table: pa.Table, schema: FeatureSchema) -> np.ndarray:
         codes, texts = levels(column)
         if feature.kind == "categorical":
             places = level_codes(feature.categories)
-            own = [feature.null_code if t is None else places.get(t, feature.unseen_code) for t in texts]
-            matrix[:, j] = np.array([*own, feature.null_code], np.float32)[codes]
+            codes_of_texts = [feature.null_code if t is None else places.get(t, feature.unseen_code) for t in texts]
+            matrix[:, j] = np.array([*codes_of_texts, feature.null_code], np.float32)[codes]
         else:
             matrix[:, j] = np.array([*(_truth(text, feature.name) for text in texts), np.nan], np.float32)[codes]
     return matrix

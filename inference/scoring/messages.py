@@ -66,8 +66,8 @@ class _Headers:
         self._now_ms = now_ms
         self._plain: dict[int, Headers | None] = {}
 
-    def __call__(self, own: Headers | None, kafka_ms: int) -> Headers | None:
-        if own and (carried := [header for header in own if header[0].startswith(_CARRIED)]):
+    def __call__(self, headers: Headers | None, kafka_ms: int) -> Headers | None:
+        if headers and (carried := [header for header in headers if header[0].startswith(_CARRIED)]):
             return carried + (self._latency(kafka_ms) or [])
         try:
             return self._plain[kafka_ms]
@@ -112,6 +112,6 @@ def _head(model: str, version: str, refused: Sequence[RefusedRequest], block: Bl
 
 def _split(head: Head, batch: pa.RecordBatch, block: Block) -> list[Publish]:
     return [
-        Publish("observations", value, partition=block.partition, at=bisect_left(block.offsets, own.first))
-        for own, value in split(head, batch, MESSAGE_BYTES_MAX)
+        Publish("observations", value, partition=block.partition, at=bisect_left(block.offsets, part_head.first))
+        for part_head, value in split(head, batch, MESSAGE_BYTES_MAX)
     ]

@@ -307,9 +307,9 @@ class Score(Step):
         now_ms = self._clock() if self._clock else None
         first = 0
         for part in parts:
-            own = scores[first : first + len(part.rows)]
+            part_scores = scores[first : first + len(part.rows)]
             first += len(part.rows)
-            _give_back(model, scorer, part, own, outcomes[part.block], now_ms)
+            _give_back(model, scorer, part, part_scores, outcomes[part.block], now_ms)
 
 
 def _ranges(parts: list[_Part], outcomes: list[_Outcome]) -> list[Range]:

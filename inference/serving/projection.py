@@ -41,9 +41,14 @@ def union(schemas: Sequence[FeatureSchema], answering: int | None = None) -> Fea
     merged: dict[str, Feature] = {}
     for schema in schemas:
         for feature in schema.features:
-            needed = all(feature.name in own.names and own[feature.name].required for own in answer)
-            own = msgspec.structs.replace(feature, required=needed)
-            merged[own.name] = _merge(merged[own.name], own) if own.name in merged else own
+            needed = all(
+                feature.name in merged_feature.names and merged_feature[feature.name].required
+                for merged_feature in answer
+            )
+            merged_feature = msgspec.structs.replace(feature, required=needed)
+            merged[merged_feature.name] = (
+                _merge(merged[merged_feature.name], merged_feature) if merged_feature.name in merged else merged_feature
+            )
     return FeatureSchema(tuple(merged.values()))
 
 
@@ -59,25 +64,25 @@ def _merge(ours: Feature, theirs: Feature) -> Feature:
 class Projection:
     """The view that a version has of rows decoded by a union of schemas."""
 
-    def __init__(self, whole: FeatureSchema, own: FeatureSchema) -> None:
-        self._own = own
-        self._columns = np.array([whole.names.index(name) for name in own.names])
+    def __init__(self, whole: FeatureSchema, narrow: FeatureSchema) -> None:
+        self._schema = narrow
+        self._columns = np.array([whole.names.index(name) for name in narrow.names])
         self._tables: dict[int, np.ndarray] = {}
         self._texts: dict[int, dict[int, str]] = {}
-        for j, feature in enumerate(own.features):
+        for j, feature in enumerate(narrow.features):
             if feature.kind == "categorical":
                 self._map(j, whole[feature.name], feature)
-        self._needed = [f.name for f in own.features if f.required and not whole[f.name].required]
+        self._needed = [f.name for f in narrow.features if f.required and not whole[f.name].required]
         straight = np.array_equal(self._columns, np.arange(len(whole)))
         self._same = straight and not self._tables
 
-    def _map(self, j: int, wide: Feature, own: Feature) -> None:
+    def _map(self, j: int, wide: Feature, narrow: Feature) -> None:
         """Note which codes of the union mean something else to this version."""
-        if wide.categories == own.categories:
+        if wide.categories == narrow.categories:
             return
-        own_code = {level: code for code, level in enumerate(own.categories)}
-        codes = [own_code.get(level, own.unseen_code) for level in wide.categories]
-        self._tables[j] = np.array([*codes, own.unseen_code, own.null_code], np.float32)
+        own_code = {level: code for code, level in enumerate(narrow.categories)}
+        codes = [own_code.get(level, narrow.unseen_code) for level in wide.categories]
+        self._tables[j] = np.array([*codes, narrow.unseen_code, narrow.null_code], np.float32)
         self._texts[j] = {code: level for code, level in enumerate(wide.categories) if level not in own_code}
 
     def lacking(self, rows: Rows) -> Iterator[tuple[int, str]]:
@@ -102,4 +107,4 @@ class Projection:
             for code, text in self._texts[j].items():
                 for n in np.flatnonzero(wide == code):
                     unseen.setdefault(j, {})[int(n)] = text
-        return msgspec.structs.replace(rows, schema=self._own, matrix=matrix, unseen=unseen)
+        return msgspec.structs.replace(rows, schema=self._schema, matrix=matrix, unseen=unseen)

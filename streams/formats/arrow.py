@@ -98,13 +98,13 @@ def _batch(columns: Columns, schema: FeatureSchema, block: Block, at: int) -> Ro
     for feature, wrong in bad:
         batch.refuse(wrong, "wrong_type", feature.name, lambda _: "Expected `bool | 0 | 1`")
     batch.require()
-    _own(batch, columns, block.times[at])
+    _take_ids_and_times(batch, columns, block.times[at])
     return batch
 
 
-def _own(batch: RowBatch, columns: Columns, arrived_ms: int) -> None:
+def _take_ids_and_times(batch: RowBatch, columns: Columns, arrived_ms: int) -> None:
     """Give rows the ids and times that they bring."""
-    own = batch.whole
+    rows = batch.whole
     ids = _own_values(columns, "id", pt.is_integer, expected="texts or integers")
     times = _own_values(
         columns, "ts", pt.is_integer, pt.is_timestamp, expected="timestamps, integer milliseconds or RFC 3339 texts"
@@ -115,9 +115,9 @@ def _own(batch: RowBatch, columns: Columns, arrived_ms: int) -> None:
                 continue
             try:
                 if name == "id":
-                    own.ids[n] = request_id(value)
+                    rows.ids[n] = request_id(value)
                 else:
-                    own.ts[n] = event_time(value, arrived_ms)
+                    rows.ts[n] = event_time(value, arrived_ms)
             except Refused as why:
                 batch.refuse_row(n, why)
 

@@ -79,8 +79,8 @@ def event_time(value: float | str, kafka_ms: int, field: str = "$.ts") -> int:
 
 def header(block: Block, at: int, name: str) -> str | None:
     """Text of a record's header; None where it has none, or an empty one."""
-    for own, value in block.headers[at] or ():
-        if own == name and value:
+    for key, value in block.headers[at] or ():
+        if key == name and value:
             return value.decode("utf-8", "replace")
     return None
 
@@ -108,19 +108,19 @@ def default_time(block: Block, at: int) -> int:
     return arrived
 
 
-def id_of(block: Block, at: int, own: str | int | None) -> str:
+def id_of(block: Block, at: int, id_: str | int | None) -> str:
     """Id of a request: its own, else the default."""
-    return default_id(block, at) if own is None else request_id(own)
+    return default_id(block, at) if id_ is None else request_id(id_)
 
 
-def time_if_any(block: Block, at: int, own: Any) -> int | None:
+def time_if_any(block: Block, at: int, ts: Any) -> int | None:
     """Time of a request that is refused for something else; None where it cannot be read either."""
     try:
-        return time_of(block, at, own) if isinstance(own, float | int | str | None) else None
+        return time_of(block, at, ts) if isinstance(ts, float | int | str | None) else None
     except Refused:
         return None
 
 
-def time_of(block: Block, at: int, own: float | str | None) -> int:
+def time_of(block: Block, at: int, ts: float | str | None) -> int:
     """Time of a request: its own, else the default."""
-    return default_time(block, at) if own is None else event_time(own, block.times[at])
+    return default_time(block, at) if ts is None else event_time(ts, block.times[at])

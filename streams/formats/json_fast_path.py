@@ -61,7 +61,7 @@ class JsonColumns:
             odd |= {n for n, model in enumerate(models) if model not in (None, self._model)}
         if (count := nested.count(UNSET)) < len(nested):  # in an object of their own, or at least some
             most = count * 2 > len(nested)
-            odd |= {n for n, own in enumerate(nested) if (own is UNSET) != most}
+            odd |= {n for n, feature_object in enumerate(nested) if (feature_object is UNSET) != most}
             if not most:
                 flat = [] if odd else list(zip(*map(astuple, nested), strict=True))
         for j, feature in enumerate(self._schema.features if flat else ()):

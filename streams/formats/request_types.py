@@ -88,18 +88,18 @@ def request_decoders(schema: FeatureSchema) -> Decoders:
     # gc=False: they hold no cycles, and thousands live at once, which the collector would walk again and again.
     features = msgspec.defstruct("Features", fields, rename=rename, kw_only=True, gc=False)
     flat = [(name, kind | msgspec.UnsetType, UNSET) for name, kind, *_ in fields]
-    own = [
+    envelope = [
         ("id", str | int | None, None),
         ("ts", int | float | str | None, None),
         ("model", str | None, None),
         ("features", features | msgspec.UnsetType, UNSET),
     ]
-    either = msgspec.defstruct("Request", [*own, *flat], rename=rename, gc=False)
+    either = msgspec.defstruct("Request", [*envelope, *flat], rename=rename, gc=False)
 
     def reader(kind: type[msgspec.Struct]) -> Reader:
         return Renaming(kind, ours) if ours else msgspec.json.Decoder(kind)
 
-    return Decoders(reader(either), reader(msgspec.defstruct("Nested", own)), reader(features))
+    return Decoders(reader(either), reader(msgspec.defstruct("Nested", envelope)), reader(features))
 
 
 #: What msgspec takes in no field's name.

@@ -94,7 +94,7 @@ def _headers(messages: Sequence[Any]) -> list[list[tuple[str, bytes]] | None]:
         headers = [m.headers() for m in messages]
     except UnicodeDecodeError:
         headers = [_headers_of(m) for m in messages]
-    return [own and _without_nulls(own) for own in headers]
+    return [of_record and _without_nulls(of_record) for of_record in headers]
 
 
 def _without_nulls(headers: list[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:

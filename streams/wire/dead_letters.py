@@ -79,9 +79,9 @@ def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -
         "detail": refusal.detail[:2000],
         "attempts": attempts,
     }
-    own = block.headers[refusal.at] or ()
-    kept = [header for header in own if not _is_ours(header)]
-    kept += [(name, value[:200]) for name, value in own if name in _HISTORY]
+    headers = block.headers[refusal.at] or ()
+    kept = [header for header in headers if not _is_ours(header)]
+    kept += [(name, value[:200]) for name, value in headers if name in _HISTORY]
     ours: Headers = [(PREFIX + name, str(v).encode()) for name, v in facts.items()]
     letter = Publish(DEAD_LETTERS, value, key=block.keys[refusal.at], headers=[*kept, *ours], at=refusal.at)
     return letter if value is None or len(value) <= KEPT_WHOLE_BYTES_MAX else _shortened(letter)
@@ -207,28 +207,30 @@ def letters(block: Block) -> Iterator[Letter]:
 
 def letter_at(block: Block, at: int) -> Letter | None:
     """Read one letter of a block; None for a mark, and for a record that does not say where its bytes stood."""
-    own = _ours(block, at)
-    partition, offset = (number_of(own.get(name, ""), most) for name, most in PLACE)
-    if partition is None or offset is None or not own.get("topic") or is_mark(block.headers[at]):
+    facts = _ours(block, at)
+    partition, offset = (number_of(facts.get(name, ""), most) for name, most in PLACE)
+    if partition is None or offset is None or not facts.get("topic") or is_mark(block.headers[at]):
         return None
     value = block.values[at]
-    attempts, redrives, size = (number_of(own.get(name, ""), _COUNT_MAX) for name in ("attempts", "redrives", "bytes"))
+    attempts, redrives, size = (
+        number_of(facts.get(name, ""), _COUNT_MAX) for name in ("attempts", "redrives", "bytes")
+    )
     return Letter(
         partition=block.partition,
         offset=block.offsets[at],
         time_ms=block.times[at],
-        topic=own["topic"],
+        topic=facts["topic"],
         source_partition=partition,
         source_offset=offset,
-        source_ms=number_of(own.get("time", ""), OFFSET_MAX),
-        stage=own.get("stage", ""),
-        reason=own.get("reason", ""),
-        field=own.get("field", ""),
-        detail=own.get("detail", ""),
+        source_ms=number_of(facts.get("time", ""), OFFSET_MAX),
+        stage=facts.get("stage", ""),
+        reason=facts.get("reason", ""),
+        field=facts.get("field", ""),
+        detail=facts.get("detail", ""),
         attempts=1 if attempts is None else attempts,
         redrives=redrives or 0,
         size=len(value or b"") if size is None else size,
-        sha256=own.get("sha256", ""),
+        sha256=facts.get("sha256", ""),
         key=block.keys[at],
         value=value,
         headers=[header for header in block.headers[at] or () if not _is_ours(header)],

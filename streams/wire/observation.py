@@ -161,7 +161,7 @@ def observed(
         What the version that spoke was.
     """
     n = len(rows)
-    own = [
+    columns = [
         pa.array(rows.ids, pa.string()),
         pa.array(rows.ts, pa.int64()),
         pa.array(offsets, pa.int64()),
@@ -170,17 +170,17 @@ def observed(
         pa.DictionaryArray.from_arrays(codes, pa.array(classes, pa.string())),
         pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([route], pa.string())),
     ]
-    assert len(own) == len(OWN), (len(own), len(OWN))
+    assert len(columns) == len(OWN), (len(columns), len(OWN))
     features = feature_columns(rows.schema, rows.matrix, rows.unseen)
-    return pa.RecordBatch.from_arrays([*own, *features], schema=arrow_schema(rows.schema))
+    return pa.RecordBatch.from_arrays([*columns, *features], schema=arrow_schema(rows.schema))
 
 
 def split(head: Head, batch: pa.RecordBatch, bytes_max: int = MESSAGE_BYTES_MAX) -> Iterator[tuple[Head, bytes]]:
     """Write a batch as messages of at most so many bytes, each with the head of its own offsets."""
     offsets, refused = batch.column("offset"), head.refused or []
-    own = [offsets[0].as_py(), offsets[-1].as_py()] if batch.num_rows else []
-    own += [refused[0].offset, refused[-1].offset] if refused else []
-    head = msgspec.structs.replace(head, first=min(own), last=max(own))
+    offsets_held = [offsets[0].as_py(), offsets[-1].as_py()] if batch.num_rows else []
+    offsets_held += [refused[0].offset, refused[-1].offset] if refused else []
+    head = msgspec.structs.replace(head, first=min(offsets_held), last=max(offsets_held))
     value = encode(head, batch)
     if len(value) <= bytes_max or batch.num_rows + len(refused) == 1:
         yield head, value

@@ -32,8 +32,8 @@ def ratios(reference: Reference, watch: Watch, reports: pd.DataFrame) -> pd.Data
     """Add to each window and column its statistic, tolerance, and the effect in tolerances (``ratio``)."""
     statistics = {cells.name: "ks" if cells.kind == "numeric" else "tvd" for cells in reference.columns}
     statistic = reports["column"].map(statistics)
-    own = {cells.name: column_tolerance(watch, cells.name, statistics[cells.name]) for cells in reference.columns}
-    tolerances = reports["column"].map(own)
+    by_column = {cells.name: column_tolerance(watch, cells.name, statistics[cells.name]) for cells in reference.columns}
+    tolerances = reports["column"].map(by_column)
     return reports.assign(statistic=statistic, tolerance=tolerances, ratio=reports["effect"] / tolerances)
 
 
