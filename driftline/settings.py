@@ -295,12 +295,12 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _first(error: ValidationError) -> str:
-    told = error.errors()[0]
-    key = ".".join(str(part) for part in told["loc"])
-    if told["type"] == "extra_forbidden" and told["loc"][0] == "watch_topics":
-        near = difflib.get_close_matches(str(told["loc"][-1]), WatchTopic.model_fields, 1, 0.5)
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden" and first["loc"][0] == "watch_topics":
+        near = difflib.get_close_matches(str(first["loc"][-1]), WatchTopic.model_fields, 1, 0.5)
         known = f"did you mean {near[0]}?" if near else f"its keys are {', '.join(WatchTopic.model_fields)}"
         return f"{key} is no setting; {known}"
-    if told["type"] == "value_error":
-        return f"{key}: {told['ctx']['error']}".removeprefix(": ")
-    return f"{key}: {told['msg']}, got {concealed(key, told['input'])!r}"
+    if first["type"] == "value_error":
+        return f"{key}: {first['ctx']['error']}".removeprefix(": ")
+    return f"{key}: {first['msg']}, got {concealed(key, first['input'])!r}"

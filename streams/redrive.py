@@ -118,7 +118,7 @@ def redrive(
     which: Filter,
     now_ms: int,
     dry_run: bool = False,
-    told: Callable[[int], None] = lambda sent: None,
+    on_progress: Callable[[int], None] = lambda sent: None,
     letters_max: int = LETTERS_MAX,
 ) -> Redriven:
     """Send the letters that a filter means back to where they came from, each once.
@@ -127,7 +127,7 @@ def redrive(
     ----------
     dry_run
         Send nothing; say what would be.
-    told
+    on_progress
         Told after every transaction how many letters have been sent.
     letters_max
         Letters of one transaction at the most.
@@ -149,7 +149,7 @@ def redrive(
                 sent = [message for letter in batch for message in (_again(letter, counts), mark(letter))]
                 producer.commit([], sent, None)
             done.sent += len(batch)
-            told(done.sent)
+            on_progress(done.sent)
     except (Aborted, Fenced) as error:
         raise RedriveError(
             f"{error}; {done.sent} letters were sent: run the same again, none of them is sent twice"

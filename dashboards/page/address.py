@@ -53,11 +53,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         >>> Address.read("/i/employment-7").incident, Address.read("/x").page
         ('employment-7', 'nowhere')
         """
-        asked = {key: values[-1] for key, values in _query(search).items()}
+        query = {key: values[-1] for key, values in _query(search).items()}
         time: dict[str, Any] = {
-            "last": asked["last"] if asked.get("last") in STRETCHES else "",
-            "start_ms": _instant(asked.get("from")),
-            "end_ms": _instant(asked.get("to")),
+            "last": query["last"] if query.get("last") in STRETCHES else "",
+            "start_ms": _instant(query.get("from")),
+            "end_ms": _instant(query.get("to")),
             "root": root,
         }
         if root and (path == root or path.startswith(f"{root}/")):
@@ -86,8 +86,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         >>> Address(page="column", model="a/b", column="RELP", last="6h").href
         '/m/a%2Fb/c/RELP?last=6h'
         """
-        asked = {"last": self.last, "from": self.start_ms, "to": self.end_ms}
-        query = urlencode({key: value for key, value in asked.items() if value not in ("", None)})
+        fields = {"last": self.last, "from": self.start_ms, "to": self.end_ms}
+        query = urlencode({key: value for key, value in fields.items() if value not in ("", None)})
         return self.root + self._path + (f"?{query}" if query else "")
 
     @property
@@ -141,9 +141,9 @@ def problem(path: str, search: str) -> str:
         return f"the path has {len(path)} characters; {PATH_CHARS_MAX} are the most"
     if len(search) > QUERY_CHARS_MAX:
         return f"the query has {len(search)} characters; {QUERY_CHARS_MAX} are the most"
-    asked = _query(search)
+    query = _query(search)
     for key in ("last", "from", "to"):
-        values = asked.get(key, [])
+        values = query.get(key, [])
         if len(values) > 1:
             return f"{key} is given {len(values)} times; give it once"
         if key == "last" and values and values[0] not in STRETCHES:
@@ -151,7 +151,7 @@ def problem(path: str, search: str) -> str:
         if key != "last" and values and _instant(values[0]) is None:
             shown = values[0] if values[0].isdecimal() and len(values[0]) < 40 else repr(values[0][:40])
             return f"{key} is {shown}; give milliseconds since 1970, at most {INSTANT_MS_MAX}"
-    start, end = (_instant(asked[key][0]) if key in asked else None for key in ("from", "to"))
+    start, end = (_instant(query[key][0]) if key in query else None for key in ("from", "to"))
     if start is not None and end is not None and start > end:
         return f"from is {start} and to is {end}; from comes first"
     return ""

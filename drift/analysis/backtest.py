@@ -124,12 +124,12 @@ def backtest(
         settings = msgspec.structs.replace(settings, window_rows_min=min(settings.window_rows_min, rows_per_window))
     judge = Judge(lambda _model, _version: reference, clock.say)
     route = Route(model=MODEL, epoch=1, ts=0, champion=VERSION, watch=settings)
-    told = judge.step(RouteCopy(model=MODEL, route=route))
+    messages = judge.step(RouteCopy(model=MODEL, route=route))
     known = _labels(reference, table, labels)
     judged = reference.score is not None and reference.task in ("binary", "multiclass", "regression")
     for message in table_counts(reference, reference.align(table), known if judged else None, clock, on_progress):
-        told += judge.step(message)
-    return _tables(told + judge.finish(), clock)
+        messages += judge.step(message)
+    return _tables(messages + judge.finish(), clock)
 
 
 def _clock(table: pa.Table, rows: int, window: str | None, time: str | None, timezone: str) -> TableClock:

@@ -39,8 +39,8 @@ def ppi(
     """
     every = np.concatenate([predictions, unlabelled])
     known = np.arange(len(every)) < len(labels)
-    told = np.concatenate([labels, np.zeros(len(unlabelled))])
-    return ppi_of_cells(every, known, told, told**2, ~known, confidence, trust)
+    label_or_zero = np.concatenate([labels, np.zeros(len(unlabelled))])
+    return ppi_of_cells(every, known, label_or_zero, label_or_zero**2, ~known, confidence, trust)
 
 
 def ppi_of_cells(

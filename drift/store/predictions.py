@@ -30,9 +30,9 @@ def look_up(store: Store, ids: list[str]) -> dict[str, list[PredictionRow]]:
     """
     by_id: dict[str, list[PredictionRow]] = {}
     for start in range(0, len(ids), IDS_MAX):
-        asked = {"ids": ids[start : start + IDS_MAX]}
-        labels = {row[:4]: row[4:] for row in store.rows(_LABELS, asked)}
-        for id_, model, version, ts, score, prediction in store.rows(_PREDICTIONS, asked):
+        parameters = {"ids": ids[start : start + IDS_MAX]}
+        labels = {row[:4]: row[4:] for row in store.rows(_LABELS, parameters)}
+        for id_, model, version, ts, score, prediction in store.rows(_PREDICTIONS, parameters):
             label, label_ts = labels.get((id_, model, version, ts), (None, 0))
             row = PredictionRow(
                 id=id_, model=model, version=version, ts=ts, score=score, prediction=prediction,

@@ -100,8 +100,8 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{url!r} is no clickhouse://user@host:port/database")
         if parts.password is not None:
             raise ValueError(f"the URL of {parts.hostname} holds a password; give it apart (env:NAME or file:PATH)")
-        asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        if unknown := set(asked) - {"compression", "cluster"}:
+        options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        if unknown := set(options) - {"compression", "cluster"}:
             raise ValueError(
                 f"the URL of {parts.hostname} asks for {sorted(unknown)}; compression and cluster are known"
             )
@@ -113,9 +113,9 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
             "user": unquote(parts.username or "default"),
             "password": password,
             "secure": secure,
-            "flavour": "cluster" if "cluster" in asked else "single",
+            "flavour": "cluster" if "cluster" in options else "single",
         }
-        return msgspec.convert(from_parts | asked | other, cls)
+        return msgspec.convert(from_parts | options | other, cls)
 
     def __repr__(self) -> str:
         scheme = "clickhouses" if self.secure else "clickhouse"

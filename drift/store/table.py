@@ -136,11 +136,11 @@ class StoreColumn:
             return ""
         # All that is asked is where the values lie and how far apart: their ends, quantiles and neighbours.
         inner = "toFloat64(value)"
-        asked = (
+        select = (
             f"min({inner}) AS least, max({inner}) AS most, quantilesExact(0.02, 0.5, 0.98)({inner}) AS quantiles, "
             f"groupUniqArray({_SAMPLE_VALUES})({inner}) AS some"
         )
-        (row,) = self._table.ask(asked, self._name, rest=f"WHERE isFinite({inner})").to_pylist()
+        (row,) = self._table.ask(select, self._name, rest=f"WHERE isFinite({inner})").to_pylist()
         if not row["some"]:
             return ""
         spread = [row["least"], row["most"], *row["some"]]
@@ -148,8 +148,11 @@ class StoreColumn:
 
     def levels(self) -> tuple[list[str | None], np.ndarray]:
         """See `Profile`."""
-        asked, rest = "value, count() AS n, min(place) AS first", "WHERE isNotNull(value) GROUP BY value ORDER BY first"
-        rows = self._table.ask(asked, self._name, rest=rest, place=True)
+        select, rest = (
+            "value, count() AS n, min(place) AS first",
+            "WHERE isNotNull(value) GROUP BY value ORDER BY first",
+        )
+        rows = self._table.ask(select, self._name, rest=rest, place=True)
         codes, texts = levels(typed(rows.column("value"), self.type))
         return [texts[code] for code in codes], np.asarray(rows.column("n"), np.int64)
 
@@ -163,10 +166,10 @@ class StoreColumn:
         size = block_rows(self.rows)
         bound = {"size": size, "middle": self.rows // 2, "edges": list(cells.edges)}
         cell = _CELL if cells.kind == "numeric" else "value"
-        asked = (
+        select = (
             f"intDiv(place, {{size:UInt64}}) AS block, place >= {{middle:UInt64}} AS half, {cell} AS cell, count() AS n"
         )
-        rows = self._table.ask(asked, self._name, bound, "GROUP BY block, half, cell", place=True)
+        rows = self._table.ask(select, self._name, bound, "GROUP BY block, half, cell", place=True)
         block, half, n = (np.asarray(rows.column(name), np.int64) for name in ("block", "half", "n"))
         cell_of_row = self._cells(cells, rows.column("cell"))
         blocks, halves = np.zeros((self.rows // size + 1, cells.size), np.int64), np.zeros((2, cells.size), np.int64)
@@ -189,10 +192,10 @@ class StoreColumn:
         bound = {"centre": float(alone.centre[0]), "fixed": FIXED_ONE / float(alone.scale[0]), "most": FIXED_MAX}
         step = "round((toFloat64(v) - {centre:Float64}) * {fixed:Float64})"
         steps = f"toInt64(least(greatest({step}, -{{most:Float64}}), {{most:Float64}}))"
-        asked = (
+        select = (
             f"sum({steps}) AS total, sum({steps} * {steps}) AS squares, min(v) AS least, max(v) AS most, count() AS n"
         )
-        (row,) = self._table.finite(asked, self._name, bound).to_pylist()
+        (row,) = self._table.finite(select, self._name, bound).to_pylist()
         if not row["n"]:
             return np.zeros((1, 2), np.int64), nothing
         return np.array([[row["total"], row["squares"]]], np.int64), np.array([[row["least"], row["most"]]], np.float32)
@@ -228,8 +231,8 @@ class StoreValues:
         # A quantile's place is its level times the rows, rounded down: the middle of a rank is safe.
         n = self.rows(without)
         marks = ", ".join(repr((rank + 0.5) / n) for rank in ranks)
-        asked = f"quantilesExact({marks})(v) AS found"
-        answer = self._table.finite(asked, self._name, {"without": without.tolist()}, _WITHOUT)
+        select = f"quantilesExact({marks})(v) AS found"
+        answer = self._table.finite(select, self._name, {"without": without.tolist()}, _WITHOUT)
         return np.asarray(answer.column("found")[0].as_py(), np.float32)
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:

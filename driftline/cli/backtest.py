@@ -31,7 +31,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Say what a table would have set off, had it been live."""
-    asked = {} if false_alarm_every is None else {"false_alarm_every": false_alarm_every}
+    budget = {} if false_alarm_every is None else {"false_alarm_every": false_alarm_every}
     progress(f"running {stream} against {reference}")
     with bars() as on_progress:
         from driftline.commands.backtest import run
@@ -46,7 +46,7 @@ def backtest(
             window=window,
             time=time,
             timezone=timezone,
-            watch=parts.watch(settings, **asked),
+            watch=parts.watch(settings, **budget),
             on_progress=lambda done, total: on_progress("rows", done, total),
         )
     if out is not None:

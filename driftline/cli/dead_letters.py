@@ -76,12 +76,12 @@ def redrive(
     from streams.redrive import Filter
     from streams.redrive import redrive as send
 
-    def told(sent: int) -> None:
+    def on_progress(sent: int) -> None:
         if sys.stderr.isatty():
             typer.echo(f"\r  {sent:,} ...", nl=False, err=True)
 
     which = Filter(reason=reason, topic=topic, stage=stage, start=start, end=end)
-    done = send(parts.answering(load(file), "dead-letters redrive"), which, now_ms(), dry_run, told)
+    done = send(parts.answering(load(file), "dead-letters redrive"), which, now_ms(), dry_run, on_progress)
     if as_json:
         echo_json(done)
         raise typer.Exit(1 if done.cut else 0)

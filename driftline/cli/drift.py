@@ -59,7 +59,7 @@ def bench(
             seed=seed,
         )
         say_quiet = (lambda _: None) if as_json else partial(_say_quiet, plan)
-        ran = benching.run(reference, plan, score=score, exclude=left, told=on_progress, settled=say_quiet)
+        ran = benching.run(reference, plan, score=score, exclude=left, on_progress=on_progress, settled=say_quiet)
     if out is not None:
         from drift.analysis.bench.page import page
 

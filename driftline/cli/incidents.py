@@ -45,8 +45,8 @@ def show(
     """Say what happened, since when, and what to do."""
     from driftline.commands import incidents
 
-    told = incidents.story(_store(file), incident)
-    echo_json(told) if as_json else say("\n".join(incidents.full(told)))
+    story = incidents.story(_store(file), incident)
+    echo_json(story) if as_json else say("\n".join(incidents.full(story)))
 
 
 Incident = Annotated[str, typer.Argument(metavar="ID", help="Name of the incident, such as churn-2.")]

@@ -21,7 +21,7 @@ def run(
     *,
     score: str | None = None,
     exclude: tuple[str, ...] = (),
-    told: Told,
+    on_progress: Told,
     settled: Callable[[list[Quiet]], None],
 ) -> Bench:
     """Run a bench over a training table.
@@ -32,7 +32,7 @@ def run(
         Parquet or CSV: the rows themselves, for a reference file holds none.
     score, exclude
         See `drift.Reference.fit`.
-    told, settled
+    on_progress, settled
         Hear of progress, and of the false alarms as soon as they are counted.
 
     Raises
@@ -42,7 +42,7 @@ def run(
     """
     if data.suffix == ".arrow" or (data.is_dir() and (data / "reference.arrow").exists()):
         raise NoBench(f"{data}: a reference holds counts and no rows; give the training table that it was built from")
-    return Race(Population.of(data, score=score, exclude=exclude), plan, told, settled).run()
+    return Race(Population.of(data, score=score, exclude=exclude), plan, on_progress, settled).run()
 
 
 def facts(data: Path, bench: Bench, score: str | None, exclude: tuple[str, ...]) -> dict[str, str]:

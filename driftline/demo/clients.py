@@ -100,8 +100,8 @@ class Watcher(Client):
 
     def first_told(self) -> Alert | None:
         """The first alert that went further than the lists."""
-        told = (alert for alert in self.alerts if alert.reach != "list")
-        return min(told, key=lambda alert: alert.ts, default=None)
+        alerts = (alert for alert in self.alerts if alert.reach != "list")
+        return min(alerts, key=lambda alert: alert.ts, default=None)
 
     def _heard(self, alert: Alert) -> bool:
         """Whether people know of an incident as they would by this alert."""

@@ -60,7 +60,7 @@ def read_back(cluster: Cluster, store: Store, people: People, reader: Reader, wa
     stored = _stored(store, "predictions", people.good)
     outcomes = _stored(store, "outcomes", labels)
     whole = lost == doubled == 0 and stored == people.good and outcomes == watcher.outcomes == labels
-    told = watcher.first_told()
+    alert = watcher.first_told()
     return Summary(
         requests=people.total,
         predictions=predictions,
@@ -72,7 +72,7 @@ def read_back(cluster: Cluster, store: Store, people: People, reader: Reader, wa
         labels=labels,
         outcomes=outcomes,
         auc=_auc(store),
-        first_told=[column.name for column in told.columns] if told else [],
+        first_told=[column.name for column in alert.columns] if alert else [],
         orders=len(watcher.orders),
         complete=whole and letters == broken,
     )

@@ -161,14 +161,14 @@ def jars(settings: Settings) -> Iterator[Finding]:
 
 def folder(settings: Settings) -> Iterator[Finding]:
     """The data directory and its disk."""
-    asked = settings.data_dir.absolute()
-    there = next(path for path in (asked, *asked.parents) if path.exists())
+    wanted = settings.data_dir.absolute()
+    there = next(path for path in (wanted, *wanted.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        text = f"{asked} cannot be written: {there} is {'not ours to write' if there.is_dir() else 'a file'}"
+        text = f"{wanted} cannot be written: {there} is {'not ours to write' if there.is_dir() else 'a file'}"
         yield failing("data_dir", text, 'data_dir = "/a/folder/of/yours"')
         return
     free = shutil.disk_usage(there).free
-    text = f"{asked}, {free / 1e9:,.1f} GB free"
+    text = f"{wanted}, {free / 1e9:,.1f} GB free"
     state = "fail" if free < _FREE_BYTES_MIN else "warn" if free < _FREE_BYTES_WARN else "ok"
     yield Finding("data_dir", state, text, "" if state == "ok" else 'data_dir = "/a/larger/disk"')  # type: ignore[arg-type]
 

@@ -23,11 +23,11 @@ def run(settings: Settings) -> None:
     BrokerError
         It ended by itself.
     """
-    told = threading.Event()
+    stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda *_: stopping.set())
     with EmbeddedBroker(settings.data_dir / "kafka", settings.kafka.port) as broker:
-        while not told.wait(_LOOK_S):
+        while not stopping.wait(_LOOK_S):
             if broker.exit_code is not None:
                 raise BrokerError(
                     f"the broker ended with code {broker.exit_code}; see {settings.data_dir}/kafka/broker.log"

@@ -187,8 +187,8 @@ class System:
             if self.room.lacks():  # nothing can start; that is no fault of what is waited for
                 until = time.monotonic() + deadline_s
             if time.monotonic() > until:
-                told = ", ".join(f"{name} ({why})" for name, why in waiting.items())
-                raise RoleError(f"not ready after {deadline_s:.0f} s: {told}; see {self.settings.data_dir}/logs")
+                waiting_for = ", ".join(f"{name} ({why})" for name, why in waiting.items())
+                raise RoleError(f"not ready after {deadline_s:.0f} s: {waiting_for}; see {self.settings.data_dir}/logs")
             if waiting != self._reasons:
                 self._reasons = waiting
                 self.write_run_file()

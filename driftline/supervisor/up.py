@@ -32,15 +32,15 @@ def run(settings: Settings) -> None:
             )
     except run_file.RunFileError as error:  # whatever runs here holds its ports and the broker's folder
         progress.note(f"{error}: it is written anew now")
-    told = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    with suppress(Interrupted), System(settings, progress=progress, stopping=told.is_set) as system:
+        signal.signal(number, lambda *_: stop.set())
+    with suppress(Interrupted), System(settings, progress=progress, stopping=stop.is_set) as system:
         _start(system, progress)
         with suppress(OSError):  # where our output goes may be full
             typer.echo(f"ready: {system.status()['page']}    Ctrl-C stops it")
         before = None
-        while not told.wait(_LOOK_S):
+        while not stop.wait(_LOOK_S):
             system.tree.look()
             system.room.lacks()
             if (now := system.tree.states()) != before and system.write_run_file():

@@ -73,7 +73,7 @@ class _Outcome:
         """Let those who watch a version know of a request that it would have answered."""
         self._untold.setdefault((model, version), []).append(refused_request(self.block, refusal, columns))
 
-    def told(self, model: str, version: str) -> list[RefusedRequest]:
+    def refused_for(self, model: str, version: str) -> list[RefusedRequest]:
         """What a version's observations have to tell beside its rows."""
         return self._untold.pop((model, version), [])
 
@@ -337,7 +337,7 @@ def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome:
         return
     package = scorer.package
     answered = answers(package, values)
-    refused = outcome.told(model, package.version)
+    refused = outcome.refused_for(model, package.version)
     scored = Scored(model, package.version, part.role, package.limits.batch_rows, rows, answered, refused)
     outcome.observed += observations(scored, outcome.block)
     if part.role != "shadow":

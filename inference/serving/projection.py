@@ -42,13 +42,11 @@ def union(schemas: Sequence[FeatureSchema], answering: int | None = None) -> Fea
     for schema in schemas:
         for feature in schema.features:
             needed = all(
-                feature.name in merged_feature.names and merged_feature[feature.name].required
-                for merged_feature in answer
+                feature.name in answering_schema.names and answering_schema[feature.name].required
+                for answering_schema in answer
             )
-            merged_feature = msgspec.structs.replace(feature, required=needed)
-            merged[merged_feature.name] = (
-                _merge(merged[merged_feature.name], merged_feature) if merged_feature.name in merged else merged_feature
-            )
+            widened = msgspec.structs.replace(feature, required=needed)
+            merged[widened.name] = _merge(merged[widened.name], widened) if widened.name in merged else widened
     return FeatureSchema(tuple(merged.values()))
 
 

@@ -59,8 +59,8 @@ class AvroReader(RecordReader):
 
     def _schema(self, number: int) -> Any:
         if self._registry is None:
-            told = f"Avro of schema {number}, and no registry is named; set schema_registry.url"
-            raise Refused("unknown_schema", "$", told)
+            detail = f"Avro of schema {number}, and no registry is named; set schema_registry.url"
+            raise Refused("unknown_schema", "$", detail)
         if self._decode is None:
             from fastavro import schemaless_reader  # who reads JSON alone does not need it
 

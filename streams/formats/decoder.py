@@ -134,8 +134,8 @@ def _in_parts(block: Block, parts: Iterable[tuple["Decode", int]]) -> tuple[dict
 
 def _headers_refused(block: Block) -> tuple[dict[str, Rows], list[Refusal]]:
     """Refuse records whose headers may name a model, an id or a format, and cannot be read."""
-    told = "the name of a header is no UTF-8, so none of them can be read"
-    return {}, [Refusal(at, "undecodable", "headers", told) for at in range(len(block))]
+    detail = "the name of a header is no UTF-8, so none of them can be read"
+    return {}, [Refusal(at, "undecodable", "headers", detail) for at in range(len(block))]
 
 
 def format_of(value: bytes | None, headers: Headers | None) -> str | None:

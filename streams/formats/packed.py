@@ -74,8 +74,10 @@ class _Messages:
             raise Refused("oversize", "$", f"{len(value)} bytes, at most {BYTES_MAX} are read")
         count, rest = divmod(len(value), self._row_bytes)
         if rest:
-            told = f"{len(value)} bytes are no whole rows of {len(self._packed)} float32, {self._row_bytes} bytes each"
-            raise Refused("undecodable", "$", told)
+            detail = (
+                f"{len(value)} bytes are no whole rows of {len(self._packed)} float32, {self._row_bytes} bytes each"
+            )
+            raise Refused("undecodable", "$", detail)
         if count > ROWS_MAX:
             raise Refused("oversize", "$", f"{count} rows, at most {ROWS_MAX} are read")
         ts, base = default_time(block, at), default_id(block, at)

@@ -61,8 +61,8 @@ class Progress:
     def _committed(self, client: ck.Consumer) -> tuple[dict[int, int], dict[int, int]]:
         """Where the group goes on, and where the topic ends, by partition."""
         bounds = ranges.bounds(self._cluster, self._topic, client=client)
-        asked = [ck.TopicPartition(self._cluster.topic(self._topic), partition) for partition in bounds]
-        offsets = {p.partition: p.offset for p in client.committed(asked, _ASK_S)}
+        partitions = [ck.TopicPartition(self._cluster.topic(self._topic), partition) for partition in bounds]
+        offsets = {p.partition: p.offset for p in client.committed(partitions, _ASK_S)}
         starts = {partition: max(low, offsets[partition]) for partition, (low, _) in bounds.items()}
         return starts, {partition: end for partition, (_, end) in bounds.items()}
 

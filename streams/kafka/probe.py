@@ -68,8 +68,8 @@ def probe(cluster: Cluster, wait_s: float = 3.0) -> Found:
 def _configs(admin: AdminClient, resources: list[ConfigResource], wait_s: float) -> dict[str, dict[str, str]]:
     """Settings of those resources that we may read."""
     configs = {}
-    asked: Mapping[Any, Any] = admin.describe_configs(resources, request_timeout=wait_s) if resources else {}
-    for resource, future in asked.items():
+    futures: Mapping[Any, Any] = admin.describe_configs(resources, request_timeout=wait_s) if resources else {}
+    for resource, future in futures.items():
         try:
             configs[resource.name] = {name: entry.value for name, entry in future.result(wait_s).items()}
         except ck.KafkaException:

@@ -62,8 +62,8 @@ def at_time(cluster: Cluster, topic: str, time_ms: int) -> dict[int, int]:
     ends = bounds(cluster, topic)
     reader = cluster.reader()
     try:
-        asked = [ck.TopicPartition(cluster.topic(topic), partition, time_ms) for partition in ends]
-        offsets = reader.offsets_for_times(asked, timeout=_WAIT_S)
+        partitions = [ck.TopicPartition(cluster.topic(topic), partition, time_ms) for partition in ends]
+        offsets = reader.offsets_for_times(partitions, timeout=_WAIT_S)
         return {p.partition: p.offset if p.offset >= 0 else ends[p.partition][1] for p in offsets}
     finally:
         reader.close()

@@ -41,9 +41,9 @@ def outdated(cluster: Cluster, topics: Iterable[str]) -> list[Outdated]:
     names = {cluster.topic(topic): topic for topic in topics}
     admin = cluster.admin(log_level=2)  # it must outlive its futures
     wanted = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    asked = admin.describe_configs(wanted, request_timeout=_ASK_S) if wanted else {}
+    futures = admin.describe_configs(wanted, request_timeout=_ASK_S) if wanted else {}
     topics_outdated = []
-    for resource, future in asked.items():
+    for resource, future in futures.items():
         try:
             config = {name: entry.value for name, entry in future.result(_ASK_S).items()}
         except ck.KafkaException:

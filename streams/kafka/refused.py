@@ -91,10 +91,10 @@ def _handshake(address: str, context: ssl.SSLContext | None) -> Refusal | None:
 
 
 def _speaks_tls(plain: socket.socket, address: str) -> Refusal | None:
-    asked = ssl.create_default_context()
-    asked.check_hostname, asked.verify_mode = False, ssl.CERT_NONE  # Nothing is sent: only whether it speaks TLS.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # Nothing is sent: only whether it speaks TLS.
     try:
-        asked.wrap_socket(plain).close()
+        context.wrap_socket(plain).close()
     except OSError:
         return None
     fix = f'{_NAMES}security.protocol = "SASL_SSL" (with a user) or "SSL" (with a client certificate)'

@@ -57,7 +57,7 @@ class TopicChanges:
         self._names = tuple(names)
         self._known: dict[str, str] = {}
         self._admin: AdminClient | None = None
-        self._asked: Mapping[str, Any] = {}
+        self._futures: Mapping[str, Any] = {}
         self._asked_ms = -float(_EVERY_MS)
 
     def any_remade(self, wait: bool = False) -> bool:
@@ -71,18 +71,18 @@ class TopicChanges:
         if self._asked and ticks_ms() - self._asked_ms > _UNANSWERED_MS:
             self._forget_client()
         self._admin = self._admin or self._cluster.admin(log_level=2)
-        if wait or (not self._asked and ticks_ms() - self._asked_ms >= _EVERY_MS):
-            self._asked, self._asked_ms = _ask(self._admin, self._names), ticks_ms()
-        if not self._asked or not (wait or all(answer.done() for answer in self._asked.values())):
+        if wait or (not self._futures and ticks_ms() - self._asked_ms >= _EVERY_MS):
+            self._futures, self._asked_ms = _ask(self._admin, self._names), ticks_ms()
+        if not self._futures or not (wait or all(answer.done() for answer in self._futures.values())):
             return False
-        asked, self._asked = self._asked, {}
+        futures, self._futures = self._futures, {}
         try:
-            ids = _answers(asked)
+            ids = _answers(futures)
         except ck.KafkaException:
             self._forget_client()
             return False
         self.missing = tuple(name for name in self._names if name not in ids)
-        self.closed = tuple(name for name, answer in asked.items() if _closed(answer))
+        self.closed = tuple(name for name, answer in futures.items() if _closed(answer))
         changed = any(self._known.get(name, id_) != id_ for name, id_ in ids.items())
         self._known |= ids
         return changed

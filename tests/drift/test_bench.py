@@ -217,4 +217,4 @@ def test_a_reference_file_holds_no_rows(tmp_path):
     from driftline.commands.bench import NoBench, run
 
     with pytest.raises(NoBench, match="give the training table"):
-        run(tmp_path / "reference.arrow", Plan(), told=lambda *_: None, settled=lambda _: None)
+        run(tmp_path / "reference.arrow", Plan(), on_progress=lambda *_: None, settled=lambda _: None)

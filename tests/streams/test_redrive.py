@@ -147,7 +147,7 @@ def test_a_younger_redrive_ends_the_older(cluster, eventually):
             assert run(cluster).sent == 4
 
     with pytest.raises(RedriveError, match="2 letters were sent"):
-        run(cluster, told=told, letters_max=1)
+        run(cluster, on_progress=told, letters_max=1)
     eventually(lambda: sorted(sent(cluster)), [b"%d" % n for n in range(6)])
 
 
@@ -157,7 +157,7 @@ def test_killed_in_the_middle_and_run_again_each_is_sent_once(cluster, eventuall
     program = (
         "import sys; from streams.kafka.cluster import Cluster; from streams.redrive import Filter, redrive\n"
         "cluster = Cluster(bootstrap=sys.argv[1], prefix=sys.argv[2])\n"
-        "redrive(cluster, Filter(), 0, letters_max=1, told=lambda sent: print(sent, flush=True))"
+        "redrive(cluster, Filter(), 0, letters_max=1, on_progress=lambda sent: print(sent, flush=True))"
     )
     command = [sys.executable, "-c", program, cluster.bootstrap, cluster.prefix]
     for until in (20, 40):

@@ -28,7 +28,7 @@ class Race:
         The rows.
     plan
         What is run.
-    told
+    on_progress
         Hears of progress.
     settled
         Is handed the false alarms as soon as they are counted.
@@ -43,12 +43,12 @@ class Race:
         self,
         population: Population,
         plan: Plan,
-        told: Told = lambda what, done, of: None,
+        on_progress: Told = lambda what, done, of: None,
         settled: Callable[[list[Quiet]], None] = lambda quiet: None,
     ) -> None:
         self._population = population
         self._plan = plan
-        self._told = told
+        self._on_progress = on_progress
         self._settled = settled
         self._shifts = shifts(plan.shifts, population, plan.column)
         # A reference takes longer to fit than its stream to judge: each run has one for all its streams.
@@ -120,6 +120,6 @@ class Race:
 
     def _runs(self, what: str) -> Iterator[int]:
         for run in range(self._plan.runs):
-            self._told(what, run, self._plan.runs)
+            self._on_progress(what, run, self._plan.runs)
             yield run
-        self._told(what, self._plan.runs, self._plan.runs)
+        self._on_progress(what, self._plan.runs, self._plan.runs)

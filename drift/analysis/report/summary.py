@@ -136,12 +136,14 @@ def _drawn(reference: Reference, row: dict[Any, Any], stream: pa.Table) -> str:
     return f"<figure><h3>{escape(name)}</h3>{figure}<figcaption>{size}<br>{when}</figcaption></figure>"
 
 
-def _performance(reference: Reference, told: pd.DataFrame) -> str:
+def _performance(reference: Reference, metrics: pd.DataFrame) -> str:
     from drift.analysis.report import figures
 
-    table = tables.performance(told, reference.expected_performance)
+    table = tables.performance(metrics, reference.expected_performance)
     shown = next((name for name in ("auc", "accuracy", "mae") if name in set(table["metric"])), table["metric"].iloc[0])
-    figure = figures.html(figures.metric_over_time(told, shown, reference.expected_performance.get(shown)), first=False)
+    figure = figures.html(
+        figures.metric_over_time(metrics, shown, reference.expected_performance.get(shown)), first=False
+    )
     rows = "".join(
         f"<tr><td>{escape(row['metric'])}"
         + "".join(f'<td class="n">{_number(row[name])}' for name in ("reference", "estimated", "realised"))

@@ -51,18 +51,18 @@ def _incident(name: str, events: pd.DataFrame) -> dict[str, Any]:
     first, pages = events.iloc[0], events[events["page"].astype(bool)]
     closes = events[events["event"] == "close"]
     material = events[events["reach"] != "list"]
-    told = (pages if len(pages) else material if len(material) else events).iloc[0]
+    headline = (pages if len(pages) else material if len(material) else events).iloc[0]
     return {
         "incident": name,
         "kind": first["kind"],
         "severity": max(events["severity"], key=_SEVERITIES.index),
         "opened": first["window"],
-        "changed": told["change_point"],
-        "told": None if told["reach"] == "list" and not told["page"] else told["window"],
-        "paged": None if pages.empty else told["window"],
+        "changed": headline["change_point"],
+        "told": None if headline["reach"] == "list" and not headline["page"] else headline["window"],
+        "paged": None if pages.empty else headline["window"],
         "closed": None if closes.empty else closes.iloc[0]["window"],
         "columns": list(dict.fromkeys(column for names in events["columns"] for column in names)),
-        "text": told["text"],
+        "text": headline["text"],
     }
 
 
