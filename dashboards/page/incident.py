@@ -75,7 +75,7 @@ def _reason(order: dict[str, Any], events: dict[str, dict[str, Any]]) -> dict[st
 def _opinions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What River's detectors said when they were last asked."""
     several = (json.loads(event["opinions"]) for event in reversed(events))
-    return next((opinions for opinions in several if opinions), [])
+    return next((each for each in several if each), [])
 
 
 def _commands(data: PageData, events: list[dict[str, Any]]) -> Component:
