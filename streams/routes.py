@@ -17,7 +17,7 @@ def read_book(cluster: Cluster, *, warn: bool = True) -> RouteBook:
     book = RouteBook()
     for block in ranges.read_all(cluster, "models"):
         for at, value in enumerate(block.values):
-            book.take(value, block.place(at))
+            book.apply(value, block.place(at))
     if warn:
         book.warn()
     return book

@@ -20,9 +20,9 @@ from dash.exceptions import PreventUpdate
 from dashboards import words
 from dashboards.page import probes
 from dashboards.page.address import Address, problem
-from dashboards.page.desk import Busy, Desk, Query, Status
 from dashboards.page.json_view import json_view
 from dashboards.page.page_data import PageData, gather
+from dashboards.page.query_cache import Busy, Query, QueryCache, Status
 from dashboards.page.view import render, title
 
 #: How often an open page asks again.
@@ -64,13 +64,13 @@ def make_app(
     hosts
         Names that browsers know the page by, behind a proxy; requests for others are refused.
     store_away
-        As of `Desk`.
+        As of `QueryCache`.
     """
-    desk = Desk(query, status, clock, store_away)
+    cache = QueryCache(query, status, clock, store_away)
     server = flask.Flask("dashboards.page", static_folder=None)
     server.wsgi_app = _below(root_path, server.wsgi_app)  # type: ignore[method-assign]
-    probes.add(server, desk, host, hosts)
-    _twins(server, desk, root_path)
+    probes.add(server, cache, host, hosts)
+    _twins(server, cache, root_path)
     app = dash.Dash(
         "dashboards.page",
         server=server,
@@ -106,7 +106,11 @@ def make_app(
         Input("tick", "n_intervals"),
         Input("zone", "data"),
         State("seen", "data"),
-    )(lambda path, search, _, zone, seen: _show(desk, path and Address.read(path, search or "", root_path), zone, seen))
+    )(
+        lambda path, search, _, zone, seen: _show(
+            cache, path and Address.read(path, search or "", root_path), zone, seen
+        )
+    )
     return server
 
 
@@ -122,12 +126,12 @@ def _below(root_path: str, app: Any) -> Any:
     return inner if root_path else app
 
 
-def _show(desk: Desk, address: Address | None, zone_name: str | None, seen: str | None) -> tuple[Any, ...]:
+def _show(cache: QueryCache, address: Address | None, zone_name: str | None, seen: str | None) -> tuple[Any, ...]:
     if address is None or zone_name is None:
         raise PreventUpdate
     zone = words.zone(zone_name)
     try:
-        data = gather(desk, address)
+        data = gather(cache, address)
     except Busy:
         raise PreventUpdate from None  # the next tick asks again
     clock = f"{words.at(data.now_ms, zone):%H:%M:%S}"
@@ -147,7 +151,7 @@ def _digest(data: PageData, zone: str) -> str:
     return hashlib.blake2b(facts.encode(), digest_size=12).hexdigest()
 
 
-def _twins(server: flask.Flask, desk: Desk, root_path: str) -> None:
+def _twins(server: flask.Flask, cache: QueryCache, root_path: str) -> None:
     """JSON of every page, under ``/api``."""
 
     def answer(rest: str = "") -> flask.Response:
@@ -156,7 +160,7 @@ def _twins(server: flask.Flask, desk: Desk, root_path: str) -> None:
         if why := problem(path, search):
             return _json({"error": why}, 400)
         try:
-            data = gather(desk, Address.read(path, search, root_path))
+            data = gather(cache, Address.read(path, search, root_path))
         except Busy as error:
             return _json({"error": str(error)}, 429)
         return _json(json_view(data), 200 if data.address.page != "nowhere" else 404)

@@ -11,9 +11,9 @@ from dashboards.page import chart_style, parts
 from dashboards.page.address import STRETCHES, Address
 from dashboards.page.chart_context import ChartContext
 from dashboards.page.charts import draw
-from dashboards.page.desk import Answer
 from dashboards.page.page_data import PageData
 from dashboards.page.parts import Child
+from dashboards.page.query_cache import Answer
 from dashboards.page.sentence import Verdict
 from dashboards.panels import Panel, named
 

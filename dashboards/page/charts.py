@@ -146,20 +146,20 @@ def _performance(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG00
 
 def _ages(panel: Panel, frame: pd.DataFrame) -> go.Figure:  # noqa: ARG001
     """Shares over the logarithm of the age, from where the first labels come."""
-    begun = frame[frame["expected"] > _NONE_YET * frame["expected"].max()]
+    arriving = frame[frame["expected"] > _NONE_YET * frame["expected"].max()]
     figure = go.Figure()
     figure.add_scatter(
-        x=begun["age"],
-        y=begun["expected"] * 100,
+        x=arriving["age"],
+        y=arriving["expected"] * 100,
         name="expected",
         customdata=[
             f"by {words.span(row['age'] * 1000)} a label of {words.share(row['expected'])} is expected"
-            for row in begun.to_dict("records")
+            for row in arriving.to_dict("records")
         ],
         hovertemplate="%{customdata}<extra></extra>",
-        **marks.line(begun["expected"], theme.REFERENCE),
+        **marks.line(arriving["expected"], theme.REFERENCE),
     )
-    now = begun.dropna(subset=["covered"])
+    now = arriving.dropna(subset=["covered"])
     figure.add_scatter(
         x=now["age"],
         y=now["covered"] * 100,

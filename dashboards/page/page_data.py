@@ -9,7 +9,7 @@ from dashboards import words
 from dashboards.macros import Range
 from dashboards.page import live
 from dashboards.page.address import Address
-from dashboards.page.desk import Answer, Desk
+from dashboards.page.query_cache import Answer, QueryCache
 from dashboards.panels import Level, at_level, named
 
 #: Panels that a page takes from another level: for its sentence, or to mark incidents.
@@ -57,20 +57,20 @@ class PageData(msgspec.Struct, frozen=True):
         return next((answer.trouble for answer in self.answers.values() if answer.trouble), "")
 
 
-def gather(desk: Desk, address: Address) -> PageData:
+def gather(queries: QueryCache, address: Address) -> PageData:
     """Ask all that a page needs."""
     answers: dict[str, Answer] = {}
     stretch = (address.last, address.start_ms, address.end_ms)
     if address.page == "incident":
         whole = Range(0, 0)
-        answers["incident"] = desk.ask(named("incident"), whole, {"incident": address.incident}, stretch)
+        answers["incident"] = queries.ask(named("incident"), whole, {"incident": address.incident}, stretch)
         events = plain(answers["incident"].frame)
         address = address.go(model=events[0]["model"] if events else "")
-    over = desk.range(address)
+    over = queries.range(address)
 
     def ask(name: str, at: Address = address) -> None:
-        until = _until_now(over, at, desk.clock()) if name == "dead_letters" else over
-        answers[name] = desk.ask(named(name), until, _variables(at), stretch)
+        until = _until_now(over, at, queries.clock()) if name == "dead_letters" else over
+        answers[name] = queries.ask(named(name), until, _variables(at), stretch)
 
     if address.page != "nowhere":
         level: Level = address.page
@@ -82,7 +82,7 @@ def gather(desk: Desk, address: Address) -> PageData:
     naming = address.column if address.page == "column" else ""
     if address.page in ("model", "column") and (incident := _open(plain(answers["incidents"].frame), naming)):
         ask("incident_columns", address.go(incident=incident))
-    return PageData(address, over, answers, desk.live(), desk.clock(), desk.store_away())
+    return PageData(address, over, answers, queries.live(), queries.clock(), queries.store_away())
 
 
 def _until_now(over: Range, address: Address, now_ms: int) -> Range:

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException
 
 from dashboards.page.connections import HEADERS, PRIVATE
-from dashboards.page.desk import Desk
+from dashboards.page.query_cache import QueryCache
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UPDATE = "/_dash-update-component"
@@ -19,14 +19,14 @@ _PORT = re.compile(r":\d*$")
 _log = logging.getLogger(__name__)
 
 
-def add(server: flask.Flask, desk: Desk, host: str, hosts: Sequence[str] = ()) -> None:
+def add(server: flask.Flask, queries: QueryCache, host: str, hosts: Sequence[str] = ()) -> None:
     """Add ``/livez``, ``/readyz``, ``/startupz``, ``/metrics``, and the fence.
 
     Parameters
     ----------
     server
         What they are added to.
-    desk
+    queries
         Asks the store.
     host
         Where the page listens: on loopback it answers for names of loopback alone.
@@ -39,11 +39,11 @@ def add(server: flask.Flask, desk: Desk, host: str, hosts: Sequence[str] = ()) -
         return _text("ok")
 
     def readyz() -> flask.Response:
-        why = desk.probe()
+        why = queries.probe()
         return _text(f"the store does not answer: {why}" if why else "ok", 503 if why else 200)
 
     def metrics() -> flask.Response:
-        return flask.Response(generate_latest(desk.registry), mimetype=CONTENT_TYPE_LATEST)
+        return flask.Response(generate_latest(queries.registry), mimetype=CONTENT_TYPE_LATEST)
 
     def fence() -> flask.Response | None:
         name = _PORT.sub("", flask.request.headers.get("Host", "")).strip("[]").lower()

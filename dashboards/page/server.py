@@ -7,7 +7,7 @@ import waitress
 
 from dashboards.page import connections
 from dashboards.page.app import make_app
-from dashboards.page.desk import Query, Status
+from dashboards.page.query_cache import Query, Status
 
 #: Readers that are answered at once; more wait.
 THREADS = 16

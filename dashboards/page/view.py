@@ -20,7 +20,7 @@ def render(data: PageData, zone: tzinfo) -> tuple[Component, Verdict]:
     opening = cards.opening(_crumbs(data.address), verdict, say(data, UTC))
     if data.address.page == "nowhere":
         return html.Div([opening]), verdict
-    body = _body(data, zone, _canvas(data, zone))
+    body = _body(data, zone, _chart_context(data, zone))
     bar = None if data.address.page == "incident" else cards.stretches(data.address, data.over.step_ms_min)
     notices = parts.notices(data.away)
     return html.Div([opening, *notices, bar, html.Div(body, className=f"panels panels--{data.address.page}")]), verdict
@@ -64,7 +64,7 @@ def _crumbs(address: Address) -> Sequence[tuple[str, str]]:
     return [home]
 
 
-def _canvas(data: PageData, zone: tzinfo) -> ChartContext:
+def _chart_context(data: PageData, zone: tzinfo) -> ChartContext:
     address = data.address
     marks = [
         Mark(

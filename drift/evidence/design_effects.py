@@ -104,11 +104,11 @@ def of_blocks(cells: Cells, counts: np.ndarray, blocks: np.ndarray, size: int | 
     by_contrast, error = np.array(ratios), np.array(errors)
     varies = variance < 1  # That of a constant stands for none; an indicator's is at most a quarter.
     shared = of_cells.indicator & varies
-    of_each = _settle(by_contrast, error)
+    of_each = _of_best_size(by_contrast, error)
     if not shared.any():
         return of_each
     together = np.average(by_contrast[:, shared], axis=1, weights=variance[shared])
-    of_column = _settle(together[:, None], error[:, shared].min(axis=1, keepdims=True))[0]
+    of_column = _of_best_size(together[:, None], error[:, shared].min(axis=1, keepdims=True))[0]
     blurred = ~varies | (shared & (CLEAR * error[0] > BLURRED))
     borrowed: np.ndarray = np.where(blurred, np.maximum(of_each, of_column), of_each)
     return borrowed
@@ -125,7 +125,7 @@ def _moments(scores: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nda
     return mean, variance, np.where(constant, 0.0, squares**2 @ shares / variance**2 - 3)
 
 
-def _settle(ratios: np.ndarray, errors: np.ndarray) -> np.ndarray:
+def _of_best_size(ratios: np.ndarray, errors: np.ndarray) -> np.ndarray:
     """Choose a block size for each contrast; ratios and their relative errors are [sizes, contrasts]."""
     exceeded = np.zeros(ratios.shape, bool)
     for i in range(len(ratios)):

@@ -13,7 +13,7 @@ from drift.statistics.effect import Z95
 from streams.wire.records import MovedLevel
 
 #: A move back towards the reference settles over so many rows before anything is said about it.
-SETTLE_ROWS = 3_000
+SETTLED_ROWS = 3_000
 #: Whether a column is back is judged on pools of at least so many windows and rows, and so often in a row.
 POOL_WINDOWS, POOL_ROWS, POOLS_QUIET = 3, 3_000, 3
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drift.incidents.changed_column import SETTLE_ROWS, ChangedColumn
+from drift.incidents.changed_column import SETTLED_ROWS, ChangedColumn
 from drift.incidents.closed_window import EvidenceWindow
 
 #: A return is told when the effect has shrunk to this part of the one told before.
@@ -22,7 +22,7 @@ def material(window: EvidenceWindow, column: ChangedColumn) -> bool:
 
 def settled(window: EvidenceWindow, column: ChangedColumn) -> bool:
     """Whether enough rows have come since the change to speak of a return."""
-    return int(column.stretch(window).sum()) >= SETTLE_ROWS
+    return int(column.stretch(window).sum()) >= SETTLED_ROWS
 
 
 def back(window: EvidenceWindow, column: ChangedColumn) -> bool:

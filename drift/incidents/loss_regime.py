@@ -9,7 +9,7 @@ import math
 import msgspec
 import numpy as np
 
-from drift.incidents.changed_column import POOL_WINDOWS, SETTLE_ROWS
+from drift.incidents.changed_column import POOL_WINDOWS, SETTLED_ROWS
 from drift.incidents.labelled_window import LabelledWindow
 from drift.performance.losses import Loss, losses_of
 
@@ -23,7 +23,7 @@ class Regime(msgspec.Struct, kw_only=True, eq=False):
     An alert is often sent on few rows, when the loss looks worst. So the regime grows: a window joins it once it is
     known that nothing new began with it. Each window is tested against the regime before it joins, so growing takes
     nothing from the promise of false alarms. ``waiting_rows`` and ``waiting`` are the rows and label sums of windows
-    with which something new may have begun; ``settled`` says that the loss has been told on `SETTLE_ROWS` or more.
+    with which something new may have begun; ``settled`` says that the loss has been told on `SETTLED_ROWS` or more.
     """
 
     since: int
@@ -34,7 +34,7 @@ class Regime(msgspec.Struct, kw_only=True, eq=False):
     settled: bool = False
 
     def observe(self, window: LabelledWindow, fresh: bool) -> bool:
-        """Take a window; returns whether the regime has just reached `SETTLE_ROWS`.
+        """Take a window; returns whether the regime has just reached `SETTLED_ROWS`.
 
         ``fresh`` says that what begins, if anything does, begins with this window at the earliest: those before it are
         of this regime.
@@ -44,7 +44,7 @@ class Regime(msgspec.Struct, kw_only=True, eq=False):
             self.rows, self.sums = self.rows + self.waiting_rows, self.sums + waiting
             self.waiting_rows, waiting = 0, np.zeros_like(waiting)
         self.waiting_rows, self.waiting = self.waiting_rows + window.rows, waiting + window.sums
-        settles = not self.settled and self.rows >= SETTLE_ROWS
+        settles = not self.settled and self.rows >= SETTLED_ROWS
         self.settled = self.settled or settles
         return settles
 
@@ -108,7 +108,7 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
         loss, former
             As of `observe`.
         """
-        if self.windows < POOL_WINDOWS or self.rows < SETTLE_ROWS:
+        if self.windows < POOL_WINDOWS or self.rows < SETTLED_ROWS:
             return False
         now = window.amount(loss, self.sums)
         if not now.rows:

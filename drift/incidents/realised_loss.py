@@ -17,7 +17,7 @@ import numpy as np
 from drift.evidence.loss_detector import Risk
 from drift.incidents import loss_findings as findings
 from drift.incidents.book import Finding
-from drift.incidents.changed_column import SETTLE_ROWS
+from drift.incidents.changed_column import SETTLED_ROWS
 from drift.incidents.labelled_window import LabelledWindow
 from drift.incidents.loss_findings import CERTAIN, CERTAIN_OF_POOL, certain
 from drift.incidents.loss_incident import LossIncident
@@ -179,7 +179,7 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
         worst = incident.worst or incident.reported
         is_worst = worst is None or stretch.mean(stretch.sums) > stretch.mean(worst.sums)
         incident.worst = None if is_worst else worst
-        settled = stretch.rows >= SETTLE_ROWS
+        settled = stretch.rows >= SETTLED_ROWS
         incident.reported = Regime(since=stretch.since, rows=stretch.rows, sums=stretch.sums, settled=settled)
         incident.relief = None
         incident.begin_pools()

@@ -4,7 +4,7 @@ import numpy as np
 
 from drift.evidence import Detector
 from drift.incidents import Incident
-from drift.incidents.changed_column import SETTLE_ROWS
+from drift.incidents.changed_column import SETTLED_ROWS
 from drift.judge.state import SegmentState
 from drift.reference.baseline import Baseline
 from drift.reference.new_normal import NewNormal
@@ -70,7 +70,7 @@ def _columns(detector: Detector, baseline: Baseline, incident: Incident, columns
 
 
 def _require_rows(incident: str, rows: int, what: str = "rows say") -> None:
-    if rows < SETTLE_ROWS:
+    if rows < SETTLED_ROWS:
         raise ActError(
-            f"only {rows:,} {what} how things are since {incident} changed last; wait for {SETTLE_ROWS:,} of them"
+            f"only {rows:,} {what} how things are since {incident} changed last; wait for {SETTLED_ROWS:,} of them"
         )

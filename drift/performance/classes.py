@@ -71,7 +71,7 @@ def binary_classes(
     return classes_of(of_model, predicted, labelled)
 
 
-def settle_binary(
+def complete_binary(
     classes: Sequence[str], wanted: str | float | bool | None, separations: Mapping[str, Separation | None]
 ) -> Settled:
     """Complete the two classes of a binary model and decide which one its score is the probability of.
@@ -90,7 +90,7 @@ def settle_binary(
     FrameError
         More than two classes, or the one asked for is not among two.
 
-    >>> settle_binary(("stayed",), "churned", {}).notes
+    >>> complete_binary(("stayed",), "churned", {}).notes
     ("no row of the table is of the class 'churned', named positive: all are 'stayed'",)
     """
     names = tuple(classes)

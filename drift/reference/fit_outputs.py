@@ -88,7 +88,7 @@ def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tup
     if parts.task == "multiclass":
         # Predictions alone do not tell of which classes labels may be.
         return parts._replace(positive=None, classes=names if labelled or parts.classes else ()), Remarks(notes, notes)
-    settled = classes.settle_binary(names, parts.positive, _separations(table, parts, names))
+    settled = classes.complete_binary(names, parts.positive, _separations(table, parts, names))
     remarks = Remarks((*notes, *settled.notes), (*notes, *settled.warnings))
     return parts._replace(positive=settled.positive, classes=settled.classes), remarks
 

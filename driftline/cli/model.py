@@ -26,7 +26,7 @@ from driftline.commands.terminal import aligned
 
 if TYPE_CHECKING:
     from driftline.commands.model_init import Made
-    from driftline.commands.model_routes import Desk, Entry
+    from driftline.commands.model_routes import Entry, RouteAdmin
     from streams.wire.records import Route
 
 app = group("Bring a model: package, add, route, promote, roll back.")
@@ -200,10 +200,10 @@ def route(
     """
     if version is None and not (canary or shadow or renew_watch):
         raise typer.BadParameter("name a version, --canary v2=5%, or --shadow v3")
-    desk = _desk(file)
-    for warning in desk.warnings(name):
+    routes = _routes(file)
+    for warning in routes.warnings(name):
         say(f"driftline: {warning}", err=True)
-    made = desk.route(name, version, canary or (), shadow or (), renew=renew_watch, reason=reason)
+    made = routes.route(name, version, canary or (), shadow or (), renew=renew_watch, reason=reason)
     _finish(made, file, no_wait, as_json)
 
 
@@ -217,7 +217,7 @@ def promote(
     as_json: AsJson = False,
 ) -> None:
     """Make a version the champion; canaries end."""
-    _finish(_desk(file).promote(name, version, reason=reason), file, no_wait, as_json)
+    _finish(_routes(file).promote(name, version, reason=reason), file, no_wait, as_json)
 
 
 @app.command()
@@ -225,13 +225,13 @@ def rollback(
     name: Name, reason: Reason = "", no_wait: NoWait = False, file: File = None, as_json: AsJson = False
 ) -> None:
     """Go back to the champion before; twice goes back two."""
-    _finish(_desk(file).roll_back(name, reason=reason), file, no_wait, as_json)
+    _finish(_routes(file).roll_back(name, reason=reason), file, no_wait, as_json)
 
 
 @app.command()
 def remove(name: Name, version: Annotated[str, typer.Argument()], file: File = None, as_json: AsJson = False) -> None:
     """Remove a version from the registry; no route may name it."""
-    gone = _desk(file).remove(name, version)
+    gone = _routes(file).remove(name, version)
     if as_json:
         echo_json({"model": gone.name, "version": gone.version, "digest": gone.digest})
     else:
@@ -253,7 +253,7 @@ def list_versions(
 
     settings = load(file)
     try:
-        book = _desk(file, "model list").book()
+        book = _routes(file, "model list").book()
     except (TopicError, AccessError) as error:
         book = RouteBook()
         say(f"driftline: {error}; what serves is not known", err=True)
@@ -283,14 +283,16 @@ def _say_listing(entries: "list[Entry]") -> None:
     say("\n".join(aligned([headings, *rows], numbers=(4,))))
 
 
-def _desk(file: Path | None, command: str = "model") -> "Desk":
-    from driftline.commands.model_routes import Desk
+def _routes(file: Path | None, command: str = "model") -> "RouteAdmin":
+    from driftline.commands.model_routes import RouteAdmin
     from driftline.roles import parts as compose
     from inference import Registry
 
     settings = load(file)
     elsewhere = [topic.model for topic in settings.watch_topics]
-    return Desk(compose.answering(settings, command), Registry(settings.registry), compose.watch(settings), elsewhere)
+    return RouteAdmin(
+        compose.answering(settings, command), Registry(settings.registry), compose.watch(settings), elsewhere
+    )
 
 
 def _finish(made: "Route", file: Path | None, no_wait: bool, as_json: bool) -> None:

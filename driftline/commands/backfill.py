@@ -65,7 +65,7 @@ def survey(file: RowFile, time: str, rows: int | None) -> Past:
     if time not in file.columns:
         raise RowFileError(f"{file.path} has no column {time!r} to take; it has {', '.join(file.columns)}")
     times: list[int] = []
-    alone = RowFile(file.path, take=[time])
+    alone = RowFile(file.path, only=[time])
     for batch in alone.batches():
         for row in batch[: None if rows is None else max(0, rows - len(times))]:
             ms = event_time_ms(row[time]) if isinstance(row[time], str | int | float) else None

@@ -19,7 +19,7 @@ from streams.wire.route_book import RouteBook
 _ANSWER_S = 5.0
 
 
-class Desk:
+class RouteAdmin:
     """Where routes are changed.
 
     Parameters

@@ -229,10 +229,12 @@ _FOLLOWED = {"requests": ("requests", "score"), "labels": ("feedback", "join")}
 
 def _send(cluster: Cluster, plan: Plan, what: str, on_progress: OnProgress, sent: Sent) -> Sender:
     sender = Sender(cluster)
-    in_turn = partition_counts(cluster)["requests"] if plan.backfill and what == "requests" and not plan.key else None
+    partitions = (
+        partition_counts(cluster)["requests"] if plan.backfill and what == "requests" and not plan.key else None
+    )
     with _counted(sent, {what: sender}):
         for n, (topic, value, key) in enumerate(_paced(_messages(plan, what, on_progress), plan.rate)):
-            sender.send(topic, value, key, None if in_turn is None else n // _RUN_ROWS % in_turn)
+            sender.send(topic, value, key, None if partitions is None else n // _RUN_ROWS % partitions)
     return sender
 
 
@@ -276,7 +278,7 @@ def _send_past(
     if follow:
         of = {"requests": requests.places, "labels": labels.places}
         followed = [(what, Followed(cluster, *_FOLLOWED[what]), places) for what, places in of.items()]
-    in_turn, turn, waits = None if plan.key else partition_counts(cluster)["requests"], 0, follow
+    partitions, sent_rows, waits = None if plan.key else partition_counts(cluster)["requests"], 0, follow
     with _counted(sent, {"requests": requests, "labels": labels}):
         for message in _paced(_past_messages(cluster, plan, on_progress), plan.rate):
             if message is None:
@@ -288,8 +290,8 @@ def _send_past(
                 if waits:
                     _await_store(cluster)
             elif message[0] == "requests":
-                requests.send(*message, None if in_turn is None else turn // _RUN_ROWS % in_turn)
-                turn += 1
+                requests.send(*message, None if partitions is None else sent_rows // _RUN_ROWS % partitions)
+                sent_rows += 1
             else:
                 labels.send(*message)
     return followed
@@ -375,7 +377,7 @@ def _messages(plan: Plan, what: str, on_progress: OnProgress) -> Iterator[_Messa
         _require(file, plan, plan.id, plan.time, plan.key)
         of_row: Callable[[Plan, Row], _Message | None] = _request
     else:
-        file = RowFile(plan.path, take=[name for name in (plan.id, plan.labels) if name])
+        file = RowFile(plan.path, only=[name for name in (plan.id, plan.labels) if name])
         of_row = _label
     total = file.total if plan.rows is None else min(plan.rows, file.total or plan.rows)
     sent = 0

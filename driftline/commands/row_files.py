@@ -42,7 +42,7 @@ class RowFile:
     ----------
     path
         The file.
-    take
+    only
         Names of the columns to read; None for all.
     leave
         Names of columns not to read.
@@ -55,19 +55,19 @@ class RowFile:
         Number of rows, where the file says it.
     """
 
-    def __init__(self, path: Path, take: Collection[str] | None = None, leave: Collection[str] = ()) -> None:
+    def __init__(self, path: Path, only: Collection[str] | None = None, leave: Collection[str] = ()) -> None:
         if path.is_dir():
             raise RowFileError(f"{path} is a folder; name one of its files, which end in .parquet, .csv or .jsonl")
         if not path.is_file():
             raise RowFileError(f"{path} is not there; name a file that ends in .parquet, .csv or .jsonl")
         self.path = path
         self.total: int | None = None
-        self._take = take
+        self._only = only
         self._leave = leave
         ending = path.suffix.lower()
         self._format = ".csv" if ending in SUFFIXES else {".pq": ".parquet", ".ndjson": ".jsonl"}.get(ending, ending)
         schema = self._schema()
-        for name in (*(take or ()), *leave):
+        for name in (*(only or ()), *leave):
             if name not in schema.names:
                 raise RowFileError(f"{path} has no column {name!r}; it has {', '.join(schema.names)}")
         self.columns = tuple(name for name in schema.names if self._wanted(name))
@@ -100,7 +100,7 @@ class RowFile:
             raise RowFileError(f"{self.path}: {error}") from None
 
     def _wanted(self, name: str) -> bool:
-        return name not in self._leave and (self._take is None or name in self._take)
+        return name not in self._leave and (self._only is None or name in self._only)
 
     def _schema(self) -> pa.Schema:
         try:

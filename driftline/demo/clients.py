@@ -30,11 +30,11 @@ class Client(threading.Thread, ABC):
         while not self._stop_asked.is_set():
             for message in consumer.consume(2_000, 0.05):
                 if message.error() is None:
-                    self.take(self._cluster.logical(message.topic()), message.value())
+                    self.receive(self._cluster.logical(message.topic()), message.value())
         consumer.close()
 
     @abstractmethod
-    def take(self, topic: str, value: bytes) -> None:
+    def receive(self, topic: str, value: bytes) -> None:
         """Take one message."""
 
     def stop(self) -> None:
@@ -52,7 +52,7 @@ class Reader(Client):
         self._recent_ms: list[float] = []
         self._decode = msgspec.json.Decoder(_Id).decode
 
-    def take(self, topic: str, value: bytes) -> None:  # noqa: ARG002
+    def receive(self, topic: str, value: bytes) -> None:  # noqa: ARG002
         """Count a prediction."""
         id_ = self._decode(value).id
         self.ids[id_] += 1
@@ -76,7 +76,7 @@ class Watcher(Client):
         self._people = people
         self._latest: Report | None = None
 
-    def take(self, topic: str, value: bytes) -> None:
+    def receive(self, topic: str, value: bytes) -> None:
         """Take what was said."""
         match topic:
             case "outcomes":
@@ -103,13 +103,13 @@ class Watcher(Client):
         alerts = (alert for alert in self.alerts if alert.reach != "list")
         return min(alerts, key=lambda alert: alert.ts, default=None)
 
-    def _heard(self, alert: Alert) -> bool:
+    def _known(self, alert: Alert) -> bool:
         """Whether people know of an incident as they would by this alert."""
         known = (a for a in self.alerts if a.incident == alert.incident and a.reach != "list")
         return any(a.page or not alert.page for a in known)
 
     def _alert(self, alert: Alert) -> None:
-        first = alert.event != "close" and alert.reach != "list" and not self._heard(alert)
+        first = alert.event != "close" and alert.reach != "list" and not self._known(alert)
         self.alerts.append(alert)
         if first:
             low, at, high = (

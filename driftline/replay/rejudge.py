@@ -107,7 +107,7 @@ class Rejudging:
                 begins = begins or f"counts/{log.partition}/{offset}, from nothing: what came before is gone"
                 since_ms = time
                 published += self._begin(message, time)
-            published += self._take(message, value, time)
+            published += self._judge_recorded(message, value, time)
             self._extent.observe(message)
             if self._extent.is_over and not self._recording.to_end:
                 break
@@ -147,7 +147,7 @@ class Rejudging:
             published += self._judge.reroute(self._altered(route))
         return published
 
-    def _take(self, message: CountsMessage, value: bytes, time: int) -> list[Publish]:
+    def _judge_recorded(self, message: CountsMessage, value: bytes, time: int) -> list[Publish]:
         """Judge a recorded message, or what stands in for it."""
         if isinstance(message, PartialCounts) and self._extent.touches(message):
             return self._take_counts(message, value)

@@ -48,12 +48,12 @@ class Relabelled:
 
     def skip(self, model: str, time: int) -> None:
         """Leave out what was joined up to a Kafka time."""
-        self._take(model, time)
+        self._joined_until(model, time)
 
     def until(self, recorded: LabelSums, time: int) -> list[LabelSums]:
         """The sums that stand in for a recorded message."""
         groups: dict[tuple[str, str, int], list[Outcome]] = {}
-        for outcome in self._take(recorded.model, time):
+        for outcome in self._joined_until(recorded.model, time):
             again = self._replayed(outcome)
             if again is not None:
                 minute = again.ts // MINUTE_MS * MINUTE_MS
@@ -86,7 +86,7 @@ class Relabelled:
         nothing = np.zeros((reference.score.size, 4), np.int64).astype("<i8").tobytes()
         return [msgspec.structs.replace(recorded, version=version, reference=reference.id, cells=nothing)]
 
-    def _take(self, model: str, time: int) -> list[Outcome]:
+    def _joined_until(self, model: str, time: int) -> list[Outcome]:
         waiting = self._waiting.get(model, deque())
         taken = []
         while waiting and waiting[0][0] <= time:

@@ -8,7 +8,7 @@ else the next one that does.
 from collections.abc import Mapping, Sequence
 
 from driftline.replay.served import Observed
-from inference.serving.routing import lanes
+from inference.serving.routing import by_version
 from streams.wire.records import Route
 
 Routes = Mapping[str, Route]
@@ -50,4 +50,6 @@ def _sends(route: Route, message: Observed) -> bool:
     if not route.canary:
         return (message.head.version, message.role) == (route.champion, "champion")
     wanted = (message.head.version, message.role, len(message.ids))
-    return any((lane.version, lane.role, len(lane.rows)) == wanted for lane in lanes(route, message.ids.to_pylist()))
+    return any(
+        (part.version, part.role, len(part.rows)) == wanted for part in by_version(route, message.ids.to_pylist())
+    )

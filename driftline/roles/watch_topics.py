@@ -121,7 +121,7 @@ def seed(settings: Settings, cluster: Cluster) -> RouteBook:
         known = book.routes.get(route.model)
         if known is None or not _same(known, route):
             new = msgspec.structs.replace(route, ts=now_ms())
-            book.take(msgspec.json.encode(announce(cluster, lambda _, new=new: new)))  # type: ignore[misc]
+            book.apply(msgspec.json.encode(announce(cluster, lambda _, new=new: new)))  # type: ignore[misc]
     return book
 
 

@@ -17,7 +17,7 @@ from inference.scoring.in_hand import ENDS_MAX, PARTS, InHand, Range
 from inference.scoring.messages import Scored, observations, predictions, refused_request, unanswered
 from inference.scoring.outputs import answers
 from inference.serving.models import NotServed, Served, Serving
-from inference.serving.routing import Role, lanes
+from inference.serving.routing import Role, by_version
 from inference.serving.scorer import Scorer, Scores
 from streams.clock import ticks_ms
 from streams.formats.decoder import Decoder
@@ -198,12 +198,12 @@ class Score(Step):
                 self._tell(outcome, refusal)
             for model, rows in decoded.items():
                 served = self._models[model]
-                for lane in lanes(served.route, rows.ids):
-                    given, view = rows.pick(lane.rows), served.views[lane.version]
-                    if lane.role != "shadow":
-                        given = self._with_required(outcome, served, lane.version, given)
+                for part in by_version(served.route, rows.ids):
+                    given, view = rows.pick(part.rows), served.views[part.version]
+                    if part.role != "shadow":
+                        given = self._with_required(outcome, served, part.version, given)
                     if len(given):
-                        waiting.setdefault((model, lane.version), []).append(_Part(n, lane.role, view(given)))
+                        waiting.setdefault((model, part.version), []).append(_Part(n, part.role, view(given)))
         for (model, version), parts in waiting.items():
             self._pass(model, self._models[model].scorers[version], parts, outcomes)
         return [outcome.effects() for outcome in outcomes]
@@ -243,8 +243,8 @@ class Score(Step):
         model_schema = None if nobodys else self._schemas(refusal.model or None)
         if model_schema is not None:
             model, schema = model_schema
-            (lane, *_) = lanes(self._models[model].route, [outcome.block.place(refusal.at)])
-            outcome.tell(model, lane.version, refusal, schema.names)
+            (part, *_) = by_version(self._models[model].route, [outcome.block.place(refusal.at)])
+            outcome.tell(model, part.version, refusal, schema.names)
 
     def _pass(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:
         """Score the gathered rows of one version and give each block what is its own."""

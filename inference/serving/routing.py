@@ -1,7 +1,7 @@
 """Which version answers a request: a pure function of the route and the request's id.
 
 >>> route = Route(model="churn", epoch=1, ts=0, champion="v1", canary={"v2": 0.7}, shadows=("v3",))
->>> [(lane.version, lane.role, lane.rows.tolist()) for lane in lanes(route, ["a", "b", "c", "d"])]
+>>> [(part.version, part.role, part.rows.tolist()) for part in by_version(route, ["a", "b", "c", "d"])]
 [('v1', 'champion', [1, 3]), ('v2', 'canary', [0, 2]), ('v3', 'shadow', [0, 1, 2, 3])]
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Role = Literal["champion", "canary", "shadow"]
 
 
-class Lane(msgspec.Struct, frozen=True):
+class VersionRows(msgspec.Struct, frozen=True):
     """Rows that one version scores. Champion and canaries answer, each row exactly once; shadows are only observed.
 
     ``rows`` is int64, ascending positions among the ids.
@@ -30,25 +30,27 @@ class Lane(msgspec.Struct, frozen=True):
     rows: "np.ndarray"
 
 
-def lanes(route: Route, ids: Sequence[str]) -> list[Lane]:
-    """Split requests among the versions of a route; lanes without rows are left out."""
+def by_version(route: Route, ids: Sequence[str]) -> list[VersionRows]:
+    """Split requests among the versions of a route; versions without rows are left out."""
     import numpy as np  # whoever only checks a route needs none: a tenth of a second of `driftline model list`
 
     everything = np.arange(len(ids))
     if not len(ids):
         return []
     if not route.canary:
-        answering = [Lane(route.champion, "champion", everything)]
+        answering = [VersionRows(route.champion, "champion", everything)]
     else:
         canaries = sorted(route.canary)
         bounds = np.cumsum([route.canary[version] for version in canaries])
         places = np.array([place(route.model, id_) for id_ in ids])
         choice = np.searchsorted(bounds, places, side="right")
         answering = [
-            Lane(version, "champion" if version == route.champion else "canary", np.flatnonzero(choice == code))
+            VersionRows(version, "champion" if version == route.champion else "canary", np.flatnonzero(choice == code))
             for code, version in ((len(canaries), route.champion), *enumerate(canaries))
         ]
-    return [lane for lane in answering if len(lane.rows)] + [Lane(v, "shadow", everything) for v in route.shadows]
+    return [part for part in answering if len(part.rows)] + [
+        VersionRows(v, "shadow", everything) for v in route.shadows
+    ]
 
 
 def place(model: str, id_: str) -> float:

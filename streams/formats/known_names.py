@@ -74,10 +74,10 @@ def missing(why: Refused, names: Collection[str], schema: FeatureSchema) -> Refu
 
 def _meant(names: Iterable[str], expected: Collection[str]) -> str:
     """What was probably meant by names that are none of the expected ones."""
-    by_fold = {name.strip().casefold(): name for name in expected}
+    by_casefold = {name.strip().casefold(): name for name in expected}
     cased, near = [], []
     for name in names:
-        if match := by_fold.get(name.strip().casefold()):
+        if match := by_casefold.get(name.strip().casefold()):
             cased.append(f"{_quoted(name)} is {_quoted(match)}")
         elif close := get_close_matches(name[:_CHARACTERS_MAX], expected, 1, 0.75):
             near.append(f"did you mean {_quoted(close[0])} by {_quoted(name)}?")

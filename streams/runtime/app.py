@@ -137,7 +137,7 @@ class Role:
         async def follow(stream: Any) -> None:
             async for event in stream.events():
                 record = f"models/{event.message.partition}/{event.message.offset}"
-                route = book.take(event.value, record)
+                route = book.apply(event.value, record)
                 book.warn()
                 if route is not None:
                     await _in_daemon_thread(news, route)

@@ -231,7 +231,7 @@ class Assignment:
     def _begin_stages(self, starts: dict[Place, ck.TopicPartition]) -> "Future[None]":
         """Begin stages in a thread of their own, in flight like a micro-batch. Where something that one needs is away,
         it begins when that is back."""
-        begun: Future[None] = Future()
+        stages_ready: Future[None] = Future()
         in_flight = self._in_flight.begin()
 
         def begin() -> None:
@@ -241,12 +241,12 @@ class Assignment:
                         assign = partial(self._step.assign, *topic_partition, p.offset, p.metadata or "")
                         patiently(assign, self._await, lambda: self._in_flight.stopping)
                 except BaseException as error:
-                    begun.set_exception(error)
+                    stages_ready.set_exception(error)
                 else:
-                    begun.set_result(None)
+                    stages_ready.set_result(None)
 
         threading.Thread(target=begin, name="begin", daemon=True).start()
-        return begun
+        return stages_ready
 
     def _await(self, why: str) -> None:
         if why and why != self.awaited:

@@ -29,9 +29,9 @@ class RouteBook:
 
     >>> import msgspec
     >>> book = RouteBook()
-    >>> book.take(msgspec.json.encode(Route(model="m", epoch=1, ts=0, champion="v1"))).champion
+    >>> book.apply(msgspec.json.encode(Route(model="m", epoch=1, ts=0, champion="v1"))).champion
     'v1'
-    >>> book.take(msgspec.json.encode(Route(model="m", epoch=1, ts=5, champion="v2"))) is None  # the first writer wins
+    >>> book.apply(msgspec.json.encode(Route(model="m", epoch=1, ts=5, champion="v2"))) is None  # the first writer wins
     True
     """
 
@@ -41,7 +41,7 @@ class RouteBook:
         self.passed_over: dict[str, str] = {}
         self._warned = 0
 
-    def take(self, value: bytes | None, record: str = "models") -> Route | None:
+    def apply(self, value: bytes | None, record: str = "models") -> Route | None:
         """Take one event; returns the route if it is news.
 
         Parameters

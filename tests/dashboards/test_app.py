@@ -19,9 +19,9 @@ import scene
 from dashboards.page import make_app
 from dashboards.page.address import INSTANT_MS_MAX, Address
 from dashboards.page.connections import HEADERS
-from dashboards.page.desk import ANSWERS_MAX, WAITING_MAX, Answer, Busy, Desk
 from dashboards.page.json_view import json_view
 from dashboards.page.page_data import gather
+from dashboards.page.query_cache import ANSWERS_MAX, WAITING_MAX, Answer, Busy, QueryCache
 from dashboards.page.view import render
 from dashboards.panels import at_level, named
 from drift.store import Store
@@ -282,13 +282,13 @@ class Flaky:
 
 
 @pytest.fixture
-def flaky(store: Store) -> Iterator[tuple[Flaky, Desk, list[int]]]:
+def flaky(store: Store) -> Iterator[tuple[Flaky, QueryCache, list[int]]]:
     now = [scene.END_MS]
     source = Flaky(store)
-    yield source, Desk(source.query, scene.status, lambda: now[0]), now
+    yield source, QueryCache(source.query, scene.status, lambda: now[0]), now
 
 
-def test_a_stale_panel_keeps_its_picture(flaky: tuple[Flaky, Desk, list[int]]) -> None:
+def test_a_stale_panel_keeps_its_picture(flaky: tuple[Flaky, QueryCache, list[int]]) -> None:
     source, desk, now = flaky
     address = Address(page="model", model="employment")
     before = gather(desk, address)
@@ -321,7 +321,7 @@ def test_without_a_store_the_page_still_answers() -> None:
         assert all(panel["trouble"] for panel in said["panels"].values())
 
 
-def test_readers_share_answers_for_a_moment(flaky: tuple[Flaky, Desk, list[int]]) -> None:
+def test_readers_share_answers_for_a_moment(flaky: tuple[Flaky, QueryCache, list[int]]) -> None:
     source, desk, now = flaky
     gather(desk, Address())
     once = source.asked
@@ -339,7 +339,7 @@ def test_a_slow_answer_serves_for_longer() -> None:
     assert not Answer(pd.DataFrame(), 0, "away").serves(0)
 
 
-def test_answers_kept_are_bounded(flaky: tuple[Flaky, Desk, list[int]]) -> None:
+def test_answers_kept_are_bounded(flaky: tuple[Flaky, QueryCache, list[int]]) -> None:
     _, desk, _ = flaky
     for number in range(ANSWERS_MAX + 50):
         desk.range(Address(page="model", model=f"m{number}"))
@@ -361,7 +361,7 @@ class Slow:
 
 def test_a_reader_is_given_what_is_kept_while_the_store_is_busy_with_others(store: Store) -> None:
     now, slow = [scene.END_MS], Slow(store)
-    desk = Desk(slow.query, scene.status, lambda: now[0])
+    desk = QueryCache(slow.query, scene.status, lambda: now[0])
     address = Address(page="model", model="employment")
     before = gather(desk, address)
     slow.go.clear()
@@ -387,20 +387,20 @@ def test_a_reader_is_given_what_is_kept_while_the_store_is_busy_with_others(stor
     assert gather(desk, address).answers["score"].asked_ms == now[0]
 
 
-def _tried(desk: Desk, address: Address) -> None:
+def _tried(desk: QueryCache, address: Address) -> None:
     with suppress(Busy):
         gather(desk, address)
 
 
 def test_too_many_readers_are_a_429(store: Store, monkeypatch) -> None:
-    monkeypatch.setattr("dashboards.page.desk.WAITING_MAX", 0)
+    monkeypatch.setattr("dashboards.page.query_cache.WAITING_MAX", 0)
     client = make_app(store.query, scene.status, clock=lambda: scene.END_MS).test_client()
     answer = client.get("/api/m/employment")
     assert (answer.status_code, answer.json["error"].partition(";")[2]) == (429, " ask again in a second")
 
 
 def test_a_store_that_hangs_is_waited_for_once_and_not_by_every_panel(monkeypatch) -> None:
-    monkeypatch.setattr("dashboards.page.desk.SLOW_FAILURE_MS", 100)
+    monkeypatch.setattr("dashboards.page.query_cache.SLOW_FAILURE_MS", 100)
     asked = []
 
     def hangs(sql: str, parameters: dict[str, Any]) -> pd.DataFrame:
@@ -409,7 +409,7 @@ def test_a_store_that_hangs_is_waited_for_once_and_not_by_every_panel(monkeypatc
         raise TimeoutError("timed out")
 
     now = [scene.END_MS]
-    desk = Desk(hangs, scene.status, lambda: now[0])
+    desk = QueryCache(hangs, scene.status, lambda: now[0])
     assert gather(desk, Address(page="model", model="employment")).trouble == "timed out"
     assert len(asked) == 1
     now[0] += 6_000
@@ -425,7 +425,7 @@ KAFKA_AWAY = "no Kafka broker answers at k:9092: timed out"
 def test_what_is_away_stands_above_every_page_and_in_its_twin(store: Store, path: str) -> None:
     why, now = [""], [scene.END_MS]
     roles: dict[str, Any] = {"worker-0": {"state": "up", "waits": [KAFKA_AWAY]}, "http://s": {"state": "no answer"}}
-    desk = Desk(store.query, lambda: {"roles": roles}, lambda: now[0], lambda: why[0])
+    desk = QueryCache(store.query, lambda: {"roles": roles}, lambda: now[0], lambda: why[0])
     address = Address.read(path or "/", "")
     before = gather(desk, address)
     waits = [f"worker-0 waits: {KAFKA_AWAY}", "http://s does not answer; `driftline status` says whether it runs"]
@@ -452,7 +452,7 @@ def test_while_the_store_is_away_nobody_waits_for_it() -> None:
         assert go.wait(60)
         raise TimeoutError("timed out")
 
-    desk = Desk(hangs, dict, lambda: scene.END_MS, lambda: why[0])
+    desk = QueryCache(hangs, dict, lambda: scene.END_MS, lambda: why[0])
     readers = [threading.Thread(target=gather, args=(desk, Address(page="pipeline"))) for _ in range(3)]
     for reader in readers:
         reader.start()
@@ -471,7 +471,7 @@ def test_while_the_store_is_away_nobody_waits_for_it() -> None:
     readers[0].join(60)
 
 
-def test_what_is_asked_for_often_is_kept_longest(flaky: tuple[Flaky, Desk, list[int]]) -> None:
+def test_what_is_asked_for_often_is_kept_longest(flaky: tuple[Flaky, QueryCache, list[int]]) -> None:
     source, desk, _ = flaky
     often = Address(page="model", model="employment")
     desk.range(often)
@@ -488,7 +488,7 @@ def test_the_roles_are_asked_once_a_second_at_most(store: Store) -> None:
         asked.append(1)
         return scene.status()
 
-    desk = Desk(store.query, status, lambda: scene.END_MS)
+    desk = QueryCache(store.query, status, lambda: scene.END_MS)
     for _ in range(5):
         desk.live()
     assert len(asked) == 1

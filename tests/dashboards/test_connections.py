@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from waitress import wasyncore
 
-from dashboards.page import connections, desk, make_server
+from dashboards.page import connections, make_server, query_cache
 
 #: 4 MB: more than the kernel's buffers hold.
 SCRIPT = "/_dash-component-suites/plotly/package_data/plotly.min.js"
@@ -196,7 +196,7 @@ def test_an_odd_request_has_at_most_one_answer_and_no_fault_of_ours(server: Any,
 
 def test_a_queue_that_is_full_says_so(monkeypatch) -> None:
     monkeypatch.setattr(connections, "WAITING_MAX", 4)
-    monkeypatch.setattr(desk, "WAITING_MAX", 1_000)
+    monkeypatch.setattr(query_cache, "WAITING_MAX", 1_000)
     going = threading.Event()
 
     def slow(sql: str, parameters: dict[str, Any]) -> pd.DataFrame:

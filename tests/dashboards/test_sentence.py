@@ -10,8 +10,8 @@ import pytest
 
 from dashboards.macros import Range
 from dashboards.page.address import Address
-from dashboards.page.desk import Answer
 from dashboards.page.page_data import PageData
+from dashboards.page.query_cache import Answer
 from dashboards.page.sentence import say
 from dashboards.panels import named
 from dashboards.words import zone

@@ -15,8 +15,8 @@ import pytest
 import scene
 
 from dashboards.page.address import Address
-from dashboards.page.desk import Desk
 from dashboards.page.page_data import PageData, gather
+from dashboards.page.query_cache import QueryCache
 from dashboards.page.sentence import say
 from drift.store import Store, migrate, report_rows, rows
 from drift.store.server import StoreProcess
@@ -72,7 +72,7 @@ def lengths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def shown(store: Store, **address: Any) -> PageData:
     """What a page shows an hour after the newest row of the model."""
     now = STARTS[address["model"]][-1] + HOUR
-    return gather(Desk(store.query, dict, lambda: now), Address(**{"page": "model", **address}))
+    return gather(QueryCache(store.query, dict, lambda: now), Address(**{"page": "model", **address}))
 
 
 @pytest.mark.parametrize(("model", "step"), [("daily", DAY), ("hourly", HOUR), ("by-minute", MINUTE)])
@@ -99,10 +99,10 @@ def test_a_range_shorter_than_a_window_reaches_back_to_the_newest(lengths: Store
 def test_no_cell_of_the_map_reaches_into_a_gap(lengths: Store) -> None:
     """A cell reaches half way to its neighbours: those of a gap must be there, and empty."""
     from dashboards.page.driftmap import draw
-    from dashboards.page.view import _canvas
+    from dashboards.page.view import _chart_context
 
     data = shown(lengths, model="hourly", last="7d")
-    context = _canvas(data, UTC)
+    context = _chart_context(data, UTC)
     frame = data.frame("drift_map")
     begin = context.local(frame["time"])
     heat = draw(frame.assign(begin=begin, time=begin + context.step / 2), context).data[0]

@@ -119,7 +119,7 @@ def test_a_route_to_what_is_not_there_leaves_the_one_before_in_force(away):
     """After a restart as before it: the newest route that can be served holds."""
     book = RouteBook()
     for epoch, champion in ((1, "v1"), (2, "v2"), (3, "v3")):
-        book.take(msgspec.json.encode(route(epoch, champion)))
+        book.apply(msgspec.json.encode(route(epoch, champion)))
     away |= {"v2", "v3"}
     told = {}
 

@@ -26,7 +26,7 @@ def cluster(kafka, topic_prefix) -> Cluster:
 @pytest.fixture
 def counting(cluster) -> Step:
     book = RouteBook()
-    book.take(msgspec.json.encode(Route(model="taste", epoch=1, ts=0, champion="v1")))
+    book.apply(msgspec.json.encode(Route(model="taste", epoch=1, ts=0, champion="v1")))
     step = monitor._counting(settings.load(), cluster, lambda model, version: None, book)
     for partition in (0, 1):
         step.assign("observations", partition, 0, "")

@@ -94,7 +94,7 @@ def test_what_parquet_holds(tmp_path: Path, column: pa.Array, came: list[Any]) -
 
 def test_only_the_columns_that_are_wanted_are_looked_at(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}).to_csv(tmp_path / "t.csv", index=False)
-    assert rows(tmp_path / "t.csv", take=["b"]) == [{"b": "x"}, {"b": "y"}]
+    assert rows(tmp_path / "t.csv", only=["b"]) == [{"b": "x"}, {"b": "y"}]
     assert rows(tmp_path / "t.csv", leave=["b"]) == [{"a": 1}, {"a": 2}]
 
 
@@ -118,7 +118,7 @@ def test_a_csv_that_cannot_be_read_is_refused_by_name(tmp_path: Path, raw: bytes
 def test_a_column_that_is_left_out_is_not_sent_though_its_name_begins_like_anothers(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1], "a.b": [2], "b": [3]}), tmp_path / "t.parquet")
     assert rows(tmp_path / "t.parquet", leave=["a.b"]) == [{"a": 1, "b": 3}]
-    assert rows(tmp_path / "t.parquet", take=["a.b"]) == [{"a.b": 2}]
+    assert rows(tmp_path / "t.parquet", only=["a.b"]) == [{"a.b": 2}]
 
 
 def test_lines_as_python_writes_them(tmp_path: Path) -> None:

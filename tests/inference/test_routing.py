@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.serving.routing import lanes, place
+from inference.serving.routing import by_version, place
 from streams.wire.records import Route
 from streams.wire.route import RouteError, check
 
@@ -16,7 +16,7 @@ def route(canary=None, shadows=(), **more):
 
 @given(st.lists(st.text(max_size=20)), st.floats(0, 0.5), st.floats(0, 0.5))
 def test_each_id_is_answered_exactly_once_and_seen_by_every_shadow(ids, one, two):
-    found = lanes(route({"v2": one, "v3": two}, ("v4",)), ids)
+    found = by_version(route({"v2": one, "v3": two}, ("v4",)), ids)
     answering = np.concatenate([lane.rows for lane in found if lane.role != "shadow"] or [np.array([], int)])
     assert sorted(answering.tolist()) == list(range(len(ids)))
     assert all(np.array_equal(lane.rows, np.arange(len(ids))) for lane in found if lane.role == "shadow")
@@ -28,7 +28,7 @@ def test_a_growing_canary_keeps_its_ids(ids, one, two):
     small, large = sorted((one, two))
 
     def chosen(share):
-        return {ids[n] for lane in lanes(route({"v2": share}), ids) if lane.role == "canary" for n in lane.rows}
+        return {ids[n] for lane in by_version(route({"v2": share}), ids) if lane.role == "canary" for n in lane.rows}
 
     assert chosen(small) <= chosen(large)
 
@@ -36,7 +36,7 @@ def test_a_growing_canary_keeps_its_ids(ids, one, two):
 def test_a_canary_gets_its_share():
     n, share = 20_000, 0.05
     got = next(
-        len(lane.rows) for lane in lanes(route({"v2": share}), [str(i) for i in range(n)]) if lane.role == "canary"
+        len(lane.rows) for lane in by_version(route({"v2": share}), [str(i) for i in range(n)]) if lane.role == "canary"
     )
     deviation = math.sqrt(n * share * (1 - share))  # binomial; the ids are fixed, so this passes always or never
     assert abs(got - n * share) < 4 * deviation
@@ -51,8 +51,8 @@ def test_the_ids_of_one_models_canary_are_not_those_of_another():
 def test_a_split_is_the_same_for_any_batching():
     ids = [f"requests/0/{i}" for i in range(500)]
     r = route({"v2": 0.3})
-    whole = {ids[n]: lane.version for lane in lanes(r, ids) for n in lane.rows}
-    alone = {id_: lanes(r, [id_])[0].version for id_ in ids}
+    whole = {ids[n]: lane.version for lane in by_version(r, ids) for n in lane.rows}
+    alone = {id_: by_version(r, [id_])[0].version for id_ in ids}
     assert whole == alone
 
 

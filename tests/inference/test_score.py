@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from inference import Limits, ModelBroken, ModelPackage, Outputs, Patience, Score, Scorer, Serving, matrix_of
 from inference.serving.models import NotLoadedYet
-from inference.serving.routing import lanes
+from inference.serving.routing import by_version
 from streams.formats.json import JsonDecoder
 from streams.wire import observation
 from streams.wire.block import Block
@@ -270,7 +270,7 @@ def test_canaries_answer_in_the_order_of_the_requests_and_shadows_do_not_answer(
     found = serving(*scorers, canary={"v2": 0.5}, shadows=("v3",))
     [effects] = Score(found).process([requests])
     expected = {}
-    for lane in lanes(found.models()["ramp"].route, [f"r{n}" for n in range(12)]):
+    for lane in by_version(found.models()["ramp"].route, [f"r{n}" for n in range(12)]):
         if lane.role != "shadow":
             expected |= {f"r{n}": (lane.version, lane.role) for n in lane.rows}
     assert {role for _, role in expected.values()} == {"champion", "canary"}
@@ -504,7 +504,7 @@ def test_what_only_the_canary_requires_is_asked_of_its_own_requests():
     score = Score(serving(ramp(), ramp("v2", wider), ramp("v3", wider), canary={"v2": 0.5}, shadows=("v3",)))
     requests = [{"id": f"r{n}", "x": n + 20, **({} if n % 2 else {"new": 1})} for n in range(40)]
     [effects] = score.process([block(*requests)])
-    [canary] = [lane for lane in lanes(route_of(score), [one["id"] for one in requests]) if lane.role == "canary"]
+    [canary] = [lane for lane in by_version(route_of(score), [one["id"] for one in requests]) if lane.role == "canary"]
     without = {n for n in canary.rows.tolist() if n % 2}
     assert without and len(without) < len(canary.rows)
     refused = letters(effects)

@@ -80,7 +80,7 @@ def test_every_version_of_a_route_is_checked(where, version):
         Route(model="m", epoch=1, ts=0, champion="v1", **more)
     good = {"model": "m", "epoch": 1, "ts": 0, "champion": "v1", "canary": {"v2": 0.1}, "shadows": ["v3"]}
     book = RouteBook()
-    assert book.take(msgspec.json.encode(good)).champion == "v1"
+    assert book.apply(msgspec.json.encode(good)).champion == "v1"
 
 
 @pytest.mark.parametrize("topic", ["", ".", "..", "a/b", "a b", "a\n", "x" * 250])

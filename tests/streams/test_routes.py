@@ -44,17 +44,17 @@ def test_the_judge_reads_the_same_event_among_its_counts(cluster, eventually):
 def test_the_first_writer_of_an_epoch_wins_and_old_epochs_are_no_news():
     book = RouteBook()
     told = [(2, "a"), (2, "b"), (1, "c"), (3, "d")]
-    news = [book.take(msgspec.json.encode(route("m", champion, epoch))) for epoch, champion in told]
+    news = [book.apply(msgspec.json.encode(route("m", champion, epoch))) for epoch, champion in told]
     assert [r and r.champion for r in news] == ["a", None, None, "d"]
-    assert book.take(None) is None
+    assert book.apply(None) is None
 
 
 def test_the_only_model_is_the_default():
     book = RouteBook()
     assert book.default() is None
-    book.take(msgspec.json.encode(route("a", "v1", 1)))
+    book.apply(msgspec.json.encode(route("a", "v1", 1)))
     assert book.default() == "a"
-    book.take(msgspec.json.encode(route("b", "v1", 1)))
+    book.apply(msgspec.json.encode(route("b", "v1", 1)))
     assert book.default() is None
 
 
@@ -91,9 +91,9 @@ NO_ROUTES = {
 def test_what_is_no_route_is_passed_over_and_the_good_ones_rule(record, why):
     book = RouteBook()
     good = route("churn", "v1", 1)
-    assert book.take(msgspec.json.encode(good), "models/0/0") == good
-    assert book.take(record, "models/0/1") is None
-    assert book.take(record, "models/0/1") is None  # the topic is read again
+    assert book.apply(msgspec.json.encode(good), "models/0/0") == good
+    assert book.apply(record, "models/0/1") is None
+    assert book.apply(record, "models/0/1") is None  # the topic is read again
     assert book.routes == {"churn": good} and book.history == [good]
     assert list(book.passed_over) == ["models/0/1"] and why in book.passed_over["models/0/1"]
     with capture_logs() as logs:

@@ -43,5 +43,5 @@ def alarms(
     yield OPENS, ours.opened
     yield PAGES, ours.paged
     for name in CONTESTANTS[2:]:
-        begun = peer(name, ground, len(windows[0].values[0]), every, thresholds)
-        yield name, next((w for w, window in enumerate(windows) if begun.observe(window) > 1), None)
+        detector = peer(name, ground, len(windows[0].values[0]), every, thresholds)
+        yield name, next((w for w, window in enumerate(windows) if detector.observe(window) > 1), None)

@@ -81,8 +81,8 @@ class Race:
             ground = self._ground(_CALIBRATING, run)
             windows = ground.windows(plan.rows_per_window, plan.windows, self._rng(_CALIBRATING, run, 1))
             for name, path in paths.items():
-                begun = peer(name, ground, plan.rows_per_window, plan.false_alarm_every, {})
-                path.append([begun.observe(window) for window in windows])
+                detector = peer(name, ground, plan.rows_per_window, plan.false_alarm_every, {})
+                path.append([detector.observe(window) for window in windows])
         return {name: threshold(np.array(path), plan.false_alarm_every) for name, path in paths.items()}
 
     def quiet(self, thresholds: Mapping[str, float]) -> list[Quiet]:

@@ -81,7 +81,7 @@ def summary(
             f"The {_DRAWN} columns that moved most",
             f'<div class="three">{"".join(_drawn(reference, row, stream) for row in _worst(moved))}</div>',
             "Blue: the reference. Orange: the stream, in the window in which the column was furthest off.",
-            turn=True,
+            landscape=True,
         ),
     ]
     if not result.performance.empty:
@@ -95,9 +95,9 @@ def summary(
     )
 
 
-def _section(title: str, body: str, caption: str = "", *, turn: bool = False) -> str:
+def _section(title: str, body: str, caption: str = "", *, landscape: bool = False) -> str:
     small_print = f'<p class="small">{escape(caption)}</p>' if caption else ""
-    return f"<section{' class=turn' if turn else ''}><h2>{escape(title)}</h2>{body}{small_print}</section>"
+    return f"<section{' class=turn' if landscape else ''}><h2>{escape(title)}</h2>{body}{small_print}</section>"
 
 
 def _incidents(incidents: pd.DataFrame) -> str:

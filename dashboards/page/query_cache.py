@@ -71,7 +71,7 @@ class Answer(msgspec.Struct, frozen=True):
         return not self.trouble and age_ms < max(ANSWER_MS_MIN, ANSWER_TIMES_TAKEN * self.took_ms)
 
 
-class Desk:
+class QueryCache:
     """Asks the store and the roles on behalf of all readers.
 
     Parameters
@@ -101,7 +101,7 @@ class Desk:
         self._one_at_a_time = threading.Lock()
         self._counting = threading.Lock()
         self._waiting = 0
-        self._heard: tuple[float, dict[str, Any]] = (-math.inf, {})
+        self._last_status: tuple[float, dict[str, Any]] = (-math.inf, {})
         self._away = (0, "")  # until when nothing is asked after a long wait for nothing, and what came of it
         self._answers: dict[tuple[Any, ...], Answer] = {}
         self.registry = CollectorRegistry()
@@ -137,13 +137,13 @@ class Desk:
 
     def live(self) -> dict[str, Any]:
         """The roles' state, a second old at most; empty where nobody can tell."""
-        heard_s, state = self._heard
-        if time.monotonic() - heard_s > LIVE_S_MAX:
+        asked_s, state = self._last_status
+        if time.monotonic() - asked_s > LIVE_S_MAX:
             try:
                 state = self._status()
             except Exception as error:
                 state = {"trouble": str(error)}
-            self._heard = (time.monotonic(), state)
+            self._last_status = (time.monotonic(), state)
         return state
 
     def probe(self) -> str:
@@ -158,7 +158,7 @@ class Desk:
         return ""
 
     @contextmanager
-    def _turn(self, wait_s: float | None) -> Iterator[bool]:
+    def _store_free(self, wait_s: float | None) -> Iterator[bool]:
         """Wait for the store to be free, so long or until it is away; yields whether it is."""
         with self._counting:
             crowded = self._waiting >= WAITING_MAX
@@ -191,7 +191,7 @@ class Desk:
         if away := self.store_away():
             return _stale(kept, away, columns, now)
         may_be_old = kept is not None and not kept.trouble and now - kept.asked_ms < OLD_MS_MAX
-        with self._turn(OLD_WAIT_S if may_be_old else None) as mine:
+        with self._store_free(OLD_WAIT_S if may_be_old else None) as mine:
             if not mine:
                 assert kept is not None or not may_be_old
                 return kept if kept and may_be_old else _stale(kept, self.store_away(), columns, now)

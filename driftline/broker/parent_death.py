@@ -1,4 +1,4 @@
-"""Runs a command that dies with the process that asked for it: `python tether.py PARENT COMMAND...`.
+"""Runs a command that dies with the process that asked for it: `python parent_death.py PARENT COMMAND...`.
 
 A broker whose owner was killed would hold its port and its data directory for ever. The kernel can prevent
 that, but only the child itself can ask for it, and Python code between fork and exec is not safe beside
