@@ -77,6 +77,15 @@ def edges(
 ) -> tuple[float, ...]:
     """Edges of a numeric column's cells from its float32 values [rows]; see `edges_of`.
 
+    Parameters
+    ----------
+    values
+        float32 [rows], finite.
+    low, high
+        Ends of the plausible range; None for an open one.
+    at
+        A value that becomes an edge, such as a decision's threshold.
+
     >>> edges(np.arange(1000, dtype=np.float32))[:5]  # Tails of .2, .5, 1 and 2 %, then a 32nd.
     (2.0, 5.0, 10.0, 20.0, 31.0)
     """
@@ -90,6 +99,15 @@ def edges_of(
 
     Quantiles for cells of equal mass and for the tails, both sides of every point mass, the ends of the plausible
     range ``low``..``high``, and ``at`` (a decision's threshold).
+
+    Parameters
+    ----------
+    ordered
+        The finite values, in order.
+    low, high
+        Ends of the plausible range; None for an open one.
+    at
+        A value that becomes an edge, such as a decision's threshold.
     """
     heavy = ordered.masses(POINT_MASS)
     # What lies between the point masses is cut as if it stood alone: nine tenths of zeros must not blur the rest.
@@ -154,6 +172,15 @@ def levels(
     1953). So where many are seen but once, unless the list is ``closed``, a new one is nothing new: it counts among the
     others, and none gets a cell by a few rows of luck.
 
+    Parameters
+    ----------
+    counts
+        Rows by level, missing ones left out.
+    known
+        Levels that a schema lists, in its order.
+    closed
+        Whether there are no levels but these.
+
     >>> levels({"b": 2, "a": 9}, known=("c",))
     (('c', 'a', 'b'), (), False)
     >>> levels({"a": 90, "b": 2} | dict.fromkeys("tuvwxyz", 1))
@@ -177,6 +204,15 @@ def selection_bias(counts: Mapping[str, int], named: Sequence[str], others: Sequ
     A row whose level was only just chosen would be one of the others if it were left out: as many rows, on average,
     will be among them next time. How many levels are so close is read off both sides of the border, for there it hangs
     on ties.
+
+    Parameters
+    ----------
+    counts
+        Rows by level.
+    named
+        Levels with a cell of their own.
+    others
+        Levels that share one cell.
 
     >>> selection_bias({"a": 900, "b": 52, "c": 50, "d": 47, "e": 45, "f": 20}, ["a", "b", "c"], ["d", "e", "f"])
     10

@@ -19,6 +19,11 @@ FrameError = TableError
 def require(table: Columns, names: Iterable[str], what: str) -> None:
     """Refuse a table that lacks columns, or in which they cannot be read.
 
+    Parameters
+    ----------
+    what
+        What the table is called in the error, such as "the reference data".
+
     Raises
     ------
     FrameError

@@ -59,6 +59,15 @@ class EventClock:
 
         A request without a time of its own came when Kafka had it, where that is no further ahead than lateness allows
         (a row cannot become late by that); else, as in a stretch of the past that is sent again, where the rows are.
+
+        Parameters
+        ----------
+        times
+            Event times, int64 [rows], ms.
+        offsets
+            Offsets of the rows' records, int64 [rows], ascending.
+        refused
+            Refused requests, in order of their offsets.
         """
         late = np.zeros(len(times), bool)
         timely: list[tuple[int, str, str, str]] = []

@@ -63,12 +63,25 @@ class EventClocks:
             self.maxima = msgspec.json.decode(memory, type=Maxima)
 
     def reached(self, model: str, source: str, version: str) -> int | None:
-        """Where a version's clock stands in a source partition, ms; None before its first row."""
+        """Where a version's clock stands in a source partition, ms; None before its first row.
+
+        Parameters
+        ----------
+        source
+            Topic and partition of the requests, as observations name them.
+        """
         return self.maxima.get(model, {}).get(source, {}).get(version)
 
     def reach(self, model: str, source: str, version: str, ms: int) -> None:
         """Move a clock. Of too many versions those furthest behind are forgotten: one that speaks again begins anew,
         and the judge takes what it brings for closed windows as late all the same.
+
+        Parameters
+        ----------
+        source
+            Topic and partition of the requests, as observations name them.
+        ms
+            Event time, ms UTC.
         """
         versions = self.maxima.setdefault(model, {}).setdefault(source, {})
         if versions.get(version) == ms:

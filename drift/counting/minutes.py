@@ -47,7 +47,17 @@ def count_minutes(
 
 
 def pack(minute_ms: int, segment: str, late: bool, sums: Sums, ids: bytes = b"") -> MinuteCounts:
-    """Spell sums for the wire, little-endian."""
+    """Spell sums for the wire, little-endian.
+
+    Parameters
+    ----------
+    minute_ms
+        Begin of the minute of event time, ms UTC.
+    late
+        Whether the rows came after their minute had passed.
+    ids
+        Sketch of the rows' ids; empty for none.
+    """
     return MinuteCounts(
         minute_ms=minute_ms,
         segment=segment,

@@ -153,6 +153,19 @@ def idle(
 ) -> Effects:
     """Say that a source partition has fallen silent, or is ``asleep``, at a time, to the judge of each model.
 
+    Parameters
+    ----------
+    models
+        Models whose requests go through the partition.
+    topic, partition
+        The source, as observations name it.
+    partitions
+        How many the source topic has.
+    asleep
+        Whether it is silent for long.
+    at_ms
+        When that was seen, ms UTC; None where it is not known.
+
     >>> idle(["churn"], "requests", 3, 8).publish[0].key
     b'churn'
     """

@@ -15,6 +15,15 @@ def shares(
     The budget's shares by kind, over the kinds that there are; inside a kind all columns alike. ``aside`` is the share
     of kinds that are no columns'. Columns ``without`` a share are no evidence; the others have theirs.
 
+    Parameters
+    ----------
+    budget
+        Share of each kind of column, 0 to 1.
+    aside
+        Share of kinds that are no columns', 0 to 1.
+    without
+        Names of columns that are no evidence.
+
     >>> two = [Cells(name="age"), Cells(name="income"), Cells(name="score", role="prediction")]
     >>> shares(two, {"feature": 0.15, "prediction": 0.25}).round(4).tolist()
     [0.1875, 0.1875, 0.625]

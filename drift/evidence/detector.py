@@ -151,7 +151,17 @@ class Detector(msgspec.Struct, kw_only=True, eq=False):
         return ChangePoint(at, min(int(low), at), max(int(high), at))
 
     def restart(self, column: int, cells: slice, start: int) -> None:
-        """Let a column's pool be what came since a kept start, and its evidence begin with the next window."""
+        """Let a column's pool be what came since a kept start, and its evidence begin with the next window.
+
+        Parameters
+        ----------
+        column
+            Position of the column.
+        cells
+            The column's cells in the flat counts.
+        start
+            Position of the kept start.
+        """
         self.pool[cells] = self.counts[cells] - self.counts_before[start, cells]
         self.restarted_at[column] = self.windows
 

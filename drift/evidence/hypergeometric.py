@@ -19,6 +19,17 @@ def log_tail(k: int, n: int, successes: int, population: int, v: float) -> float
 
     The pmf is Loader's (log gamma loses five digits at 1e10 rows), the tail its recurrence, summed while it matters.
 
+    Parameters
+    ----------
+    k
+        Successes that were drawn.
+    n
+        Rows that were drawn.
+    successes, population
+        Successes among all rows, and all rows.
+    v
+        Uniform in (0, 1): how much of ``P(X = k)`` the tail takes.
+
     >>> round(math.exp(log_tail(1, 5, 4, 10, 0.5)), 6)  # (C(6,5) + C(4,1) C(6,4) / 2) / C(10,5)
     0.142857
     """
@@ -45,6 +56,15 @@ def log_tail(k: int, n: int, successes: int, population: int, v: float) -> float
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def log_pmf(k: int, n: int, successes: int, population: int) -> float:
     """Log of the hypergeometric probability, as three binomial ones.
+
+    Parameters
+    ----------
+    k
+        Successes that were drawn.
+    n
+        Rows that were drawn.
+    successes, population
+        Successes among all rows, and all rows.
 
     >>> round(math.exp(log_pmf(1, 5, 4, 10)), 6)
     0.238095

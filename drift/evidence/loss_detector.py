@@ -37,7 +37,17 @@ class Risk(msgspec.Struct, kw_only=True, eq=False):
 
     @classmethod
     def over(cls, losses: int, bets: int, cells: int) -> "Risk":
-        """Begin with nothing staked."""
+        """Begin with nothing staked.
+
+        Parameters
+        ----------
+        losses
+            Losses that are watched together.
+        bets
+            Bets on each.
+        cells
+            Score cells of label sums.
+        """
         shape = (losses, bets)
         return cls(
             summed=np.full(shape, -np.inf),

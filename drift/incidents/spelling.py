@@ -32,6 +32,13 @@ def number(value: float, digits: int = 2) -> str:
 def spell(metric: str, value: float, more: int = 0) -> str:
     """Spell a figure: accuracy and shares of rows in percent, all others as numbers; with more digits where asked.
 
+    Parameters
+    ----------
+    metric
+        Name of the figure, which decides between percent and number.
+    more
+        Digits beyond the usual three.
+
     >>> spell("accuracy", 0.79), spell("mae", 1.0123)
     ('79 %', '1.01')
     """
@@ -40,6 +47,15 @@ def spell(metric: str, value: float, more: int = 0) -> str:
 
 def from_to(metric: str, was: float, now: float, origin: str = "") -> str:
     """Spell a change with as many digits as it takes to see it; ``origin`` says where the first figure is from.
+
+    Parameters
+    ----------
+    metric
+        Name of the figure, which decides between percent and number.
+    was, now
+        Values before and after.
+    origin
+        Words behind the first figure.
 
     >>> from_to("accuracy", 0.79, 0.63), from_to("accuracy", 0.9971, 0.9968), from_to("log_loss", 0.51212, 0.51248)
     ('from 79 % to 63 %', 'from 99.71 % to 99.68 %', 'from 0.5121 to 0.5125')

@@ -8,6 +8,13 @@ Word = Literal["unchanged", "unclear", "changed"]
 def word(low: float, high: float, tolerance: float) -> Word:
     """Say whether an effect is below its tolerance for certain, above it for certain, or neither.
 
+    Parameters
+    ----------
+    low, high
+        Ends of the effect's 95 % interval.
+    tolerance
+        Size from which on an effect matters, in the effect's unit.
+
     >>> word(0.0, 0.03, 0.05), word(0.0, 0.09, 0.05), word(0.06, 0.09, 0.05)
     ('unchanged', 'unclear', 'changed')
     """

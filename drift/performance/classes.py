@@ -58,6 +58,13 @@ def binary_classes(
     """Name the classes of a binary model, as `classes_of` does: where predictions are of two and most labels name them,
     the other labels are no classes but faults.
 
+    Parameters
+    ----------
+    given
+        Classes that were named; empty where none were.
+    predicted, labelled
+        Rows by prediction and by label.
+
     >>> binary_classes((), {"0": 5, "1": 5}, {"0": 4, "1": 5, "n/a": 1})[0]
     ('0', '1')
     """
@@ -135,6 +142,15 @@ def threshold(scores: np.ndarray, said_yes: np.ndarray) -> float | None:
 
 def positive_share(cells: np.ndarray, said_yes: np.ndarray, size: int) -> np.ndarray:
     """Share of rows predicted positive in each score cell, float64 [size]; an empty cell takes its lower neighbour's.
+
+    Parameters
+    ----------
+    cells
+        Score cell of each row, int [rows].
+    said_yes
+        Whether the prediction is the positive class, bool [rows].
+    size
+        Number of score cells.
 
     >>> positive_share(np.array([1, 3, 3]), np.array([False, True, True]), 5).tolist()
     [0.0, 0.0, 0.0, 1.0, 1.0]

@@ -72,7 +72,13 @@ def label_sums_of_groups(
 
 
 def row_losses(reference: Profile, score: Any, prediction: Any, label: Any) -> np.ndarray:
-    """Loss of each row that has a label, float64 [rows]: the error's size, or 1 where the predicted class was wrong."""
+    """Loss of each row that has a label, float64 [rows]: the error's size, or 1 where the predicted class was wrong.
+
+    Parameters
+    ----------
+    score, prediction, label
+        One value a row, [rows]; a row without a usable label is left out of the result.
+    """
     scores = floats(score, "score").astype(np.float64)
     if reference.task == "regression":
         scale = float(reference.scale[reference.place("score")])

@@ -96,7 +96,15 @@ def losses_of(reference: Profile, known: Sequence[Loss], tolerance: float, sums:
 
 
 def amount(reference: Profile, metric: str, sums: np.ndarray) -> Amount:
-    """Add up a loss over label sums, int64 [score cells, 4]."""
+    """Add up a loss over label sums, int64 [score cells, 4].
+
+    Parameters
+    ----------
+    metric
+        One of the metrics that the reference's task has as a loss.
+    sums
+        Label sums, int64 [score cells, 4].
+    """
     if metric == "mae":
         step = float(reference.scale[reference.place("score")]) / FIXED_ONE
         rows, sizes, squares = (int(sums[:, column].sum()) for column in (LABELLED, SIZES, SQUARES))
@@ -113,6 +121,13 @@ def growth(reference: Profile, loss: Loss, sums: np.ndarray) -> np.ndarray:
     are known. Of all rows with these the one with the least product has errors of one size, and none else (Krein and
     Nudelman, 1977: the logarithm's third derivative is positive), so the product of those is no more than that of the
     rows; and it grows with the loss, however large that is.
+
+    Parameters
+    ----------
+    loss
+        The loss with its bound.
+    sums
+        Label sums of the rows, int64 [score cells, 4].
     """
     if loss.metric == "mae":
         rows, total, squares = amount(reference, loss.metric, sums)

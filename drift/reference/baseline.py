@@ -143,6 +143,16 @@ class Baseline:
         return None if self.reference.score is None else self.cells(self.reference.place(SCORE))
 
     def effect(self, column: int, current: np.ndarray, base: np.ndarray | None = None) -> Effect:
-        """Effect of a column's counts against the reference, or against other counts of the same cells."""
+        """Effect of a column's counts against the reference, or against other counts of the same cells.
+
+        Parameters
+        ----------
+        column
+            Position of the column.
+        current
+            Counts of the column's cells, int64 [its cells].
+        base
+            What they are compared with, int64 [its cells]; the reference's by default.
+        """
         was = self.reference.expected[self.cells(column)] if base is None else base
         return effect(self.reference.columns[column].kind, was, current, float(self.design_effects[column]))

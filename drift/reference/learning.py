@@ -78,7 +78,15 @@ class LossLearning(msgspec.Struct, kw_only=True):
         return self.windows >= LOSS_WINDOWS_MIN
 
     def observe(self, rows: int, total: float, squares: float) -> None:
-        """Take a window's labelled rows, the sum of their losses and of their squares; the first thirty count."""
+        """Take a window's labelled rows, the sum of their losses and of their squares; the first thirty count.
+
+        Parameters
+        ----------
+        rows
+            Labelled rows of the window.
+        total, squares
+            Sum of their losses, and of the squares.
+        """
         if rows <= 0 or self.windows >= LEARNING_WINDOWS:
             return
         self.windows, self.rows, self.total = self.windows + 1, self.rows + rows, self.total + total

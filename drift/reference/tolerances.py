@@ -22,6 +22,13 @@ def tolerance(watch: Watch, statistic: str) -> float:
 def column_tolerance(watch: Watch, column: str, statistic: str) -> float:
     """Material effect of a column: its own where it has one; of a column that is left out, the most there can be.
 
+    Parameters
+    ----------
+    watch
+        The settings; ``tolerances`` are by statistic, those of columns go first.
+    statistic
+        Statistic whose unit the tolerance has.
+
     >>> from streams.wire.records import ColumnWatch
     >>> watch = Watch(columns={"age": ColumnWatch(tolerance=0.1)}, exclude=("debug_*",))
     >>> [column_tolerance(watch, name, "ks") for name in ("age", "income", "debug_3")]

@@ -30,6 +30,13 @@ def chi2(
 
     Cells where a side expects fewer than ``expected_min`` rows are pooled into one, empty cells dropped.
 
+    Parameters
+    ----------
+    reference, current
+        Counts over the same cells, [cells].
+    expected_min
+        Rows that the smaller side must expect of a cell that stands alone.
+
     >>> round(chi2([50, 30, 20, 0], [40, 25, 25, 10]).statistic, 4)
     12.1212
     """
@@ -43,7 +50,15 @@ def chi2(
 
 
 def pooled(reference: Counts, current: Counts, expected_min: float) -> np.ndarray:
-    """Table of two rows, reference and current, whose sparse cells are pooled into one."""
+    """Table of two rows, reference and current, whose sparse cells are pooled into one.
+
+    Parameters
+    ----------
+    reference, current
+        Counts over the same cells, [cells].
+    expected_min
+        Rows that the smaller side must expect of a cell that stands alone.
+    """
     table = np.array([reference, current], dtype=np.float64)
     table = table[:, table.sum(axis=0) > 0]
     smallest_side = table.sum(axis=1).min()

@@ -31,6 +31,13 @@ def psi_bias(cells: int, n: float, reference_n: float) -> float:
 
     Where it is above .03, the usual threshold of .1 says little.
 
+    Parameters
+    ----------
+    cells
+        Number of cells that hold a row on either side.
+    n, reference_n
+        Rows of the window and of the reference.
+
     >>> psi_bias(33, 200, 10_000)
     0.1632
     """

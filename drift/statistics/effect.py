@@ -98,7 +98,15 @@ def ks_effects(was: np.ndarray, now: np.ndarray, last: np.ndarray, design_effect
 
 
 def tvd_effects(was: np.ndarray, now: np.ndarray, design_effect: np.ndarray) -> Effects:
-    """Half the sums of differences between shares; parameters as in `ks_effects`."""
+    """Half the sums of differences between shares; parameters as in `ks_effects`.
+
+    Parameters
+    ----------
+    was, now
+        Counts of many columns, [columns, cells], cells that a column lacks are 0.
+    design_effect
+        By column, float64 [columns], at least 1.
+    """
     reference_n, n = was.sum(axis=1), now.sum(axis=1)
     change = now / n[:, None] - was / reference_n[:, None]
     raw = 0.5 * np.abs(change).sum(axis=1)

@@ -9,6 +9,13 @@ from drift.statistics.shares import Counts, shares
 def js(reference: Counts, current: Counts, base: float = 2.0) -> float:
     """Jensen-Shannon distance: the root of the divergence. In base 2 it lies in [0, 1]; with base e it tops at .8326.
 
+    Parameters
+    ----------
+    reference, current
+        Counts over the same cells, [cells].
+    base
+        Base of the logarithm.
+
     >>> js([1, 0], [0, 1])
     1.0
     """

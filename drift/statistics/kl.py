@@ -9,6 +9,13 @@ from drift.statistics.shares import Counts, shares
 def kl(reference: Counts, current: Counts, smoothing: float = 0.0) -> float:
     """KL(current || reference) in nats; infinite when the window fills a cell that the reference leaves empty.
 
+    Parameters
+    ----------
+    reference, current
+        Counts over the same cells, [cells].
+    smoothing
+        Rows added to every cell of both sides.
+
     >>> round(kl([50, 50], [90, 10]), 4)
     0.3681
     """

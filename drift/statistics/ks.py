@@ -27,6 +27,13 @@ def gaps(reference: Counts, current: Counts) -> np.ndarray:
 def bias(n: float, reference_n: float, design_effect: float = 1.0) -> float:
     """Size that the distance has on average when nothing moved (the mean of Kolmogorov's law is .8687).
 
+    Parameters
+    ----------
+    n, reference_n
+        Rows of the window and of the reference.
+    design_effect
+        How much dependence between rows inflates a variance; 1 is none.
+
     >>> round(bias(200, 10_000), 3)
     0.062
     """

@@ -28,6 +28,13 @@ def l_infinity(reference: Counts, current: Counts) -> tuple[float, int]:
 def bias(reference: Counts, current: Counts, design_effect: float = 1.0) -> float:
     """Mean of the distance when both sides are drawn from their common shares (each |q - p| half normal).
 
+    Parameters
+    ----------
+    reference, current
+        Counts over the same cells, [cells].
+    design_effect
+        How much dependence between rows inflates a variance; 1 is none.
+
     >>> round(bias([5000, 5000], [100, 100]), 3)
     0.028
     """

@@ -56,7 +56,17 @@ def read(block: Block) -> tuple[Kept, list[Refusal]]:
 
 
 def fitting(topic: str, kept: Kept, types: Types) -> tuple[list[Rows], list[Refusal]]:
-    """Make rows of records, all at once; where that fails, those at fault are found by halves."""
+    """Make rows of records, all at once; where that fails, those at fault are found by halves.
+
+    Parameters
+    ----------
+    topic
+        The topic they come from, which decides the table.
+    kept
+        Records with their positions in the block.
+    types
+        Types of the tables' columns.
+    """
     rows_of = FORMS[topic].rows
     made = _made(rows_of, [record for _, record in kept], types)
     if not isinstance(made, Exception):

@@ -92,7 +92,17 @@ def rows(
     version: str | None = None,
     rows_max: int = 1_000_000,
 ) -> pa.Table:
-    """Load rows of a stretch, ms, from an open store; see `load`."""
+    """Load rows of a stretch, ms, from an open store; see `load`.
+
+    Parameters
+    ----------
+    first, until
+        Event times, ms UTC; ``until`` is left out.
+    model, version
+        Only theirs; None for all.
+    rows_max
+        More than so many rows are an error.
+    """
     time, source, bound = _stretch_of(table, first, until, model, version)
     loaded = store.arrow(f"SELECT * {source} ORDER BY {time} LIMIT {{most:UInt64}}", bound | {"most": rows_max + 1})
     if loaded.num_rows > rows_max:

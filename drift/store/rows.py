@@ -63,7 +63,15 @@ def _kind(arrow_type: pa.DataType) -> Kind:
 
 
 def of_feedback(topic: str, partition: int, labels: Sequence[tuple[int, str, int, str]]) -> Rows:
-    """Labels as (offset, prediction id, time of the label, text of the label)."""
+    """Labels as (offset, prediction id, time of the label, text of the label).
+
+    Parameters
+    ----------
+    topic, partition
+        Where the labels stood.
+    labels
+        Offset, prediction id, time of the label in ms, and its text.
+    """
     offsets, ids, times, texts = zip(*labels, strict=True) if labels else ((), (), (), ())
     n = len(labels)
     record = {"source_topic": [topic] * n, "source_partition": [partition] * n, "source_offset": offsets}

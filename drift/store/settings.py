@@ -65,7 +65,15 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def embedded(cls, folder: str | Path, port: int, database: str, user: str = OWNER) -> "StoreSettings":
-        """The store over a folder of this machine."""
+        """The store over a folder of this machine.
+
+        Parameters
+        ----------
+        folder
+            Data directory of the store, which holds its passwords.
+        port
+            Port of the store on this machine.
+        """
         file = str(password_file(folder, user).absolute())
         return cls(port=port, database=database, user=user, password_file=file, flavour="embedded")
 

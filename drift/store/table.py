@@ -102,14 +102,40 @@ class StoreTable:
     def ask(
         self, select: str, name: str, params: Params | None = None, rest: str = "", place: bool = False
     ) -> pa.Table:
-        """Ask about the ``value`` of a column, and about its row's ``place`` if that is wanted."""
+        """Ask about the ``value`` of a column, and about its row's ``place`` if that is wanted.
+
+        Parameters
+        ----------
+        select
+            What to select, over ``value``.
+        name
+            Name of the column.
+        params
+            Values of ``{name:Type}`` in the SQL.
+        rest
+            What stands behind FROM: WHERE, GROUP BY, ORDER BY.
+        place
+            Whether ``place``, the row's number from 0 on in the table's order, is there too.
+        """
         placed = f", row_number() OVER (ORDER BY {self._order}) - 1 AS place" if place else ""
         # The text is ours, names are quoted, and values bound.
         rows = f"SELECT {quote(name)} AS value{placed} FROM {self._source}"  # noqa: S608
         return self._store.arrow(f"SELECT {select} FROM ({rows}) {rest}", params)  # noqa: S608
 
     def finite(self, select: str, name: str, params: Params | None = None, rest: str = "") -> pa.Table:
-        """Ask about the finite values, ``v``, of a column as float32."""
+        """Ask about the finite values, ``v``, of a column as float32.
+
+        Parameters
+        ----------
+        select
+            What to select, over ``v``.
+        name
+            Name of the column.
+        params
+            Values of ``{name:Type}`` in the SQL.
+        rest
+            What stands behind the condition: GROUP BY, ORDER BY.
+        """
         values = f"(SELECT {quote(name)} AS value FROM {self._source})"  # noqa: S608
         inner = f"SELECT assumeNotNull({_NUMBER}) AS v FROM {values} WHERE isFinite({_NUMBER})"  # noqa: S608
         return self._store.arrow(f"SELECT {select} FROM ({inner}) {rest}", params)  # noqa: S608

@@ -26,7 +26,15 @@ _NONE = Verdict(0.0, False)
 
 
 def full(baseline: Baseline, watch: Watch, window: WindowRecord, sums: Sums | None) -> Report:
-    """A closed window's report, in full; without columns where its rows' sums were given up."""
+    """A closed window's report, in full; without columns where its rows' sums were given up.
+
+    Parameters
+    ----------
+    window
+        What is remembered of the closed window.
+    sums
+        Sums of its rows, late ones among them; None where they were given up.
+    """
     columns = [] if sums is None else _columns(baseline, watch, window, sums)
     scores = window.scores if sums is None or baseline.score is None else sums.cells[baseline.score]
     figures = [] if scores is None else performance_report(baseline.reference, scores, window.labels)
@@ -39,7 +47,13 @@ def full(baseline: Baseline, watch: Watch, window: WindowRecord, sums: Sums | No
 
 
 def restate(baseline: Baseline, watch: Watch, window: WindowRecord) -> Report:
-    """Bring a closed window's report up to date with late rows and labels; evidence and verdicts stay."""
+    """Bring a closed window's report up to date with late rows and labels; evidence and verdicts stay.
+
+    Parameters
+    ----------
+    window
+        What is remembered of the closed window, late rows and labels among it.
+    """
     window.report = msgspec.structs.replace(window.report, revision=window.report.revision + 1)
     window.untold, window.rows_changed = 0, False
     return full(baseline, watch, window, None if window.packed is None else window.packed.sums)

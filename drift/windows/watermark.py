@@ -26,7 +26,15 @@ class Source(msgspec.Struct):
     until_ms: int | None = None
 
     def advance(self, version: str, partition: int, partitions: int, watermark_ms: int | None) -> None:
-        """A partition speaks of a version, whose watermark there only grows."""
+        """A partition speaks of a version, whose watermark there only grows.
+
+        Parameters
+        ----------
+        partitions
+            How many the source topic has.
+        watermark_ms
+            Event time that the partition has passed, ms; None where it has no row yet.
+        """
         self.partitions = max(self.partitions, partitions)
         if len(self.repeated) >= self.partitions:
             self.idle, self.asleep, self.repeated = set(), set(), set()
@@ -86,6 +94,15 @@ def watermark(sources: Iterable[Source], watch: Watch | None = None, version: st
     over, and so is the time that ``watch`` allows for stragglers; but not before the clock has come to its end: a day
     is not over because nobody asks for a minute. Only the topics that speak of ``version`` count, and what they say of
     it; None for what they say of any.
+
+    Parameters
+    ----------
+    sources
+        The source topics that have spoken.
+    watch
+        The settings, for the time that stragglers have.
+    version
+        Only what they say of this version.
 
     >>> watermark([Source(3, {"v1": {0: 50, 1: 70}}, {2})]), watermark([Source(3, {"v1": {0: 50, 1: 70}})])
     (50, None)

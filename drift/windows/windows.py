@@ -79,6 +79,17 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
 
         Late rows stay apart from timely ones even while their window is open: whether it is depends on other
         partitions, and no decision may.
+
+        Parameters
+        ----------
+        minute
+            Begin of the minute, ms UTC.
+        sums
+            Sums of its rows.
+        late
+            Whether the rows came after their minute had passed.
+        ids
+            Sketch of the rows' ids; empty for none.
         """
         if not late and (self.edge is None or minute >= self.edge):
             held = self.minutes.get(minute)
@@ -148,6 +159,15 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         """The next window to close, if the watermark lets it; None asks for the last one, whatever it holds.
 
         ``starved`` asks for what is left even if it is too little for a window: nothing more is expected.
+
+        Parameters
+        ----------
+        watch
+            Lengths of windows and the rows that one needs.
+        watermark_ms
+            Event time that all partitions have passed, ms; None asks for the last window.
+        starved
+            Whether nothing more is expected.
         """
         if not self.minutes:
             return None

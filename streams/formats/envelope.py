@@ -64,6 +64,15 @@ def request_id(value: str | int, field: str = "$.id") -> str:
 def event_time(value: float | str, kafka_ms: int, field: str = "$.ts") -> int:
     """Read the time of an event that arrived at ``kafka_ms``.
 
+    Parameters
+    ----------
+    value
+        RFC 3339 text, or milliseconds since 1970 as a number or a text of digits.
+    kafka_ms
+        When the record arrived, ms; a time more than an hour ahead of it is refused.
+    field
+        Where the time stands, for the refusal.
+
     Raises
     ------
     Refused
@@ -78,7 +87,15 @@ def event_time(value: float | str, kafka_ms: int, field: str = "$.ts") -> int:
 
 
 def header(block: Block, at: int, name: str) -> str | None:
-    """Text of a record's header; None where it has none, or an empty one."""
+    """Text of a record's header; None where it has none, or an empty one.
+
+    Parameters
+    ----------
+    at
+        Position of the record in the block.
+    name
+        Name of the header, as a client wrote it.
+    """
     for key, value in block.headers[at] or ():
         if key == name and value:
             return value.decode("utf-8", "replace")
@@ -109,12 +126,28 @@ def default_time(block: Block, at: int) -> int:
 
 
 def id_of(block: Block, at: int, id_: str | int | None) -> str:
-    """Id of a request: its own, else the default."""
+    """Id of a request: its own, else the default.
+
+    Parameters
+    ----------
+    at
+        Position of the record in the block.
+    id_
+        What the request says; None where it says nothing.
+    """
     return default_id(block, at) if id_ is None else request_id(id_)
 
 
 def time_if_any(block: Block, at: int, ts: Any) -> int | None:
-    """Time of a request that is refused for something else; None where it cannot be read either."""
+    """Time of a request that is refused for something else; None where it cannot be read either.
+
+    Parameters
+    ----------
+    at
+        Position of the record in the block.
+    ts
+        What stands there, of any type.
+    """
     try:
         return time_of(block, at, ts) if isinstance(ts, float | int | str | None) else None
     except Refused:
@@ -122,5 +155,13 @@ def time_if_any(block: Block, at: int, ts: Any) -> int | None:
 
 
 def time_of(block: Block, at: int, ts: float | str | None) -> int:
-    """Time of a request: its own, else the default."""
+    """Time of a request: its own, else the default.
+
+    Parameters
+    ----------
+    at
+        Position of the record in the block.
+    ts
+        What the request says; None where it says nothing.
+    """
     return default_time(block, at) if ts is None else event_time(ts, block.times[at])

@@ -54,7 +54,17 @@ class RowBatch:
         self._faults: dict[int, tuple[Reason, str, str]] = {}
 
     def refuse(self, bad: np.ndarray, reason: Reason, field: str, why: Callable[[int], str]) -> None:
-        """Refuse the rows where ``bad``, bool [rows], holds; the first word about a row is the last."""
+        """Refuse the rows where ``bad``, bool [rows], holds; the first word about a row is the last.
+
+        Parameters
+        ----------
+        bad
+            Rows at fault, bool [rows].
+        field
+            Name of the feature; refusals spell it as a path.
+        why
+            Gives the detail of a row by its position.
+        """
         for n in np.flatnonzero(bad).tolist():
             self._faults.setdefault(n, (reason, field, why(n)))
 

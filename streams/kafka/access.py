@@ -132,6 +132,13 @@ def lacks(cluster: Cluster, need: Need) -> str:
 def command(cluster: Cluster, need: Need, user: str = "") -> str:
     """The command that allows it, for Kafka's own tool.
 
+    Parameters
+    ----------
+    need
+        What is lacking; its name is logical, the command has that on the cluster.
+    user
+        Principal, such as ``User:ana``; by default that of the cluster's options.
+
     >>> command(Cluster(bootstrap="b:9092", options={"sasl.username": "ana"}), Need("topic", "predictions", ("write",)))
     'kafka-acls.sh --bootstrap-server b:9092 --add --allow-principal User:ana --operation Write --topic predictions'
     """

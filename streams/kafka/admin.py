@@ -172,6 +172,13 @@ def partition_counts(cluster: Cluster, timeout_s: float = _WAIT_S) -> dict[str, 
 def foreign_partitions(cluster: Cluster, topics: Iterable[str], timeout_s: float = _WAIT_S) -> dict[str, int]:
     """Partitions of topics that somebody else fills, by their name on the cluster; none for one that is not there.
 
+    Parameters
+    ----------
+    topics
+        Names as they are on the cluster, without the prefix of our own.
+    timeout_s
+        Seconds to wait for the broker.
+
     Raises
     ------
     TopicError

@@ -83,12 +83,28 @@ class Progress:
 
 
 def committed(cluster: Cluster, group: str, topic: str) -> dict[int, int]:
-    """Per partition the offset that a group reads next, asked once; see `Progress.committed`."""
+    """Per partition the offset that a group reads next, asked once; see `Progress.committed`.
+
+    Parameters
+    ----------
+    group
+        Name of the consumer group, without the prefix.
+    topic
+        Logical name of the topic.
+    """
     with closing(Progress(cluster, group, topic)) as progress:
         return progress.committed()
 
 
 def unread(cluster: Cluster, group: str, topic: str) -> Iterator[Block]:
-    """Blocks that a group has not committed yet, asked once; see `Progress.unread`."""
+    """Blocks that a group has not committed yet, asked once; see `Progress.unread`.
+
+    Parameters
+    ----------
+    group
+        Name of the consumer group, without the prefix.
+    topic
+        Logical name of the topic.
+    """
     with closing(Progress(cluster, group, topic)) as progress:
         yield from progress.unread()

@@ -24,6 +24,13 @@ class Member(msgspec.Struct, frozen=True):
 def client_id(role: str, slot: str, port: int) -> str:
     """Client id of a role's process.
 
+    Parameters
+    ----------
+    slot
+        What names the process among those of its role.
+    port
+        Port at which the process answers for its state.
+
     >>> client_id("worker", "0", 8090)
     'driftline/worker-0:8090'
     """

@@ -41,6 +41,15 @@ def bounds(
 
     With ``committed`` false the end lies behind open transactions; `read` waits for them to close. Whoever asks often
     hands over a client, whose isolation level decides instead.
+
+    Parameters
+    ----------
+    topic
+        Logical name of the topic.
+    committed
+        Whether the end is where a transaction stands open.
+    client
+        A consumer that is open already; it is not closed.
     """
     reader = client or cluster.reader(**{} if committed else {"isolation.level": "read_uncommitted"})
     try:
@@ -58,7 +67,15 @@ def bounds(
 
 @_patiently
 def at_time(cluster: Cluster, topic: str, time_ms: int) -> dict[int, int]:
-    """Per partition the offset of the first record of Kafka time ``time_ms`` or later; the end where there is none."""
+    """Per partition the offset of the first record of Kafka time ``time_ms`` or later; the end where there is none.
+
+    Parameters
+    ----------
+    topic
+        Logical name of the topic.
+    time_ms
+        Milliseconds since 1970, UTC.
+    """
     ends = bounds(cluster, topic)
     reader = cluster.reader()
     try:
@@ -73,6 +90,15 @@ def read(
     cluster: Cluster, topic: str, partition: int, start: int, end: int, rows_max: int = _ROWS_MAX
 ) -> Iterator[Block]:
     """Blocks of committed records with ``start <= offset < end``.
+
+    Parameters
+    ----------
+    topic
+        Logical name of the topic.
+    start, end
+        Offsets; the end is left out.
+    rows_max
+        Records of one block at most.
 
     Raises
     ------

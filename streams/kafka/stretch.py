@@ -63,6 +63,15 @@ def stretch(cluster: Cluster, topic: str, whole: Stretch, start: str | None, end
 
     Offsets name partitions: where either end is given by offsets, only the named partitions are meant.
 
+    Parameters
+    ----------
+    whole
+        First offset and end of every partition.
+    start, end
+        What a person wrote: a time, a length before now, or offsets by partition; None for the whole's.
+    now_ms
+        What lengths are counted back from, ms UTC.
+
     Raises
     ------
     MomentError

@@ -75,6 +75,13 @@ class SetAside:
 def letters_of(block: Block, refused: Iterable[Refusal], step: str) -> list[Publish]:
     """Make the dead letters of a block's refusals; of several of one record the first alone keeps its bytes.
 
+    Parameters
+    ----------
+    refused
+        Refusals with positions in the block.
+    step
+        Name of the step, which letters name as their stage.
+
     >>> block = Block.of("counts", 2, [b"{"], first=40)
     >>> [letter.value for letter in letters_of(block, [Refusal(0, "undecodable", "$", "cut")] * 2, "count")]
     [b'{', b'']

@@ -57,6 +57,15 @@ class _Memory(msgspec.Struct, frozen=True):
 def write(topic: str, partition: int, position: int, snapshot: bytes) -> list[Publish]:
     """Messages of one snapshot, manifest last.
 
+    Parameters
+    ----------
+    topic, partition
+        The input whose state it is.
+    position
+        Offset of the first record that the state has not seen.
+    snapshot
+        The state, of any size; it is cut into messages that Kafka takes.
+
     >>> [m.key for m in write("counts", 0, 17, b"state")]
     [b'counts/0/0', b'counts/0']
     """
@@ -75,6 +84,15 @@ def write(topic: str, partition: int, position: int, snapshot: bytes) -> list[Pu
 def newest(blocks: Sequence[Block], topic: str, partition: int, position: int) -> tuple[int, bytes] | None:
     """The newest whole snapshot at or before an input position, among blocks of `snapshots`; what else lies there is
     passed over.
+
+    Parameters
+    ----------
+    blocks
+        Records of `snapshots`, in any order of partitions.
+    topic, partition
+        The input whose state is wanted.
+    position
+        Largest input position that will do.
 
     Raises
     ------

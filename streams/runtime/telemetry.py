@@ -58,7 +58,17 @@ class Gauges:
         BatchProcessed(self._step, took_ms).tell()
 
     def committed(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
-        """The oldest micro-batch was committed; ``times`` are its records' Kafka timestamps."""
+        """The oldest micro-batch was committed; ``times`` are its records' Kafka timestamps.
+
+        Parameters
+        ----------
+        times
+            Kafka timestamps of the records, ms.
+        took_ms
+            Milliseconds that the commit took.
+        now_ms
+            The time of the commit, ms UTC.
+        """
         rows = len(times)
         if self._taken:
             self._taken.popleft()

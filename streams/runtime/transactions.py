@@ -93,6 +93,15 @@ class TransactionalProducer:
     def announce(self, messages: Sequence[Publish], at: ck.TopicPartition, group: Any) -> None:
         """Publish messages and commit one offset, with the metadata that it has, in one transaction.
 
+        Parameters
+        ----------
+        messages
+            What is published.
+        at
+            Partition and offset to commit, with metadata.
+        group
+            The consumer's group metadata, by which the broker knows who commits.
+
         Raises
         ------
         Aborted, Fenced

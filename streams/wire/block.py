@@ -29,6 +29,13 @@ class Block(msgspec.Struct, frozen=True):
     def of(cls, topic: str, partition: int, values: Sequence[bytes | None], first: int = 0, time: int = 0) -> "Block":
         """Make a block of values alone, for tests and replays.
 
+        Parameters
+        ----------
+        first
+            Offset of the first value; the others follow without gaps.
+        time
+            Kafka's timestamp of all of them, ms.
+
         >>> Block.of("requests", 3, [b"{}"], first=1041).place(0)
         'requests/3/1041'
         """
@@ -37,7 +44,15 @@ class Block(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_messages(cls, topic: str, partition: int, messages: Sequence[Any]) -> "Block":
-        """Make a block of what a consumer gave for one partition; ``topic`` is the logical name."""
+        """Make a block of what a consumer gave for one partition; ``topic`` is the logical name.
+
+        Parameters
+        ----------
+        topic
+            Logical name of the topic.
+        messages
+            Messages of confluent-kafka without errors, in order of their offsets.
+        """
         return cls(
             topic,
             partition,

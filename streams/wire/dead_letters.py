@@ -62,6 +62,15 @@ def dead_letter(block: Block, refusal: Refusal, stage: str, attempts: int = 1) -
     Its headers are the record's own and ours, which begin with ``driftline-``: topic, partition, offset, time,
     stage, reason, field, detail, attempts; for a value that was cut also bytes and sha256.
 
+    Parameters
+    ----------
+    refusal
+        What is wrong, with the record's position in the block.
+    stage
+        The step that refused it.
+    attempts
+        How often it was tried.
+
     >>> block = Block.of("requests", 3, [b"{"], first=1041)
     >>> letter = dead_letter(block, Refusal(0, "undecodable", "$", "cut"), "score")
     >>> letter.topic, letter.value, dict(letter.headers)["driftline-offset"]

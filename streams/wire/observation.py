@@ -67,7 +67,19 @@ class RefusedRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @classmethod
     def of(cls, block: Block, at: int, ts: int | None, reason: str, column: str, got: str) -> Self:
-        """A request of a block; ``ts`` is None where its time cannot be read."""
+        """A request of a block; ``ts`` is None where its time cannot be read.
+
+        Parameters
+        ----------
+        at
+            Position of the request in the block.
+        ts
+            Its event time, ms; None where that cannot be read.
+        column
+            Feature at fault; empty where it is none.
+        got
+            What stood there, in words.
+        """
         when = (block.times[at], False) if ts is None else (ts, True)
         return cls(block.offsets[at], *when, reason, column, got)
 
@@ -176,7 +188,17 @@ def observed(
 
 
 def split(head: Head, batch: pa.RecordBatch, bytes_max: int = MESSAGE_BYTES_MAX) -> Iterator[tuple[Head, bytes]]:
-    """Write a batch as messages of at most so many bytes, each with the head of its own offsets."""
+    """Write a batch as messages of at most so many bytes, each with the head of its own offsets.
+
+    Parameters
+    ----------
+    head
+        What the messages have in common; offsets and refusals are dealt out to them.
+    batch
+        Rows in order of their offsets.
+    bytes_max
+        Size of a message at most; a batch of more is halved.
+    """
     offsets, refused = batch.column("offset"), head.refused or []
     offsets_held = [offsets[0].as_py(), offsets[-1].as_py()] if batch.num_rows else []
     offsets_held += [refused[0].offset, refused[-1].offset] if refused else []

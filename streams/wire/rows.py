@@ -82,11 +82,31 @@ class Gathering:
         self._features: list[tuple[Any, ...]] = []
 
     def add_all(self, at: list[int], ids: list[str], ts: list[int], columns: Sequence[Sequence[Any]]) -> None:
-        """Add rows before all others: their values by feature, in schema order."""
+        """Add rows before all others: their values by feature, in schema order.
+
+        Parameters
+        ----------
+        at
+            Positions of the records in their block, ascending.
+        ts
+            Event times, ms.
+        columns
+            By feature in schema order, the value of each row.
+        """
         self.at, self._ids, self._ts, self._columns = at, ids, ts, columns
 
     def add(self, at: int, id_: str, ts: int, features: tuple[Any, ...]) -> None:
-        """Add a row: its values in schema order."""
+        """Add a row: its values in schema order.
+
+        Parameters
+        ----------
+        at
+            Position of the record in its block.
+        ts
+            Event time, ms.
+        features
+            Values in schema order; None where one is missing.
+        """
         self.at.append(at)
         self._ids.append(id_)
         self._ts.append(ts)

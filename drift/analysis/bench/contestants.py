@@ -16,7 +16,17 @@ CALIBRATED = (CALIBRATED_PSI, PAGE_HINKLEY)
 
 
 def peer(name: str, ground: Ground, rows: int, every: float, thresholds: Mapping[str, float]) -> Peer:
-    """Begin a peer, told of the budget; without a threshold it gives its bare statistic."""
+    """Begin a peer, told of the budget; without a threshold it gives its bare statistic.
+
+    Parameters
+    ----------
+    rows
+        Rows of a window.
+    every
+        Windows between two false alarms.
+    thresholds
+        Of the contestants that are calibrated, by name.
+    """
     match name:
         case "KS + Bonferroni":
             return KsBonferroni(ground.known, every)
@@ -34,7 +44,17 @@ def peer(name: str, ground: Ground, rows: int, every: float, thresholds: Mapping
 def alarms(
     ground: Ground, windows: Sequence[Window], every: float, thresholds: Mapping[str, float]
 ) -> Iterator[tuple[str, int | None]]:
-    """Window of each contestant's first alarm; None for none."""
+    """Window of each contestant's first alarm; None for none.
+
+    Parameters
+    ----------
+    windows
+        A stream, in its order.
+    every
+        Windows between two false alarms.
+    thresholds
+        Of the contestants that are calibrated, by name.
+    """
     ours = Ours(ground.baseline, Watch(false_alarm_every=every))
     for window in windows:
         ours.observe(window.counts)

@@ -97,7 +97,15 @@ def distance(was: np.ndarray, now: np.ndarray) -> float:
 
 @lru_cache(maxsize=4096)
 def critical_distance(level: float, was: int, now: int) -> float:
-    """Distance at which SciPy's ``ks_2samp(method="asymp")`` has a p-value of ``level``."""
+    """Distance at which SciPy's ``ks_2samp(method="asymp")`` has a p-value of ``level``.
+
+    Parameters
+    ----------
+    level
+        p-value, 0 to 1.
+    was, now
+        Rows of the two samples.
+    """
     from scipy.stats import kstwo
 
     return float(kstwo.isf(level, np.round(was * now / (was + now))))

@@ -91,7 +91,15 @@ class Race:
         return [Quiet.of(name, thresholds.get(name), at, self._plan.windows) for name, at in first.items()]
 
     def delays(self, shift: Shift, columns: Sequence[str], thresholds: Mapping[str, float]) -> list[Delay]:
-        """Measure delays to a shift in each of the columns in turns."""
+        """Measure delays to a shift in each of the columns in turns.
+
+        Parameters
+        ----------
+        columns
+            Names of columns in which the shift can be made.
+        thresholds
+            Of the contestants that are calibrated, by name.
+        """
         changes = [Change(shift, column) for column in columns]
         first = self._first(shift.name, changes, BEFORE + AFTER_MAX + self._plan.gradual, thresholds)
         return [Delay.of(shift.name, name, min(len(columns), self._plan.runs), at) for name, at in first.items()]

@@ -50,7 +50,17 @@ class Quiet(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, name: str, level: float | None, first: Sequence[int | None], each: int) -> "Quiet":
-        """Sum up streams of so many windows by the window of their first alarm."""
+        """Sum up streams of so many windows by the window of their first alarm.
+
+        Parameters
+        ----------
+        level
+            Threshold that was found; None where there is none to find.
+        first
+            First alarm of each stream; None where it had none.
+        each
+            Windows of a stream.
+        """
         count = sum(at is not None for at in first)
         watched = sum(each if at is None else at + 1 for at in first)
         low, high = interval(count, watched)
@@ -80,7 +90,15 @@ class Delay(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, shift: str, name: str, columns: int, first: Sequence[int | None]) -> "Delay":
-        """Sum up streams that change with window `BEFORE`, by the window of their first alarm."""
+        """Sum up streams that change with window `BEFORE`, by the window of their first alarm.
+
+        Parameters
+        ----------
+        columns
+            In how many columns the shift was made.
+        first
+            First alarm of each stream; None where it had none.
+        """
         fair = [at for at in first if at is None or at >= BEFORE]
         took = sorted(math.inf if at is None else float(at - BEFORE + 1) for at in fair)
         low, middle, high = (_percentile(took, q) for q in (0.1, 0.5, 0.9))

@@ -72,7 +72,15 @@ class Shift(NamedTuple):
     def apply(
         self, population: Population, name: str, column: pa.ChunkedArray, strength: np.ndarray, rng: np.random.Generator
     ) -> pa.Array:
-        """Change a column, each row by its share of the whole shift, ``strength`` in [0, 1], float64 [rows]."""
+        """Change a column, each row by its share of the whole shift, ``strength`` in [0, 1], float64 [rows].
+
+        Parameters
+        ----------
+        name
+            Name of the column, by which the population knows its spread.
+        strength
+            Share of the whole shift, float64 [rows], 0 to 1.
+        """
         chance = rng.random(len(strength))
         if self.kind == "null":
             gone = pa.array(chance < self.size / 100 * strength)
@@ -103,6 +111,13 @@ class Shift(NamedTuple):
 
 def shifts(written: Sequence[str], population: Population, column: str | None = None) -> list[tuple[Shift, list[str]]]:
     """Shifts that can be made, each with the columns that it can be made in: all, or the one that is named.
+
+    Parameters
+    ----------
+    written
+        Shifts as people write them, such as ``0.2sd``.
+    column
+        Only this column.
 
     Raises
     ------

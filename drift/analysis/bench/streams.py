@@ -44,7 +44,19 @@ class Ground:
     def windows(
         self, rows: int, number: int, rng: np.random.Generator, change: Change | None = None, gradual: int = 0
     ) -> list[Window]:
-        """Draw windows of so many rows; a change begins with window `BEFORE`, and grows over ``gradual`` windows."""
+        """Draw windows of so many rows; a change begins with window `BEFORE`, and grows over ``gradual`` windows.
+
+        Parameters
+        ----------
+        rows
+            Rows of a window.
+        number
+            How many windows.
+        change
+            The shift and its column; None for a stream without drift.
+        gradual
+            Windows over which it grows; 0 for at once.
+        """
         table = self.reference.align(self.population.draw(rng, rows * number))
         if change is not None:
             after = np.repeat(np.arange(number) - BEFORE, rows)

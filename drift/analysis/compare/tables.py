@@ -31,6 +31,15 @@ def distance(method: str, pair: Pair, seed: int = 0, **options: float) -> Compar
     """One of `DISTANCES`: statistic as defined, effect and interval with chance taken off.
 
     ``options`` go to the distance: ``smoothing`` of psi and kl, ``base`` of js.
+
+    Parameters
+    ----------
+    method
+        Name of the distance.
+    pair
+        Counts of the reference and of the current rows over the same cells.
+    seed
+        Seeds the resampling behind the interval.
     """
     measure, most = DISTANCES[method]
     measured = partial(measure, **options)
@@ -41,7 +50,17 @@ def distance(method: str, pair: Pair, seed: int = 0, **options: float) -> Compar
 
 
 def homogeneity(method: str, pair: Pair, expected_min: float = EXPECTED_MIN, seed: int = 0) -> Comparison:
-    """``chi2`` or ``g_test`` of the two-row table; the effect is Cramer's V."""
+    """``chi2`` or ``g_test`` of the two-row table; the effect is Cramer's V.
+
+    Parameters
+    ----------
+    pair
+        Counts of the reference and of the current rows over the same cells.
+    expected_min
+        Rows that the smaller side must expect of a cell that stands alone.
+    seed
+        Seeds the resampling behind the interval.
+    """
     result = chi2(*pair, expected_min=expected_min, form="pearson" if method == "chi2" else "log-likelihood")
     size, interval = debiased(cramers_v(*pair), lambda rng: cramers_v(*_redrawn(pair, rng)), seed, 1.0)
     note = f"{result.dof} degrees of freedom"

@@ -15,7 +15,17 @@ _WIDTH, _HALF = 700, 226
 
 
 def drift_map(reports: pd.DataFrame, order: list[str], incidents: pd.DataFrame) -> go.Figure:
-    """Columns x windows; grey within the tolerance, orange to vermilion where a column has drifted."""
+    """Columns x windows; grey within the tolerance, orange to vermilion where a column has drifted.
+
+    Parameters
+    ----------
+    reports
+        A row per window and column, with ``ratio``, the effect in tolerances.
+    order
+        Names of columns, the first on top.
+    incidents
+        A row per incident: a line where it opened.
+    """
     names = order[:_MAP_ROWS_MAX][::-1]
     cells = grid(reports, names, "window")
     figure = blank(24 * len(names) + 60)
@@ -74,7 +84,15 @@ def before_and_now(reference: Reference, name: str, counts: np.ndarray) -> go.Fi
 
 
 def metric_over_time(figures: pd.DataFrame, metric: str, reference: float | None) -> go.Figure:
-    """A metric window by window: realised with its interval, estimated as a line, the reference's as a rule."""
+    """A metric window by window: realised with its interval, estimated as a line, the reference's as a rule.
+
+    Parameters
+    ----------
+    figures
+        A row per window and metric.
+    reference
+        The metric on the training data; None where it is not known.
+    """
     rows = figures[figures["metric"] == metric].astype(
         {"estimated": float, "realised": float, "low": float, "high": float}
     )

@@ -29,7 +29,13 @@ COLUMNS = [
 
 
 def ratios(reference: Reference, watch: Watch, reports: pd.DataFrame) -> pd.DataFrame:
-    """Add to each window and column its statistic, tolerance, and the effect in tolerances (``ratio``)."""
+    """Add to each window and column its statistic, tolerance, and the effect in tolerances (``ratio``).
+
+    Parameters
+    ----------
+    reports
+        A row per window and column, as a backtest gives them.
+    """
     statistics = {cells.name: "ks" if cells.kind == "numeric" else "tvd" for cells in reference.columns}
     statistic = reports["column"].map(statistics)
     by_column = {cells.name: column_tolerance(watch, cells.name, statistics[cells.name]) for cells in reference.columns}
@@ -97,7 +103,15 @@ def performance(figures: pd.DataFrame, reference: Mapping[str, float]) -> pd.Dat
 
 
 def sentence(result: Backtest, incidents: pd.DataFrame, rows: int) -> str:
-    """Say what a person would have been told, to be read aloud."""
+    """Say what a person would have been told, to be read aloud.
+
+    Parameters
+    ----------
+    incidents
+        A row per incident; see `incidents`.
+    rows
+        Rows of the stream.
+    """
     windows = result.reports["window"].nunique()
     if not rows:
         return "The stream holds no row: there is nothing to compare."

@@ -81,6 +81,15 @@ def spelled(path: str) -> str:
 def picked(record: Any, path: str, block: Block, at: int) -> Any:
     """What stands at a path of a record; None where there is nothing.
 
+    Parameters
+    ----------
+    record
+        What a record holds, as JSON's types; None where it cannot be read.
+    path
+        A path with dots, ``@key`` or ``@header.NAME``.
+    at
+        Position of the record in the block.
+
     >>> block = Block("t", 0, [7], [0], [b"k"], [b""], [[("h", b"x")]])
     >>> [picked({"a": [{"b": 5}]}, path, block, 0) for path in ("a.0.b", "a.1.b", "a.b", "@key", "@header.h")]
     [5, None, None, 'k', 'x']

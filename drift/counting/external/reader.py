@@ -69,7 +69,15 @@ class RecordReader:
         self.refused: list[RefusedRequest] = []
 
     def refuse(self, block: Block, refusal: Refusal, record: Any) -> None:
-        """Remember that a record which may be meant was refused; ``record`` is None where it cannot be read."""
+        """Remember that a record which may be meant was refused; ``record`` is None where it cannot be read.
+
+        Parameters
+        ----------
+        refusal
+            What is wrong, with the record's position in the block.
+        record
+            What the record holds; None where it cannot be read.
+        """
         if self._rows is None:
             return
         at, ts = refusal.at, None
@@ -81,6 +89,13 @@ class RecordReader:
 
     def read(self, block: Block, at: int, record: Any) -> None:
         """Look at a record.
+
+        Parameters
+        ----------
+        at
+            Position of the record in the block.
+        record
+            What the record holds, as JSON's types.
 
         Raises
         ------

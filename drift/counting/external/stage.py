@@ -106,7 +106,15 @@ class ExternalTopics:
         return [self._publication(block.partition, value) for _, value in split(head, batch)]
 
     def silence(self, topic: str, partition: int, silence: Silence, at_ms: int | None = None) -> Effects:
-        """Say behind all observations so far that a partition has fallen silent, at a time."""
+        """Say behind all observations so far that a partition has fallen silent, at a time.
+
+        Parameters
+        ----------
+        silence
+            Whether nothing comes for the moment, or for long.
+        at_ms
+            When that was seen, ms UTC; None where it is not known.
+        """
         heads = [
             self._head(reader, topic, partition, 0, 0, silence, at_ms)
             for reader in self._readers

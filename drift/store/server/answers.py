@@ -50,7 +50,15 @@ def exception(code: int, message: str) -> bytes:
 
 
 def progress(revision: int, *, read: tuple[int, int] = (0, 0), written: tuple[int, int] = (0, 0)) -> bytes:
-    """Say how far a query came, as (rows, bytes)."""
+    """Say how far a query came, as (rows, bytes).
+
+    Parameters
+    ----------
+    revision
+        Revision of the protocol that both sides speak.
+    read, written
+        Rows and bytes since the last word of it.
+    """
     out = [varint(FromServer.PROGRESS), varint(read[0]), varint(read[1]), varint(0)]
     if revision >= _TOTAL_BYTES_IN_PROGRESS:
         out.append(varint(0))
@@ -61,7 +69,13 @@ def progress(revision: int, *, read: tuple[int, int] = (0, 0), written: tuple[in
 
 
 def profile_info(rows: int, blocks: int, size: int) -> bytes:
-    """Say what a SELECT gave."""
+    """Say what a SELECT gave.
+
+    Parameters
+    ----------
+    size
+        Bytes of the blocks, uncompressed.
+    """
     return varint(FromServer.PROFILE_INFO) + varint(rows) + varint(blocks) + varint(size) + b"\0" + varint(0) + b"\0"
 
 

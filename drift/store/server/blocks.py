@@ -23,13 +23,35 @@ class Head(NamedTuple):
 
 
 def read_block(reader: Reader, revision: int, write: Sink) -> Head:
-    """Read a client's block and write it as the engine reads it; a block without columns writes nothing."""
+    """Read a client's block and write it as the engine reads it; a block without columns writes nothing.
+
+    Parameters
+    ----------
+    reader
+        What the client sends, past the packet's kind.
+    revision
+        Revision of the protocol that the client speaks.
+    write
+        Takes bytes in the engine's Native format.
+    """
     _skip_info(reader)
     return _copy(reader, revision, write, ENGINE_REVISION)
 
 
 def write_block(reader: Reader, write: Sink, revision: int, types: Sequence[str] = ()) -> Head:
-    """Read the engine's next block and write it as the client reads it, with other names of its types if given."""
+    """Read the engine's next block and write it as the client reads it, with other names of its types if given.
+
+    Parameters
+    ----------
+    reader
+        What the engine gives, in Native format.
+    write
+        Takes bytes for the client.
+    revision
+        Revision of the protocol that the client speaks.
+    types
+        Names of the columns' types to send instead of the engine's.
+    """
     write(_INFO)
     return _copy(reader, ENGINE_REVISION, write, revision, types)
 

@@ -46,6 +46,15 @@ class Watch:
         """Call `stop` if the client of this socket cancels or leaves, or `seconds` pass, while the body runs.
 
         It is called again and again until the body ends: the first call may come before the statement runs.
+
+        Parameters
+        ----------
+        connection
+            The client's socket; it is watched and not read.
+        stop
+            Is told why: the client cancelled or left, or time was up.
+        seconds
+            How long the body may run.
         """
         watched = _Watched(connection, stop, time.monotonic() + seconds)
         self._selector.register(connection, selectors.EVENT_READ, watched)

@@ -106,6 +106,13 @@ class Engine:
     def allowed(self, sql: str, parameters: Mapping[str, str], *, reader: bool) -> str:
         """The engine's spelling of a statement that this user may give.
 
+        Parameters
+        ----------
+        parameters
+            Values of ``{name:Type}`` in the statement, as texts.
+        reader
+            Whether the user may only read.
+
         Raises
         ------
         EngineError
@@ -173,7 +180,15 @@ class EngineConnection:
         self._database = self.lines("SELECT currentDatabase()")[0][0]
 
     def run(self, sql: str, parameters: Mapping[str, str] | None = None, form: str = "Native") -> bytes:
-        """Run a statement to its end and return what it gave."""
+        """Run a statement to its end and return what it gave.
+
+        Parameters
+        ----------
+        parameters
+            Values of ``{name:Type}`` in the statement, as texts.
+        form
+            ClickHouse's name of the output format.
+        """
         try:
             return bytes(self._connection.query(sql, form, params=dict(parameters or {})).bytes())
         except RuntimeError as error:

@@ -86,6 +86,13 @@ class Gate:
     def allowed(self, sql: str, parameters: Mapping[str, str], *, reader: bool) -> str:
         """Return the statement in the engine's spelling.
 
+        Parameters
+        ----------
+        parameters
+            Values of ``{name:Type}`` in the statement, as texts.
+        reader
+            Whether the user may only read.
+
         Raises
         ------
         Refused
