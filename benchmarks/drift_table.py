@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drift import Reference
-from drift.cells.sums import sum_table
+from drift.cells.sums import sum_rows
 
 ROWS_PER_GROUP = 100_000
 
@@ -42,8 +42,17 @@ def main() -> None:
         )
         print(f"before: {peak_mb():,.0f} MB resident at the peak")
         reference = timed("fit", lambda: Reference.fit(path))
-        sums = timed("count", lambda: sum_table(reference, path))
-        assert (sums.cells == reference.counts).all(), "the table that a reference is of has its counts"
+        counts = timed("count", lambda: counted(reference, path))
+        assert (counts == reference.counts).all(), "the table that a reference is of has its counts"
+
+
+def counted(reference: Reference, path: Path) -> np.ndarray:
+    """Count the rows of a file a column at a time, int64 [all cells]."""
+    counts = []
+    for n, name in enumerate(reference.sources):
+        alone = reference.alone(n)
+        counts.append(sum_rows(alone, alone.align(pq.read_table(path, columns=[name]))).cells)
+    return np.concatenate(counts)
 
 
 def write(path: Path, rows: int, columns: int, seed: int) -> None:
