@@ -68,7 +68,7 @@ class TopicChanges:
         wait
             Ask now and wait for the answer; a broker that does not give one knows of no change.
         """
-        if self._asked and ticks_ms() - self._asked_ms > _UNANSWERED_MS:
+        if self._futures and ticks_ms() - self._asked_ms > _UNANSWERED_MS:
             self._forget_client()
         self._admin = self._admin or self._cluster.admin(log_level=2)
         if wait or (not self._futures and ticks_ms() - self._asked_ms >= _EVERY_MS):
@@ -93,7 +93,7 @@ class TopicChanges:
         Whoever waited for one that says nothing any more would never know of a change, and read nothing from a topic
         that was made again.
         """
-        self._asked, self._admin = {}, None
+        self._futures, self._admin = {}, None
 
 
 def _ask(admin: AdminClient, names: Collection[str]) -> Mapping[str, Any]:
