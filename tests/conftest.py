@@ -33,6 +33,8 @@ hypothesis.settings.load_profile("any machine")
 
 #: Tests of the whole system, which take most of the time: `make test-all` runs them, `make test` does not.
 SYSTEM = Path(__file__).parent / "system"
+#: Examples that start a server, in modules whose others are quick.
+SERVERS_OF_EXAMPLES = frozenset({"driftline.broker.server.EmbeddedBroker"})
 #: Programs for other libraries' environments, and no tests.
 collect_ignore = ["drift/peers"]
 
@@ -45,14 +47,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What lies in `tests/system` is the system tier. Tests that take minutes begin first, so that the workers end at
-    about the same time.
+    """What lies in `tests/system`, and an example that starts a server, is of the system tier. Tests that take minutes
+    begin first, so that the workers end at about the same time.
 
     xdist's workers begin with a stretch of the list each, and steal from the end of the others': what shares a browser
     and a store full of scenes stands at the end, and is one worker's.
     """
     for item in items:
-        if SYSTEM in item.path.parents:
+        if SYSTEM in item.path.parents or item.name in SERVERS_OF_EXAMPLES:
             item.add_marker(pytest.mark.system)
     order = {"faults": 0, "path": 0, "dashboards": 2}
     items.sort(key=lambda item: order.get(item.path.parent.name, 1))

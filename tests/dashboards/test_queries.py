@@ -22,6 +22,8 @@ from drift.performance.label_delay import buckets, of_counts
 from drift.store import Store
 from drift.store.passwords import READER, read_password
 
+pytestmark = pytest.mark.system  # a store of its own, full of scenes
+
 OVER = Range(scene.START_MS, scene.END_MS)
 CHOSEN = {"model": "employment", "column": "RELP", "incident": "employment-1"}
 

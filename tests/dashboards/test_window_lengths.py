@@ -21,6 +21,8 @@ from dashboards.page.sentence import say
 from drift.store import Store, migrate, report_rows, rows
 from drift.store.server import StoreProcess
 
+pytestmark = pytest.mark.system  # a store of its own
+
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 LONDON = ZoneInfo("Europe/London")
 #: Days of London around the end of summer time, the last of March 2026 an hour short: by UTC, two begin on one day.

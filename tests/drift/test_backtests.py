@@ -168,7 +168,7 @@ def watched(employment):
     return drift.backtest(Reference.fit(training, exclude=NOT_FEATURES), stream, watch=ALL)
 
 
-@pytest.mark.system
+@pytest.mark.system  # all of the employment data
 def test_nobody_is_paged_before_group_quarters_vanish(watched):
     paged = watched.alerts[watched.alerts.page]
     assert paged.first_row.min() >= GONE - 500
@@ -195,7 +195,7 @@ def test_the_turn_is_another_incident_and_the_return_pages_nobody(watched):
     assert not (paged.first_row >= RETURNED - 500).any()
 
 
-@pytest.mark.system
+@pytest.mark.system  # all of the employment data, and a model of it
 @pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 def test_a_score_is_told_of_and_its_performance_estimated(employment):
     training, stream, labels = (frame[:TURNED].copy() for frame in employment)

@@ -78,7 +78,7 @@ def test_one_row_of_reference_pages_nobody():
     assert not alerts(pd.DataFrame({"x": [0.5]}), pd.DataFrame({"x": normal(4_000)}))["page"].any()
 
 
-@pytest.mark.system
+@pytest.mark.system  # a million levels
 def test_a_million_levels_are_counted_and_named_for_what_they_are_and_all_new_ones_are_no_news():
     was, now = (pd.DataFrame({"user": np.arange(*of).astype(str)}) for of in ((0, 1_000_000), (1_000_000, 1_020_000)))
     reference = Reference.fit(was)

@@ -67,6 +67,7 @@ def test_a_dozen_rows_of_today_among_february_s_are_told_at_once_and_once():
     assert found.change_point == MIXED[599]
 
 
+@pytest.mark.system  # many windows
 @pytest.mark.parametrize("block_rows", [1, 7, 199, 5_000])
 def test_how_the_rows_were_cut_into_blocks_changes_nothing(block_rows):
     assert alerts(judged(counted(MIXED, block_rows)[0])[1]) == alerts(judged(counted(MIXED)[0])[1])
@@ -142,6 +143,7 @@ def test_what_was_counted_before_says_nothing_of_leaps():
     assert msgspec.msgpack.decode(written, type=CountsMessage) == message
 
 
+@pytest.mark.system  # many windows
 def test_a_share_of_late_rows_is_told_after_an_hour_however_long_labels_take():
     """Of the rows of every tenth minute half come five minutes late; labels are waited for a week."""
     minutes = np.repeat(np.arange(240), 40) * MINUTE + FEBRUARY

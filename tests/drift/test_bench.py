@@ -186,6 +186,7 @@ def ran(population):
     return Race(population, plan).run()
 
 
+@pytest.mark.system  # many runs
 def test_a_race_finds_large_shifts_at_once_and_is_the_same_again(ran, population):
     assert [ran.delay(shift, OPENS).median for shift in ran.shifts] == [1, 1]
     assert next(q for q in ran.quiet if q.contestant == OPENS).alarms == 0

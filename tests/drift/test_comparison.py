@@ -62,7 +62,7 @@ def test_two_proportions_by_hand():
     assert found.interval == pytest.approx(ends, abs=1e-4)
 
 
-@pytest.mark.system
+@pytest.mark.system  # draws many tables
 def test_chance_is_taken_off_the_effect():
     rng = np.random.default_rng(1)
     for method in ("ks", "wasserstein", "energy", "psi", "js", "tvd", "hellinger", "cramers_v"):

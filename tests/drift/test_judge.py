@@ -152,7 +152,7 @@ LABELS = [labelled(minute, 30, seed=minute) for minute in range(14)] + [labelled
 # --- the laws ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.system
+@pytest.mark.system  # the same windows again and again
 @settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_the_order_among_partitions_changes_nothing_that_holds(seed):
@@ -163,7 +163,7 @@ def test_the_order_among_partitions_changes_nothing_that_holds(seed):
     assert (alerts, orders) == (expected_alerts, expected_orders)
 
 
-@pytest.mark.system
+@pytest.mark.system  # the same windows again and again
 @settings(max_examples=6)
 @given(st.integers(0, 10_000))
 def test_restored_at_every_cut_it_goes_on_as_if_it_had_never_stopped(seed):
@@ -189,6 +189,7 @@ def test_the_cut_into_blocks_changes_nothing():
     assert whole.snapshot() == one_by_one.snapshot()
 
 
+@pytest.mark.system  # the same windows again and again
 @settings(max_examples=6)
 @given(st.integers(1, 4), st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=8))
 def test_any_deal_to_partitions_and_processes_gives_the_same_reports_and_alerts(partitions, seed, sizes):
@@ -315,7 +316,7 @@ def test_labels_that_come_after_their_window_was_judged_by_others_restate_and_ar
     assert 0 < labelled_rows.realised < 0.5 and labelled_rows.coverage > 0.5
 
 
-@pytest.mark.system
+@pytest.mark.system  # the same windows again and again
 @settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_the_order_among_partitions_changes_no_verdict_on_performance(seed):

@@ -39,6 +39,7 @@ def pages(alerts: pd.DataFrame) -> list[tuple[int, int]]:
     return list(zip(*((several // pd.Timedelta("1h")).tolist() for several in hours), strict=True))
 
 
+@pytest.mark.system  # many windows
 @pytest.mark.parametrize("delay_hours", [3, 24, 100])
 def test_labels_later_than_the_wait_are_judged_when_they_come(delay_hours):
     reference, stream = lived([(20, 0.0), (20, 0.4), (20, 0.0), (20, 0.4), (int(delay_hours * 1.42) + 10, 0.0)])

@@ -44,7 +44,7 @@ def opened(reference: Reference, stream: pd.DataFrame, every: float = 1_000.0) -
     return alerts[alerts["event"] == "open"]
 
 
-@pytest.mark.system
+@pytest.mark.system  # draws many tables
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rows_like_the_references_are_no_drift(shape):
     """Promised is an incident in one of ten runs at the most; three in four would be there with a chance of .0037."""

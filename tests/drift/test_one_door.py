@@ -378,6 +378,7 @@ EXACT = TABLES.keys() - {
 EXACT_REQUESTS = REQUESTS.keys() - {"produce of csv of numpy"}
 
 
+@pytest.mark.system  # each table through every door
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=st.lists(CELLS, min_size=1, max_size=12))
 def test_any_values_count_the_same_through_every_door(rows: list[dict[str, Any]], tmp_path_factory: Any) -> None:

@@ -104,7 +104,7 @@ def test_conventions_are_those_that_the_real_ones_had(peer):
     agree(told, peer)
 
 
-@pytest.mark.system
+@pytest.mark.system  # a process that imports the other library
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("peer", ["evidently", "nannyml"])
 def test_conventions_are_those_of_the_real_ones(peer, request):

@@ -180,6 +180,7 @@ def test_type_a_few_are_no_incident():
     assert judged(Requests(TIMES, few | STRANGE).counted(np.arange(1_200), []))[1] == []
 
 
+@pytest.mark.system  # the same windows again and again
 @given(
     partitions=st.integers(1, 4),
     seed=st.integers(0, 10_000),

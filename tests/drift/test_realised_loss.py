@@ -102,7 +102,7 @@ def test_of_error_sizes_wealth_is_never_more_than_the_product_nor_than_that_of_p
     assert (found <= sum(halves) + 1e-6).all() and (sum(halves) <= exact + 1e-6).all()
 
 
-@pytest.mark.system
+@pytest.mark.system  # draws hundreds of tables
 @pytest.mark.parametrize(("reference", "make"), [(VALUES, values), (CLASSES, classes)])
 def test_at_the_bound_wealth_is_one_on_average_at_the_most(reference, make):
     # The rows of a worse stream, thinned so that their mean loss is the bound; 1,000 windows of 20 of them.
@@ -270,7 +270,7 @@ def test_it_closes_when_it_is_long_back_and_the_next_one_is_news():
     assert alerts.change_point.iloc[2] == pytest.approx(16_000, abs=600)
 
 
-@pytest.mark.system
+@pytest.mark.system  # many windows
 def test_nothing_is_said_while_the_loss_stays():
     assert told(VALUES, values(40_000, 13)).empty and told(CLASSES, classes(40_000, 14)).empty
 

@@ -213,7 +213,7 @@ def test_paths_and_csv(tmp_path):
         Reference.fit(tmp_path / "bad.parquet")
 
 
-@pytest.mark.system
+@pytest.mark.system  # a process
 def test_importing_drift_loads_no_heavy_library():
     heavy = ("faust", "confluent_kafka", "torch", "chdb", "evidently", "clickhouse_driver")
     used = "drift.Reference, drift.compare, drift.count_rows"

@@ -191,7 +191,7 @@ for path in sorted(Path(sys.argv[1]).glob("bomb*")):
 """
 
 
-@pytest.mark.system
+@pytest.mark.system  # memory by the gigabyte
 def test_bombs_are_refused_within_memory_and_time(blob, tmp_path):
     (tmp_path / "good").write_bytes(blob)
     names = []
@@ -211,7 +211,7 @@ def same(one, other):
     return one.id == other.id and repr(one) == repr(other) and one.to_bytes() == other.to_bytes()
 
 
-@pytest.mark.system
+@pytest.mark.system  # hundreds of files
 @pytest.mark.parametrize("seed", [1, 2])
 def test_any_byte_that_changes_is_found_or_changes_nothing(seed, blob, reference):
     draw, refused = random.Random(seed), 0

@@ -79,7 +79,7 @@ def test_what_does_not_vary_is_no_change():
         assert all(one.since is None for one in opinions(series(means), "error", True, 0))
 
 
-@pytest.mark.system
+@pytest.mark.system  # many windows
 def test_without_a_change_hardly_one_agrees():
     """24 courses of 120 windows of unlike size, asked about their last 15: seeds 0 to 23."""
     rows = np.random.default_rng(99).integers(50, 120, 120)
@@ -157,7 +157,7 @@ def alerts(deal: int, cut: int) -> list[bytes]:
     return [msgspec.json.encode(said) for said in [*told, *judge.finish()] if isinstance(said, Alert)]
 
 
-@pytest.mark.system
+@pytest.mark.system  # the same windows again and again
 def test_any_deal_and_any_restart_tell_the_same_bytes():
     whole = alerts(1, 0)
     assert whole == alerts(3, 250) == alerts(2, 171)

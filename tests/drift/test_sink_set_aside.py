@@ -363,7 +363,7 @@ _JSON = st.recursive(
 )
 
 
-@pytest.mark.system
+@pytest.mark.system  # hundreds of records, each to the store
 @settings(max_examples=40)
 @given(data=st.data())
 @pytest.mark.parametrize("topic", list(CASES))

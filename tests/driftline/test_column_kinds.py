@@ -95,6 +95,7 @@ def deployment(tmp_path, kafka, topic_prefix, monkeypatch):
     return cluster
 
 
+@pytest.mark.system  # model commands, one after the other
 def test_route_refuses_a_changed_kind_also_of_a_version_that_is_removed(deployment, tmp_path):
     for version in ("v1", "v2"):
         run("model", "add", package(tmp_path, version, km="numeric"))

@@ -110,7 +110,7 @@ def test_a_named_positive_class_stays_and_is_doubted(made):
     assert any("is it the probability of 'churned'?" in note for note in said["notes"])
 
 
-@pytest.mark.system
+@pytest.mark.system  # trains a network
 def test_a_network_that_is_trained_here_is_judged_by_rows_that_it_has_not_seen(tmp_path):
     rows(2_000, 1).to_csv(tmp_path / "t.csv", index=False)
     words = ("--data", tmp_path / "t.csv", "--train", "--label", "y", "--out", tmp_path / "p")

@@ -100,7 +100,7 @@ def test_a_reference_is_read_and_written_as_it_was(recording):
     assert ids == {reference.id} == {Reference.from_bytes(reference.to_bytes()).id}
 
 
-@pytest.mark.system
+@pytest.mark.system  # a whole demo's windows
 def test_the_judge_says_again_what_it_said_then_and_holds_the_state_it_held_then(recording):
     reference = Reference.from_bytes(recording.reference)
     judge = Judge(lambda model, version: reference)

@@ -9,7 +9,7 @@ from benchmarks.fuzz.messages import message
 ROWS = 20_000
 
 
-@pytest.mark.system
+@pytest.mark.system  # 20,000 messages
 @pytest.mark.parametrize("seed", [1])
 def test_every_message_has_one_outcome(seed):
     accounts, kinds = score(ROWS, seed)

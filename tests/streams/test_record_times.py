@@ -41,7 +41,7 @@ def tidy_kafka(tmp_path_factory):
         yield broker.bootstrap
 
 
-@pytest.mark.system
+@pytest.mark.system  # a broker of its own
 @pytest.mark.timeout(180)
 def test_what_clients_send_with_old_times_is_kept_until_it_is_read(tidy_kafka, topic_prefix):
     cluster = Cluster(bootstrap=tidy_kafka, prefix=topic_prefix)

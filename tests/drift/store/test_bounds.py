@@ -25,6 +25,8 @@ from drift.store.server.packets import SETTINGS_MAX, read_query
 from drift.store.server.statements import Statement
 from drift.store.server.wire import ProtocolError, Reader, bounded, text, varint
 
+pytestmark = pytest.mark.system  # a store of its own, and clients that are waited for until their time is over
+
 WITHIN_S = 30.0
 
 

@@ -97,6 +97,7 @@ def test_no_such_database(store: Store) -> None:
     assert refused.value.code == 81
 
 
+@pytest.mark.system  # many threads
 def test_one_store_for_many_threads(table: Store) -> None:
     failures: list[BaseException] = []
 
