@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+# The system tier waits a good part of its time, for processes and brokers that start: it may take more than the cores.
+SYSTEM_WORKERS ?= $(WORKERS)
 # The many processes of a recipe share their byte code, also where the environment forbids to write any.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -43,15 +45,15 @@ setup: .venv/ready ## the environment and Kafka's jars, and nothing else
 demo: setup ## the whole system on real data; TORCH=cpu sets up without CUDA
 	@$(BIN)/driftline demo $(ARGS)
 
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist worksteal
+PYTEST = $(BIN)/pytest --dist worksteal
 
 .PHONY: test
 test: setup ## units and contracts on one broker and one store: minutes; ARGS="-k judge"
-	@$(PYTEST) -m "not system" $(ARGS)
+	@$(PYTEST) -n $(WORKERS) -m "not system" $(ARGS)
 
 .PHONY: test-all
 test-all: test ## and the system tier: whole paths, security, faults; no Docker, no GPU
-	@$(PYTEST) -m system $(ARGS)
+	@$(PYTEST) -n $(SYSTEM_WORKERS) -m system $(ARGS)
 
 .PHONY: faults
 faults: setup ## 200 seeded faults on the whole system, a kill at every line; ARGS=--faults-seed=7
