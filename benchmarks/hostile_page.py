@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from driftline.supervisor.processes import ARENAS
+from driftline.supervisor.processes import MALLOC_SETTINGS
 
 _SCENES = Path(__file__).parents[1] / "tests" / "dashboards"
 #: A model of the scene.
@@ -35,7 +35,7 @@ class PageProcess:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "benchmarks.hostile_page", str(self._folder)]
-        environ = ARENAS | os.environ  # as the supervisor starts it
+        environ = MALLOC_SETTINGS | os.environ  # as the supervisor starts it
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())

@@ -119,14 +119,14 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return self.awaited_s if self.began else float(self.last_activity)
 
     def end(self) -> None:
-        """Have it closed when its own turn comes.
+        """Have waitress close it when the loop reaches its own event.
 
-        Closed at once, a newcomer could get its file number in the same turn of the loop, in which an event of that
-        number may wait already: the newcomer would be closed for it.
+        If it were closed here, a connection accepted in the same turn of the loop could get its file number, and an
+        event still waiting for that number would close the new connection.
         """
         self.will_close = True
         with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)  # it has an event then, also where its client reads nothing
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the loop, even where the client reads nothing
 
     @property
     def can_go(self) -> bool:

@@ -207,13 +207,13 @@ class Join:
             strange.setdefault(_group(row, ""), []).append((text, 1))
         for group in strange:
             groups.setdefault(group, [])
-        added = self._added(groups)
+        sums = self._sums_by_group(groups)
         for group in groups:
             model, version, segment, minute = group
             reference = self._reference(model, version)
             if reference is None:
                 continue
-            cells = added[group]
+            cells = sums[group]
             if not cells.any() and group not in strange:
                 continue
             yield publication(
@@ -232,17 +232,18 @@ class Join:
                 )
             )
 
-    def _added(self, groups: Mapping[_Group, list[Outcome]]) -> dict[_Group, np.ndarray]:
-        """Label sums of groups; those of a version are added up at once, for labels spread over many minutes."""
-        by_version: dict[tuple[str, str], list[_Group]] = {}
-        for group in groups:
-            by_version.setdefault(group[:2], []).append(group)
-        added: dict[_Group, np.ndarray] = {}
-        for (model, version), several in by_version.items():
+    def _sums_by_group(self, groups: Mapping[_Group, list[Outcome]]) -> dict[_Group, np.ndarray]:
+        """Label sums by group; those of a version in one call, for its labels spread over many minutes."""
+        by_version: dict[tuple[str, str, bool], list[_Group]] = {}
+        for group, outcomes in groups.items():
+            predicted = any(outcome.prediction for outcome in outcomes)  # a watched topic may hold scores alone
+            by_version.setdefault((*group[:2], predicted), []).append(group)
+        sums: dict[_Group, np.ndarray] = {}
+        for (model, version, predicted), version_groups in by_version.items():
             if (reference := self._reference(model, version)) is not None:
-                sums = _add_up(reference, [groups[group] for group in several])
-                added.update(zip(several, sums, strict=True))
-        return added
+                added = _add_up(reference, [groups[group] for group in version_groups], predicted)
+                sums.update(zip(version_groups, added, strict=True))
+        return sums
 
     def _wait(self, block: Block, label_record: Said) -> Publish | Refusal:
         """Move a label to those that wait, or give it up."""
@@ -295,17 +296,16 @@ def _outcome(row: PredictionRow, label: str, label_ts: int, sign: int = 1) -> Ou
     )
 
 
-def _add_up(reference: Reference, groups: Sequence[list[Outcome]]) -> np.ndarray:
+def _add_up(reference: Reference, groups: Sequence[list[Outcome]], predicted: bool) -> np.ndarray:
     """Label sums of groups of outcomes of one version, int64 [groups, score cells, 4]."""
-    outcomes = [outcome for several in groups for outcome in several]
-    predictions = [outcome.prediction for outcome in outcomes]
+    outcomes = [outcome for group in groups for outcome in group]
     return label_sums_of_groups(
         reference,
         np.array([outcome.score for outcome in outcomes]),
-        predictions if any(predictions) else None,  # a watched topic may hold scores alone
+        [outcome.prediction for outcome in outcomes] if predicted else None,
         [outcome.label for outcome in outcomes],
         np.array([outcome.sign for outcome in outcomes]),
-        np.repeat(np.arange(len(groups)), [len(several) for several in groups]),
+        np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
         len(groups),
     )
 

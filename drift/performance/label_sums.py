@@ -46,7 +46,7 @@ def label_sums(reference: Profile, score: Any, prediction: Any, label: Any, sign
 
 
 def label_sums_of_groups(
-    reference: Profile, score: Any, prediction: Any, label: Any, sign: Any, group: Any, groups: int
+    reference: Profile, score: Any, prediction: Any, label: Any, sign: Any, group: Any, group_count: int
 ) -> np.ndarray:
     """Add up rows as `label_sums` does, each to its group's sums, int64 [groups, score cells, 4].
 
@@ -54,8 +54,10 @@ def label_sums_of_groups(
     ----------
     score, prediction, label, sign
         As for `label_sums`.
-    group, groups
-        The group of each row, from 0 on, int [rows] or one for all; how many there are.
+    group
+        Group of each row, 0 to ``group_count - 1``; int [rows] or one for all.
+    group_count
+        Number of groups.
     """
     cells = reference.score
     if cells is None or reference.task not in ("binary", "multiclass", "regression"):
@@ -65,9 +67,9 @@ def label_sums_of_groups(
         known, columns = _errors(scores, numbers(label), float(reference.scale[reference.place(cells.name)]))
     else:
         known, columns = _hits(reference, scores, prediction, label)
-    signs, of_rows = (np.broadcast_to(np.asarray(values, np.int64), scores.shape)[known] for values in (sign, group))
-    sums = np.zeros((groups, cells.size, 4), np.int64)
-    np.add.at(sums, (of_rows, cells.index(scores[known])), columns * signs[:, None])
+    signs, row_groups = (np.broadcast_to(np.asarray(of, np.int64), scores.shape)[known] for of in (sign, group))
+    sums = np.zeros((group_count, cells.size, 4), np.int64)
+    np.add.at(sums, (row_groups, cells.index(scores[known])), columns * signs[:, None])
     return sums
 
 

@@ -11,7 +11,7 @@ from driftline.cli.options import AsJson, File, echo_json, load, say
 
 
 def demo(
-    rate: Annotated[int, typer.Option(help="Requests a second, at the most.", min=1)] = 5_000,
+    rate: Annotated[int, typer.Option(help="Requests a second, at most.", min=1)] = 5_000,
     rows: Annotated[int | None, typer.Option(help="Stop after so many requests.", min=1)] = None,
     broken_every: Annotated[int, typer.Option(help="Break one request in so many; 0 breaks none.", min=0)] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running until Ctrl-C.")] = False,

@@ -16,7 +16,7 @@ from streams.kafka.cluster import Cluster
 
 _ASK_S = 5.0
 _EVERY_MS = 2_000
-#: An answer comes within `_ASK_S`, if only that there is none; later than this it comes no more.
+#: A request ends within `_ASK_S`, with an answer or an error; after this long the client is taken for dead.
 _UNANSWERED_MS = 10_000
 #: The id that a broker without topic ids gives.
 _ZERO = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -68,12 +68,12 @@ class TopicChanges:
         wait
             Ask now and wait for the answer; a broker that does not give one knows of no change.
         """
-        if self._futures and ticks_ms() - self._asked_ms > _UNANSWERED_MS:
+        if not _done(self._futures) and ticks_ms() - self._asked_ms > _UNANSWERED_MS:
             self._forget_client()
         self._admin = self._admin or self._cluster.admin(log_level=2)
         if wait or (not self._futures and ticks_ms() - self._asked_ms >= _EVERY_MS):
             self._futures, self._asked_ms = _ask(self._admin, self._names), ticks_ms()
-        if not self._futures or not (wait or all(answer.done() for answer in self._futures.values())):
+        if not self._futures or not (wait or _done(self._futures)):
             return False
         futures, self._futures = self._futures, {}
         try:
@@ -88,10 +88,9 @@ class TopicChanges:
         return changed
 
     def _forget_client(self) -> None:
-        """Ask by a new client next time.
+        """Ask with a new client next time.
 
-        Whoever waited for one that says nothing any more would never know of a change, and read nothing from a topic
-        that was made again.
+        One that has stopped answering would hide that a topic was made again, and nothing would be read from it.
         """
         self._futures, self._admin = {}, None
 
@@ -102,6 +101,10 @@ def _ask(admin: AdminClient, names: Collection[str]) -> Mapping[str, Any]:
         collection = TopicCollection(list(names))
         answers = admin.describe_topics(collection, include_authorized_operations=True, request_timeout=_ASK_S)
     return answers
+
+
+def _done(futures: Mapping[str, Any]) -> bool:
+    return all(future.done() for future in futures.values())
 
 
 def _closed(answer: Any) -> bool:
@@ -115,6 +118,8 @@ def _answers(pending: Mapping[str, Any]) -> dict[str, str]:
     for name, answer in pending.items():
         try:
             id_ = str(answer.result(_ASK_S + 1).topic_id)
+        except TimeoutError as error:
+            raise ck.KafkaException(ck.KafkaError(ck.KafkaError._TIMED_OUT)) from error
         except ck.KafkaException as error:
             if error.args[0].code() == ck.KafkaError.UNKNOWN_TOPIC_OR_PART:
                 continue

@@ -89,6 +89,8 @@ def test_a_newcomer_is_not_taken_for_the_connection_that_made_room_for_it(why: s
     connections.guard(server, 2)
     turn = partial(wasyncore.poll2, 0.1, server._map)
     with ExitStack() as files, closing(server), closing(connect(server, GET[:9])), closing(connect(server)) as silent:
+        files.callback(wasyncore.close_all, server._map, ignore_all=True)
+        files.callback(server.task_dispatcher.shutdown)
         while files.enter_context(Path(os.devnull).open()).fileno() < 100:
             pass  # no number below stays free
         until(lambda: turn() or [c.began for c in server.active_channels.values()] == [True, False])

@@ -107,6 +107,18 @@ def test_sums_are_apart_by_minute_and_segment_and_add_up_to_the_same_over_any_sp
         assert (total(mine) == total(theirs)).all()
 
 
+def test_a_minute_without_predicted_classes_is_summed_as_if_it_came_alone(reference):
+    """As where a watched topic names its predicted class only since a while."""
+    later = [msgspec.structs.replace(row(id_, ts=TS + 60_000), prediction="") for id_ in ("b", "c")]
+    rows = [row("a"), *later]
+    labels = [said(r.id, 1, TS + 90_000) for r in rows]
+    together = sums(joining(reference, rows).process(feedback(*labels)))
+    alone = joining(reference, rows)
+    apart = sums(alone.process(feedback(labels[0]))) + sums(alone.process(feedback(*labels[1:], first=1)))
+    assert [(m.segment, m.minute_ms, m.cells) for m in together] == [(m.segment, m.minute_ms, m.cells) for m in apart]
+    assert total([m for m in together if m.segment == ""]).reshape(-1, 4)[:, 0].sum() == 3
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_a_correction_takes_the_old_outcome_back(reference, together):
     join, labels = joining(reference, [row("a")]), [said("a", 0, TS + 1), said("a", 1, TS + 2)]
