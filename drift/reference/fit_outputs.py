@@ -170,7 +170,8 @@ def labelled(reference: Profile, table: Columns, parts: Parts) -> Profile:
     if reference.score is None or parts.score is None or parts.task not in ("binary", "multiclass", "regression"):
         if parts.label is None:
             return reference
-        return warned(reference, "no performance: labels need a task and a score")
+        missing = "a score: name its column, score=" if parts.task else "a task and a score: task=, score="
+        return warned(reference, f"no performance: labels need {missing}")
     if parts.task == "multiclass" and parts.prediction is None:
         if parts.label is None:
             return reference

@@ -201,9 +201,10 @@ def route(
     if version is None and not (canary or shadow or renew_watch):
         raise typer.BadParameter("name a version, --canary v2=5%, or --shadow v3")
     routes = _routes(file)
-    for warning in routes.warnings(name):
-        say(f"driftline: {warning}", err=True)
+    warnings = routes.warnings(name)  # asked before there is this route, and said only if there is one
     made = routes.route(name, version, canary or (), shadow or (), renew=renew_watch, reason=reason)
+    for warning in warnings:
+        say(f"driftline: {warning}", err=True)
     _finish(made, file, no_wait, as_json)
 
 

@@ -15,7 +15,7 @@ from drift.counting.calendar import calendar_of
 from drift.counting.event_clocks import Maxima
 from drift.incidents import rfc3339
 from drift.windows.windows import AWAITED_WINDOWS_MAX
-from driftline.commands.row_files import Row, RowFile, RowFileError
+from driftline.commands.row_files import Row, RowFile, RowFileError, no_column
 from driftline.roles.event_clocks import event_clocks
 from streams.clock import now_ms
 from streams.formats.envelope import AHEAD_MS_MAX
@@ -63,7 +63,7 @@ def survey(file: RowFile, time: str, rows: int | None) -> Past:
         A row has no time, or one that lies ahead; or there is no row.
     """
     if time not in file.columns:
-        raise RowFileError(f"{file.path} has no column {time!r} to take; it has {', '.join(file.columns)}")
+        raise RowFileError(no_column(file.path, time, file.columns))
     times: list[int] = []
     alone = RowFile(file.path, only=[time])
     for batch in alone.batches():

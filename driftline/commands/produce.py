@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from driftline.commands.request_outcomes import Followed, Outcomes, Places, Refusals, count, in_words
-from driftline.commands.row_files import Row, RowFile, RowFileError
+from driftline.commands.row_files import Row, RowFile, RowFileError, no_column
 from driftline.progress import OnProgress, unwatched
 from streams.clock import ticks_ms
 from streams.formats.envelope import ID_CHARACTERS_MAX
@@ -162,7 +162,9 @@ def _past(plan: Plan) -> "Past":
     from driftline.commands.backfill import survey
 
     assert plan.time
-    return survey(RowFile(plan.path), plan.time, plan.rows)
+    file = RowFile(plan.path)
+    _require(file, plan, plan.id, plan.time, plan.key, plan.labels)
+    return survey(file, plan.time, plan.rows)
 
 
 def produce(cluster: Cluster, plan: Plan, on_progress: OnProgress = unwatched, *, follow: bool = False) -> Sent:
@@ -367,7 +369,7 @@ _Sent = TypeVar("_Sent", _Message, _Message | None)
 def _require(file: RowFile, plan: Plan, *names: str | None) -> None:
     for name in names:
         if name and name not in file.columns:
-            raise PlanError(f"{plan.path} has no column {name!r} to take; it has {', '.join(file.columns)}")
+            raise PlanError(no_column(plan.path, name, file.columns))
 
 
 def _messages(plan: Plan, what: str, on_progress: OnProgress) -> Iterator[_Message]:

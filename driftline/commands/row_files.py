@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class RowFile:
         schema = self._schema()
         for name in (*(only or ()), *leave):
             if name not in schema.names:
-                raise RowFileError(f"{path} has no column {name!r}; it has {', '.join(schema.names)}")
+                raise RowFileError(no_column(path, name, schema.names))
         self.columns = tuple(name for name in schema.names if self._wanted(name))
         for name in self.columns:
             _check(path, name, schema.field(name).type)
@@ -209,6 +210,16 @@ class RowFile:
             f"{self.path}, {where}: column {name!r} is infinite, which JSON cannot say; replace it, or leave the "
             f"column out: --exclude {name}"
         )
+
+
+def no_column(path: Path, name: str, there: Sequence[str]) -> str:
+    """Say that a file has no such column, and which may be meant.
+
+    >>> no_column(Path("t.csv"), "lates", ["id", "late"])
+    "t.csv has no column 'lates'; did you mean late?"
+    """
+    near = get_close_matches(name, there, 1)
+    return f"{path} has no column {name!r}; " + (f"did you mean {near[0]}?" if near else f"it has {', '.join(there)}")
 
 
 def _with_nan(line: bytes) -> Any:

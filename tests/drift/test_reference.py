@@ -305,3 +305,12 @@ def test_a_reference_shows_itself_on_a_screen_with_its_warnings_first():
     assert any(line.startswith("  classes: 'churned', 'stayed'; the score is of 'churned'") for line in shown)
     again = Reference.from_bytes(reference.to_bytes())
     assert repr(again) == repr(reference) and set(reference.warnings) <= set(reference.notes)
+
+
+@pytest.mark.parametrize(
+    ("parts", "missing"), [({"task": "binary"}, "a score: name its column, score="), ({}, "a task and a score")]
+)
+def test_what_labels_need_is_named_and_nothing_that_is_there(parts, missing):
+    table = pd.DataFrame({"x": range(200), "y": [0, 1] * 100})
+    reference = Reference.fit(table, label="y", **parts)
+    assert any(f"no performance: labels need {missing}" in note for note in reference.notes)

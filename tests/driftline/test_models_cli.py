@@ -347,6 +347,8 @@ def test_a_second_model_says_what_becomes_of_requests_that_name_none(deployment,
         return found.stderr
 
     assert route("fare", "v1") == ""
+    refused = CliRunner().invoke(app, ["model", "route", "tipp", "v2", "--no-wait"])
+    assert "did you mean tip" in str(refused.exception) and "fare" not in refused.output
     assert "produce --model fare" in route("tip", "v2")
     assert route("tip", "v2") == route("fare", "v1") == ""
 

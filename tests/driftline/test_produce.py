@@ -178,6 +178,15 @@ def test_plans_that_cannot_be_carried_out(cluster, parquet, plan, said):
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["id", "time", "key", "labels"])
+def test_columns_of_a_backfill_are_looked_for_before_the_cluster_is_asked(cluster, parquet, name):
+    """Else a second attempt with a misspelt column would speak of late rows alone."""
+    announce(cluster, lambda book: Route(model="churn", epoch=0, ts=0, champion="v1"))
+    right = {"id": "who", "time": "at", "key": "city", "labels": "paid"}
+    with pytest.raises(PlanError, match=rf"no column '{right[name]}s'; did you mean {right[name]}\?"):
+        check(cluster, Plan(path=parquet, backfill=True, **right | {name: right[name] + "s"}))
+
+
 def test_what_would_be_refused_row_by_row_is_not_sent(cluster, kafka, parquet):
     (none,) = check(cluster, Plan(path=parquet))
     assert "the requests wait until one does, `driftline model route NAME VERSION`" in none
