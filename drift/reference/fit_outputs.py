@@ -60,6 +60,10 @@ class Remarks(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+#: What labels lack where there is no score, by whether there is a task.
+_MISSING = {True: "a score: name its column, score=", False: "a task and a score: task=, score="}
+
+
 def completed(table: Columns, parts: Parts, other: Columns | None = None) -> tuple[Parts, Remarks]:
     """Fill in what follows: a regression's prediction is its score, the classes, the positive one of a binary model.
 
@@ -170,8 +174,7 @@ def labelled(reference: Profile, table: Columns, parts: Parts) -> Profile:
     if reference.score is None or parts.score is None or parts.task not in ("binary", "multiclass", "regression"):
         if parts.label is None:
             return reference
-        missing = "a score: name its column, score=" if parts.task else "a task and a score: task=, score="
-        return warned(reference, f"no performance: labels need {missing}")
+        return warned(reference, f"no performance: labels need {_MISSING[bool(parts.task)]}")
     if parts.task == "multiclass" and parts.prediction is None:
         if parts.label is None:
             return reference

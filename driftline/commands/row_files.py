@@ -215,6 +215,13 @@ class RowFile:
 def no_column(path: Path, name: str, there: Sequence[str]) -> str:
     """Say that a file has no such column, and which may be meant.
 
+    Parameters
+    ----------
+    path, name
+        The file, and what was asked for.
+    there
+        The columns that it has.
+
     >>> no_column(Path("t.csv"), "lates", ["id", "late"])
     "t.csv has no column 'lates'; did you mean late?"
     """

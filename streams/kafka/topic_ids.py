@@ -3,7 +3,7 @@
 Brokers before Kafka 2.8 give none; a topic of theirs that was made again looks like the old one.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import confluent_kafka as ck
@@ -41,6 +41,8 @@ class TopicChanges:
     ----------
     names
         On the cluster.
+    clock
+        Monotonic time, ms.
 
     Attributes
     ----------
@@ -50,11 +52,12 @@ class TopicChanges:
         Those that this user might not read then.
     """
 
-    def __init__(self, cluster: Cluster, names: Collection[str]) -> None:
+    def __init__(self, cluster: Cluster, names: Collection[str], clock: Callable[[], float] = ticks_ms) -> None:
         self.missing: tuple[str, ...] = ()
         self.closed: tuple[str, ...] = ()
         self._cluster = cluster
         self._names = tuple(names)
+        self._clock = clock
         self._known: dict[str, str] = {}
         self._admin: AdminClient | None = None
         self._futures: Mapping[str, Any] = {}
@@ -68,11 +71,7 @@ class TopicChanges:
         wait
             Ask now and wait for the answer; a broker that does not give one knows of no change.
         """
-        if not _done(self._futures) and ticks_ms() - self._asked_ms > _UNANSWERED_MS:
-            self._forget_client()
-        self._admin = self._admin or self._cluster.admin(log_level=2)
-        if wait or (not self._futures and ticks_ms() - self._asked_ms >= _EVERY_MS):
-            self._futures, self._asked_ms = _ask(self._admin, self._names), ticks_ms()
+        self._ask_if_due(wait)
         if not self._futures or not (wait or _done(self._futures)):
             return False
         futures, self._futures = self._futures, {}
@@ -86,6 +85,14 @@ class TopicChanges:
         changed = any(self._known.get(name, id_) != id_ for name, id_ in ids.items())
         self._known |= ids
         return changed
+
+    def _ask_if_due(self, now: bool) -> None:
+        since_ms = self._clock() - self._asked_ms
+        if not _done(self._futures) and since_ms > _UNANSWERED_MS:
+            self._forget_client()
+        self._admin = self._admin or self._cluster.admin(log_level=2)
+        if now or (not self._futures and since_ms >= _EVERY_MS):
+            self._futures, self._asked_ms = _ask(self._admin, self._names), self._clock()
 
     def _forget_client(self) -> None:
         """Ask with a new client next time.

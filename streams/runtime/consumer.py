@@ -109,7 +109,7 @@ class BatchConsumer:
         self._renewing = False
         self._in_flight = HandOver(self._commit, clock)
         self._start_offsets = start_offsets or StartOffsets()
-        self._changes = TopicChanges(cluster, self._topics)
+        self._changes = TopicChanges(cluster, self._topics, clock)
         assignment = Assignment(cluster, group, step, self._start_offsets, self._in_flight, self.limits, alike, clock)
         self._assignment = assignment
         self._positions, self._silences = assignment.positions, assignment.silences
