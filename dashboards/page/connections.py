@@ -192,9 +192,9 @@ def _guard(server: Any, limit: int) -> None:
 
 def _make_room(server: Any, most: int) -> None:
     """End those that have made nobody wait for the longest, until a newcomer fits."""
+    if len(server.active_channels) < most:
+        return
     staying = [connection for connection in server.active_channels.values() if not connection.will_close]
-    surplus = len(staying) + 1 - most
-    if surplus > 0:
-        free = sorted((c for c in staying if c.can_go), key=Connection.quiet_since_s)
-        for connection in free[:surplus]:
-            connection.end()
+    free = sorted((c for c in staying if c.can_go), key=Connection.quiet_since_s)
+    for connection in free[: max(0, len(staying) + 1 - most)]:
+        connection.end()

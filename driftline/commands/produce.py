@@ -162,7 +162,7 @@ def _past(plan: Plan) -> "Past":
     from driftline.commands.backfill import survey
 
     assert plan.time
-    file = RowFile(plan.path)
+    file = RowFile(plan.path, leave=plan.exclude)
     _require(file, plan, plan.id, plan.time, plan.key, plan.labels)
     return survey(file, plan.time, plan.rows)
 
@@ -404,7 +404,6 @@ def _past_messages(cluster: Cluster, plan: Plan, on_progress: OnProgress) -> Ite
 
     assert plan.labels
     file, past = RowFile(plan.path, leave=plan.exclude), _past(plan)
-    _require(file, plan, plan.id, plan.time, plan.key, plan.labels)
     routes = read_book(cluster).routes
     route = routes.get(plan.model) or next(iter(routes.values()))
     ends, held, sent, total = set(stretches(past, route.watch)), list[_Message](), 0, len(past.times)
