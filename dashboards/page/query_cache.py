@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from dashboards.macros import Range, expand
 from dashboards.page.address import STRETCHES, Address
+from dashboards.page.turns import Turns
 from dashboards.panels import Panel
 
 Query = Callable[[str, dict[str, Any]], pd.DataFrame]
@@ -36,6 +37,8 @@ SLOW_FAILURE_MS = 1_000
 AWAY_MS = 5_000
 #: Readers that wait for the store at the most: others need a thread for what is kept.
 WAITING_MAX = 10
+#: And so many more whose question was answered before.
+WAITING_AGAIN_MAX = 3
 #: Where the store is busy with others' questions for longer than this, an answer so old is given again.
 OLD_WAIT_S = 0.02
 OLD_MS_MAX = 60_000
@@ -98,7 +101,7 @@ class QueryCache:
         self._status = status
         self.store_away = store_away
         self.clock = clock or (lambda: time.time_ns() // 1_000_000)
-        self._one_at_a_time = threading.Lock()
+        self._turns = Turns()
         self._counting = threading.Lock()
         self._waiting = 0
         self._last_status: tuple[float, dict[str, Any]] = (-math.inf, {})
@@ -150,18 +153,20 @@ class QueryCache:
         """Why the store does not answer, or an empty text."""
         if away := self.store_away():
             return away
+        self._turns.acquire(again=True)
         try:
-            with self._one_at_a_time:
-                self._query("SELECT 1", {})
+            self._query("SELECT 1", {})
         except Exception as error:
             return str(error)
+        finally:
+            self._turns.release()
         return ""
 
     @contextmanager
-    def _store_free(self, wait_s: float | None) -> Iterator[bool]:
+    def _store_free(self, wait_s: float | None, again: bool) -> Iterator[bool]:
         """Wait for the store to be free, so long or until it is away; yields whether it is."""
         with self._counting:
-            crowded = self._waiting >= WAITING_MAX
+            crowded = self._waiting >= WAITING_MAX + again * WAITING_AGAIN_MAX
             self._waiting += not crowded
         if crowded and wait_s is None:
             raise Busy(f"{WAITING_MAX} readers wait for the store already; ask again in a second")
@@ -169,9 +174,9 @@ class QueryCache:
             yield False
             return
         try:
-            mine = self._one_at_a_time.acquire(timeout=_LOOK_S if wait_s is None else wait_s)
+            mine = self._turns.acquire(again=again, timeout_s=_LOOK_S if wait_s is None else wait_s)
             while not mine and wait_s is None and not self.store_away():
-                mine = self._one_at_a_time.acquire(timeout=_LOOK_S)
+                mine = self._turns.acquire(again=again, timeout_s=_LOOK_S)
         finally:
             with self._counting:
                 self._waiting -= 1
@@ -179,7 +184,7 @@ class QueryCache:
             yield mine
         finally:
             if mine:
-                self._one_at_a_time.release()
+                self._turns.release()
 
     def _ask(
         self, name: str, known_by: tuple[Any, ...], sql: str, parameters: dict[str, Any], columns: tuple[str, ...]
@@ -191,7 +196,7 @@ class QueryCache:
         if away := self.store_away():
             return _stale(kept, away, columns, now)
         may_be_old = kept is not None and not kept.trouble and now - kept.asked_ms < OLD_MS_MAX
-        with self._store_free(OLD_WAIT_S if may_be_old else None) as mine:
+        with self._store_free(OLD_WAIT_S if may_be_old else None, again=kept is not None) as mine:
             if not mine:
                 assert kept is not None or not may_be_old
                 return kept if kept and may_be_old else _stale(kept, self.store_away(), columns, now)
