@@ -3,8 +3,8 @@
 A model is a *package*: a folder with a `model.toml` that says what it takes and answers, and a model file
 (`inference.packages`, made from a table by `inference.onboarding`). The *registry* keeps packages by name and version,
 for ever (`inference.serving.registry`). A model file is loaded without unpickling anything (`inference.backends`), on a
-CPU or a GPU (`inference.backends.devices`), and meets rows in batches of one shape, so that a score does not depend on
-its company (`inference.serving.scorer`). Routes say which version answers whom (`inference.serving.routing`);
+CPU or a GPU (`inference.backends.devices`), and meets rows in batches of declared shapes, so that a score does not
+depend on its company (`inference.serving.scorer`). Routes say which version answers whom (`inference.serving.routing`);
 `inference.serving.models` keeps loaded what they name. `inference.scoring.stage` ties it together: blocks of requests
 in, predictions, observations and dead letters out. `inference.onboarding.training` makes a small network for a table
 in seconds.
@@ -18,7 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inference.backends import ArtefactError as ArtefactError
-    from inference.backends import Model as Model
+    from inference.backends import Backend as Backend
+    from inference.backends import Fatal as Fatal
+    from inference.backends import OutOfMemory as OutOfMemory
+    from inference.backends import Shapes as Shapes
+    from inference.backends import Unavailable as Unavailable
     from inference.backends import UntrustedCodeError as UntrustedCodeError
     from inference.backends.devices import DeviceError as DeviceError
     from inference.backends.devices import device as device
@@ -60,7 +64,11 @@ _PUBLIC = {
     "Limits": "inference.packages.model_toml",
     "Manifest": "inference.packages.manifest",
     "ManifestError": "inference.packages.manifest",
-    "Model": "inference.backends",
+    "Backend": "inference.backends",
+    "Fatal": "inference.backends",
+    "OutOfMemory": "inference.backends",
+    "Shapes": "inference.backends",
+    "Unavailable": "inference.backends",
     "ModelBroken": "inference.serving.scorer",
     "ModelPackage": "inference.packages.model_toml",
     "Outputs": "inference.packages.model_toml",
@@ -88,16 +96,18 @@ _PUBLIC = {
 
 __all__ = [
     "ArtefactError",
+    "Backend",
     "DeviceError",
     "Draft",
     "Failure",
+    "Fatal",
     "InHand",
     "Limits",
     "Manifest",
     "ManifestError",
-    "Model",
     "ModelBroken",
     "ModelPackage",
+    "OutOfMemory",
     "Outputs",
     "PackageError",
     "Patience",
@@ -109,7 +119,9 @@ __all__ = [
     "Scorer",
     "Scores",
     "Serving",
+    "Shapes",
     "TableError",
+    "Unavailable",
     "UntrustedCodeError",
     "VersionRemoved",
     "device",

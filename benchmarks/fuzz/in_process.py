@@ -21,7 +21,7 @@ import structlog
 from benchmarks.fuzz.accounts import Accounts
 from benchmarks.fuzz.messages import Message, bombs, message
 from benchmarks.fuzz.subject import MODEL, PACKAGE, PARSED, UNBEARABLE
-from inference import Score, Scorer, Serving
+from inference import Score, Scorer, Serving, Shapes
 from streams.formats.decoder import Decoder
 from streams.formats.schema_registry import UnknownSchema
 from streams.formats.table import FORMATS
@@ -43,7 +43,9 @@ class Registry:
 
 
 class _Model:
-    def predict(self, matrix: np.ndarray) -> np.ndarray:
+    shapes = Shapes((512,))
+
+    def score(self, matrix: np.ndarray) -> np.ndarray:
         age = matrix[:, 1]
         if (age == UNBEARABLE).any():
             raise ValueError("unbearable")

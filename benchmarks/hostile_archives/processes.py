@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from inference.backends.backend import Shapes
 from inference.backends.errors import ArtefactError
 from inference.backends.pt2_archive import Program, read_program
 
@@ -61,9 +62,9 @@ def _worker(program: Program) -> str:
     from inference.backends.torch_export import Pt2Model
 
     try:
-        model = Pt2Model(program, Path("model.pt2"))
+        model = Pt2Model(program, Path("model.pt2"), Shapes((ROWS,)))
         for scale in (0.0, 1.0, 1e6, np.inf, np.nan):
-            model.predict(np.full((ROWS, program.features), scale, np.float32))
+            model.score(np.full((ROWS, program.features), scale, np.float32))
     except Exception as error:
         return f"raised {type(error).__name__}"
     return "answered"

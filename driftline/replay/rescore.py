@@ -6,6 +6,7 @@ import msgspec
 
 from driftline.replay.routes_then import Routes, decide
 from driftline.replay.served import Observed, Place, answered, live_blocks
+from driftline.replay.shapes import BatchShapes
 from inference import Score, Scorer, Serving
 from streams.kafka.stretch import recut
 from streams.wire.block import Block
@@ -47,9 +48,11 @@ class Scoring:
         self._history = [_instead(route, instead) for route in history]
         self._recorded = history
         self._steps: dict[tuple[tuple[str, int], ...], Score] = {}
+        self._shapes = BatchShapes()
 
     def again(self, blocks: Iterable[Block], served: Sequence[Observed]) -> Iterator[Again]:
         """Score blocks of requests again, cut as they were when the observations ``served`` were made of them."""
+        self._shapes.read(served)
         live = live_blocks(served)
         routes = decide(self._recorded, live) or decide(self._recorded, [[]])
         cuts = [block[0].head.first for block in live]
@@ -65,7 +68,7 @@ class Scoring:
             changed = {(route.model, route.epoch): route for route in self._history}
             for change in key:
                 serving.follow(changed[change])
-            self._steps[key] = Score(serving)
+            self._steps[key] = Score(serving, recorded=self._shapes)
         return self._steps[key]
 
 

@@ -7,15 +7,28 @@
 
 from pathlib import Path
 
-from inference.backends.backend import Model
-from inference.backends.errors import ArtefactError, ModelExit, UntrustedCodeError, contained, error_text
+from inference.backends.backend import Backend, Shapes
+from inference.backends.errors import (
+    ArtefactError,
+    Fatal,
+    ModelExit,
+    OutOfMemory,
+    Unavailable,
+    UntrustedCodeError,
+    contained,
+    error_text,
+)
 from inference.backends.kinds import Kind, kind_of, spellings
 from inference.packages.model_toml import ModelPackage
 
 __all__ = [
     "ArtefactError",
-    "Model",
+    "Backend",
+    "Fatal",
     "ModelExit",
+    "OutOfMemory",
+    "Shapes",
+    "Unavailable",
     "UntrustedCodeError",
     "contained",
     "error_text",
@@ -30,7 +43,7 @@ def inspect_artefact(package: ModelPackage, folder: Path) -> None:
     kind.inspect(package, file)
 
 
-def load_artefact(package: ModelPackage, folder: Path, device: str = "cpu", *, trust_code: bool = False) -> Model:
+def load_artefact(package: ModelPackage, folder: Path, device: str = "cpu", *, trust_code: bool = False) -> Backend:
     """Load the model file of a package.
 
     Parameters

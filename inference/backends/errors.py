@@ -1,8 +1,21 @@
-"""What goes wrong with a model file, and with the code in it."""
+"""What goes wrong with a model file, with the code in it, and with what runs it.
+
+==============  ================================================================================================
+raised          what follows
+==============  ================================================================================================
+`Unavailable`   the same rows are tried again later; nobody is blamed, and the reason stands beside the lag
+`OutOfMemory`   the rows are scored in smaller batches
+`Fatal`         the process ends and is started again
+anything else   rows may be at fault: the batch is tried again, then halved until the rows at fault stand alone
+==============  ================================================================================================
+"""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from streams.away import Away
+from streams.fatal import Fatal as Fatal
 
 
 class ArtefactError(ValueError):
@@ -11,6 +24,14 @@ class ArtefactError(ValueError):
 
 class UntrustedCodeError(ArtefactError):
     """A model that is code, from a place that nobody vouched for."""
+
+
+class Unavailable(Away):
+    """What computes does not answer now; no row is at fault."""
+
+
+class OutOfMemory(RuntimeError):
+    """The device has no memory for a batch of this size; a smaller one may pass."""
 
 
 class ModelExit(RuntimeError):

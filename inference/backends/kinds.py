@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from inference.backends.backend import Model
+from inference.backends.backend import Backend, Shapes
 from inference.backends.pt2_archive import Program, fit, read_program
 from inference.backends.trial import try_out
 from inference.packages.model_toml import ModelPackage
@@ -32,7 +32,7 @@ class Kind(NamedTuple):
     title: str
     example: str
     inspect: Callable[[ModelPackage, Path], object]
-    load: Callable[[ModelPackage, Path, str, bool], Model]
+    load: Callable[[ModelPackage, Path, str, bool], Backend]
 
 
 def kind_of(artefact: str) -> Kind | None:
@@ -59,22 +59,22 @@ def _inspect_archive(package: ModelPackage, file: Path) -> Program:
     """Read a program, and run it once in a process that may die; no torch in this one."""
     program = read_program(file)
     fit(package, program, file)
-    try_out(program, package.limits.batch_rows, file)
+    try_out(program, package.limits.shapes, file)
     return program
 
 
-def _load_archive(package: ModelPackage, file: Path, device: str, trust_code: bool) -> Model:  # noqa: ARG001
+def _load_archive(package: ModelPackage, file: Path, device: str, trust_code: bool) -> Backend:  # noqa: ARG001
     program = _inspect_archive(package, file)
     from inference.backends.torch_export import Pt2Model  # brings torch, seconds of it
 
-    return Pt2Model(program, file, device)
+    return Pt2Model(program, file, Shapes(package.limits.shapes), device)
 
 
 def _inspect_nothing(package: ModelPackage, file: Path) -> None:
     """What a class needs is known once it runs, and nobody has vouched for it yet."""
 
 
-def _load_class(package: ModelPackage, file: Path, device: str, trust_code: bool) -> Model:
+def _load_class(package: ModelPackage, file: Path, device: str, trust_code: bool) -> Backend:
     from inference.backends.python_class import PythonModel  # brings NumPy
 
     return PythonModel(package, file, device, trust_code=trust_code)

@@ -125,6 +125,11 @@ def fit(package: ModelPackage, program: Program, file: Path) -> None:
             f"{file}: exported for batches of {program.rows} rows, model.toml says limits.batch_rows = "
             f"{package.limits.batch_rows}; make them equal"
         )
+    if program.rows is not None and package.limits.buckets:
+        raise ArtefactError(
+            f"{file}: exported for batches of {program.rows} rows alone, model.toml lists limits.buckets; take them "
+            "out, or export it with a dynamic number of rows"
+        )
 
 
 def _entries(file: Path) -> dict[str, bytes]:

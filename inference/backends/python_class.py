@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.backends.errors import ArtefactError, UntrustedCodeError, contained, error_text
+from inference.backends.backend import Shapes
+from inference.backends.errors import ArtefactError, OutOfMemory, UntrustedCodeError, contained, error_text
 from inference.packages.model_toml import ModelPackage
 from streams.wire.schema import FeatureSchema
 
@@ -77,6 +78,7 @@ class PythonModel:
                 f"{file}: {package.name} {package.version} is Python code from a place that is not this machine's own; "
                 "read it, then pass --trust-code"
             )
+        self.shapes = Shapes(package.limits.shapes)
         self._schema = package.schema
         try:
             with contained():
@@ -88,9 +90,16 @@ class PythonModel:
             name = f"{package.name} {package.version}"
             raise ArtefactError(f"{file}: {name} fails while it is loaded: {error_text(error)}; mend it") from error
 
-    def predict(self, matrix: np.ndarray) -> np.ndarray:
-        """Run one batch; see `Model`."""
-        return np.asarray(self._model.predict(Batch(matrix, self._schema)), np.float32)
+    def score(self, matrix: np.ndarray) -> np.ndarray:
+        """Run one batch; see `Backend`."""
+        try:
+            return np.asarray(self._model.predict(Batch(matrix, self._schema)), np.float32)
+        except MemoryError as error:
+            raise OutOfMemory(error_text(error)) from error
+
+    def health(self) -> str:
+        """A class answers whenever it is called."""
+        return ""
 
 
 def _class(package: ModelPackage, file: Path) -> type[Any]:

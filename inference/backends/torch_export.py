@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch.export.passes import move_to_device_pass
 
+from inference.backends.backend import Shapes
 from inference.backends.errors import ArtefactError
 from inference.backends.pt2_archive import Program
+from inference.backends.torch_errors import by_kind
 
 # Behind the inspection of archives: whatever torch unpickles in this process, it unpickles tensors only.
 os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
@@ -21,7 +23,8 @@ class Pt2Model:
     On a CPU it takes half of the cores (process-wide, torch knows no other way): the rest decode, publish and commit.
     """
 
-    def __init__(self, program: Program, file: Path, device: str = "cpu") -> None:
+    def __init__(self, program: Program, file: Path, shapes: Shapes, device: str = "cpu") -> None:
+        self.shapes = shapes
         if device == "cpu":
             torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
         try:
@@ -32,8 +35,13 @@ class Pt2Model:
         self._device = device
 
     @torch.inference_mode()
-    def predict(self, matrix: np.ndarray) -> np.ndarray:
-        """Run one batch; see `Model`."""
-        out: torch.Tensor = self._run(torch.tensor(matrix, device=self._device))
-        scores: np.ndarray = out.to("cpu", torch.float32).numpy()
+    def score(self, matrix: np.ndarray) -> np.ndarray:
+        """Run one batch; see `Backend`."""
+        with by_kind(self._device):
+            out: torch.Tensor = self._run(torch.tensor(matrix, device=self._device))
+            scores: np.ndarray = out.to("cpu", torch.float32).numpy()
         return scores
+
+    def health(self) -> str:
+        """A program answers whenever it is called; a lost device is told by the first call that meets it."""
+        return ""

@@ -2,9 +2,10 @@
 
 The allow-list keeps out what reads raw memory. It cannot know that every kernel of torch's checks its arguments, nor
 what a program costs: some kernels crash on weights of the wrong shape, and a graph of two operators can ask for a
-terabyte. All shapes of a program follow from the shape of its input, which is always the package's batch, so one run on
-one batch tells what any run does: `inference.backends.trial_process` does it, with bounds on memory, time and files,
-without this process's environment, and with a check of the arguments where a kernel is known to have none.
+terabyte. All shapes of a program follow from the shape of its input, which is always one of the package's batches, so a
+run on one batch of each shape tells what any run does: `inference.backends.trial_process` does it, with bounds on
+memory, time and files, without this process's environment, and with a check of the arguments where a kernel is known to
+have none.
 
 A program that has passed is remembered by the hash of its bytes, so each machine tries it once. A GPU is not tried: on
 one, an index outside of its tensor ends the process, as it does for a model of anybody's own.
@@ -15,6 +16,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -33,15 +35,15 @@ _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LANG", "LC_ALL", "T
 _OUT_OF_TIME = (signal.SIGXCPU, signal.SIGKILL, signal.SIGALRM)
 
 
-def try_out(program: Program, rows: int, file: Path) -> None:
+def try_out(program: Program, shapes: Sequence[int], file: Path) -> None:
     """Run a program once in a process of its own.
 
     Parameters
     ----------
     program
         As `inference.backends.pt2_archive.read_program` gives it.
-    rows
-        Rows of a batch.
+    shapes
+        Rows of a batch, ascending.
     file
         What a refusal calls it.
 
@@ -50,12 +52,12 @@ def try_out(program: Program, rows: int, file: Path) -> None:
     ArtefactError
         It crashes, takes too much memory or time, fails on blank rows, or does what only a hostile program does.
     """
-    passed = _passed(program, rows)
+    passed, rows = _passed(program, shapes), shapes[-1]
     if passed.exists():
         return
     path = os.pathsep.join(filter(None, sys.path))
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    numbers = (rows, program.features, MEMORY_BYTES_MAX, CPU_S_MAX)
+    numbers = (",".join(map(str, shapes)), program.features, MEMORY_BYTES_MAX, CPU_S_MAX)
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter and numbers
             [sys.executable, "-P", "-m", "inference.backends.trial_process", *map(str, numbers)],
@@ -97,8 +99,8 @@ def _slow(file: Path, rows: int) -> str:
     return f"{file}: a batch of {rows} rows takes more than {CPU_S_MAX} s of a processor; lower limits.batch_rows"
 
 
-def _passed(program: Program, rows: int) -> Path:
+def _passed(program: Program, shapes: Sequence[int]) -> Path:
     """Where it is noted that a program has passed: by all that the trial depends on."""
-    rules = f"{_RULES} {version('torch')} {rows} {MEMORY_BYTES_MAX} {CPU_S_MAX} ".encode()
+    rules = f"{_RULES} {version('torch')} {','.join(map(str, shapes))} {MEMORY_BYTES_MAX} {CPU_S_MAX} ".encode()
     digest = hashlib.blake2b(rules + program.archive, digest_size=32).hexdigest()
     return cache_folder() / "archives" / digest

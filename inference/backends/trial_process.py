@@ -1,6 +1,6 @@
 """The process in which an archive's program runs for the first time; see `inference.backends.trial`.
 
-    python -m inference.backends.trial_process ROWS FEATURES MEMORY_BYTES CPU_S  < archive
+    python -m inference.backends.trial_process ROWS,ROWS... FEATURES MEMORY_BYTES CPU_S  < archive
 
 It prints ``passed``, or why not, or dies.
 """
@@ -108,11 +108,12 @@ def run(archive: bytes, rows: int, features: int, memory_bytes: int) -> str:
 
 def main() -> None:
     """Read an archive from the standard input and try it."""
-    rows, features, memory_bytes, cpu_s = map(int, sys.argv[1:])
+    shapes, features, memory_bytes, cpu_s = [int(rows) for rows in sys.argv[1].split(",")], *map(int, sys.argv[2:])
     archive = sys.stdin.buffer.read()
     torch.set_num_threads(1)
     limit(memory_bytes + 3 * len(archive), cpu_s)
-    sys.stdout.write(run(archive, rows, features, memory_bytes) or "passed")
+    refusals = (run(archive, rows, features, memory_bytes) for rows in shapes)
+    sys.stdout.write(next(filter(None, refusals), "passed"))
 
 
 if __name__ == "__main__":

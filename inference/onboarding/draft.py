@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from inference.onboarding.leak import ROWS_MAX, says
 from inference.onboarding.not_features import unfit
 from inference.onboarding.table import TableError, as_table, infer_features, levels_of, matrix_of, natural, texts_of
-from inference.packages.model_toml import Limits, ModelPackage, Outputs, Task, nearest, write_package
+from inference.packages.model_toml import ANY_ROWS, Limits, ModelPackage, Outputs, Task, nearest, write_package
 from streams.tables.kinds import coarse
 from streams.tables.values import doubles
 from streams.wire.classes import Classes, class_names
@@ -139,7 +139,7 @@ def draft_package(
         inputs=inputs,
         outputs=Outputs(classes, positive, threshold),
         segments=tuple(segments),
-        limits=limits or Limits(),
+        limits=limits or ANY_ROWS,
         owner=owner,
     )
     return Draft(package, tuple(notes))

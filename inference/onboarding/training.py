@@ -138,11 +138,12 @@ def _learnt_rows(rows: int, limits: TrainingLimits) -> int:
 
 
 def export(trained: Trained, file: str | Path, batch_rows: int) -> Path:
-    """Write the network as a torch.export archive of a fixed batch shape."""
+    """Write the network as a torch.export archive that takes batches of up to so many rows."""
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     example = torch.zeros(batch_rows, trained.net.features)
-    torch.export.save(torch.export.export(trained.net.eval(), (example,)), file)
+    rows = torch.export.Dim("rows", min=1, max=batch_rows)
+    torch.export.save(torch.export.export(trained.net.eval(), (example,), dynamic_shapes=({0: rows},)), file)
     return file
 
 

@@ -47,20 +47,41 @@ class Outputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
 
 
+_Rows = Annotated[int, msgspec.Meta(ge=16, le=65_536, multiple_of=16)]
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How rows meet the model.
 
     Parameters
     ----------
     batch_rows
-        Rows of every device pass: shorter batches are padded, longer ones cut, so that a score does not depend on
-        its company. A multiple of 16, because vector units treat the rows of a ragged end differently.
+        Rows of the largest batch. Longer ones are cut, shorter ones padded to the nearest shape, so that a score
+        does not depend on its company. A multiple of 16, because vector units treat the rows of a ragged end
+        differently.
+    buckets
+        Further shapes, ascending and smaller: few rows do not pay for a large batch. Every observation says at which
+        shape its rows were scored.
     wait_ms_max
         How long a row may wait for others.
     """
 
-    batch_rows: Annotated[int, msgspec.Meta(ge=16, le=65_536, multiple_of=16)] = 512
+    batch_rows: _Rows = 512
+    buckets: tuple[_Rows, ...] = ()
     wait_ms_max: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 5
+
+    def __post_init__(self) -> None:
+        if list(self.shapes) != sorted(set(self.shapes)):
+            raise PackageError(f"limits.buckets {list(self.buckets)}: list them ascending, below {self.batch_rows}")
+
+    @property
+    def shapes(self) -> tuple[int, ...]:
+        """Rows of every batch that the model meets, ascending."""
+        return (*self.buckets, self.batch_rows)
+
+
+#: Of a model that takes any number of rows.
+ANY_ROWS = Limits(buckets=(16, 64, 256))
 
 
 class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

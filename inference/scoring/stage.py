@@ -46,6 +46,12 @@ class Decode(Protocol):
         ...
 
 
+class Recorded(Protocol):
+    """Tells at which batch shape a version scored some rows: int32 [rows], 0 where that is not known."""
+
+    def __call__(self, model: str, version: str, block: Block, rows: Rows) -> np.ndarray: ...
+
+
 class _Part(msgspec.Struct):
     """Rows of one block that one version scores, as that version sees them."""
 
@@ -82,8 +88,10 @@ class _Outcome:
         return Effects([*self._in_order(), *self.observed, *chain(*alone), *chain(*self.refused.values())])
 
     def _in_order(self) -> list[Publish]:
-        if len(self.answered) == 1:  # one version answers: its rows are in order
-            return self.answered[0][1]
+        begins = [(int(rows.at[0]), int(rows.row[0])) for rows, _ in self.answered]
+        ends = [(int(rows.at[-1]), int(rows.row[-1])) for rows, _ in self.answered]
+        if all(end < begin for end, begin in zip(ends, begins[1:], strict=False)):  # as where one version answers
+            return [message for _, messages in self.answered for message in messages]
         placed = [
             (at, row, message)
             for rows, messages in self.answered
@@ -157,6 +165,8 @@ class Score(Step):
         next one too.
     ticks
         Monotonic time in ms for metrics, and for nothing else.
+    recorded
+        At which batch shape rows were scored the first time, for a replay.
     """
 
     def __init__(
@@ -167,8 +177,10 @@ class Score(Step):
         catch_up: Callable[[], object] | None = None,
         in_hand: InHand | None = None,
         ticks: Callable[[], float] = ticks_ms,
+        recorded: Recorded | None = None,
     ) -> None:
         self._ticks = ticks
+        self._recorded = recorded
         self._serving = serving
         self._in_hand = in_hand or InHand()
         self._schemas = _Schemas(serving)
@@ -293,11 +305,18 @@ class Score(Step):
             outcome.refuse(refusal, often)
             outcome.tell(model, version, refusal, ())
 
+    def _shapes_then(self, model: str, version: str, parts: list[_Part], outcomes: list[_Outcome]) -> np.ndarray | None:
+        if self._recorded is None:
+            return None
+        recorded = self._recorded
+        return np.concatenate([recorded(model, version, outcomes[part.block].block, part.rows) for part in parts])
+
     def _score(self, model: str, scorer: Scorer, parts: list[_Part], outcomes: list[_Outcome]) -> None:
         version, role, started_ms = scorer.package.version, parts[0].role, self._ticks()
         try:
             with self._in_hand.holding(model, version, _ranges(parts, outcomes)):
-                scores = scorer(np.concatenate([part.rows.matrix for part in parts]))
+                matrix = np.concatenate([part.rows.matrix for part in parts])
+                scores = scorer(matrix, buckets=self._shapes_then(model, version, parts, outcomes))
         except Exception as error:
             if role != "shadow":
                 raise
@@ -312,6 +331,17 @@ class Score(Step):
             _give_back(model, scorer, part, part_scores, outcomes[part.block], now_ms)
 
 
+def _runs(buckets: np.ndarray) -> Iterator[slice]:
+    """Neighbours of one batch shape.
+
+    >>> list(_runs(np.array([512, 512, 64])))
+    [slice(0, 2, None), slice(2, 3, None)]
+    """
+    ends = [*(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
+    for first, stop in zip([0, *ends], ends, strict=False):
+        yield slice(first, stop)
+
+
 def _ranges(parts: list[_Part], outcomes: list[_Outcome]) -> list[Range]:
     """Where the records of some parts lie."""
     ranges: list[Range] = []
@@ -322,7 +352,7 @@ def _ranges(parts: list[_Part], outcomes: list[_Outcome]) -> list[Range]:
 
 
 def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome: _Outcome, now_ms: int | None) -> None:
-    rows, values = part.rows, scores.values
+    rows, values, buckets = part.rows, scores.values, scores.buckets
     if scores.failures:
         passed = np.array([n for n in range(len(rows)) if n not in scores.failures], np.int64)
         if part.role != "shadow":
@@ -332,13 +362,16 @@ def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome:
                 refusal = Refusal(at, "model_failed", field, failure.why, model, int(rows.ts[n]))
                 outcome.refuse(refusal, failure.attempts)
                 outcome.tell(model, scorer.package.version, refusal, ())
-        rows, values = rows.pick(passed), values[passed]
+        rows, values, buckets = rows.pick(passed), values[passed], buckets[passed]
     if not len(rows):
         return
     package = scorer.package
-    answered = answers(package, values)
     refused = outcome.refused_for(model, package.version)
-    scored = Scored(model, package.version, part.role, package.limits.batch_rows, rows, answered, refused)
-    outcome.observed += observations(scored, outcome.block)
-    if part.role != "shadow":
-        outcome.answered.append((rows, predictions(scored, outcome.block, now_ms)))
+    for run in _runs(buckets):
+        some = rows if run.stop - run.start == len(rows) else rows.pick(np.arange(run.start, run.stop))
+        answered = answers(package, values[run])
+        scored = Scored(model, package.version, part.role, int(buckets[run.start]), some, answered, refused)
+        refused = []
+        outcome.observed += observations(scored, outcome.block)
+        if part.role != "shadow":
+            outcome.answered.append((some, predictions(scored, outcome.block, now_ms)))

@@ -1,20 +1,26 @@
-"""Rows meet the model: always in batches of one shape, so that a row's score does not depend on its company.
+"""Rows meet the model: always in batches of a declared shape, so that a row's score does not depend on its company.
 
-A batch that fails is tried again, then halved until the rows at fault stand alone; the others get their scores. A row
-is at fault only if it fails alone while the blank batch, which passed when the model was loaded, passes again. Else it
-is the model that is broken: nobody is blamed, and whoever asked tries again later.
+What fails is dealt with by its kind (`inference.backends.errors`). Where rows may be at fault the batch is tried again,
+then halved until those at fault stand alone; the others get their scores. A row is at fault only if it fails alone
+while the blank batch, which passed when the model was loaded, passes again. Else it is the model that is broken: nobody
+is blamed, and whoever called tries again later. A device without memory for a batch gets smaller ones.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Annotated
 
 import msgspec
 import numpy as np
-from tenacity import RetryError, Retrying, stop_after_attempt, wait_exponential
+from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
-from inference.backends import ArtefactError, Model, contained, error_text
+from inference.backends import ArtefactError, Backend, Fatal, OutOfMemory, Unavailable, contained, error_text
 from inference.packages.model_toml import ModelPackage
+
+#: After a batch was too large for the device's memory, so many smaller ones pass before its size is tried again.
+_SMALLER_BATCHES = 100
+#: No row's fault.
+_BLAMELESS = (Unavailable, Fatal)
 
 
 class ModelBroken(RuntimeError):
@@ -45,23 +51,31 @@ class Scores(msgspec.Struct, frozen=True):
         float32 [rows, outputs]; NaN where the row failed.
     failures
         By row.
+    buckets
+        int32 [rows], rows of the batch that each row was scored in.
     """
 
     values: np.ndarray
     failures: dict[int, Failure]
+    buckets: np.ndarray
 
     def __getitem__(self, rows: slice) -> "Scores":
         first, stop, _ = rows.indices(len(self.values))
-        return Scores(
-            self.values[rows], {n - first: failure for n, failure in self.failures.items() if first <= n < stop}
-        )
+        failures = {n - first: failure for n, failure in self.failures.items() if first <= n < stop}
+        return Scores(self.values[rows], failures, self.buckets[rows])
 
 
 class Scorer:
-    """A loaded model behind its batch shape.
+    """A loaded model behind its batch shapes.
 
     Parameters
     ----------
+    package
+        What the model is.
+    backend
+        What computes.
+    patience
+        How often a failing batch is tried.
     sleep
         Waits between two tries; tests hand in one that does not.
     """
@@ -69,102 +83,173 @@ class Scorer:
     def __init__(
         self,
         package: ModelPackage,
-        model: Model,
+        backend: Backend,
         patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.package = package
-        self._model = model
-        self._rows = package.limits.batch_rows
+        self.backend = backend
+        self._shapes = backend.shapes
+        self._fits, self._smaller_batches = self._shapes.rows_max, 0
         patience = patience or Patience()
         self._attempts = patience.attempts_max
         self._patiently = Retrying(
+            retry=retry_if_not_exception_type((*_BLAMELESS, OutOfMemory)),
             stop=stop_after_attempt(patience.attempts_max - 1),
             wait=wait_exponential(patience.wait_s_first, patience.wait_s_max),
             sleep=sleep,
         )
-        self._blank = np.zeros((self._rows, len(package.inputs)), np.float32)
-        try:
-            blank = self._padded(self._blank)
-        except Exception as error:
-            raise ArtefactError(
-                f"{package.name} {package.version}: the model fails on a batch of {self._rows} blank rows: "
-                f"{error_text(error)}; a missing or zero value must not be an error"
-            ) from error
+        self._blank = np.zeros((self._shapes.rows_max, len(package.inputs)), np.float32)
+        blank = self._first()
         self.outputs = blank.shape[1]
         self._blank_is_usable = not unusable(package, blank, ())
 
-    def __call__(self, matrix: np.ndarray, on_rows: Callable[[int], None] = lambda done: None) -> Scores:
+    def _first(self) -> np.ndarray:
+        """Score blank rows at every shape, the smallest first; returns the scores at the largest that fits."""
+        bucket, blank = 0, None
+        try:
+            for bucket in self._shapes.buckets:
+                blank = self._padded(self._blank[:bucket], bucket)
+                self._fits = bucket
+        except _BLAMELESS:
+            raise
+        except Exception as error:
+            if isinstance(error, OutOfMemory) and blank is not None:
+                return blank
+            raise ArtefactError(
+                f"{self.package.name} {self.package.version}: the model fails on a batch of {bucket} blank rows: "
+                f"{error_text(error)}; a missing or zero value must not be an error"
+            ) from error
+        assert blank is not None, self._shapes
+        return blank
+
+    def __call__(
+        self,
+        matrix: np.ndarray,
+        on_rows: Callable[[int], None] = lambda done: None,
+        buckets: np.ndarray | None = None,
+    ) -> Scores:
         """Score rows: float32 [rows, features], any number of them.
 
         Parameters
         ----------
         on_rows
-            Told after each batch how many rows have been scored.
+            Called after each batch with how many rows have been scored.
+        buckets
+            int32 [rows], at which shape each row is to be scored: a score that was recorded with its shape is made
+            again bit for bit. Where a shape is none of the model's it is chosen anew.
 
         Raises
         ------
         ModelBroken
             A blank batch, which passed before, fails after rows have failed; or no row of a batch has a usable score,
             nor have blank rows, which had one before.
+        Unavailable, Fatal
+            See `inference.backends.errors`.
         """
-        values = np.full((len(matrix), self.outputs), np.nan, np.float32)
-        failures: dict[int, Failure] = {}
-        for first in range(0, len(matrix), self._rows):
-            batch = matrix[first : first + self._rows]
-            try:
-                values[first : first + len(batch)] = self._tried(batch)
-            except RetryError:
-                self._halve(batch, first, values, failures)
-            self._probe(first, values[first : first + len(batch)], failures)
-            on_rows(first + len(batch))
-        return Scores(values, failures)
+        scores = Scores(np.full((len(matrix), self.outputs), np.nan, np.float32), {}, np.zeros(len(matrix), np.int32))
+        done = 0
+        for rows, bucket in self._batches(len(matrix), buckets):
+            self._fill(matrix, rows, bucket, scores)
+            self._probe(rows, bucket, scores)
+            on_rows(done := done + len(rows))
+        return scores
 
-    def _tried(self, batch: np.ndarray) -> np.ndarray:
+    def _batches(self, rows: int, buckets: np.ndarray | None) -> Iterator[tuple[np.ndarray, int]]:
+        """Positions of the rows of each batch, and its shape."""
+        free = np.arange(rows)
+        for bucket in self._shapes.buckets if buckets is not None else ():
+            recorded = np.flatnonzero(buckets == bucket)
+            free = np.setdiff1d(free, recorded, assume_unique=True)
+            for first in range(0, len(recorded), bucket):
+                yield recorded[first : first + bucket], bucket
+        first = 0
+        while first < len(free):  # what fits may change on the way
+            batch = free[first : first + self._fits]
+            yield batch, self._shapes.bucket(len(batch))
+            first += len(batch)
+
+    def _fill(self, matrix: np.ndarray, rows: np.ndarray, bucket: int, scores: Scores) -> None:
+        """Score the rows of one batch, in smaller ones where the device has no memory for it."""
+        batch = matrix[rows]
+        scores.buckets[rows] = bucket
         try:
-            return self._padded(batch)
-        except Exception:
-            return self._patiently(self._padded, batch)  # costs .1 ms, so not for the batches that pass
+            scores.values[rows] = self._tried(batch, bucket)
+        except OutOfMemory:
+            smaller = self._shapes.below(bucket)
+            if smaller is None:
+                self._halve(batch, rows, bucket, scores)  # the device's fault, or a row's: the blank batch tells
+                return
+            self._fits, self._smaller_batches = smaller, 0
+            for first in range(0, len(rows), smaller):
+                self._fill(matrix, rows[first : first + smaller], smaller, scores)
+        except RetryError:
+            self._halve(batch, rows, bucket, scores)
+        else:
+            self._grow()
 
-    def _halve(self, batch: np.ndarray, first: int, values: np.ndarray, failures: dict[int, Failure]) -> None:
-        """Find the rows at fault among rows that fail together."""
+    def _grow(self) -> None:
+        """Try a larger shape again once enough smaller batches have passed."""
+        if self._fits == self._shapes.rows_max:
+            return
+        self._smaller_batches += 1
+        if self._smaller_batches >= _SMALLER_BATCHES:
+            self._fits, self._smaller_batches = self._shapes.bucket(self._fits + 1), 0
+
+    def _tried(self, batch: np.ndarray, bucket: int) -> np.ndarray:
+        try:
+            return self._padded(batch, bucket)
+        except (*_BLAMELESS, OutOfMemory):
+            raise
+        except Exception:
+            return self._patiently(self._padded, batch, bucket)  # costs .1 ms, so not for the batches that pass
+
+    def _halve(self, batch: np.ndarray, rows: np.ndarray, bucket: int, scores: Scores) -> None:
+        """Find the rows at fault among rows that fail together; the shape stays, and so do the others' scores."""
         for start, stop in ((0, len(batch) // 2), (len(batch) // 2, len(batch))):
             half = batch[start:stop]
             if not len(half):
                 continue
             try:
-                values[first + start : first + stop] = self._padded(half)
+                scores.values[rows[start:stop]] = self._padded(half, bucket)
+            except _BLAMELESS:
+                raise
             except Exception as error:
                 if len(half) == 1:
-                    failures[first + start] = Failure(error_text(error), self._attempts)
+                    scores.failures[int(rows[start])] = Failure(error_text(error), self._attempts)
                 else:
-                    self._halve(half, first + start, values, failures)
+                    self._halve(half, rows[start:stop], bucket, scores)
 
-    def _probe(self, first: int, values: np.ndarray, failures: dict[int, Failure]) -> None:
+    def _probe(self, rows: np.ndarray, bucket: int, scores: Scores) -> None:
         """Note the rows of a batch without a usable score, and see by blank rows whether it is the model's fault."""
-        raised = [row for row in range(first, first + len(values)) if row in failures]
-        nonsense = unusable(self.package, values, [row - first for row in raised])
-        failures |= {first + row: failure for row, failure in nonsense.items()}
-        suspect = self._blank_is_usable and bool(nonsense) and len(raised) + len(nonsense) == len(values)
+        failures = scores.failures
+        raised = [n for n, row in enumerate(rows.tolist()) if row in failures] if failures else []
+        nonsense = unusable(self.package, scores.values[rows], raised)
+        failures |= {int(rows[n]): failure for n, failure in nonsense.items()}
+        suspect = self._blank_is_usable and bool(nonsense) and len(raised) + len(nonsense) == len(rows)
         if not raised and not suspect:
             return
         name = f"{self.package.name} {self.package.version}"
-        why = failures[raised[0] if raised else first].why
+        why = failures[int(rows[raised[0] if raised else 0])].why
         try:
-            blank = self._padded(self._blank)
+            blank = self._padded(self._blank[:bucket], bucket)
+        except _BLAMELESS:
+            raise
+        except OutOfMemory as error:
+            raise Unavailable(f"{name} waits for memory: {error}") from error
         except Exception as error:
             raise ModelBroken(f"{name} fails, and now on blank rows too: {why}") from error
         if suspect and unusable(self.package, blank, ()):
             raise ModelBroken(f"{name} gives nonsense for every row, and now for blank rows too: {why}")
 
-    def _padded(self, rows: np.ndarray) -> np.ndarray:
-        batch = self._blank.copy()
+    def _padded(self, rows: np.ndarray, bucket: int) -> np.ndarray:
+        batch = np.zeros((bucket, rows.shape[1]), np.float32)  # always a new one: a model may write into it
         batch[: len(rows)] = rows
         return self._pass(batch)[: len(rows)]
 
     def _pass(self, batch: np.ndarray) -> np.ndarray:
         with contained():
-            out = self._model.predict(batch)
+            out = self.backend.score(batch)
         out = out[:, None] if out.ndim == 1 else out
         columns = outputs_of(self.package)
         if out.ndim != 2 or len(out) != len(batch) or out.shape[1] not in columns:

@@ -20,6 +20,7 @@ from typing import Any
 import confluent_kafka as ck
 
 from streams.clock import ticks_ms
+from streams.fatal import Fatal
 from streams.runtime.microbatch import Flight, MicroBatch, Silence
 from streams.wire.block import Block
 
@@ -31,7 +32,7 @@ class Dropped(RuntimeError):
     """A commit came too late: its micro-batch was dropped, or the consumer has stopped. It is read again."""
 
 
-class Stuck(RuntimeError):
+class Stuck(Fatal):
     """The broker answers others, and a commit of ours does not return: only a new process can go on."""
 
 

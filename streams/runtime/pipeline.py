@@ -17,11 +17,12 @@ from typing import Any
 
 from streams.away import Away
 from streams.clock import now_ms, ticks_ms
+from streams.fatal import Fatal
 from streams.runtime.handover import Stuck
 from streams.runtime.microbatch import MicroBatch
 from streams.runtime.stage import Step
 from streams.runtime.telemetry import Gauges
-from streams.runtime.transactions import Fenced, Processed
+from streams.runtime.transactions import Processed
 
 #: Before what failed is read again: once, twice... in a row.
 PAUSES_S = (0.1, 0.3, 1.0, 3.0, 5.0)
@@ -85,7 +86,7 @@ class Pipeline:
 
         Raises
         ------
-        Fenced, Stuck
+        Fatal
             Only a new process can go on.
         """
         try:
@@ -128,7 +129,7 @@ class Pipeline:
             return None
         try:
             return await attempt()
-        except (Fenced, Stuck):
+        except Fatal:
             batch.rewind()  # what waits behind it must not commit before the others know
             raise
         except Exception as error:

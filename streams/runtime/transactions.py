@@ -6,6 +6,7 @@ from typing import Any
 
 import confluent_kafka as ck
 
+from streams.fatal import Fatal
 from streams.kafka.access import AccessError, Need, command, denied, lacking, lacks
 from streams.kafka.cluster import Cluster
 from streams.runtime.dangling import abort_dangling
@@ -27,7 +28,7 @@ class Aborted(RuntimeError):
     """The transaction was rolled back; nothing of it is visible. Forget, re-read the offsets, seek, and do it again."""
 
 
-class Fenced(RuntimeError):
+class Fenced(Fatal):
     """This process can commit no more and must end; most often because another one holds its transactional id."""
 
 

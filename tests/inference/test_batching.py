@@ -6,7 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference import ArtefactError, Failure, Limits, ModelBroken, ModelPackage, Outputs, Patience, Scorer, matrix_of
+from inference import (
+    ArtefactError,
+    Failure,
+    Fatal,
+    Limits,
+    ModelBroken,
+    ModelPackage,
+    OutOfMemory,
+    Outputs,
+    Patience,
+    Scorer,
+    Shapes,
+    Unavailable,
+    matrix_of,
+)
 from streams.wire.schema import Feature
 
 PACKAGE = ModelPackage(
@@ -17,12 +31,14 @@ PACKAGE = ModelPackage(
 class Recorder:
     """The score is the feature; some values make it fail."""
 
+    shapes = Shapes((16,))
+
     def __init__(self, fails=lambda matrix: False):
         self.fails = fails
-        self.shapes = []
+        self.seen = []
 
-    def predict(self, matrix):
-        self.shapes.append(matrix.shape)
+    def score(self, matrix):
+        self.seen.append(matrix.shape)
         if self.fails(matrix):
             raise ValueError("no such customer")
         return matrix[:, :1]
@@ -58,14 +74,14 @@ def test_the_model_always_sees_its_batch_shape():
     model = Recorder()
     values = np.linspace(0, 1, 37, dtype=np.float32)[:, None]
     assert np.array_equal(behind(model)(values).values, values)
-    assert set(model.shapes) == {(16, 1)}
-    assert len(model.shapes) == 1 + 3  # the blank batch at load, then 37 rows by 16
+    assert set(model.seen) == {(16, 1)}
+    assert len(model.seen) == 1 + 3  # the blank batch at load, then 37 rows by 16
 
 
 def test_no_rows_ask_for_no_pass():
     model = Recorder()
     assert behind(model)(np.zeros((0, 1), np.float32)).values.shape == (0, 1)
-    assert len(model.shapes) == 1
+    assert len(model.seen) == 1
 
 
 def test_a_passing_failure_is_tried_again():
@@ -136,7 +152,7 @@ def test_a_probability_a_hair_above_one_is_rounding():
     ],
 )
 def test_a_model_that_fails_on_blank_rows_is_refused_at_load(predict, changes, said):
-    model = type("M", (), {"predict": staticmethod(predict)})
+    model = type("M", (), {"shapes": Shapes((16,)), "score": staticmethod(predict)})
     with pytest.raises(ArtefactError, match=said):
         behind(model, **changes)
 
@@ -189,7 +205,9 @@ def in_thread(call):
 @pytest.mark.parametrize("raised", RAISED.values(), ids=RAISED.keys())
 def test_whatever_a_model_raises_is_the_fault_of_its_row_alone(raised):
     class Model:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             if (matrix == 0.75).any():
                 raise raised
             return matrix[:, :1]
@@ -205,7 +223,9 @@ def test_whatever_a_model_raises_on_every_row_breaks_it_and_blames_nobody(raised
     broken = []
 
     class Model:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             if broken:
                 raise raised
             return matrix[:, :1]
@@ -234,7 +254,9 @@ def test_a_model_that_turns_to_nonsense_blames_nobody_and_one_that_always_was_do
     broken = []
 
     class Model:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             return np.full((len(matrix), 1), np.nan if broken else 0.5)
 
     scoring = behind(Model())
@@ -248,7 +270,9 @@ def test_a_model_that_turns_to_nonsense_blames_nobody_and_one_that_always_was_do
 
 def test_what_a_model_does_to_its_batch_is_seen_by_no_other_batch():
     class Model:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             out = matrix.sum(1, keepdims=True) + matrix.max()  # its company would show
             matrix[:] = 1e6
             return out
@@ -260,7 +284,9 @@ def test_what_a_model_does_to_its_batch_is_seen_by_no_other_batch():
 
 def test_ctrl_c_ends_the_process_that_a_person_stops():
     class Model:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             if matrix.any():
                 raise KeyboardInterrupt  # in the main thread it is a person's
             return matrix[:, :1]
@@ -268,3 +294,136 @@ def test_ctrl_c_ends_the_process_that_a_person_stops():
     scoring = behind(Model())
     with pytest.raises(KeyboardInterrupt):
         scoring(column(0.5))
+
+
+BUCKETS = Limits(batch_rows=64, buckets=(16, 32))
+
+
+class Device:
+    """The score is the feature; it has memory for so many rows, and raises what a test sets."""
+
+    shapes = Shapes((16, 32, 64))
+
+    def __init__(self, memory_rows=64):
+        self.memory_rows = memory_rows
+        self.raises = None
+        self.seen = []
+
+    def score(self, matrix):
+        self.seen.append(len(matrix))
+        if self.raises:
+            raise self.raises
+        if len(matrix) > self.memory_rows:
+            raise OutOfMemory("cuda:0: out of memory")
+        return matrix[:, :1]
+
+
+def on(device, sleeps=None):
+    scoring = behind(device, sleeps, limits=BUCKETS)
+    device.seen.clear()
+    return scoring
+
+
+def ramp(rows):
+    return np.linspace(0, 1, rows, dtype=np.float32)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("rows", "batches"),
+    [(1, [16]), (16, [16]), (17, [32]), (33, [64]), (64, [64]), (65, [64, 16]), (150, [64, 64, 32])],
+)
+def test_the_last_rows_meet_the_smallest_shape_that_holds_them(rows, batches):
+    device = Device()
+    scores = on(device)(ramp(rows))
+    assert device.seen == batches
+    assert np.array_equal(scores.values, ramp(rows))
+    assert scores.buckets.tolist() == [bucket for bucket in batches for _ in range(bucket)][:rows]
+
+
+@given(st.lists(st.sampled_from([16, 32, 64, 0, 48]), max_size=150))
+def test_a_recorded_shape_is_met_again(recorded):
+    device = Device()
+    scores = on(device)(ramp(len(recorded)), buckets=np.array(recorded, np.int32))
+    assert np.array_equal(scores.values, ramp(len(recorded)))
+    known = [(then, now) for then, now in zip(recorded, scores.buckets.tolist(), strict=True) if then in (16, 32, 64)]
+    assert all(then == now for then, now in known)
+    assert {*scores.buckets.tolist()} <= {16, 32, 64}
+
+
+def test_without_memory_for_a_batch_smaller_ones_are_scored_and_its_size_is_tried_again_later():
+    device = Device()
+    scoring = on(device)
+    device.memory_rows = 32
+    scores = scoring(ramp(130))
+    assert np.array_equal(scores.values, ramp(130)) and not scores.failures
+    assert device.seen == [64, 32, 32, 32, 32, 16]  # the large one is tried once
+    assert scores.buckets.tolist() == [32] * 128 + [16] * 2
+    device.memory_rows = 64
+    device.seen.clear()
+    for _ in range(30):
+        scoring(ramp(130))
+    assert 64 in device.seen and device.seen.index(64) >= 90
+
+
+def test_a_device_that_has_too_little_memory_when_the_model_is_loaded_begins_small():
+    device = Device(memory_rows=32)
+    scoring = behind(device, limits=BUCKETS)
+    device.seen.clear()
+    assert scoring(ramp(64)).buckets.tolist() == [32] * 64 and device.seen == [32, 32]
+    with pytest.raises(ArtefactError, match="batch of 16 blank rows: OutOfMemory"):
+        behind(Device(memory_rows=8), limits=BUCKETS)
+
+
+def test_memory_that_not_even_blank_rows_have_is_waited_for_and_nobody_is_blamed():
+    device = Device()
+    scoring = on(device)
+    device.memory_rows = 0
+    with pytest.raises(Unavailable, match="m v1 waits for memory: cuda:0: out of memory"):
+        scoring(ramp(40))
+    device.memory_rows = 64
+    assert not scoring(ramp(40)).failures
+
+
+def test_a_row_that_takes_all_memory_by_itself_is_at_fault():
+    class Hungry(Device):
+        def score(self, matrix):
+            if (matrix == 0.5).any():
+                raise OutOfMemory("MemoryError")
+            return super().score(matrix)
+
+    values = ramp(40)
+    values[7] = 0.5
+    scores = behind(Hungry(), limits=BUCKETS)(values)
+    assert list(scores.failures) == [7] and "MemoryError" in scores.failures[7].why
+    assert np.array_equal(np.delete(scores.values, 7, 0), np.delete(values, 7, 0))
+
+
+@pytest.mark.parametrize("error", [Unavailable("no answer from grpc://a:1"), Fatal("cuda:0: device lost")])
+def test_what_is_no_rows_fault_is_called_once_and_never_bisected(error):
+    device, sleeps = Device(), []
+    scoring = on(device, sleeps)
+    device.raises = error
+    with pytest.raises(type(error), match=str(error)):
+        scoring(ramp(64))
+    assert device.seen == [64] and sleeps == []
+    device.raises = None
+    assert not scoring(ramp(64)).failures
+
+
+def test_a_device_that_goes_away_while_rows_at_fault_are_looked_for_blames_nobody():
+    device = Device()
+    scoring = on(device)
+
+    def score(matrix):
+        device.seen.append(len(matrix))
+        raise Unavailable("gone") if len(device.seen) > 4 else ValueError("seven is not for us")
+
+    device.score = score
+    with pytest.raises(Unavailable, match="gone"):
+        scoring(ramp(64))
+
+
+@pytest.mark.parametrize("buckets", [(32, 16), (16, 16), (64,), (128,)])
+def test_buckets_ascend_below_the_largest_batch(buckets):
+    with pytest.raises(ValueError, match=r"limits.buckets .*: list them ascending, below 64"):
+        Limits(batch_rows=64, buckets=buckets)

@@ -319,19 +319,19 @@ def test_a_program_that_takes_what_it_should_not_is_refused(module, said, tmp_pa
         torch.export.save(torch.export.export(module.eval(), (torch.zeros(ROWS, 8),)), file)
     program = read_program(file)
     with pytest.raises(ArtefactError, match=said):
-        trial.try_out(program, ROWS, file)
+        trial.try_out(program, (ROWS,), file)
 
 
 def test_a_program_that_has_passed_is_tried_once(small, tmp_path, monkeypatch):
     monkeypatch.setenv("DRIFTLINE_CACHE_DIR", str(tmp_path / "cache"))
     program = read_program(small)
-    trial.try_out(program, ROWS, small)
+    trial.try_out(program, (ROWS,), small)
     monkeypatch.setattr(trial.subprocess, "run", None)
-    trial.try_out(program, ROWS, small)  # by its hash
+    trial.try_out(program, (ROWS,), small)  # by its hash
     with pytest.raises(TypeError):
-        trial.try_out(program, 2 * ROWS, small)  # another batch is another program
+        trial.try_out(program, (2 * ROWS,), small)  # another batch is another program
     with pytest.raises(TypeError):
-        trial.try_out(Program(program.archive + b"x", None, 8), ROWS, small)
+        trial.try_out(Program(program.archive + b"x", None, 8), (ROWS,), small)
 
 
 def test_a_process_that_dies_is_a_refusal(tmp_path, monkeypatch):
@@ -339,7 +339,7 @@ def test_a_process_that_dies_is_a_refusal(tmp_path, monkeypatch):
     died = trial.subprocess.CompletedProcess([], -11, b"passed", b"")
     monkeypatch.setattr(trial.subprocess, "run", lambda *_, **__: died)
     with pytest.raises(ArtefactError, match=r"m\.pt2: a batch of 32 rows ends the process that runs it \(SIGSEGV\)"):
-        trial.try_out(Program(b"", None, 8), ROWS, Path("m.pt2"))
+        trial.try_out(Program(b"", None, 8), (ROWS,), Path("m.pt2"))
     assert not list(tmp_path.rglob("*"))
 
 
@@ -364,4 +364,4 @@ def test_a_trial_that_cannot_run_says_why(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(trial.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(ArtefactError, match=r"m\.pt2: its first run ended with code 1 \(ModuleNotFoundError: No"):
-        trial.try_out(Program(b"", None, 8), ROWS, Path("m.pt2"))
+        trial.try_out(Program(b"", None, 8), (ROWS,), Path("m.pt2"))

@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference import Limits, ModelBroken, ModelPackage, Outputs, Patience, Score, Scorer, Serving, matrix_of
+from inference import (
+    Limits,
+    ModelBroken,
+    ModelPackage,
+    Outputs,
+    Patience,
+    Score,
+    Scorer,
+    Serving,
+    Shapes,
+    matrix_of,
+)
 from inference.serving.models import NotLoadedYet
 from inference.serving.routing import by_version
 from streams.formats.json import JsonDecoder
@@ -26,11 +37,13 @@ INPUTS = (Feature("x"), Feature("city", "categorical", categories=("Rome", "Oslo
 class Ramp:
     """Score = x; fails on 7, says NaN for 9."""
 
+    shapes = Shapes((16,))
+
     def __init__(self, shift=0.0, broken=False):
         self.shift = shift
         self.broken = broken
 
-    def predict(self, matrix):
+    def score(self, matrix):
         if self.broken or (matrix[:, 0] == 7).any():
             raise ValueError("seven is not for us")
         out = matrix[:, :1] + np.float32(self.shift)
@@ -132,7 +145,9 @@ def test_a_request_has_one_prediction_and_is_observed():
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_a_binary_model_says_its_classes(outputs):
     class Two:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             return np.concatenate([matrix[:, :1], 1 - matrix[:, :1]], 1)
 
     model = Two() if outputs == 2 else Ramp()
@@ -149,7 +164,9 @@ def test_a_binary_model_says_its_classes(outputs):
 
 def test_a_multiclass_model_says_all_its_scores():
     class Three:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             x = matrix[:, :1]
             return np.concatenate([x, 0.75 - x, np.full_like(x, 0.25)], 1)
 
@@ -247,8 +264,8 @@ def test_any_split_into_blocks_and_folds_says_the_same(requests, cuts, together)
 def test_blocks_of_several_partitions_get_what_is_theirs():
     model = Ramp()
     passes = []
-    inner = model.predict
-    model.predict = lambda matrix: passes.append(1) or inner(matrix)
+    inner = model.score
+    model.score = lambda matrix: passes.append(1) or inner(matrix)
     step = Score(serving(ramp(model=model)))
     passes.clear()
     blocks = [block({"x": p * 10 + 1}, {"x": 7} if p == 1 else {"x": p * 10 + 2}, partition=p) for p in range(3)]
@@ -284,7 +301,9 @@ def test_a_newer_versions_inputs_are_its_own():
     newer = (Feature("city", "categorical", categories=("Nice", "Oslo", "Rome")), Feature("extra"), Feature("x"))
 
     class Level:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             assert matrix.shape[1] == 3
             return matrix[:, :1]
 
@@ -301,7 +320,7 @@ def test_a_newer_versions_inputs_are_its_own():
 
 def test_a_shadow_that_breaks_holds_nobody_up():
     step = Score(serving(ramp(), ramp("v2"), shadows=("v2",)))
-    step._serving.models()["ramp"].scorers["v2"]._model.broken = True
+    step._serving.models()["ramp"].scorers["v2"].backend.broken = True
     [effects] = step.process([block({"x": 1})])
     assert len(said(effects)) == 1 and not letters(effects)
     assert [head.version for head, _ in seen(effects)] == ["v1"]
@@ -309,7 +328,9 @@ def test_a_shadow_that_breaks_holds_nobody_up():
 
 def test_rows_that_only_a_shadow_cannot_score_are_no_dead_letters():
     class Anything:
-        def predict(self, matrix):
+        shapes = Shapes((16,))
+
+        def score(self, matrix):
             return np.ones((16, 1), np.float32)
 
     [effects] = Score(serving(ramp(model=Anything()), ramp("v2"), shadows=("v2",))).process([block({"x": 7}, {"x": 1})])
@@ -319,7 +340,7 @@ def test_rows_that_only_a_shadow_cannot_score_are_no_dead_letters():
 
 def test_a_champion_that_breaks_blames_nobody():
     step = Score(serving(ramp()))
-    step._serving.models()["ramp"].scorers["v1"]._model.broken = True
+    step._serving.models()["ramp"].scorers["v1"].backend.broken = True
     with pytest.raises(ModelBroken):
         step.process([block({"x": 1})])
 
