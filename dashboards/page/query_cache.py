@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from dashboards.macros import Range, expand
 from dashboards.page.address import STRETCHES, Address
-from dashboards.page.turns import Turns
+from dashboards.page.priority_lock import PriorityLock
 from dashboards.panels import Panel
 
 Query = Callable[[str, dict[str, Any]], pd.DataFrame]
@@ -101,7 +101,7 @@ class QueryCache:
         self._status = status
         self.store_away = store_away
         self.clock = clock or (lambda: time.time_ns() // 1_000_000)
-        self._turns = Turns()
+        self._store_lock = PriorityLock()
         self._counting = threading.Lock()
         self._waiting = 0
         self._last_status: tuple[float, dict[str, Any]] = (-math.inf, {})
@@ -153,13 +153,13 @@ class QueryCache:
         """Why the store does not answer, or an empty text."""
         if away := self.store_away():
             return away
-        self._turns.acquire(again=True)
+        self._store_lock.acquire(again=True)
         try:
             self._query("SELECT 1", {})
         except Exception as error:
             return str(error)
         finally:
-            self._turns.release()
+            self._store_lock.release()
         return ""
 
     @contextmanager
@@ -174,9 +174,9 @@ class QueryCache:
             yield False
             return
         try:
-            mine = self._turns.acquire(again=again, timeout_s=_LOOK_S if wait_s is None else wait_s)
+            mine = self._store_lock.acquire(again=again, timeout_s=_LOOK_S if wait_s is None else wait_s)
             while not mine and wait_s is None and not self.store_away():
-                mine = self._turns.acquire(again=again, timeout_s=_LOOK_S)
+                mine = self._store_lock.acquire(again=again, timeout_s=_LOOK_S)
         finally:
             with self._counting:
                 self._waiting -= 1
@@ -184,7 +184,7 @@ class QueryCache:
             yield mine
         finally:
             if mine:
-                self._turns.release()
+                self._store_lock.release()
 
     def _ask(
         self, name: str, known_by: tuple[Any, ...], sql: str, parameters: dict[str, Any], columns: tuple[str, ...]

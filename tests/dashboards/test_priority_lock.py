@@ -1,42 +1,42 @@
-"""Turns at the store: one at a time, and who asks again goes first."""
+"""Queries at the store: one at a time, and who asks again goes first."""
 
 import threading
 import time
 
-from dashboards.page.turns import Turns
+from dashboards.page.priority_lock import PriorityLock
 
 
-def _until(turns: Turns, waiting: int) -> None:
+def _until(lock: PriorityLock, waiting: int) -> None:
     """Until so many threads wait."""
     deadline = time.monotonic() + 30
-    while len(turns._changed._waiters) < waiting:  # type: ignore[attr-defined]
+    while len(lock._changed._waiters) < waiting:  # type: ignore[attr-defined]
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
 
 def test_a_question_that_was_answered_before_goes_before_all_new_ones() -> None:
-    turns, order = Turns(), list[str]()
+    lock, order = PriorityLock(), list[str]()
 
     def ask(name: str, again: bool) -> None:
-        assert turns.acquire(again=again, timeout_s=30)
+        assert lock.acquire(again=again, timeout_s=30)
         order.append(name)
-        turns.release()
+        lock.release()
 
-    assert turns.acquire(again=False)
+    assert lock.acquire(again=False)
     threads = [threading.Thread(target=ask, args=(f"new {n}", False)) for n in range(10)]
     threads += [threading.Thread(target=ask, args=(f"again {n}", True)) for n in range(2)]
     for n, thread in enumerate(threads, 1):
         thread.start()
-        _until(turns, n)
-    turns.release()
+        _until(lock, n)
+    lock.release()
     for thread in threads:
         thread.join(30)
     assert {*order[:2]} == {"again 0", "again 1"} and len(order) == 12
 
 
 def test_whoever_gives_up_stands_in_nobodys_way() -> None:
-    turns = Turns()
-    assert turns.acquire(again=False)
-    assert not turns.acquire(again=True, timeout_s=0.01)
-    turns.release()
-    assert turns.acquire(again=False, timeout_s=0.01)
+    lock = PriorityLock()
+    assert lock.acquire(again=False)
+    assert not lock.acquire(again=True, timeout_s=0.01)
+    lock.release()
+    assert lock.acquire(again=False, timeout_s=0.01)

@@ -7,14 +7,14 @@ quick for the reader however many newcomers wait.
 import threading
 
 
-class Turns:
+class PriorityLock:
     """A lock with two classes of waiters.
 
-    >>> turns = Turns()
-    >>> turns.acquire(again=False, timeout_s=1), turns.acquire(again=True, timeout_s=0.01)
+    >>> lock = PriorityLock()
+    >>> lock.acquire(again=False, timeout_s=1), lock.acquire(again=True, timeout_s=0.01)
     (True, False)
-    >>> turns.release()
-    >>> turns.acquire(again=True, timeout_s=1)
+    >>> lock.release()
+    >>> lock.acquire(again=True, timeout_s=1)
     True
     """
 
@@ -24,7 +24,7 @@ class Turns:
         self._again = 0
 
     def acquire(self, *, again: bool, timeout_s: float | None = None) -> bool:
-        """Wait for the turn.
+        """Wait for the lock.
 
         Parameters
         ----------
@@ -36,7 +36,7 @@ class Turns:
         Returns
         -------
         bool
-            Whether the caller has the turn, and must `release` it.
+            Whether the caller has the lock, and must `release` it.
         """
         with self._changed:
             self._again += again
@@ -44,12 +44,12 @@ class Turns:
                 free = self._changed.wait_for(lambda: not self._taken and (again or not self._again), timeout_s)
             finally:
                 self._again -= again
-            # Whoever gives up found the turn taken: its `release` wakes the others.
+            # Whoever gives up found the lock taken: its `release` wakes the others.
             self._taken = self._taken or free
             return free
 
     def release(self) -> None:
-        """End the turn."""
+        """Give the lock back."""
         with self._changed:
             self._taken = False
             self._changed.notify_all()
