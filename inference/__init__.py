@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from inference.packages.model_toml import read_package as read_package
     from inference.packages.model_toml import write_package as write_package
     from inference.scoring.in_hand import InHand as InHand
+    from inference.scoring.shadows import Shadows as Shadows
     from inference.scoring.stage import Score as Score
     from inference.serving.models import Serving as Serving
     from inference.serving.registry import Registry as Registry
@@ -79,6 +80,7 @@ _PUBLIC = {
     "RegistryUnavailable": "inference.serving.registry_files",
     "RouteError": "streams.wire.route",
     "Score": "inference.scoring.stage",
+    "Shadows": "inference.scoring.shadows",
     "Scorer": "inference.serving.scorer",
     "Scores": "inference.serving.scorer",
     "Serving": "inference.serving.models",
@@ -119,6 +121,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "Serving",
+    "Shadows",
     "Shapes",
     "TableError",
     "Unavailable",

@@ -7,7 +7,7 @@ from importlib import import_module
 from driftline.roles import access, parts
 from driftline.roles.following import Following
 from driftline.settings import Settings
-from inference import InHand, Registry, Score, Serving
+from inference import InHand, Registry, Score, Serving, Shadows
 from streams.clock import now_ms
 from streams.formats.decoder import Decoder
 from streams.kafka.admin import FOLLOW_REQUESTS, await_topics
@@ -55,7 +55,8 @@ def run(settings: Settings, slot: str, port: int) -> None:
         threading.Thread(target=import_module, args=("inference.backends.torch_export",), daemon=True).start()
     role.follow_models(book, following.follow)
     in_hand = InHand(settings.data_dir / "faust" / f"worker-{slot}.in-hand")
-    step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up, in_hand=in_hand)
+    shadows = Shadows(InHand(settings.data_dir / "faust" / f"worker-{slot}.shadow-in-hand"))
+    step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up, in_hand=in_hand, shadows=shadows)
     role.add_agent(
         "score",
         cluster,

@@ -39,6 +39,20 @@ class ShadowFailed(Fact, frozen=True):
     why: str
 
 
+class ShadowRowsLeftOut(Fact, frozen=True):
+    """A shadow has too many rows before it, or ended processes: rows that were answered are not scored by it."""
+
+    event: ClassVar[str] = "shadow.left_out"
+    level: ClassVar[Level] = "warning"
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted("driftline_shadow_rows_left_out", "Rows that a shadow did not score.", _VERSION, "rows")
+    ]
+    model: str
+    version: str
+    rows: int
+    why: str
+
+
 class ProcessesEnded(Fact, frozen=True):
     """A record is at fault, for processes have ended over it."""
 

@@ -1,15 +1,17 @@
 """Scored rows as messages: one prediction a request, one or more observation blocks a batch."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from inference.scoring.outputs import Answers
+from inference.packages.model_toml import ModelPackage
+from inference.scoring.outputs import Answers, answers
 from inference.serving.routing import Role
+from inference.serving.scorer import Scores
 from streams.wire.block import Block
 from streams.wire.effects import Headers, Publish
 from streams.wire.observation import MESSAGE_BYTES_MAX, Head, RefusedRequest, nothing, observed, split
@@ -21,8 +23,8 @@ _CARRIED = ("ce_", "traceparent", "tracestate")
 
 
 class Scored(msgspec.Struct, frozen=True):
-    """Rows of one block that one version scored, as that version saw them, and what it said of each; ``refused`` are
-    the requests that it would have answered, too.
+    """Rows of one block that one version scored at one batch shape, as that version saw them, and what it said of each;
+    ``refused`` are the requests that it would have answered, too.
     """
 
     model: str
@@ -32,6 +34,37 @@ class Scored(msgspec.Struct, frozen=True):
     rows: Rows
     answers: Answers
     refused: Sequence[RefusedRequest] = ()
+
+
+def passed(rows: Rows, scores: Scores) -> tuple[Rows, Scores]:
+    """The rows that did not fail, and their scores."""
+    kept = np.array([n for n in range(len(rows)) if n not in scores.failures], np.int64)
+    return rows.pick(kept), Scores(scores.values[kept], {}, scores.buckets[kept])
+
+
+def scored_runs(
+    package: ModelPackage, role: Role, rows: Rows, scores: Scores, refused: Sequence[RefusedRequest] = ()
+) -> Iterator[Scored]:
+    """Rows with what was said of each, cut where the batch shape changes.
+
+    Parameters
+    ----------
+    package, role
+        The version that scored, and what it was to these requests.
+    rows
+        Of one block, none of which failed.
+    scores
+        Of these rows.
+    refused
+        What the version's observations tell beside its rows.
+    """
+    if not len(rows):
+        return
+    ends = [*(np.flatnonzero(np.diff(scores.buckets)) + 1).tolist(), len(rows)]
+    for first, stop in zip([0, *ends], ends, strict=False):
+        some = rows if stop - first == len(rows) else rows.pick(np.arange(first, stop))
+        answered, shape = answers(package, scores.values[first:stop]), int(scores.buckets[first])
+        yield Scored(package.name, package.version, role, shape, some, answered, () if first else refused)
 
 
 def predictions(scored: Scored, block: Block, now_ms: int | None) -> list[Publish]:

@@ -14,10 +14,10 @@ import numpy as np
 from inference.packages.model_toml import nearest
 from inference.scoring.facts import ProcessesEnded, RowsScored, ShadowFailed
 from inference.scoring.in_hand import ENDS_MAX, PARTS, InHand, Range
-from inference.scoring.messages import Scored, observations, predictions, refused_request, unanswered
-from inference.scoring.outputs import answers
+from inference.scoring.messages import observations, passed, predictions, refused_request, scored_runs, unanswered
+from inference.scoring.shadows import Shadows, ShadowTask
 from inference.serving.models import NotServed, Served, Serving
-from inference.serving.routing import Role, by_version
+from inference.serving.routing import Role, VersionRows, by_version
 from inference.serving.scorer import Scorer, Scores
 from streams.clock import ticks_ms
 from streams.formats.decoder import Decoder
@@ -25,7 +25,7 @@ from streams.formats.envelope import Schemas
 from streams.runtime.stage import Step
 from streams.wire.block import Block
 from streams.wire.dead_letters import dead_letter, further
-from streams.wire.effects import Effects, Publish
+from streams.wire.effects import Effects, Publish, with_more
 from streams.wire.observation import RefusedRequest
 from streams.wire.refusals import Refusal, Refused
 from streams.wire.rows import Rows
@@ -166,7 +166,9 @@ class Score(Step):
     ticks
         Monotonic time in ms for metrics, and for nothing else.
     recorded
-        At which batch shape rows were scored the first time, for a replay.
+        At which batch shape rows were scored the first time, for a replay; a shadow then scores what it scored then.
+    shadows
+        Scores the rows of shadows once the requests are committed; without it they are scored with the others.
     """
 
     def __init__(
@@ -178,8 +180,10 @@ class Score(Step):
         in_hand: InHand | None = None,
         ticks: Callable[[], float] = ticks_ms,
         recorded: Recorded | None = None,
+        shadows: Shadows | None = None,
     ) -> None:
         self._ticks = ticks
+        self._shadows = shadows
         self._recorded = recorded
         self._serving = serving
         self._in_hand = in_hand or InHand()
@@ -203,22 +207,61 @@ class Score(Step):
             should come again.
         """
         outcomes = [_Outcome(block) for block in blocks]
-        waiting: dict[tuple[str, str], list[_Part]] = {}
-        for n, (outcome, (decoded, refusals)) in enumerate(zip(outcomes, self._decoded(blocks), strict=True)):
+        by_shadow: list[ShadowTask] = []
+        for (model, version), parts in self._by_version(outcomes).items():
+            scorer = self._models[model].scorers[version]
+            if self._shadows is not None and parts[0].role == "shadow":
+                by_shadow.append(ShadowTask(scorer, [(blocks[part.block], part.rows) for part in parts]))
+            else:
+                self._pass(model, scorer, parts, outcomes)
+        effects = [outcome.effects() for outcome in outcomes]
+        if self._shadows is not None:
+            self._shadows.hand_over(blocks, by_shadow)
+            if effects:  # else they leave with a silence
+                effects[0] = with_more(effects[0], self._shadows.results())
+        return effects
+
+    def _by_version(self, outcomes: list[_Outcome]) -> dict[tuple[str, str], list[_Part]]:
+        """Decode all blocks, and gather the rows of each model's versions."""
+        parts: dict[tuple[str, str], list[_Part]] = {}
+        decoded_blocks = self._decoded([outcome.block for outcome in outcomes])
+        for n, (outcome, (decoded, refusals)) in enumerate(zip(outcomes, decoded_blocks, strict=True)):
             for refusal in refusals:
                 outcome.refuse(refusal)
                 self._tell(outcome, refusal)
             for model, rows in decoded.items():
-                served = self._models[model]
-                for part in by_version(served.route, rows.ids):
-                    given, view = rows.pick(part.rows), served.views[part.version]
-                    if part.role != "shadow":
-                        given = self._with_required(outcome, served, part.version, given)
+                for chosen in by_version(self._models[model].route, rows.ids):
+                    given = self._given(outcome, model, chosen, rows)
                     if len(given):
-                        waiting.setdefault((model, part.version), []).append(_Part(n, part.role, view(given)))
-        for (model, version), parts in waiting.items():
-            self._pass(model, self._models[model].scorers[version], parts, outcomes)
-        return [outcome.effects() for outcome in outcomes]
+                        parts.setdefault((model, chosen.version), []).append(_Part(n, chosen.role, given))
+        return parts
+
+    def _given(self, outcome: _Outcome, model: str, chosen: VersionRows, rows: Rows) -> Rows:
+        """The rows that one version scores, as that version sees them."""
+        served, given = self._models[model], rows.pick(chosen.rows)
+        if chosen.role != "shadow":
+            given = self._with_required(outcome, served, chosen.version, given)
+        elif self._recorded is not None:  # a shadow may have left some out
+            given = given.pick(np.flatnonzero(self._recorded(model, chosen.version, outcome.block, given)))
+        return served.views[chosen.version](given) if len(given) else given
+
+    def committed(self, blocks: Sequence[Block]) -> None:
+        """Let shadows score the requests that have been answered."""
+        if self._shadows is not None:
+            self._shadows.committed(blocks)
+
+    def dropped(self, blocks: Sequence[Block]) -> None:
+        """Forget what shadows would have scored: the requests come again."""
+        if self._shadows is not None:
+            self._shadows.dropped(blocks)
+
+    def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
+        """Publish what shadows have said meanwhile, where no request comes that it could leave with."""
+        return Effects() if self._shadows is None else Effects(self._shadows.results())
+
+    def asleep(self, topic: str, partition: int) -> Effects:
+        """As `idle`."""
+        return self.idle(topic, partition)
 
     def _decoded(self, blocks: Sequence[Block]) -> list[tuple[dict[str, Rows], list[Refusal]]]:
         """Decode all blocks by one picture of what serves: the newest, where they name models that it lacks."""
@@ -331,17 +374,6 @@ class Score(Step):
             _give_back(model, scorer, part, part_scores, outcomes[part.block], now_ms)
 
 
-def _runs(buckets: np.ndarray) -> Iterator[slice]:
-    """Neighbours of one batch shape.
-
-    >>> list(_runs(np.array([512, 512, 64])))
-    [slice(0, 2, None), slice(2, 3, None)]
-    """
-    ends = [*(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
-    for first, stop in zip([0, *ends], ends, strict=False):
-        yield slice(first, stop)
-
-
 def _ranges(parts: list[_Part], outcomes: list[_Outcome]) -> list[Range]:
     """Where the records of some parts lie."""
     ranges: list[Range] = []
@@ -352,9 +384,8 @@ def _ranges(parts: list[_Part], outcomes: list[_Outcome]) -> list[Range]:
 
 
 def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome: _Outcome, now_ms: int | None) -> None:
-    rows, values, buckets = part.rows, scores.values, scores.buckets
+    rows = part.rows
     if scores.failures:
-        passed = np.array([n for n in range(len(rows)) if n not in scores.failures], np.int64)
         if part.role != "shadow":
             for n, failure in scores.failures.items():
                 at, row = int(rows.at[n]), int(rows.row[n])
@@ -362,16 +393,11 @@ def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome:
                 refusal = Refusal(at, "model_failed", field, failure.why, model, int(rows.ts[n]))
                 outcome.refuse(refusal, failure.attempts)
                 outcome.tell(model, scorer.package.version, refusal, ())
-        rows, values, buckets = rows.pick(passed), values[passed], buckets[passed]
+        rows, scores = passed(rows, scores)
     if not len(rows):
         return
-    package = scorer.package
-    refused = outcome.refused_for(model, package.version)
-    for run in _runs(buckets):
-        some = rows if run.stop - run.start == len(rows) else rows.pick(np.arange(run.start, run.stop))
-        answered = answers(package, values[run])
-        scored = Scored(model, package.version, part.role, int(buckets[run.start]), some, answered, refused)
-        refused = []
+    refused = outcome.refused_for(model, scorer.package.version)
+    for scored in scored_runs(scorer.package, part.role, rows, scores, refused):
         outcome.observed += observations(scored, outcome.block)
         if part.role != "shadow":
-            outcome.answered.append((some, predictions(scored, outcome.block, now_ms)))
+            outcome.answered.append((scored.rows, predictions(scored, outcome.block, now_ms)))

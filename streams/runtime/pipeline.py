@@ -114,10 +114,12 @@ class Pipeline:
             async with self._processing:
                 processed = await self._attempt("process", batch, lambda: self._process(batch))
                 if processed is None:
+                    self._step.dropped(batch.blocks)
                     return
                 await self._committing.acquire()  # before the next one is processed
             try:
-                await self._attempt("commit", batch, lambda: self._commit(batch, processed, commit))
+                committed = await self._attempt("commit", batch, lambda: self._commit(batch, processed, commit))
+                (self._step.dropped if committed is None else self._step.committed)(batch.blocks)
             finally:
                 self._committing.release()
 

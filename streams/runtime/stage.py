@@ -61,6 +61,12 @@ class Step:
         """
         raise NotImplementedError
 
+    def committed(self, blocks: Sequence[Block]) -> None:
+        """Take note that the effects of blocks are visible. Called in the event loop, so it has to be short."""
+
+    def dropped(self, blocks: Sequence[Block]) -> None:
+        """Take note that blocks which were processed were not committed. Called in the event loop."""
+
     def idle(self, topic: str, partition: int) -> Effects:  # noqa: ARG002
         """Answer to a partition in which nothing comes at the moment; effects without a message are not committed."""
         return Effects()

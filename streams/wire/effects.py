@@ -30,3 +30,12 @@ class Effects(msgspec.Struct, frozen=True):
 
     publish: Sequence[Publish] = ()
     memory: str = ""
+
+
+def with_more(effects: Effects, publish: Sequence[Publish]) -> Effects:
+    """The same effects with further messages that leave in the same transaction.
+
+    >>> len(with_more(Effects([Publish("a", b"1")], "m"), [Publish("b", b"2")]).publish)
+    2
+    """
+    return Effects([*effects.publish, *publish], effects.memory) if publish else effects

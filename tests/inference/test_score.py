@@ -492,7 +492,7 @@ def test_requests_wait_while_their_model_is_loaded(monkeypatch):
     requests = [block({"model": "slow", "x": 1}, {"model": "ramp", "x": 2})]
     with pytest.raises(NotLoadedYet, match="slow v1 is being loaded"):
         score.process(requests)
-    scorer = ramp()
+    scorer = Scorer(msgspec.structs.replace(ramp().package, name="slow"), Ramp())
     found._load = lambda name, version: scorer
     found.follow(slow)
     [effects] = score.process(requests)  # the same blocks come again

@@ -1,0 +1,185 @@
+"""Shadows score after those who answer, in a thread of their own.
+
+A shadow answers nobody, so nobody waits for it, however slow or broken it is. Its rows are handed over with the
+micro-batch that they belong to, are scored once that is committed, and what it said leaves with a later transaction:
+
+    process  ->  commit  ->  score  ->  leaves with the next micro-batch, or with a silence
+
+A shadow that cannot keep up scores a part of the requests: while it has `ROWS_WAITING_MAX` rows before it, further
+ones are left out, and counted. So are those that it has before it when the process ends: a shadow's rows are the only
+ones here that a kill may lose. A replay scores those that were observed.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+import msgspec
+import numpy as np
+
+from inference.backends import Fatal, error_text
+from inference.scoring.facts import RowsScored, ShadowFailed, ShadowRowsLeftOut
+from inference.scoring.in_hand import ENDS_MAX, InHand
+from inference.scoring.messages import observations, passed, scored_runs
+from inference.serving.scorer import Scorer
+from streams.clock import ticks_ms
+from streams.wire.block import Block
+from streams.wire.effects import Publish
+from streams.wire.rows import Rows
+
+#: Rows of committed requests that shadows may have before them.
+ROWS_WAITING_MAX = 20_000
+#: What shadows have said and no transaction has taken yet: then they pause.
+MESSAGES_WAITING_MAX = 1_000
+#: In place of a record: what ended processes here is a version, since its rows do not come again.
+_VERSION = ("shadow", 0, 0, 0, 0)
+
+
+class ShadowTask(msgspec.Struct, frozen=True):
+    """Rows of some blocks, as one shadow sees them."""
+
+    scorer: Scorer
+    parts: list[tuple[Block, Rows]]
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return sum(len(rows) for _, rows in self.parts)
+
+
+class _Handed(msgspec.Struct):
+    """What belongs to one micro-batch: rows to score once it is committed, and messages that leave with it."""
+
+    tasks: list[ShadowTask] = []
+    results: list[Publish] = []
+
+
+class Shadows:
+    """Holds the rows of shadows until their requests are committed, scores them, and keeps what they said.
+
+    Parameters
+    ----------
+    in_hand
+        Remembers over the process's end which shadow was scoring: one that ended three processes scores no more.
+    run
+        Runs what it is given, in order and in another thread; tests run it at once.
+    ticks
+        Monotonic time in ms, for metrics.
+    """
+
+    def __init__(
+        self,
+        in_hand: InHand | None = None,
+        run: Callable[[Callable[[], None]], object] | None = None,
+        ticks: Callable[[], float] = ticks_ms,
+    ) -> None:
+        self._in_hand = in_hand or InHand()
+        self._run = run or _Thread().run
+        self._ticks = ticks
+        self._lock = threading.Lock()
+        self._in_flight: dict[int, _Handed] = {}
+        self._newest = _Handed()
+        self._results: deque[Publish] = deque()
+        self._rows = 0
+        self._fatal: Fatal | None = None
+
+    def hand_over(self, blocks: Sequence[Block], tasks: Sequence[ShadowTask]) -> None:
+        """Take the rows of a micro-batch; `results` that are taken from now on leave with it.
+
+        Parameters
+        ----------
+        blocks
+            The micro-batch; `committed` and `dropped` are called with the same object.
+        tasks
+            Its rows, by shadow.
+        """
+        self._newest = self._in_flight[id(blocks)] = _Handed([_without_values(task) for task in tasks])
+
+    def results(self) -> list[Publish]:
+        """What shadows have said since, to leave with the micro-batch that was handed over last.
+
+        Raises
+        ------
+        Fatal
+            A shadow met what only a new process can mend.
+        """
+        if self._fatal is not None:
+            raise self._fatal
+        with self._lock:
+            results = list(self._results)
+            self._results.clear()
+        self._newest.results += results
+        return results
+
+    def committed(self, blocks: Sequence[Block]) -> None:
+        """Score the rows of a micro-batch that has been committed."""
+        for task in self._in_flight.pop(id(blocks), _Handed()).tasks:
+            self._begin(task)
+
+    def dropped(self, blocks: Sequence[Block]) -> None:
+        """Forget the rows of a micro-batch, and keep what should have left with it."""
+        results = self._in_flight.pop(id(blocks), _Handed()).results
+        with self._lock:
+            self._results.extendleft(reversed(results))
+
+    def _begin(self, task: ShadowTask) -> None:
+        package = task.scorer.package
+        ends = self._in_hand.ends(package.name, package.version, "shadow/0/0", 0)
+        with self._lock:
+            full = self._rows > max(0, ROWS_WAITING_MAX - task.rows) or len(self._results) > MESSAGES_WAITING_MAX
+            if ends < ENDS_MAX and not full:
+                self._rows += task.rows
+        if ends >= ENDS_MAX:
+            why = f"{ends} processes ended while it was scoring; `driftline model route` names another version"
+            ShadowRowsLeftOut(package.name, package.version, task.rows, why).tell()
+        elif full:
+            why = f"it has {ROWS_WAITING_MAX:,} rows before it"
+            ShadowRowsLeftOut(package.name, package.version, task.rows, why).tell()
+        else:
+            self._run(lambda: self._score(task))
+
+    def _score(self, task: ShadowTask) -> None:
+        package, started_ms, results = task.scorer.package, self._ticks(), list[Publish]()
+        try:
+            with self._in_hand.holding(package.name, package.version, [_VERSION]):
+                scores = task.scorer(np.concatenate([rows.matrix for _, rows in task.parts]))
+            first = 0
+            for block, rows in task.parts:
+                part = scores[first : first + len(rows)]
+                first += len(rows)
+                for scored in scored_runs(package, "shadow", *passed(rows, part)):
+                    results += observations(scored, block)
+            took_ms = self._ticks() - started_ms
+            RowsScored(package.name, package.version, "shadow", task.rows, len(scores.failures), took_ms).tell()
+        except Fatal as error:
+            self._fatal = error
+        except Exception as error:
+            ShadowFailed(package.name, package.version, error_text(error)).tell()
+        finally:
+            with self._lock:
+                self._rows -= task.rows
+                self._results.extend(results)
+
+
+class _Thread:
+    """Runs calls one after the other. It does not hold up the process's end, as the threads of an executor do."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._thread = threading.Thread(target=self._loop, name="shadows", daemon=True)
+
+    def run(self, call: Callable[[], None]) -> None:
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._calls.put(call)
+
+    def _loop(self) -> None:
+        while True:
+            self._calls.get()()
+
+
+def _without_values(task: ShadowTask) -> ShadowTask:
+    """The same task without the requests' bytes: an observation needs their places alone."""
+    light = [(msgspec.structs.replace(block, keys=(), values=(), headers=()), rows) for block, rows in task.parts]
+    return ShadowTask(task.scorer, light)
