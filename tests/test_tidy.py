@@ -4,11 +4,15 @@ import ast
 import importlib
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from benchmarks import house, names
+from driftline.cli import app
 from streams.formats.table import FORMATS
 from streams.kafka.topics import NAMES
 
@@ -45,6 +49,17 @@ def test_replaced_words_name_nothing_new():
     counts = names.words_of(trees)
     grown = {word: count for word, count in counts.items() if count > KNOWN["words"].get(word, 0)}
     assert grown == {}, "say which thing it is; where words have gone, lower the counts: python -m benchmarks.names"
+
+
+def test_every_parameter_of_a_command_has_a_help_text():
+    """It stands for the `Parameters` section, which `benchmarks.house` does not ask of a command."""
+
+    def without_help(words: str, command: Any) -> Iterator[str]:
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from without_help(f"{words} {name}", inner)
+        yield from (f"{words}: {parameter.name}" for parameter in command.params if not parameter.help)
+
+    assert list(without_help("driftline", typer.main.get_command(app))) == []
 
 
 def _is_there(name: str) -> bool:

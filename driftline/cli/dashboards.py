@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 app = group("Grafana files: build, check, push.")
 
+Folder = Annotated[Path, typer.Option(help="Folder of the Grafana files.")]
+
 
 @app.command("build")
-def build_files(out: Path = Path("docker/grafana"), file: File = None, as_json: AsJson = False) -> None:
+def build_files(out: Folder = Path("docker/grafana"), file: File = None, as_json: AsJson = False) -> None:
     """Write the Grafana files; the data source is what the settings name, else what Grafana's environment says."""
     from dashboards.grafana import build
 
@@ -25,7 +27,7 @@ def build_files(out: Path = Path("docker/grafana"), file: File = None, as_json: 
 
 
 @app.command("check")
-def check_files(out: Path = Path("docker/grafana"), file: File = None, as_json: AsJson = False) -> None:
+def check_files(out: Folder = Path("docker/grafana"), file: File = None, as_json: AsJson = False) -> None:
     """Say which Grafana files differ from the panels; exit code 1 if any does."""
     from dashboards.grafana import check
 

@@ -211,7 +211,7 @@ def route(
 @app.command()
 def promote(
     name: Name,
-    version: Annotated[str, typer.Argument()],
+    version: Annotated[str, typer.Argument(help="Version that answers from now on.")],
     reason: Reason = "",
     no_wait: NoWait = False,
     file: File = None,
@@ -230,7 +230,12 @@ def rollback(
 
 
 @app.command()
-def remove(name: Name, version: Annotated[str, typer.Argument()], file: File = None, as_json: AsJson = False) -> None:
+def remove(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="Version to remove.")],
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
     """Remove a version from the registry; no route may name it."""
     gone = _routes(file).remove(name, version)
     if as_json:
