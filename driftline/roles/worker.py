@@ -8,10 +8,13 @@ from driftline.roles import access, parts
 from driftline.roles.following import Following
 from driftline.settings import Settings
 from inference import InHand, Registry, Score, Serving, Shadows
+from inference.serving.hung_calls import watch_calls
 from streams.clock import now_ms
+from streams.fatal import Fatal
 from streams.formats.decoder import Decoder
 from streams.kafka.admin import FOLLOW_REQUESTS, await_topics
 from streams.routes import read_book
+from streams.runtime.agent import end_process
 from streams.runtime.app import Role
 from streams.runtime.limits import ConsumerLimits
 from streams.runtime.needs import Need
@@ -72,4 +75,5 @@ def run(settings: Settings, slot: str, port: int) -> None:
         behind=following.behind,
         may_be_held=bool(settings.watch_topics),  # a deployment that only watches has no model of its own
     )
+    watch_calls(serving, lambda why: end_process("score", Fatal(why)))
     role.run()

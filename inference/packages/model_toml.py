@@ -64,11 +64,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         shape its rows were scored.
     wait_ms_max
         How long a row may wait for others.
+    call_s_max
+        How long one batch may take: a call that does not return by then ends the process, and its rows are tried
+        again.
     """
 
     batch_rows: _Rows = 512
     buckets: tuple[_Rows, ...] = ()
     wait_ms_max: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 5
+    call_s_max: Annotated[float, msgspec.Meta(ge=0.1, le=3_600)] = 60.0
 
     def __post_init__(self) -> None:
         if list(self.shapes) != sorted(set(self.shapes)):

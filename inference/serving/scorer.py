@@ -16,6 +16,7 @@ from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_aft
 
 from inference.backends import ArtefactError, Backend, Fatal, OutOfMemory, Unavailable, contained, error_text
 from inference.packages.model_toml import ModelPackage
+from streams.clock import ticks_ms
 
 #: After a batch was too large for the device's memory, so many smaller ones pass before its size is tried again.
 _SMALLER_BATCHES = 100
@@ -78,6 +79,13 @@ class Scorer:
         How often a failing batch is tried.
     sleep
         Waits between two tries; tests hand in one that does not.
+    ticks
+        Monotonic time, ms.
+
+    Attributes
+    ----------
+    call_began_ms
+        Since when the backend has had a batch; None while it has none. Read from other threads.
     """
 
     def __init__(
@@ -86,8 +94,11 @@ class Scorer:
         backend: Backend,
         patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        ticks: Callable[[], float] = ticks_ms,
     ) -> None:
         self.package = package
+        self.call_began_ms: float | None = None
+        self._ticks = ticks
         self.backend = backend
         self._shapes = backend.shapes
         self._fits, self._smaller_batches = self._shapes.rows_max, 0
@@ -248,8 +259,12 @@ class Scorer:
         return self._pass(batch)[: len(rows)]
 
     def _pass(self, batch: np.ndarray) -> np.ndarray:
-        with contained():
-            out = self.backend.score(batch)
+        self.call_began_ms = self._ticks()
+        try:
+            with contained():
+                out = self.backend.score(batch)
+        finally:
+            self.call_began_ms = None
         out = out[:, None] if out.ndim == 1 else out
         columns = outputs_of(self.package)
         if out.ndim != 2 or len(out) != len(batch) or out.shape[1] not in columns:

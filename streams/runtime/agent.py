@@ -168,11 +168,16 @@ class Agent:
         An orderly end would take seconds, or for ever where a thread does not return from librdkafka; and an end
         between any two lines is what everything here is made for.
         """
-        with suppress(OSError):  # the disk may be full
-            Crashed(self.name, type(error).__name__, str(error)).tell()
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(1)
+        end_process(self.name, error)
+
+
+def end_process(step: str, error: BaseException) -> None:
+    """Say why, and end this process without any further step."""
+    with suppress(OSError):  # the disk may be full
+        Crashed(step, type(error).__name__, str(error)).tell()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(1)
 
 
 def _in_one_transaction(consumer: BatchConsumer, producer: TransactionalProducer) -> Commit:  # noqa: ARG001

@@ -1,6 +1,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,10 +18,13 @@ from inference import (
     Outputs,
     Patience,
     Scorer,
+    Serving,
     Shapes,
     Unavailable,
     matrix_of,
 )
+from inference.serving.hung_calls import hung_call
+from streams.wire.records import Route
 from streams.wire.schema import Feature
 
 PACKAGE = ModelPackage(
@@ -427,3 +431,28 @@ def test_a_device_that_goes_away_while_rows_at_fault_are_looked_for_blames_nobod
 def test_buckets_ascend_below_the_largest_batch(buckets):
     with pytest.raises(ValueError, match=r"limits.buckets .*: list them ascending, below 64"):
         Limits(batch_rows=64, buckets=buckets)
+
+
+WHY = "m v1 has had one batch for {} s; limits.call_s_max = 2 in its model.toml"
+
+
+@pytest.mark.parametrize(
+    ("champion", "shadows", "expected"),
+    [("v1", (), ["", "", WHY.format(2), WHY.format(61)]), ("v2", ("v1",), [""] * 4)],
+)
+def test_a_batch_that_takes_longer_than_its_model_says_is_told_and_a_shadows_is_not(champion, shadows, expected):
+    now, whys = [1_000.0], []
+
+    class Slow(Device):
+        def score(self, matrix):
+            if matrix.any():
+                whys.extend(hung_call(serving, now[0] + ms) for ms in (0, 2_000, 2_001, 61_000))
+            return super().score(matrix)
+
+    package = msgspec.structs.replace(PACKAGE, limits=Limits(batch_rows=64, buckets=(16, 32), call_s_max=2))
+    known = {"v1": Scorer(package, Slow(), ticks=lambda: now[0]), "v2": behind(Device(), limits=BUCKETS)}
+    serving = Serving(lambda name, version: known[version])
+    serving.follow(Route(model="m", epoch=1, ts=0, champion=champion, shadows=shadows))
+    known["v1"](ramp(3))
+    assert whys == expected
+    assert hung_call(serving, 1e9) == ""  # it has returned

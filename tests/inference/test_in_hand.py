@@ -12,12 +12,13 @@ from streams.wire.block import Block
 
 pytestmark = pytest.mark.system  # minutes: `make test-all`
 
-#: One process of a worker: scores the blocks, and prints what each record led to; a row of 13 ends it.
+#: One process of a worker: scores the blocks, and prints what each record led to. A row of 13 ends it, or hangs.
 WORKER = """
-import json, os, sys
+import json, os, sys, threading
 from pathlib import Path
 import numpy as np
 from inference import InHand, Limits, ModelPackage, Outputs, Score, Scorer, Serving, Shapes
+from inference.serving.hung_calls import watch_calls
 from streams.wire.block import Block
 from streams.formats.json import JsonDecoder
 from streams.wire.records import Route
@@ -26,20 +27,23 @@ from streams.wire.schema import Feature
 class Model:
     shapes = Shapes((64,))
 
-    def __init__(self, deadly): self.deadly = deadly
+    def __init__(self, version): self.version = version
     def score(self, matrix):
-        if self.deadly and (matrix[:, 0] == 13).any():
+        if self.version == "deadly" and (matrix[:, 0] == 13).any():
             os._exit(139)
+        if self.version == "hangs" and (matrix[:, 0] == 13).any():
+            threading.Event().wait()
         return matrix[:, :1]
 
 def load(name, version):
     package = ModelPackage(name=name, version=version, task="regression", artefact="m.py:M",
-                           inputs=(Feature("x"),), limits=Limits(batch_rows=64), outputs=Outputs())
-    return Scorer(package, Model(version == "deadly"))
+                           inputs=(Feature("x"),), limits=Limits(batch_rows=64, call_s_max=0.1), outputs=Outputs())
+    return Scorer(package, Model(version))
 
 file, values, route, first = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
 serving = Serving(load)
 serving.follow(Route(model="m", epoch=1, ts=0, **route))
+watch_calls(serving, lambda why: (print(why, file=sys.stderr), os._exit(139)))
 step = Score(serving, JsonDecoder, in_hand=InHand(file))
 blocks = [Block.of("requests", p, [b'{"x": %d}' % x for x in own], first=first, time=5) for p, own in enumerate(values)]
 for block, effects in zip(blocks, step.process(blocks)):
@@ -69,18 +73,19 @@ def answered(said):
 
 
 @pytest.mark.parametrize("values", [[[1, 13, 2], [3]], [[*range(20, 120), 13, *range(120, 200)], [*range(200, 300)]]])
-def test_what_ends_the_process_is_a_dead_letter_and_the_others_are_answered_once(values, tmp_path):
-    file = tmp_path / "worker-0.in-hand"
-    ended, said = run(file, values)
+@pytest.mark.parametrize("version", ["deadly", "hangs"])
+def test_what_ends_the_process_is_a_dead_letter_and_the_others_are_answered_once(values, version, tmp_path):
+    file, route = tmp_path / "worker-0.in-hand", {"champion": version}
+    ended, said = run(file, values, route)
     assert answered(said) == [(p, float(x)) for p, own in enumerate(values) for x in own if x != 13]
     (letter,) = [one for one in said if one[1] == "dead-letters"]
     assert letter[0] == 0 and json.loads(letter[2]) == {"x": 13}
     assert "model_failed" in letter[3].values() and any("3 processes ended" in text for text in letter[3].values())
     assert ENDS_MAX <= ended <= ENDS_MAX + 3
     # A process that ends for another reason before that was committed knows it still.
-    assert run(file, values)[0] == 0
+    assert run(file, values, route)[0] == 0
     # And once it was, nothing is remembered.
-    assert run(file, [[5], [6]], first=1_000) == (0, run(file, [[5], [6]], first=1_000)[1])
+    assert run(file, [[5], [6]], route, 1_000) == (0, run(file, [[5], [6]], route, 1_000)[1])
     assert file.read_bytes() == b"" and file.stat().st_mode & 0o777 == 0o600
 
 

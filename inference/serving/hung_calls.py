@@ -1,0 +1,66 @@
+"""Calls of models that do not return: a batch that takes longer than its model says ends the process.
+
+No thread can be ended from outside. So the process ends, and whoever started it starts it again; what was in hand is
+remembered (`inference.scoring.in_hand`), comes again in smaller parts, and a record that hangs by itself is refused in
+the end. Shadows are left alone: nobody waits for them.
+"""
+
+import threading
+from collections.abc import Callable
+
+from inference.serving.models import Serving
+from inference.serving.scorer import Scorer
+from streams.clock import ticks_ms
+from streams.wire.route import versions
+
+_LOOK_S = 0.5
+
+
+def hung_call(serving: Serving, now_ms: float) -> str:
+    """Say which version that answers has a call that takes too long, and how long; empty where none has.
+
+    Parameters
+    ----------
+    serving
+        What serves.
+    now_ms
+        Monotonic time.
+    """
+    for served in serving.models().values():
+        for version in versions(served.route):
+            if version not in served.route.shadows and (why := _hangs(served.scorers[version], now_ms)):
+                return why
+    return ""
+
+
+def _hangs(scorer: Scorer, now_ms: float) -> str:
+    began_ms, call_s_max = scorer.call_began_ms, scorer.package.limits.call_s_max
+    if began_ms is None or now_ms - began_ms <= call_s_max * 1000:
+        return ""
+    return (
+        f"{scorer.package.name} {scorer.package.version} has had one batch for {(now_ms - began_ms) / 1000:.0f} s; "
+        f"limits.call_s_max = {call_s_max:g} in its model.toml"
+    )
+
+
+def watch_calls(serving: Serving, end: Callable[[str], object], stop: threading.Event | None = None) -> None:
+    """Look for hung calls, in a thread of its own.
+
+    Parameters
+    ----------
+    serving
+        What serves.
+    end
+        Ends the process; called once with the reason.
+    stop
+        Ends the watch.
+    """
+    stopped = stop or threading.Event()
+
+    def look() -> None:
+        while not stopped.wait(_LOOK_S):
+            if why := hung_call(serving, ticks_ms()):
+                end(why)
+                return
+
+    threading.Thread(target=look, name="hung-calls", daemon=True).start()
