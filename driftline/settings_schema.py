@@ -111,7 +111,10 @@ class Score(Section):
     format: FormatSetting = Field(
         "auto", description="format of requests; auto looks at each one (packed rows need their content-type header)"
     )
-    device: str = Field("auto", description="where models run: auto, cpu, cuda, cuda:1 ...")
+    device: str = Field(
+        "auto",
+        description="where models run: auto, cpu, cuda, cuda:1 ...; auto and cuda spread workers over the devices",
+    )
     turn_rows_max: int = Field(5_000, ge=1, description="most records of one micro-batch, which is one transaction")
     trust_code: bool = Field(False, description="load Python classes from a registry that is not a local folder")
 

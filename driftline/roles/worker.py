@@ -8,6 +8,7 @@ from driftline.roles import access, parts
 from driftline.roles.following import Following
 from driftline.settings import Settings
 from inference import InHand, Registry, Score, Serving, Shadows
+from inference.backends.devices import device_of_slot, share_cores
 from inference.serving.hung_calls import watch_calls
 from streams.clock import now_ms
 from streams.fatal import Fatal
@@ -44,7 +45,9 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.begin()
     await_topics(cluster, topics, access.ROLES["worker"], awaits=role.awaits)
     book = read_book(cluster)
-    serving = Serving(lambda name, v: registry.load(name, v, score.device, trust_code=score.trust_code), book.former)
+    share_cores(settings.roles.workers)
+    on = device_of_slot(score.device, slot)
+    serving = Serving(lambda name, v: registry.load(name, v, on, trust_code=score.trust_code), book.former)
     following = Following(cluster, serving, role.serving, [topic.model for topic in settings.watch_topics])
 
     def packed(model: str) -> FeatureSchema:

@@ -1,4 +1,4 @@
-"""Which device a model runs on.
+"""Which device a model runs on, and how many threads it may take on a CPU.
 
 >>> device("cpu")
 'cpu'
@@ -6,6 +6,8 @@
 
 import ctypes
 import importlib.util
+import os
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +35,36 @@ def device(wanted: str = "auto") -> str:
     if int(number or 0) >= count:
         raise DeviceError(f"device {wanted!r} is not here: torch sees {count} CUDA devices; use auto or cpu")
     return f"cuda:{number or 0}"
+
+
+def device_of_slot(wanted: str, slot: str) -> str:
+    """Resolve a device for one of several workers: ``auto`` and ``cuda`` go round the CUDA devices by the slot's number.
+
+    >>> device_of_slot("cpu", "worker-3")
+    'cpu'
+    """
+    if wanted in ("auto", "cuda") and (count := _cuda_count()) > 1:
+        number = re.search(r"\d+$", slot)
+        return device(f"cuda:{int(number[0]) % count if number else 0}")
+    return device(wanted)
+
+
+class _Share:
+    workers = 1
+
+
+def share_cores(workers: int) -> None:
+    """Note with how many workers this process shares the machine; holds for what is loaded from now on."""
+    _Share.workers = workers
+
+
+def cpu_threads() -> int:
+    """Threads that a model may take on a CPU: half of this worker's share of the cores, for the rest of them decode,
+    publish and commit.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, cores // (2 * _Share.workers))
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ import torch
 from torch.export.passes import move_to_device_pass
 
 from inference.backends.backend import Shapes
+from inference.backends.devices import cpu_threads
 from inference.backends.errors import ArtefactError
 from inference.backends.pt2_archive import Program
 from inference.backends.torch_errors import by_kind
@@ -20,13 +21,13 @@ os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
 class Pt2Model:
     """A program that torch.export wrote; inspected, rebuilt and tried out before it runs here.
 
-    On a CPU it takes half of the cores (process-wide, torch knows no other way): the rest decode, publish and commit.
+    On a CPU it takes `cpu_threads` (process-wide, torch knows no other way).
     """
 
     def __init__(self, program: Program, file: Path, shapes: Shapes, device: str = "cpu") -> None:
         self.shapes = shapes
         if device == "cpu":
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
+            torch.set_num_threads(cpu_threads())
         try:
             exported = torch.export.load(io.BytesIO(program.archive))
             self._run = move_to_device_pass(exported, device).module(check_guards=False)
