@@ -113,7 +113,7 @@ class Score(Section):
     )
     device: str = Field(
         "auto",
-        description="where models run: auto, cpu, cuda, cuda:1 ...; auto and cuda spread workers over the devices",
+        description="auto, cpu, cuda, cuda:1 ...; auto and cuda spread the workers over the devices",
     )
     turn_rows_max: int = Field(5_000, ge=1, description="most records of one micro-batch, which is one transaction")
     trust_code: bool = Field(False, description="load Python classes from a registry that is not a local folder")

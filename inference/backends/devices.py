@@ -38,7 +38,7 @@ def device(wanted: str = "auto") -> str:
 
 
 def device_of_slot(wanted: str, slot: str) -> str:
-    """Resolve a device for one of several workers: ``auto`` and ``cuda`` go round the CUDA devices by the slot's number.
+    """Resolve a device for one of several workers: ``auto`` and ``cuda`` go round the devices by the slot's number.
 
     >>> device_of_slot("cpu", "worker-3")
     'cpu'
