@@ -50,7 +50,8 @@ def fate(archive: bytes, file: Path) -> End:
 
 
 def _trial(program: Program) -> str:
-    from inference.backends.trial_process import limit, run
+    from inference.backends.trial_limits import limit
+    from inference.backends.trial_process import run
 
     limit(MEMORY_BYTES + 3 * len(program.archive), CPU_S)
     return run(program.archive, ROWS, program.features, MEMORY_BYTES) or "passed"

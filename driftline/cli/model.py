@@ -40,7 +40,7 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the w
 def init(
     name: Name,
     data: Annotated[Path, typer.Option(help="Table that the model was trained on, Parquet or CSV.")],
-    model: Annotated[str | None, typer.Option(help="model.pt2, or model.py:Class.")] = None,
+    model: Annotated[str | None, typer.Option(help="model.pt2, model.onnx, or model.py:Class.")] = None,
     train: Annotated[bool, typer.Option("--train", help="No model yet: train a small network on the label.")] = False,
     label: Annotated[str | None, typer.Option(help="Column with the truth.")] = None,
     score: Annotated[str | None, typer.Option(help="Column with scores; without it the model is asked.")] = None,
@@ -54,7 +54,7 @@ def init(
     segments: Segments = "",
     version: Annotated[str, typer.Option(help="Version.")] = "v1",
     out: Annotated[Path | None, typer.Option(help="Folder of the package; default packages/NAME.")] = None,
-    companions: Annotated[list[Path] | None, typer.Option("--with", help="File that model.py reads.")] = None,
+    companions: Annotated[list[Path] | None, typer.Option("--with", help="File that the model reads.")] = None,
     time: Time = None,
     order: RowOrder = None,
     holdout: Holdout = None,
@@ -69,7 +69,9 @@ def init(
 ) -> None:
     """Make a package and its reference from a table."""
     if (model is None) == (not train):
-        raise typer.BadParameter("name the model, --model model.pt2 or --model model.py:Class; or --train a network")
+        raise typer.BadParameter(
+            "name the model, --model model.pt2, model.onnx or model.py:Class; or --train a network"
+        )
     with bars() as on_progress:
         on_progress(f"reading {data}", 0, None)
         from driftline.commands.model_init import (

@@ -17,10 +17,9 @@ from drift.cells.profile import Order
 from drift.reference.reference import Reference
 from driftline.commands import model_profile, references
 from driftline.progress import OnProgress, unwatched
-from inference import Limits, ModelPackage, Registry, draft_package, write_package
-from inference.backends import ArtefactError
-from inference.backends.kinds import kind_of, spellings
-from inference.backends.pt2_archive import read_program
+from inference import ModelPackage, Registry, draft_package, write_package
+from inference.backends.fixed_rows import limits_of
+from inference.backends.kinds import kind_of, rows_of, spellings
 from inference.onboarding.draft import brought
 from inference.packages.model_toml import FILE
 from inference.packages.versions import kinds_of
@@ -69,7 +68,7 @@ def init(
     folder
         Where to; it is written only when all has gone well.
     model
-        A torch.export archive, or ``model.py:Class``; None trains a small network on the label.
+        An artefact, see `inference.backends.kinds`; None trains a small network on the label.
     companions
         Files that the model reads from its own folder.
     shuffle
@@ -118,7 +117,7 @@ def init(
         for companion in companions:
             shutil.copyfile(companion, draft / companion.name)
         artefact = "model.pt2" if model is None else brought(model, draft)
-        limits = _limits(draft / artefact) if artefact.endswith(".pt2") and model is not None else None
+        limits = None if model is None else limits_of(rows_of(artefact, draft), draft / artefact)
         package, notes = draft_package(table, artefact=artefact, limits=limits, **known)
         if registry is not None:
             others = [manifest.version for manifest in registry.list(package.name)]
@@ -149,20 +148,6 @@ def _model_file(model: str) -> Path:
         near = get_close_matches(file.name, there, 1)
         raise InitError(f"--model {model}: no such file" + (f"; did you mean {file.parent / near[0]}?" if near else ""))
     return file
-
-
-def _limits(file: Path) -> Limits | None:
-    """Batches as an archive was exported for."""
-    rows = read_program(file).rows
-    if rows is None:
-        return None
-    try:
-        return msgspec.convert({"batch_rows": rows}, Limits)
-    except msgspec.ValidationError:
-        raise ArtefactError(
-            f"{file.name}: exported for batches of {rows} rows; export it with an example of 512 rows (or another "
-            "multiple of 16), or with torch.export.Dim for the rows"
-        ) from None
 
 
 def _trained(package: ModelPackage, table: pa.Table, label: str | None, folder: Path, on_progress: OnProgress) -> str:

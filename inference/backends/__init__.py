@@ -2,6 +2,8 @@
 
 `model.pt2` is a torch.export archive: `inference.backends.pt2_archive` reads what is harmless of it,
 `inference.backends.trial` runs it once in a process that may die, `inference.backends.torch_export` runs it.
+`model.onnx` is an ONNX file: `inference.backends.onnx_file` makes it harmless, `inference.backends.onnx_program` fits
+it to the package, `inference.backends.onnx_model` runs it.
 `model.py:Class` is a Python class: code, and only run where somebody vouches for it.
 """
 

@@ -17,6 +17,20 @@ from contextlib import contextmanager
 from streams.away import Away
 from streams.fatal import Fatal as Fatal
 
+#: After these a CUDA context is of no use any more: every later call of the process fails with the same words.
+LOST_DEVICE = (
+    "illegal memory access",
+    "device-side assert",
+    "unspecified launch failure",
+    "misaligned address",
+    "ECC error",
+    "device lost",
+    "GPU is lost",
+    "CUDA-capable device(s) is/are busy or unavailable",
+    "context is destroyed",
+    "launch timed out",
+)
+
 
 class ArtefactError(ValueError):
     """A model file that is refused or cannot be loaded; the text names the file and the remedy."""
@@ -81,3 +95,12 @@ def error_text(error: BaseException) -> str:
     except Exception:
         return f"{kind} (its text cannot be read)"
     return f"{kind}: {text}".encode("utf-8", "replace").decode()  # half a surrogate pair is in no dead letter
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind: libraries add where in their own source it was raised.
+
+    >>> first_line(RuntimeError("no memory\\nException raised from here")), first_line(KeyError())
+    ('no memory', 'KeyError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

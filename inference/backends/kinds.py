@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from inference.backends.backend import Backend, Shapes
 from inference.backends.pt2_archive import Program, fit, read_program
-from inference.backends.trial import try_out
+from inference.backends.trial import ONNX_RUNTIME, try_out
 from inference.packages.model_toml import ModelPackage
+
+if TYPE_CHECKING:
+    from inference.backends.onnx_program import OnnxProgram
 
 
 class Kind(NamedTuple):
@@ -25,6 +28,8 @@ class Kind(NamedTuple):
         Refuses a file that could not be loaded, without running it in this process; `driftline model add` asks it.
     load
         Loads the file onto a device; its last argument says whether code may run.
+    rows
+        Rows of the one batch that a file takes; None where it takes any number.
     """
 
     suffix: str
@@ -33,6 +38,7 @@ class Kind(NamedTuple):
     example: str
     inspect: Callable[[ModelPackage, Path], object]
     load: Callable[[ModelPackage, Path, str, bool], Backend]
+    rows: Callable[[Path], int | None]
 
 
 def kind_of(artefact: str) -> Kind | None:
@@ -50,9 +56,23 @@ def spellings() -> str:
     """How an artefact may be spelled, for a refusal.
 
     >>> spellings()
-    'a torch.export archive (model.pt2) or a Python class (model.py:Class)'
+    'a torch.export archive (model.pt2), an ONNX file (model.onnx) or a Python class (model.py:Class)'
     """
-    return " or ".join(f"{kind.title} ({kind.example})" for kind in KINDS)
+    *others, last = (f"{kind.title} ({kind.example})" for kind in KINDS)
+    return f"{', '.join(others)} or {last}"
+
+
+def rows_of(artefact: str, folder: Path) -> int | None:
+    """Rows of the one batch that a model file takes; None where it takes any number.
+
+    Raises
+    ------
+    ArtefactError
+        The file cannot be read.
+    """
+    kind = kind_of(artefact)
+    assert kind is not None, artefact
+    return kind.rows(folder / artefact.partition(":")[0])
 
 
 def _inspect_archive(package: ModelPackage, file: Path) -> Program:
@@ -70,6 +90,32 @@ def _load_archive(package: ModelPackage, file: Path, device: str, trust_code: bo
     return Pt2Model(program, file, Shapes(package.limits.shapes), device)
 
 
+def _archive_rows(file: Path) -> int | None:
+    return read_program(file).rows
+
+
+def _inspect_onnx(package: ModelPackage, file: Path) -> "OnnxProgram":
+    """Read a graph, and run it once in a process that may die; no ONNX Runtime in this one."""
+    from inference.backends.onnx_program import read_onnx  # brings NumPy and protobuf
+
+    program = read_onnx(package, file)
+    try_out(program, package.limits.shapes, file, ONNX_RUNTIME)
+    return program
+
+
+def _load_onnx(package: ModelPackage, file: Path, device: str, trust_code: bool) -> Backend:  # noqa: ARG001
+    program = _inspect_onnx(package, file)
+    from inference.backends.onnx_model import OnnxModel  # brings ONNX Runtime
+
+    return OnnxModel(program, file, Shapes(package.limits.shapes), device)
+
+
+def _onnx_rows(file: Path) -> int | None:
+    from inference.backends.onnx_program import rows_in
+
+    return rows_in(file)
+
+
 def _inspect_nothing(package: ModelPackage, file: Path) -> None:
     """What a class needs is known once it runs, and nobody has vouched for it yet."""
 
@@ -80,7 +126,12 @@ def _load_class(package: ModelPackage, file: Path, device: str, trust_code: bool
     return PythonModel(package, file, device, trust_code=trust_code)
 
 
+def _any_rows(file: Path) -> None:
+    """Code takes what it likes, and says so when it meets it."""
+
+
 KINDS = (
-    Kind(".pt2", False, "a torch.export archive", "model.pt2", _inspect_archive, _load_archive),
-    Kind(".py", True, "a Python class", "model.py:Class", _inspect_nothing, _load_class),
+    Kind(".pt2", False, "a torch.export archive", "model.pt2", _inspect_archive, _load_archive, _archive_rows),
+    Kind(".onnx", False, "an ONNX file", "model.onnx", _inspect_onnx, _load_onnx, _onnx_rows),
+    Kind(".py", True, "a Python class", "model.py:Class", _inspect_nothing, _load_class, _any_rows),
 )

@@ -32,6 +32,7 @@ from typing import Any
 import msgspec
 
 from inference.backends.errors import ArtefactError
+from inference.backends.fixed_rows import fit_rows
 from inference.backends.pt2_expressions import check_size
 from inference.backends.pt2_operators import ALLOWED
 from inference.backends.pt2_payloads import PATH, PAYLOAD, payloads
@@ -120,16 +121,7 @@ def fit(package: ModelPackage, program: Program, file: Path) -> None:
     """Refuse a program whose shape is not the package's."""
     if program.features != len(package.inputs):
         raise ArtefactError(f"{file}: takes {program.features} features, model.toml lists {len(package.inputs)} inputs")
-    if program.rows not in (None, package.limits.batch_rows):
-        raise ArtefactError(
-            f"{file}: exported for batches of {program.rows} rows, model.toml says limits.batch_rows = "
-            f"{package.limits.batch_rows}; make them equal"
-        )
-    if program.rows is not None and package.limits.buckets:
-        raise ArtefactError(
-            f"{file}: exported for batches of {program.rows} rows alone, model.toml lists limits.buckets; take them "
-            "out, or export it with a dynamic number of rows"
-        )
+    fit_rows(package, program.rows, file)
 
 
 def _entries(file: Path) -> dict[str, bytes]:

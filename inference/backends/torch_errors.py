@@ -5,21 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from inference.backends.errors import Fatal, OutOfMemory
-
-#: After these a CUDA context is of no use any more: every later call of the process fails with the same words.
-_LOST = (
-    "illegal memory access",
-    "device-side assert",
-    "unspecified launch failure",
-    "misaligned address",
-    "ECC error",
-    "device lost",
-    "GPU is lost",
-    "CUDA-capable device(s) is/are busy or unavailable",
-    "context is destroyed",
-    "launch timed out",
-)
+from inference.backends.errors import LOST_DEVICE, Fatal, OutOfMemory, first_line
 
 
 @contextmanager
@@ -43,14 +29,10 @@ def by_kind(device: str) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        raise OutOfMemory(f"{device}: {_first_line(error)}") from error
+        raise OutOfMemory(f"{device}: {first_line(error)}") from error
     except RuntimeError as error:
-        if device != "cpu" and any(words in str(error) for words in _LOST):
-            raise Fatal(f"{device}: {_first_line(error)}") from error
+        if device != "cpu" and any(words in str(error) for words in LOST_DEVICE):
+            raise Fatal(f"{device}: {first_line(error)}") from error
         if device == "cpu" and "DefaultCPUAllocator: can't allocate memory" in str(error):
-            raise OutOfMemory(f"{device}: {_first_line(error)}") from error
+            raise OutOfMemory(f"{device}: {first_line(error)}") from error
         raise
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

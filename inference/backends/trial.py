@@ -1,11 +1,11 @@
-"""A first run of an archive's program in a process that may die, before it runs in one that may not.
+"""A first run of a program in a process that may die, before it runs in one that may not.
 
-The allow-list keeps out what reads raw memory. It cannot know that every kernel of torch's checks its arguments, nor
-what a program costs: some kernels crash on weights of the wrong shape, and a graph of two operators can ask for a
-terabyte. All shapes of a program follow from the shape of its input, which is always one of the package's batches, so a
-run on one batch of each shape tells what any run does: `inference.backends.trial_process` does it, with bounds on
+The allow-list keeps out what reads raw memory. It cannot know that every kernel checks its arguments, nor what a
+program costs: some kernels crash on weights of the wrong shape, and a graph of two operators can ask for a terabyte.
+All shapes of an archive's program follow from the shape of its input, which is always one of the package's batches, so
+a run on one batch of each shape tells what any run does: `inference.backends.trial_process` does it, with bounds on
 memory, time and files, without this process's environment, and with a check of the arguments where a kernel is known to
-have none.
+have none. `inference.backends.onnx_trial_process` does the same for an ONNX graph.
 
 A program that has passed is remembered by the hash of its bytes, so each machine tries it once. A GPU is not tried: on
 one, an index outside of its tensor ends the process, as it does for a model of anybody's own.
@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from inference.backends.errors import ArtefactError
-from inference.backends.pt2_archive import Program
 from streams.private import cache_folder, private_folder, write_private
 
-#: Beside torch's own and the weights.
+#: Beside the library's own and the weights.
 MEMORY_BYTES_MAX = 4 * 2**30
 CPU_S_MAX = 120
 WALL_S_MAX = 600
@@ -35,24 +35,51 @@ _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "LANG", "LC_ALL", "T
 _OUT_OF_TIME = (signal.SIGXCPU, signal.SIGKILL, signal.SIGALRM)
 
 
-def try_out(program: Program, shapes: Sequence[int], file: Path) -> None:
+class Program(Protocol):
+    """What can be tried: a program as one string of bytes, and how many features a row of it has."""
+
+    @property
+    def archive(self) -> bytes:
+        """All of it."""
+        ...
+
+    @property
+    def features(self) -> int:
+        """Columns of the matrix."""
+        ...
+
+
+class Runner(NamedTuple):
+    """What runs a kind of programs: the module of the process, and the library whose version a trial depends on."""
+
+    module: str
+    library: str
+
+
+TORCH = Runner("inference.backends.trial_process", "torch")
+ONNX_RUNTIME = Runner("inference.backends.onnx_trial_process", "onnxruntime")
+
+
+def try_out(program: Program, shapes: Sequence[int], file: Path, runner: Runner = TORCH) -> None:
     """Run a program once in a process of its own.
 
     Parameters
     ----------
     program
-        As `inference.backends.pt2_archive.read_program` gives it.
+        As `inference.backends.pt2_archive.read_program` gives it, or `inference.backends.onnx_program`.
     shapes
         Rows of a batch, ascending.
     file
         What a refusal calls it.
+    runner
+        What runs it.
 
     Raises
     ------
     ArtefactError
         It crashes, takes too much memory or time, fails on blank rows, or does what only a hostile program does.
     """
-    passed, rows = _passed(program, shapes), shapes[-1]
+    passed, rows = _passed(program, shapes, runner), shapes[-1]
     if passed.exists():
         return
     path = os.pathsep.join(filter(None, sys.path))
@@ -60,7 +87,7 @@ def try_out(program: Program, shapes: Sequence[int], file: Path) -> None:
     numbers = (",".join(map(str, shapes)), program.features, MEMORY_BYTES_MAX, CPU_S_MAX)
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter and numbers
-            [sys.executable, "-P", "-m", "inference.backends.trial_process", *map(str, numbers)],
+            [sys.executable, "-P", "-m", runner.module, *map(str, numbers)],
             input=program.archive,
             capture_output=True,
             env=environment | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
@@ -99,8 +126,8 @@ def _slow(file: Path, rows: int) -> str:
     return f"{file}: a batch of {rows} rows takes more than {CPU_S_MAX} s of a processor; lower limits.batch_rows"
 
 
-def _passed(program: Program, shapes: Sequence[int]) -> Path:
+def _passed(program: Program, shapes: Sequence[int], runner: Runner) -> Path:
     """Where it is noted that a program has passed: by all that the trial depends on."""
-    rules = f"{_RULES} {version('torch')} {','.join(map(str, shapes))} {MEMORY_BYTES_MAX} {CPU_S_MAX} ".encode()
+    rules = f"{_RULES} {version(runner.library)} {','.join(map(str, shapes))} {MEMORY_BYTES_MAX} {CPU_S_MAX} ".encode()
     digest = hashlib.blake2b(rules + program.archive, digest_size=32).hexdigest()
     return cache_folder() / "archives" / digest

@@ -6,20 +6,16 @@ It prints ``passed``, or why not, or dies.
 """
 
 import io
-import resource
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import fx
 
 from inference.backends.pt2_guards import Refused, check_arguments, check_node
+from inference.backends.trial_limits import limit
 
-#: Python tries its folder of temporary files with a small one.
-_FILE_BYTES_MAX = 65_536
-_MEMORY = Path("/proc/self/statm")
 #: Operators that hold a graph, and which argument it is; its own arguments follow.
 _CONTROL = {
     torch.ops.higher_order.wrap_with_set_grad_enabled: 1,
@@ -65,23 +61,6 @@ class Careful(fx.Interpreter):
         # Also where it only repeats elements: the next operator may write them out.
         if tensor.numel() * tensor.element_size() > self._bytes_max:
             raise Refused(f"{n.target} makes a tensor of {tuple(tensor.shape)}; lower limits.batch_rows")
-
-
-def limit(memory_bytes: int, cpu_s: int) -> None:
-    """Bound what this process may take from now on, and write; memory on Linux alone, which tells what it has."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    bounds = {
-        resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + cpu_s,
-        resource.RLIMIT_FSIZE: _FILE_BYTES_MAX,
-        resource.RLIMIT_CORE: 0,
-    }
-    if _MEMORY.exists():
-        data = int(_MEMORY.read_text().split()[5]) * resource.getpagesize()
-        bounds[resource.RLIMIT_DATA] = data + memory_bytes
-    for what, bound in bounds.items():
-        hard = resource.getrlimit(what)[1]  # whoever started us may allow less
-        least = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-        resource.setrlimit(what, (least, least))
 
 
 @torch.inference_mode()

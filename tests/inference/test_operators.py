@@ -345,13 +345,13 @@ def test_a_process_that_dies_is_a_refusal(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "before",
-    ["resource.setrlimit(resource.RLIMIT_CPU, (60, 60))", "trial_process._MEMORY = Path('nowhere')"],
+    ["resource.setrlimit(resource.RLIMIT_CPU, (60, 60))", "trial_limits._MEMORY = Path('nowhere')"],
     ids=["less is allowed", "no Linux"],
 )
 def test_bounds_are_set_wherever_it_runs(before):
     code = (
-        "import resource; from pathlib import Path; from inference.backends import trial_process; "
-        f"{before}; trial_process.limit(2**40, 3600); print(*resource.getrlimit(resource.RLIMIT_FSIZE))"
+        "import resource; from pathlib import Path; from inference.backends import trial_limits; "
+        f"{before}; trial_limits.limit(2**40, 3600); print(*resource.getrlimit(resource.RLIMIT_FSIZE))"
     )
     done = trial.subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout == "65536 65536\n", done.stderr
