@@ -232,6 +232,6 @@ def _data_dir() -> Path:
 
 
 def _secret(reference: str) -> str:
-    from streams.kafka.cluster import open_reference
+    from streams.secrets import open_reference
 
     return open_reference(reference)

@@ -50,7 +50,7 @@ def push_files(
     """Send dashboards and alert rules to a Grafana, and the data source that they ask if its address is given."""
     from dashboards.grafana.classic import DATASOURCE
     from dashboards.push import push
-    from streams.kafka.cluster import open_reference
+    from streams.secrets import open_reference
 
     done = push(
         url,

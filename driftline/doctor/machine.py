@@ -175,7 +175,7 @@ def folder(settings: Settings) -> Iterator[Finding]:
 
 def secrets(settings: Settings) -> Iterator[Finding]:
     """References can be resolved, and no secret stands in the open; values are never shown."""
-    from streams.kafka.cluster import open_reference
+    from streams.secrets import open_reference
 
     findings = []
     references = dict(_texts("", settings.model_dump()))

@@ -13,7 +13,7 @@ def known(settings: Settings) -> Iterator[Finding]:
     if not several:
         return
     from driftline.roles.notify import sender
-    from streams.kafka.cluster import SecretError, open_reference
+    from streams.secrets import SecretError, open_reference
 
     for setting, addresses in several.items():
         try:

@@ -17,7 +17,7 @@ from driftline.roles.notify import Notify, sender
 from driftline.settings import Settings
 from streams.clock import now_ms
 from streams.kafka.admin import await_topics, partition_counts
-from streams.kafka.cluster import Cluster, open_reference
+from streams.kafka.cluster import Cluster
 from streams.kafka.group_offsets import Progress
 from streams.runtime.app import Role
 from streams.runtime.limits import ConsumerLimits
@@ -25,6 +25,7 @@ from streams.runtime.set_aside import SetAside
 from streams.runtime.snapshots import Restored
 from streams.runtime.stage import PerPartition
 from streams.runtime.start_offsets import StartOffsets
+from streams.secrets import open_reference
 from streams.wire.block import Block
 from streams.wire.effects import Effects
 from streams.wire.records import Watch

@@ -125,9 +125,7 @@ def store_settings(settings: Settings, *, reads_only: bool = False) -> "StoreSet
     if settings.embedded_store:
         user = READER if reads_only else OWNER
         return StoreSettings.embedded(store_folder(settings), clickhouse.port, clickhouse.database, user)
-    from streams.kafka.cluster import (
-        open_reference,  # librdkafka, for its password alone: the embedded one's lies in a file
-    )
+    from streams.secrets import open_reference
 
     password = open_reference(clickhouse.password)
     given: dict[str, object] = {"flavour": clickhouse.flavour} if clickhouse.flavour else {}
@@ -149,7 +147,7 @@ def schema_registry(settings: Settings) -> "SchemaRegistry | None":
     if find_spec("fastavro") is None:
         raise SettingsError("schema_registry.url: Avro is read by fastavro; pip install 'driftline[avro]'")
     from streams.formats.schema_registry import SchemaRegistry
-    from streams.kafka.cluster import open_reference
+    from streams.secrets import open_reference
 
     return SchemaRegistry(given.url, given.user, lambda: open_reference(given.password))
 

@@ -5,8 +5,6 @@ Everything in ``options`` is passed through to librdkafka (``security.protocol``
 a settings file, and none is ever printed.
 """
 
-import os
-from pathlib import Path
 from typing import Any, Literal
 
 import confluent_kafka as ck
@@ -14,6 +12,7 @@ import msgspec
 from confluent_kafka.admin import AdminClient
 
 from streams.kafka import topics
+from streams.secrets import open_reference
 
 #: Committed state is all that anyone reads, and a reader never trusts a guess about where it was (see `BatchConsumer`).
 _READ = {
@@ -123,28 +122,3 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     def admin(self, **more: Any) -> AdminClient:
         """Make an admin client."""
         return AdminClient(self._common() | more)
-
-
-class SecretError(ValueError):
-    """A reference to a secret that leads nowhere; the text names it, never a value."""
-
-
-def open_reference(value: str) -> str:
-    """Resolve ``env:NAME`` and ``file:PATH``; any other text is itself.
-
-    Raises
-    ------
-    SecretError
-        The variable or file is not there; the text names it, never a value.
-    """
-    if value.startswith("env:"):
-        secret = os.environ.get(value[4:])
-        if secret is None:
-            raise SecretError(f"secret {value}: the environment variable is not set; set it or change the reference")
-        return secret
-    if value.startswith("file:"):
-        try:
-            return Path(value[5:]).read_text().rstrip("\n")
-        except OSError as error:
-            raise SecretError(f"secret {value}: {error.strerror}; mend the path or its permissions") from None
-    return value

@@ -13,7 +13,8 @@ import confluent_kafka as ck
 import msgspec
 
 from streams.kafka import tls
-from streams.kafka.cluster import Cluster, SecretError
+from streams.kafka.cluster import Cluster
+from streams.secrets import SecretError
 
 _CONNECT_S = 3.0
 _NAMES = "[kafka.options] "
