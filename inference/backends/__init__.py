@@ -4,7 +4,8 @@
 `inference.backends.trial` runs it once in a process that may die, `inference.backends.torch_export` runs it.
 `model.onnx` is an ONNX file: `inference.backends.onnx_file` makes it harmless, `inference.backends.onnx_program` fits
 it to the package, `inference.backends.onnx_model` runs it.
-`model.py:Class` is a Python class: code, and only run where somebody vouches for it.
+`model.py:Class` is a Python class: code, and only run where somebody vouches for it. `remote.toml` names a server that
+has the model, and is believed like code (`inference.backends.remote`).
 """
 
 from pathlib import Path

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from inference.backends.backend import Backend, Shapes
+from inference.backends.errors import UntrustedCodeError
 from inference.backends.pt2_archive import Program, fit, read_program
 from inference.backends.trial import ONNX_RUNTIME, try_out
 from inference.packages.model_toml import ModelPackage
@@ -56,7 +57,7 @@ def spellings() -> str:
     """How an artefact may be spelled, for a refusal.
 
     >>> spellings()
-    'a torch.export archive (model.pt2), an ONNX file (model.onnx) or a Python class (model.py:Class)'
+    'a torch.export archive (model.pt2), an ONNX file (model.onnx), a Python class (model.py:Class) or a server (remote.toml)'
     """
     *others, last = (f"{kind.title} ({kind.example})" for kind in KINDS)
     return f"{', '.join(others)} or {last}"
@@ -127,11 +128,30 @@ def _load_class(package: ModelPackage, file: Path, device: str, trust_code: bool
 
 
 def _any_rows(file: Path) -> None:
-    """Code takes what it likes, and says so when it meets it."""
+    """Code and servers take what they like, and say so when they meet it."""
+
+
+def _inspect_remote(package: ModelPackage, file: Path) -> None:
+    """Read what it says; the server need not be there."""
+    from inference.backends.remote.reading import fit, read_remote
+
+    fit(read_remote(file), package, file)
+
+
+def _load_remote(package: ModelPackage, file: Path, device: str, trust_code: bool) -> Backend:  # noqa: ARG001
+    if not trust_code:
+        raise UntrustedCodeError(
+            f"{file}: {package.name} {package.version} sends its rows, and secrets of this machine, to a server that "
+            "a package names which is not this machine's own; read it, then pass --trust-code"
+        )
+    from inference.backends.remote.remote_model import Remote  # brings urllib3 or gRPC
+
+    return Remote(package, file)
 
 
 KINDS = (
     Kind(".pt2", False, "a torch.export archive", "model.pt2", _inspect_archive, _load_archive, _archive_rows),
     Kind(".onnx", False, "an ONNX file", "model.onnx", _inspect_onnx, _load_onnx, _onnx_rows),
     Kind(".py", True, "a Python class", "model.py:Class", _inspect_nothing, _load_class, _any_rows),
+    Kind(".toml", False, "a server", "remote.toml", _inspect_remote, _load_remote, _any_rows),
 )

@@ -98,7 +98,7 @@ class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     task
         ``binary``, ``multiclass`` or ``regression``.
     artefact
-        File in the folder that holds the model: ``model.pt2``, or ``model.py:Class``.
+        File in the folder that holds the model: ``model.pt2``, ``model.py:Class``, or ``remote.toml``.
     inputs
         Features in the order of the model's columns.
     outputs
