@@ -1,7 +1,7 @@
 """A model that runs elsewhere: a server is asked, by the Open Inference Protocol, TF Serving's, or a mapping of JSON.
 
-A `remote.toml` beside the `model.toml` says where and how (`remote_toml`, which `reading` reads). A batch goes the way of
-these files:
+A `remote.toml` beside the `model.toml` says where and how (`remote_toml`, which `reading` reads). A batch goes the way
+of these files:
 
 1. `remote_model` picks an address whose breaker lets calls through (`breaker`), in turn.
 2. A protocol (`protocols` has the table) writes the batch: `tensors` are its columns; `oip_grpc`, `oip_http`,
