@@ -66,6 +66,11 @@ def _kind_and_file(package: ModelPackage, folder: Path) -> tuple[Kind, Path]:
     kind = kind_of(package.artefact)
     if kind is None:
         raise ArtefactError(f"artefact {package.artefact!r}: name {spellings()}")
+    if package.variant not in kind.variants:
+        known = ", ".join(kind.variants)
+        raise ArtefactError(
+            f"variant {package.variant!r}: {kind.title} is computed as {known}; take it out of model.toml"
+        )
     file = folder / package.artefact.partition(":")[0]
     if not file.resolve().is_relative_to(folder.resolve()):
         raise ArtefactError(f"{file}: a link that leads out of the package; put the file itself there")

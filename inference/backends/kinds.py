@@ -8,7 +8,7 @@ from inference.backends.backend import Backend, Shapes
 from inference.backends.errors import UntrustedCodeError
 from inference.backends.pt2_archive import Program, fit, read_program
 from inference.backends.trial import ONNX_RUNTIME, try_out
-from inference.packages.model_toml import ModelPackage
+from inference.packages.model_toml import ModelPackage, Variant
 
 if TYPE_CHECKING:
     from inference.backends.onnx_program import OnnxProgram
@@ -31,6 +31,8 @@ class Kind(NamedTuple):
         Loads the file onto a device; its last argument says whether code may run.
     rows
         Rows of the one batch that a file takes; None where it takes any number.
+    variants
+        In which ways its model can be computed; `inference.backends.variants` has what they mean.
     """
 
     suffix: str
@@ -40,6 +42,7 @@ class Kind(NamedTuple):
     inspect: Callable[[ModelPackage, Path], object]
     load: Callable[[ModelPackage, Path, str, bool], Backend]
     rows: Callable[[Path], int | None]
+    variants: tuple[Variant, ...] = ("fp32",)
 
 
 def kind_of(artefact: str) -> Kind | None:
@@ -88,7 +91,7 @@ def _load_archive(package: ModelPackage, file: Path, device: str, trust_code: bo
     program = _inspect_archive(package, file)
     from inference.backends.torch_export import Pt2Model  # brings torch, seconds of it
 
-    return Pt2Model(program, file, Shapes(package.limits.shapes), device)
+    return Pt2Model(program, file, Shapes(package.limits.shapes), device, package.variant)
 
 
 def _archive_rows(file: Path) -> int | None:
@@ -150,7 +153,16 @@ def _load_remote(package: ModelPackage, file: Path, device: str, trust_code: boo
 
 
 KINDS = (
-    Kind(".pt2", False, "a torch.export archive", "model.pt2", _inspect_archive, _load_archive, _archive_rows),
+    Kind(
+        ".pt2",
+        False,
+        "a torch.export archive",
+        "model.pt2",
+        _inspect_archive,
+        _load_archive,
+        _archive_rows,
+        ("fp32", "bf16", "fp16", "int8", "compile"),
+    ),
     Kind(".onnx", False, "an ONNX file", "model.onnx", _inspect_onnx, _load_onnx, _onnx_rows),
     Kind(".py", True, "a Python class", "model.py:Class", _inspect_nothing, _load_class, _any_rows),
     Kind(".toml", False, "a server", "remote.toml", _inspect_remote, _load_remote, _any_rows),

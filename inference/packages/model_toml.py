@@ -22,6 +22,7 @@ FILE = "model.toml"
 BYTES_MAX = 16_777_216
 
 Task = Literal["binary", "multiclass", "regression"]
+Variant = Literal["fp32", "bf16", "fp16", "int8", "compile"]
 
 
 class PackageError(ValueError):
@@ -109,6 +110,8 @@ class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Batch shape and waiting time.
     owner
         Whom to ask.
+    variant
+        How the model is computed; `driftline model bench` measures them.
     """
 
     name: str
@@ -120,6 +123,7 @@ class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     segments: tuple[str, ...] = ()
     limits: Limits = Limits()
     owner: str = ""
+    variant: Variant = "fp32"
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -273,6 +277,8 @@ def _document(package: ModelPackage) -> tomlkit.TOMLDocument:
     document = tomlkit.document()
     for key in ("name", "version", "task", "artefact", "owner"):
         document[key] = getattr(package, key)
+    if package.variant != "fp32":
+        document["variant"] = package.variant
     document["segments"] = list(package.segments)
     for key in ("outputs", "limits"):
         document[key] = {k: v for k, v in msgspec.to_builtins(getattr(package, key)).items() if v not in ("", [])}
