@@ -121,6 +121,10 @@ class Int8Linear(torch.nn.Module):
         float32 [outputs, inputs] and [outputs].
     """
 
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         whole, scale = _rounded(weight.detach())
