@@ -28,7 +28,7 @@ from inference.backends.errors import OutOfMemory, Unavailable
 
 #: Answers by which a server refuses a batch for what stands in it.
 REFUSALS = ("400", "422", "INVALID_ARGUMENT", "OUT_OF_RANGE")
-_TEXT_MAX = 200
+_TEXT_BEGIN, _TEXT_END = 100, 150
 
 
 class Away(Unavailable):
@@ -36,15 +36,13 @@ class Away(Unavailable):
 
     Attributes
     ----------
-    unsent
-        Whether nothing can have reached the server, so that another may be asked whatever the call does.
     late
         Whether the deadline has passed, so that there is no time for another.
     """
 
-    def __init__(self, text: str, *, unsent: bool = False, late: bool = False) -> None:
+    def __init__(self, text: str, *, late: bool = False) -> None:
         super().__init__(text)
-        self.unsent, self.late = unsent, late
+        self.late = late
 
 
 class WrongAnswer(Away):
@@ -96,10 +94,10 @@ def of_code(code: str, text: str, refusals: tuple[str, ...]) -> Exception:
         return InputRefused(answered)
     if code == "RESOURCE_EXHAUSTED" and "larger than max" in text:
         return OutOfMemory(answered)
-    return Away(answered, unsent=code == "UNAVAILABLE", late=code == "DEADLINE_EXCEEDED")
+    return Away(answered, late=code == "DEADLINE_EXCEEDED")
 
 
 def shortened(text: str) -> str:
-    """A stranger's text on one line, and not too much of it."""
+    """A stranger's text on one line, and of a long one begin and end, where tracebacks say what it was."""
     line = " ".join(text.split())
-    return line if len(line) <= _TEXT_MAX else f"{line[:_TEXT_MAX]}..."
+    return line if len(line) <= _TEXT_BEGIN + _TEXT_END else f"{line[:_TEXT_BEGIN]}...{line[-_TEXT_END:]}"

@@ -58,9 +58,9 @@ class Headers:
             try:
                 secret = open_reference(last).strip()
             except SecretError as error:
-                raise Away(f"headers.{name}: {error}", unsent=True) from None
+                raise Away(f"headers.{name}: {error}") from None
             if _CONTROL.search(secret):
-                raise Away(f"headers.{name}: {last} holds what no header can; write one line of ASCII", unsent=True)
+                raise Away(f"headers.{name}: {last} holds what no header can; write one line of ASCII")
             opened[name] = f"{scheme}{space}{secret}"
         return opened
 

@@ -3,7 +3,8 @@
 import socket
 import ssl
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from time import monotonic
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 from inference.backends.errors import ArtefactError
@@ -30,20 +31,47 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class _Stale(ConnectionError):
+    """A connection that the server had closed after an earlier answer, as it may at any time."""
+
+
 class _Timed:
-    """Ends a connection whose headers come a byte at a time: a socket's own limit is one of each byte."""
+    """A connection that ends where its headers come a byte at a time, for a socket's own limit is one of each byte;
+    and that knows whether it has given an answer before.
+    """
 
     sock: Any
     timeout: Any
+    _answers = 0
+
+    def connect(self) -> None:
+        self._answers = 0
+        super().connect()  # type: ignore[misc]
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        with self._stale():
+            super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self, *args: Any, **kwargs: Any) -> Any:
         timer = threading.Timer(self.timeout, self._give_up)
         timer.daemon = True
         timer.start()
         try:
-            return super().getresponse(*args, **kwargs)  # type: ignore[misc]
+            with self._stale():
+                response = super().getresponse(*args, **kwargs)  # type: ignore[misc]
         finally:
             timer.cancel()
+        self._answers += 1
+        return response
+
+    @contextmanager
+    def _stale(self) -> Iterator[None]:
+        try:
+            yield
+        except ConnectionError as error:  # RemoteDisconnected is one
+            if self._answers:
+                raise _Stale(str(error)) from error
+            raise
 
     def _give_up(self) -> None:
         with suppress(OSError, AttributeError):
@@ -113,31 +141,40 @@ class HttpClient:
         ends_s = monotonic() + timeout_s
         sent = {"accept-encoding": "identity", "user-agent": "driftline", **headers}
         try:
-            response = self._pool.urlopen(
-                "POST",
-                self._prefix + path,
-                body=body,
-                headers=sent,
-                redirect=False,
-                assert_same_host=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=urllib3.Timeout(total=timeout_s),
-            )
-            try:
-                return Answer(response.status, _lower(response.headers), self._body(response, ends_s))
-            except BaseException:
-                response.close()  # the rest of it must not be the next call's answer
-                raise
+            for _ in range(_CONNECTIONS_MAX):  # an old one each time, and then a new one
+                try:
+                    return self._once(path, body, sent, ends_s)
+                except ProtocolError as error:
+                    if not any(isinstance(part, _Stale) for part in error.args):
+                        raise
+            return self._once(path, body, sent, ends_s)
         except (NewConnectionError, ConnectTimeoutError) as error:
             late = isinstance(error, ConnectTimeoutError)
-            raise Away(f"cannot be reached: {_why(error)}", unsent=True, late=late) from None
+            raise Away(f"cannot be reached: {_why(error)}", late=late) from None
         except Urllib3Timeout:
             raise _late(timeout_s) from None
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             if monotonic() >= ends_s:
                 raise _late(timeout_s) from None
-            raise Away(f"breaks off: {_why(error)}", unsent=isinstance(error, SSLError)) from None
+            raise Away(f"breaks off: {_why(error)}") from None
+
+    def _once(self, path: str, body: bytes, headers: dict[str, str], ends_s: float) -> Answer:
+        response = self._pool.urlopen(
+            "POST",
+            self._prefix + path,
+            body=body,
+            headers=headers,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=urllib3.Timeout(total=max(ends_s - monotonic(), 1e-3)),
+        )
+        try:
+            return Answer(response.status, _lower(response.headers), self._body(response, ends_s))
+        except BaseException:
+            response.close()  # the rest of it must not be the next call's answer
+            raise
 
     def _body(self, response: Any, ends_s: float) -> bytes:
         length, packed = response.headers.get("content-length", ""), response.headers.get("content-encoding")

@@ -12,8 +12,6 @@ JSON = {"content-type": "application/json", "accept": "application/json"}
 class HttpWire:
     """Posts requests to one path of each address."""
 
-    repeatable = True
-
     def __init__(self, remote: RemoteModel, path: str) -> None:
         self._path = path
         self._refusals = tuple(map(str, remote.refusals))

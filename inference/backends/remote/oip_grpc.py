@@ -30,8 +30,6 @@ _CONTENTS = {
 class OipGrpc:
     """A `Wire` of the Open Inference Protocol."""
 
-    repeatable = True
-
     def __init__(self, remote: RemoteModel, package: ModelPackage) -> None:
         self._model, self._version = remote.model or package.name, remote.version
         self._inputs, self._outputs = Inputs(remote, package.schema), remote.outputs

@@ -25,7 +25,6 @@ class PlainHttp(HttpWire):
     def __init__(self, remote: RemoteModel, package: ModelPackage) -> None:
         self._mapping = remote.http or HttpMapping()
         super().__init__(remote, self._mapping.path)
-        self.repeatable = self._mapping.repeatable
         self._rows, self._scores = parse(self._mapping.rows), [parse(path) for path in self._mapping.scores]
         if not self._rows or not all(isinstance(step, str) for step in self._rows):
             raise ArtefactError(f"http.rows: {self._mapping.rows!r} must name a field, and no element of a list")

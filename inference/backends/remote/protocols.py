@@ -11,15 +11,7 @@ if TYPE_CHECKING:
 
 
 class Wire(Protocol):
-    """Speaks one protocol to the addresses of one remote.
-
-    Attributes
-    ----------
-    repeatable
-        Whether a call that may have reached the server may be made again: scoring changes nothing there.
-    """
-
-    repeatable: bool
+    """Speaks one protocol to the addresses of one remote."""
 
     def request(self, matrix: "np.ndarray") -> Any:
         """Write a batch, float32 [rows, features], once for all addresses."""

@@ -90,7 +90,7 @@ class Remote:
         except Away as error:
             why = self._headers.hide(str(error))
             breaker.fail(self._ticks(), why)
-            raise Away(why, unsent=error.unsent, late=error.late) from None
+            raise Away(why, late=error.late) from None
         except (InputRefused, OutOfMemory) as error:
             breaker.succeed()  # who refuses is there
             raise type(error)(f"{self._at(address)} {self._headers.hide(str(error))}") from None
@@ -117,9 +117,11 @@ class Remote:
         raise Unavailable(self._all_open())
 
     def _may_repeat(self, error: Away, tried: set[int], ends_ms: float) -> bool:
-        """Whether a call that failed is made again: where it is safe, there is time, and the budget has one left."""
-        safe = error.unsent or self._wire.repeatable
-        return safe and not error.late and len(tried) <= 1 and self._ticks() < ends_ms and self._budget.spend()
+        """Whether a call that failed is made again now: once, where there is time, and the budget has one left.
+
+        It is safe as far as anything is: scoring changes nothing at the server, and the rows come again in any case.
+        """
+        return not error.late and len(tried) <= 1 and self._ticks() < ends_ms and self._budget.spend()
 
     def _at(self, address: int) -> str:
         return f"{self._name}: {self._remote.addresses[address]}"

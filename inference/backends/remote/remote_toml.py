@@ -73,8 +73,6 @@ class HttpMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         What the request holds beside its rows, and the same each time.
     scores
         JSON paths of the scores in the answer, a number a row: ``$.rows[*].p``; several are columns of the scores.
-    repeatable
-        Whether asking twice does no harm, so that a call which failed half-way may be made again.
     """
 
     path: Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*$")] = "/"
@@ -82,7 +80,6 @@ class HttpMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row: Literal["object", "array"] = "object"
     body: dict[str, Any] = {}
     scores: tuple[str, ...] = ("$.scores",)
-    repeatable: bool = False
 
 
 class RemoteModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
