@@ -54,6 +54,16 @@ class Range(msgspec.Struct, frozen=True):
 def expand(sql: str, over: Range, variables: dict[str, str]) -> tuple[str, dict[str, Any]]:
     """Turn a query for Grafana into one for ClickHouse, with its parameters.
 
+    Parameters
+    ----------
+    sql
+        With macros as in the table above.
+    over
+        The stretch of event time, and the least length of a drawing interval.
+    variables
+        A value for each variable that the query names; others may be there. Values are bound, never written into the
+        SQL.
+
     Raises
     ------
     MacroError

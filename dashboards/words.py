@@ -133,6 +133,17 @@ class Beside(NamedTuple):
 def clock(ms: int | None, where: tzinfo = UTC, beside: Beside | None = None, *, seconds: bool = False) -> str:
     """A time of day; with its date unless the range ends on that day today; with the year unless all is of this year.
 
+    Parameters
+    ----------
+    ms
+        Since 1970, UTC; None is shown as a dash.
+    where
+        The zone that it is shown in.
+    beside
+        The end of the shown range, and now; without it date and year are always said.
+    seconds
+        Say the seconds, too.
+
     >>> clock(1_790_003_520_000)
     'Sep 21, 2026, 15:12'
     >>> later = 1_790_000_000_000
@@ -179,6 +190,13 @@ def listed(names: list[str], most: int = 3) -> str:
 
 def verdict(low: float, high: float, tolerance: float) -> str:
     """One of three words for an effect: below its tolerance for certain, above it for certain, or neither.
+
+    Parameters
+    ----------
+    low, high
+        The interval of the effect.
+    tolerance
+        Effects up to this do no harm; in the unit of the effect.
 
     >>> verdict(0.0, 0.03, 0.05), verdict(0.0, 0.09, 0.05), verdict(0.06, 0.09, 0.05)
     ('unchanged', 'unclear', 'changed')
@@ -232,6 +250,13 @@ def metric(name: str) -> str:
 
 def plural(count: float, singular: str, many: str = "") -> str:
     """A count with its noun.
+
+    Parameters
+    ----------
+    singular
+        The noun, or the words behind a count of 1.
+    many
+        The words behind other counts; without them the singular and an "s".
 
     >>> plural(1, "column"), plural(3, "column"), plural(2, "has moved", "have moved")
     ('1 column', '3 columns', '2 have moved')

@@ -7,4 +7,4 @@ OnProgress = Callable[[str, int, int | None], None]
 
 
 def unwatched(what: str, done: int, total: int | None) -> None:
-    """Where nobody watches: the default of an `OnProgress`."""
+    """See `OnProgress`: its default, for work that nobody watches."""

@@ -63,7 +63,15 @@ def charted(ours: Panel) -> str:
 
 
 def target(sql: str, datasource: str, *, over_time: bool) -> Json:
-    """One query, as the ClickHouse plugin keeps it."""
+    """One query, as the ClickHouse plugin keeps it.
+
+    Parameters
+    ----------
+    datasource
+        Uid of Grafana's ClickHouse data source.
+    over_time
+        The answer has a column of times and is drawn over it; else it is a table.
+    """
     return {
         "refId": "A",
         "datasource": {"type": DATASOURCE_TYPE, "uid": datasource},

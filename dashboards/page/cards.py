@@ -19,7 +19,15 @@ from dashboards.panels import Panel, named
 
 
 def opening(crumbs: Sequence[tuple[str, str]], verdict: Verdict, in_utc: Verdict) -> Component:
-    """Where we are, and the sentence; its hover says the same in UTC."""
+    """Where we are, and the sentence; its hover says the same in UTC.
+
+    Parameters
+    ----------
+    crumbs
+        Name and link of each page above this one, and of this one last, whose link is empty.
+    verdict, in_utc
+        The same sentence with times in the reader's zone, and in UTC.
+    """
     trail: list[Child] = []
     for name, href in crumbs:
         trail += [dcc.Link(name, href=href) if href else html.Span(name), html.Span("/", className="slash")]
@@ -54,7 +62,19 @@ def stretches(address: Address, window_ms: int) -> Component:
 
 
 def card(panel: Panel, answer: Answer, body: Child | list[Child], *, wide: bool = False, note: str = "") -> Component:
-    """A panel: its title asks the question on hover, its stale picture says since when."""
+    """A panel: its title asks the question on hover, its stale picture says since when.
+
+    Parameters
+    ----------
+    answer
+        Of the panel's query. One with `trouble` is an old picture, and the panel says so.
+    body
+        What stands below the title; None is left out.
+    wide
+        Over the page's whole width.
+    note
+        A few words beside the title.
+    """
     stale = words.utc(answer.asked_ms) if answer.trouble else ""
     return html.Section(
         [
@@ -81,7 +101,17 @@ def card(panel: Panel, answer: Answer, body: Child | list[Child], *, wide: bool 
 
 
 def plate(title: str, body: Child | list[Child], question: str = "", *, wide: bool = False) -> Component:
-    """A panel that asks the store nothing of its own."""
+    """A panel that asks the store nothing of its own.
+
+    Parameters
+    ----------
+    body
+        What stands below the title; None is left out.
+    question
+        The hover of the title; without one the title itself.
+    wide
+        Over the page's whole width.
+    """
     return html.Section(
         [
             html.Div(html.H2(title, title=question or title), className="head"),
@@ -102,7 +132,21 @@ def chart(
     empty: str = "",
     key: Child = None,
 ) -> Component:
-    """A panel with its drawing, or with what to do while there is nothing to draw."""
+    """A panel with its drawing, or with what to do while there is nothing to draw.
+
+    Parameters
+    ----------
+    name
+        Of a panel in `dashboards.panels`.
+    answer
+        Of its query; an empty frame gives `empty` in place of the drawing.
+    wide, note
+        As of `card`.
+    empty
+        What to do while there is nothing to draw; without it, that nothing is there.
+    key
+        What the drawing's colours mean, below it.
+    """
     panel = named(name)
     if answer.frame.empty:
         return card(panel, answer, parts.blank(empty or "Nothing in this stretch of time."), wide=wide)
@@ -120,7 +164,17 @@ def chart(
 
 
 def examples(data: PageData, column: str, zone: tzinfo) -> Component:
-    """The newest rows, with one column's value."""
+    """The newest rows, with one column's value.
+
+    Parameters
+    ----------
+    data
+        Has an answer of the panel ``examples``: the newest rows, with the value of `column`.
+    column
+        Heads the column of values.
+    zone
+        That times are shown in.
+    """
     lines = [
         [
             parts.moment(row["time"], zone, data.beside, seconds=True),

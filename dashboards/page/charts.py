@@ -29,7 +29,15 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def draw(panel: Panel, frame: pd.DataFrame, context: ChartContext) -> go.Figure:
-    """Draw a panel."""
+    """Draw a panel.
+
+    Parameters
+    ----------
+    frame
+        The answer of the panel's query: its columns as `Panel.columns` names them, times in UTC.
+    context
+        Zone, range and drawing interval of the page, and its incidents.
+    """
     if "time" in frame:
         begin = context.local(frame["time"])
         frame = frame.assign(begin=begin, time=begin + context.step / 2)

@@ -15,7 +15,7 @@ _NO_REFERENCE = "The reference of this model is not in the store yet; it comes w
 _NO_WINDOW = "No window has closed; the first one does a minute after it ends."
 
 
-def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
+def draw(data: PageData, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
     answers = data.answers
     over_time = [
@@ -23,7 +23,7 @@ def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component 
         cards.chart("column_rollups", answers["column_rollups"], context, empty=_NO_REFERENCE),
         cards.chart("column_distances", answers["column_distances"], context, empty=_NO_WINDOW),
         cards.chart("column_quality", answers["column_quality"], context, empty=_NO_WINDOW),
-        _examples(data, zone),
+        _examples(data, context.zone),
     ]
     by_cell = [cards.chart("column_cells", answers["column_cells"], context, empty=_NO_REFERENCE), _cells(data)]
     return [_figures(data), html.Div(by_cell, className="stack"), html.Div(over_time, className="stack")]

@@ -11,7 +11,6 @@ from dashboards import words
 from dashboards.page import cards, clauses, parts
 from dashboards.page.address import Address
 from dashboards.page.alert_text import rendered
-from dashboards.page.chart_context import ChartContext
 from dashboards.page.page_data import PageData
 from dashboards.panels import named
 
@@ -21,7 +20,7 @@ _HASH = 8
 _SHOWN_MAX = 40
 
 
-def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:  # noqa: ARG001
+def draw(data: PageData, zone: tzinfo) -> list[Component | None]:
     """The page beneath its sentence."""
     events = data.rows("incident")
     if not events:

@@ -125,12 +125,28 @@ def _worst(live: Live, model: str, key: str) -> float | None:
 
 
 def total(live: Live, name: str, key: str) -> float | None:
-    """A step's figure summed over the processes that run it."""
+    """A step's figure summed over the processes that run it; None where none says it.
+
+    Parameters
+    ----------
+    name
+        Of the step: ``score``, ``count``, ``join``, ``judge`` or ``sink``.
+    key
+        Of a figure that can be added up, as ``rows_per_s`` or ``lag_rows``; see the module.
+    """
     known = [step[key] for _, step in steps(live, name) if step.get(key) is not None]
     return sum(known) if known else None
 
 
 def most(live: Live, name: str, key: str) -> float | None:
-    """A step's largest figure among the processes that run it."""
+    """A step's largest figure among the processes that run it; None where none says it.
+
+    Parameters
+    ----------
+    name
+        Of the step, as of `total`.
+    key
+        Of a figure whose worst counts, as ``lag_ms`` or ``p99_ms``; see the module.
+    """
     known = [step[key] for _, step in steps(live, name) if step.get(key) is not None]
     return max(known) if known else None

@@ -22,6 +22,15 @@ _TWO_LINES_PX = 40
 def line(values: Series, colour: str, dash: str = "solid") -> dict[str, object]:
     """How a series is drawn: a line, and a dot on each point where they are few or one stands alone.
 
+    Parameters
+    ----------
+    values
+        Points in the order of the axis; NaN is a gap.
+    colour
+        As ``#0072B2``.
+    dash
+        A dash of Plotly: ``solid``, ``dot``, ``dash``, or one of its longer names.
+
     >>> line(pd.Series([0.1, None, 0.3, 0.2] + [0.2] * 20), "#000")["marker"]["size"][:4]
     [6, 0, 0, 0]
     >>> line(pd.Series([0.1]), "#000")["marker"]["size"]
@@ -41,7 +50,17 @@ def line(values: Series, colour: str, dash: str = "solid") -> dict[str, object]:
 
 
 def wash(figure: go.Figure, time: Iterable[object], low: Series, high: Series, colour: str, alpha: float = 0.2) -> None:
-    """Fill between two lines: an interval, or the middle half; of a single point, a bar."""
+    """Fill between two lines: an interval, or the middle half; of a single point, a bar.
+
+    Parameters
+    ----------
+    time, low, high
+        The places on the axis of time, and the two lines there; of one length.
+    colour
+        As ``#0072B2``; it is made translucent.
+    alpha
+        How opaque the fill is, from 0 to 1.
+    """
     quiet = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     if len(low) == 1:
         bar = {"color": theme.washed(colour, alpha), "width": _BAR_PX}
@@ -52,7 +71,17 @@ def wash(figure: go.Figure, time: Iterable[object], low: Series, high: Series, c
 
 
 def limit(figure: go.Figure, values: Series, name: str, colour: str = theme.CRITICAL, *, log: bool = False) -> None:
-    """Draw a line that means something at the newest of ``values``, and name it; ``log`` where the axis is."""
+    """Draw a line that means something at the newest of ``values``, and name it.
+
+    Parameters
+    ----------
+    values
+        The limit over time; where all are NaN nothing is drawn.
+    name
+        Stands on the line, at the right.
+    log
+        The axis of values is logarithmic.
+    """
     known = values.dropna()
     if len(known) == 0:
         return

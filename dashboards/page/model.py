@@ -24,7 +24,7 @@ _FEW_LABELS = "When labels come is shown where at least 30 of them had come by t
 _NO_LABELS = "No labels yet: send them to the feedback topic as {id, label}, and they meet their predictions."
 
 
-def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
+def draw(data: PageData, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
     answers = data.answers
     if all(answer.frame.empty for answer in answers.values()):
@@ -68,8 +68,8 @@ def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component 
             note=f"rows in {words.span(data.over.interval_s * 1000)}",
             empty=_NO_ROWS,
         ),
-        _incidents(data, zone),
-        _versions(data, zone),
+        _incidents(data, context.zone),
+        _versions(data, context.zone),
     ]
 
 

@@ -53,7 +53,19 @@ def copyable(command: str) -> Component:
 def table(
     headings: Sequence[str], lines: Sequence[Sequence[Any]], numbers: Sequence[int] = (), *, slim: bool = False
 ) -> Component:
-    """A table that becomes a list of cards on a narrow screen, unless ``slim``; ``numbers`` are set flush right."""
+    """A table that becomes a list of cards on a narrow screen.
+
+    Parameters
+    ----------
+    headings
+        A column each; on a narrow screen they stand before the values.
+    lines
+        The rows: as many cells as there are headings, each a text, a number or a component.
+    numbers
+        Indices of the columns that are set flush right.
+    slim
+        It stays a table on a narrow screen.
+    """
     look_of = ["number" if n in numbers else "" for n in range(len(headings))]
     head = html.Tr([html.Th(name, scope="col", className=c) for name, c in zip(headings, look_of, strict=True)])
     body = [
@@ -71,7 +83,13 @@ def table(
 
 
 def moment(ms: int | None, zone: tzinfo, beside: words.Beside | None = None, *, seconds: bool = False) -> Component:
-    """A time in the reader's zone, UTC on hover."""
+    """A time in the reader's zone, UTC on hover.
+
+    Parameters
+    ----------
+    ms, zone, beside, seconds
+        As of `dashboards.words.clock`; None is shown as a dash.
+    """
     return html.Time(words.clock(ms, zone, beside, seconds=seconds), title=words.utc(ms))
 
 

@@ -23,14 +23,14 @@ PATH = (
 )
 
 
-def draw(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
+def draw(data: PageData, context: ChartContext) -> list[Component | None]:
     """The page beneath its sentence."""
     return [
         *parts.notices([refusal.reason for refusal in live.refusals(data.live)]),
         _path(data),
         cards.chart("rates", data.answers["rates"], context, wide=True, note="by event time"),
-        _delays(data, zone),
-        _dead_letters(data, zone),
+        _delays(data, context.zone),
+        _dead_letters(data, context.zone),
         _roles(data),
     ]
 

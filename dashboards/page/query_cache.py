@@ -114,7 +114,17 @@ class QueryCache:
         )
 
     def ask(self, panel: Panel, over: Range, variables: Mapping[str, str], stretch: Stretch) -> Answer:
-        """Answer a panel's question; an empty frame where there has never been an answer."""
+        """Answer a panel's question; an empty frame where there has never been an answer.
+
+        Parameters
+        ----------
+        over
+            What is put into the query's macros.
+        variables
+            Values of the query's variables: ``model`` and others, as the panel's SQL names them.
+        stretch
+            What the address says of time: an answer serves all who ask for the same stretch, though `over` moves on.
+        """
         sql, parameters = expand(panel.sql, over, dict(variables))
         # A live range moves with every window: what is kept is known by the stretch that was asked for.
         known_by = (panel.name, stretch, *sorted(parameters.items()))

@@ -20,7 +20,7 @@ def render(data: PageData, zone: tzinfo) -> tuple[Component, Verdict]:
     opening = cards.opening(_crumbs(data.address), verdict, say(data, UTC))
     if data.address.page == "nowhere":
         return html.Div([opening]), verdict
-    body = _body(data, zone, _chart_context(data, zone))
+    body = _body(data, _chart_context(data, zone))
     bar = None if data.address.page == "incident" else cards.stretches(data.address, data.over.step_ms_min)
     notices = parts.notices(data.away)
     return html.Div([opening, *notices, bar, html.Div(body, className=f"panels panels--{data.address.page}")]), verdict
@@ -34,17 +34,17 @@ def title(data: PageData, verdict: Verdict) -> str:
     return f"{flag}{name} · Driftline"
 
 
-def _body(data: PageData, zone: tzinfo, context: ChartContext) -> list[Component | None]:
+def _body(data: PageData, context: ChartContext) -> list[Component | None]:
     match data.address.page:
         case "model":
-            return model.draw(data, zone, context)
+            return model.draw(data, context)
         case "column":
-            return column.draw(data, zone, context)
+            return column.draw(data, context)
         case "incident":
-            return incident.draw(data, zone, context)
+            return incident.draw(data, context.zone)
         case "pipeline":
-            return pipeline.draw(data, zone, context)
-    return fleet.draw(data, zone)
+            return pipeline.draw(data, context)
+    return fleet.draw(data, context.zone)
 
 
 def _crumbs(address: Address) -> Sequence[tuple[str, str]]:

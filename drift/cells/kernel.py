@@ -122,6 +122,20 @@ def _add_moments(values, centre, fixed, moments, extremes):  # type: ignore[no-u
 
 @njit(cache=True, nogil=True)
 def count_codes(codes, groups, positions, first, cells):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Add a column of level codes to its sums; ``positions`` maps code to cell, its last entry is code -1's."""
+    """Add a column of level codes to its sums.
+
+    Parameters
+    ----------
+    codes
+        Number of each row's level in the batch's dictionary, int [rows]; -1 where it is null.
+    groups
+        Row of `cells` that each row counts to, int [rows].
+    positions
+        Cell of each level, int64 [levels + 1]; the last entry is null's, where code -1 leads.
+    first
+        Place of the column's first cell in a row of ``cells``.
+    cells
+        int64 [groups, all cells]: added to in place.
+    """
     for row in range(len(codes)):
         cells[groups[row], first + positions[codes[row]]] += 1

@@ -141,7 +141,15 @@ def of_dead_letters(letters: Sequence[Letter]) -> Rows:
 
 
 def of_reference(model: str, version: str, reference: "Reference") -> Rows:
-    """A reference, a row a column."""
+    """A reference as rows of the table `references`, a row a column.
+
+    Parameters
+    ----------
+    model, version
+        Whose it is.
+    reference
+        With its own id, by which reports and incidents name it.
+    """
     from drift.reference.baseline import Baseline  # SciPy, which a sink without references does without.
 
     n = len(reference.columns)

@@ -77,6 +77,13 @@ log.index.size.max.bytes=1048576
 def server_properties(settings: BrokerSettings, port: int, controller_port: int) -> str:
     """The text of `server.properties`; of two lines with one name Java reads the last.
 
+    Parameters
+    ----------
+    settings
+        Their `overrides` stand last.
+    port, controller_port
+        Of this machine, both free: for clients, and for the broker's own controller.
+
     >>> settings = BrokerSettings(overrides={"log.retention.ms": "60000"})
     >>> server_properties(settings, 9092, 9093).splitlines()[-1]
     'log.retention.ms=60000'

@@ -20,6 +20,7 @@ from streams.private import private_folder
 
 LOG_BYTES_MAX = 8_388_608
 READ_BYTES_MAX = 262_144
+SHOWN_LINES_MAX = 20
 
 
 def claim(folder: Path) -> IO[str]:
@@ -57,6 +58,15 @@ def format_once(folder: Path, class_path: str, flags: tuple[str, ...]) -> None:
     """Give an empty folder its `log`, with a new cluster id and the newest feature levels; else do nothing.
 
     Formatted under another name and then renamed, so that a kill in the middle leaves no half of it.
+
+    Parameters
+    ----------
+    folder
+        Claimed by the caller.
+    class_path
+        Kafka's jars, as Java reads a class path.
+    flags
+        For Java, beside those of every call. Where they fail it is tried without.
     """
     if (folder / "log").is_dir():
         return
@@ -98,7 +108,7 @@ def log_lines(folder: Path, start: int = 0) -> list[str]:
         return log.read(READ_BYTES_MAX).decode(errors="replace").splitlines()
 
 
-def last_lines(folder: Path, start: int = 0, lines_max: int = 20) -> str:
+def last_lines(folder: Path, start: int = 0) -> str:
     """The end of the broker's log, from byte `start` on at most, indented for an error message."""
-    lines = log_lines(folder, start)[-lines_max:]
+    lines = log_lines(folder, start)[-SHOWN_LINES_MAX:]
     return "\n".join(f"    {line}" for line in lines) or "    (it said nothing)"

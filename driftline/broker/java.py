@@ -48,7 +48,19 @@ def version() -> str:
 
 
 def command(main: str, *arguments: str, class_path: str, flags: tuple[str, ...]) -> list[str]:
-    """The command line that runs the class `main`."""
+    """The command line that runs the class `main`.
+
+    Parameters
+    ----------
+    main
+        With its package, as ``kafka.Kafka``.
+    *arguments
+        For `main`.
+    class_path
+        As Java reads it: jars with colons between.
+    flags
+        For Java, behind `FLAGS`; of two that contradict each other the last holds.
+    """
     return [str(executable()), *FLAGS, *flags, "-cp", class_path, main, *arguments]
 
 
@@ -57,6 +69,15 @@ def spawn(arguments: list[str], *, cwd: Path, log: IO[bytes], inherit: tuple[int
 
     In a session of its own, because Ctrl-C in a terminal reaches the whole foreground group, and the broker
     must be the last to stop. Must be called from the main thread: Linux ties the child to the thread.
+
+    Parameters
+    ----------
+    arguments
+        The program and what it is given; no shell reads them.
+    log
+        Open to append; the child has it after the caller closes it.
+    inherit
+        File descriptors that stay open in the child: a claim on a folder, that lasts as long as it does.
     """
     if threading.current_thread() is not threading.main_thread():
         raise BrokerError(

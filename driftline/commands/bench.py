@@ -46,7 +46,17 @@ def run(
 
 
 def facts(data: Path, bench: Bench, score: str | None, exclude: tuple[str, ...]) -> dict[str, str]:
-    """What is needed to run it again."""
+    """What is needed to run it again, by name, in the order in which it is shown.
+
+    Parameters
+    ----------
+    data
+        What `run` was given; of a file its SHA-256 is said.
+    bench
+        What came of it.
+    score, exclude
+        As of `run`.
+    """
     plan = bench.plan
     words = ["driftline", "drift", "bench", "--reference", str(data)]
     words += ["--score", score] if score else []

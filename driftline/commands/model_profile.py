@@ -188,7 +188,15 @@ def oriented(
 
 
 def contradiction(scorer: Scorer, table: pa.Table, score: str) -> str:
-    """Say how a column of scores differs from what the model says on the first rows; empty where it does not."""
+    """Say how a column of scores differs from what the model says on the first rows; empty where it does not.
+
+    Parameters
+    ----------
+    table
+        Has the model's features and the column `score`. The first rows are compared, no more.
+    score
+        A column of numbers: the score, or the probability of the positive class.
+    """
     head = table.slice(0, _COMPARED_ROWS)
     scores = answers(scorer.package, scorer(matrix_of(head, scorer.package.schema)).values).score
     column = head[score].cast(pa.float64()).to_numpy()

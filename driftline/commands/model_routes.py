@@ -83,7 +83,17 @@ class RouteAdmin:
         return self._announce(change)
 
     def promote(self, name: str, version: str, *, reason: str = "") -> Route:
-        """Make a version the champion; canaries end, other shadows go on."""
+        """Make a version the champion; canaries end, other shadows go on.
+
+        Parameters
+        ----------
+        name
+            Of the model.
+        version
+            One that is in the registry.
+        reason
+            Kept with the route.
+        """
 
         def change(book: RouteBook) -> Route:
             return self._crowned(book.routes.get(name), name, version, reason)
@@ -255,7 +265,15 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def listing(registry: Registry, book: RouteBook, name: str | None = None) -> list[Entry]:
-    """Every version in the registry, and every version that a route names though the registry lacks it."""
+    """Every version in the registry, and every version that a route names though the registry lacks it.
+
+    Parameters
+    ----------
+    book
+        The routes: what serves, and what a route names though it is gone.
+    name
+        Only this model; None lists all.
+    """
     entries = []
     for manifest in registry.list(name):
         route = book.routes.get(manifest.name)

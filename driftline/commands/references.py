@@ -51,7 +51,15 @@ def read(path: Path) -> Reference:
 
 
 def in_store(settings: "StoreSettings", table: str, order_by: Sequence[str]) -> "StoreTable":
-    """Name a table of the store, to be profiled there."""
+    """Name a table of the store, to be profiled there.
+
+    Parameters
+    ----------
+    settings
+        Of a user who may read the table.
+    table, order_by
+        As `source` and `order_by` of `drift.store.table.StoreTable`.
+    """
     from drift.store import Store
     from drift.store.table import StoreTable
 

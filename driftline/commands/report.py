@@ -55,7 +55,14 @@ def of_incident(store: Store, incident: str) -> Stretch:
 
 
 def of_model(store: Store, model: str, start: str, end: str | None, version: str | None) -> Stretch:
-    """The stretch that was named; the version is the one that answered most in it.
+    """The stretch of a model's answers between two times.
+
+    Parameters
+    ----------
+    start, end
+        As pandas reads times: ``2026-11-21T09:30:00Z``. `end` is left out of the stretch; None is now.
+    version
+        None is the version that answered most.
 
     Raises
     ------

@@ -40,6 +40,13 @@ def count(sent: Places) -> int:
 def holds(sent: Places, partition: int, offset: int) -> bool:
     """Whether a record is among them.
 
+    Parameters
+    ----------
+    sent
+        Ranges in ascending order, that do not overlap: they are searched by halves.
+    partition, offset
+        Of the record; a partition that `sent` lacks has none.
+
     >>> [holds({0: [[5, 8], [10, 11]]}, 0, offset) for offset in (4, 5, 7, 8, 10, 11)]
     [False, True, True, False, True, False]
     """

@@ -30,7 +30,19 @@ _HEAD = "      rows    rate       p99   worst column           evidence   labels
 
 
 def run(*, rows_per_s: int = 5_000, rows: int | None = None, broken_every: int = 0, keep: bool = False) -> Summary:
-    """Run the demo and sum up. It has settings of its own: nobody's cluster is touched."""
+    """Run the demo and sum up. It has settings of its own: nobody's cluster is touched.
+
+    Parameters
+    ----------
+    rows_per_s
+        Requests a second, at most.
+    rows
+        Requests in all, from the beginning of the stream; None for all of it.
+    broken_every
+        One request in so many is broken; 0 breaks none.
+    keep
+        After the summary leave the system running until Ctrl-C.
+    """
     typer.echo("driftline demo    employment: 2015 reference, 2016-2018 stream")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing stays behind
     with tempfile.TemporaryDirectory(prefix="driftline-demo-") as folder:

@@ -51,7 +51,15 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_back(cluster: Cluster, store: Store, people: People, reader: Reader, watcher: Watcher) -> Summary:
-    """Count what there is; waits for the store as long as it moves."""
+    """Count what there is; waits for the store as long as it moves.
+
+    Parameters
+    ----------
+    people
+        What was sent, and what of it was broken.
+    reader, watcher
+        What they have read from the topics by now: predictions, and outcomes with all that the monitor says.
+    """
     labels = len(people.labelled)
     broken = {str(reason): count for reason, count in people.broken.items()}
     letters = _reasons(cluster, people.broken.total())

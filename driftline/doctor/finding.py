@@ -17,6 +17,16 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def failing(name: str, text: str, fix: str) -> Finding:
-    """Something that will not work; every failure has its remedy."""
+    """Something that will not work; every failure has its remedy.
+
+    Parameters
+    ----------
+    name
+        Of the check, as ``kafka``.
+    text
+        What was seen.
+    fix
+        The command or setting that mends it; never empty.
+    """
     assert fix, name
     return Finding(name, "fail", text, fix)

@@ -12,6 +12,13 @@ def event_clocks(cluster: Cluster, partition: int, memory: str) -> EventClocks:
     """The clocks that the count step's last commit of a partition of observations left.
 
     Records that others are about to commit beside them are awaited: ours may lie behind them.
+
+    Parameters
+    ----------
+    partition
+        Of observations.
+    memory
+        What the commit left beside the offset; it may say that the clocks are on `snapshots`.
     """
 
     def records() -> Iterator[Block]:

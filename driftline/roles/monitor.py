@@ -39,7 +39,13 @@ _TOPICS = (
 
 
 def run(settings: Settings, slot: str, port: int) -> None:
-    """Run one monitor."""
+    """Run one monitor.
+
+    Parameters
+    ----------
+    slot, port
+        As of `driftline.roles.worker.run`.
+    """
     cluster = parts.cluster(settings)
     catalogue = parts.catalogue(settings, warn=True)
     monitor = settings.monitor

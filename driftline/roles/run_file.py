@@ -91,6 +91,15 @@ def read_or_none(data_dir: Path) -> dict[str, Any] | None:
 def write(data_dir: Path, pid: int, status: dict[str, Any]) -> None:
     """Write the run file whole: a reader never sees half of it.
 
+    Parameters
+    ----------
+    data_dir
+        Of the settings; the file is `RUN_FILE` in it, and only its owner may read it.
+    pid
+        A process that runs: the file also says what tells it from a later one of that number.
+    status
+        As `read` requires it: state, addresses, roles.
+
     Raises
     ------
     OSError

@@ -26,7 +26,13 @@ log = structlog.get_logger("driftline.store")
 
 
 def run(settings: Settings, slot: str, port: int) -> None:
-    """Run the store."""
+    """Run the store.
+
+    Parameters
+    ----------
+    slot, port
+        As of `driftline.roles.worker.run`.
+    """
     cluster = parts.cluster(settings)
     where = parts.store_settings(settings)
     engine = (

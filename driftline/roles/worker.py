@@ -27,7 +27,15 @@ _REGISTRY_S = 10.0
 
 
 def run(settings: Settings, slot: str, port: int) -> None:
-    """Run one worker. Slots are stable over restarts: a restarted slot aborts what its predecessor left open."""
+    """Run one worker. Slots are stable over restarts: a restarted slot aborts what its predecessor left open.
+
+    Parameters
+    ----------
+    slot
+        Its name among the workers: part of its transactional ids, so two that run never share one.
+    port
+        Of ``/livez``, ``/readyz``, ``/metrics`` and ``/status``, on `roles.host`.
+    """
     cluster = parts.cluster(settings)
     registry = Registry(settings.registry)
     score = settings.score

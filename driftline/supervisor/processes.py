@@ -172,7 +172,17 @@ class Tree:
         self._environ = dict(environ)
 
     def start(self, name: str, args: list[str], more: Mapping[str, str] | None = None) -> Child:
-        """Add and start a role; ``more`` are variables for it alone."""
+        """Add and start a role.
+
+        Parameters
+        ----------
+        name
+            In `children`, in the log's name and in messages, as ``worker-0``.
+        args
+            Behind ``driftline``: the command and its options.
+        more
+            Environment variables for this role alone; they override the tree's.
+        """
         child = self.children[name] = Child(name, args, {**self._environ, **(more or {})}, self._log_dir)
         child.start()
         return child

@@ -138,7 +138,15 @@ def _learnt_rows(rows: int, limits: TrainingLimits) -> int:
 
 
 def export(trained: Trained, file: str | Path, batch_rows: int) -> Path:
-    """Write the network as a torch.export archive that takes batches of up to so many rows."""
+    """Write the network as a torch.export archive that takes batches of up to so many rows.
+
+    Parameters
+    ----------
+    file
+        Where; missing folders are made.
+    batch_rows
+        The most rows of a batch: `limits.batch_rows` of the package.
+    """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     example = torch.zeros(batch_rows, trained.net.features)

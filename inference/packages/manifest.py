@@ -83,6 +83,13 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 def read_manifest(value: bytes, name: str, version: str) -> Manifest:
     """Read a manifest that may come from anywhere.
 
+    Parameters
+    ----------
+    value
+        The file's bytes.
+    name, version
+        Whose manifest was asked for: one that says others is refused.
+
     Raises
     ------
     ManifestError

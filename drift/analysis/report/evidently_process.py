@@ -79,7 +79,7 @@ class EvidentlyProcess:
 
 
 def write(current: pa.Table, reference: pa.Table, out: Path) -> Path:
-    """Write a report of rows that are at hand; see `EvidentlyProcess.write`."""
+    """See `EvidentlyProcess.write`; for rows that are at hand, with nothing to do while Evidently is imported."""
     with EvidentlyProcess() as evidently:
         return evidently.write(current, reference, out)
 

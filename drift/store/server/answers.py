@@ -27,7 +27,17 @@ class FromServer(IntEnum):
 
 
 def hello(revision: int, version: tuple[int, int, int], timezone: str) -> bytes:
-    """Say who we are."""
+    """Say who we are.
+
+    Parameters
+    ----------
+    revision
+        Of the protocol, agreed on with the client: what newer ones add is left out.
+    version
+        Of the engine: major, minor, patch.
+    timezone
+        Of the server, as ``UTC``: clients show times in it.
+    """
     major, minor, patch = version
     out = [varint(FromServer.HELLO), text("Driftline store"), varint(major), varint(minor), varint(REVISION)]
     out += [text(timezone), text("Driftline store"), varint(patch)]
