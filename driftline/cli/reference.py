@@ -1,7 +1,7 @@
 """References: built from a table, shown, checked."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from driftline.cli.options import (
     say,
 )
 from driftline.commands.terminal import aligned
+
+if TYPE_CHECKING:
+    from drift.reference.reference import Reference
 
 app = group("References: what windows are compared with.")
 
@@ -90,11 +93,9 @@ def build(
 @app.command()
 def show(file: Built, as_json: AsJson = False) -> None:
     """Say what a reference holds."""
-    with bars() as on_progress:
-        on_progress(f"reading {file}", 0, None)
-        from driftline.commands import references
+    reference = _read(file)
+    from driftline.commands import references
 
-        reference = references.read(file)
     columns = references.columns(reference)
     if as_json:
         facts = {"id": reference.id, "rows": reference.rows, "task": reference.task, "label": reference.label}
@@ -127,11 +128,9 @@ def show(file: Built, as_json: AsJson = False) -> None:
 @app.command()
 def check(file: Built, as_json: AsJson = False) -> None:
     """Exit 1 if a reference's own halves differ."""
-    with bars() as on_progress:
-        on_progress(f"reading {file}", 0, None)
-        from driftline.commands import references
+    reference = _read(file)
+    from driftline.commands import references
 
-        reference = references.read(file)
     if as_json:
         echo_json({"id": reference.id, "columns": reference.checks})
     elif doubt := references.doubt(reference):
@@ -139,3 +138,11 @@ def check(file: Built, as_json: AsJson = False) -> None:
     else:
         say(f"{file}: its halves are alike in all {len(reference.columns)} columns")
     raise typer.Exit(1 if reference.checks else 0)
+
+
+def _read(file: Path) -> "Reference":
+    with bars() as on_progress:
+        on_progress(f"reading {file}", 0, None)
+        from driftline.commands import references
+
+        return references.read(file)

@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from driftline.doctor.finding import Finding, failing
+from driftline.doctor.log import has, is_away
 from driftline.roles import parts
 from driftline.settings import Settings, SettingsError
-from streams.kafka.reach import ANSWER_S, unreachable
+from streams.kafka.reach import ANSWER_S
 
 if TYPE_CHECKING:
     from drift.reference.catalogue import Catalogue
@@ -79,7 +80,7 @@ def watched(settings: Settings) -> Iterator[Finding]:
         yield failing("watch_topics", str(error), "driftline reference build --data TABLE --out FILE; name the FILE")
         return
     log = parts.cluster(settings)
-    if not wanted or all(unreachable(address) for address in log.bootstrap.split(",")):
+    if not wanted or is_away(log):
         return
     there = foreign_partitions(log, wanted, timeout_s=ANSWER_S)
     for topic in wanted:
@@ -93,14 +94,11 @@ def watched(settings: Settings) -> Iterator[Finding]:
 def routes(settings: Settings) -> Iterator[Finding]:
     """What `models` says serves is in the registry, and its records are routes. Says nothing where Kafka is away."""
     from inference import Registry
-    from streams.kafka.admin import partition_counts
     from streams.routes import read_book
     from streams.wire.route import versions
 
     log = parts.cluster(settings)
-    if all(unreachable(address) for address in log.bootstrap.split(",")):
-        return
-    if "models" not in partition_counts(log, timeout_s=ANSWER_S):
+    if not has(log, "models"):
         return
     models, book, wrong = Registry(settings.registry), read_book(log, warn=False), []
     elsewhere = {named.model for named in settings.watch_topics}

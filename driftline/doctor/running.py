@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from driftline.doctor.finding import Finding, State, failing
+from driftline.doctor.log import has
 from driftline.roles import parts
 from driftline.settings import Settings
 from driftline.supervisor import crashes
 from streams.clock import now_ms
-from streams.kafka.reach import ANSWER_S, unreachable
 
 #: A step whose oldest record has waited for longer than this hangs behind.
 LAG_MS_MAX = 60_000
@@ -79,13 +79,10 @@ def _fix(waits: str) -> str:
 
 def refused(settings: Settings) -> Iterator[Finding]:
     """What became a dead letter in the last minutes, by its reason. Says nothing where the log or the topic is away."""
-    from streams.kafka.admin import partition_counts
     from streams.wire.dead_letters import IN_WORDS as IN_FULL
 
     log = parts.cluster(settings)
-    if all(unreachable(address) for address in log.bootstrap.split(",")):
-        return
-    if "dead-letters" not in partition_counts(log, timeout_s=ANSWER_S):
+    if not has(log, "dead-letters"):
         return
     counts, whole = _recent(log)
     if not counts:

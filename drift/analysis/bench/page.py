@@ -10,7 +10,7 @@ from drift.analysis.bench.result import Bench
 from drift.analysis.bench.streams import AFTER_MAX
 from drift.analysis.bench.tables import delays, false_alarms
 from drift.analysis.report import figures
-from drift.analysis.report.summary import STYLE
+from drift.analysis.report.summary import document
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -58,12 +58,7 @@ def page(bench: Bench, *, title: str, facts: Mapping[str, str]) -> str:
         + "".join(f"<tr><td>{escape(k)}<td><code>{escape(v)}</code></tr>" for k, v in facts.items())
         + "</table>",
     ]
-    body = "\n".join(parts)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
-        f"<body>{body}</body></html>\n"
-    )
+    return document(title, parts)
 
 
 def quiet_figure(bench: Bench) -> "go.Figure":

@@ -1,6 +1,6 @@
 """Our own summary of a backtest: one HTML file, readable offline, two pages on paper."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -18,7 +18,7 @@ from streams.wire.records import Watch
 #: Columns that are drawn, and incidents that are listed.
 _DRAWN, _LISTED_MAX = 3, 12
 
-STYLE = """
+_STYLE = """
 :root { color-scheme: light; }
 body { font: 14px/1.45 system-ui, sans-serif; color: #1F2328; max-width: 700px; margin: 32px auto; padding: 0 16px; }
 h1 { font-size: 15px; font-weight: 600; color: #57606A; margin: 0 0 4px; }
@@ -87,10 +87,15 @@ def summary(
     if not result.performance.empty:
         parts.append(_performance(reference, result.performance))
     parts.append(_section("To run it again", _facts(facts)))
+    return document(title, parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """Parts of HTML, one below the other, as a page that needs no other file."""
     body = "\n".join(parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
         f"<body>{body}</body></html>\n"
     )
 
