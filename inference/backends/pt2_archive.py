@@ -118,7 +118,17 @@ def read_program(file: str | Path) -> Program:
 
 
 def fit(package: ModelPackage, program: Program, file: Path) -> None:
-    """Refuse a program whose shape is not the package's."""
+    """Refuse a program whose shape is not the package's.
+
+    Parameters
+    ----------
+    package
+        Says how many inputs there are, rows of a batch, and sizes that batches are filled up to.
+    program
+        As `read_program` gives it; its `rows` are None where a batch may have any number.
+    file
+        What a refusal calls it.
+    """
     if program.features != len(package.inputs):
         raise ArtefactError(f"{file}: takes {program.features} features, model.toml lists {len(package.inputs)} inputs")
     fit_rows(package, program.rows, file)

@@ -20,6 +20,13 @@ class Refused(Exception):
 def check_arguments(target: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
     """Refuse arguments that the kernel of an operator would not check.
 
+    Parameters
+    ----------
+    target
+        An operator of torch, as ``torch.ops.aten.embedding.default``; one without a guard takes anything.
+    args, kwargs
+        What it is about to be called with: tensors and plain values.
+
     Raises
     ------
     Refused

@@ -107,6 +107,15 @@ def try_out(program: Program, shapes: Sequence[int], file: Path, runner: Runner 
 def verdict(code: int, stdout: bytes, file: Path, rows: int, stderr: bytes = b"") -> str:
     """Say why a program is refused by how its trial ended; empty where it passed.
 
+    Parameters
+    ----------
+    code
+        How the process ended, as `subprocess` says it: below 0 by that signal.
+    stdout, stderr
+        ``passed`` or the reason, as the process wrote it; and what Python wrote where it failed to.
+    file, rows
+        What a refusal calls the program, and rows of the batch that it was tried on.
+
     >>> verdict(-11, b"", Path("m.pt2"), 512)
     'm.pt2: a batch of 512 rows ends the process that runs it (SIGSEGV); export it anew'
     """

@@ -40,7 +40,13 @@ class Careful(fx.Interpreter):
         return result
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Check the arguments, and go into what holds a graph of its own."""
+        """Check the arguments, and go into what holds a graph of its own.
+
+        Parameters
+        ----------
+        target, args, kwargs
+            As of ``torch.fx.Interpreter.call_function``: the operator, and what it is called with.
+        """
         check_arguments(target, args, kwargs)
         if target is torch.ops.higher_order.cond:
             _, then, otherwise, operands = args
@@ -65,7 +71,17 @@ class Careful(fx.Interpreter):
 
 @torch.inference_mode()
 def run(archive: bytes, rows: int, features: int, memory_bytes: int) -> str:
-    """Run a program on blank rows, and on others, whose failures are theirs; returns why it is refused."""
+    """Run a program on blank rows, and on others, whose failures are theirs; returns why it is refused, or "".
+
+    Parameters
+    ----------
+    archive
+        As `inference.backends.pt2_archive.read_program` writes it anew.
+    rows, features
+        Of the batch.
+    memory_bytes
+        The most that one result may take.
+    """
     large = f"a batch of {rows} rows takes more than {memory_bytes:,} bytes; lower limits.batch_rows"
     try:
         module = torch.export.load(io.BytesIO(archive)).module(check_guards=False)

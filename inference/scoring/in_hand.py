@@ -78,23 +78,55 @@ class InHand:
         return bool(self._ends) and any(key.startswith(f"{model}/{version} ") for key in self._ends)
 
     def suspect(self, topic: str, partition: int, offset: int) -> bool:
-        """Whether a record was among it."""
+        """Whether a record was among what a predecessor had in hand when it ended.
+
+        Parameters
+        ----------
+        topic, partition, offset
+            Of the record; the topic by its logical name.
+        """
         ranges = self._suspect.ranges if self._suspect else ()
         return any((topic, partition) == (r[0], r[1]) and r[2] <= offset <= r[3] for r in ranges)
 
     def ends(self, model: str, version: str, record: str, time: int) -> int:
-        """How many processes have ended while this version had one record alone in hand."""
+        """How many processes have ended while this version had one record alone in hand.
+
+        Parameters
+        ----------
+        model, version
+            Who had it in hand.
+        record
+            Its place, ``topic/partition/offset``.
+        time
+            Kafka's timestamp of it, ms: a topic that was made anew has other records in the same places.
+        """
         return self._ends.get(_key(model, version, record, time), 0)
 
     def forget_before(self, topic: str, partition: int, before: int) -> None:
-        """Forget the records of a partition before an offset: they come no more."""
+        """Forget the records of a partition before an offset: they come no more.
+
+        Parameters
+        ----------
+        topic, partition
+            Whose records; the topic by its logical name.
+        before
+            The first offset that may still come.
+        """
         for key in [key for key in self._ends if f" {topic}/{partition}/" in key]:
             if int(key.rpartition("@")[0].rpartition("/")[2]) < before:
                 del self._ends[key]
 
     @contextmanager
     def holding(self, model: str, version: str, ranges: Iterable[Range]) -> Iterator[None]:
-        """Have records in hand; an exception is no end."""
+        """Have records in hand; an exception is no end.
+
+        Parameters
+        ----------
+        model, version
+            Who has them in hand.
+        ranges
+            Of the records.
+        """
         if self._file < 0:
             yield
             return

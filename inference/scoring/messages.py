@@ -122,12 +122,32 @@ def observations(scored: Scored, block: Block) -> list[Publish]:
 
 
 def unanswered(model: str, version: str, refused: Sequence[RefusedRequest], block: Block) -> list[Publish]:
-    """Requests that a version would have answered, where it answered none: observations without rows."""
+    """Requests that a version would have answered, where it answered none: observations without rows.
+
+    Parameters
+    ----------
+    model, version
+        Who would have answered.
+    refused
+        The requests, in any order.
+    block
+        That they came in.
+    """
     return _split(_head(model, version, refused, block), nothing(), block)
 
 
 def refused_request(block: Block, refusal: Refusal, columns: Sequence[str]) -> RefusedRequest:
-    """A refusal as observations tell of it; ``columns`` are the model's features."""
+    """A refusal as observations tell of it.
+
+    Parameters
+    ----------
+    block
+        That the request came in.
+    refusal
+        Why, at which record of the block, and which columns are at fault.
+    columns
+        The model's features, in its order.
+    """
     return RefusedRequest.of(block, refusal.at, refusal.ts, refusal.reason, *refusal.names(columns))
 
 

@@ -69,6 +69,17 @@ def fetch(files: Any, root: str, manifest: Manifest, path: str, cache: Path) -> 
     Of each file no more is taken than the manifest says that it has; where it says nothing, than a whole package may
     have.
 
+    Parameters
+    ----------
+    files, root
+        A file system of fsspec, and what the registry is called.
+    manifest
+        Whose files to fetch; a file that the cache has with its hash is not fetched again.
+    path
+        The version's folder in the registry.
+    cache
+        A folder of this machine; only its owner may read what is made in it.
+
     Raises
     ------
     RegistryError
@@ -114,7 +125,15 @@ def _fetch_file(files: Any, source: str, target: Path, size: int) -> int:
 
 
 def put(files: Any, source: Path, target: str) -> None:
-    """Copy a file of this machine into the registry; on a disk only its owner may read it there."""
+    """Copy a file of this machine into the registry; on a disk only its owner may read it there.
+
+    Parameters
+    ----------
+    files
+        A file system of fsspec.
+    source, target
+        The file, and its path in the registry; missing folders are made.
+    """
     if isinstance(files, LocalFileSystem):
         private_folder(Path(target).parent)
         files.put_file(str(source), target)
@@ -126,6 +145,15 @@ def put(files: Any, source: Path, target: str) -> None:
 
 def write_whole(files: Any, path: str, value: bytes) -> None:
     """Write a file so that it is there whole or not at all.
+
+    Parameters
+    ----------
+    files
+        A file system of fsspec; whether a file is there already is seen on a disk alone.
+    path
+        In the registry; its folder is there.
+    value
+        What it shall hold.
 
     Raises
     ------

@@ -279,7 +279,15 @@ def outputs_of(package: ModelPackage) -> tuple[int, ...]:
 
 
 def unusable(package: ModelPackage, values: np.ndarray, failures: Collection[int]) -> dict[int, Failure]:
-    """Rows whose scores are no numbers, or no probabilities where they should be; those that failed are left out."""
+    """Rows whose scores are no numbers, or no probabilities where they should be; those that failed are left out.
+
+    Parameters
+    ----------
+    values
+        What the model gave, float [rows, outputs].
+    failures
+        Rows that failed already, counted from 0.
+    """
     wrong = ~np.isfinite(values).all(1)
     faults = {
         int(n): Failure(f"model gave {_first_bad(values[n])}") for n in np.flatnonzero(wrong) if n not in failures
