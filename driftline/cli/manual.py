@@ -25,6 +25,7 @@ MANUAL: dict[str, Entry] = {
     "model promote": Entry("churn v2 --reason 'better on the holdout'", "a worker does not serve it"),
     "model rollback": Entry("churn", "a worker does not serve it"),
     "model remove": Entry("churn v1"),
+    "model export": Entry("churn v1 --to triton"),
     "model list": Entry("churn --json"),
     "reference build": Entry("--data train.parquet --task binary --score p --label churned --out churn.reference"),
     "reference show": Entry("churn.reference"),

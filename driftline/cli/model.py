@@ -246,6 +246,31 @@ def remove(
         say(f"{name} {version} is removed from the registry; what it predicted stays in topics and store")
 
 
+@app.command()
+def export(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="Version to export.")],
+    to: Annotated[str, typer.Option(help="triton, mlserver or kserve.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default NAME-SERVER.")] = None,
+    uri: Annotated[str, typer.Option(help="kserve: where an ONNX model's folder will lie.")] = "",
+    image: Annotated[str, typer.Option(help="kserve: image with mlserver, driftline and the folder as /model.")] = "",
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the folder that another server loads; it speaks the Open Inference Protocol v2."""
+    from inference import Registry
+    from inference.exporting.targets import Where, export
+
+    registry = Registry(load(file).registry)
+    where = Where(out or Path(f"{name}-{to}"), uri, image)
+    files = export(registry.package(name, version), registry.folder(name, version), to, where)
+    written = [str(path.relative_to(where.folder)) for path in files]
+    if as_json:
+        echo_json({"model": name, "version": version, "to": to, "folder": str(where.folder), "files": written})
+    else:
+        say(f"{name} {version} for {to} is in {where.folder}: {', '.join(written)}")
+
+
 @app.command("list")
 def list_versions(
     name: Annotated[str | None, typer.Argument(help="Only this model.")] = None,

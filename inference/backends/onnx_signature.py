@@ -50,6 +50,11 @@ def inputs_of(model: Any) -> tuple[Port, ...]:
     return tuple(_port(value) for value in model.graph.input if value.name not in weights)
 
 
+def outputs_of(model: Any) -> tuple[Port, ...]:
+    """What a graph gives."""
+    return tuple(_port(value) for value in model.graph.output)
+
+
 def _port(value: Any) -> Port:
     tensor = value.type.tensor_type
     sizes = tuple(size.dim_value if size.dim_value > 0 else None for size in tensor.shape.dim)
@@ -107,7 +112,7 @@ def score_output(model: Any, package: ModelPackage) -> ScoreOutput:
         None of them can be the scores, several can, or the classes are not those of `model.toml`.
     """
     maps = without_maps(model)
-    ports = [_port(value) for value in model.graph.output]
+    ports = list(outputs_of(model))
     chosen = _chosen(ports, maps, package.task)
     if package.task == "regression":
         return ScoreOutput(chosen.name)
