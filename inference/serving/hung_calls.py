@@ -28,12 +28,13 @@ def hung_call(serving: Serving, now_ms: float) -> str:
     """
     for served in serving.models().values():
         for version in versions(served.route):
-            if version not in served.route.shadows and (why := _hangs(served.scorers[version], now_ms)):
+            if version not in served.route.shadows and (why := hangs(served.scorers[version], now_ms)):
                 return why
     return ""
 
 
-def _hangs(scorer: Scorer, now_ms: float) -> str:
+def hangs(scorer: Scorer, now_ms: float) -> str:
+    """Say that a version has had one batch for too long; empty where it has not, at a monotonic time."""
     began_ms, call_s_max = scorer.call_began_ms, scorer.package.limits.call_s_max
     if began_ms is None or now_ms - began_ms <= call_s_max * 1000:
         return ""

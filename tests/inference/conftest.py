@@ -1,8 +1,13 @@
 """One small trained model for all tests of inference, and its table."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this file
 
 from inference import Limits, Registry, Scorer, init_package
 
