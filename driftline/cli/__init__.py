@@ -66,6 +66,7 @@ _PANELS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "store": roles.store,
         "broker": roles.broker,
         "page": roles.page,
+        "inference-worker": roles.inference_worker,
     },
 }
 for _panel, _entries in _PANELS.items():

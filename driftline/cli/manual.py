@@ -60,6 +60,7 @@ MANUAL: dict[str, Entry] = {
     "store": Entry("--port 18092"),
     "broker": Entry("--port 19092"),
     "page": Entry("--settings production.toml"),
+    "inference-worker": Entry("churn@v1 fraud@v2 --device cuda:0"),
 }
 
 

@@ -1,5 +1,6 @@
 """One role in the foreground, as a container runs it. Each command brings only what its role needs."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,6 +54,27 @@ def page(file: File = None) -> None:
     from driftline.roles import page as role
 
     role.run(load(file))
+
+
+def inference_worker(
+    served: Annotated[list[str], typer.Argument(metavar="MODEL@VERSION...", help="Versions to serve.")],
+    file: File = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    grpc_port: Annotated[int, typer.Option(help="Port of gRPC; 0 takes a free one.", min=0, max=65_535)] = 18_070,
+    http_port: Annotated[
+        int,
+        typer.Option(help="Port of HTTP, /livez, /readyz and /metrics; 0 takes a free one.", min=0, max=65_535),
+    ] = 18_071,
+    device: Annotated[str | None, typer.Option(help="Where models run; default: the setting score.device.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM) of this server.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+) -> None:
+    """Serve models to anybody's client: Open Inference Protocol v2, without Kafka."""
+    from driftline.roles import inference_worker as role
+    from inference.oip.listening import Listening
+
+    listening = Listening(host, grpc_port, http_port, tls_certificate, tls_key)
+    role.run(load(file, score__device=device), served, listening)
 
 
 def _slot(slot: str | None) -> str:

@@ -16,9 +16,10 @@ _LOOK_S = 0.5
 
 
 class Bounds:
-    """Decides which connections are closed."""
+    """Decides which connections are closed; ``quiet_s_max`` is how long one may bring nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet_s_max: float = QUIET_S_MAX) -> None:
+        self._quiet_s_max = quiet_s_max
         self._seen: dict[Any, tuple[int, float]] = {}
 
     def over(self, connections: dict[Any, int], now_s: float) -> list[Any]:
@@ -41,12 +42,12 @@ class Bounds:
             self._seen[connection] = known if known and known[0] == requests else (requests, now_s)
         oldest_first = sorted(self._seen, key=lambda connection: self._seen[connection][1])
         crowd = len(oldest_first) - CONNECTIONS_MAX
-        return [c for n, c in enumerate(oldest_first) if n < crowd or now_s - self._seen[c][1] > QUIET_S_MAX]
+        return [c for n, c in enumerate(oldest_first) if n < crowd or now_s - self._seen[c][1] > self._quiet_s_max]
 
 
-async def bound(server: Callable[[], Any]) -> None:
+async def bound(server: Callable[[], Any], quiet_s_max: float = QUIET_S_MAX) -> None:
     """Close what is over its bounds, for ever; ``server`` is aiohttp's, or None while there is none."""
-    bounds, clock = Bounds(), asyncio.get_running_loop().time
+    bounds, clock = Bounds(quiet_s_max), asyncio.get_running_loop().time
     while True:
         serving = server()
         handlers = serving.connections if serving else []
