@@ -7,6 +7,10 @@
 
 pytriton's Triton runs Python models alone, under CPython 3.11.2 or thereabouts: Debian 12's own, not the newest 3.11.
 Addresses stand in DRIFTLINE_TEST_MLSERVER and DRIFTLINE_TEST_TRITON: ``http://... grpc://...``.
+
+`tests/inference/test_exporting.py` starts them itself, with what `driftline model export` wrote:
+DRIFTLINE_TEST_MLSERVER_PYTHON and DRIFTLINE_TEST_TRITON_PYTHON name interpreters that have
+msgspec, tomlkit, pyarrow, structlog and tenacity as well.
 """
 
 import argparse
@@ -64,6 +68,33 @@ def triton(python):
     command = [python, str(_HERE / "triton_server.py"), str(http), str(grpc), str(metrics)]
     with _running(command, f"http://127.0.0.1:{http}/v2/models/churn/ready", os.environ):
         yield f"http://127.0.0.1:{http} grpc://127.0.0.1:{grpc}"
+
+
+@contextmanager
+def triton_repository(python, folder, model):
+    """Triton with a folder of models that its Python backend runs; yields its addresses.
+
+    The server is pytriton's, which keeps the backend's stub, by version of Python, where the server does not look.
+    """
+    http, grpc, metrics = free_ports(3)
+    asked = "import sys, pytriton; print(pytriton.__path__[0], *sys.version_info[:2])"
+    installed, *version = subprocess.run(
+        [python, "-c", asked], capture_output=True, text=True, check=True
+    ).stdout.split()
+    server = Path(installed) / "tritonserver"
+    environment = dict(os.environ) | {
+        "PATH": f"{Path(python).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{_HERE.parents[1]}:{Path(installed).parent}",
+        "LD_LIBRARY_PATH": str(Path(installed).with_name("nvidia_pytriton.libs")),
+    }
+    with tempfile.TemporaryDirectory() as backends:
+        shutil.copytree(server / "backends", backends, dirs_exist_ok=True)
+        shutil.copytree(server / "python_backend_stubs" / ".".join(version), f"{backends}/python", dirs_exist_ok=True)
+        command = [str(server / "bin/tritonserver"), "--model-repository", str(folder), "--backend-directory", backends]
+        for name, port in (("http", http), ("grpc", grpc), ("metrics", metrics)):
+            command += [f"--{name}-port", str(port), f"--{name}-address", "127.0.0.1"]
+        with _running(command, f"http://127.0.0.1:{http}/v2/models/{model}/ready", environment):
+            yield f"http://127.0.0.1:{http} grpc://127.0.0.1:{grpc}"
 
 
 @contextmanager

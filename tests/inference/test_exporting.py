@@ -9,6 +9,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 from typer.testing import CliRunner
 
+from benchmarks.remote_servers import __main__ as remote_servers
 from driftline.cli import app
 from inference import Limits, ModelPackage, write_package
 from inference.exporting.packaged import Packaged, RowsRefused
@@ -124,23 +125,26 @@ def test_a_package_inside_of_another_server_scores_as_a_worker_does(tmp_path):
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("protocol", ["oip-v2-grpc", "oip-v2-http"])
-def test_mlserver_loads_what_was_exported_for_it(protocol, tmp_path):
-    python = os.environ.get("DRIFTLINE_TEST_MLSERVER_PYTHON")
+@pytest.mark.parametrize("server", ["mlserver", "triton"])
+def test_a_server_loads_what_was_exported_for_it(server, tmp_path):
+    variable = f"DRIFTLINE_TEST_{server.upper()}_PYTHON"
+    python = os.environ.get(variable)
     if not python:
-        pytest.skip("DRIFTLINE_TEST_MLSERVER_PYTHON names no interpreter with mlserver and driftline's dependencies")
+        pytest.skip(f"{variable} names no interpreter with {server} and driftline's dependencies")
     package = package_in(tmp_path / "churn")
-    export(package, tmp_path / "churn", "mlserver", Where(tmp_path / "out"))
-    from benchmarks.remote_servers.__main__ import mlserver
-
-    with mlserver(python, tmp_path / "out") as addresses:
-        [address] = [each for each in addresses.split() if each.startswith(protocol[7:])]
-        text = f'protocol = "{protocol}"\naddresses = ["{address}"]\ndeadline_ms = 5000\n[[inputs]]\nname = "x"\n'
-        _, backend = servers.remote(tmp_path, text, inputs=INPUTS)
-        matrix = np.random.default_rng(1).integers(100, 1000, (1000, 3)).astype(np.float32)
-        np.testing.assert_array_equal(backend.score(matrix), Packaged(tmp_path / "churn")(matrix))
-        with pytest.raises(ValueError, match="row 0: ValueError: a is 13"):
-            backend.score(np.array([[13, 0, 0]], np.float32))
+    export(package, tmp_path / "churn", server, Where(tmp_path / "out"))
+    started = {
+        "mlserver": lambda: remote_servers.mlserver(python, tmp_path / "out"),
+        "triton": lambda: remote_servers.triton_repository(python, tmp_path / "out", "churn"),
+    }[server]
+    matrix = np.random.default_rng(1).integers(100, 1000, (1000, 3)).astype(np.float32)
+    with started() as addresses:
+        for protocol, address in zip(("oip-v2-http", "oip-v2-grpc"), addresses.split(), strict=True):
+            text = f'protocol = "{protocol}"\naddresses = ["{address}"]\ndeadline_ms = 5000\n[[inputs]]\nname = "x"\n'
+            _, backend = servers.remote(tmp_path, text, inputs=INPUTS)
+            np.testing.assert_array_equal(backend.score(matrix), Packaged(tmp_path / "churn")(matrix))
+            with pytest.raises(ValueError, match="row 0: ValueError: a is 13"):
+                backend.score(np.array([[13, 0, 0]], np.float32))
 
 
 def test_the_command_writes_it(tmp_path, monkeypatch):
