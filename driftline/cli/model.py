@@ -40,7 +40,7 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the w
 def init(
     name: Name,
     data: Annotated[Path, typer.Option(help="Table that the model was trained on, Parquet or CSV.")],
-    model: Annotated[str | None, typer.Option(help="model.pt2, model.onnx, or model.py:Class.")] = None,
+    model: Annotated[str | None, typer.Option(help="model.pt2, model.onnx or model.py:Class, for example.")] = None,
     train: Annotated[bool, typer.Option("--train", help="No model yet: train a small network on the label.")] = False,
     label: Annotated[str | None, typer.Option(help="Column with the truth.")] = None,
     score: Annotated[str | None, typer.Option(help="Column with scores; without it the model is asked.")] = None,
@@ -151,7 +151,7 @@ def _say_made(made: "Made", label: str | None) -> None:
         say(f"on {judged_rows(reference)}: {figures}")
     for note in made.notes:
         say(f"note: {note}")
-    say(f"written: {made.folder}/model.toml, {package.artefact.partition(':')[0]}, reference.arrow")
+    say(f"written: {made.folder}/model.toml, {package.artefact.partition(':')[0]}, examples.arrow, reference.arrow")
     say(f"next:    driftline model add {made.folder}")
 
 

@@ -19,10 +19,11 @@ from driftline.commands import model_profile, references
 from driftline.progress import OnProgress, unwatched
 from inference import ModelPackage, Registry, draft_package, write_package
 from inference.backends.fixed_rows import limits_of
-from inference.backends.kinds import kind_of, rows_of, spellings
+from inference.backends.kinds import files_of, kind_of, rows_of, spellings
 from inference.onboarding.draft import brought
-from inference.packages.model_toml import FILE
+from inference.packages.model_toml import EXAMPLES, FILE
 from inference.packages.versions import kinds_of
+from inference.serving.examples import write_examples
 from streams.names import check_name
 
 REFERENCE = "reference.arrow"
@@ -59,7 +60,7 @@ def init(
     on_progress: OnProgress = unwatched,
     **known: Any,
 ) -> Made:
-    """Make a package: `model.toml`, the model file, and the reference.
+    """Make a package: `model.toml`, the model file, examples, and the reference.
 
     Parameters
     ----------
@@ -143,10 +144,12 @@ def _model_file(model: str) -> Path:
         )
     if kind_of(model) is None:
         raise InitError(f"--model {model}: give {spellings()}")
-    if not file.is_file():
-        there = sorted(path.name for path in file.parent.glob("*")) if file.parent.is_dir() else []
-        near = get_close_matches(file.name, there, 1)
-        raise InitError(f"--model {model}: no such file" + (f"; did you mean {file.parent / near[0]}?" if near else ""))
+    for named in map(Path, files_of(model)):
+        if not named.is_file():
+            there = sorted(path.name for path in named.parent.glob("*")) if named.parent.is_dir() else []
+            near = get_close_matches(named.name, there, 1)
+            meant = f"; did you mean {named.parent / near[0]}?" if near else ""
+            raise InitError(f"--model {model}: no such file{meant if named == file else f' as {named}{meant}'}")
     return file
 
 
@@ -209,6 +212,7 @@ def _profiled(
     speak of.
     """
     on_progress("loading the model", 0, None)
+    (folder / EXAMPLES).unlink(missing_ok=True)  # of what this package replaces
     scorer = model_profile.load(folder)
     package = scorer.package
     label, score, prediction = (known.get(name) for name in ("label", "score", "prediction"))
@@ -222,6 +226,7 @@ def _profiled(
         if package != scorer.package:
             write_package(package, folder)
             scorer = model_profile.load(folder)
+    write_examples(scorer, rows.table, folder)
     doubt = "" if score is None else model_profile.contradiction(scorer, judged, score)
     reference = model_profile.profile(
         scorer,

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from driftline.commands.model_profile import load, profile
 from inference import init_package
+from inference.serving.examples import write_examples
 
 NAME = "employment"
 LABEL = "employed"
@@ -27,6 +28,8 @@ def build(folder: Path) -> tuple[float, int]:
     trained = train(package, table, LABEL)
     export(trained, folder / "model.pt2", package.limits.batch_rows)
     rows = pa.Table.from_pandas(table)
-    reference = profile(load(folder), rows, label=LABEL, held_out=kept_back(rows, LABEL))
+    scorer = load(folder)
+    write_examples(scorer, rows, folder)
+    reference = profile(scorer, rows, label=LABEL, held_out=kept_back(rows, LABEL))
     (folder / "reference.arrow").write_bytes(reference.to_bytes())
     return trained.value, len(table)

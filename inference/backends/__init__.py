@@ -4,8 +4,10 @@
 `inference.backends.trial` runs it once in a process that may die, `inference.backends.torch_export` runs it.
 `model.onnx` is an ONNX file: `inference.backends.onnx_file` makes it harmless, `inference.backends.onnx_program` fits
 it to the package, `inference.backends.onnx_model` runs it.
-`model.py:Class` is a Python class: code, and only run where somebody vouches for it. `remote.toml` names a server that
-has the model, and is believed like code (`inference.backends.remote`).
+Code is only run where somebody vouches for it (`inference.backends.code`): a Python class (`model.py:Class`), weights
+and the module that they are of (`inference.backends.safetensors_module`), native code
+(`inference.backends.aoti_package`). `remote.toml` names a server that has the model, and is believed like code
+(`inference.backends.remote`).
 """
 
 from pathlib import Path
@@ -21,7 +23,7 @@ from inference.backends.errors import (
     contained,
     error_text,
 )
-from inference.backends.kinds import Kind, kind_of, spellings
+from inference.backends.kinds import Kind, files_of, kind_of, spellings
 from inference.packages.model_toml import ModelPackage
 
 __all__ = [
@@ -56,7 +58,7 @@ def load_artefact(package: ModelPackage, folder: Path, device: str = "cpu", *, t
     device
         What `inference.backends.devices.device` gives.
     trust_code
-        Run a Python class; archives need no trust.
+        Run code: a Python class, a module, an AOTInductor package. Archives and ONNX files need no trust.
     """
     kind, file = _kind_and_file(package, folder)
     return kind.load(package, file, device, trust_code)
@@ -71,9 +73,10 @@ def _kind_and_file(package: ModelPackage, folder: Path) -> tuple[Kind, Path]:
         raise ArtefactError(
             f"variant {package.variant!r}: {kind.title} is computed as {known}; take it out of model.toml"
         )
-    file = folder / package.artefact.partition(":")[0]
-    if not file.resolve().is_relative_to(folder.resolve()):
-        raise ArtefactError(f"{file}: a link that leads out of the package; put the file itself there")
-    if not file.is_file():
-        raise ArtefactError(f"{file}: no such file, which artefact = {package.artefact!r} names; put it there")
-    return kind, file
+    files = [folder / name for name in files_of(package.artefact)]
+    for file in files:
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise ArtefactError(f"{file}: a link that leads out of the package; put the file itself there")
+        if not file.is_file():
+            raise ArtefactError(f"{file}: no such file, which artefact = {package.artefact!r} names; put it there")
+    return kind, files[0]

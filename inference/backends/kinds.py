@@ -21,10 +21,8 @@ class Kind(NamedTuple):
     ----------
     suffix
         Of the file.
-    names_class
-        Whether an artefact of this kind names a class in the file: ``model.py:Class``.
     title, example
-        What people call it, and an artefact of it.
+        What people call it, and an artefact of it: an artefact is of a kind if it has its suffix and as many parts.
     inspect
         Refuses a file that could not be loaded, without running it in this process; `driftline model add` asks it.
     load
@@ -36,7 +34,6 @@ class Kind(NamedTuple):
     """
 
     suffix: str
-    names_class: bool
     title: str
     example: str
     inspect: Callable[[ModelPackage, Path], object]
@@ -51,16 +48,27 @@ def kind_of(artefact: str) -> Kind | None:
     >>> kind_of("model.pt2").title, kind_of("model.py:Churn").title, kind_of("model.py")
     ('a torch.export archive', 'a Python class', None)
     """
-    name, _, inside = artefact.partition(":")
-    spelled = (Path(name).suffix, bool(inside))
-    return next((kind for kind in KINDS if spelled == (kind.suffix, kind.names_class)), None)
+    name, *inside = artefact.split(":")
+    if not all(inside):
+        return None
+    return next((k for k in KINDS if name.endswith(k.suffix) and len(inside) == k.example.count(":")), None)
+
+
+def files_of(artefact: str) -> tuple[str, ...]:
+    """The files that an artefact names.
+
+    >>> files_of("model.pt2"), files_of("model.safetensors:network.py:Net")
+    (('model.pt2',), ('model.safetensors', 'network.py'))
+    """
+    name, *inside = artefact.split(":")
+    return name, *inside[:-1]
 
 
 def spellings() -> str:
     """How an artefact may be spelled, for a refusal.
 
-    >>> spellings().split(", ")[1:]
-    ['an ONNX file (model.onnx)', 'a Python class (model.py:Class) or a server (remote.toml)']
+    >>> spellings().split(", ")[-1]
+    'a Python class (model.py:Class) or a server (remote.toml)'
     """
     *others, last = (f"{kind.title} ({kind.example})" for kind in KINDS)
     return f"{', '.join(others)} or {last}"
@@ -152,18 +160,39 @@ def _load_remote(package: ModelPackage, file: Path, device: str, trust_code: boo
     return Remote(package, file)
 
 
+def _inspect_weights(package: ModelPackage, file: Path) -> None:
+    from inference.backends.safetensors_module import inspect_weights
+
+    inspect_weights(package, file)
+
+
+def _load_module(package: ModelPackage, file: Path, device: str, trust_code: bool) -> Backend:
+    from inference.backends.safetensors_module import load_module
+
+    return load_module(package, file, device, trust_code)
+
+
+def _load_compiled(package: ModelPackage, file: Path, device: str, trust_code: bool) -> Backend:
+    from inference.backends.aoti_package import load_compiled
+
+    return load_compiled(package, file, device, trust_code)
+
+
+def _inspect_compiled(package: ModelPackage, file: Path) -> None:
+    from inference.backends.aoti_package import inspect_compiled
+
+    inspect_compiled(package, file)
+
+
+_VARIANTS: tuple[Variant, ...] = ("fp32", "bf16", "fp16", "int8", "compile")
+_MODULE = ("weights and a module", "model.safetensors:module.py:Class")
+_COMPILED = ("an AOTInductor package", "model.aoti.pt2")
+#: The first whose suffix fits holds.
 KINDS = (
-    Kind(
-        ".pt2",
-        False,
-        "a torch.export archive",
-        "model.pt2",
-        _inspect_archive,
-        _load_archive,
-        _archive_rows,
-        ("fp32", "bf16", "fp16", "int8", "compile"),
-    ),
-    Kind(".onnx", False, "an ONNX file", "model.onnx", _inspect_onnx, _load_onnx, _onnx_rows),
-    Kind(".py", True, "a Python class", "model.py:Class", _inspect_nothing, _load_class, _any_rows),
-    Kind(".toml", False, "a server", "remote.toml", _inspect_remote, _load_remote, _any_rows),
+    Kind(".aoti.pt2", *_COMPILED, _inspect_compiled, _load_compiled, _any_rows),
+    Kind(".pt2", "a torch.export archive", "model.pt2", _inspect_archive, _load_archive, _archive_rows, _VARIANTS),
+    Kind(".onnx", "an ONNX file", "model.onnx", _inspect_onnx, _load_onnx, _onnx_rows),
+    Kind(".safetensors", *_MODULE, _inspect_weights, _load_module, _any_rows),
+    Kind(".py", "a Python class", "model.py:Class", _inspect_nothing, _load_class, _any_rows),
+    Kind(".toml", "a server", "remote.toml", _inspect_remote, _load_remote, _any_rows),
 )

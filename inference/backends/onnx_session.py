@@ -1,12 +1,12 @@
 """Sessions of ONNX Runtime: from a string of bytes, bounded in threads, on a CPU or a CUDA device."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import onnxruntime
 import structlog
 
+from inference.backends.devices import cpu_threads
 from inference.backends.errors import LOST_DEVICE, Fatal, OutOfMemory, first_line
 
 log = structlog.get_logger("inference.backends.onnx_session")
@@ -34,10 +34,10 @@ def make_session(model: bytes, device: str = "cpu", threads: int | None = None) 
     device
         ``cpu`` or ``cuda:N``. Without ONNX Runtime's CUDA provider the CPU computes, and a line of the log says so.
     threads
-        Half of the cores when absent: the rest decode, publish and commit. They sleep between two batches.
+        As `inference.backends.devices.cpu_threads` has it when absent. They sleep between two batches.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or max(1, (os.cpu_count() or 1) // 2)
+    options.intra_op_num_threads = threads or cpu_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
     for key, value in {

@@ -12,16 +12,15 @@ A `model.py` beside its `model.toml` holds a class, named in `artefact = "model.
             return batch["km"] * self.rate
 """
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inference.backends.backend import Shapes
-from inference.backends.errors import ArtefactError, OutOfMemory, UntrustedCodeError, contained, error_text
+from inference.backends.code import class_of, refuse_untrusted
+from inference.backends.errors import ArtefactError, OutOfMemory, contained, error_text
 from inference.packages.model_toml import ModelPackage
 from streams.wire.schema import FeatureSchema
 
@@ -73,16 +72,12 @@ class PythonModel:
     """A class of the package's own Python file."""
 
     def __init__(self, package: ModelPackage, file: Path, device: str = "cpu", *, trust_code: bool = False) -> None:
-        if not trust_code:
-            raise UntrustedCodeError(
-                f"{file}: {package.name} {package.version} is Python code from a place that is not this machine's own; "
-                "read it, then pass --trust-code"
-            )
+        refuse_untrusted(package, file, "Python code", trust_code)
         self.shapes = Shapes(package.limits.shapes)
         self._schema = package.schema
         try:
             with contained():
-                self._model = _class(package, file)()
+                self._model = class_of(package, file, package.artefact.partition(":")[2], ("load", "predict"))()
                 self._model.load(device)
         except ArtefactError:
             raise
@@ -100,23 +95,3 @@ class PythonModel:
     def health(self) -> str:
         """A class answers whenever it is called."""
         return ""
-
-
-def _class(package: ModelPackage, file: Path) -> type[Any]:
-    name = package.artefact.partition(":")[2]
-    # Two versions of a model are two modules; pickling or dataclasses inside look their module up by name.
-    module_name = f"driftline_model_{package.name}_{package.version}".replace("-", "_").replace(".", "_")
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    assert spec is not None and spec.loader is not None, file
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    spec.loader.exec_module(module)
-    loaded = getattr(module, name, None)
-    if not isinstance(loaded, type):
-        raise ArtefactError(
-            f"{file.name}: it has no class {name!r}, which {package.artefact!r} names; correct the name"
-        )
-    for method in ("load", "predict"):
-        if not callable(getattr(loaded, method, None)):
-            raise ArtefactError(f"{file}: class {name} needs a method {method}; docs/models.md has a small one")
-    return loaded

@@ -242,11 +242,12 @@ def _task(column: pa.ChunkedArray, classes: tuple[str, ...], name: str, notes: l
 
 
 def brought(artefact: str, folder: Path) -> str:
-    """Copy a model file that lies outside of the folder into it; returns its name there."""
-    path, colon, inside = artefact.partition(":")
-    file = Path(path)
-    if file.is_file() and file.resolve().parent != folder.resolve():
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, folder / file.name)
-        return file.name + colon + inside
-    return artefact
+    """Copy the model files that lie outside of the folder into it; returns the artefact with their names there."""
+    parts = artefact.split(":")
+    for n, part in enumerate(parts):
+        file = Path(part)
+        if file.suffix and file.is_file() and file.resolve().parent != folder.resolve():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, folder / file.name)
+            parts[n] = file.name
+    return ":".join(parts)

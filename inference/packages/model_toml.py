@@ -18,6 +18,8 @@ from streams.names import NameRefused, check_name
 from streams.wire.schema import Feature, FeatureSchema
 
 FILE = "model.toml"
+#: What a version must say again before it may serve; see `inference.serving.examples`.
+EXAMPLES = "examples.arrow"
 #: A `model.toml` that is larger is no description of a model, and is not read.
 BYTES_MAX = 16_777_216
 
@@ -85,6 +87,28 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (*self.buckets, self.batch_rows)
 
 
+_Allowed = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Tolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a score may lie from what `examples.arrow` says, where the model is loaded.
+
+    The defaults leave room for another processor, device or library in single precision, which differ in the sixth
+    digit, and none for another model, order of columns or order of classes.
+
+    Parameters
+    ----------
+    absolute
+        In the unit of the score.
+    relative
+        Of the score, or of its output's median size over the examples where that is larger: a sum of large parts may
+        well be near 0.
+    """
+
+    absolute: _Allowed = 1e-6
+    relative: _Allowed = 1e-3
+
+
 #: Of a model that takes any number of rows.
 ANY_ROWS = Limits(buckets=(16, 64, 256))
 
@@ -99,7 +123,8 @@ class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     task
         ``binary``, ``multiclass`` or ``regression``.
     artefact
-        File in the folder that holds the model: ``model.pt2``, ``model.py:Class``, or ``remote.toml``.
+        File in the folder that holds the model, see `inference.backends.kinds`: ``model.pt2``, ``model.py:Class``,
+        ``remote.toml``.
     inputs
         Features in the order of the model's columns.
     outputs
@@ -108,6 +133,8 @@ class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Categorical or boolean features by whose levels the model is also watched.
     limits
         Batch shape and waiting time.
+    tolerance
+        How exactly the model must reproduce the package's examples before it may serve.
     owner
         Whom to ask.
     variant
@@ -122,13 +149,15 @@ class ModelPackage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     outputs: Outputs = Outputs()
     segments: tuple[str, ...] = ()
     limits: Limits = Limits()
+    tolerance: Tolerance = Tolerance()
     owner: str = ""
     variant: Variant = "fp32"
 
     def __post_init__(self) -> None:
         self._check_names()
-        file = PurePosixPath(self.artefact.partition(":")[0])
-        if not file.name or file.is_absolute() or ".." in file.parts or "\\" in self.artefact:
+        for file in map(PurePosixPath, self.artefact.split(":")):
+            if file.name and not file.is_absolute() and ".." not in file.parts and "\\" not in self.artefact:
+                continue
             raise PackageError(f"artefact {self.artefact!r}: name a file inside the package's folder")
         names = FeatureSchema(self.inputs).names
         for name in self.segments:
@@ -241,7 +270,8 @@ def nearest(name: str, known: tuple[str, ...]) -> str:
 
 
 _INPUT_KEYS = ("name", "kind", "required", "categories", "range")
-_TABLE_KEYS = {"outputs": Outputs.__struct_fields__, "limits": Limits.__struct_fields__}
+_TABLES: dict[str, type[msgspec.Struct]] = {"outputs": Outputs, "limits": Limits, "tolerance": Tolerance}
+_TABLE_KEYS = {key: table.__struct_fields__ for key, table in _TABLES.items()}
 
 
 def _refuse_unknown_keys(tree: dict[str, Any]) -> None:
@@ -280,7 +310,7 @@ def _document(package: ModelPackage) -> tomlkit.TOMLDocument:
     if package.variant != "fp32":
         document["variant"] = package.variant
     document["segments"] = list(package.segments)
-    for key in ("outputs", "limits"):
+    for key in _TABLES:
         document[key] = {k: v for k, v in msgspec.to_builtins(getattr(package, key)).items() if v not in ("", [])}
     inputs = tomlkit.aot()
     for feature in package.inputs:

@@ -28,8 +28,8 @@ from inference.packages.manifest import (
     manifest_of,
     read_manifest,
 )
+from inference.packages.model_toml import EXAMPLES, ModelPackage, PackageError, nearest, parse_package, read_package
 from inference.packages.model_toml import FILE as PACKAGE
-from inference.packages.model_toml import ModelPackage, PackageError, nearest, parse_package, read_package
 from inference.packages.versions import conflict, kinds_of, version_key
 from inference.serving.registry_files import (
     RegistryError,
@@ -99,6 +99,10 @@ class Registry:
         folder = Path(folder)
         package = read_package(folder)
         inspect_artefact(package, folder)
+        if (folder / EXAMPLES).exists():
+            from inference.serving.examples import read_examples  # brings Arrow
+
+            read_examples(package, folder)
         manifest = manifest_of(package, folder)
         known = self._find(package.name, package.version)
         removed = self._removed(package.name, package.version)
@@ -247,12 +251,20 @@ class Registry:
         trust_code
             Run a Python class wherever it lies. Otherwise one runs only from a root in this machine's own files, from
             a folder that not everybody may write to.
+
+        Raises
+        ------
+        RegistryError, PackageError, ArtefactError
+            There is no such version, it cannot be loaded here, or it does not reproduce its examples.
         """
+        from inference.serving.examples import check_examples
         from inference.serving.scorer import Scorer  # brings NumPy: to list versions takes none
 
         folder, package = self._read(name, version)
         trusted = trust_code or (self.local and not anybody_writes(folder, Path(self._path)))
-        return Scorer(package, load_artefact(package, folder, device(on), trust_code=trusted))
+        scorer = Scorer(package, load_artefact(package, folder, device(on), trust_code=trusted))
+        check_examples(scorer, folder)
+        return scorer
 
     def _read(self, name: str, version: str) -> tuple[Path, ModelPackage]:
         folder = self.folder(name, version)

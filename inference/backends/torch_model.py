@@ -1,0 +1,35 @@
+"""What torch runs, on a CPU or a CUDA device: a matrix in, scores out."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from inference.backends.backend import Shapes
+from inference.backends.devices import cpu_threads
+from inference.backends.torch_errors import by_kind
+
+
+class TorchModel:
+    """A function of a float32 tensor [rows, features] as a `Backend`.
+
+    On a CPU it takes `cpu_threads` (process-wide, torch knows no other way).
+    """
+
+    def __init__(self, run: Callable[[torch.Tensor], torch.Tensor], shapes: Shapes, device: str = "cpu") -> None:
+        self.shapes = shapes
+        self._run, self._device = run, device
+        if device == "cpu":
+            torch.set_num_threads(cpu_threads())
+
+    @torch.inference_mode()
+    def score(self, matrix: np.ndarray) -> np.ndarray:
+        """Run one batch; see `Backend`."""
+        with by_kind(self._device):
+            out: torch.Tensor = self._run(torch.tensor(matrix, device=self._device))
+            scores: np.ndarray = out.to("cpu", torch.float32).numpy()
+        return scores
+
+    def health(self) -> str:
+        """A model here answers whenever it is called; a lost device is told by the first call that meets it."""
+        return ""
