@@ -21,6 +21,7 @@ MANUAL: dict[str, Entry] = {
     "demo": Entry("--rows 20000", "a request, label or row is missing in the end"),
     "model init": Entry("churn --data train.parquet --label churned --train"),
     "model add": Entry("packages/churn"),
+    "model bench": Entry("churn v1 --seconds 2"),
     "model route": Entry("churn v2 --canary 5%", "a worker does not serve it"),
     "model promote": Entry("churn v2 --reason 'better on the holdout'", "a worker does not serve it"),
     "model rollback": Entry("churn", "a worker does not serve it"),

@@ -184,6 +184,39 @@ def add(
 
 
 @app.command()
+def bench(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="Version to measure.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    seconds: Annotated[float, typer.Option(min=0, help="How long each batch shape is measured.")] = 1.0,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Run a model that is code.")] = False,
+    file: File = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a version as each of its variants, at each batch shape; nothing is changed."""
+    from driftline.commands import model_bench
+    from inference import Registry
+    from inference import device as resolved
+
+    settings = load(file)
+    registry = Registry(settings.registry)
+    package, folder = registry.package(name, version), registry.folder(name, version)
+    trusted = trust_code or registry.trusts(folder)
+    with bars() as on_progress:
+        result = model_bench.bench(
+            package, folder, resolved(device), seconds=seconds, trust_code=trusted, on_progress=on_progress
+        )
+    if as_json:
+        echo_json({"bench": result, "recommended": result.recommended})
+        return
+    say(f"{name} {version} on {result.device}; {result.examples} examples")
+    say("\n".join(aligned(model_bench.table(result), numbers=range(1, 6), indent=2)))
+    for variant, why in result.refused.items():
+        say(f"note: {variant}: {why}")
+    say(model_bench.advice(result, package))
+
+
+@app.command()
 def route(
     name: Name,
     version: Annotated[str | None, typer.Argument(help="Version that answers, or the canary's.")] = None,

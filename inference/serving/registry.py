@@ -261,10 +261,14 @@ class Registry:
         from inference.serving.scorer import Scorer  # brings NumPy: to list versions takes none
 
         folder, package = self._read(name, version)
-        trusted = trust_code or (self.local and not anybody_writes(folder, Path(self._path)))
+        trusted = trust_code or self.trusts(folder)
         scorer = Scorer(package, load_artefact(package, folder, device(on), trust_code=trusted))
         check_examples(scorer, folder)
         return scorer
+
+    def trusts(self, folder: Path) -> bool:
+        """Whether code in a version's folder may run unasked: it lies on this machine, and not everybody may write."""
+        return self.local and not anybody_writes(folder, Path(self._path))
 
     def _read(self, name: str, version: str) -> tuple[Path, ModelPackage]:
         folder = self.folder(name, version)
