@@ -12,7 +12,7 @@ from driftline.progress import OnProgress, unwatched
 from inference.backends import ArtefactError, load_artefact
 from inference.backends.kinds import kind_of
 from inference.packages.model_toml import ModelPackage
-from inference.serving.examples import allowed, read_examples
+from inference.serving.examples import allowed_difference, read_examples
 from inference.serving.scorer import Scorer
 
 #: Batches of a shape before the clock counts.
@@ -137,7 +137,7 @@ def _against(
     matrix, expected = examples
     apart = np.abs(scorer(matrix, buckets=np.full(len(matrix), bucket, np.int32)).values - expected)
     largest = float(np.nanmax(apart)) if np.isfinite(apart).any() else math.inf
-    return largest, bool((apart <= allowed(scorer.package, expected)).all())
+    return largest, bool((apart <= allowed_difference(scorer.package, expected)).all())
 
 
 def table(result: Bench) -> list[tuple[str, ...]]:

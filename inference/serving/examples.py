@@ -133,7 +133,7 @@ def check_examples(scorer: Scorer, folder: Path) -> None:
         raise ArtefactError(
             f"{folder / EXAMPLES}: {expected.shape[1]} outputs, and {name} has {scorer.outputs}; make the package anew"
         )
-    allowed = _allowed(package, expected)
+    allowed = allowed_difference(package, expected)
     for bucket in scorer.backend.shapes.buckets:
         scores = scorer(matrix, buckets=np.full(len(matrix), bucket, np.int32))
         apart = ~(np.abs(scores.values - expected) <= allowed)
@@ -151,7 +151,7 @@ def check_examples(scorer: Scorer, folder: Path) -> None:
         )
 
 
-def _allowed(package: ModelPackage, expected: np.ndarray) -> np.ndarray:
+def allowed_difference(package: ModelPackage, expected: np.ndarray) -> np.ndarray:
     """How far each score may be off; see `inference.packages.model_toml.Tolerance`."""
     sizes = np.abs(expected)
     typical = np.median(sizes, axis=0) if len(sizes) else 0.0
