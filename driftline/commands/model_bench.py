@@ -57,8 +57,10 @@ class Bench(msgspec.Struct):
     @property
     def recommended(self) -> Measured | None:
         """The fastest that is within the tolerance; without examples, the program as it is."""
-        good = [one for one in self.measured if one.within and (self.examples or one.variant == "fp32")]
-        return max(good, key=lambda one: one.rows_per_s, default=None)
+        good = [
+            measured for measured in self.measured if measured.within and (self.examples or measured.variant == "fp32")
+        ]
+        return max(good, key=lambda measured: measured.rows_per_s, default=None)
 
 
 def bench(
@@ -128,9 +130,7 @@ def _times(scorer: Scorer, rows: np.ndarray, bucket: int, seconds: float, clock:
     return times
 
 
-def _against(
-    examples: tuple[np.ndarray, np.ndarray] | None, scorer: Scorer, bucket: int
-) -> tuple[float | None, bool]:
+def _against(examples: tuple[np.ndarray, np.ndarray] | None, scorer: Scorer, bucket: int) -> tuple[float | None, bool]:
     """Largest difference to the examples at a shape, and whether all are within the tolerance."""
     if examples is None:
         return None, True
@@ -143,11 +143,11 @@ def _against(
 def table(result: Bench) -> list[tuple[str, ...]]:
     """Rows for people, headings first."""
     rows = [("variant", "batch", "rows/s", "p50 ms", "p99 ms", "largest difference", "")]
-    for one in result.measured:
-        apart = "no examples" if one.apart is None else f"{one.apart:.1e}"
-        verdict = "" if one.within else "beyond its tolerance"
-        figures = f"{one.rows_per_s:,.0f}", f"{one.p50_ms:.2f}", f"{one.p99_ms:.2f}"
-        rows.append((one.variant, f"{one.batch_rows:,}", *figures, apart, verdict))
+    for measured in result.measured:
+        apart = "no examples" if measured.apart is None else f"{measured.apart:.1e}"
+        verdict = "" if measured.within else "beyond its tolerance"
+        figures = f"{measured.rows_per_s:,.0f}", f"{measured.p50_ms:.2f}", f"{measured.p99_ms:.2f}"
+        rows.append((measured.variant, f"{measured.batch_rows:,}", *figures, apart, verdict))
     return rows
 
 
@@ -160,6 +160,8 @@ def advice(result: Bench, package: ModelPackage) -> str:
         return "no examples.arrow: only fp32 may serve unseen; `driftline model init` writes examples"
     if best.variant == package.variant:
         return f"recommended: {best.variant}, as it is"
-    current = max((one.rows_per_s for one in result.measured if one.variant == package.variant), default=0.0)
+    current = max(
+        (measured.rows_per_s for measured in result.measured if measured.variant == package.variant), default=0.0
+    )
     gain = f", {best.rows_per_s / current:.1f} times as fast as {package.variant}" if current else ""
     return f'recommended: variant = "{best.variant}" in model.toml of a new version{gain}'

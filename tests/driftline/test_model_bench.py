@@ -62,7 +62,7 @@ def test_every_shape_is_measured_in_full_batches(folder):
 
 def test_the_command_prints_a_table_and_json(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Registry(tmp_path / ".driftline" / "models").add(folder)
+    Registry(tmp_path / "models").add(folder)
     done = CliRunner().invoke(app, ["model", "bench", "half", "v1", "--seconds", "0", "--device", "cpu"])
     assert done.exit_code == 0, done.output
     assert "half v1 on cpu; 0 examples" in done.output and "only fp32 may serve unseen" in done.output
