@@ -4,7 +4,8 @@ A model is a *package*: a folder with a `model.toml` that says what it takes and
 (`inference.packages`, made from a table by `inference.onboarding`). The *registry* keeps packages by name and version,
 for ever (`inference.serving.registry`). A model file is loaded without unpickling anything (`inference.backends`), on a
 CPU or a GPU (`inference.backends.devices`), and meets rows in batches of declared shapes, so that a score does not
-depend on its company (`inference.serving.scorer`). Routes say which version answers whom (`inference.serving.routing`);
+depend on its company (`inference.serving.scorer`). It serves only if it says of its package's examples what it said
+when that was made (`inference.serving.examples`). Routes say which version answers whom (`inference.serving.routing`);
 `inference.serving.models` keeps loaded what they name. `inference.scoring.stage` ties it together: blocks of requests
 in, predictions, observations and dead letters out. `inference.onboarding.training` makes a small network for a table
 in seconds.

@@ -291,6 +291,24 @@ def test_cuda_computes_where_its_provider_is_and_the_cpu_where_not(tmp_path, mon
     assert providers("cpu") == [CPU]
 
 
+@pytest.mark.gpu
+def test_cuda_says_what_the_cpu_says(tmp_path):
+    if CUDA not in onnx_session.onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has no CUDA provider; onnxruntime-gpu has it")
+    rng = np.random.default_rng(0)
+    weight = helper.make_tensor("W", Types.FLOAT, [30, 3], rng.normal(size=90).astype(np.float32))
+    nodes = [helper.make_node("MatMul", ["X", "W"], ["z"]), helper.make_node("Softmax", ["z"], ["p"])]
+    model = graph(nodes, [("X", Types.FLOAT, ["n", 30])], [("p", Types.FLOAT, ["n", 3])], [weight])
+    described = package("multiclass", tuple(Feature(f"x{n}") for n in range(30)), ("a", "b", "c"))
+    rows = rng.normal(size=(1_000, 30)).astype(np.float32)
+    on_cuda = Scorer(described, loaded(model, tmp_path, described, "cuda:0"))
+    assert on_cuda.backend._session.get_providers()[0] == CUDA
+    on_cpu = Scorer(described, loaded(model, tmp_path, described))(rows).values
+    assert on_cuda(rows).values == pytest.approx(on_cpu, abs=1e-5)
+    order = rng.permutation(1_000)
+    assert on_cuda(rows[order]).values.tobytes() == on_cuda(rows).values[order].tobytes()
+
+
 @pytest.mark.parametrize(
     ("device", "text", "kind"),
     [
