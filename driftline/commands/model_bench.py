@@ -142,7 +142,7 @@ def _against(examples: tuple[np.ndarray, np.ndarray] | None, scorer: Scorer, buc
 
 def table(result: Bench) -> list[tuple[str, ...]]:
     """Rows for people, headings first."""
-    rows = [("variant", "batch", "rows/s", "p50 ms", "p99 ms", "largest difference", "")]
+    rows: list[tuple[str, ...]] = [("variant", "batch", "rows/s", "p50 ms", "p99 ms", "largest difference", "")]
     for measured in result.measured:
         apart = "no examples" if measured.apart is None else f"{measured.apart:.1e}"
         verdict = "" if measured.within else "beyond its tolerance"
