@@ -116,6 +116,10 @@ class Score(Section):
         description="auto, cpu, cuda, cuda:1 ...; auto and cuda spread the workers over the devices",
     )
     turn_rows_max: int = Field(5_000, ge=1, description="most records of one micro-batch, which is one transaction")
+    workers: list[Annotated[str, Field(pattern=r"^grpcs?://[^/@?#\s]+:\d+$")]] = Field(
+        [], description="inference workers that score in place of this process: grpc://host:18070, grpcs:// with TLS"
+    )
+    workers_ca: str = Field("", description="file of their certificate authorities; empty: the system's")
     trust_code: bool = Field(False, description="load Python classes from a registry that is not a local folder")
 
 

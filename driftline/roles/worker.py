@@ -7,8 +7,9 @@ from importlib import import_module
 from driftline.roles import access, parts
 from driftline.roles.following import Following
 from driftline.settings import Settings
-from inference import InHand, Registry, Score, Serving, Shadows
+from inference import InHand, Registry, Score, Scorer, Serving, Shadows
 from inference.backends.devices import device_of_slot, share_cores
+from inference.backends.workers import Workers
 from inference.serving.hung_calls import watch_calls
 from streams.clock import now_ms
 from streams.fatal import Fatal
@@ -54,8 +55,13 @@ def run(settings: Settings, slot: str, port: int) -> None:
     await_topics(cluster, topics, access.ROLES["worker"], awaits=role.awaits)
     book = read_book(cluster)
     share_cores(settings.roles.workers)
-    on = device_of_slot(score.device, slot)
-    serving = Serving(lambda name, v: registry.load(name, v, on, trust_code=score.trust_code), book.former)
+    on = device_of_slot("cpu" if score.workers else score.device, slot)
+    workers = Workers(tuple(score.workers), score.workers_ca) if score.workers else None
+
+    def load(name: str, version: str) -> Scorer:
+        return registry.load(name, version, on, trust_code=score.trust_code, workers=workers)
+
+    serving = Serving(load, book.former)
     following = Following(cluster, serving, role.serving, [topic.model for topic in settings.watch_topics])
 
     def packed(model: str) -> FeatureSchema:
@@ -64,7 +70,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
 
     decoder = partial(Decoder, format=score.format, registry=schemas, packed=packed)
     following.begin(book.routes.values())
-    if not book.routes:
+    if not book.routes and not workers:
         # torch takes seconds to import, and the first route may come at any moment.
         threading.Thread(target=import_module, args=("inference.backends.torch_export",), daemon=True).start()
     role.follow_models(book, following.follow)

@@ -157,7 +157,7 @@ def _load_remote(package: ModelPackage, file: Path, device: str, trust_code: boo
         )
     from inference.backends.remote.remote_model import Remote  # brings urllib3 or gRPC
 
-    return Remote(package, file)
+    return Remote.from_file(package, file)
 
 
 def _inspect_weights(package: ModelPackage, file: Path) -> None:

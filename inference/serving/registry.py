@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from inference.backends import inspect_artefact, load_artefact
 from inference.backends.devices import device
+from inference.backends.workers import Workers, ask_workers
 from inference.packages.manifest import (
     FILE,
     Manifest,
@@ -241,7 +242,9 @@ class Registry:
         """
         return self._read(name, version)[1]
 
-    def load(self, name: str, version: str, on: str = "auto", *, trust_code: bool = False) -> "Scorer":
+    def load(
+        self, name: str, version: str, on: str = "auto", *, trust_code: bool = False, workers: Workers | None = None
+    ) -> "Scorer":
         """Load a version, ready to score.
 
         Parameters
@@ -251,6 +254,8 @@ class Registry:
         trust_code
             Run a Python class wherever it lies. Otherwise one runs only from a root in this machine's own files, from
             a folder that not everybody may write to.
+        workers
+            Inference workers that score in place of this process: no file is loaded, and no code runs here.
 
         Raises
         ------
@@ -261,8 +266,11 @@ class Registry:
         from inference.serving.scorer import Scorer  # brings NumPy: to list versions takes none
 
         folder, package = self._read(name, version)
-        trusted = trust_code or self.trusts(folder)
-        scorer = Scorer(package, load_artefact(package, folder, device(on), trust_code=trusted))
+        if workers is not None:
+            backend = ask_workers(package, workers)
+        else:
+            backend = load_artefact(package, folder, device(on), trust_code=trust_code or self.trusts(folder))
+        scorer = Scorer(package, backend)
         check_examples(scorer, folder)
         return scorer
 

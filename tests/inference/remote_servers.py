@@ -110,7 +110,7 @@ def remote(folder, text, inputs=INPUTS, task="regression", ticks=None, **more):
         **more,
     )
     (folder / "remote.toml").write_text(text)
-    backend = Remote(package, folder / "remote.toml", **({"ticks": ticks} if ticks else {}))
+    backend = Remote.from_file(package, folder / "remote.toml", **({"ticks": ticks} if ticks else {}))
     return package, backend
 
 

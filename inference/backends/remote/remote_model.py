@@ -12,44 +12,62 @@ from inference.backends.errors import ArtefactError, OutOfMemory, Unavailable, e
 from inference.backends.remote.breaker import Breaker
 from inference.backends.remote.failures import Away, InputRefused, WrongAnswer
 from inference.backends.remote.headers import Headers
-from inference.backends.remote.protocols import PROTOCOLS
+from inference.backends.remote.protocols import PROTOCOLS, Wire
 from inference.backends.remote.reading import fit, read_remote
+from inference.backends.remote.remote_toml import RemoteModel
 from inference.backends.remote.retry_budget import RetryBudget
 from inference.packages.model_toml import ModelPackage
 from streams.clock import ticks_ms
 
 
 class Remote:
-    """A server, or several that are the same, behind a `remote.toml`.
+    """A server, or several that are the same.
 
     Parameters
     ----------
-    package, file
-        The package and its `remote.toml`.
+    package
+        The model.
+    remote, wire
+        Where it runs, and what speaks to it.
     ticks
         Monotonic time in ms, for deadlines and breakers.
-
-    Raises
-    ------
-    ArtefactError
-        What the file says cannot be.
     """
 
-    def __init__(self, package: ModelPackage, file: Path, ticks: Callable[[], float] = ticks_ms) -> None:
-        self._remote = remote = read_remote(file)
-        fit(remote, package, file)
-        try:
-            self._wire = PROTOCOLS[remote.protocol](remote, package)
-        except ArtefactError as error:
-            raise ArtefactError(f"{file}: {error}") from error
-        except ImportError as error:
-            raise ArtefactError(f"{file}: {error.name} is not installed; pip install 'driftline[remote]'") from error
+    def __init__(
+        self, package: ModelPackage, remote: RemoteModel, wire: Wire, ticks: Callable[[], float] = ticks_ms
+    ) -> None:
+        self._remote, self._wire = remote, wire
         self.shapes = Shapes(package.limits.shapes)
         self._name = f"{package.name} {package.version}"
         self._headers, self._ticks = Headers(remote.headers), ticks
         self._breakers = [Breaker() for _ in remote.addresses]
         self._budget = RetryBudget()
         self._lock, self._next = threading.Lock(), 0
+
+    @classmethod
+    def from_file(cls, package: ModelPackage, file: Path, ticks: Callable[[], float] = ticks_ms) -> "Remote":
+        """Make it of a `remote.toml`.
+
+        Parameters
+        ----------
+        package, file
+            The package and its `remote.toml`.
+        ticks
+            Monotonic time in ms.
+
+        Raises
+        ------
+        ArtefactError
+            What the file says cannot be.
+        """
+        remote = read_remote(file)
+        fit(remote, package, file)
+        try:
+            return cls(package, remote, PROTOCOLS[remote.protocol](remote, package), ticks)
+        except ArtefactError as error:
+            raise ArtefactError(f"{file}: {error}") from error
+        except ImportError as error:
+            raise ArtefactError(f"{file}: {error.name} is not installed; pip install 'driftline[remote]'") from error
 
     def score(self, matrix: np.ndarray) -> np.ndarray:
         """Ask for the scores of one batch; see `Backend`.
