@@ -92,5 +92,5 @@ def run(settings: Settings, slot: str, port: int) -> None:
         behind=following.behind,
         may_be_held=bool(settings.watch_topics),  # a deployment that only watches has no model of its own
     )
-    watch_calls(serving, lambda why: end_process("score", Fatal(why)))
+    watch_calls(lambda: step.answering, lambda why: end_process("score", Fatal(why)))
     role.run()

@@ -169,6 +169,11 @@ class Score(Step):
         At which batch shape rows were scored the first time, for a replay; a shadow then scores what it scored then.
     shadows
         Scores the rows of shadows once the requests are committed; without it they are scored with the others.
+
+    Attributes
+    ----------
+    answering
+        What scores for those who answer at the moment; None while nothing does. Read from other threads.
     """
 
     def __init__(
@@ -192,6 +197,7 @@ class Score(Step):
         self._clock = clock
         self._catch_up = catch_up
         self._models: Mapping[str, Served] = {}
+        self.answering: Scorer | None = None
 
     def weigh(self, block: Block) -> Sequence[int] | None:
         """How many answers each record asks for; None where each asks for one. May be called from any thread."""
@@ -359,12 +365,15 @@ class Score(Step):
         try:
             with self._in_hand.holding(model, version, _ranges(parts, outcomes)):
                 matrix = np.concatenate([part.rows.matrix for part in parts])
+                self.answering = None if role == "shadow" else scorer
                 scores = scorer(matrix, buckets=self._shapes_then(model, version, parts, outcomes))
         except Exception as error:
             if role != "shadow":
                 raise
             ShadowFailed(model, version, str(error)).tell()  # it must not hold up those who answer
             return
+        finally:
+            self.answering = None
         RowsScored(model, version, role, len(scores.values), len(scores.failures), self._ticks() - started_ms).tell()
         now_ms = self._clock() if self._clock else None
         first = 0

@@ -8,29 +8,23 @@ the end. Shadows are left alone: nobody waits for them.
 import threading
 from collections.abc import Callable
 
-from inference.serving.models import Serving
 from inference.serving.scorer import Scorer
 from streams.clock import ticks_ms
-from streams.wire.route import versions
 
 _LOOK_S = 0.5
 
 
-def hung_call(serving: Serving, now_ms: float) -> str:
-    """Say which version that answers has a call that takes too long, and how long; empty where none has.
+def hung_call(scorer: Scorer | None, now_ms: float) -> str:
+    """Say which version has a call that takes too long, and how long; empty where none has.
 
     Parameters
     ----------
-    serving
-        What serves.
+    scorer
+        Who answers at the moment, whatever the routes say by now; None where nobody does.
     now_ms
         Monotonic time.
     """
-    for served in serving.models().values():
-        for version in versions(served.route):
-            if version not in served.route.shadows and (why := hangs(served.scorers[version], now_ms)):
-                return why
-    return ""
+    return "" if scorer is None else hangs(scorer, now_ms)
 
 
 def hangs(scorer: Scorer, now_ms: float) -> str:
@@ -44,13 +38,15 @@ def hangs(scorer: Scorer, now_ms: float) -> str:
     )
 
 
-def watch_calls(serving: Serving, end: Callable[[str], object], stop: threading.Event | None = None) -> None:
+def watch_calls(
+    answering: Callable[[], Scorer | None], end: Callable[[str], object], stop: threading.Event | None = None
+) -> None:
     """Look for hung calls, in a thread of its own.
 
     Parameters
     ----------
-    serving
-        What serves.
+    answering
+        Who answers at the moment; see `hung_call`.
     end
         Ends the process; called once with the reason.
     stop
@@ -60,7 +56,7 @@ def watch_calls(serving: Serving, end: Callable[[str], object], stop: threading.
 
     def look() -> None:
         while not stopped.wait(_LOOK_S):
-            if why := hung_call(serving, ticks_ms()):
+            if why := hung_call(answering(), ticks_ms()):
                 end(why)
                 return
 

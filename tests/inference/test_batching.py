@@ -17,6 +17,7 @@ from inference import (
     OutOfMemory,
     Outputs,
     Patience,
+    Score,
     Scorer,
     Serving,
     Shapes,
@@ -24,6 +25,7 @@ from inference import (
     matrix_of,
 )
 from inference.serving.hung_calls import hung_call
+from streams.wire.block import Block
 from streams.wire.records import Route
 from streams.wire.schema import Feature
 
@@ -440,19 +442,25 @@ WHY = "m v1 has had one batch for {} s; limits.call_s_max = 2 in its model.toml"
     ("champion", "shadows", "expected"),
     [("v1", (), ["", "", WHY.format(2), WHY.format(61)]), ("v2", ("v1",), [""] * 4)],
 )
-def test_a_batch_that_takes_longer_than_its_model_says_is_told_and_a_shadows_is_not(champion, shadows, expected):
+@pytest.mark.parametrize("meanwhile", [None, {"champion": "v2"}, {"champion": "v2", "shadows": ("v1",)}])
+def test_a_batch_that_takes_longer_than_its_model_says_is_told_and_a_shadows_is_not(
+    champion, shadows, expected, meanwhile
+):
     now, whys = [1_000.0], []
 
     class Slow(Device):
         def score(self, matrix):
             if matrix.any():
-                whys.extend(hung_call(serving, now[0] + ms) for ms in (0, 2_000, 2_001, 61_000))
+                if meanwhile:  # the call goes on, whatever the next route says
+                    serving.follow(Route(model="m", epoch=2, ts=0, **meanwhile))
+                whys.extend(hung_call(step.answering, now[0] + ms) for ms in (0, 2_000, 2_001, 61_000))
             return super().score(matrix)
 
     package = msgspec.structs.replace(PACKAGE, limits=Limits(batch_rows=64, buckets=(16, 32), call_s_max=2))
     known = {"v1": Scorer(package, Slow(), ticks=lambda: now[0]), "v2": behind(Device(), limits=BUCKETS)}
     serving = Serving(lambda name, version: known[version])
     serving.follow(Route(model="m", epoch=1, ts=0, champion=champion, shadows=shadows))
-    known["v1"](ramp(3))
+    step = Score(serving)
+    step.process([Block.of("requests", 0, [msgspec.json.encode(dict.fromkeys(PACKAGE.schema.names, 1.0))])])
     assert whys == expected
-    assert hung_call(serving, 1e9) == ""  # it has returned
+    assert hung_call(step.answering, 1e9) == ""  # it has returned

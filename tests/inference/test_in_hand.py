@@ -43,8 +43,8 @@ def load(name, version):
 file, values, route, first = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
 serving = Serving(load)
 serving.follow(Route(model="m", epoch=1, ts=0, **route))
-watch_calls(serving, lambda why: (print(why, file=sys.stderr), os._exit(139)))
 step = Score(serving, JsonDecoder, in_hand=InHand(file))
+watch_calls(lambda: step.answering, lambda why: (print(why, file=sys.stderr), os._exit(139)))
 blocks = [Block.of("requests", p, [b'{"x": %d}' % x for x in own], first=first, time=5) for p, own in enumerate(values)]
 for block, effects in zip(blocks, step.process(blocks)):
     for message in effects.publish:
