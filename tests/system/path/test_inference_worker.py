@@ -1,5 +1,6 @@
 """`driftline inference-worker` as a process: who asks it, and what becomes of them when it ends."""
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,12 @@ import urllib3
 from tritonclient.utils import InferenceServerException
 
 from inference import Limits, ModelPackage, Registry, write_package
+from streams.kafka import ranges
+from streams.kafka.admin import Layout, create
+from streams.kafka.cluster import Cluster
+from streams.kafka.sender import Sender
+from streams.routes import announce
+from streams.wire.records import Route
 from streams.wire.schema import Feature
 
 DEADLINE_S = 60.0
@@ -235,3 +242,40 @@ def test_beyond_loopback_it_says_that_it_is_unprotected_and_tls_protects_it(star
     assert http.request("GET", f"https://localhost:{worker.http_port}/readyz").status == 200
     with worker.client() as client, pytest.raises(InferenceServerException):
         ask(client, 4, client_timeout=5)
+
+
+def test_an_agent_asks_it_and_loses_nothing_while_it_is_killed(kafka, topic_prefix, start, registry, roles, tmp_path):
+    """Each request has one prediction; the agent has loaded no model."""
+    cluster = Cluster(bootstrap=kafka, prefix=topic_prefix)
+    create(cluster, Layout(requests=1))
+    announce(cluster, lambda book: Route(model="slow", epoch=0, ts=0, champion="v1"))
+    worker = start("slow@v1", *ANY).ready()
+    environ = {
+        "DRIFTLINE_KAFKA__BOOTSTRAP": kafka,
+        "DRIFTLINE_KAFKA__PREFIX": topic_prefix,
+        "DRIFTLINE_REGISTRY": str(registry),
+        "DRIFTLINE_DATA_DIR": str(tmp_path / "data"),
+        "DRIFTLINE_SCORE__WORKERS": json.dumps([f"grpc://127.0.0.1:{worker.grpc_port}"]),
+    }
+    roles.start("worker", environ)
+
+    def send(first: int, count: int) -> None:
+        sender = Sender(cluster)
+        for n in range(first, first + count):
+            sender.send("requests", json.dumps({"id": str(n), "features": {"x": n}}).encode())
+        sender.finish()
+
+    def answered() -> list[tuple[str, float]]:
+        values = [json.loads(value) for block in ranges.read_all(cluster, "predictions") for value in block.values]
+        return [(value["id"], value["score"]) for value in values]
+
+    send(0, 500)
+    roles.wait(lambda: len(answered()) == 500)
+    worker.process.kill()
+    worker.process.wait(DEADLINE_S)
+    send(500, 500)
+    again = start("slow@v1", "--grpc-port", str(worker.grpc_port), "--http-port", "0").ready()
+    roles.wait(lambda: len(answered()) == 1_000)
+    assert answered() == [(str(n), 2.0 * n) for n in range(1_000)]
+    assert not list(ranges.read_all(cluster, "dead-letters"))
+    assert _metric(urllib3.PoolManager(), again, "driftline_batch_rows_total") >= 500
