@@ -3,7 +3,7 @@
 A version must say the same where it is loaded, at each of its batch shapes, before it may serve: a library, a device or
 a variant that computes something else is found before a request meets it. `examples.arrow` has a column an input, as a
 table has it, and ``score``, a list of the model's outputs. Values are of the training table; each column is mixed for
-itself, so that no line is anybody's.
+itself, so that a line is hardly ever a row of the table.
 """
 
 from pathlib import Path
