@@ -68,12 +68,15 @@ def inference_worker(
     device: Annotated[str | None, typer.Option(help="Where models run; default: the setting score.device.")] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM) of this server.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+    shared_memory: Annotated[
+        bool, typer.Option("--shared-memory", help="Read tensors that clients of this machine and user share.")
+    ] = False,
 ) -> None:
     """Serve models to anybody's client: Open Inference Protocol v2, without Kafka."""
     from driftline.roles import inference_worker as role
     from inference.oip.listening import Listening
 
-    listening = Listening(host, grpc_port, http_port, tls_certificate, tls_key)
+    listening = Listening(host, grpc_port, http_port, tls_certificate, tls_key, shared_memory)
     role.run(load(file, score__device=device), served, listening)
 
 

@@ -10,6 +10,7 @@ from tritonclient.grpc import service_pb2
 from inference.oip import grpc_wire
 from inference.oip.listening import BODY_BYTES_MAX, CALLS_MAX, Listening, NotListening
 from inference.oip.refusals import InvalidRequest, count, refusal_of
+from inference.oip.shared_memory import Regions
 from inference.oip.versions import PLATFORM, Versions
 
 _SERVICE = "inference.GRPCInferenceService"
@@ -31,10 +32,12 @@ class GrpcServer:
     ----------
     versions
         What is served.
+    regions
+        Shared memory that clients may register; None where they may not.
     """
 
-    def __init__(self, versions: Versions) -> None:
-        self._versions = versions
+    def __init__(self, versions: Versions, regions: Regions | None = None) -> None:
+        self._versions, self._regions = versions, regions
         self._server: Any = None
 
     async def start(self, listening: Listening) -> int:
@@ -70,6 +73,8 @@ class GrpcServer:
         """Refuse new calls at once, and wait for those that run."""
         if self._server is not None:
             await self._server.stop(wait_s)
+        if self._regions is not None:
+            self._regions.unregister()
 
     def _calls(self) -> dict[str, Callable[[Any], Awaitable[Any]]]:
         return {
@@ -80,7 +85,23 @@ class GrpcServer:
             "ModelMetadata": self._model_metadata,
             "ModelConfig": self._model_config,
             "ModelInfer": self._infer,
+            **(self._shared_memory(self._regions) if self._regions is not None else {}),
         }
+
+    def _shared_memory(self, regions: Regions) -> dict[str, Callable[[Any], Awaitable[Any]]]:
+        async def status(request: Any) -> Any:
+            return grpc_wire.regions_of(regions, request.name)
+
+        async def register(request: Any) -> Any:
+            regions.register(request.name, request.key, request.offset, request.byte_size)
+            return service_pb2.SystemSharedMemoryRegisterResponse()
+
+        async def unregister(request: Any) -> Any:
+            regions.unregister(request.name)
+            return service_pb2.SystemSharedMemoryUnregisterResponse()
+
+        calls = {"Status": status, "Register": register, "Unregister": unregister}
+        return {f"SystemSharedMemory{name}": call for name, call in calls.items()}
 
     def _handler(self, name: str, call: Callable[[Any], Awaitable[Any]]) -> Any:
         async def answer(request: Any, context: Any) -> Any:
@@ -102,7 +123,8 @@ class GrpcServer:
 
     async def _server_metadata(self, request: Any) -> Any:  # noqa: ARG002
         version = installed_version("driftline")
-        return service_pb2.ServerMetadataResponse(name=PLATFORM, version=version, extensions=EXTENSIONS)
+        more = () if self._regions is None else ("system_shared_memory",)
+        return service_pb2.ServerMetadataResponse(name=PLATFORM, version=version, extensions=[*EXTENSIONS, *more])
 
     async def _model_ready(self, request: Any) -> Any:
         return service_pb2.ModelReadyResponse(ready=self._versions.is_ready(request.name, request.version))
@@ -116,7 +138,7 @@ class GrpcServer:
 
     async def _infer(self, message: Any) -> Any:
         try:
-            request = grpc_wire.request_of(message)
+            request = grpc_wire.request_of(message, self._regions)
         except InvalidRequest as error:
             count(error)
             raise

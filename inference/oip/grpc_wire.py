@@ -7,27 +7,47 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 from inference.oip.refusals import InvalidRequest
 from inference.oip.requests import BUCKET, DATATYPE, INPUT, OUTPUT, InferAnswer, InferRequest, Tensor
+from inference.oip.shared_memory import Regions
 from inference.oip.versions import PLATFORM, metadata_of
 from inference.serving.batcher import Batcher
 
+#: Parameters of a tensor that lies in shared memory.
+_REGION, _REGION_OFFSET, _REGION_SIZE = "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"
 
-def request_of(message: Any) -> InferRequest:
-    """Read a request for scores.
+
+def request_of(message: Any, regions: Regions | None = None) -> InferRequest:
+    """Read a request for scores; tensors in shared memory are copied out of ``regions``.
 
     Raises
     ------
     InvalidRequest
-        Raw bytes are not one for each tensor, or the bucket is no number.
+        Raw bytes are not one for each tensor that is sent, or the bucket is no number, or there is no such region.
     """
+    sent = [tensor for tensor in message.inputs if _REGION not in tensor.parameters]
     raw = message.raw_input_contents
-    if raw and len(raw) != len(message.inputs):
-        raise InvalidRequest(
-            f"{len(message.inputs)} input tensors came, and raw bytes of {len(raw)}; send one for each"
-        )
-    tensors = tuple(_tensor(tensor, raw[n] if raw else None) for n, tensor in enumerate(message.inputs))
+    if raw and len(raw) != len(sent):
+        raise InvalidRequest(f"{len(sent)} input tensors came, and raw bytes of {len(raw)}; send one for each")
+    if any(_REGION in output.parameters for output in message.outputs):
+        raise InvalidRequest("scores are sent back, and never written to shared memory; leave the region out")
+    rest = iter(raw)
+    tensors = tuple(
+        _tensor(tensor, _shared(tensor.parameters, regions) if _REGION in tensor.parameters else next(rest, None))
+        for tensor in message.inputs
+    )
     outputs = tuple(output.name for output in message.outputs)
     bucket = _bucket(message.parameters[BUCKET]) if BUCKET in message.parameters else 0
     return InferRequest(message.model_name, message.model_version, message.id, tensors, outputs, bucket)
+
+
+def _shared(parameters: Any, regions: Regions | None) -> bytes:
+    if regions is None:
+        raise InvalidRequest("shared memory is off; send the tensor, or start this server with --shared-memory")
+    size, offset = _int(parameters, _REGION_SIZE), _int(parameters, _REGION_OFFSET)
+    return regions.read(parameters[_REGION].string_param, offset, size)
+
+
+def _int(parameters: Any, name: str) -> int:
+    return int(parameters[name].int64_param) if name in parameters else 0
 
 
 def _tensor(tensor: Any, raw: bytes | None) -> Tensor:
@@ -85,3 +105,14 @@ def config(batcher: Batcher) -> Any:
 
 def _tensor_config(kind: Any, name: str, columns: int) -> Any:
     return kind(name=name, data_type=model_config_pb2.TYPE_FP32, dims=[columns])
+
+
+def regions_of(regions: Regions, name: str) -> Any:
+    """What is registered: one region, or all where the name is empty."""
+    message = service_pb2.SystemSharedMemoryStatusResponse()
+    for known, region in regions.listed().items():
+        if name in ("", known):
+            status = message.regions[known]
+            status.name, status.key = known, region.key
+            status.offset, status.byte_size = region.offset, region.byte_size
+    return message

@@ -27,6 +27,8 @@ class Listening(msgspec.Struct, frozen=True):
         0 takes any that is free.
     certificate, key
         Files in PEM, or neither.
+    shared_memory
+        Whether clients may have tensors read out of shared memory; on loopback alone.
 
     >>> Listening("127.0.0.1").is_loopback, Listening("::1").is_loopback, Listening("0.0.0.0").is_loopback
     (True, True, False)
@@ -37,10 +39,13 @@ class Listening(msgspec.Struct, frozen=True):
     http_port: int = 18071
     certificate: Path | None = None
     key: Path | None = None
+    shared_memory: bool = False
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise NotListening("a certificate needs its key: give --tls-certificate and --tls-key, or neither")
+        if self.shared_memory and not self.is_loopback:
+            raise NotListening(f"--shared-memory is for clients of this machine, and --host is {self.host}; drop one")
 
     @property
     def is_loopback(self) -> bool:

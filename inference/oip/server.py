@@ -11,6 +11,7 @@ from inference.backends import Fatal
 from inference.oip.grpc_server import GrpcServer
 from inference.oip.http_server import HttpServer
 from inference.oip.listening import Listening
+from inference.oip.shared_memory import Regions
 from inference.oip.versions import Versions
 from streams.logs import logger
 
@@ -32,7 +33,8 @@ class Server:
 
     def __init__(self, versions: Versions, listening: Listening) -> None:
         self._versions, self._listening = versions, listening
-        self._grpc, self._http = GrpcServer(versions), HttpServer(versions)
+        self._grpc = GrpcServer(versions, Regions() if listening.shared_memory else None)
+        self._http = HttpServer(versions)
         self._error: Exception | None = None
 
     async def run(self) -> None:

@@ -21,14 +21,14 @@ DEADLINE_S = 20.0
 class Servers:
     """A gRPC and an HTTP server over ``m@v1``, ``m@v2`` and ``wide@v1``."""
 
-    def __init__(self, listening: Listening | None = None, load=None) -> None:
+    def __init__(self, listening: Listening | None = None, load=None, regions=None) -> None:
         self.models = {}
         self.versions = Versions(load or self._load, [Named("m", "v1"), Named("m", "v2"), Named("wide", "v1")])
         self.errors = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._grpc, self._http = GrpcServer(self.versions), HttpServer(self.versions)
+        self._grpc, self._http = GrpcServer(self.versions, regions), HttpServer(self.versions)
         listening = listening or Listening("127.0.0.1", 0, 0)
         self.grpc_port = self.wait(self._grpc.start(listening))
         self.http_port = self.wait(self._http.start(listening, 1.0))
