@@ -1,6 +1,8 @@
 """Where what was served lies on the topics: the observations of a stretch of requests, and what left with them."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -36,7 +38,7 @@ def observed(cluster: Cluster, partition: int, start: int, end: int) -> list[Obs
     touching: list[Observed] = []
     beyond = 0
     for block in ranges.read(cluster, "observations", partition, begin, high, rows_max=500):
-        for message in map(Observed.read, (value or b"" for value in block.values), block.times):
+        for message in _readable(block):
             if message.head.topic == "requests":
                 beyond += message.head.first >= end
                 if message.head.first < end and message.head.last >= start:
@@ -46,8 +48,19 @@ def observed(cluster: Cluster, partition: int, start: int, end: int) -> list[Obs
     return touching
 
 
-def _last(value: bytes | None) -> int:
-    return observation.decode(value or b"")[0].last
+def _readable(block: Block) -> Iterator[Observed]:
+    """The observations of a block; what is none, the count step has set aside."""
+    for value, time in zip(block.values, block.times, strict=True):
+        with suppress(observation.FormatError):
+            yield Observed.read(value or b"", time)
+
+
+def _last(value: bytes | None) -> float:
+    """The last request that a record is about; one that is no observation hides nothing that stands before it."""
+    try:
+        return observation.decode(value or b"")[0].last
+    except observation.FormatError:
+        return math.inf
 
 
 def predictions_beside(cluster: Cluster, partition: int, served: Sequence[Observed]) -> Iterable[Block]:
