@@ -1,6 +1,6 @@
 """Requests scored again: the live score stage, under the routes that were decided then, or under another's."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -39,11 +39,18 @@ class Scoring:
         Every route that was announced, in order.
     instead
         Versions that answer everything of their models, whatever the routes say.
+    answered
+        Models that answered or were observed in the stretch: all others may be at fault now, as they were then.
     """
 
     def __init__(
-        self, load: Callable[[str, str], Scorer], history: Sequence[Route], instead: Mapping[str, str]
+        self,
+        load: Callable[[str, str], Scorer],
+        history: Sequence[Route],
+        instead: Mapping[str, str],
+        answered: Collection[str] = (),
     ) -> None:
+        self._answered = frozenset(answered)
         self._load = load
         self._history = [_instead(route, instead) for route in history]
         self._recorded = history
@@ -67,7 +74,11 @@ class Scoring:
             serving = Serving(self._load)
             changed = {(route.model, route.epoch): route for route in self._history}
             for change in key:
-                serving.follow(changed[change])
+                try:
+                    serving.follow(changed[change])
+                except Exception:  # its requests are refused, as they were
+                    if changed[change].model in self._answered:
+                        raise
             self._steps[key] = Score(serving, recorded=self._shapes)
         return self._steps[key]
 

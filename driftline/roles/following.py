@@ -1,7 +1,11 @@
-"""How a worker follows routes: each that is announced is loaded; one that cannot be is tried again, and named."""
+"""How a worker follows routes: each that is announced is loaded; one that cannot be is tried again, and named.
+
+Models are loaded one after the other, but a load that takes longer than `NEXT_LOAD_S` holds up no other: it goes on beside
+them, for ever if need be.
+"""
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
@@ -21,6 +25,8 @@ log = structlog.get_logger("driftline.worker")
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 #: The longest pause where something is away: whoever comes back should not be waited for.
 RETRY_AWAY_S = 2.0
+#: How long the next load waits for the one before it.
+NEXT_LOAD_S = 20.0
 
 
 class Following:
@@ -46,7 +52,7 @@ class Following:
         self._elsewhere = frozenset(elsewhere)
         self._refused: dict[str, Route] = {}
         self._ends: dict[int, tuple[int, int]] = {}
-        self._loading = threading.Lock()
+        self._loading = defaultdict[tuple[str, int], threading.Lock](threading.Lock)
         self._news = threading.Event()
 
     def begin(self, routes: Collection[Route]) -> None:
@@ -55,7 +61,7 @@ class Following:
         expected = [route for route in routes if route.model not in self._elsewhere]
         for route in expected:
             self._serving.expect(route)
-        self._in_background("follow-routes", lambda: deque(map(self.follow, expected), 0))
+        self._in_background("follow-routes", lambda: deque(map(self.follow_soon, expected), 0))
         self._in_background("retry-routes", self.retry)
 
     def absent(self) -> str:
@@ -83,8 +89,12 @@ class Following:
     def follow(self, route: Route) -> None:
         """Serve by a route; where that cannot be, the former one goes on."""
         if route.model not in self._elsewhere:
-            with self._loading:
+            with self._loading[route.model, route.epoch]:
                 self._try(route)
+
+    def follow_soon(self, route: Route) -> None:
+        """The same in a thread of its own; returns once it is done, or has taken too long to wait for."""
+        self._in_background("follow-route", partial(self.follow, route)).join(NEXT_LOAD_S)
 
     def catch_up(self) -> None:
         """Begin to load every model that was announced until now; returns before they are loaded."""
@@ -109,9 +119,12 @@ class Following:
                 continue
             failures += 1
             for route in list(self._refused.values()):
-                with self._loading:
-                    if self._refused.get(route.model) is route:
-                        self._try(route)
+                self._in_background("retry-route", partial(self._try_again, route)).join(NEXT_LOAD_S)
+
+    def _try_again(self, route: Route) -> None:
+        with self._loading[route.model, route.epoch]:
+            if self._refused.get(route.model) is route:
+                self._try(route)
 
     def _pause_s(self, failures: int) -> float | None:
         if not self._refused:
@@ -120,16 +133,20 @@ class Following:
         away = any(self._status[model].get("away") for model in list(self._refused))
         return min(pause_s, RETRY_AWAY_S) if away else pause_s
 
-    def _in_background(self, name: str, call: Callable[[], object]) -> None:
-        threading.Thread(target=call, name=name, daemon=True).start()
+    def _in_background(self, name: str, call: Callable[[], object]) -> threading.Thread:
+        thread = threading.Thread(target=call, name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _try(self, route: Route) -> None:
         known = self._status.get(route.model, {})
         if route.epoch < max(known.get("epoch", 0), known.get("refused_epoch", 0)):
-            return  # two threads follow routes; the other one had a newer route
+            return  # threads follow routes; another one had a newer route
         try:
             self._serving.follow(route)
         except Exception as error:  # the old route goes on; what is wrong with the new one stands on the status page
+            if route.epoch < self._status.get(route.model, {}).get("epoch", 0):
+                return  # a newer route was loaded meanwhile
             why = str(error) or type(error).__name__
             if known.get("refused") != why:
                 log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=why)

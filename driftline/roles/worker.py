@@ -23,6 +23,8 @@ from streams.runtime.needs import Need
 from streams.runtime.start_offsets import StartOffsets
 from streams.wire.schema import FeatureSchema
 
+#: How long nothing comes until what shadows have said meanwhile leaves; a slow one says it after minutes.
+_SILENT_MS = tuple(1_000 * 2**n for n in range(13))
 #: A registry in an object store is asked less often: each question is paid for.
 _REGISTRY_S = 10.0
 
@@ -73,9 +75,9 @@ def run(settings: Settings, slot: str, port: int) -> None:
     if not book.routes and not workers:
         # torch takes seconds to import, and the first route may come at any moment.
         threading.Thread(target=import_module, args=("inference.backends.torch_export",), daemon=True).start()
-    role.follow_models(book, following.follow)
+    role.follow_models(book, following.follow_soon)
     in_hand = InHand(settings.data_dir / "faust" / f"worker-{slot}.in-hand")
-    shadows = Shadows(InHand(settings.data_dir / "faust" / f"worker-{slot}.shadow-in-hand"))
+    shadows = Shadows(lambda name: InHand(settings.data_dir / "faust" / f"worker-{slot}.{name}.shadow"))
     step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up, in_hand=in_hand, shadows=shadows)
     role.add_agent(
         "score",
@@ -84,7 +86,9 @@ def run(settings: Settings, slot: str, port: int) -> None:
         step,
         writes=["predictions", "observations", "dead-letters"],
         alike=FOLLOW_REQUESTS,
-        limits=ConsumerLimits(rows_max=score.turn_rows_max),
+        limits=ConsumerLimits(
+            rows_max=score.turn_rows_max, idle_after_ms=_SILENT_MS[0], asleep_after_ms=_SILENT_MS[1:]
+        ),
         start_offsets=StartOffsets(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,
         hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it

@@ -88,7 +88,10 @@ class PythonModel:
     def score(self, matrix: np.ndarray) -> np.ndarray:
         """Run one batch; see `Backend`."""
         try:
-            return np.asarray(self._model.predict(Batch(matrix, self._schema)), np.float32)
+            scores = np.asarray(self._model.predict(Batch(matrix, self._schema)))
+            if scores.dtype.kind not in "fiub":
+                raise TypeError(f"predict() gave values of type {scores.dtype}; give numbers")
+            return scores.astype(np.float32, copy=False)
         except MemoryError as error:
             raise OutOfMemory(error_text(error)) from error
 

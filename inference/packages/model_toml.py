@@ -50,6 +50,7 @@ class Outputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
 
 
+BUCKETS_MAX = 16
 _Rows = Annotated[int, msgspec.Meta(ge=16, le=65_536, multiple_of=16)]
 
 
@@ -78,6 +79,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     call_s_max: Annotated[float, msgspec.Meta(ge=0.1, le=3_600)] = 60.0
 
     def __post_init__(self) -> None:
+        if len(self.buckets) > BUCKETS_MAX:
+            raise PackageError(
+                f"limits.buckets: {len(self.buckets)} shapes, at most {BUCKETS_MAX}; each is tried at load"
+            )
         if list(self.shapes) != sorted(set(self.shapes)):
             raise PackageError(f"limits.buckets {list(self.buckets)}: list them ascending, below {self.batch_rows}")
 

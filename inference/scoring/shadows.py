@@ -1,4 +1,4 @@
-"""Shadows score after those who answer, in a thread of their own.
+"""Shadows score after those who answer, each in a thread of its own.
 
 A shadow answers nobody, so nobody waits for it, however slow or broken it is. Its rows are handed over with the
 micro-batch that they belong to, are scored once that is committed, and what it said leaves with a later transaction:
@@ -11,9 +11,8 @@ ones here that a kill may lose. A replay scores those that were observed.
 """
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 
 import msgspec
 import numpy as np
@@ -28,12 +27,14 @@ from streams.wire.block import Block
 from streams.wire.effects import Publish
 from streams.wire.rows import Rows
 
-#: Rows of committed requests that shadows may have before them.
+#: Rows of committed requests that a shadow may have before it.
 ROWS_WAITING_MAX = 20_000
 #: What shadows have said and no transaction has taken yet: then they pause.
 MESSAGES_WAITING_MAX = 1_000
 #: In place of a record: what ended processes here is a version, since its rows do not come again.
-_VERSION = ("shadow", 0, 0, 0, 0)
+_RECORD = ("shadow", 0, 0, 0, 0)
+
+_Version = tuple[str, str]
 
 
 class ShadowTask(msgspec.Struct, frozen=True):
@@ -61,27 +62,29 @@ class Shadows:
     Parameters
     ----------
     in_hand
-        Remembers over the process's end which shadow was scoring: one that ended three processes scores no more.
+        Makes what remembers over the process's end that a shadow was scoring, by ``model@version``: one that ended
+        three processes scores no more.
     run
-        Runs what it is given, in order and in another thread; tests run it at once.
+        Runs what it is given for a version, in order and in another thread; tests run it at once.
     ticks
         Monotonic time in ms, for metrics.
     """
 
     def __init__(
         self,
-        in_hand: InHand | None = None,
-        run: Callable[[Callable[[], None]], object] | None = None,
+        in_hand: Callable[[str], InHand] = lambda name: InHand(),
+        run: Callable[[_Version, Callable[[], None]], object] | None = None,
         ticks: Callable[[], float] = ticks_ms,
     ) -> None:
-        self._in_hand = in_hand or InHand()
-        self._run = run or _Thread().run
+        self._in_hand = in_hand
+        self._hands: dict[_Version, InHand] = {}
+        self._run = run or _Threads().run
         self._ticks = ticks
         self._lock = threading.Lock()
         self._in_flight: dict[int, _Handed] = {}
         self._newest = _Handed()
         self._results: deque[Publish] = deque()
-        self._rows = 0
+        self._rows = Counter[_Version]()
         self._fatal: Fatal | None = None
 
     def hand_over(self, blocks: Sequence[Block], tasks: Sequence[ShadowTask]) -> None:
@@ -125,11 +128,14 @@ class Shadows:
 
     def _begin(self, task: ShadowTask) -> None:
         package = task.scorer.package
-        ends = self._in_hand.ends(package.name, package.version, "shadow/0/0", 0)
+        name = package.name, package.version
+        if name not in self._hands:
+            self._hands[name] = self._in_hand("@".join(name))
+        ends = self._hands[name].ends(*name, "shadow/0/0", 0)
         with self._lock:
-            full = self._rows > max(0, ROWS_WAITING_MAX - task.rows) or len(self._results) > MESSAGES_WAITING_MAX
+            full = self._rows[name] > max(0, ROWS_WAITING_MAX - task.rows) or len(self._results) > MESSAGES_WAITING_MAX
             if ends < ENDS_MAX and not full:
-                self._rows += task.rows
+                self._rows[name] += task.rows
         if ends >= ENDS_MAX:
             why = f"{ends} processes ended while it was scoring; `driftline model route` names another version"
             ShadowRowsLeftOut(package.name, package.version, task.rows, why).tell()
@@ -137,12 +143,13 @@ class Shadows:
             why = f"it has {ROWS_WAITING_MAX:,} rows before it"
             ShadowRowsLeftOut(package.name, package.version, task.rows, why).tell()
         else:
-            self._run(lambda: self._score(task))
+            self._run(name, lambda: self._score(task))
 
     def _score(self, task: ShadowTask) -> None:
         package, started_ms, results = task.scorer.package, self._ticks(), list[Publish]()
+        name = package.name, package.version
         try:
-            with self._in_hand.holding(package.name, package.version, [_VERSION]):
+            with self._hands[name].holding(*name, [_RECORD]):
                 scores = task.scorer(np.concatenate([rows.matrix for _, rows in task.parts]))
             first = 0
             for block, rows in task.parts:
@@ -158,25 +165,37 @@ class Shadows:
             ShadowFailed(package.name, package.version, error_text(error)).tell()
         finally:
             with self._lock:
-                self._rows -= task.rows
+                self._rows[name] -= task.rows
                 self._results.extend(results)
 
 
-class _Thread:
-    """Runs calls one after the other. It does not hold up the process's end, as the threads of an executor do."""
+class _Threads:
+    """Runs the calls of each name one after the other, in a daemon thread that ends when it has nothing to do.
+
+    A call that hangs holds up those of its own name alone, and not the process's end.
+    """
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._thread = threading.Thread(target=self._loop, name="shadows", daemon=True)
+        self._lock = threading.Lock()
+        self._calls: dict[_Version, deque[Callable[[], None]]] = {}
 
-    def run(self, call: Callable[[], None]) -> None:
-        if not self._thread.is_alive():
-            self._thread.start()
-        self._calls.put(call)
+    def run(self, name: _Version, call: Callable[[], None]) -> None:
+        with self._lock:
+            waiting = self._calls.get(name)
+            if waiting is not None:
+                waiting.append(call)
+                return
+            self._calls[name] = deque([call])
+        threading.Thread(target=self._loop, args=(name,), name=f"shadow-{'-'.join(name)}", daemon=True).start()
 
-    def _loop(self) -> None:
+    def _loop(self, name: _Version) -> None:
         while True:
-            self._calls.get()()
+            with self._lock:
+                if not self._calls[name]:
+                    del self._calls[name]
+                    return
+                call = self._calls[name].popleft()
+            call()
 
 
 def _without_values(task: ShadowTask) -> ShadowTask:

@@ -11,6 +11,7 @@ from inference.backends import error_text
 from inference.serving.projection import Projection, union
 from inference.serving.scorer import Scorer
 from streams.away import Away
+from streams.clock import ticks_ms
 from streams.wire.records import Route
 from streams.wire.route import check, versions
 from streams.wire.schema import FeatureSchema
@@ -18,6 +19,8 @@ from streams.wire.schema import FeatureSchema
 log = structlog.get_logger("inference.serving.models")
 
 Load = Callable[[str, str], Scorer]
+#: How long requests wait for their model to be loaded.
+LOAD_S_MAX = 300.0
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -34,11 +37,13 @@ class NotServed(msgspec.Struct, frozen=True):
 
     ``why`` loading failed is empty while it is under way. ``away`` says that it failed because something does not
     answer: the version may be whole, and its requests wait. Else the version is at fault, and they are refused.
+    ``since_ms`` is when it was expected first, monotonic.
     """
 
     route: Route
     why: str = ""
     away: bool = False
+    since_ms: float = 0.0
 
     @property
     def waits(self) -> bool:
@@ -65,9 +70,17 @@ class Serving:
     former
         Earlier routes of a route's model, the newest first. While nothing of a model serves yet, and the version that
         its route names is at fault, the newest of these that can be served holds.
+    ticks
+        Monotonic time, ms.
     """
 
-    def __init__(self, load: Load, former: Callable[[Route], Sequence[Route]] = lambda route: ()) -> None:
+    def __init__(
+        self,
+        load: Load,
+        former: Callable[[Route], Sequence[Route]] = lambda route: (),
+        ticks: Callable[[], float] = ticks_ms,
+    ) -> None:
+        self._ticks = ticks
         self._load = load
         self._former = former
         self._lock = threading.Lock()
@@ -86,19 +99,29 @@ class Serving:
             It cannot be served now: try again.
         """
         self.expect(route)
+        known = self._models.get(route.model)
+        if known is not None and route.epoch <= known.route.epoch:
+            return False
+        try:
+            served = self._served(check(route), known)
+        except Exception as error:
+            if known is None:
+                self._do_without(route, error)
+            raise
+        if not self._serve(served):
+            return False
+        log.info("serving.follows", model=route.model, epoch=route.epoch, champion=route.champion)
+        return True
+
+    def _serve(self, served: Served) -> bool:
+        """Serve a model that is loaded, unless a newer route came to be served meanwhile: loads are not in order."""
+        route = served.route
         with self._lock:
-            known = self._models.get(route.model)
-            if known is not None and route.epoch <= known.route.epoch:
+            newest = self._models.get(route.model)
+            if newest is not None and route.epoch <= newest.route.epoch:
                 return False
-            try:
-                served = self._served(check(route), known)
-            except Exception as error:
-                if known is None:
-                    self._do_without(route, error)
-                raise
             self._models = MappingProxyType({**self._models, route.model: served})
             self._note(route.model, None)
-        log.info("serving.follows", model=route.model, epoch=route.epoch, champion=route.champion)
         return True
 
     def _do_without(self, route: Route, error: Exception) -> None:
@@ -113,17 +136,17 @@ class Serving:
             except Exception as worse:
                 log.warning("serving.former_route", model=route.model, epoch=former.epoch, why=error_text(worse))
                 continue
-            self._models = MappingProxyType({**self._models, route.model: served})
-            self._note(route.model, None)
+            self._serve(served)
             return
-        self._note(route.model, NotServed(route, str(error) or type(error).__name__, away))
+        if route.model not in self._models:
+            self._note(route.model, NotServed(route, str(error) or type(error).__name__, away))
 
     def expect(self, route: Route) -> None:
         """Take note of a route that will be followed: until it is, requests of its model wait."""
         known = self._missing.get(route.model)
         # A model at fault is tried again in the background; its requests are refused meanwhile.
         if route.model not in self._models and (known is None or known.route.epoch < route.epoch):
-            self._note(route.model, NotServed(route))
+            self._note(route.model, NotServed(route, since_ms=self._ticks()))
 
     def models(self) -> Mapping[str, Served]:
         """What serves now: a picture that later routes do not change."""
@@ -147,11 +170,17 @@ class Serving:
         Raises
         ------
         NotLoadedYet
-            It takes longer than ``wait_s``.
+            It takes longer than ``wait_s``. After `LOAD_S_MAX` it is taken to be at fault, for requests of others wait
+            behind its own; it serves all the same where it is loaded later.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: not self._is_loading(model), wait_s):
-                raise NotLoadedYet(f"requests name {self._missing[model]}")
+            if self._changed.wait_for(lambda: not self._is_loading(model), wait_s):
+                return
+            missing = self._missing[model]
+            if missing.why or self._ticks() - missing.since_ms <= LOAD_S_MAX * 1000:
+                raise NotLoadedYet(f"requests name {missing}")
+            why = f"it has been loading for {LOAD_S_MAX:.0f} s; see what its load() or its first batch waits for"
+            self._note(model, msgspec.structs.replace(missing, why=why))
 
     def _is_loading(self, model: str) -> bool:
         return model in self._missing and self._missing[model].waits

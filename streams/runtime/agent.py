@@ -173,7 +173,7 @@ class Agent:
 
 def end_process(step: str, error: BaseException) -> None:
     """Say why, and end this process without any further step."""
-    with suppress(OSError):  # the disk may be full
+    with suppress(Exception):  # the disk may be full, and a model may have closed the streams
         Crashed(step, type(error).__name__, str(error)).tell()
         sys.stdout.flush()
         sys.stderr.flush()

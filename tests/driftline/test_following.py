@@ -148,3 +148,38 @@ def test_a_route_to_what_is_not_there_leaves_the_one_before_in_force(away):
     follower.follow(route(3, "v3"))
     assert not follower._serving.missing()["m"].waits  # all are at fault: requests are refused by that name
     assert follower.behind() == "requests of m are refused: v3 is not there"
+
+
+def test_a_load_that_never_returns_holds_up_no_other_model_and_no_newer_route(monkeypatch):
+    monkeypatch.setattr(following, "NEXT_LOAD_S", 0.05)
+    go, told = threading.Event(), {}
+
+    def load(name, version):
+        if (name, version) == ("hangs", "v1"):
+            go.wait(60)
+        return Scorer()
+
+    serving = Serving(load)
+    follower = Following(None, serving, told)
+    follower.begin([route(1, model="hangs"), route(1)])
+    wait(lambda: told.get("m") == {"version": "v1", "epoch": 1})
+    follower.follow_soon(route(2, "v2", model="hangs"))
+    wait(lambda: told.get("hangs") == {"version": "v2", "epoch": 2})
+    go.set()  # what comes late replaces nothing
+    wait(lambda: not [thread for thread in threading.enumerate() if thread.name == "follow-route"])
+    assert told["hangs"] == {"version": "v2", "epoch": 2} and serving.models()["hangs"].route.epoch == 2
+
+
+def test_requests_of_a_model_that_loads_for_ever_are_refused_in_the_end():
+    now, go = [0.0], threading.Event()
+    serving = Serving(lambda name, version: go.wait(60) and Scorer(), ticks=lambda: now[0])
+    follower = Following(None, serving, {})
+    follower.begin([route(1)])
+    with pytest.raises(NotLoadedYet, match="m v1 is being loaded"):
+        serving.wait_while_loading("m", 0.01)
+    now[0] = 301_000.0
+    serving.wait_while_loading("m", 0.01)
+    assert str(serving.missing()["m"]).startswith("m v1 cannot be loaded: it has been loading for 300 s; see what")
+    go.set()
+    wait(lambda: "m" in serving.models())
+    assert not serving.missing()

@@ -464,3 +464,8 @@ def test_a_batch_that_takes_longer_than_its_model_says_is_told_and_a_shadows_is_
     step.process([Block.of("requests", 0, [msgspec.json.encode(dict.fromkeys(PACKAGE.schema.names, 1.0))])])
     assert whys == expected
     assert hung_call(step.answering, 1e9) == ""  # it has returned
+
+
+def test_there_are_not_more_shapes_than_a_load_can_try():
+    with pytest.raises(ValueError, match=r"limits.buckets: 17 shapes[,;] at most 16"):
+        Limits(batch_rows=512, buckets=tuple(range(16, 17 * 16 + 1, 16)))

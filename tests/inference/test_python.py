@@ -83,3 +83,11 @@ def test_whatever_a_class_raises_while_it_is_loaded_is_a_refusal(tmp_path, where
     }[where]
     with pytest.raises(ArtefactError, match=rf"fare v1.2 fails while it is loaded: {raised.partition('(')[0]}"):
         load_artefact(PACKAGE, written(tmp_path, text), "cpu", trust_code=True)
+
+
+@pytest.mark.parametrize("given", ["batch['km'] + 1j", "['a'] * len(batch)", "[object()] * len(batch)"])
+def test_what_is_no_number_is_refused_and_not_cast(tmp_path, given):
+    text = f"class Fare:\n    def load(self, device): ...\n    def predict(self, batch): return {given}\n"
+    model = load_artefact(PACKAGE, written(tmp_path, text), trust_code=True)
+    with pytest.raises(TypeError, match=r"predict\(\) gave values of type .*; give numbers"):
+        model.score(np.zeros((2, 2), np.float32))

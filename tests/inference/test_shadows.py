@@ -1,6 +1,7 @@
 """Shadows beside those who answer: when they score, what they may lose, and what they never do."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +61,7 @@ def blocks(first: int, *values: float) -> list[Block]:
 
 
 def at_once(**more: Any) -> Shadows:
-    return Shadows(run=lambda call: call(), **more)
+    return Shadows(run=lambda version, call: call(), **more)
 
 
 def observed(effects: Effects, version: str) -> list[tuple[int, float]]:
@@ -181,10 +182,10 @@ def test_a_lost_device_of_a_shadow_ends_the_process():
 def test_a_shadow_that_has_ended_three_processes_scores_no_more(tmp_path):
     file = tmp_path / "shadow-in-hand"
     for _ in range(3):
-        holding = InHand(file).holding("m", "v2", [room._VERSION])
+        holding = InHand(file).holding("m", "v2", [room._RECORD])
         holding.__enter__()  # and the process ends
     before = left_out()
-    scored = step(Same(), at_once(in_hand=InHand(file)))
+    scored = step(Same(), at_once(in_hand=lambda name: InHand(file)))
     first = blocks(0, 1)
     [effects] = scored.process(first)
     scored.committed(first)
@@ -202,3 +203,42 @@ def test_a_replay_scores_what_a_shadow_scored_then():
     [effects] = Score(serving, recorded=recorded).process(blocks(0, 1, 2, 3))
     assert observed(effects, "v1") == [(0, 1.0), (1, 2.0), (2, 3.0)]
     assert observed(effects, "v2") == [(0, 1.0), (2, 3.0)]
+
+
+def test_a_shadow_that_hangs_holds_up_no_other_shadow():
+    go = threading.Event()
+    hangs, sound = scorer("v2", Same(lambda matrix: go.wait(DEADLINE_S))), scorer("v3", Same())
+    known = {"v1": scorer("v1", Same()), "v2": hangs, "v3": sound}
+    serving = Serving(lambda name, version: known[version])
+    serving.follow(Route(model="m", epoch=1, ts=0, champion="v1", shadows=("v2", "v3")))
+    scored = Score(serving, shadows=Shadows())
+    rows: list[tuple[int, float]] = []
+    for n in range(3):
+        batch = blocks(n, 1.0 + n)
+        rows += observed(scored.process(batch)[0], "v3")
+        scored.committed(batch)
+    end = time.monotonic() + DEADLINE_S
+    while len(rows) < 3:
+        assert time.monotonic() < end, rows
+        rows += observed(scored.idle("requests", 0), "v3")
+        time.sleep(0.01)
+    go.set()
+    assert rows == [(0, 1.0), (1, 2.0), (2, 3.0)]
+
+
+def test_two_callers_of_a_model_take_turns():
+    inside, most = [0], [0]
+
+    def count(matrix: np.ndarray) -> None:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.002)
+        inside[0] -= 1
+
+    model = scorer("v1", Same(count))
+    threads = [threading.Thread(target=model, args=(np.ones((64, 1), np.float32),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert most == [1]
