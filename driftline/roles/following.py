@@ -1,7 +1,7 @@
 """How a worker follows routes: each that is announced is loaded; one that cannot be is tried again, and named.
 
-Models are loaded one after the other, but a load that takes longer than `NEXT_LOAD_S` holds up no other: it goes on beside
-them, for ever if need be.
+Models are loaded one after the other, but a load that takes longer than `NEXT_LOAD_S` holds up no other: it goes on
+beside them, for ever if need be.
 """
 
 import threading
