@@ -1,21 +1,26 @@
 """What scoring tells about itself: one fact each, with its log line and its metrics."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
+from streams.away import Away
 from streams.facts import Counted, Fact, Level, Metric, Timed
+from streams.fatal import Fatal
 
 _VERSION = ["model", "version"]
 
 
 class RowsScored(Fact, frozen=True):
-    """A version has scored its rows of a micro-batch; ``failed`` of them it could not."""
+    """A version has scored its rows of a micro-batch; ``failed`` of them it could not, and ``padding`` rows were
+    computed for nobody.
+    """
 
     metrics: ClassVar[Sequence[Metric]] = [
         Counted("driftline_rows_scored", "Rows that a version was given.", [*_VERSION, "role"], "rows"),
         Counted(
             "driftline_rows_failed", "Rows that a version failed on, and on no other.", [*_VERSION, "role"], "failed"
         ),
+        Counted("driftline_rows_padding", "Rows that only filled a batch up.", [*_VERSION, "role"], "padding"),
         Timed("driftline_model_seconds", "Time that a version takes for its rows of a micro-batch.", _VERSION),
     ]
     model: str
@@ -23,7 +28,26 @@ class RowsScored(Fact, frozen=True):
     role: str
     rows: int
     failed: int
+    padding: int
     took_ms: float
+
+
+class VersionFailed(Fact, frozen=True):
+    """A version that answers has failed a micro-batch as a whole; ``kind`` is unavailable, fatal or broken."""
+
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted("driftline_model_failures", "Micro-batches that a version failed as a whole.", [*_VERSION, "kind"])
+    ]
+    model: str
+    version: str
+    kind: Literal["unavailable", "fatal", "broken"]
+
+    @classmethod
+    def by(cls, error: Exception, model: str, version: str) -> Self:
+        """The fact of an error that a version's scorer raised."""
+        if isinstance(error, Fatal):
+            return cls(model, version, "fatal")
+        return cls(model, version, "unavailable" if isinstance(error, Away) else "broken")
 
 
 class ShadowFailed(Fact, frozen=True):

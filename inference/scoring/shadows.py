@@ -158,7 +158,8 @@ class Shadows:
                 for scored in scored_runs(package, "shadow", *passed(rows, part)):
                     results += observations(scored, block)
             took_ms = self._ticks() - started_ms
-            RowsScored(package.name, package.version, "shadow", task.rows, len(scores.failures), took_ms).tell()
+            failed, padding = len(scores.failures), scores.padding
+            RowsScored(*name, "shadow", task.rows, failed, padding, took_ms).tell()
         except Fatal as error:
             self._fatal = error
         except Exception as error:

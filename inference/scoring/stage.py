@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from inference.packages.model_toml import nearest
-from inference.scoring.facts import ProcessesEnded, RowsScored, ShadowFailed
+from inference.scoring.facts import ProcessesEnded, RowsScored, ShadowFailed, VersionFailed
 from inference.scoring.in_hand import ENDS_MAX, PARTS, InHand, Range
 from inference.scoring.messages import observations, passed, predictions, refused_request, scored_runs, unanswered
 from inference.scoring.shadows import Shadows, ShadowTask
@@ -369,12 +369,14 @@ class Score(Step):
                 scores = scorer(matrix, buckets=self._shapes_then(model, version, parts, outcomes))
         except Exception as error:
             if role != "shadow":
+                VersionFailed.by(error, model, version).tell()
                 raise
             ShadowFailed(model, version, str(error)).tell()  # it must not hold up those who answer
             return
         finally:
             self.answering = None
-        RowsScored(model, version, role, len(scores.values), len(scores.failures), self._ticks() - started_ms).tell()
+        took_ms, rows, failed = self._ticks() - started_ms, len(scores.values), len(scores.failures)
+        RowsScored(model, version, role, rows, failed, scores.padding, took_ms).tell()
         now_ms = self._clock() if self._clock else None
         first = 0
         for part in parts:

@@ -17,6 +17,7 @@ from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_aft
 
 from inference.backends import ArtefactError, Backend, Fatal, OutOfMemory, Unavailable, contained, error_text
 from inference.packages.model_toml import ModelPackage
+from inference.serving.facts import NoMemoryForBatch
 from streams.clock import ticks_ms
 
 #: After a batch was too large for the device's memory, so many smaller ones pass before its size is tried again.
@@ -60,6 +61,16 @@ class Scores(msgspec.Struct, frozen=True):
     values: np.ndarray
     failures: dict[int, Failure]
     buckets: np.ndarray
+
+    @property
+    def padding(self) -> int:
+        """Rows that were computed for nobody, to fill batches up.
+
+        >>> Scores(np.zeros((3, 1)), {}, np.array([16, 16, 64])).padding
+        77
+        """
+        shapes, rows = np.unique(self.buckets, return_counts=True)
+        return int((-rows % shapes).sum())
 
     def __getitem__(self, rows: slice) -> "Scores":
         first, stop, _ = rows.indices(len(self.values))
@@ -188,7 +199,8 @@ class Scorer:
         scores.buckets[rows] = bucket
         try:
             scores.values[rows] = self._tried(batch, bucket)
-        except OutOfMemory:
+        except OutOfMemory as error:
+            NoMemoryForBatch(self.package.name, self.package.version, bucket, str(error)).tell()
             smaller = self._shapes.below(bucket)
             if smaller is None:
                 self._halve(batch, rows, bucket, scores)  # the device's fault, or a row's: the blank batch tells

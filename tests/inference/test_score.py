@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from inference import (
+    Fatal,
     Limits,
     ModelBroken,
     ModelPackage,
@@ -20,6 +22,7 @@ from inference import (
     Scorer,
     Serving,
     Shapes,
+    Unavailable,
     matrix_of,
 )
 from inference.serving.models import NotLoadedYet
@@ -541,3 +544,30 @@ def test_what_only_the_canary_requires_is_asked_of_its_own_requests():
 
 def route_of(score):
     return score._serving.models()["ramp"].route
+
+
+def _metric(name, **labels):
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(Unavailable("gone"), "unavailable"), (Fatal("lost"), "fatal"), (None, "broken")]
+)
+def test_what_a_version_fails_as_a_whole_is_counted_by_its_kind(error, kind):
+    labels = {"model": "ramp", "version": "v1", "kind": kind}
+    before = _metric("driftline_model_failures_total", **labels)
+    model = Ramp()
+    step = Score(serving(ramp(model=model)))
+    model.broken = error is None
+    if error is not None:
+        model.score = lambda matrix: (_ for _ in ()).throw(error)
+    with pytest.raises(ModelBroken if error is None else type(error)):
+        step.process([block({"x": 1})])
+    assert _metric("driftline_model_failures_total", **labels) - before == 1
+
+
+def test_rows_that_fill_a_batch_up_are_counted():
+    labels = {"model": "ramp", "version": "v1", "role": "champion"}
+    before = _metric("driftline_rows_padding_total", **labels)
+    Score(serving(ramp())).process([block(*[{"x": 1}] * 17)])
+    assert _metric("driftline_rows_padding_total", **labels) - before == 15
