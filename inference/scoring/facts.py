@@ -44,7 +44,15 @@ class VersionFailed(Fact, frozen=True):
 
     @classmethod
     def by(cls, error: Exception, model: str, version: str) -> Self:
-        """The fact of an error that a version's scorer raised."""
+        """The fact of an error that a version's scorer raised.
+
+        Parameters
+        ----------
+        error
+            What was raised; its kind is what `inference.backends.errors` says of it.
+        model, version
+            Whose scorer raised it.
+        """
         if isinstance(error, Fatal):
             return cls(model, version, "fatal")
         return cls(model, version, "unavailable" if isinstance(error, Away) else "broken")
