@@ -5,7 +5,7 @@ beside them, for ever if need be.
 """
 
 import threading
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
@@ -53,6 +53,7 @@ class Following:
         self._refused: dict[str, Route] = {}
         self._ends: dict[int, tuple[int, int]] = {}
         self._loading = defaultdict[tuple[str, int], threading.Lock](threading.Lock)
+        self._noting = threading.Lock()
         self._news = threading.Event()
 
     def begin(self, routes: Collection[Route]) -> None:
@@ -61,7 +62,7 @@ class Following:
         expected = [route for route in routes if route.model not in self._elsewhere]
         for route in expected:
             self._serving.expect(route)
-        self._in_background("follow-routes", lambda: deque(map(self.follow_soon, expected), 0))
+        self._in_background("follow-routes", lambda: [self.follow_soon(route) for route in expected])
         self._in_background("retry-routes", self.retry)
 
     def absent(self) -> str:
@@ -122,9 +123,14 @@ class Following:
                 self._in_background("retry-route", partial(self._try_again, route)).join(NEXT_LOAD_S)
 
     def _try_again(self, route: Route) -> None:
-        with self._loading[route.model, route.epoch]:
+        loading = self._loading[route.model, route.epoch]
+        if not loading.acquire(blocking=False):
+            return  # an earlier attempt still loads it
+        try:
             if self._refused.get(route.model) is route:
                 self._try(route)
+        finally:
+            loading.release()
 
     def _pause_s(self, failures: int) -> float | None:
         if not self._refused:
@@ -139,27 +145,40 @@ class Following:
         return thread
 
     def _try(self, route: Route) -> None:
-        known = self._status.get(route.model, {})
-        if route.epoch < max(known.get("epoch", 0), known.get("refused_epoch", 0)):
+        if route.epoch < self._newest_tried(route.model):
             return  # threads follow routes; another one had a newer route
+        error: Exception | None = None
         try:
             self._serving.follow(route)
-        except Exception as error:  # the old route goes on; what is wrong with the new one stands on the status page
-            if route.epoch < self._status.get(route.model, {}).get("epoch", 0):
-                return  # a newer route was loaded meanwhile
-            why = str(error) or type(error).__name__
-            if known.get("refused") != why:
-                log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=why)
-            missing = self._serving.missing().get(route.model)
-            away = missing.waits if missing else isinstance(error, Away)
-            refused = {"refused": why, "refused_epoch": route.epoch, "away": away}
-            self._status[route.model] = {**self._served(route.model), **refused}
-            if self._refused.get(route.model) is not route:
-                self._refused[route.model] = route
-                self._news.set()
-        else:
-            self._refused.pop(route.model, None)
-            self._status[route.model] = self._served(route.model)
+        except Exception as raised:  # the old route goes on; what is wrong with the new one stands on the status page
+            error = raised
+        with self._noting:
+            if route.epoch < self._newest_tried(route.model):
+                self._note_served(route.model)  # a newer route was loaded or refused meanwhile, and is tried again
+            elif error is None:
+                self._refused.pop(route.model, None)
+                self._status[route.model] = self._served(route.model)
+            else:
+                self._note_refused(route, error)
+
+    def _newest_tried(self, model: str) -> int:
+        state = self._status.get(model, {})
+        return max(state.get("epoch", 0), state.get("refused_epoch", 0))
+
+    def _note_served(self, model: str) -> None:
+        self._status[model] = {**self._status[model], **self._served(model)}
+
+    def _note_refused(self, route: Route, error: Exception) -> None:
+        why = str(error) or type(error).__name__
+        if self._status.get(route.model, {}).get("refused") != why:
+            log.error("worker.route_refused", model=route.model, epoch=route.epoch, why=why)
+        missing = self._serving.missing().get(route.model)
+        away = missing.waits if missing else isinstance(error, Away)
+        refused = {"refused": why, "refused_epoch": route.epoch, "away": away}
+        self._status[route.model] = {**self._served(route.model), **refused}
+        if self._refused.get(route.model) is not route:
+            self._refused[route.model] = route
+            self._news.set()
 
     def _served(self, model: str) -> dict[str, Any]:
         served = self._serving.models().get(model)

@@ -138,15 +138,22 @@ class Serving:
                 continue
             self._serve(served)
             return
-        if route.model not in self._models:
-            self._note(route.model, NotServed(route, str(error) or type(error).__name__, away))
+        self._note_missing(NotServed(route, str(error) or type(error).__name__, away))
 
     def expect(self, route: Route) -> None:
         """Take note of a route that will be followed: until it is, requests of its model wait."""
         known = self._missing.get(route.model)
         # A model at fault is tried again in the background; its requests are refused meanwhile.
-        if route.model not in self._models and (known is None or known.route.epoch < route.epoch):
-            self._note(route.model, NotServed(route, since_ms=self._ticks()))
+        if known is None or known.route.epoch < route.epoch:
+            self._note_missing(NotServed(route, since_ms=self._ticks()))
+
+    def _note_missing(self, missing: NotServed) -> None:
+        """Note why a model does not serve, unless it does, or waits for a newer route: loads are not in order."""
+        model, epoch = missing.route.model, missing.route.epoch
+        with self._lock:
+            known = self._missing.get(model)
+            if model not in self._models and (known is None or known.route.epoch <= epoch):
+                self._note(model, missing)
 
     def models(self) -> Mapping[str, Served]:
         """What serves now: a picture that later routes do not change."""

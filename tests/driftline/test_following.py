@@ -183,3 +183,77 @@ def test_requests_of_a_model_that_loads_for_ever_are_refused_in_the_end():
     go.set()
     wait(lambda: "m" in serving.models())
     assert not serving.missing()
+
+
+@pytest.mark.parametrize("slow_one_fails", [False, True])
+def test_a_newer_route_that_was_refused_is_tried_again_although_an_older_one_ends_later(slow_one_fails):
+    go, there, told = threading.Event(), set(), {}
+
+    def load(name, version):
+        if version == "v1":
+            go.wait(60)
+        if (version == "v2" and "v2" not in there) or (version == "v1" and slow_one_fails):
+            raise RegistryError(f"{version} is not there")
+        return Scorer()
+
+    follower = Following(None, Serving(load), told)
+    slow = threading.Thread(target=follower.follow, args=(route(1),))
+    slow.start()
+    wait(lambda: follower._serving.missing())
+    follower.follow(route(2, "v2"))
+    assert told["m"]["refused_epoch"] == 2
+    go.set()
+    slow.join()
+    assert told["m"]["refused"] == "v2 is not there" and told["m"]["refused_epoch"] == 2
+    assert follower._refused["m"].epoch == 2
+    there.add("v2")
+    follower._try_again(follower._refused["m"])
+    assert told["m"] == {"version": "v2", "epoch": 2} and not follower._refused
+
+
+def test_an_older_route_that_fails_late_does_not_end_the_wait_for_a_newer_one():
+    """Requests would be refused although the version that is to answer them is being loaded."""
+    go, failing, told = threading.Event(), threading.Event(), {}
+
+    def load(name, version):
+        if version == "v1":
+            failing.wait(60)
+            raise RegistryError("v1 is not there")
+        go.wait(60)
+        return Scorer()
+
+    serving = Serving(load)
+    follower = Following(None, serving, told)
+    older, newer = (threading.Thread(target=follower.follow, args=(route(n, f"v{n}"),)) for n in (1, 2))
+    older.start()
+    wait(lambda: serving.missing())
+    newer.start()
+    wait(lambda: serving.missing()["m"].route.epoch == 2)
+    failing.set()
+    older.join()
+    assert serving.missing()["m"].waits
+    go.set()
+    newer.join()
+    assert told["m"]["version"] == "v2" and not serving.missing()
+
+
+def test_a_load_that_never_returns_when_it_is_tried_again_takes_one_thread(monkeypatch):
+    monkeypatch.setattr(following, "RETRY_S", (0.01,))
+    monkeypatch.setattr(following, "NEXT_LOAD_S", 0.01)
+    go, loads = threading.Event(), []
+
+    def load(name, version):
+        loads.append(version)
+        if len(loads) > 1:
+            go.wait(60)
+        raise RegistryError("it is not there")
+
+    follower = Following(None, Serving(load), {})
+    follower.follow(route(1))
+    attempts = []
+    again = follower._try_again
+    monkeypatch.setattr(follower, "_try_again", lambda refused: (attempts.append(refused), again(refused)))
+    threading.Thread(target=follower.retry, daemon=True).start()
+    wait(lambda: len(attempts) > 10)
+    assert len([thread for thread in threading.enumerate() if thread.name == "retry-route"]) <= 2
+    go.set()
