@@ -7,9 +7,11 @@ import grpc
 import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2
+from urllib3.exceptions import ProtocolError
 
 from inference import OutOfMemory, Scorer, Unavailable
-from inference.backends.remote.failures import InputRefused
+from inference.backends.remote import http_client
+from inference.backends.remote.failures import Away, InputRefused
 from inference.backends.remote.retry_budget import SHARE
 from tests.inference import remote_servers as servers
 
@@ -297,3 +299,49 @@ def test_a_secret_that_cannot_be_read_or_comes_back_in_an_answer_stands_in_no_er
         monkeypatch.setenv("CHURN_KEY", "hunter2")
         with pytest.raises(Unavailable, match=r"answers 401: \*\*\*"):
             backend.score(_BATCH)
+
+
+def test_a_changed_secret_that_a_long_answer_repeats_is_hidden_whole(tmp_path, monkeypatch):
+    secret = "".join(f"<{n:02}>" for n in range(20))
+
+    def repeats(path, headers, body):
+        monkeypatch.setenv("CHURN_KEY", "another")
+        return 401, {}, b"x" * 60 + headers["x-api-key"].encode() + b"y" * 300
+
+    with servers.http_server(repeats) as address:
+        text = _OIP + '[headers]\nx-api-key = "env:CHURN_KEY"\n'
+        _, backend = servers.remote(tmp_path, text.format(json.dumps([address])))
+        monkeypatch.setenv("CHURN_KEY", secret)
+        with pytest.raises(Unavailable, match=r"answers 401: x{60}\*\*\*y+") as caught:
+            backend.score(_BATCH)
+    assert not [part for part in range(20) if f"<{part:02}>" in str(caught.value)]
+
+
+def test_a_call_is_made_again_once_where_there_is_one_address(tmp_path):
+    calls, ill = [0], [False]
+
+    def answer(path, headers, body):
+        calls[0] += 1
+        return (503, {}, b"") if ill[0] else servers.oip_json(path, headers, body)
+
+    with servers.http_server(answer) as address:
+        _, backend = servers.remote(tmp_path, _OIP.format(json.dumps([address])), ticks=Clock())
+        for _ in range(40):  # four calls may be made again
+            backend.score(_BATCH)
+        calls[0], ill[0] = 0, True
+        with pytest.raises(Unavailable, match="answers 503"):
+            backend.score(_BATCH)
+    assert calls == [2]
+
+
+def test_a_connection_that_the_deadline_has_closed_is_not_asked_again(monkeypatch):
+    calls, client = [0], http_client.HttpClient("http://127.0.0.1:1")
+
+    def closed_late(*call):
+        calls[0] += 1
+        raise ProtocolError("aborted", http_client._Stale("closed"))
+
+    monkeypatch.setattr(client, "_once", closed_late)
+    with pytest.raises(Away, match="has not answered within 0 ms") as caught:
+        client.post("/", b"", {}, 0.0)
+    assert calls == [1] and caught.value.late

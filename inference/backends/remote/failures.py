@@ -28,7 +28,7 @@ from inference.backends.errors import OutOfMemory, Unavailable
 
 #: Answers by which a server refuses a batch for what stands in it.
 REFUSALS = ("400", "422", "INVALID_ARGUMENT", "OUT_OF_RANGE")
-_TEXT_BEGIN, _TEXT_END = 100, 150
+_TEXT_BEGIN, _TEXT_END = 120, 150
 
 
 class Away(Unavailable):
@@ -68,7 +68,7 @@ def of_status(status: int, text: str, refusals: tuple[str, ...]) -> Exception:
     >>> [type(of_status(status, "", REFUSALS)).__name__ for status in (404, 413, 500, 503)]
     ['Away', 'OutOfMemory', 'Away', 'Away']
     """
-    answered = f"answers {status}: {shortened(text)}" if text else f"answers {status}"
+    answered = f"answers {status}: {text}" if text else f"answers {status}"
     if str(status) in refusals:
         return InputRefused(answered)
     if status == 413:
@@ -89,7 +89,7 @@ def of_code(code: str, text: str, refusals: tuple[str, ...]) -> Exception:
     >>> of_code("INVALID_ARGUMENT", "expected 3 columns", REFUSALS)
     InputRefused('answers INVALID_ARGUMENT: expected 3 columns')
     """
-    answered = f"answers {code}: {shortened(text)}" if text else f"answers {code}"
+    answered = f"answers {code}: {text}" if text else f"answers {code}"
     if code in refusals:
         return InputRefused(answered)
     if code == "RESOURCE_EXHAUSTED" and "larger than max" in text:
@@ -98,6 +98,9 @@ def of_code(code: str, text: str, refusals: tuple[str, ...]) -> Exception:
 
 
 def shortened(text: str) -> str:
-    """A stranger's text on one line, and of a long one begin and end, where tracebacks say what it was."""
+    """A stranger's text on one line, and of a long one begin and end, where tracebacks say what it was.
+
+    Secrets are hidden before: of one that is cut in two a part would stay.
+    """
     line = " ".join(text.split())
     return line if len(line) <= _TEXT_BEGIN + _TEXT_END else f"{line[:_TEXT_BEGIN]}...{line[-_TEXT_END:]}"

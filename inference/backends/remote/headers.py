@@ -64,14 +64,22 @@ class Headers:
             opened[name] = f"{scheme}{space}{secret}"
         return opened
 
-    def hide(self, text: str) -> str:
-        """A text of the server's, which may repeat what it was sent, without our secrets."""
-        for value in self._headers.values():
-            last = value.rpartition(" ")[2]
-            if is_reference(last):
-                try:
-                    secret = open_reference(last).strip()
-                except SecretError:
-                    continue
-                text = text.replace(secret, HIDDEN) if secret else text
+    def hide(self, text: str, sent: Mapping[str, str]) -> str:
+        """A text of the server's, which may repeat what it was sent, without our secrets.
+
+        Parameters
+        ----------
+        text
+            What came.
+        sent
+            The headers that the server got: a reference may hold another secret by now.
+
+        >>> Headers({"authorization": "Bearer env:KEY"}).hide("no user hunter2", {"authorization": "Bearer hunter2"})
+        'no user ***'
+        """
+        for name, value in self._headers.items():
+            scheme, space, last = value.rpartition(" ")
+            secret = sent.get(name, "").removeprefix(f"{scheme}{space}")
+            if secret and is_reference(last):
+                text = text.replace(secret, HIDDEN)
         return text

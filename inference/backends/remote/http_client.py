@@ -36,8 +36,9 @@ class _Stale(ConnectionError):
 
 
 class _Timed:
-    """A connection that ends where its headers come a byte at a time, for a socket's own limit is one of each byte;
-    and that knows whether it has given an answer before.
+    """A connection with a deadline for all headers of an answer: a socket's own timeout begins anew with each byte.
+
+    It also knows whether it has given an answer before.
     """
 
     sock: Any
@@ -145,7 +146,8 @@ class HttpClient:
                 try:
                     return self._once(path, body, sent, ends_s)
                 except ProtocolError as error:
-                    if not any(isinstance(part, _Stale) for part in error.args):
+                    # The deadline closes a connection, too: then it is no old one.
+                    if monotonic() >= ends_s or not any(isinstance(part, _Stale) for part in error.args):
                         raise
             return self._once(path, body, sent, ends_s)
         except (NewConnectionError, ConnectTimeoutError) as error:

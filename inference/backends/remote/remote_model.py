@@ -1,7 +1,7 @@
 """A model that runs elsewhere, as a backend: which address is asked, and what follows of a failure."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from inference.backends.backend import Shapes
 from inference.backends.errors import ArtefactError, OutOfMemory, Unavailable, error_text
 from inference.backends.remote.breaker import Breaker
-from inference.backends.remote.failures import Away, InputRefused, WrongAnswer
+from inference.backends.remote.failures import Away, InputRefused, WrongAnswer, shortened
 from inference.backends.remote.headers import Headers
 from inference.backends.remote.protocols import PROTOCOLS, Wire
 from inference.backends.remote.reading import fit, read_remote
@@ -81,11 +81,11 @@ class Remote:
         """
         request = self._wire.request(matrix)
         ends_ms = self._ticks() + self._remote.deadline_ms
-        tried: set[int] = set()
+        tried: list[int] = []
         self._budget.earn()
         while True:
             address = self._choose(tried)
-            tried.add(address)
+            tried.append(address)
             try:
                 return self._ask(address, request, len(matrix), ends_ms)
             except Away as error:
@@ -100,20 +100,23 @@ class Remote:
         return self._all_open()
 
     def _ask(self, address: int, request: object, rows: int, ends_ms: float) -> np.ndarray:
-        breaker = self._breakers[address]
+        breaker, headers = self._breakers[address], dict[str, str]()
         try:
             headers = self._headers()
             left_s = max(ends_ms - self._ticks(), 1.0) / 1000
             scores = self._read(self._wire.call(address, request, headers, left_s), rows)
         except Away as error:
-            why = self._headers.hide(str(error))
+            why = self._without_secrets(error, headers)
             breaker.fail(self._ticks(), why)
             raise Away(why, late=error.late) from None
         except (InputRefused, OutOfMemory) as error:
             breaker.succeed()  # who refuses is there
-            raise type(error)(f"{self._at(address)} {self._headers.hide(str(error))}") from None
+            raise type(error)(f"{self._at(address)} {self._without_secrets(error, headers)}") from None
         breaker.succeed()
         return scores
+
+    def _without_secrets(self, error: Exception, sent: Mapping[str, str]) -> str:
+        return shortened(self._headers.hide(str(error), sent))
 
     def _read(self, answer: Any, rows: int) -> np.ndarray:
         try:
@@ -123,7 +126,7 @@ class Remote:
         except Exception as error:  # a stranger's answer; whatever it does to the reading, no row is at fault
             raise WrongAnswer(f"answers with what cannot be read: {error_text(error)}") from error
 
-    def _choose(self, tried: set[int]) -> int:
+    def _choose(self, tried: Collection[int]) -> int:
         """The next address that takes calls, in turn; one that has failed this batch only where there is no other."""
         with self._lock:
             first, self._next = self._next, self._next + 1
@@ -134,7 +137,7 @@ class Remote:
                 return address
         raise Unavailable(self._all_open())
 
-    def _may_repeat(self, error: Away, tried: set[int], ends_ms: float) -> bool:
+    def _may_repeat(self, error: Away, tried: Collection[int], ends_ms: float) -> bool:
         """Whether a call that failed is made again now: once, where there is time, and the budget has one left.
 
         It is safe as far as anything is: scoring changes nothing at the server, and the rows come again in any case.
