@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from inference.backends import Fatal
 from inference.scoring.facts import HandLeft, HandNotKept
 from streams.private import FILE_MODE, private_folder
 
@@ -118,7 +119,7 @@ class InHand:
 
     @contextmanager
     def holding(self, model: str, version: str, ranges: Iterable[Range]) -> Iterator[None]:
-        """Have records in hand; an exception is no end.
+        """Have records in hand; no exception is an end but `Fatal`, after which only a new process goes on.
 
         Parameters
         ----------
@@ -134,10 +135,17 @@ class InHand:
         self._write(hand)
         try:
             yield
-        finally:
-            if self._ends and (record := _alone(hand)) is not None:
-                self._ends.pop(record, None)
-            self._write(None)
+        except Fatal:
+            raise  # it stays written: the next process must know over what this one ended
+        except BaseException:
+            self._forget(hand)
+            raise
+        self._forget(hand)
+
+    def _forget(self, hand: _Hand) -> None:
+        if self._ends and (record := _alone(hand)) is not None:
+            self._ends.pop(record, None)
+        self._write(None)
 
     def _write(self, hand: _Hand | None) -> None:
         while len(self._ends) > _KEPT_MAX:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from inference import Fatal
 from inference.scoring.in_hand import ENDS_MAX, InHand
 from streams.wire.block import Block
 
@@ -105,6 +106,15 @@ def test_a_record_that_was_killed_with_its_process_is_not_blamed(tmp_path):
     ended, said = run(file, [[1, 13, 2]], {"champion": "calm"})
     assert ended == 0 and len(answered(said)) == 3
     assert file.read_bytes() == b""  # it has passed alone: that is forgotten
+
+
+def test_what_only_a_new_process_can_mend_is_remembered_and_no_other_error(tmp_path):
+    """A row that ends a CUDA context raises `Fatal`, and would end every process that reads it again."""
+    file, record = tmp_path / "h", ("requests", 0, 1, 1, 5)
+    for error, ends in ((ValueError, 0), (Fatal, 1), (Fatal, 2)):
+        with pytest.raises(error), InHand(file).holding("m", "v1", [record]):
+            raise error("device-side assert triggered")
+        assert InHand(file).ends("m", "v1", "requests/0/1", 5) == ends
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00", b'{"hand":', b'{"hand":{"model":1}}', b"[" * 10_000, b'{"ends":3}'])
