@@ -106,8 +106,7 @@ class HttpServer:
 
     async def _guard(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
         try:
-            host = urlsplit(f"//{request.host}").hostname or ""
-            if self._hosts is not None and host not in self._hosts:
+            if self._hosts is not None and _host_of(request) not in self._hosts:
                 raise InvalidRequest("the Host header is not of this machine; ask 127.0.0.1")
             return await handler(request)
         except web.HTTPException as error:
@@ -139,8 +138,13 @@ class HttpServer:
         return _json({**metadata_of(batcher), "versions": self._versions.versions_of(model)})
 
     async def _infer(self, request: Any) -> Any:
-        async with asyncio.timeout(_BODY_S_MAX):
-            body = await request.read()
+        try:
+            async with asyncio.timeout(_BODY_S_MAX):
+                body = await request.read()
+        except TimeoutError:
+            error = InvalidRequest(f"the body did not come within {_BODY_S_MAX:g} s")
+            count(error)
+            raise error from None
         given = (*_names(request), body, request.headers.get(http_wire.JSON_LENGTH))
         try:
             if len(body) > _ASIDE_BYTES:
@@ -152,6 +156,13 @@ class HttpServer:
             raise
         body, headers = http_wire.body_of(await self._versions.infer(scoring), binary)
         return web.Response(body=body, headers=headers)
+
+
+def _host_of(request: Any) -> str:
+    try:
+        return urlsplit(f"//{request.host}").hostname or ""
+    except ValueError:  # as [::1 is none
+        return ""
 
 
 def _names(request: Any) -> tuple[str, str]:

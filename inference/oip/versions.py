@@ -16,7 +16,7 @@ from inference.serving.batch_facts import RequestRefused
 from inference.serving.batcher import Batcher
 from inference.serving.hung_calls import hangs
 from inference.serving.scorer import Scorer
-from streams.away import patiently
+from streams.away import Away, patiently
 from streams.clock import ticks_ms
 from streams.logs import logger
 
@@ -64,20 +64,32 @@ class Versions:
         threading.Thread(target=self._load_all, args=(on_error,), name="load", daemon=True).start()
 
     def _load_all(self, on_error: Callable[[Exception], object]) -> None:
-        log = logger(__name__)
+        try:
+            patiently(partial(self._load_missing, on_error), self._await, lambda: self._stopping)
+        except Exception as error:
+            on_error(error)
+
+    def _load_missing(self, on_fatal: Callable[[Fatal], object]) -> None:
+        """Load what is not loaded yet; a version whose server does not answer holds up no other."""
+        away: list[str] = []
         for named in self.named:
-            started = time.monotonic()
+            if named in self._batchers or self._stopping:
+                continue
             try:
-                patiently(partial(self._load_one, named, on_error), self._await, lambda: self._stopping)
-            except Exception as error:
-                on_error(error)
-                return
-            log.info("oip.loaded", model=named.model, version=named.version, s=round(time.monotonic() - started, 1))
+                self._load_one(named, on_fatal)
+            except Away as error:
+                away.append(str(error))
+                self._await("; ".join(away))
+        if away:
+            raise Away("; ".join(dict.fromkeys(away)))
 
     def _load_one(self, named: Named, on_fatal: Callable[[Fatal], object]) -> None:
+        started = time.monotonic()
         scorer = self._load(*named)
         self._scorers[named] = scorer
         self._batchers[named] = Batcher(scorer, on_fatal)
+        took_s = round(time.monotonic() - started, 1)
+        logger(__name__).info("oip.loaded", model=named.model, version=named.version, s=took_s)
 
     def _await(self, what: str) -> None:
         if what and what != self._waits:
@@ -89,7 +101,7 @@ class Versions:
         if self._stopping:
             return ["it stops"]
         loading = [f"{named} is being loaded" for named in self.named if named not in self._batchers]
-        away = [why for batcher in self._batchers.values() if (why := batcher.health())]
+        away = [why for batcher in list(self._batchers.values()) if (why := batcher.health())]  # it may grow meanwhile
         return [*([self._waits] if self._waits else []), *loading, *away]
 
     def hung(self) -> str:

@@ -11,6 +11,7 @@ from oip_servers import Servers
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
+from inference.oip import http_server
 from inference.oip.listening import BODY_BYTES_MAX, Listening, NotListening
 
 INFER = "/v2/models/m/infer"
@@ -216,3 +217,15 @@ def test_a_port_that_is_taken_is_refused_in_words(servers):
                           (Listening("127.0.0.1", 0, servers.http_port), "--http-port")):  # fmt: skip
         with pytest.raises(NotListening, match=f"cannot listen on 127.0.0.1:[0-9]+.*set {option}"):
             Servers(taken)
+
+
+def test_a_body_that_does_not_come_is_the_clients_fault(servers, monkeypatch):
+    monkeypatch.setattr(http_server, "_BODY_S_MAX", 0.05)
+    with socket.create_connection(("127.0.0.1", servers.http_port), DEADLINE_S) as half:
+        half.sendall(f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode())
+        assert b" 400 " in half.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_host_that_is_no_address_is_not_of_this_machine(servers):
+    answer = servers.http("GET", "/v2/models/m", headers={"Host": "[::1"})
+    assert answer.status == 400 and b"Host header is not of this machine" in answer.data
