@@ -103,6 +103,9 @@ def bench(
             result.refused[variant] = str(error)
             continue
         for bucket in scorer.backend.shapes.buckets:
+            if not _fits(scorer, bucket):
+                result.refused[f"{variant}, {bucket:,} rows"] = f"{device} has no memory for such a batch"
+                continue
             times = _times(scorer, _rows(examples, scorer, bucket), bucket, seconds, clock)
             apart, within = _against(examples, scorer, bucket)
             p50, p99 = np.quantile(times, [0.5, 0.99])
@@ -115,6 +118,12 @@ def _rows(examples: tuple[np.ndarray, np.ndarray] | None, scorer: Scorer, bucket
     """A full batch: examples over and over, or blank rows where there are none."""
     matrix = np.zeros((1, len(scorer.package.inputs)), np.float32) if examples is None else examples[0]
     return np.resize(matrix, (bucket, matrix.shape[1]))
+
+
+def _fits(scorer: Scorer, bucket: int) -> bool:
+    """Whether a batch is computed at a shape, and not in smaller ones for want of memory."""
+    rows = np.zeros((bucket, len(scorer.package.inputs)), np.float32)
+    return bool((scorer(rows, buckets=np.full(bucket, bucket, np.int32)).buckets == bucket).all())
 
 
 def _times(scorer: Scorer, rows: np.ndarray, bucket: int, seconds: float, clock: Callable[[], float]) -> list[float]:

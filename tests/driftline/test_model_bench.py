@@ -12,7 +12,7 @@ from driftline.cli import app
 from driftline.commands import model_bench
 from driftline.commands.model_bench import Bench, Measured
 from inference import Registry, Scorer, read_package
-from inference.backends import load_artefact
+from inference.backends import OutOfMemory, load_artefact
 from inference.packages.model_toml import ModelPackage
 from inference.serving.examples import write_examples
 from streams.wire.schema import Feature
@@ -36,6 +36,26 @@ def with_examples(folder: Path) -> None:
     package = read_package(folder)
     scorer = Scorer(package, load_artefact(package, folder, trust_code=True))
     write_examples(scorer, pa.table({"x": np.linspace(0, 1, 40)}), folder)
+
+
+class Small:
+    """A device with memory for 16 rows."""
+
+    def __init__(self, backend):
+        self.shapes, self._backend = backend.shapes, backend
+
+    def score(self, matrix):
+        if len(matrix) > 16:
+            raise OutOfMemory("64 rows")
+        return self._backend.score(matrix)
+
+
+def test_a_shape_that_the_device_has_no_memory_for_has_no_figures(folder, monkeypatch):
+    """They would be those of the smaller batches that were computed in its place."""
+    monkeypatch.setattr(model_bench, "load_artefact", lambda *args, **more: Small(load_artefact(*args, **more)))
+    result = model_bench.bench(read_package(folder), folder, "cpu", seconds=0, trust_code=True)
+    assert [one.batch_rows for one in result.measured] == [16]
+    assert result.refused == {"fp32, 64 rows": "cpu has no memory for such a batch"}
 
 
 class Clock:
