@@ -139,7 +139,7 @@ def _load_class(package: ModelPackage, file: Path, device: str, trust_code: bool
 
 
 def _any_rows(file: Path) -> None:
-    """Code and servers take what they like, and say so when they meet it."""
+    """How many rows code or a server takes is not known before it runs."""
 
 
 def _inspect_remote(package: ModelPackage, file: Path) -> None:

@@ -29,7 +29,7 @@ from streams.wire.rows import Rows
 
 #: Rows of committed requests that a shadow may have before it.
 ROWS_WAITING_MAX = 20_000
-#: What shadows have said and no transaction has taken yet: then they pause.
+#: Messages of shadows that no transaction has taken yet: beyond, rows are left out.
 MESSAGES_WAITING_MAX = 1_000
 #: In place of a record: what ended processes here is a version, since its rows do not come again.
 _RECORD = ("shadow", 0, 0, 0, 0)
@@ -63,7 +63,7 @@ class Shadows:
     ----------
     in_hand
         Makes what remembers over the process's end that a shadow was scoring, by ``model@version``: one that ended
-        three processes scores no more.
+        three processes, and scored no batch between, scores no more.
     run
         Runs what it is given for a version, in order and in another thread; tests run it at once.
     ticks
@@ -140,7 +140,7 @@ class Shadows:
             why = f"{ends} processes ended while it was scoring; `driftline model route` names another version"
             ShadowRowsLeftOut(package.name, package.version, task.rows, why).tell()
         elif full:
-            why = f"it has {ROWS_WAITING_MAX:,} rows before it"
+            why = f"it has {ROWS_WAITING_MAX:,} rows before it, or {MESSAGES_WAITING_MAX:,} messages wait to leave"
             ShadowRowsLeftOut(package.name, package.version, task.rows, why).tell()
         else:
             self._run(name, lambda: self._score(task))

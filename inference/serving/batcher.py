@@ -182,9 +182,7 @@ class Batcher:
         self._tell(batch, scores, self._ticks() - started_ms)
 
     def _tell(self, batch: list[_Request], scores: Scores, took_ms: float) -> None:
-        shapes, rows = np.unique(scores.buckets, return_counts=True)
-        padding = int((-rows % shapes).sum())
-        counts = (len(batch), len(scores.values), padding, len(scores.failures))
+        counts = (len(batch), len(scores.values), scores.padding, len(scores.failures))
         BatchScored(self.package.name, self.package.version, *counts, took_ms).tell()
 
     def _end(self, error: Fatal) -> None:
