@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,7 +107,8 @@ def fetch(files: Any, root: str, manifest: Manifest, path: str, cache: Path) -> 
 
 def _fetch_file(files: Any, source: str, target: Path, size: int) -> int:
     """Copy a file of at most so many bytes, whole or not at all; returns how many it has."""
-    beside, taken = target.with_name(f"{target.name}.{os.getpid()}"), 0
+    # Threads that load two routes of a model may fetch the same version at once.
+    beside, taken = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}"), 0
     try:
         with files.open(source, "rb") as opened, beside.open("wb") as copy:
             beside.chmod(FILE_MODE)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import uuid
 
 import fsspec
@@ -158,3 +159,39 @@ def test_a_package_that_is_too_large_is_not_added(root, tmp_path, monkeypatch):
     monkeypatch.setattr(manifest, "PACKAGE_BYTES_MAX", 100)
     with pytest.raises(ManifestError, match="a package at most 100; leave out what the model does not read"):
         Registry(tmp_path / "registry").add(tmp_path / "p")
+
+
+def test_two_threads_that_fetch_one_file_at_once_get_it_whole(tmp_path):
+    """A worker that loads two routes of a model does, where a load takes longer than it waits for."""
+    both, content, errors = threading.Barrier(2), b"weights", []
+
+    class Files:
+        def open(self, path, mode):
+            both.wait(30)  # both have begun
+            return io.BytesIO(content)
+
+    class Slow(Files):
+        def open(self, path, mode):
+            class Late(io.BytesIO):
+                def read(self, size=-1):
+                    fetched.wait(30)  # the other one is through before the first byte
+                    return super().read(size)
+
+            both.wait(30)
+            return Late(content)
+
+    fetched, target = threading.Event(), tmp_path / "model.pt2"
+
+    def fetch(files):
+        try:
+            registry_files._fetch_file(files, "far/model.pt2", target, len(content))
+        except Exception as error:
+            errors.append(error)
+        fetched.set()
+
+    threads = [threading.Thread(target=fetch, args=(files,)) for files in (Slow(), Files())]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not errors and target.read_bytes() == content
