@@ -1,10 +1,14 @@
 """Whose query runs next: one at a time, and a question that was answered before goes before a new one.
 
 A hostile or careless client asks ever new questions; a reader's open page asks the same ones again. The page stays
-quick for the reader however many newcomers wait.
+quick for the reader however many newcomers wait. Where known questions alone keep the store busy, a newcomer still gets
+its turn after `AHEAD_MAX` of them.
 """
 
 import threading
+
+#: Known questions that go, one after the other, before a new one that waits.
+AHEAD_MAX = 8
 
 
 class PriorityLock:
@@ -21,7 +25,8 @@ class PriorityLock:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._taken = False
-        self._again = 0
+        self._waiting = {True: 0, False: 0}  # by `again`
+        self._ahead = 0
 
     def acquire(self, *, again: bool, timeout_s: float | None = None) -> bool:
         """Wait for the lock.
@@ -29,7 +34,7 @@ class PriorityLock:
         Parameters
         ----------
         again
-            The question was answered before: it goes before all others.
+            The question was answered before: it goes before new ones.
         timeout_s
             Give up after this; None waits for ever.
 
@@ -39,14 +44,21 @@ class PriorityLock:
             Whether the caller has the lock, and must `release` it.
         """
         with self._changed:
-            self._again += again
+            self._waiting[again] += 1
             try:
-                free = self._changed.wait_for(lambda: not self._taken and (again or not self._again), timeout_s)
+                free = self._changed.wait_for(lambda: not self._taken and self._has_turn(again), timeout_s)
             finally:
-                self._again -= again
-            # Whoever gives up found the lock taken: its `release` wakes the others.
-            self._taken = self._taken or free
+                self._waiting[again] -= 1
+            if free:
+                self._taken = True
+                self._ahead = self._ahead + bool(self._waiting[False]) if again else 0
+            # Whoever gives up found the lock taken, or it was the other class's turn: a release wakes all who wait.
             return free
+
+    def _has_turn(self, again: bool) -> bool:
+        if self._ahead >= AHEAD_MAX and self._waiting[False]:
+            return not again
+        return again or not self._waiting[True]
 
     def release(self) -> None:
         """Give the lock back."""

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from dashboards.page.priority_lock import PriorityLock
+from dashboards.page.priority_lock import AHEAD_MAX, PriorityLock
 
 
 def _until(lock: PriorityLock, waiting: int) -> None:
@@ -40,3 +40,29 @@ def test_whoever_gives_up_stands_in_nobodys_way() -> None:
     assert not lock.acquire(again=True, timeout_s=0.01)
     lock.release()
     assert lock.acquire(again=False, timeout_s=0.01)
+
+
+def test_a_new_question_has_its_turn_although_known_ones_never_end() -> None:
+    lock, stop, turns = PriorityLock(), threading.Event(), list[str]()
+
+    def ask_again() -> None:
+        while not stop.is_set():
+            assert lock.acquire(again=True, timeout_s=30)
+            turns.append("again")
+            lock.release()
+
+    threads = [threading.Thread(target=ask_again) for _ in range(3)]
+    assert lock.acquire(again=False)
+    for n, thread in enumerate(threads, 1):
+        thread.start()
+        _until(lock, n)
+    newcomer = threading.Thread(target=lambda: lock.acquire(again=False, timeout_s=30) and turns.append("new"))
+    newcomer.start()
+    _until(lock, 4)
+    lock.release()
+    newcomer.join(30)
+    stop.set()
+    assert turns[: AHEAD_MAX + 1] == ["again"] * AHEAD_MAX + ["new"]
+    lock.release()
+    for thread in threads:
+        thread.join(30)
