@@ -62,7 +62,7 @@ class Following:
         expected = [route for route in routes if route.model not in self._elsewhere]
         for route in expected:
             self._serving.expect(route)
-        self._in_background("follow-routes", lambda: [self.follow_soon(route) for route in expected])
+        self._in_background("follow-routes", partial(self._follow_all, expected))
         self._in_background("retry-routes", self.retry)
 
     def absent(self) -> str:
@@ -96,6 +96,10 @@ class Following:
     def follow_soon(self, route: Route) -> None:
         """The same in a thread of its own; returns once it is done, or has taken too long to wait for."""
         self._in_background("follow-route", partial(self.follow, route)).join(NEXT_LOAD_S)
+
+    def _follow_all(self, routes: Collection[Route]) -> None:
+        for route in routes:
+            self.follow_soon(route)
 
     def catch_up(self) -> None:
         """Begin to load every model that was announced until now; returns before they are loaded."""

@@ -142,9 +142,9 @@ class HttpServer:
             async with asyncio.timeout(_BODY_S_MAX):
                 body = await request.read()
         except TimeoutError:
-            error = InvalidRequest(f"the body did not come within {_BODY_S_MAX:g} s")
-            count(error)
-            raise error from None
+            late = InvalidRequest(f"the body did not come within {_BODY_S_MAX:g} s")
+            count(late)
+            raise late from None
         given = (*_names(request), body, request.headers.get(http_wire.JSON_LENGTH))
         try:
             if len(body) > _ASIDE_BYTES:
