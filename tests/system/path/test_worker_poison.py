@@ -132,8 +132,8 @@ def test_each_request_has_one_outcome_and_the_worker_goes_on(kafka, topic_prefix
     by_fault = {int(one["driftline-offset"]) * 2 + int(one["driftline-partition"]): one for one in refused}
     why = [by_fault[18 + fault]["driftline-detail"].decode() for fault in range(1, FAULTS + 1)]
     assert [text.partition(":")[0].partition(" ")[0] for text in why] == [
-        *("SystemExit", "GeneratorExit", "KeyboardInterrupt", "RecursionError", "MemoryError", "Silent"),
-        *("CancelledError", "StopIteration", "Unspeakable", "ValueError", "ValueError", "ValueError", "model"),
+        *("SystemExit", "GeneratorExit", "KeyboardInterrupt", "RecursionError", "OutOfMemory", "Silent"),
+        *("CancelledError", "StopIteration", "Unspeakable", "ValueError", "ValueError", "TypeError", "model"),
     ]
     assert all(one["score"] > 0 for one in predictions)
 
