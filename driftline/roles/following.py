@@ -167,7 +167,7 @@ class Following:
 
     def _newest_tried(self, model: str) -> int:
         state = self._status.get(model, {})
-        return max(state.get("epoch", 0), state.get("refused_epoch", 0))
+        return max(int(state.get("epoch", 0)), int(state.get("refused_epoch", 0)))
 
     def _note_served(self, model: str) -> None:
         self._status[model] = {**self._status[model], **self._served(model)}

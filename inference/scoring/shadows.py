@@ -118,7 +118,13 @@ class Shadows:
     def committed(self, blocks: Sequence[Block]) -> None:
         """Score the rows of a micro-batch that has been committed."""
         for task in self._in_flight.pop(id(blocks), _Handed()).tasks:
-            self._begin(task)
+            name = task.scorer.package.name, task.scorer.package.version
+            try:
+                why = self._begin(name, task)
+            except Exception as error:  # no thread could be started, say: it must not harm those who answer
+                why = error_text(error)
+            if why:
+                ShadowRowsLeftOut(*name, task.rows, why).tell()
 
     def dropped(self, blocks: Sequence[Block]) -> None:
         """Forget the rows of a micro-batch, and keep what should have left with it."""
@@ -126,24 +132,25 @@ class Shadows:
         with self._lock:
             self._results.extendleft(reversed(results))
 
-    def _begin(self, task: ShadowTask) -> None:
-        package = task.scorer.package
-        name = package.name, package.version
+    def _begin(self, name: _Version, task: ShadowTask) -> str:
+        """Begin to score; returns why not, where the rows are left out."""
         if name not in self._hands:
             self._hands[name] = self._in_hand("@".join(name))
-        ends = self._hands[name].ends(*name, "shadow/0/0", 0)
+        if (ends := self._hands[name].ends(*name, "shadow/0/0", 0)) >= ENDS_MAX:
+            return f"{ends} processes ended while it was scoring; `driftline model route` names another version"
         with self._lock:
-            full = self._rows[name] > max(0, ROWS_WAITING_MAX - task.rows) or len(self._results) > MESSAGES_WAITING_MAX
-            if ends < ENDS_MAX and not full:
-                self._rows[name] += task.rows
-        if ends >= ENDS_MAX:
-            why = f"{ends} processes ended while it was scoring; `driftline model route` names another version"
-            ShadowRowsLeftOut(package.name, package.version, task.rows, why).tell()
-        elif full:
-            why = f"it has {ROWS_WAITING_MAX:,} rows before it, or {MESSAGES_WAITING_MAX:,} messages wait to leave"
-            ShadowRowsLeftOut(package.name, package.version, task.rows, why).tell()
-        else:
+            if self._rows[name] > max(0, ROWS_WAITING_MAX - task.rows):
+                return f"it has {ROWS_WAITING_MAX:,} rows before it"
+            if len(self._results) > MESSAGES_WAITING_MAX:
+                return f"{MESSAGES_WAITING_MAX:,} messages of shadows wait to leave"
+            self._rows[name] += task.rows
+        try:
             self._run(name, lambda: self._score(task))
+        except BaseException:
+            with self._lock:
+                self._rows[name] -= task.rows
+            raise
+        return ""
 
     def _score(self, task: ShadowTask) -> None:
         package, started_ms, results = task.scorer.package, self._ticks(), list[Publish]()
@@ -187,7 +194,12 @@ class _Threads:
                 waiting.append(call)
                 return
             self._calls[name] = deque([call])
-        threading.Thread(target=self._loop, args=(name,), name=f"shadow-{'-'.join(name)}", daemon=True).start()
+        try:
+            threading.Thread(target=self._loop, args=(name,), name=f"shadow-{'-'.join(name)}", daemon=True).start()
+        except BaseException:
+            with self._lock:
+                del self._calls[name]
+            raise
 
     def _loop(self, name: _Version) -> None:
         while True:

@@ -244,3 +244,17 @@ def test_two_callers_of_a_model_take_turns():
     for thread in threads:
         thread.join(DEADLINE_S)
     assert most == [1]
+
+
+def test_a_shadow_that_cannot_be_started_harms_nobody_and_is_counted():
+    def no_thread(version: Any, call: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = left_out()
+    scored = step(Same(), Shadows(run=no_thread))
+    for n in range(2):
+        batch = blocks(n, 1)
+        [effects] = scored.process(batch)
+        scored.committed(batch)
+        assert observed(effects, "v1") == [(n, 1.0)]
+    assert left_out() - before == 2
