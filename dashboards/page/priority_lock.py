@@ -46,7 +46,7 @@ class PriorityLock:
         with self._changed:
             self._waiting[again] += 1
             try:
-                free = self._changed.wait_for(lambda: not self._taken and self._has_turn(again), timeout_s)
+                free = self._changed.wait_for(lambda: not self._taken and self._may_take(again), timeout_s)
             finally:
                 self._waiting[again] -= 1
             if free:
@@ -55,7 +55,7 @@ class PriorityLock:
             # Whoever gives up found the lock taken, or it was the other class's turn: a release wakes all who wait.
             return free
 
-    def _has_turn(self, again: bool) -> bool:
+    def _may_take(self, again: bool) -> bool:
         if self._ahead >= AHEAD_MAX and self._waiting[False]:
             return not again
         return again or not self._waiting[True]
