@@ -10,6 +10,7 @@ from driftline.settings import Settings
 from inference import InHand, Registry, Score, Scorer, Serving, Shadows
 from inference.backends.devices import device_of_slot, share_cores
 from inference.backends.workers import Workers
+from inference.scoring.shadows import TRUSTED_AFTER
 from inference.serving.hung_calls import watch_calls
 from streams.clock import now_ms
 from streams.fatal import Fatal
@@ -77,7 +78,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         threading.Thread(target=import_module, args=("inference.backends.torch_export",), daemon=True).start()
     role.follow_models(book, following.follow_soon)
     in_hand = InHand(settings.data_dir / "faust" / f"worker-{slot}.in-hand")
-    shadows = Shadows(lambda name: InHand(settings.data_dir / "faust" / f"worker-{slot}.{name}.shadow"))
+    shadows = Shadows(lambda name: InHand(settings.data_dir / "faust" / f"worker-{slot}.{name}.shadow", TRUSTED_AFTER))
     step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up, in_hand=in_hand, shadows=shadows)
     role.add_agent(
         "score",
@@ -97,4 +98,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         may_be_held=bool(settings.watch_topics),  # a deployment that only watches has no model of its own
     )
     watch_calls(lambda: step.answering, lambda why: end_process("score", Fatal(why)))
-    role.run()
+    try:
+        role.run()
+    finally:
+        shadows.let_go()

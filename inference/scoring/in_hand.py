@@ -46,10 +46,13 @@ class InHand:
     ----------
     file
         Where; one a slot. Without one nothing is remembered.
+    forget_after
+        How often what is in hand has to pass in a row until the ends over it are forgotten.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, forget_after: int = 1) -> None:
         self._file = -1
+        self._forget_after, self._passed = forget_after, 0
         self._suspect: _Hand | None = None
         self._ends: dict[str, int] = {}
         if file is None:
@@ -144,8 +147,15 @@ class InHand:
 
     def _forget(self, hand: _Hand) -> None:
         if self._ends and (record := _alone(hand)) is not None:
-            self._ends.pop(record, None)
+            self._passed += 1
+            if self._passed >= self._forget_after:
+                self._ends.pop(record, None)
         self._write(None)
+
+    def let_go(self) -> None:
+        """This process is told to end: that is no end over what is in hand."""
+        if self._file >= 0:
+            self._write(None)
 
     def _write(self, hand: _Hand | None) -> None:
         while len(self._ends) > _KEPT_MAX:

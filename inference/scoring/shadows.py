@@ -31,6 +31,9 @@ from streams.wire.rows import Rows
 ROWS_WAITING_MAX = 20_000
 #: Messages of shadows that no transaction has taken yet: beyond, rows are left out.
 MESSAGES_WAITING_MAX = 1_000
+#: A shadow that has ended processes is trusted again after so many batches: one that ends them now and then would else
+#: do it for ever.
+TRUSTED_AFTER = 1_000
 #: In place of a record: what ended processes here is a version, since its rows do not come again.
 _RECORD = ("shadow", 0, 0, 0, 0)
 
@@ -114,6 +117,11 @@ class Shadows:
             self._results.clear()
         self._newest.results += results
         return results
+
+    def let_go(self) -> None:
+        """This process is told to end: no shadow is at fault."""
+        for hand in list(self._hands.values()):
+            hand.let_go()
 
     def committed(self, blocks: Sequence[Block]) -> None:
         """Score the rows of a micro-batch that has been committed."""

@@ -258,3 +258,35 @@ def test_a_shadow_that_cannot_be_started_harms_nobody_and_is_counted():
         scored.committed(batch)
         assert observed(effects, "v1") == [(n, 1.0)]
     assert left_out() - before == 2
+
+
+def test_a_shadow_that_ends_a_process_now_and_then_is_not_trusted_after_one_good_batch(tmp_path):
+    file, ended = tmp_path / "shadow-in-hand", []
+
+    def scored_in(process: int) -> list[tuple[int, float]]:
+        hand = InHand(file, forget_after=3)
+        scored = step(Same(), at_once(in_hand=lambda name: hand))
+        first = blocks(process, 1)
+        scored.process(first)
+        scored.committed(first)
+        rows = observed(scored.idle("requests", 0), "v2")
+        ended.append(hand.holding("m", "v2", [room._RECORD]))
+        ended[-1].__enter__()  # and the process ends
+        return rows
+
+    assert [len(scored_in(n)) for n in range(5)] == [1, 1, 1, 0, 0]
+
+
+def test_a_process_that_is_told_to_end_blames_no_shadow(tmp_path):
+    file, ended = tmp_path / "shadow-in-hand", []
+    for n in range(4):
+        hand = InHand(file)
+        shadows = at_once(in_hand=lambda name, hand=hand: hand)
+        scored = step(Same(), shadows)
+        first = blocks(n, 1)
+        scored.process(first)
+        scored.committed(first)
+        assert len(observed(scored.idle("requests", 0), "v2")) == 1
+        ended.append(hand.holding("m", "v2", [room._RECORD]))
+        ended[-1].__enter__()
+        shadows.let_go()
