@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ from drift.cells.profile import Order
 from drift.reference.reference import Reference
 from driftline.commands import model_profile, references
 from driftline.progress import OnProgress, unwatched
-from inference import ModelPackage, Registry, draft_package, write_package
+from inference import ModelPackage, PackageError, Registry, draft_package, write_package
+from inference.backends import ArtefactError
 from inference.backends.fixed_rows import limits_of
 from inference.backends.kinds import files_of, kind_of, rows_of, spellings
 from inference.onboarding.draft import brought
@@ -110,7 +112,7 @@ def init(
             table = table.take(pa.array(np.argsort(milliseconds(table.column(time), time), kind="stable")))
         known["exclude"] = tuple(dict.fromkeys((*known.get("exclude", ()), time)))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".init-", dir=folder.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=".init-", dir=folder.parent) as beside, _as_given(Path(beside), file):
         draft = Path(beside)
         if file is not None and file.resolve().parent == folder.resolve():
             # A class may read what lies beside it; a link stays one, so that no file of elsewhere is taken in.
@@ -131,6 +133,16 @@ def init(
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(draft, folder, symlinks=True, dirs_exist_ok=True, ignore=ignored)
     return Made(folder=folder, package=package, reference=reference, notes=(*notes, *doubts), trained=trained)
+
+
+@contextmanager
+def _as_given(draft: Path, file: Path | None) -> Iterator[None]:
+    """Let refusals name the model file as it was given, and not its copy in a folder that is gone by then."""
+    try:
+        yield
+    except (ArtefactError, PackageError) as error:
+        text = str(error) if file is None else str(error).replace(str(draft / file.name), str(file))
+        raise type(error)(text.replace(f"{draft}/", "")) from error
 
 
 def _model_file(model: str) -> Path:

@@ -472,3 +472,14 @@ def test_without_a_broker_the_registry_is_still_listed(deployment, tmp_path, mon
     monkeypatch.setenv("DRIFTLINE_KAFKA__BOOTSTRAP", "127.0.0.1:1")
     assert "v1" in run("model", "list")
     assert "no Kafka at 127.0.0.1:1" in run("model", "route", "fare", "v1", code=1)
+
+
+def test_a_refused_model_file_is_named_as_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.csv").write_text("x,y\n" + "".join(f"{n},{n % 2}\n" for n in range(50)))
+    (tmp_path / "models-of-mine").mkdir()
+    (tmp_path / "models-of-mine" / "broken.onnx").write_bytes(b"no such thing")
+    call = ["model", "init", "m", "--data", "train.csv", "--label", "y", "--model", "models-of-mine/broken.onnx"]
+    done = CliRunner().invoke(app, call)
+    said = f"{done.output} {done.exception}"
+    assert done.exit_code == 1 and "models-of-mine/broken.onnx: " in said and ".init-" not in said
