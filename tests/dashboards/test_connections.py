@@ -17,6 +17,7 @@ import pytest
 from waitress import wasyncore
 
 from dashboards.page import connections, make_server, query_cache
+from dashboards.page.server import THREADS
 
 #: 4 MB: more than the kernel's buffers hold.
 SCRIPT = "/_dash-component-suites/plotly/package_data/plotly.min.js"
@@ -207,15 +208,18 @@ def test_a_queue_that_is_full_says_so(monkeypatch) -> None:
 
     server = make_server(slow, dict)
     threading.Thread(target=server.run, daemon=True).start()
+    dispatcher = server.task_dispatcher
     with ExitStack() as ending:
-        for n in range(60):
+        for n in range(THREADS + 10):  # each thread has one, one after the other; ten wait
             sent = b"GET /api/m/m%d HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % n
             ending.enter_context(connect(server, sent))
-        until(lambda: len(server.task_dispatcher.queue) > 4)
+            if n < THREADS:
+                until(lambda busy=n + 1: dispatcher.active_count == busy and not dispatcher.queue)
+        until(lambda: len(dispatcher.queue) == 10)
         late = connect(server, b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-        until(lambda: len(server.task_dispatcher.queue) > 20)
+        until(lambda: len(dispatcher.queue) == 11)
         going.set()
         assert answer(late).startswith(b"HTTP/1.1 429 Too Many Requests")
-    until(lambda: not server.task_dispatcher.queue)
+    until(lambda: not dispatcher.queue and dispatcher.active_count == 0)
     assert served_s(server) < 5
     server.close()
