@@ -38,6 +38,8 @@ class Scored(msgspec.Struct, frozen=True):
 
 def passed(rows: Rows, scores: Scores) -> tuple[Rows, Scores]:
     """The rows that did not fail, and their scores."""
+    if not scores.failures:
+        return rows, scores
     kept = np.array([n for n in range(len(rows)) if n not in scores.failures], np.int64)
     return rows.pick(kept), Scores(scores.values[kept], {}, scores.buckets[kept])
 

@@ -396,15 +396,13 @@ def _ranges(parts: list[_Part], outcomes: list[_Outcome]) -> list[Range]:
 
 def _give_back(model: str, scorer: Scorer, part: _Part, scores: Scores, outcome: _Outcome, now_ms: int | None) -> None:
     rows = part.rows
-    if scores.failures:
-        if part.role != "shadow":
-            for n, failure in scores.failures.items():
-                at, row = int(rows.at[n]), int(rows.row[n])
-                field = f"$[{row}]" if rows.row.any() else "$"  # which row of a message of many
-                refusal = Refusal(at, "model_failed", field, failure.why, model, int(rows.ts[n]))
-                outcome.refuse(refusal, failure.attempts)
-                outcome.tell(model, scorer.package.version, refusal, ())
-        rows, scores = passed(rows, scores)
+    for n, failure in scores.failures.items() if part.role != "shadow" else ():
+        at, row = int(rows.at[n]), int(rows.row[n])
+        field = f"$[{row}]" if rows.row.any() else "$"  # which row of a message of many
+        refusal = Refusal(at, "model_failed", field, failure.why, model, int(rows.ts[n]))
+        outcome.refuse(refusal, failure.attempts)
+        outcome.tell(model, scorer.package.version, refusal, ())
+    rows, scores = passed(rows, scores)
     if not len(rows):
         return
     refused = outcome.refused_for(model, scorer.package.version)

@@ -182,11 +182,12 @@ class Scorer:
     def _batches(self, rows: int, buckets: np.ndarray | None) -> Iterator[tuple[np.ndarray, int]]:
         """Positions of the rows of each batch, and its shape."""
         free = np.arange(rows)
-        for bucket in self._shapes.buckets if buckets is not None else ():
-            recorded = np.flatnonzero(buckets == bucket)
-            free = np.setdiff1d(free, recorded, assume_unique=True)
-            for first in range(0, len(recorded), bucket):
-                yield recorded[first : first + bucket], bucket
+        if buckets is not None:
+            free = np.flatnonzero(~np.isin(buckets, self._shapes.buckets))
+            for bucket in self._shapes.buckets:
+                recorded = np.flatnonzero(buckets == bucket)
+                for first in range(0, len(recorded), bucket):
+                    yield recorded[first : first + bucket], bucket
         first = 0
         while first < len(free):  # what fits may change on the way
             batch = free[first : first + self._fits]
