@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from drift.analysis.backtest_text import summary
 from drift.analysis.table_clock import TableClock
 from drift.analysis.table_counts import MODEL, VERSION, table_counts
 from drift.cells import frames
@@ -38,7 +39,7 @@ _TYPES |= dict.fromkeys(("column", "verdict", "metric", "incident", "event", "ki
 _TYPES |= dict.fromkeys(("severity", "columns", "text", "reach"), "object")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backtest:
     """What a backtest found, as pandas tables.
 
@@ -55,6 +56,9 @@ class Backtest:
     reports: pd.DataFrame
     performance: pd.DataFrame
     alerts: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return summary(self.reports, self.performance, self.alerts)
 
 
 def backtest(

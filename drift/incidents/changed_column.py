@@ -32,7 +32,8 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
     base
         Counts of all windows before that one, int64 [cells of all columns].
     mixed
-        Counts up to the next start that was kept, int64 [its cells]: the change lies before it.
+        Counts up to the next start that was kept, int64 [its cells]: the change lies before it. Up to the end of the
+        window in which the change was found, where it began with that one.
     before
         Counts of what it was compared with: its regime before the change, int64 [its cells].
     log_evidence
@@ -48,6 +49,9 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         when they were furthest.
     parts
         By which parts of it it was told last: names, and cells.
+    of_first_window
+        What was told last are the counts of the window that the change began in, rows of before and after it; and
+        where it has changed again since, it did so with the next window.
     """
 
     index: int = msgspec.field(name="column")
@@ -67,6 +71,7 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
     reported: np.ndarray | None = msgspec.field(default=None, name="told")
     levels: list[MovedLevel] = []
     parts: list[tuple[str, list[int]]] = []
+    of_first_window: bool = False
 
     @property
     def since(self) -> int:
@@ -80,6 +85,7 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         point = detector.change_point(window.look, column)
         base = detector.counts_before[point.at].copy()
         stretch = detector.counts[cells] - base[cells]
+        later = point.at + 1
         changed = cls(
             index=column,
             start=int(detector.starts[point.at]),
@@ -87,7 +93,7 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
             low=int(detector.starts_ms[point.low]),
             high=int(detector.starts_ms[point.high]),
             base=base,
-            mixed=detector.counts_before[min(point.at + 1, len(detector.starts) - 1), cells].copy(),
+            mixed=(detector.counts_before[later] if later < len(detector.starts) else detector.counts)[cells].copy(),
             before=detector.pool[cells] - stretch,
             log_evidence=float(window.weighted[column]),
             pooled=np.zeros_like(stretch),
@@ -100,28 +106,30 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         later = ChangedColumn.named(window, self.index)
         later.again, later.log_evidence = True, max(self.log_evidence, later.log_evidence)
         later.began, later.reported, later.levels, later.parts = self.since, self.reported, self.levels, self.parts
+        later.of_first_window = self.of_first_window and later.start == self.start + 1
         return later
 
-    def remember(self, counts: np.ndarray, levels: list[MovedLevel], parts: list[tuple[str, list[int]]]) -> None:
+    def remember(self, window: EvidenceWindow, levels: list[MovedLevel], parts: list[tuple[str, list[int]]]) -> None:
         """Keep what has just been told of it; the levels, as they were at its furthest.
 
         Parameters
         ----------
-        counts
-            Rows in each of its cells, int64 [its cells].
+        window
+            The window in which it was told.
         levels
             The levels that have moved, as they are told.
         parts
             The parts that it is told by: names, and cells.
         """
-        self.reported, self.parts = counts, parts
+        self.reported, self.parts = self.present(window), parts
+        self.of_first_window = self.began is None and not self._clean(window).any()
         change = max((abs(level.current - level.reference) for level in levels), default=0.0)
         if change >= max((abs(level.current - level.reference) for level in self.levels), default=0.0):
             self.levels = levels
 
     def forget(self) -> None:
         """Begin an incident of its own: what was told of it in another is of that one."""
-        self.began, self.reported, self.levels, self.parts = None, None, [], []
+        self.began, self.reported, self.levels, self.parts, self.of_first_window = None, None, [], [], False
 
     def cross(self) -> None:
         """Date it by its latest change: what it had moved to before lies on the other side of the reference."""
@@ -135,8 +143,13 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
 
     def present(self, window: EvidenceWindow) -> np.ndarray:
         """Counts once the change was surely over, int64 [its cells]; of the whole stretch where that was just now."""
+        clean = self._clean(window)
+        return clean if clean.any() else self.stretch(window)
+
+    def _clean(self, window: EvidenceWindow) -> np.ndarray:
+        """Counts since the window that the change began in, int64 [its cells]."""
         counts: np.ndarray = window.detector.counts[window.baseline.cells(self.index)] - self.mixed
-        return counts if counts.sum() < self.stretch(window).sum() else self.stretch(window)
+        return counts
 
     def effect(self, window: EvidenceWindow) -> Effect:
         """Effect since the change point, against the fixed reference."""

@@ -98,7 +98,7 @@ class Incidents(msgspec.Struct, eq=False):
                 of.gone[way].append(column)
                 column.again = way not in ("further", "onward") and not moves.settled(window, column)
             incident.columns = [column for column in columns if column not in of.left]
-            incident.later += sorted({column.change_point for column in of.moving})
+            incident.later += sorted({column.change_point for column in of.moving if not column.of_first_window})
             for column in of.gone["crossed"]:
                 column.cross()
             onward += of.gone["onward"]
@@ -199,7 +199,7 @@ def _remember(window: EvidenceWindow, incident: Incident) -> None:
     """Keep of each column what was just told of it."""
     for column in incident.columns:
         parts = [(part.name, list(part.cells)) for part in changed_parts(window, column)]
-        column.remember(column.present(window), changed_levels(window, column), parts)
+        column.remember(window, changed_levels(window, column), parts)
 
 
 def _answers_known(window: EvidenceWindow, incident: Incident, last: Alert) -> bool:

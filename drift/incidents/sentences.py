@@ -6,12 +6,15 @@ from drift.incidents import column_moves as moves
 from drift.incidents.changed_column import ChangedColumn
 from drift.incidents.changed_levels import changed_levels, changed_parts, level_subject
 from drift.incidents.closed_window import EvidenceWindow
+from drift.incidents.column_faults import faults
 from drift.incidents.incident import Incident
 from drift.incidents.predictions import DISTANCES, NAMES, clause, prediction_effects
 from drift.incidents.spelling import IN_REFERENCE, number, percent
 from drift.incidents.text import Text, change, joined, names, since, subject, text, time
 from streams.wire.records import MovedLevel
 
+#: Other columns whose faults are said, and not only their names.
+_FAULTS_MAX = 3
 #: What a column is once all of its values are of one fault.
 _BROKEN = {
     "null": "is gone",
@@ -41,7 +44,7 @@ def headline(
     broken = [column for column in ordered if column.broken(window)]
     news = broken or [column for column in ordered if column in (*further, *part, *crossed)]
     first, *others = news + [column for column in ordered if column not in news]
-    did = "is still moving" if first in further else "moved"
+    did = "is still moving" if first in further and not first.of_first_window else "moved"
     if first in part:
         did = "has come back in part"
     if first in crossed:
@@ -55,7 +58,7 @@ def headline(
         _how(window, first),
         _since(first, did),
         told_before,
-        text("; ", names([name(window, column) for column in others]), " moved, too") if others else "",
+        _too(window, others),
         answers(window, incident),
     )
 
@@ -118,6 +121,21 @@ def answers(window: EvidenceWindow, incident: Incident) -> Text:
     return clause(prediction_effects(window, base))
 
 
+def _too(window: EvidenceWindow, others: Sequence[ChangedColumn]) -> Text:
+    """Say which other columns moved; and of those that hold faulty values, which: a new level explains itself."""
+    if not others:
+        return ()
+    moved = [(column, changed_levels(window, column)) for column in others]
+    cells = window.baseline.reference.columns
+    faulty = [
+        text(f"in {name(window, column)}, ", _how(window, column))
+        for column, levels in moved
+        if {level.level for level in levels} <= faults(cells[column.index]).keys()
+    ]
+    listed = names([name(window, column) for column in others])
+    return joined([text("; ", listed, " moved, too"), *faulty[:_FAULTS_MAX]], "; ")
+
+
 def name(window: EvidenceWindow, column: ChangedColumn) -> str:
     """Name of a changed column, as people say it."""
     cells = window.baseline.reference.columns[column.index]
@@ -132,9 +150,10 @@ def _tolerances(window: EvidenceWindow, column: ChangedColumn) -> float:
 def _since(column: ChangedColumn, did: str) -> Text:
     """Say since when a column is where it is: its latest change, and the first where there were others before.
 
-    What is still moving, or on its way back, has been at it since its first change.
+    What is still moving, or on its way back, has been at it since its first change. So has what was first seen in the
+    window that it began in: the next one shows its size, and no second change.
     """
-    if did != "moved" or column.change_point == column.since:
+    if did != "moved" or column.of_first_window or column.change_point == column.since:
         return text(since(column.since))
     return text(since(column.change_point), ", after a first change at ", time(column.since))
 
@@ -144,7 +163,8 @@ def _before(window: EvidenceWindow, column: ChangedColumn) -> str:
     if column.reported is None or not column.reported.sum():
         return ""
     cells = [cell for part in changed_parts(window, column) for cell in part.cells]
-    return f" ({percent(float(column.reported[cells].sum() / column.reported.sum()))} when last reported)"
+    share = percent(float(column.reported[cells].sum() / column.reported.sum()))
+    return f" ({share} {'in its first window, as reported' if column.of_first_window else 'when last reported'})"
 
 
 def _how(window: EvidenceWindow, column: ChangedColumn) -> Text:

@@ -29,11 +29,24 @@ def list_incidents(
     file: File = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the newest incidents."""
-    from driftline.commands import incidents
+    """List the newest incidents, and say how far the judge has come."""
+    from driftline.commands import incidents, unjudged
+    from driftline.roles.run_file import RunFileError, running
 
-    listed = incidents.incidents(_store(file), model, not only_open, limit)
-    echo_json(listed) if as_json else say("\n".join(incidents.table(listed)))
+    store = _store(file)
+    # First: what is found then is no less than what was judged by now.
+    try:
+        run = running(load(file).data_dir)
+    except RunFileError:  # `status` says so
+        run = None
+    listed = incidents.incidents(store, model, not only_open, limit)
+    if as_json:
+        echo_json(listed)
+        if behind := unjudged.waiting(run):
+            say(f"! more may come: {behind}", err=True)
+        return
+    say("\n".join(incidents.table(listed)))
+    say("\n".join(unjudged.lines(run, incidents.judged(store, model))))
 
 
 @app.command()

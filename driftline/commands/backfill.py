@@ -164,8 +164,8 @@ def statement(past: Past, model: str, partitions: int, keyed: bool) -> str:
     order = f"in order of {past.column!r}" + ("" if past.ordered else ", by which they are sorted first")
     where = "by their keys" if keyed else f"in turn to all {partitions} partitions"
     return (
-        f"backfill: {len(past.times):,} rows of {first} to {last}, {order}, {where}; the event time of {model} is "
-        "theirs: a request without `ts` among them would leap ahead to its arrival and make the rest late"
+        f"note: a backfill of {len(past.times):,} rows, {first} to {last}, {order}, {where}. Until it has ended, send "
+        f"{model} no other requests: theirs are of now, and the rest of these rows would be late"
     )
 
 

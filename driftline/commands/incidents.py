@@ -34,6 +34,10 @@ GROUP BY source_partition ORDER BY source_partition
 _VERSIONS = (
     "SELECT version FROM predictions WHERE model = {model:String} GROUP BY version ORDER BY max(ts) DESC, version"
 )
+_JUDGED = """
+SELECT model, toUnixTimestamp64Milli(max(window_end)) FROM report_rows
+WHERE {model:String} IN ('', model) AND role = 'window' GROUP BY model ORDER BY model
+"""
 # The newest incidents, by their last word: an incident is a handful of events.
 _NEWEST = """
 WHERE incident IN
@@ -143,6 +147,19 @@ def incidents(store: Store, model: str = "", closed: bool = True, limit: int = 2
     for event in _events(store, _NEWEST, given):
         by_name.setdefault(event.incident, []).append(event)
     return sorted((_standing(events) for events in by_name.values()), key=lambda incident: incident.updated_ms)
+
+
+def judged(store: Store, model: str = "") -> dict[str, int]:
+    """End of the newest window that was judged, in ms of event time, by model.
+
+    Parameters
+    ----------
+    store
+        The store.
+    model
+        Only this model's; empty for all.
+    """
+    return {name: int(end) for name, end in store.rows(_JUDGED, {"model": model})}
 
 
 def story(store: Store, incident: str) -> Story:

@@ -151,7 +151,7 @@ class Child:
         try:
             process.wait(max(0.0, wait_s))
         except subprocess.TimeoutExpired:
-            _warn("tree.killed", role=self.name, after_s=round(max(0.0, wait_s), 1))
+            _warn("tree.killed", role=self.name, why="it was slow to stop; nothing is lost, the next start takes it up")
             process.kill()
             process.wait()
 

@@ -167,7 +167,7 @@ def test_half_way_back_is_the_same_incident_and_no_page(reference):
     half = {"city": (0.43, 0.32, 0.2, 0.05)}
     found = alerts(reference, (10_000, {}), (10_000, {"city": (0.45, 0.35, 0.2, 0.0)}), (15_000, half))
     assert set(found.incident) == {"backtest-1"} and found.page.sum() == 1
-    assert found.event.iloc[-1] == "update" and "to 5" in found.text.iloc[-1]
+    assert found.event.iloc[-1] == "update" and re.search(r" to (4\.9|5\S*) % since", found.text.iloc[-1])
     assert found.text.iloc[-1].startswith("city has come back in part: ")
     assert found.text.iloc[-1].endswith("% since row 10,000 (0 % when last reported)")
 
@@ -222,6 +222,32 @@ def test_a_step_further_the_same_way_is_told_in_the_same_incident(reference):
         last.text,
     )
     assert 20_000 <= last.first_row <= 22_000
+
+
+def test_a_change_within_a_window_is_no_second_change_once_the_next_window_shows_its_size(reference):
+    more = {"city": (0.2, 0.15, 0.15, 0.5)}
+    found = alerts(reference, (10_350, {}), (10_000, more))
+    assert found.event.tolist() == ["open", "update"]
+    last = found.iloc[-1]
+    assert re.fullmatch(
+        rf"city moved: level Ulm rose from {was_ulm(reference)} in the reference data to (49|5\d)\S* % "
+        r"since row 10,000 \((2\d)\S* % in its first window, as reported\)",
+        last.text,
+    )
+    assert last.change_point == 10_000 and last.first_row == 10_500
+
+
+def test_a_step_long_after_the_first_window_is_told_as_a_second_change(reference):
+    first, more = {"city": (0.2, 0.15, 0.15, 0.5)}, {"city": (0.1, 0.1, 0.1, 0.7)}
+    found = alerts(reference, (10_000, {}), (5_000, first), (10_000, more))
+    assert re.search(r"city is still moving: .* \(\S+ % when last reported\)", found.iloc[-1].text)
+
+
+def test_another_column_s_faulty_values_are_said_beside_the_first(reference):
+    found = alerts(reference, (10_000, {}), (5_000, {**GONE, "null": 0.06}))
+    first = found.iloc[0].text
+    assert first.startswith("city moved: level Ulm fell")
+    assert re.search(r"; y moved, too; in y, null values rose from 0 % in the reference data to [5-7]\S* %", first)
 
 
 def test_an_edge_that_is_a_single_value_is_spelled_as_that_value():

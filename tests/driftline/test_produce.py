@@ -289,7 +289,7 @@ def test_a_backfill_goes_in_order_to_all_partitions_and_comes_before_live_traffi
         check(cluster, Plan(path=plan.path, backfill=True))
     (note,) = check(cluster, plan)
     assert note.startswith(
-        "backfill: 200 rows of 2026-03-01T08:41:00Z to 2026-03-01T12:00:00Z, in order of 'ts', by which"
+        "note: a backfill of 200 rows, 2026-03-01T08:41:00Z to 2026-03-01T12:00:00Z, in order of 'ts', by which"
     )
     produce(cluster, plan)
     seen = {}
