@@ -109,7 +109,7 @@ def _gather(
 def _process(step: Score, blocks: list[Block]) -> Again:
     observations: list[tuple[Observed, bytes]] = []
     answers: list[bytes] = []
-    for effects in step.process(blocks):
+    for effects in step.effects(blocks):
         for message in effects.publish:
             value = message.value or b""
             if message.topic == "predictions":

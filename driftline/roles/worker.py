@@ -79,7 +79,15 @@ def run(settings: Settings, slot: str, port: int) -> None:
     role.follow_models(book, following.follow_soon)
     in_hand = InHand(settings.data_dir / "faust" / f"worker-{slot}.in-hand")
     shadows = Shadows(lambda name: InHand(settings.data_dir / "faust" / f"worker-{slot}.{name}.shadow", TRUSTED_AFTER))
-    step = Score(serving, decoder, clock=now_ms, catch_up=following.catch_up, in_hand=in_hand, shadows=shadows)
+    step = Score(
+        serving,
+        decoder,
+        clock=now_ms,
+        catch_up=following.catch_up,
+        in_hand=in_hand,
+        shadows=shadows,
+        overlaps=True,
+    )
     role.add_agent(
         "score",
         cluster,

@@ -4,6 +4,7 @@ consumer's thread              event loop
 -----------------              ----------
 wait_for_room
 hand_over        ──▶           MicroBatch.__enter__
+                               computing, computed     where a step leaves its work to somebody else
                                processed, committing
 (commits offsets) ◀──          commit                    outside a transaction
 wait_for_room    ◀──           MicroBatch.__exit__       by whatever way
@@ -26,6 +27,8 @@ from streams.wire.block import Block
 
 _COMMIT_S = 30.0
 _OVERLAP_FROM = 0.6
+#: The next micro-batch is begun by the time that this share of the computing is over: a device must not wait for it.
+_READY_AT = 0.8
 
 
 class Dropped(RuntimeError):
@@ -58,17 +61,32 @@ class HandOver:
         self._requests: deque[tuple[list[ck.TopicPartition], Future[None]]] = deque()
         self._in_flight = 0
         self._changes = 0
-        self._began_ms = 0.0
-        self._committing_ms: float | None = None  # since when
-        self._process_ms = self._commit_ms = 0.0  # what it took last
+        self._computing_ms: float | None = None  # since when
+        self._committing_ms: float | None = None
+        self._newest_computes = False
+        self._begin_ms = self._compute_ms = self._process_ms = self._commit_ms = 0.0  # what it took last
         self._changed = threading.Condition()
 
     # The event loop's side.
 
-    def processed(self) -> None:
-        """The newest micro-batch is processed."""
+    def computing(self, since_ms: float) -> None:
+        """The newest micro-batch, in flight since then, computes now."""
         with self._changed:
-            self._process_ms = self._clock() - self._began_ms
+            self._computing_ms, self._newest_computes = self._clock(), True
+            self._begin_ms = self._computing_ms - since_ms
+            self._notify()
+
+    def computed(self) -> None:
+        """What computed is computed."""
+        with self._changed:
+            if self._computing_ms is not None:
+                self._compute_ms, self._computing_ms = self._clock() - self._computing_ms, None
+            self._newest_computes = False
+
+    def processed(self, since_ms: float) -> None:
+        """A micro-batch that has been in flight since then is processed."""
+        with self._changed:
+            self._process_ms = self._clock() - since_ms
 
     def committing(self) -> None:
         """The oldest micro-batch begins to commit."""
@@ -139,13 +157,14 @@ class HandOver:
         epoch
             In which it was read; by default that of now.
         """
-        self._count_in()
-        return MicroBatch(self, blocks, idle or [], self.epoch if epoch is None else epoch, membership)
+        since_ms = self._count_in()
+        return MicroBatch(self, blocks, idle or [], self.epoch if epoch is None else epoch, membership, since_ms)
 
-    def _count_in(self) -> None:
+    def _count_in(self) -> float:
         with self._changed:
             self._in_flight += 1
-            self._began_ms = self._clock()
+            self._newest_computes = False
+            return self._clock()
 
     def rewound(self) -> None:
         """The consumer has gone back."""
@@ -158,7 +177,7 @@ class HandOver:
         Parameters
         ----------
         batches_max
-            How many may be in flight.
+            How many may be in flight; one more while the newest of them computes.
         not_before_ms
             By the clock, however much room there is.
         wait_s
@@ -185,11 +204,14 @@ class HandOver:
 
         While processing takes much less time than committing, after the commit: what is read sooner only grows old,
         and a transaction that begins right behind another takes longer. Else so that it is processed by the time that
-        the one before it is committed. As long as that one is being processed itself there is no hurry.
+        the one before it is committed. As long as that one is being processed itself there is no hurry, unless it is
+        computed elsewhere: then so that the next one is begun before its computing is over.
         """
         with self._changed:
             if self._in_flight == 0:
                 return 0.0
+            if self._newest_computes and self._computing_ms is not None and self._in_flight <= batches_max:
+                return self._computing_ms + max(0.0, _READY_AT * self._compute_ms - self._begin_ms)
             overlaps = self._process_ms > _OVERLAP_FROM * self._commit_ms
             if self._in_flight >= batches_max or self._committing_ms is None or not overlaps:
                 return math.inf

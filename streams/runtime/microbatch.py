@@ -39,8 +39,16 @@ class InFlight(Protocol):
         """Drop everything in flight and read again from what is committed."""
         ...
 
-    def processed(self) -> None:
-        """The newest micro-batch is processed."""
+    def computing(self, since_ms: float) -> None:
+        """The newest micro-batch, in flight since then, is begun; what is left is to compute it and to finish it."""
+        ...
+
+    def computed(self) -> None:
+        """It is computed."""
+        ...
+
+    def processed(self, since_ms: float) -> None:
+        """A micro-batch that has been in flight since then is processed."""
         ...
 
     def committing(self) -> None:
@@ -79,18 +87,27 @@ class MicroBatch(Flight):
         In which it was read.
     membership
         The group metadata that a transaction sends with the offsets.
+    since_ms
+        Since when it has been in flight, by the clock of ``in_flight``.
     """
 
-    __slots__ = ("blocks", "epoch", "idle", "membership")
+    __slots__ = ("_since_ms", "blocks", "epoch", "idle", "membership")
 
     def __init__(
-        self, in_flight: InFlight, blocks: list[Block], idle: list[Silence], epoch: int = 0, membership: Any = None
+        self,
+        in_flight: InFlight,
+        blocks: list[Block],
+        idle: list[Silence],
+        epoch: int = 0,
+        membership: Any = None,
+        since_ms: float = 0.0,
     ) -> None:
         super().__init__(in_flight)
         self.blocks = blocks
         self.idle = idle
         self.epoch = epoch
         self.membership = membership
+        self._since_ms = since_ms
 
     @property
     def dropped(self) -> bool:
@@ -101,9 +118,17 @@ class MicroBatch(Flight):
         """Kafka's timestamps of all records, ms."""
         return list(chain.from_iterable(block.times for block in self.blocks))
 
+    def computing(self) -> None:
+        """Note that the step has begun with it, and that it computes now."""
+        self._in_flight.computing(self._since_ms)
+
+    def computed(self) -> None:
+        """Note that it is computed."""
+        self._in_flight.computed()
+
     def processed(self) -> None:
         """Note that the step is through with it."""
-        self._in_flight.processed()
+        self._in_flight.processed(self._since_ms)
 
     def committing(self) -> None:
         """Note that its commit begins."""

@@ -5,37 +5,73 @@
     micro-batch 3                             |- process -| |- ...
 
 While one commits, the next is processed; commits are strictly in order, and no more than two hold their effects in
-memory. Whatever fails, in a step or in a commit, ends the same way: nothing of the micro-batch is visible, everything
+memory. A step may leave its `Work` to somebody else, a device. Then `process` begins a micro-batch, and
+
+    micro-batch 1   |- begin -|- compute --------|- finish -|- commit -|
+    micro-batch 2                      |- begin -|- compute --------|- finish -|- commit -|
+
+Whatever fails, in a step or in a commit, ends the same way: nothing of the micro-batch is visible, everything
 in flight is dropped and read again from what is committed, after a growing pause. Nothing is skipped.
 """
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from inspect import isawaitable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, Self, TypeVar
 
 from streams.away import Away
 from streams.clock import now_ms, ticks_ms
 from streams.fatal import Fatal
 from streams.runtime.handover import Stuck
 from streams.runtime.microbatch import MicroBatch
-from streams.runtime.stage import Step
+from streams.runtime.stage import Step, Work
 from streams.runtime.telemetry import Gauges
 from streams.runtime.transactions import Processed
 
 #: Before what failed is read again: once, twice... in a row.
 PAUSES_S = (0.1, 0.3, 1.0, 3.0, 5.0)
 
+Made = TypeVar("Made")
 #: Commits blocks and silences with their effects, as the member that read them.
 Commit = Callable[[Sequence[Processed], Any], object]
+
+
+class _Progress(NamedTuple):
+    """What a step has made of a micro-batch so far: its effects, or work; effects of silences; how long it took, ms."""
+
+    made: "Sequence[Any] | Work"
+    idle: list[Processed]
+    took_ms: float
+
+
+class _LockChain:
+    """A micro-batch's place in the pipeline: the next one is taken before the last is let go, so none is overtaken."""
+
+    def __init__(self) -> None:
+        self._taken: asyncio.Lock | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._let_go()
+
+    async def next(self, lock: asyncio.Lock) -> None:
+        await lock.acquire()
+        self._let_go()
+        self._taken = lock
+
+    def _let_go(self) -> None:
+        if self._taken is not None:
+            self._taken.release()
+            self._taken = None
 
 
 class Pipeline:
     """Passes micro-batches through a step and commits what follows.
 
-    A step and its commits run in a thread each, so that neither holds up the event loop. A step that waits for
-    another worker, a GPU's say, returns an awaitable instead of its effects, and blocks nobody.
+    A step, what it leaves to others, and its commits run in a thread each, so that none holds up the event loop.
 
     Parameters
     ----------
@@ -72,7 +108,8 @@ class Pipeline:
         self._pause = pause
         self._failures = 0
         self._processing, self._committing = asyncio.Lock(), asyncio.Lock()
-        self._threads = {part: ThreadPoolExecutor(1, f"{name}-{part}") for part in ("process", "commit")}
+        self._computing, self._finishing = asyncio.Lock(), asyncio.Lock()
+        self._threads = {part: ThreadPoolExecutor(1, f"{name}-{part}") for part in ("process", "compute", "commit")}
 
     async def run(self, batches: AsyncIterable[MicroBatch], commit: Commit) -> None:
         """Pass on micro-batches until there are no more.
@@ -110,22 +147,34 @@ class Pipeline:
             thread.shutdown(wait=False, cancel_futures=True)
 
     async def _pass(self, batch: MicroBatch, commit: Commit) -> None:
-        with batch:
-            async with self._processing:
-                processed = await self._attempt("process", batch, lambda: self._process(batch))
-                if processed is None:
-                    self._step.dropped(batch.blocks)
-                    return
-                await self._committing.acquire()  # before the next one is processed
-            try:
-                committed = await self._attempt("commit", batch, lambda: self._commit(batch, processed, commit))
-                (self._step.dropped if committed is None else self._step.committed)(batch.blocks)
-            finally:
-                self._committing.release()
+        with batch, _LockChain() as locks:
+            await locks.next(self._processing)
+            progress = await self._attempt("process", batch, partial(self._begin, batch))
+            if progress is not None and isinstance(progress.made, Work):
+                progress = await self._elsewhere(batch, progress.made, progress, locks)
+            else:  # it overtakes none that computes
+                for lock in (self._computing, self._finishing):
+                    async with lock:
+                        pass
+            committed = None
+            if progress is not None:
+                processed = self._processed(batch, progress)
+                await locks.next(self._committing)  # before the next one is processed
+                committed = await self._attempt("commit", batch, partial(self._commit, batch, processed, commit))
+            (self._step.dropped if committed is None else self._step.committed)(batch.blocks)
 
-    async def _attempt(
-        self, part: str, batch: MicroBatch, attempt: Callable[[], Awaitable[list[Processed]]]
-    ) -> list[Processed] | None:
+    async def _elsewhere(
+        self, batch: MicroBatch, work: Work, progress: _Progress, locks: _LockChain
+    ) -> _Progress | None:
+        """Let somebody else do the work, while the step's thread has others; None where the micro-batch is dropped."""
+        await locks.next(self._computing)
+        computed = await self._attempt("process", batch, partial(self._compute, batch, work, progress))
+        if computed is None:
+            return None
+        await locks.next(self._finishing)
+        return await self._attempt("process", batch, partial(self._finish, work, computed))
+
+    async def _attempt(self, part: str, batch: MicroBatch, attempt: Callable[[], Awaitable[Made]]) -> Made | None:
         """Do one part of the work; None where the micro-batch is dropped, before it or by its failure."""
         if batch.dropped:
             return None
@@ -138,25 +187,37 @@ class Pipeline:
             await self._again(batch, error, part)
             return None
 
-    async def _process(self, batch: MicroBatch) -> list[Processed]:
-        effects, idle, took_ms = await self._in_thread("process", self._run_step, batch)
-        if isawaitable(effects):  # the thread is free meanwhile
-            waited_from_ms = ticks_ms()
-            effects = await effects
-            took_ms += ticks_ms() - waited_from_ms
-        self._gauges.processed(took_ms)
-        batch.processed()
-        return [*zip(batch.blocks, effects, strict=True), *idle]
+    async def _begin(self, batch: MicroBatch) -> _Progress:
+        progress: _Progress = await self._in_thread("process", self._run_step, batch)
+        return progress
 
-    def _run_step(self, batch: MicroBatch) -> tuple[Any, list[Processed], float]:
+    async def _compute(self, batch: MicroBatch, work: Work, progress: _Progress) -> _Progress:
+        batch.computing()
+        try:
+            _, took_ms = await self._in_thread("compute", _timed, work.compute)
+        finally:
+            batch.computed()
+        return progress._replace(took_ms=progress.took_ms + took_ms)
+
+    async def _finish(self, work: Work, progress: _Progress) -> _Progress:
+        made, took_ms = await self._in_thread("process", _timed, work.finish)
+        return progress._replace(made=made, took_ms=progress.took_ms + took_ms)
+
+    def _processed(self, batch: MicroBatch, progress: _Progress) -> list[Processed]:
+        assert not isinstance(progress.made, Work), progress
+        self._gauges.processed(progress.took_ms)
+        batch.processed()
+        return [*zip(batch.blocks, progress.made, strict=True), *progress.idle]
+
+    def _run_step(self, batch: MicroBatch) -> _Progress:
         started_ms = ticks_ms()
-        effects = self._step.process(batch.blocks)
+        made = self._step.process(batch.blocks)
         idle: list[Processed] = []
         for silent in batch.idle:
             answer = self._step.asleep if silent.asleep else self._step.idle
             of_silence = answer(silent.topic, silent.partition)
             idle += [(silent, of_silence)] if of_silence.publish else []
-        return effects, idle, ticks_ms() - started_ms
+        return _Progress(made, idle, ticks_ms() - started_ms)
 
     async def _commit(self, batch: MicroBatch, processed: list[Processed], commit: Commit) -> list[Processed]:
         batch.committing()
@@ -180,3 +241,10 @@ class Pipeline:
 
     def _in_thread(self, part: str, call: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
         return asyncio.get_running_loop().run_in_executor(self._threads[part], call, *args)
+
+
+def _timed(call: Callable[[], Made]) -> tuple[Made, float]:
+    """What a call returns, and how many milliseconds it took."""
+    started_ms = ticks_ms()
+    made = call()
+    return made, ticks_ms() - started_ms

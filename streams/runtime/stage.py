@@ -4,7 +4,8 @@ A stage turns blocks into effects. It knows no Kafka, reads no clock and opens n
 lists, and a replay is the same object fed from a closed range. One instance serves one input partition.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from streams.wire.block import Block
@@ -24,6 +25,21 @@ class Stateful(Stage, Protocol):
     def snapshot(self) -> bytes: ...
 
     def restore(self, snapshot: bytes) -> None: ...
+
+
+class Work(ABC):
+    """What is left to do for a micro-batch that somebody else computes: a device, or cores that Python does not hold.
+
+    While one micro-batch computes, the step's thread begins the next one and finishes the one before.
+    """
+
+    @abstractmethod
+    def compute(self) -> None:
+        """Do it, in a thread of its own, after that of the micro-batch before."""
+
+    @abstractmethod
+    def finish(self) -> Sequence[Effects]:
+        """Make the effects, in the step's thread; those of one micro-batch after those of the one before."""
 
 
 class Step:
@@ -53,12 +69,8 @@ class Step:
     def revoke(self, topic: str, partition: int) -> None:
         """Forget a partition; somebody else may have it."""
 
-    def process(self, blocks: Sequence[Block]) -> Sequence[Effects] | Awaitable[Sequence[Effects]]:
-        """Process blocks; their effects are committed with the offsets behind the blocks.
-
-        An awaitable of the effects is returned where a step waits for somebody else's work. The event loop awaits it,
-        so what it does itself between two awaits has to be short.
-        """
+    def process(self, blocks: Sequence[Block]) -> Sequence[Effects] | Work:
+        """Process blocks; their effects are committed with the offsets behind the blocks. Or begin to: see `Work`."""
         raise NotImplementedError
 
     def committed(self, blocks: Sequence[Block]) -> None:

@@ -28,6 +28,7 @@ from inference import (
 from inference.serving.models import NotLoadedYet
 from inference.serving.routing import by_version
 from streams.formats.json import JsonDecoder
+from streams.runtime.stage import Work
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.records import Prediction, Route
@@ -571,3 +572,35 @@ def test_rows_that_fill_a_batch_up_are_counted():
     before = _metric("driftline_rows_padding_total", **labels)
     Score(serving(ramp())).process([block(*[{"x": 1}] * 17)])
     assert _metric("driftline_rows_padding_total", **labels) - before == 15
+
+
+def test_a_slow_model_is_left_to_a_thread_of_its_own_and_says_the_same():
+    ticks = itertools.count(0, 50)  # each look at the clock, 50 ms later
+    step = Score(serving(ramp()), overlaps=True, ticks=lambda: next(ticks))
+    plain = Score(serving(ramp()))
+    first, second = block({"x": 1}, {"x": 7}, b"no json"), block({"x": 2}, {"x": 9}, first=3)
+    [effects] = step.process([first])  # how long it takes is not known yet
+    assert effects == plain.process([first])[0]
+    work = step.process([second])
+    assert isinstance(work, Work) and step.answering is None
+    work.compute()
+    [effects] = work.finish()
+    assert effects == plain.process([second])[0]
+    quick = Score(serving(ramp()), overlaps=True, ticks=lambda: 0.0)
+    assert [isinstance(quick.process([block({"x": 1})]), Work) for _ in range(2)] == [False, False]
+
+
+def test_a_micro_batch_begun_before_a_route_changes_is_scored_by_the_one_it_was_decoded_for():
+    found = serving(ramp(), ramp("v2", shift=1.0))
+    ticks = itertools.count(0, 50)
+    step = Score(found, overlaps=True, ticks=lambda: next(ticks))
+    step.process([block({"x": 1})])
+    work = step.process([block({"x": 1}, first=1)])
+    found.follow(Route(model="ramp", epoch=2, ts=0, champion="v2"))
+    later = step.process([block({"x": 1}, first=2)])
+    work.compute()
+    assert [(p.version, p.score) for p in said(work.finish()[0])] == [("v1", 1.0)]
+    if isinstance(later, Work):
+        later.compute()
+        later = later.finish()
+    assert [(p.version, p.score) for p in said(later[0])] == [("v2", 2.0)]

@@ -90,6 +90,36 @@ def test_where_committing_takes_longest_the_next_batch_waits_for_it(in_flight, c
     assert in_flight.wait_for_room(2, 0.0, wait_s=0.0)
 
 
+def test_while_one_computes_the_next_is_read_in_time_to_be_begun_when_it_is_over(in_flight, clock):
+    def room(batches_max: int = 2) -> bool:
+        return in_flight.wait_for_room(batches_max, 0.0, wait_s=0.0)
+
+    with in_flight.hand_over([]) as first:
+        clock.ms += 10
+        assert not room()  # it is being begun
+        first.computing()
+        assert room()  # how long it computes is not known yet
+        clock.ms += 100
+        first.computed()
+    with in_flight.hand_over([]) as one:
+        clock.ms += 10
+        one.computing()
+        clock.ms += 69
+        assert not room()
+        clock.ms += 1
+        assert room()  # 80 of 100 ms, less the 10 that it takes to begin
+        with in_flight.hand_over([]) as two:
+            assert not room(), "the newest is begun, and does not compute"
+            one.computed()
+            two.computing()
+            clock.ms += 100
+            assert room(), "one more than two, while one computes"
+            with in_flight.hand_over([]) as three:
+                three.computing()
+                clock.ms += 100
+                assert not room()
+
+
 def test_a_batch_leaves_once_by_whatever_way(in_flight):
     ways = [in_flight.hand_over([]) for _ in range(4)]
     with ways[0], ways[0]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from streams.away import Away
 from streams.runtime.handover import HandOver, Stuck
 from streams.runtime.microbatch import MicroBatch, Silence
 from streams.runtime.pipeline import PAUSES_S, Pipeline
-from streams.runtime.stage import Step
+from streams.runtime.stage import Step, Work
 from streams.runtime.transactions import Aborted, Fenced, Processed
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
@@ -41,22 +42,42 @@ class Upper(Step):
 
 
 class Elsewhere(Upper):
-    """The same, by a worker of its own that answers a micro-batch when it is let go."""
+    """The same, computed by somebody else; it notes what each thread does."""
 
-    def __init__(self, before: Callable[[int], None] = lambda first: None) -> None:
+    def __init__(self, before: Callable[[int], None] = lambda first: None, small: Sequence[int] = ()) -> None:
         super().__init__(before)
-        self.waiting: list[asyncio.Future[None]] = []
-        self.threads: set[str] = set()
+        self.notes: list[tuple[str, int]] = []
+        self.may_compute = [threading.Event() for _ in range(5)]
+        self._small = small
 
     def process(self, blocks: Sequence[Block]) -> Any:
-        self.threads.add(threading.current_thread().name)
-        return self._answer(blocks)
+        self.notes.append(("begin", blocks[0].first))
+        return super().process(blocks) if blocks[0].first in self._small else Computed(self, blocks)
 
-    async def _answer(self, blocks: Sequence[Block]) -> list[Effects]:
-        self.threads.add(threading.current_thread().name)
-        self.waiting.append(asyncio.get_running_loop().create_future())
-        await self.waiting[-1]
-        return super().process(blocks)
+    def wait_for(self, part: str, first: int) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while (part, first) not in self.notes:
+            assert time.monotonic() < deadline, (part, first, self.notes)
+            time.sleep(0.001)
+
+
+class Computed(Work):
+    """A micro-batch that is computed once the test lets it."""
+
+    def __init__(self, step: Elsewhere, blocks: Sequence[Block]) -> None:
+        self._step, self._blocks = step, blocks
+
+    def compute(self) -> None:
+        assert threading.current_thread().name == "by-hand-compute_0"
+        first = self._blocks[0].first
+        self._step.notes.append(("compute", first))
+        assert self._step.may_compute[first].wait(DEADLINE_S)
+        self._step._before(first)
+
+    def finish(self) -> list[Effects]:
+        assert threading.current_thread().name == "by-hand-process_0"
+        self._step.notes.append(("finish", self._blocks[0].first))
+        return [Effects([Publish("predictions", (value or b"").upper()) for value in b.values]) for b in self._blocks]
 
 
 class Log:
@@ -226,34 +247,50 @@ def test_a_failure_for_want_of_something_that_is_away_is_told_apart():
     assert not Log(b"a", commit=failing(Away("the store"), ValueError("broken"))).run(Upper()).away
 
 
-def test_a_step_may_return_an_awaitable_which_the_event_loop_awaits_while_the_last_commits():
+def test_one_micro_batch_computes_while_the_next_is_begun_and_the_one_before_is_finished_and_committed():
+    step, committing, may_commit = Elsewhere(), threading.Event(), threading.Event()
+
+    def commit(first: int) -> None:
+        if first == 0:
+            committing.set()
+            assert may_commit.wait(DEADLINE_S)
+
     async def run() -> list[bytes | None]:
-        log, step = Log(b"a", b"b", b"c"), Elsewhere()
+        log = Log(b"a", b"b", b"c", b"d", commit=commit)
         pipeline = Pipeline("by-hand", step, pause=log.pause)
         running = asyncio.create_task(pipeline.run(log.batches(at_once=3), log.commit))
-        for n in range(3):
-            while len(step.waiting) <= n:
-                await asyncio.sleep(0)
-            assert step.processed == list(range(n))  # one at a time
-            step.waiting[n].set_result(None)
+        await asyncio.to_thread(step.wait_for, "begin", 1)  # while 0 computes
+        assert ("finish", 0) not in step.notes
+        step.may_compute[0].set()
+        assert await asyncio.to_thread(committing.wait, DEADLINE_S)
+        await asyncio.to_thread(step.wait_for, "compute", 1)  # while 0 is committed
+        await asyncio.to_thread(step.wait_for, "begin", 2)
+        for event in (*step.may_compute, may_commit):
+            event.set()
         await asyncio.wait_for(running, DEADLINE_S)
-        assert step.threads == {"by-hand-process_0", threading.main_thread().name}
+        pipeline.close()
         return log.committed
 
-    assert asyncio.run(run()) == [b"A", b"B", b"C"]
+    assert asyncio.run(run()) == [b"A", b"B", b"C", b"D"]
+    assert [first for part, first in step.notes if part == "compute"] == [0, 1, 2, 3]
+    assert [first for part, first in step.notes if part == "finish"] == [0, 1, 2, 3]
 
 
-def test_what_fails_while_it_is_awaited_is_read_again():
-    class Failing(Upper):
-        def process(self, blocks: Sequence[Block]) -> Any:
-            return self._answer(blocks)
+@pytest.mark.parametrize("small", [(0, 2), (1, 3), (1, 2)])
+def test_what_computes_is_not_overtaken_by_what_does_not(small):
+    step, log = Elsewhere(small=small), Log(b"a", b"b", b"c", b"d")
+    for event in step.may_compute:
+        event.set()
+    log.run(step, at_once=3)
+    assert log.committed == [b"A", b"B", b"C", b"D"]
 
-        async def _answer(self, blocks: Sequence[Block]) -> list[Effects]:
-            await asyncio.sleep(0)
-            return super().process(blocks)
 
-    step, log = Failing(failing(None, Away("the device"), ValueError("broken"))), Log(b"a", b"b", b"c")
-    assert not log.run(step).away
+def test_what_fails_while_it_computes_is_read_again_and_what_was_begun_behind_it():
+    step = Elsewhere(failing(Away("the device"), ValueError("broken")))
+    log = Log(b"a", b"b", b"c")
+    for event in step.may_compute:
+        event.set()
+    assert not log.run(step, at_once=3).away
     assert log.committed == [b"A", b"B", b"C"] and log.pauses == [PAUSES_S[0], PAUSES_S[1]]
 
 

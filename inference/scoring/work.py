@@ -1,0 +1,58 @@
+"""What is left of a micro-batch once it is decoded: the models are called, then answers are written."""
+
+from collections.abc import Sequence
+
+from inference.scoring.calls import Call, Called, ModelCalls, give_back
+from inference.scoring.outcome import Outcome
+from inference.scoring.shadows import Shadows, ShadowTask
+from streams.runtime.stage import Work
+from streams.wire.effects import Effects, with_more
+
+
+class ScoreWork(Work):
+    """Scores the rows of a micro-batch, then gives each block its effects.
+
+    Parameters
+    ----------
+    calls
+        Calls models.
+    to_make
+        Which calls, in order: those who answer, and shadows where nobody else scores them.
+    outcomes
+        Of the blocks.
+    shadows, by_shadow
+        Who scores shadows after the commit, and what; None where shadows are among the calls.
+    """
+
+    def __init__(
+        self,
+        calls: ModelCalls,
+        to_make: Sequence[Call],
+        outcomes: Sequence[Outcome],
+        shadows: Shadows | None = None,
+        by_shadow: Sequence[ShadowTask] = (),
+    ) -> None:
+        self._calls, self._to_make = calls, to_make
+        self._outcomes = outcomes
+        self._shadows, self._by_shadow = shadows, by_shadow
+        self._called: list[Called] = []
+
+    @property
+    def estimated_ms(self) -> float:
+        """How long the models will take."""
+        return self._calls.estimated_ms(self._to_make)
+
+    def compute(self) -> None:
+        """Call the models; see `ModelCalls.make`."""
+        self._called = [called for call in self._to_make for called in self._calls.make(call, self._outcomes)]
+
+    def finish(self) -> Sequence[Effects]:
+        """Give each block what is its own; what shadows have said meanwhile leaves with the first."""
+        for called in self._called:
+            give_back(called, self._outcomes)
+        effects = [outcome.effects() for outcome in self._outcomes]
+        if self._shadows is not None:
+            self._shadows.hand_over([outcome.block for outcome in self._outcomes], list(self._by_shadow))
+            if effects:  # else they leave with a silence
+                effects[0] = with_more(effects[0], self._shadows.results())
+        return effects
