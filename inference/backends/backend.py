@@ -1,6 +1,7 @@
 """The seam between what computes and the rest of inference."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -39,8 +40,15 @@ class Shapes(msgspec.Struct, frozen=True):
         return self.buckets[at - 1] if at else None
 
 
+#: Hands a batch to a device that computes by itself; returns what waits for its scores.
+Submit = Callable[["np.ndarray"], Callable[[], "np.ndarray"]]
+
+
 class Backend(Protocol):
     """What turns a batch of rows into scores: a file that is run here, or a server that is asked.
+
+    One whose device computes by itself may have a `Submit`, too, as ``submit``: then a batch is handed to it before the
+    scores of the one before are waited for.
 
     Attributes
     ----------

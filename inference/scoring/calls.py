@@ -8,7 +8,8 @@ import numpy as np
 
 from inference.scoring.facts import ProcessesEnded, RowsScored, ShadowFailed, VersionFailed
 from inference.scoring.in_hand import ENDS_MAX, PARTS, InHand, Range
-from inference.scoring.messages import observations, passed, predictions, scored_runs
+from inference.scoring.messages import passed, predictions, scored_runs
+from inference.scoring.observations import observations
 from inference.scoring.outcome import Outcome, Part
 from inference.serving.scorer import Scorer, Scores
 from streams.clock import ticks_ms

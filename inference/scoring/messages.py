@@ -1,12 +1,11 @@
-"""Scored rows as messages: one prediction a request, one or more observation blocks a batch."""
+"""Scored rows, and one prediction a request."""
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from inference.packages.model_toml import ModelPackage
 from inference.scoring.outputs import Answers, answers
@@ -14,10 +13,11 @@ from inference.serving.routing import Role
 from inference.serving.scorer import Scores
 from streams.wire.block import Block
 from streams.wire.effects import Headers, Publish
-from streams.wire.observation import MESSAGE_BYTES_MAX, Head, RefusedRequest, nothing, observed, split
 from streams.wire.records import Prediction
-from streams.wire.refusals import Refusal
 from streams.wire.rows import Rows
+
+if TYPE_CHECKING:  # these messages are made where there is no Arrow, too
+    from streams.wire.observation import RefusedRequest
 
 _CARRIED = ("ce_", "traceparent", "tracestate")
 
@@ -33,7 +33,7 @@ class Scored(msgspec.Struct, frozen=True):
     batch_rows: int
     rows: Rows
     answers: Answers
-    refused: Sequence[RefusedRequest] = ()
+    refused: Sequence["RefusedRequest"] = ()
 
 
 def passed(rows: Rows, scores: Scores) -> tuple[Rows, Scores]:
@@ -45,7 +45,7 @@ def passed(rows: Rows, scores: Scores) -> tuple[Rows, Scores]:
 
 
 def scored_runs(
-    package: ModelPackage, role: Role, rows: Rows, scores: Scores, refused: Sequence[RefusedRequest] = ()
+    package: ModelPackage, role: Role, rows: Rows, scores: Scores, refused: Sequence["RefusedRequest"] = ()
 ) -> Iterator[Scored]:
     """Rows with what was said of each, cut where the batch shape changes.
 
@@ -77,96 +77,35 @@ def predictions(scored: Scored, block: Block, now_ms: int | None) -> list[Publis
     now_ms
         When the scores were ready; adds the header ``latency_ms``, counted from Kafka's timestamp of the request.
     """
-    rows, answers, encode = scored.rows, scored.answers, msgspec.json.Encoder().encode
-    model, version, role, partition = scored.model, scored.version, scored.role, block.partition
-    keys, carried, times, headers_of = block.keys, block.headers, block.times, _Headers(now_ms)
-    chances: Iterable[dict[str, float] | None] = repeat(None, len(rows))
+    rows, answers, at = scored.rows, scored.answers, scored.rows.at.tolist()
+    version, partition = (repeat(scored.model), repeat(scored.version)), repeat(block.partition)
+    chances: Iterable[dict[str, float] | None] = repeat(None)
     if answers.probabilities is not None:
         chances = (dict(zip(answers.classes, each, strict=True)) for each in answers.probabilities.tolist())
-    # Positional arguments, plain lists and local names: this loop runs once a request.
-    columns = zip(
-        rows.at.tolist(), rows.ids, rows.ts.tolist(), answers.score.tolist(), answers.texts(), chances, strict=True
+    # By `map` from columns, positional arguments: this runs once a request, and a loop of Python's costs as much again.
+    answered = map(
+        Prediction,
+        *(rows.ids, *version, rows.ts.tolist(), answers.score.tolist(), answers.texts(), repeat(scored.role), chances),
     )
-    out = []
-    for at, id_, ts, score, text, scores in columns:
-        value = encode(Prediction(id_, model, version, ts, score, text, role, scores))
-        out.append(Publish("predictions", value, keys[at], partition, headers_of(carried[at], times[at]), at))
-    return out
+    values = map(msgspec.json.Encoder().encode, answered)
+    keys, headers = map(block.keys.__getitem__, at), _headers(block, at, now_ms)
+    return list(map(Publish, repeat("predictions"), values, keys, partition, headers, at))
 
 
-class _Headers:
+def _headers(block: Block, at: list[int], now_ms: int | None) -> Iterable[Headers | None]:
     """Headers of predictions; requests of one time that carry nothing share one list."""
-
-    def __init__(self, now_ms: int | None) -> None:
-        self._now_ms = now_ms
-        self._plain: dict[int, Headers | None] = {}
-
-    def __call__(self, headers: Headers | None, kafka_ms: int) -> Headers | None:
-        if headers and (carried := [header for header in headers if header[0].startswith(_CARRIED)]):
-            return carried + (self._latency(kafka_ms) or [])
-        try:
-            return self._plain[kafka_ms]
-        except KeyError:
-            return self._plain.setdefault(kafka_ms, self._latency(kafka_ms))
-
-    def _latency(self, kafka_ms: int) -> Headers | None:
-        return None if self._now_ms is None else [("latency_ms", b"%d" % (self._now_ms - kafka_ms))]
-
-
-def observations(scored: Scored, block: Block) -> list[Publish]:
-    """The rows as Arrow blocks of at most `MESSAGE_BYTES_MAX`, on the source's partition number."""
-    rows, answers = scored.rows, scored.answers
-    codes = pa.nulls(len(rows), pa.int32()) if answers.codes is None else pa.array(answers.codes)
-    offsets = np.asarray(block.offsets, np.int64)[rows.at]
-    batch = observed(rows, offsets, answers.score, codes, answers.classes, scored.role)
-    head = _head(scored.model, scored.version, scored.refused, block)
-    return _split(msgspec.structs.replace(head, batch_rows=scored.batch_rows), batch, block)
-
-
-def unanswered(model: str, version: str, refused: Sequence[RefusedRequest], block: Block) -> list[Publish]:
-    """Requests that a version would have answered, where it answered none: observations without rows.
-
-    Parameters
-    ----------
-    model, version
-        Who would have answered.
-    refused
-        The requests, in any order.
-    block
-        That they came in.
-    """
-    return _split(_head(model, version, refused, block), nothing(), block)
-
-
-def refused_request(block: Block, refusal: Refusal, columns: Sequence[str]) -> RefusedRequest:
-    """A refusal as observations tell of it.
-
-    Parameters
-    ----------
-    block
-        That the request came in.
-    refusal
-        Why, at which record of the block, and which columns are at fault.
-    columns
-        The model's features, in its order.
-    """
-    return RefusedRequest.of(block, refusal.at, refusal.ts, refusal.reason, *refusal.names(columns))
-
-
-def _head(model: str, version: str, refused: Sequence[RefusedRequest], block: Block) -> Head:
-    return Head(
-        model=model,
-        version=version,
-        topic=block.topic,
-        partition=block.partition,
-        first=block.first,
-        last=block.last,
-        refused=sorted(refused, key=lambda request: request.offset) or None,
-    )
-
-
-def _split(head: Head, batch: pa.RecordBatch, block: Block) -> list[Publish]:
+    times = list(map(block.times.__getitem__, at))
+    plain = {
+        kafka_ms: None if now_ms is None else [("latency_ms", b"%d" % (now_ms - kafka_ms))] for kafka_ms in set(times)
+    }
+    latencies = map(plain.__getitem__, times)
+    if not any(block.headers):
+        return latencies
     return [
-        Publish("observations", value, partition=block.partition, at=bisect_left(block.offsets, part_head.first))
-        for part_head, value in split(head, batch, MESSAGE_BYTES_MAX)
+        [*carried, *(latency or ())] if (carried := _carried(block.headers[n])) else latency
+        for n, latency in zip(at, latencies, strict=True)
     ]
+
+
+def _carried(headers: Headers | None) -> Headers:
+    return [header for header in headers or () if header[0].startswith(_CARRIED)]

@@ -5,7 +5,7 @@ from itertools import chain
 
 import msgspec
 
-from inference.scoring.messages import refused_request, unanswered
+from inference.scoring.observations import refused_request, unanswered
 from inference.serving.routing import Role
 from streams.wire.block import Block
 from streams.wire.dead_letters import dead_letter, further

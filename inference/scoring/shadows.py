@@ -20,7 +20,8 @@ import numpy as np
 from inference.backends import Fatal, error_text
 from inference.scoring.facts import RowsScored, ShadowFailed, ShadowRowsLeftOut
 from inference.scoring.in_hand import ENDS_MAX, InHand
-from inference.scoring.messages import observations, passed, scored_runs
+from inference.scoring.messages import passed, scored_runs
+from inference.scoring.observations import observations
 from inference.serving.scorer import Scorer
 from streams.clock import ticks_ms
 from streams.wire.block import Block

@@ -21,7 +21,7 @@ from inference.serving.scorer import Scorer
 from streams.clock import ticks_ms
 from streams.formats.decoder import Decoder
 from streams.formats.envelope import Schemas
-from streams.runtime.stage import Step, Work
+from streams.runtime.stage import OVERLAP_FROM_MS, Step, Work
 from streams.wire.block import Block
 from streams.wire.effects import Effects
 from streams.wire.refusals import Refusal
@@ -29,8 +29,6 @@ from streams.wire.rows import Rows
 
 #: How long requests of a micro-batch wait for their model to be loaded; then they are read again.
 _LOADING_S_MAX = 2.0
-#: Models that take longer compute in a thread of their own: changing threads twice costs up to some milliseconds.
-_OVERLAP_FROM_MS = 10.0
 
 
 class Decode(Protocol):
@@ -111,7 +109,7 @@ class Score(Step):
             should come again.
         """
         work = self._work(blocks)
-        return work if self._overlaps and work.estimated_ms > _OVERLAP_FROM_MS else self._done(work)
+        return work if self._overlaps and work.estimated_ms > OVERLAP_FROM_MS else self._done(work)
 
     def effects(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """As `process`, all of it at once: for a replay."""

@@ -13,17 +13,24 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
-from inference.backends import ArtefactError, Backend, Fatal, OutOfMemory, Unavailable, contained, error_text
+from inference.backends.backend import Backend, Submit
+from inference.backends.errors import ArtefactError, Fatal, OutOfMemory, Unavailable, contained, error_text
 from inference.packages.model_toml import ModelPackage
-from inference.serving.facts import NoMemoryForBatch
 from streams.clock import ticks_ms
 
 #: After a batch was too large for the device's memory, so many smaller ones pass before its size is tried again.
 _SMALLER_BATCHES = 100
 #: No row's fault.
 _BLAMELESS = (Unavailable, Fatal)
+
+
+#: Positions of a batch's rows, its shape, and what waits for its scores where the backend has it already.
+_Batch = tuple[np.ndarray, int, Callable[[], np.ndarray] | None]
+
+
+class _GivenUp(Exception):
+    """A batch fails as often as it is tried."""
 
 
 class ModelBroken(RuntimeError):
@@ -115,14 +122,8 @@ class Scorer:
         self.backend = backend
         self._shapes = backend.shapes
         self._fits, self._smaller_batches = self._shapes.rows_max, 0
-        patience = patience or Patience()
-        self._attempts = patience.attempts_max
-        self._patiently = Retrying(
-            retry=retry_if_not_exception_type((*_BLAMELESS, OutOfMemory)),
-            stop=stop_after_attempt(patience.attempts_max - 1),
-            wait=wait_exponential(patience.wait_s_first, patience.wait_s_max),
-            sleep=sleep,
-        )
+        self._submit: Submit | None = getattr(backend, "submit", None)
+        self._patience, self._sleep = patience or Patience(), sleep
         self._blank = np.zeros((self._shapes.rows_max, len(package.inputs)), np.float32)
         blank = self._first()
         self.outputs = blank.shape[1]
@@ -133,7 +134,7 @@ class Scorer:
         bucket, blank = 0, None
         try:
             for bucket in self._shapes.buckets:
-                blank = self._padded(self._blank[:bucket], bucket)
+                blank = self._scores_of(self._blank[:bucket], bucket)
                 self._fits = bucket
         except _BLAMELESS:
             raise
@@ -173,11 +174,37 @@ class Scorer:
         """
         scores = Scores(np.full((len(matrix), self.outputs), np.nan, np.float32), {}, np.zeros(len(matrix), np.int32))
         done = 0
-        for rows, bucket in self._batches(len(matrix), buckets):
-            self._fill(matrix, rows, bucket, scores)
+        for rows, bucket, wait in self._submitted(matrix, buckets):
+            self._fill(matrix, rows, bucket, scores, wait)
             self._probe(rows, bucket, scores)
             on_rows(done := done + len(rows))
         return scores
+
+    def _submitted(self, matrix: np.ndarray, buckets: np.ndarray | None) -> Iterator[_Batch]:
+        """Batches, and what waits for their scores where the backend has them already: one is handed to it before the
+        one before it is waited for.
+        """
+        before: _Batch | None = None
+        for rows, bucket in self._batches(len(matrix), buckets):
+            batch = rows, bucket, self._ahead(matrix[rows], bucket)
+            if before is not None:
+                yield before
+            before = batch
+            if batch[2] is None:
+                yield batch
+                before = None
+        if before is not None:
+            yield before
+
+    def _ahead(self, rows: np.ndarray, bucket: int) -> Callable[[], np.ndarray] | None:
+        """Hand a batch to a backend that takes it before its time; None where it does not."""
+        if self._submit is None:
+            return None
+        try:
+            with self._one_at_a_time, contained():
+                return self._submit(_padded(rows, bucket))
+        except Exception:  # it comes again in order, and is dealt with then
+            return None
 
     def _batches(self, rows: int, buckets: np.ndarray | None) -> Iterator[tuple[np.ndarray, int]]:
         """Positions of the rows of each batch, and its shape."""
@@ -194,13 +221,22 @@ class Scorer:
             yield batch, self._shapes.bucket(len(batch))
             first += len(batch)
 
-    def _fill(self, matrix: np.ndarray, rows: np.ndarray, bucket: int, scores: Scores) -> None:
+    def _fill(
+        self,
+        matrix: np.ndarray,
+        rows: np.ndarray,
+        bucket: int,
+        scores: Scores,
+        wait: Callable[[], np.ndarray] | None = None,
+    ) -> None:
         """Score the rows of one batch, in smaller ones where the device has no memory for it."""
         batch = matrix[rows]
         scores.buckets[rows] = bucket
         try:
-            scores.values[rows] = self._tried(batch, bucket)
+            scores.values[rows] = self._tried(batch, bucket, wait)
         except OutOfMemory as error:
+            from inference.serving.facts import NoMemoryForBatch
+
             NoMemoryForBatch(self.package.name, self.package.version, bucket, str(error)).tell()
             smaller = self._shapes.below(bucket)
             if smaller is None:
@@ -209,7 +245,7 @@ class Scorer:
             self._fits, self._smaller_batches = smaller, 0
             for first in range(0, len(rows), smaller):
                 self._fill(matrix, rows[first : first + smaller], smaller, scores)
-        except RetryError:
+        except _GivenUp:
             self._halve(batch, rows, bucket, scores)
         else:
             self._grow()
@@ -222,13 +258,34 @@ class Scorer:
         if self._smaller_batches >= _SMALLER_BATCHES:
             self._fits, self._smaller_batches = self._shapes.bucket(self._fits + 1), 0
 
-    def _tried(self, batch: np.ndarray, bucket: int) -> np.ndarray:
+    def _tried(self, batch: np.ndarray, bucket: int, wait: Callable[[], np.ndarray] | None) -> np.ndarray:
         try:
-            return self._padded(batch, bucket)
+            return self._scores_of(batch, bucket) if wait is None else self._pass(wait, bucket)[: len(batch)]
         except (*_BLAMELESS, OutOfMemory):
             raise
         except Exception:
-            return self._patiently(self._padded, batch, bucket)  # costs .1 ms, so not for the batches that pass
+            return self._patiently(batch, bucket)
+
+    def _patiently(self, batch: np.ndarray, bucket: int) -> np.ndarray:
+        """Try a batch again that has failed.
+
+        Raises
+        ------
+        _GivenUp
+            It goes on to fail.
+        """
+        from tenacity import RetryError, Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
+
+        again = Retrying(
+            retry=retry_if_not_exception_type((*_BLAMELESS, OutOfMemory)),
+            stop=stop_after_attempt(self._patience.attempts_max - 1),
+            wait=wait_exponential(self._patience.wait_s_first, self._patience.wait_s_max),
+            sleep=self._sleep,
+        )
+        try:
+            return again(self._scores_of, batch, bucket)
+        except RetryError as error:
+            raise _GivenUp from error
 
     def _halve(self, batch: np.ndarray, rows: np.ndarray, bucket: int, scores: Scores) -> None:
         """Find the rows at fault among rows that fail together; the shape stays, and so do the others' scores."""
@@ -237,12 +294,12 @@ class Scorer:
             if not len(half):
                 continue
             try:
-                scores.values[rows[start:stop]] = self._padded(half, bucket)
+                scores.values[rows[start:stop]] = self._scores_of(half, bucket)
             except _BLAMELESS:
                 raise
             except Exception as error:
                 if len(half) == 1:
-                    scores.failures[int(rows[start])] = Failure(error_text(error), self._attempts)
+                    scores.failures[int(rows[start])] = Failure(error_text(error), self._patience.attempts_max)
                 else:
                     self._halve(half, rows[start:stop], bucket, scores)
 
@@ -258,7 +315,7 @@ class Scorer:
         name = f"{self.package.name} {self.package.version}"
         why = failures[int(rows[raised[0] if raised else 0])].why
         try:
-            blank = self._padded(self._blank[:bucket], bucket)
+            blank = self._scores_of(self._blank[:bucket], bucket)
         except _BLAMELESS:
             raise
         except OutOfMemory as error:
@@ -268,25 +325,30 @@ class Scorer:
         if suspect and unusable(self.package, blank, ()):
             raise ModelBroken(f"{name} gives nonsense for every row, and now for blank rows too: {why}")
 
-    def _padded(self, rows: np.ndarray, bucket: int) -> np.ndarray:
-        batch = np.zeros((bucket, rows.shape[1]), np.float32)  # always a new one: a model may write into it
-        batch[: len(rows)] = rows
-        return self._pass(batch)[: len(rows)]
+    def _scores_of(self, rows: np.ndarray, bucket: int) -> np.ndarray:
+        batch = _padded(rows, bucket)
+        return self._pass(lambda: self.backend.score(batch), bucket)[: len(rows)]
 
-    def _pass(self, batch: np.ndarray) -> np.ndarray:
+    def _pass(self, call: Callable[[], np.ndarray], bucket: int) -> np.ndarray:
         with self._one_at_a_time:
             self.call_began_ms = self._ticks()
             try:
                 with contained():
-                    out = self.backend.score(batch)
+                    out = call()
             finally:
                 self.call_began_ms = None
         out = out[:, None] if out.ndim == 1 else out
         columns = outputs_of(self.package)
-        if out.ndim != 2 or len(out) != len(batch) or out.shape[1] not in columns:
+        if out.ndim != 2 or len(out) != bucket or out.shape[1] not in columns:
             wanted = " or ".join(str(n) for n in columns)
-            raise ValueError(f"the model gave an array of {out.shape}, wanted [{len(batch)}, {wanted}]")
+            raise ValueError(f"the model gave an array of {out.shape}, wanted [{bucket}, {wanted}]")
         return out
+
+
+def _padded(rows: np.ndarray, bucket: int) -> np.ndarray:
+    batch = np.zeros((bucket, rows.shape[1]), np.float32)  # always a new one: a model may write into it
+    batch[: len(rows)] = rows
+    return batch
 
 
 def outputs_of(package: ModelPackage) -> tuple[int, ...]:

@@ -27,6 +27,10 @@ class Stateful(Stage, Protocol):
     def restore(self, snapshot: bytes) -> None: ...
 
 
+#: Work that takes less is better done at once: threads that change hold each other up for some milliseconds.
+OVERLAP_FROM_MS = 10.0
+
+
 class Work(ABC):
     """What is left to do for a micro-batch that somebody else computes: a device, or cores that Python does not hold.
 

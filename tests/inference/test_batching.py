@@ -469,3 +469,82 @@ def test_a_batch_that_takes_longer_than_its_model_says_is_told_and_a_shadows_is_
 def test_there_are_not_more_shapes_than_a_load_can_try():
     with pytest.raises(ValueError, match=r"limits.buckets: 17 shapes[,;] at most 16"):
         Limits(batch_rows=512, buckets=tuple(range(16, 17 * 16 + 1, 16)))
+
+
+class Ahead:
+    """The score is the feature; batches are taken before their time, and computed when they are waited for."""
+
+    shapes = Shapes((16,))
+
+    def __init__(self, submit_fails=lambda matrix: None, wait_fails=lambda matrix: None):
+        self.notes = []
+        self._submit_fails, self._wait_fails = submit_fails, wait_fails
+
+    def submit(self, matrix):
+        self.notes.append(("submit", float(matrix[0, 0])))
+        if error := self._submit_fails(matrix):
+            raise error
+
+        def wait():
+            self.notes.append(("wait", float(matrix[0, 0])))
+            if error := self._wait_fails(matrix):
+                raise error
+            return matrix[:, :1]
+
+        return wait
+
+    def score(self, matrix):
+        self.notes.append(("score", float(matrix[0, 0])))
+        if error := self._submit_fails(matrix) or self._wait_fails(matrix):
+            raise error
+        return matrix[:, :1]
+
+
+def numbers(rows):
+    return (np.arange(rows, dtype=np.float32) / 128)[:, None]
+
+
+def test_a_batch_is_handed_to_a_device_before_the_one_before_is_waited_for():
+    device = Ahead()
+    scorer = behind(device)
+    device.notes.clear()
+    scores = scorer(numbers(40))
+    assert scores.values[:, 0].tolist() == numbers(40)[:, 0].tolist() and not scores.failures
+    first, second, third = 0.0, 16 / 128, 32 / 128
+    assert device.notes == [
+        *(("submit", first), ("submit", second), ("wait", first)),
+        *(("submit", third), ("wait", second), ("wait", third)),
+    ]
+
+
+@pytest.mark.parametrize("when", ["submit_fails", "wait_fails"])
+def test_a_row_at_fault_is_found_on_a_device_that_has_two_batches(when):
+    device = Ahead(**{when: lambda matrix: ValueError("no such customer") if (matrix == 20 / 128).any() else None})
+    scores = behind(device)(numbers(40))
+    assert list(scores.failures) == [20] and scores.failures[20].why == "ValueError: no such customer"
+    kept = [n for n in range(40) if n != 20]
+    assert scores.values[kept, 0].tolist() == numbers(40)[kept, 0].tolist()
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Fatal("the device is lost")])
+def test_what_is_no_row_s_fault_ends_the_call_whatever_the_device_has(error):
+    lost = []
+    device = Ahead(wait_fails=lambda matrix: error if lost else None)
+    scorer = behind(device)
+    lost.append(True)
+    with pytest.raises(type(error)):
+        scorer(numbers(40))
+    assert scorer.call_began_ms is None
+
+
+def test_memory_that_lacks_for_the_second_batch_halves_it_in_its_place():
+    class Small(Ahead):
+        shapes = Shapes((16, 32))
+
+    device = Small(submit_fails=lambda matrix: OutOfMemory("full") if len(matrix) == 32 and full else None)
+    full = []
+    scorer = behind(device, limits=Limits(batch_rows=32, buckets=(16,)))
+    full.append(True)
+    scores = scorer(numbers(70))
+    assert scores.values[:, 0].tolist() == numbers(70)[:, 0].tolist()
+    assert set(scores.buckets.tolist()) == {16}

@@ -402,7 +402,7 @@ def test_of_two_models_each_hears_of_its_own_and_of_a_canary_s_share_the_canary(
 
 
 def test_observations_are_split_below_the_limit(monkeypatch):
-    monkeypatch.setattr("inference.scoring.messages.MESSAGE_BYTES_MAX", 6_000)
+    monkeypatch.setattr("inference.scoring.observations.MESSAGE_BYTES_MAX", 6_000)
     requests = block(*[{"id": f"{n:032x}"[::-1] + str(hash(n) * 7919), "x": n + 100} for n in range(300)], first=50)
     [effects] = Score(serving(ramp())).process([requests])
     parts = seen(effects)
