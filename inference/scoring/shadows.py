@@ -92,7 +92,7 @@ class Shadows:
         self._fatal: Fatal | None = None
 
     def hand_over(self, blocks: Sequence[Block], tasks: Sequence[ShadowTask]) -> None:
-        """Take the rows of a micro-batch; `results` that are taken from now on leave with it.
+        """Take the rows of a micro-batch.
 
         Parameters
         ----------
@@ -103,8 +103,13 @@ class Shadows:
         """
         self._newest = self._in_flight[id(blocks)] = _Handed([_without_values(task) for task in tasks])
 
-    def results(self) -> list[Publish]:
-        """What shadows have said since, to leave with the micro-batch that was handed over last.
+    def results(self, blocks: Sequence[Block] | None = None) -> list[Publish]:
+        """What shadows have said since, to leave with a micro-batch.
+
+        Parameters
+        ----------
+        blocks
+            The micro-batch, the same object; by default the one that was handed over last.
 
         Raises
         ------
@@ -116,7 +121,8 @@ class Shadows:
         with self._lock:
             results = list(self._results)
             self._results.clear()
-        self._newest.results += results
+        handed = self._newest if blocks is None else self._in_flight[id(blocks)]
+        handed.results += results
         return results
 
     def let_go(self) -> None:

@@ -125,7 +125,9 @@ class Score(Step):
                 by_shadow.append(ShadowTask(scorer, [(blocks[part.block], part.rows) for part in parts]))
             else:
                 to_make.append(Call(model, scorer, parts))
-        return ScoreWork(self._calls, to_make, outcomes, self._shadows, by_shadow)
+        if self._shadows is not None:
+            self._shadows.hand_over(blocks, by_shadow)
+        return ScoreWork(self._calls, to_make, blocks, outcomes, self._shadows)
 
     def _done(self, work: ScoreWork) -> Sequence[Effects]:
         work.compute()

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from inference.scoring.calls import Call, Called, ModelCalls, give_back
 from inference.scoring.outcome import Outcome
-from inference.scoring.shadows import Shadows, ShadowTask
+from inference.scoring.shadows import Shadows
 from streams.runtime.stage import Work
+from streams.wire.block import Block
 from streams.wire.effects import Effects, with_more
 
 
@@ -18,23 +19,23 @@ class ScoreWork(Work):
         Calls models.
     to_make
         Which calls, in order: those who answer, and shadows where nobody else scores them.
-    outcomes
-        Of the blocks.
-    shadows, by_shadow
-        Who scores shadows after the commit, and what; None where shadows are among the calls.
+    blocks, outcomes
+        The micro-batch, and what each block has led to.
+    shadows
+        Who scores shadows after the commit; None where shadows are among the calls.
     """
 
     def __init__(
         self,
         calls: ModelCalls,
         to_make: Sequence[Call],
+        blocks: Sequence[Block],
         outcomes: Sequence[Outcome],
         shadows: Shadows | None = None,
-        by_shadow: Sequence[ShadowTask] = (),
     ) -> None:
         self._calls, self._to_make = calls, to_make
-        self._outcomes = outcomes
-        self._shadows, self._by_shadow = shadows, by_shadow
+        self._blocks, self._outcomes = blocks, outcomes
+        self._shadows = shadows
         self._called: list[Called] = []
 
     @property
@@ -51,8 +52,6 @@ class ScoreWork(Work):
         for called in self._called:
             give_back(called, self._outcomes)
         effects = [outcome.effects() for outcome in self._outcomes]
-        if self._shadows is not None:
-            self._shadows.hand_over([outcome.block for outcome in self._outcomes], list(self._by_shadow))
-            if effects:  # else they leave with a silence
-                effects[0] = with_more(effects[0], self._shadows.results())
+        if self._shadows is not None and effects:  # else they leave with a silence
+            effects[0] = with_more(effects[0], self._shadows.results(self._blocks))
         return effects

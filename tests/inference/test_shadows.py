@@ -1,5 +1,6 @@
 """Shadows beside those who answer: when they score, what they may lose, and what they never do."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from prometheus_client import REGISTRY
 from inference import Fatal, Limits, ModelPackage, Outputs, Score, Scorer, Serving, Shadows, Shapes
 from inference.scoring import shadows as room
 from inference.scoring.in_hand import InHand
+from streams.runtime.stage import Work
 from streams.wire import observation
 from streams.wire.block import Block
 from streams.wire.effects import Effects
@@ -49,11 +51,11 @@ def scorer(version: str, backend: Any) -> Scorer:
     return Scorer(package, backend)
 
 
-def step(shadow: Any, shadows: Shadows) -> Score:
+def step(shadow: Any, shadows: Shadows, **more: Any) -> Score:
     known = {"v1": scorer("v1", Same()), "v2": scorer("v2", shadow)}
     serving = Serving(lambda name, version: known[version])
     serving.follow(Route(model="m", epoch=1, ts=0, champion="v1", shadows=("v2",)))
-    return Score(serving, shadows=shadows)
+    return Score(serving, shadows=shadows, **more)
 
 
 def blocks(first: int, *values: float) -> list[Block]:
@@ -102,6 +104,25 @@ def test_requests_that_come_again_are_scored_by_a_shadow_once():
     assert observed(effects, "v2") == []
     scored.committed(again)
     assert observed(scored.idle("requests", 0), "v2") == [(0, 1.0), (1, 2.0)]
+
+
+def test_what_a_shadow_said_leaves_with_the_micro_batch_that_is_finished_and_not_with_the_one_begun_behind_it():
+    ticks = itertools.count(0, 50)  # a model that takes long
+    scored = step(Same(), at_once(), overlaps=True, ticks=lambda: next(ticks))
+    first = blocks(0, 1)
+    scored.process(first)
+    scored.committed(first)
+    second, third = blocks(1, 2), blocks(2, 3)
+    work, behind = scored.process(second), scored.process(third)
+    work.compute()
+    assert observed(work.finish()[0], "v2") == [(0, 1.0)]
+    scored.dropped(second)
+    scored.dropped(third)
+    again = blocks(1, 2)
+    work = scored.process(again)
+    work.compute()
+    assert observed(work.finish()[0], "v2") == [(0, 1.0)]
+    assert isinstance(behind, Work)
 
 
 @pytest.mark.parametrize("leaves", ["process", "idle"])
