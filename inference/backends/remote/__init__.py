@@ -9,6 +9,7 @@ of these files:
 3. `http_client` or gRPC carries it, with the `headers` whose secrets are opened for each call, until the deadline.
 4. The answer is read into scores, or it is a failure of a kind (`failures` has the table).
 5. What failed and may be repeated is repeated at another address, as often as `retry_budget` allows.
+6. Who answers in its place while it is away is read here (`fallback`), and served by `inference.serving.standby`.
 
 Whatever this machine needs for it (urllib3, gRPC) is imported when a remote model is loaded.
 """

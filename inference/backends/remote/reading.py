@@ -7,7 +7,15 @@ from typing import Any, get_args
 import msgspec
 
 from inference.backends.errors import ArtefactError
-from inference.backends.remote.remote_toml import HttpMapping, Input, Output, Protocol, RemoteModel
+from inference.backends.remote.fallback import Fallback, FixedScore, fallback_to
+from inference.backends.remote.remote_toml import (
+    FALLBACK_AFTER_S,
+    HttpMapping,
+    Input,
+    Output,
+    Protocol,
+    RemoteModel,
+)
 from inference.packages.model_toml import ModelPackage, nearest
 
 #: A file that is larger is no `remote.toml`.
@@ -51,8 +59,10 @@ def fit(remote: RemoteModel, package: ModelPackage, file: Path) -> None:
     Raises
     ------
     ArtefactError
-        A tensor is of a column that the model lacks, or a call may take longer than the model's.
+        A tensor is of a column that the model lacks, a call may take longer than the model's, or the model cannot have
+        such a fallback.
     """
+    fallback_of(remote, package, file)
     names = package.schema.names
     for n, tensor in enumerate(remote.inputs):
         for name in tensor.columns:
@@ -66,9 +76,48 @@ def fit(remote: RemoteModel, package: ModelPackage, file: Path) -> None:
         )
 
 
+def fallback_of(remote: RemoteModel, package: ModelPackage, file: Path) -> Fallback | None:
+    """Who answers while a remote is away; None where its requests wait.
+
+    Parameters
+    ----------
+    remote, package
+        What its files say.
+    file
+        What a refusal calls the former.
+
+    Raises
+    ------
+    ArtefactError
+        The model cannot have such a fallback.
+    """
+    if remote.fallback is None:
+        return None
+    after_s = FALLBACK_AFTER_S if remote.fallback_after_s is None else remote.fallback_after_s
+    try:
+        return fallback_to(remote.fallback, after_s, package)
+    except ArtefactError as error:
+        raise ArtefactError(f"{file}: {error}") from None
+
+
+def read_fallback(package: ModelPackage, folder: Path) -> Fallback | None:
+    """Who answers while a version is away: None where it does not run elsewhere, or its requests wait.
+
+    Raises
+    ------
+    ArtefactError
+        Its `remote.toml` cannot be read, or contradicts the package.
+    """
+    if not package.artefact.endswith(".toml"):
+        return None
+    file = folder / package.artefact
+    return fallback_of(read_remote(file), package, file)
+
+
 def _refuse_unknown_keys(tree: dict[str, Any]) -> None:
     tables: list[tuple[str, Any, tuple[str, ...]]] = [("", tree, RemoteModel.__struct_fields__)]
     tables.append(("http.", tree.get("http"), HttpMapping.__struct_fields__))
+    tables.append(("fallback.", tree.get("fallback"), FixedScore.__struct_encode_fields__))
     for key, kind in (("inputs", Input), ("outputs", Output)):
         listed = tree.get(key)
         if isinstance(listed, list):
@@ -77,6 +126,12 @@ def _refuse_unknown_keys(tree: dict[str, Any]) -> None:
         for key in table if isinstance(table, dict) else ():
             if key not in known:
                 raise ArtefactError(f"unknown key {where}{key}{nearest(key, known)}")
+    fallback = tree.get("fallback", "")
+    if not isinstance(fallback, str | dict):
+        raise ArtefactError(
+            f"fallback {fallback!r}: name a version of the model, as in \"v1\", or a fixed score, as in "
+            "{ default = 0.5 }"
+        )
     named = tree.get("protocol")
     if isinstance(named, str) and named not in get_args(Protocol):
         raise ArtefactError(f"protocol {named!r}{nearest(named, get_args(Protocol))}")

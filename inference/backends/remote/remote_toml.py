@@ -12,6 +12,7 @@ import msgspec
 
 from inference.backends.errors import ArtefactError
 from inference.backends.remote.failures import REFUSALS
+from inference.backends.remote.fallback import FixedScore
 from inference.backends.remote.headers import complaint
 
 Protocol = Literal["oip-v2-grpc", "oip-v2-http", "tf-serving", "http"]
@@ -19,6 +20,9 @@ Dtype = Literal[
     "BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "FP16", "FP32", "FP64", "BYTES"
 ]
 _SCHEMES = {"oip-v2-grpc": ("grpc", "grpcs")}
+#: How long a remote is away before its fallback answers, where the file does not say.
+FALLBACK_AFTER_S = 30.0
+_AFTER_S_MAX = 604_800
 _Name = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -112,6 +116,10 @@ class RemoteModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         A longer answer is not read.
     http
         How plain HTTP is spoken.
+    fallback
+        Who answers while it is away: another version of the model, or a fixed score. Requests wait when absent.
+    fallback_after_s
+        How long it has to be away before, from the first call that failed on; 30 s when absent.
     """
 
     protocol: Protocol
@@ -128,6 +136,8 @@ class RemoteModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     refusals: tuple[str | int, ...] = REFUSALS
     answer_bytes_max: Annotated[int, msgspec.Meta(ge=1_024, le=1_073_741_824)] = 16_777_216
     http: HttpMapping | None = None
+    fallback: str | FixedScore | None = None
+    fallback_after_s: Annotated[float, msgspec.Meta(ge=0, le=_AFTER_S_MAX)] | None = None
 
     def __post_init__(self) -> None:
         schemes = _SCHEMES.get(self.protocol, ("http", "https"))
@@ -139,6 +149,11 @@ class RemoteModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ArtefactError(f"inputs: {self.protocol} takes tensors by name; list [[inputs]], each with its name")
         if self.binary and self.protocol != "oip-v2-http":
             raise ArtefactError('binary: it belongs to protocol = "oip-v2-http"; leave it out')
+        if self.fallback is None and self.fallback_after_s is not None:
+            raise ArtefactError(
+                'fallback_after_s: it says when a fallback answers, and there is none; write fallback = "v1" or '
+                "fallback = { default = 0.5 }, or leave it out"
+            )
         if why := complaint(self.headers):
             raise ArtefactError(why)
 
