@@ -23,6 +23,7 @@ from inference.backends.errors import (
     contained,
     error_text,
 )
+from inference.backends.fixed_scores import FixedScores
 from inference.backends.kinds import Kind, files_of, kind_of, spellings
 from inference.packages.model_toml import ModelPackage
 
@@ -30,6 +31,7 @@ __all__ = [
     "ArtefactError",
     "Backend",
     "Fatal",
+    "FixedScores",
     "ModelExit",
     "OutOfMemory",
     "Shapes",

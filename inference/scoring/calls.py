@@ -6,12 +6,15 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from inference.scoring.facts import ProcessesEnded, RowsScored, ShadowFailed, VersionFailed
+from inference.backends import Unavailable
+from inference.scoring.facts import ProcessesEnded, RowsByFallback, RowsScored, ShadowFailed, VersionFailed
+from inference.scoring.fallback import apart_as_recorded, as_fallback
 from inference.scoring.in_hand import ENDS_MAX, PARTS, InHand, Range
 from inference.scoring.messages import passed, predictions, scored_runs
 from inference.scoring.observations import observations
 from inference.scoring.outcome import Outcome, Part
 from inference.serving.scorer import Scorer, Scores
+from inference.serving.standby import Standby
 from streams.clock import ticks_ms
 from streams.wire.block import Block
 from streams.wire.refusals import Refusal
@@ -25,11 +28,12 @@ class Recorded(Protocol):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One version, and its rows of a micro-batch."""
+    """One version, its rows of a micro-batch, and who scores them while it is away."""
 
     model: str
     scorer: Scorer
     parts: list[Part]
+    standby: Standby | None = None
 
     @property
     def version(self) -> str:
@@ -104,10 +108,43 @@ class ModelCalls:
         """
         several = [call]
         if self._in_hand.suspects(call.model, call.version):
-            several = [Call(call.model, call.scorer, parts) for parts in self._split(call, outcomes)]
+            several = [msgspec.structs.replace(call, parts=parts) for parts in self._split(call, outcomes)]
         for each in several:
-            if (called := self._score(each, outcomes)) is not None:
+            if each.standby is not None:
+                yield from self._with_standby(each, each.standby, outcomes)
+            elif (called := self._score(each, outcomes)) is not None:
                 yield called
+
+    def _with_standby(self, call: Call, standby: Standby, outcomes: Sequence[Outcome]) -> Iterator[Called]:
+        """Score rows, or have them scored by who stands by while their version is away."""
+        if self._recorded is not None:
+            yield from self._as_recorded(call, standby, outcomes)
+            return
+        try:
+            called = self._score(call, outcomes)
+        except Unavailable as error:
+            if not standby.answers_now(error):
+                raise
+        else:
+            standby.version_answers()
+            if called is not None:
+                yield called
+            return
+        yield from self.make(Call(call.model, standby.scorer, as_fallback(call.parts, standby)), outcomes)
+        RowsByFallback(call.model, call.version, standby.scorer.package.version, call.rows).tell()
+
+    def _as_recorded(self, call: Call, standby: Standby, outcomes: Sequence[Outcome]) -> Iterator[Called]:
+        """Score rows by who scored them then: that a version is away now says nothing of it."""
+
+        def shapes_then(version: str, part: Part) -> np.ndarray:
+            assert self._recorded is not None
+            return self._recorded(call.model, version, outcomes[part.block].block, part.rows)
+
+        by_version, by_fallback = apart_as_recorded(call.parts, standby, call.version, shapes_then)
+        if by_version:
+            yield from self.make(Call(call.model, call.scorer, by_version), outcomes)
+        if by_fallback:
+            yield from self.make(Call(call.model, standby.scorer, as_fallback(by_fallback, standby)), outcomes)
 
     def _split(self, call: Call, outcomes: Sequence[Outcome]) -> list[list[Part]]:
         """Take what a predecessor ended over apart from the rest, and in smaller parts; refuse what is known to end
@@ -123,14 +160,10 @@ class ModelCalls:
             guilty = [at for at, often in ends.items() if often >= ENDS_MAX]
             for at in guilty:
                 _blame(outcomes[part.block], call, part, at, ends[at])
-            left = part.rows.pick(np.flatnonzero(~np.isin(part.rows.at, [*doubtful, *guilty])))
+            left = np.flatnonzero(~np.isin(part.rows.at, [*doubtful, *guilty]))
             if len(left):
-                calm.append(Part(part.block, part.role, left))
-            suspect += [
-                Part(part.block, part.role, part.rows.pick(np.flatnonzero(part.rows.at == at)))
-                for at in doubtful
-                if at not in guilty
-            ]
+                calm.append(part.pick(left))
+            suspect += [part.pick(np.flatnonzero(part.rows.at == at)) for at in doubtful if at not in guilty]
         size = max(1, -(-len(suspect) // PARTS))
         return [calm] * bool(calm) + [suspect[first : first + size] for first in range(0, len(suspect), size)]
 

@@ -32,6 +32,23 @@ class RowsScored(Fact, frozen=True):
     took_ms: float
 
 
+class RowsByFallback(Fact, frozen=True):
+    """Rows of a version that is away have been answered by its fallback."""
+
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted(
+            "driftline_rows_by_fallback",
+            "Rows of a version that is away, answered by its fallback.",
+            [*_VERSION, "fallback"],
+            "rows",
+        )
+    ]
+    model: str
+    version: str
+    fallback: str
+    rows: int
+
+
 class VersionFailed(Fact, frozen=True):
     """A version that answers has failed a micro-batch as a whole; ``kind`` is unavailable, fatal or broken."""
 

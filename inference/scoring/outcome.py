@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 import msgspec
+import numpy as np
 
 from inference.scoring.observations import refused_request, unanswered
 from inference.serving.routing import Role
@@ -18,11 +19,16 @@ STAGE = "score"
 
 
 class Part(msgspec.Struct):
-    """Rows of one block that one version scores, as that version sees them."""
+    """Rows of one block that one version scores, as that version sees them, and as they were decoded for all."""
 
     block: int
     role: Role
     rows: Rows
+    decoded: Rows
+
+    def pick(self, at: np.ndarray) -> "Part":
+        """Some of the rows, by position."""
+        return Part(self.block, self.role, self.rows.pick(at), self.decoded.pick(at))
 
 
 class Outcome:

@@ -124,7 +124,7 @@ class Score(Step):
             if self._shadows is not None and parts[0].role == "shadow":
                 by_shadow.append(ShadowTask(scorer, [(blocks[part.block], part.rows) for part in parts]))
             else:
-                to_make.append(Call(model, scorer, parts))
+                to_make.append(Call(model, scorer, parts, self._models[model].standbys.get(version)))
         if self._shadows is not None:
             self._shadows.hand_over(blocks, by_shadow)
         return ScoreWork(self._calls, to_make, blocks, outcomes, self._shadows)
@@ -145,17 +145,18 @@ class Score(Step):
                 for chosen in by_version(self._models[model].route, rows.ids):
                     given = self._given(outcome, model, chosen, rows)
                     if len(given):
-                        parts.setdefault((model, chosen.version), []).append(Part(n, chosen.role, given))
+                        seen = self._models[model].views[chosen.version](given)
+                        parts.setdefault((model, chosen.version), []).append(Part(n, chosen.role, seen, given))
         return parts
 
     def _given(self, outcome: Outcome, model: str, chosen: VersionRows, rows: Rows) -> Rows:
-        """The rows that one version scores, as that version sees them."""
+        """The rows that one version scores."""
         served, given = self._models[model], rows.pick(chosen.rows)
         if chosen.role != "shadow":
             given = self._with_required(outcome, served, chosen.version, given)
         elif self._recorded is not None:  # a shadow may have left some out
             given = given.pick(np.flatnonzero(self._recorded(model, chosen.version, outcome.block, given)))
-        return served.views[chosen.version](given) if len(given) else given
+        return given
 
     def committed(self, blocks: Sequence[Block]) -> None:
         """Let shadows score the requests that have been answered."""

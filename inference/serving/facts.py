@@ -18,3 +18,23 @@ class NoMemoryForBatch(Fact, frozen=True):
     version: str
     batch_rows: int
     why: str
+
+
+class FallbackBegins(Fact, frozen=True):
+    """A version has been away for so long that its fallback answers in its place from now on."""
+
+    event: ClassVar[str] = "fallback.begins"
+    level: ClassVar[Level] = "warning"
+    model: str
+    version: str
+    fallback: str
+    why: str
+
+
+class FallbackEnds(Fact, frozen=True):
+    """A version that was away answers again."""
+
+    event: ClassVar[str] = "fallback.ends"
+    model: str
+    version: str
+    fallback: str

@@ -1,7 +1,7 @@
 """What serves now: for each model its route, its loaded versions, and the schema that its requests are read by."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -10,9 +10,10 @@ import structlog
 from inference.backends import error_text
 from inference.serving.projection import Projection, union
 from inference.serving.scorer import Scorer
+from inference.serving.standby import Standby, fallback_scorers
 from streams.away import Away
 from streams.clock import ticks_ms
-from streams.wire.records import Route
+from streams.wire.records import DEFAULT_VERSION, Route
 from streams.wire.route import check, versions
 from streams.wire.schema import FeatureSchema
 
@@ -24,12 +25,15 @@ LOAD_S_MAX = 300.0
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A model as it serves under one route. ``schema`` is the union of its versions' inputs."""
+    """A model as it serves under one route. ``schema`` is the union of its versions' inputs; ``standbys`` answer in
+    place of versions that are away.
+    """
 
     route: Route
     schema: FeatureSchema
     scorers: Mapping[str, Scorer]
     views: Mapping[str, Projection]
+    standbys: Mapping[str, Standby] = {}
 
 
 class NotServed(msgspec.Struct, frozen=True):
@@ -72,6 +76,8 @@ class Serving:
         its route names is at fault, the newest of these that can be served holds.
     ticks
         Monotonic time, ms.
+    without_fallback
+        Models whose versions nobody stands in for.
     """
 
     def __init__(
@@ -79,7 +85,9 @@ class Serving:
         load: Load,
         former: Callable[[Route], Sequence[Route]] = lambda route: (),
         ticks: Callable[[], float] = ticks_ms,
+        without_fallback: Collection[str] = (),
     ) -> None:
+        self._without_fallback = frozenset(without_fallback)
         self._ticks = ticks
         self._load = load
         self._former = former
@@ -171,6 +179,11 @@ class Serving:
             return "; ".join(str(missing) for _, missing in sorted(self._missing.items()))
         return "no route yet: driftline model route NAME VERSION"
 
+    def fallbacks(self) -> str:
+        """Which versions are away and who answers in their place, in a sentence; empty where there is none."""
+        standbys = [standby for _, served in sorted(self._models.items()) for standby in served.standbys.values()]
+        return "; ".join(filter(None, (standby.note() for standby in standbys)))
+
     def wait_while_loading(self, model: str, wait_s: float) -> None:
         """Wait until a model is loaded, or is known to be at fault.
 
@@ -202,7 +215,35 @@ class Serving:
         named = versions(route)
         kept = known.scorers if known else {}
         scorers = {version: kept.get(version) or self._load(route.model, version) for version in named}
+        if known:  # a route that is followed already goes on until its successor can be
+            _refuse_untried(scorers.values())
+        instead = self._instead(route, scorers, known)
         schemas = [scorers[version].package.schema for version in named]
-        whole = union(schemas, answering=len(named) - len(route.shadows))
+        others = [scorer.package.schema for scorer, _ in instead.values()]  # behind: they ask no more of a request
+        whole = union([*schemas, *others], answering=len(named) - len(route.shadows))
         views = {version: Projection(whole, schema) for version, schema in zip(named, schemas, strict=True)}
-        return Served(route, whole, MappingProxyType(scorers), MappingProxyType(views))
+        standbys = {
+            version: Standby(
+                scorers[version].package, scorer, Projection(whole, scorer.package.schema), after_s, self._ticks
+            ).follow(known.standbys.get(version) if known else None)
+            for version, (scorer, after_s) in instead.items()
+        }
+        return Served(route, whole, MappingProxyType(scorers), MappingProxyType(views), MappingProxyType(standbys))
+
+    def _instead(
+        self, route: Route, scorers: Mapping[str, Scorer], known: Served | None
+    ) -> Mapping[str, tuple[Scorer, float]]:
+        """Who answers in place of a route's versions while they are away; loaded anew where nobody has it yet."""
+        if route.model in self._without_fallback:
+            return {}
+        kept = dict(known.scorers) if known else {}
+        for standby in known.standbys.values() if known else ():
+            if standby.scorer.package.version != DEFAULT_VERSION:
+                kept[standby.scorer.package.version] = standby.scorer
+        return fallback_scorers(route, scorers, lambda version: kept.get(version) or self._load(route.model, version))
+
+
+def _refuse_untried(scorers: Collection[Scorer]) -> None:
+    for scorer in scorers:
+        if scorer.untried is not None:
+            raise scorer.untried

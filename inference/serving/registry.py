@@ -10,6 +10,7 @@ that not everybody may write to.
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -45,8 +46,10 @@ from streams.addresses import without_secrets
 from streams.logs import logger
 from streams.names import check_name, check_registry, is_name
 from streams.private import cache_folder
+from streams.wire.records import DEFAULT_VERSION
 
 if TYPE_CHECKING:
+    from inference.backends.remote.fallback import Fallback
     from inference.serving.scorer import Scorer
 
 #: File in place of a removed version, with its digest.
@@ -100,12 +103,17 @@ class Registry:
         folder = Path(folder)
         package = read_package(folder)
         inspect_artefact(package, folder)
+        self._refuse_fallback(package, folder)
         if (folder / EXAMPLES).exists():
             from inference.serving.examples import read_examples  # brings Arrow
 
             read_examples(package, folder)
         manifest = manifest_of(package, folder)
         known = self._find(package.name, package.version)
+        if known is None and package.version == DEFAULT_VERSION:
+            raise RegistryError(
+                f"{folder}: version {DEFAULT_VERSION!r} is what predictions with a fixed score have; name it otherwise"
+            )
         removed = self._removed(package.name, package.version)
         if removed is not None and removed.digest != manifest.digest:
             raise RegistryError(
@@ -242,8 +250,27 @@ class Registry:
         """
         return self._read(name, version)[1]
 
+    def fallback(self, name: str, version: str) -> str:
+        """The version that answers while another one is away; empty where none does.
+
+        Raises
+        ------
+        RegistryError, PackageError, ArtefactError
+            There is no such version, or it cannot be the other's fallback.
+        """
+        folder, package = self._read(name, version)
+        fallback = self._refuse_fallback(package, folder)
+        return fallback.version if fallback else ""
+
     def load(
-        self, name: str, version: str, on: str = "auto", *, trust_code: bool = False, workers: Workers | None = None
+        self,
+        name: str,
+        version: str,
+        on: str = "auto",
+        *,
+        trust_code: bool = False,
+        workers: Workers | None = None,
+        may_be_away: bool = False,
     ) -> "Scorer":
         """Load a version, ready to score.
 
@@ -256,6 +283,8 @@ class Registry:
             a folder that not everybody may write to.
         workers
             Inference workers that score in place of this process: no file is loaded, and no code runs here.
+        may_be_away
+            Load a version that has a fallback although it does not answer now.
 
         Raises
         ------
@@ -270,13 +299,46 @@ class Registry:
             backend = ask_workers(package, workers)
         else:
             backend = load_artefact(package, folder, device(on), trust_code=trust_code or self.trusts(folder))
-        scorer = Scorer(package, backend)
-        check_examples(scorer, folder)
-        return scorer
+        fallback = self._fallback(package, folder)
+        return Scorer(
+            package,
+            backend,
+            fallback=fallback,
+            prove=partial(check_examples, folder=folder),
+            may_be_away=may_be_away and fallback is not None,
+        )
 
     def trusts(self, folder: Path) -> bool:
         """Whether code in a version's folder may run unasked: it lies on this machine, and not everybody may write."""
         return self.local and not anybody_writes(folder, Path(self._path))
+
+    def _refuse_fallback(self, package: ModelPackage, folder: Path) -> "Fallback | None":
+        """Who answers while a version is away; refused where it is not there, or cannot."""
+        fallback = self._fallback(package, folder)
+        if fallback is None or not fallback.version:
+            return fallback
+        from inference.serving.standby import refuse_misfit
+
+        try:
+            other_folder, other = self._read(package.name, fallback.version)
+        except (RegistryError, RegistryUnavailable) as error:
+            raise RegistryError(
+                f"{folder}: fallback {fallback.version!r}: {error}; add that version first, or name another in "
+                f"{package.artefact}"
+            ) from error
+        refuse_misfit(package, other, self._fallback(other, other_folder))
+        return fallback
+
+    def _fallback(self, package: ModelPackage, folder: Path) -> "Fallback | None":
+        from inference.backends.remote.reading import read_fallback
+
+        fallback = read_fallback(package, folder)
+        if fallback and not fallback.version and self._find(package.name, DEFAULT_VERSION) is not None:
+            raise RegistryError(
+                f"{folder}: fallback: a fixed score goes by version {DEFAULT_VERSION!r}, and {package.name} has a version "
+                "of that name; remove it, or name a version as the fallback"
+            )
+        return fallback
 
     def _read(self, name: str, version: str) -> tuple[Path, ModelPackage]:
         folder = self.folder(name, version)

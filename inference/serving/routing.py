@@ -16,7 +16,8 @@ from streams.wire.records import Route
 if TYPE_CHECKING:
     import numpy as np
 
-Role = Literal["champion", "canary", "shadow"]
+#: A fallback is named by no route: it answers what a version does not that is away (`inference.serving.standby`).
+Role = Literal["champion", "canary", "shadow", "fallback"]
 
 
 class VersionRows(msgspec.Struct, frozen=True):

@@ -9,15 +9,18 @@ is blamed, and whoever called tries again later. A device without memory for a b
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
 
 from inference.backends.backend import Backend, Submit
 from inference.backends.errors import ArtefactError, Fatal, OutOfMemory, Unavailable, contained, error_text
-from inference.packages.model_toml import ModelPackage
+from inference.packages.model_toml import ModelPackage, PackageError
 from streams.clock import ticks_ms
+
+if TYPE_CHECKING:
+    from inference.backends.remote.fallback import Fallback
 
 #: After a batch was too large for the device's memory, so many smaller ones pass before its size is tried again.
 _SMALLER_BATCHES = 100
@@ -100,11 +103,19 @@ class Scorer:
         Waits between two tries; tests hand in one that does not.
     ticks
         Monotonic time, ms.
+    fallback
+        Who answers while it is away; None where its rows wait.
+    prove
+        Raises where the loaded model is not what its package says.
+    may_be_away
+        Whether it is made although nothing answers now: then it is tried out with the first rows that it is given.
 
     Attributes
     ----------
     call_began_ms
         Since when the backend has had a batch; None while it has none. Read from other threads.
+    untried
+        Why it could not be tried out; None once it has been.
     """
 
     def __init__(
@@ -114,8 +125,13 @@ class Scorer:
         patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
         ticks: Callable[[], float] = ticks_ms,
+        fallback: "Fallback | None" = None,
+        prove: Callable[["Scorer"], None] = lambda scorer: None,
+        may_be_away: bool = False,
     ) -> None:
         self.package = package
+        self.fallback = fallback
+        self._prove = prove
         self.call_began_ms: float | None = None
         self._one_at_a_time = threading.Lock()  # a shadow that is promoted has two callers for a while
         self._ticks = ticks
@@ -125,9 +141,32 @@ class Scorer:
         self._submit: Submit | None = getattr(backend, "submit", None)
         self._patience, self._sleep = patience or Patience(), sleep
         self._blank = np.zeros((self._shapes.rows_max, len(package.inputs)), np.float32)
-        blank = self._first()
-        self.outputs = blank.shape[1]
-        self._blank_is_usable = not unusable(package, blank, ())
+        self.untried: Unavailable | None = None
+        try:
+            self._try_out()
+        except Unavailable:
+            if not may_be_away:
+                raise
+
+    def _try_out(self) -> None:
+        """See that it scores blank rows, and is what its package says."""
+        self.untried = None
+        try:
+            blank = self._first()
+            self.outputs = blank.shape[1]
+            self._blank_is_usable = not unusable(self.package, blank, ())
+            self._prove(self)
+        except Unavailable as error:
+            self.untried = error
+            raise
+
+    def _try_out_late(self) -> None:
+        """The same once rows are there. What answers now and is another model is waited for, as later in a call."""
+        try:
+            self._try_out()
+        except (ArtefactError, PackageError) as error:
+            self.untried = Unavailable(str(error))
+            raise self.untried from error
 
     def _first(self) -> np.ndarray:
         """Score blank rows at every shape, the smallest first; returns the scores at the largest that fits."""
@@ -172,6 +211,8 @@ class Scorer:
         Unavailable, Fatal
             See `inference.backends.errors`.
         """
+        if self.untried is not None:
+            self._try_out_late()
         scores = Scores(np.full((len(matrix), self.outputs), np.nan, np.float32), {}, np.zeros(len(matrix), np.int32))
         done = 0
         for rows, bucket, wait in self._submitted(matrix, buckets):

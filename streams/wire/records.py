@@ -39,12 +39,17 @@ IncidentEvent = Literal["open", "update", "close"]
 # --- requests' answers ----------------------------------------------------------------------------
 
 
+#: The version of a prediction that is nobody's: a fixed score stood in for a version that was away.
+DEFAULT_VERSION = "default"
+
+
 class Prediction(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One answer on `predictions`: what clients read.
 
     ``score`` is the probability of the positive class, the top class's probability, or the regression value;
     ``prediction`` the class as text (the value's text for regression); ``scores`` all class probabilities
-    where there are more than two.
+    where there are more than two. ``version`` is the one that answered, ``route`` what it was to the request:
+    ``champion``, ``canary``, or ``fallback`` of a version that was away.
     """
 
     id: str

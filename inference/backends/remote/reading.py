@@ -129,7 +129,7 @@ def _refuse_unknown_keys(tree: dict[str, Any]) -> None:
     fallback = tree.get("fallback", "")
     if not isinstance(fallback, str | dict):
         raise ArtefactError(
-            f"fallback {fallback!r}: name a version of the model, as in \"v1\", or a fixed score, as in "
+            f'fallback {fallback!r}: name a version of the model, as in "v1", or a fixed score, as in '
             "{ default = 0.5 }"
         )
     named = tree.get("protocol")
