@@ -1,12 +1,14 @@
 """Which version serves: changes of a model's route, checked against the registry before they are announced."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from driftline.commands.canary_shares import read_shares
 from inference import Registry, VersionRemoved
 from inference.packages.manifest import Manifest
+from inference.serving.fallback_checks import refuse_shadow
 from streams.clock import now_ms
 from streams.kafka import admin
 from streams.kafka.cluster import Cluster
@@ -157,6 +159,11 @@ class RouteAdmin:
                 f"{name} {version} serves as {does}; run `driftline model route {name} {route.champion}` first, "
                 "which ends canaries and shadows"
             )
+        if route is not None and (answering := self._answering_with(route, version)):
+            raise RouteError(
+                f"{name} {version} is the fallback of {answering}, which answers requests; run "
+                f"`driftline model promote {name} VERSION` with a version that does not need it first"
+            )
         return self._registry.remove(name, version)
 
     def warnings(self, name: str) -> list[str]:
@@ -168,6 +175,14 @@ class RouteAdmin:
             f"{others[0]} served alone until now, and requests that name no model were its own. With two models they "
             f'are refused: put "model": "{others[0]}" into them (driftline produce --model {others[0]})'
         ]
+
+    def _answering_with(self, route: Route, fallback: str) -> str:
+        """Which version of a route that answers has another one as its fallback; empty where none has."""
+        for version in (route.champion, *sorted(route.canary)):
+            with suppress(ValueError):  # a version that is damaged keeps no other
+                if self._registry.fallback(route.model, version) == fallback:
+                    return version
+        return ""
 
     def _crowned(self, known: Route | None, name: str, version: str, reason: str) -> Route:
         shadows = tuple(shadow for shadow in known.shadows if shadow != version) if known else ()
@@ -211,6 +226,8 @@ class RouteAdmin:
                     f"{route.model} {version} is {other}, and {first}, beside or after which it would serve, is "
                     f"{task}: another task is another model: give it a name of its own"
                 )
+        for version in (route.champion, *sorted(route.canary)):
+            refuse_shadow(route, version, self._registry.fallback(route.model, version))
 
     def _announce(self, change: Callable[[RouteBook], Route]) -> Route:
         if "models" not in admin.partition_counts(self._cluster, _ANSWER_S):

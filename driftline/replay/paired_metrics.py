@@ -14,6 +14,7 @@ from driftline.replay.result import Metric
 from inference import ModelPackage
 from inference.onboarding.ranks import midranks
 from streams.wire.classes import Classes
+from streams.wire.records import DEFAULT_VERSION
 
 _Labels = Mapping[tuple[str, str, str, int], str]
 
@@ -24,7 +25,7 @@ def metrics(rows: Sequence[Row], labels: _Labels, package: Callable[[str, str], 
     Parameters
     ----------
     rows
-        Requests that were answered both times.
+        Requests that were answered both times; a fixed score is no model's.
     labels
         The label of a served prediction: model, version, id, event time.
     package
@@ -33,7 +34,7 @@ def metrics(rows: Sequence[Row], labels: _Labels, package: Callable[[str, str], 
     by_model: dict[str, list[tuple[Row, str]]] = {}
     for row in rows:
         label = labels.get((row.served.model, row.served.version, row.served.id, row.served.ts))
-        if label is not None:
+        if label is not None and row.served.version != DEFAULT_VERSION:
             by_model.setdefault(row.served.model, []).append((row, label))
     return [
         metric

@@ -89,6 +89,7 @@ def _score(
             comparing.totals.unread += unread
         else:
             comparing.add(partition, _within(then, named), _within(replayed, named))
+            comparing.totals.by_fallback += _by_fallback(served, named)
     return observations
 
 
@@ -100,6 +101,12 @@ def _count(again: Again, named: tuple[int, int]) -> tuple[int, int]:
 
 def _within(answers: Mapping[Place, bytes], named: tuple[int, int]) -> dict[Place, bytes]:
     return {request: value for request, value in answers.items() if named[0] <= request[0] < named[1]}
+
+
+def _by_fallback(served: Sequence[Observed], named: tuple[int, int]) -> int:
+    """Rows of the stretch as it was named that a fallback answered."""
+    offsets = [message.offsets for message in served if message.by_fallback]
+    return sum(int(((named[0] <= each) & (each < named[1])).sum()) for each in offsets)
 
 
 def _compare(recording: Recording, as_served: bool, instead: Mapping[str, str], rejudged: Sequence[Rejudged]) -> Drift:

@@ -53,6 +53,7 @@ class Scoring:
         self._answered = frozenset(answered)
         self._load = load
         self._history = [_instead(route, instead) for route in history]
+        self._instead = frozenset(instead)
         self._recorded = history
         self._steps: dict[tuple[tuple[str, int], ...], Score] = {}
         self._shapes = BatchShapes()
@@ -71,7 +72,7 @@ class Scoring:
         """The score stage under these routes."""
         key = tuple(sorted((model, route.epoch) for model, route in routes.items()))
         if key not in self._steps:
-            serving = Serving(self._load)
+            serving = Serving(self._load, without_fallback=self._instead)
             changed = {(route.model, route.epoch): route for route in self._history}
             for change in key:
                 try:

@@ -33,6 +33,8 @@ class Predictions(msgspec.Struct, kw_only=True):
         Answered then and not now; answered now and not then.
     unread
         Served, as the observations say, but no more to be found on `predictions`.
+    by_fallback
+        Answered then by a fallback, in place of a version that was away.
     """
 
     requests: int = 0
@@ -45,6 +47,7 @@ class Predictions(msgspec.Struct, kw_only=True):
     missing: int = 0
     extra: int = 0
     unread: int = 0
+    by_fallback: int = 0
     examples: list[Example] = []
 
 

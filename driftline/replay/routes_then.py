@@ -41,9 +41,10 @@ def _next(routes: Sequence[Route], block: Sequence[Observed], held: int) -> int:
 
 
 def explains(route: Route, block: Sequence[Observed]) -> bool:
-    """Whether a route would have sent these rows where they went."""
+    """Whether a route would have sent these rows where they went; where a fallback answered, no route did."""
     shadows = {message.head.version for message in block if not message.answers}
-    return shadows == set(route.shadows) and all(_sends(route, message) for message in block if message.answers)
+    answers = [message for message in block if message.answers and not message.by_fallback]
+    return shadows == set(route.shadows) and all(_sends(route, message) for message in answers)
 
 
 def _sends(route: Route, message: Observed) -> bool:

@@ -43,6 +43,11 @@ class Observed(msgspec.Struct, frozen=True):
         """Whether its rows were answered, and not only observed."""
         return self.role != "shadow"
 
+    @property
+    def by_fallback(self) -> bool:
+        """Whether somebody answered them for a version that was away."""
+        return self.role == "fallback"
+
     def places(self) -> Iterator[Place]:
         """Places of its rows."""
         return zip(self.offsets.tolist(), self.rows.tolist(), strict=True)

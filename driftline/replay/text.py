@@ -69,6 +69,8 @@ def _predictions(predictions: Predictions) -> Iterator[str]:
     )
     if predictions.unread:
         yield f"             {predictions.unread:,} were served, and are no more on `predictions`"
+    if predictions.by_fallback:
+        yield f"             {predictions.by_fallback:,} were answered by a fallback, for a version that was away"
     if predictions.equal < predictions.compared:
         yield f"             score: {predictions.mean:.3g} away on average, {predictions.most:.3g} at the most"
     for example in predictions.examples:

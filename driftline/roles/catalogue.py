@@ -16,6 +16,7 @@ from drift.reference.reference import Reference
 from inference import Registry, VersionRemoved
 from streams.away import Away
 from streams.clock import ticks_ms
+from streams.wire.records import DEFAULT_VERSION
 
 log = structlog.get_logger("driftline.roles.catalogue")
 
@@ -62,6 +63,8 @@ class References:
         key = (model, version)
         if key in self._known:
             return self._known[key]
+        if version == DEFAULT_VERSION and key not in self._files:
+            raise Unwatched(f"{model} {version}: fixed scores that stood in for a version are nobody's")
         with self._lock:
             if key not in self._known:
                 self._known[key] = self._look(key)

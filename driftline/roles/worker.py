@@ -62,7 +62,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
     workers = Workers(tuple(score.workers), score.workers_ca) if score.workers else None
 
     def load(name: str, version: str) -> Scorer:
-        return registry.load(name, version, on, trust_code=score.trust_code, workers=workers)
+        return registry.load(name, version, on, trust_code=score.trust_code, workers=workers, may_be_away=True)
 
     serving = Serving(load, book.former)
     following = Following(cluster, serving, role.serving, [topic.model for topic in settings.watch_topics])
@@ -102,7 +102,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         weigh=step.weigh,
         hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it
         absent=following.absent,
-        behind=following.behind,
+        behind=lambda: "; ".join(filter(None, (following.behind(), serving.fallbacks()))),
         may_be_held=bool(settings.watch_topics),  # a deployment that only watches has no model of its own
     )
     watch_calls(lambda: step.answering, lambda why: end_process("score", Fatal(why)))

@@ -33,6 +33,7 @@ from inference.packages.manifest import (
 from inference.packages.model_toml import EXAMPLES, ModelPackage, PackageError, nearest, parse_package, read_package
 from inference.packages.model_toml import FILE as PACKAGE
 from inference.packages.versions import conflict, kinds_of, version_key
+from inference.serving.fallback_checks import refuse_misfit
 from inference.serving.registry_files import (
     RegistryError,
     RegistryUnavailable,
@@ -317,8 +318,6 @@ class Registry:
         fallback = self._fallback(package, folder)
         if fallback is None or not fallback.version:
             return fallback
-        from inference.serving.standby import refuse_misfit
-
         try:
             other_folder, other = self._read(package.name, fallback.version)
         except (RegistryError, RegistryUnavailable) as error:
@@ -335,8 +334,8 @@ class Registry:
         fallback = read_fallback(package, folder)
         if fallback and not fallback.version and self._find(package.name, DEFAULT_VERSION) is not None:
             raise RegistryError(
-                f"{folder}: fallback: a fixed score goes by version {DEFAULT_VERSION!r}, and {package.name} has a version "
-                "of that name; remove it, or name a version as the fallback"
+                f"{folder}: fallback: a fixed score goes by version {DEFAULT_VERSION!r}, and {package.name} has a "
+                "version of that name; remove it, or name a version as the fallback"
             )
         return fallback
 
