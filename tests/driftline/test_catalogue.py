@@ -179,3 +179,9 @@ def test_the_catalogue_refuses_a_hostile_reference_and_goes_on(tmp_path, referen
     find = References(Registry(tmp_path / "models"), {("churn", "v1"): path}, Clock())
     with pytest.raises(Unusable, match=r"churn\.reference: not a reference .*'age'.*put back the reference"):
         find("churn", "v1")
+
+
+def test_the_version_of_fixed_scores_is_nobodys_and_is_not_looked_for(tmp_path):
+    with pytest.raises(Unwatched, match="fixed scores that stood in for a version are nobody's") as caught:
+        References(Registry(tmp_path / "nothing"), {}, warn=True)("churn", "default")
+    assert not isinstance(caught.value, Unusable)
