@@ -17,6 +17,8 @@ from streams.wire.route_book import RouteBook
 class Scorer:
     """As much of a scorer as a route needs."""
 
+    fallback = untried = None
+
     def __init__(self):
         from inference import ModelPackage
         from streams.wire.schema import Feature
