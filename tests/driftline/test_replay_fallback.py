@@ -4,13 +4,17 @@ from functools import cache
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from driftline.replay import text as words
+from driftline.replay.routes_then import explains
+from driftline.replay.served import Observed
 from driftline.roles.catalogue import References
 from inference import Scorer, Unavailable
 from inference.backends.remote.fallback import Fallback
-from streams.wire.records import CountsMessage, PartialCounts, Prediction
+from streams.wire.observation import Head
+from streams.wire.records import CountsMessage, PartialCounts, Prediction, Route
 from tests.driftline.test_replay_recording import PER_MINUTE, Parts, recorded, registry, table
 
 __all__ = ["registry"]  # the fixture of the same versions
@@ -86,3 +90,17 @@ def test_another_model_in_its_place_answers_all_of_it(parts):
     replayed = result.predictions
     assert replayed.compared - replayed.equal == _END - _FIRST
     assert replayed.missing == replayed.extra == 0
+
+
+def test_rows_of_a_fallback_say_nothing_of_the_route():
+    def observed(version, role, *offsets):
+        head = Head(model="m", version=version, topic="requests", partition=0, first=offsets[0], last=offsets[-1])
+        at, n = np.array(offsets), len(offsets)
+        return Observed(head, role, pa.array(["a"] * n), at, np.zeros(n, int), np.zeros(n, int), 0)
+
+    before, after = (Route(model="m", epoch=n, ts=0, champion=f"v{n}") for n in (1, 2))
+    during = [observed("v1", "fallback", 0, 1)]
+    assert explains(after, during)
+    assert explains(after, [*during, observed("v2", "champion", 2)])
+    assert not explains(before, [*during, observed("v2", "champion", 2)])
+    assert not explains(after, [observed("v1", "champion", 0, 1)])
