@@ -43,6 +43,8 @@ class MonitorContext(msgspec.Struct, frozen=True, kw_only=True):
         Nothing more is expected: a window may hold less than it should.
     spell
         Writes an event time in texts.
+    at_ms
+        When the message came that is judged now, by Kafka's clock; 0 where that is not known.
     """
 
     model: str
@@ -54,6 +56,7 @@ class MonitorContext(msgspec.Struct, frozen=True, kw_only=True):
     opens: bool = True
     last: bool = False
     spell: Callable[[int], str] = rfc3339
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -18,6 +18,7 @@ from drift.judge.segment import SegmentMonitor, restates_now
 from drift.judge.state import ModelState, SegmentState
 from drift.performance.label_sums import LABELLED
 from drift.windows.watermark import Source, seen_asleep, watermark
+from drift.windows.window_record import WindowRecord
 from streams.wire.records import Act, Idle, LabelSums, PartialCounts, Report, RouteCopy
 
 
@@ -32,10 +33,13 @@ class ModelJudge:
         Finds the baseline of a version.
     spell
         Writes an event time in the texts of alerts.
+    at_ms
+        When the message came, by Kafka's clock; 0 where that is not known.
     """
 
-    def __init__(self, state: ModelState, references: Baselines, spell: Callable[[int], str]) -> None:
+    def __init__(self, state: ModelState, references: Baselines, spell: Callable[[int], str], at_ms: int = 0) -> None:
         self.state = state
+        self._at_ms = at_ms
         self._references = references
         self._spell = spell
         self._book = Book(state.next_incident)
@@ -60,7 +64,9 @@ class ModelJudge:
         return output + self._advance()
 
     def add_labels(self, message: LabelSums) -> list[Output]:
-        """Add labels; they restate reports, and are no evidence until event time goes on, or stands still."""
+        """Add labels; they restate reports, and are no evidence until event time goes on, or stands still, or a window
+        has them all.
+        """
         segment = self._segment(message.version, message.segment)
         if message.faults:
             segment.windows.add_label_faults(message.minute_ms, message.faults)
@@ -68,14 +74,23 @@ class ModelJudge:
         if not cells.any():
             return []
         reached, labels = self.state.reached.get(message.version), int(cells[:, LABELLED].sum())
+        window = segment.windows.add_labels(message.minute_ms, cells)
         if reached is not None and labels > 0:  # A correction tells nothing of delays.
             delay = reached - calendar_of(self.state.watch).span(message.minute_ms)[1]
-            segment.windows.delays.add(delay, labels, self.state.watch)
-        window = segment.windows.add_labels(message.minute_ms, cells)
+            segment.windows.delays.add(self._real_delay(delay, window), labels, self.state.watch)
         asleep = self.state.asleep
         monitor = self._monitor(message.version, message.segment)
         output: list[Output] = [*monitor.restate(restates_now(window, asleep))]
-        return output + (self._measure_asleep(message.version) if asleep else [])
+        whole = window is not None and window.labelled >= window.report.rows
+        return output + (self._measure_labelled(message.version) if asleep or whole else [])
+
+    def _real_delay(self, delay_ms: int, window: WindowRecord | None) -> int:
+        """How long labels took after their window had closed: by event time, which goes by faster than a clock while a
+        past is sent, or by Kafka's clock.
+        """
+        if window is None or not (self._at_ms and window.closed_at_ms):
+            return delay_ms
+        return min(delay_ms, self._at_ms - window.closed_at_ms)
 
     def mark_idle(self, message: Idle) -> list[Output]:
         """A partition holds the watermark back no more."""
@@ -86,7 +101,7 @@ class ModelJudge:
         if self.state.asleep:
             for (version, segment), _ in self.state.judged():
                 output += leaving(self.state, quality.judge_silence(self._monitor(version, segment)))
-                output += [] if segment else self._measure_asleep(version)
+                output += [] if segment else self._measure_labelled(version)
         return output + self._restate_all()
 
     def follow_route(self, message: RouteCopy) -> list[Output]:
@@ -140,6 +155,7 @@ class ModelJudge:
             opens=state.champion in (None, version),
             last=last,
             spell=self._spell,
+            at_ms=self._at_ms,
         )
         return SegmentMonitor(held, context, self._references, self._book)
 
@@ -193,14 +209,21 @@ class ModelJudge:
                     output += unmuted(self.state, monitor, report.window_end, self._spell)
         return output
 
-    def _measure_asleep(self, version: str) -> list[Output]:
-        """Judge the performance of windows by the labels that they have, for event time brings no more of them."""
-        state, clock_ms = self.state, seen_asleep(self.state.sources.values())
+    def _measure_labelled(self, version: str) -> list[Output]:
+        """Judge the performance of windows that have all of their labels; and by the labels that they have, where all
+        sources are asleep, for event time brings no more of them.
+        """
+        state = self.state
+        clock_ms = seen_asleep(state.sources.values()) if state.asleep else None
         held, reached = state.segments.get((version, "")), state.reached.get(version)
         output: list[Output] = []
-        if held is None or reached is None or clock_ms is None:
+        if held is None or reached is None:
             return output
         monitor = self._monitor(version, "")
+        while (
+            clock_ms is not None and (window := held.windows.unjudged(state.watch, max(reached, clock_ms))) is not None
+        ):
+            output += leaving(state, monitor.judge(window))
         while (window := held.windows.unmeasured(state.watch, reached, clock_ms)) is not None:
             output += leaving(state, measure(monitor, window))
         return output

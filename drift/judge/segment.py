@@ -52,6 +52,7 @@ class SegmentMonitor(Monitor):
             label_faults=windows.pop_label_faults(span),
             repeated=repeated,
             sampled=sampled,
+            closed_at_ms=self.context.at_ms,
         )
         windows.remember(window, judged.baseline.score)
         return [window_report.full(judged.baseline, self.context.watch, window, sums), *judged.alerts]

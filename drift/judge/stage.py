@@ -97,7 +97,7 @@ class Judge:
             message: CountsMessage | None = None
             try:
                 message = _decode(value or b"")
-                publish += map(_publication, self.step(message))
+                publish += map(_publication, self.step(message, block.times[at]))
             except (Away, OSError, MemoryError):
                 raise
             except Exception as error:
@@ -124,8 +124,13 @@ class Judge:
             self._suspend(state, version, why)
         return Refusal(at, "impossible_value", "$", why, message.model)
 
-    def step(self, message: CountsMessage) -> list[Output]:
+    def step(self, message: CountsMessage, at_ms: int = 0) -> list[Output]:
         """Judge one message; returns what is to be told.
+
+        Parameters
+        ----------
+        at_ms
+            When it came, by Kafka's clock; 0 where that is not known.
 
         Raises
         ------
@@ -142,7 +147,7 @@ class Judge:
             if reference is None:
                 return []
         check_counts(message, reference)
-        judge = self._judge(message.model)
+        judge = self._judge(message.model, at_ms)
         match message:
             case PartialCounts():
                 return judge.add_counts(message)
@@ -162,10 +167,10 @@ class Judge:
                 except ActError as error:
                     raise ActError(f"{named(message)}: {error}") from None
 
-    def _judge(self, model: str) -> ModelJudge:
+    def _judge(self, model: str, at_ms: int = 0) -> ModelJudge:
         if model not in self.models:
             self.models[model] = ModelState(model=model)
-        return ModelJudge(self.models[model], partial(self._baseline, model), self._spell)
+        return ModelJudge(self.models[model], partial(self._baseline, model), self._spell, at_ms)
 
     def reroute(self, route: Route) -> list[Publish]:
         """Follow a route although its epoch, or a later one, holds already: how a replay judges under other settings.

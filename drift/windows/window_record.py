@@ -46,6 +46,8 @@ class WindowRecord(msgspec.Struct, kw_only=True, eq=False):
         Its labels have had the time that is theirs; what came late to it was judged.
     awaits_labels
         No label had come by then, or they are known to come later: its performance is yet to be judged.
+    closed_at_ms
+        When it closed, by Kafka's clock; 0 where that is not known.
     """
 
     span: Span
@@ -64,16 +66,16 @@ class WindowRecord(msgspec.Struct, kw_only=True, eq=False):
     judged: bool = False
     shared: bool = False
     awaits_labels: bool = False
+    closed_at_ms: int = 0
 
     @property
     def labelled(self) -> int:
         """How many of its rows have a label."""
         return 0 if self.labels is None else max(0, int(self.labels[:, LABELLED].sum()))
 
-    @property
-    def half_labelled(self) -> bool:
-        """Whether more than half of its rows have a label."""
-        return 2 * self.labelled > self.report.rows
+    def mostly_labelled(self, usual: float) -> bool:
+        """Whether more than half of the labels have come that usually come, as a share of its rows."""
+        return 2 * self.labelled > usual * self.report.rows
 
 
 def closes_at(watch: Watch, span: Span) -> int:

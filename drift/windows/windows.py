@@ -252,15 +252,21 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         ----------
         asleep_ms
             Where all sources are asleep, the time by a clock: event time stands still then, and labels do not. Once
-            they have had their time by the clock, more than half of them are enough. The first ones alone are not: the
-            labels of one class may come sooner than those of another.
+            they have had their time by the clock, more than half of those that usually come are enough. The first ones
+            alone are not: the labels of one class may come sooner than those of another.
         """
         oldest = next((window for window in self.closed if window.awaits_labels and window.labels is not None), None)
         early = oldest is not None and watermark_ms is not None and self.measured_at(watch, oldest.span) > watermark_ms
-        if oldest is None or not early:
+        if oldest is None or not early or oldest.labelled >= oldest.report.rows:  # there is none to wait for
             return oldest
         waited = asleep_ms is not None and self.measured_at(watch, oldest.span) <= asleep_ms
-        return oldest if waited and oldest.half_labelled else None
+        return oldest if waited and oldest.mostly_labelled(self._usual_coverage()) else None
+
+    def _usual_coverage(self) -> float:
+        """Share of the rows that had a label in the windows that were measured; 1 where that is not known."""
+        measured = [window for window in self.closed if window.judged and not window.awaits_labels and window.labelled]
+        rows = sum(window.report.rows for window in measured)
+        return sum(window.labelled for window in measured) / rows if rows else 1.0
 
     def measured_at(self, watch: Watch, span: Span) -> int:
         """Watermark at which a window's performance is judged: labels may take longer than they are given."""

@@ -89,6 +89,7 @@ class Rejudging:
         self._recorded, self._recounted = MinuteSums(), MinuteSums()
         self._extent = Extent(recording, catalogue)
         self._partitions = 1
+        self._at_ms = 0  # Kafka's time of the record that is judged
 
     def run(self, on_progress: OnProgress) -> Rejudged | None:
         """Judge the partition; None where it does not speak of the stretch."""
@@ -98,7 +99,7 @@ class Rejudging:
         for offset, time, value in _records(log):
             if not offset % _PROGRESS_EVERY:
                 on_progress(f"judging counts/{log.partition}", offset - log.start, log.end - log.start)
-            message = _decode(value)
+            message, self._at_ms = _decode(value), time
             if since_ms is None and not self._extent.touches(message):
                 self._process(value)
                 self._labels.skip(message.model, time)
@@ -177,7 +178,8 @@ class Rejudging:
 
     def _process(self, *values: bytes) -> list[Publish]:
         """Judge messages one by one."""
-        return [message for value in values for message in self._judge.process(Block.of("counts", 0, [value])).publish]
+        blocks = (Block.of("counts", 0, [value], time=self._at_ms) for value in values)
+        return [message for block in blocks for message in self._judge.process(block).publish]
 
     def _altered(self, route: Route) -> Route:
         return route if self._change.as_served else self._change.alter(route, self._instead)

@@ -59,34 +59,71 @@ def test_a_stream_whose_labels_are_on_time_waits_as_it_was_told():
     assert 20 <= window < 28 and now <= window + 28
 
 
-@pytest.mark.parametrize(
-    ("asleep", "clock"),
-    [(True, "2026-01-01"), (True, "2024-03-03 12:00:50"), (False, "2026-01-01")],
-    ids=["the past", "a night", "awake"],
-)
-def test_where_event_time_stands_still_labels_are_judged_as_they_come(asleep, clock):
+def sent_at_once(flips, every, at_ms=lambda labels: 0, coverage=1.0):
     """A stretch of the past is sent, and its labels when all of it is: event time does not go on for them.
 
-    A stream that is asleep for a minute of the night is another matter: its labels have not had their time.
+    ``at_ms`` says when rows and labels come by Kafka's clock, ``coverage`` which share of the rows has a label. Returns
+    the judge, and a function that judges messages and gives the pages about performance.
     """
-    clock_ms = int(pd.Timestamp(clock, tz="UTC").timestamp() * 1000)
-    reference, stream = lived([(30, 0.0), (30, 0.4)])
+    reference, stream = lived(flips)
     watch = Watch(window_ms=HOUR_MS, false_alarm_every=10_000)
-    judge, told = Judge(lambda _model, _version: reference), []
+    judge = Judge(lambda _model, _version: reference)
     judge.step(RouteCopy(model="model", route=Route(model="model", epoch=1, ts=0, champion="v1", watch=watch)))
+    labelled = stream[np.random.default_rng(3).random(len(stream)) < coverage]
     several = [message for _, message in messages(reference, stream, "ts", 1_000 * HOUR_MS) if message is not None]
-    sums = [message for message in several if isinstance(message, LabelSums)]
-    for message in several:
-        told += [] if isinstance(message, LabelSums) else judge.step(message)
-    silent = {"partition": 0, "partitions": 1, "asleep": asleep, "repeated": True, "at_ms": clock_ms}
-    told += judge.step(Idle(model="model", topic="table", **silent))
-    assert not any(isinstance(alert, Alert) and alert.kind == "performance" for alert in told)
-    for message in sums:
-        told += judge.step(message)
-    found = [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance" and alert.page]
-    assert [alert.event for alert in found][:1] == (["open"] if asleep and clock == "2026-01-01" else [])
+    sums = [m for _, m in messages(reference, labelled, "ts", 1_000 * HOUR_MS) if isinstance(m, LabelSums)]
+
+    def paged(told) -> list[Alert]:
+        return [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance" and alert.page]
+
+    before = [said for m in several if not isinstance(m, LabelSums) for said in judge.step(m, at_ms(False))]
+    if every == "asleep":
+        before += judge.step(silent(True, "2026-01-01"))
+    assert not paged(before)
+    return judge, paged([said for m in sums for said in judge.step(m, at_ms(True))]), paged
+
+
+def silent(asleep: bool, clock: str) -> Idle:
+    at_ms = int(pd.Timestamp(clock, tz="UTC").timestamp() * 1000)
+    return Idle(model="model", topic="table", partition=0, partitions=1, asleep=asleep, repeated=True, at_ms=at_ms)
+
+
+def told_of_the_second_half(found: list[Alert]) -> bool:
     turn = int((START + pd.Timedelta("30h")).timestamp() * 1000)
     assert all(turn <= alert.change_point < turn + 8 * HOUR_MS for alert in found)
+    return [alert.event for alert in found][:1] == ["open"]
+
+
+HALVES = [(30, 0.0), (30, 0.4)]
+
+
+def test_windows_that_have_all_of_their_labels_wait_for_none():
+    _, found, _ = sent_at_once(HALVES, "awake")
+    assert told_of_the_second_half(found)
+
+
+def test_where_event_time_stands_still_labels_are_judged_as_they_come():
+    _, found, _ = sent_at_once(HALVES, "asleep", coverage=0.7)
+    assert told_of_the_second_half(found)
+
+
+@pytest.mark.parametrize(("asleep", "clock"), [(True, "2024-03-03 12:00:50"), (False, "2026-01-01")])
+def test_labels_that_have_not_had_their_time_are_waited_for(asleep, clock):
+    """A stream that is asleep for a minute of the night is another matter: its labels have not had their time."""
+    judge, found, paged = sent_at_once(HALVES, "awake", coverage=0.7)
+    assert not found and not paged(judge.step(silent(asleep, clock)))
+
+
+@pytest.mark.parametrize("coverage", [0.7, 0.1])
+def test_labels_of_a_past_that_is_sent_at_once_are_as_late_as_the_clock_says(coverage):
+    """By event time they come days late, and would be waited for as long; they came a minute after their rows."""
+    now = 1_800_000_000_000
+    flips = [(60, 0.0), (60, 0.45)]
+    judge, found, paged = sent_at_once(flips, "awake", lambda labels: now + 60_000 * labels, coverage)
+    assert not found  # event time has not gone on, and others may come
+    found = paged(judge.step(silent(True, "2024-03-06 00:01:00")))
+    turn = int((START + pd.Timedelta("60h")).timestamp() * 1000)
+    assert found and all(turn <= alert.change_point < turn + 30 * HOUR_MS for alert in found)
 
 
 def test_while_event_time_stands_still_a_report_is_as_good_as_its_labels():
