@@ -161,6 +161,10 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
             return True
         return any(now > limit for now, _, limit in self._rates(window))
 
+    def unsettled(self, window: EvidenceWindow) -> bool:
+        """Whether it has changed again since it was told, and is like the reference as far as one can see."""
+        return self.again and bool(self.levels) and not self.drifted(window)
+
     def above_tolerance(self, window: EvidenceWindow) -> bool:
         """Whether it is above its tolerance for certain."""
         if self.effect(window).low > window.tolerance(self.index):

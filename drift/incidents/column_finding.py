@@ -73,6 +73,6 @@ def _column(window: EvidenceWindow, column: ChangedColumn) -> MovedColumn:
         evidence=evidence_of(column.log_evidence),
         n=int(stretch.sum()),
         change_point=column.change_point,
-        levels=changed_levels(window, column),
+        levels=column.levels if column.unsettled(window) else changed_levels(window, column),
         counts=stretch.tolist(),
     )

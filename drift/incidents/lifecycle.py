@@ -186,7 +186,8 @@ def _finding(window: EvidenceWindow, news: News, homes: dict[int, str]) -> Findi
         finding = column_finding(window, incident, "update", reach, sentence, worse=is_worse)
     elif news.left:
         farewell = sentences.farewell(window, gone["back"], gone["onward"], homes)
-        finding = column_finding(window, incident, "update", reach, text(sentence, "; ", farewell))
+        sentence = text(sentence, sentences.immaterial(window, incident.columns), "; ", farewell)
+        finding = column_finding(window, incident, "update", reach, sentence)
     elif incident.last is not None and _answers_known(window, incident, incident.last):
         finding = column_finding(window, incident, "update", reach, sentence)
     else:
@@ -198,8 +199,9 @@ def _finding(window: EvidenceWindow, news: News, homes: dict[int, str]) -> Findi
 def _remember(window: EvidenceWindow, incident: Incident) -> None:
     """Keep of each column what was just told of it."""
     for column in incident.columns:
-        parts = [(part.name, list(part.cells)) for part in changed_parts(window, column)]
-        column.remember(window, changed_levels(window, column), parts)
+        if not column.unsettled(window):
+            parts = [(part.name, list(part.cells)) for part in changed_parts(window, column)]
+            column.remember(window, changed_levels(window, column), parts)
 
 
 def _answers_known(window: EvidenceWindow, incident: Incident, last: Alert) -> bool:

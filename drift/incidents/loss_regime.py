@@ -15,6 +15,8 @@ from drift.performance.losses import Loss, losses_of
 
 #: Standard errors by which a loss must have shrunk before it is told. Good news wakes nobody, so it need be less sure.
 BETTER = 2.0
+#: A loss that was told of few rows looked worse than it is, for that is when it was found; by no more than so many.
+LOOKED_WORSE = 6.0
 
 
 class Regime(msgspec.Struct, kw_only=True, eq=False):
@@ -111,10 +113,23 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
         if self.windows < POOL_WINDOWS or self.rows < SETTLED_ROWS:
             return False
         now = window.amount(loss, self.sums)
-        if not now.rows:
-            return False
-        reach = BETTER * math.hypot(now.standard_error(loss.design_effect), former.error)
-        return now.mean + reach < former.mean and now.mean < former.mean - window.tolerance * loss.mean
+        return self._below(window, loss, former, BETTER) and now.mean < former.mean - window.tolerance * loss.mean
+
+    def certain(self, window: LabelledWindow, loss: Loss, former: Loss) -> bool:
+        """Whether it is so far below what was told that the figure told, of however few rows, was another regime's.
+
+        Parameters
+        ----------
+        window, loss, former
+            As of `settled`.
+        """
+        return self._below(window, loss, former, LOOKED_WORSE)
+
+    def _below(self, window: LabelledWindow, loss: Loss, former: Loss, errors: float) -> bool:
+        """Whether it lies so many standard errors below what was told."""
+        now = window.amount(loss, self.sums)
+        reach = errors * math.hypot(now.standard_error(loss.design_effect), former.error)
+        return bool(now.rows) and now.mean + reach < former.mean
 
     def back(self, window: LabelledWindow, loss: Loss) -> bool | None:
         """Whether it is like the training data's: within half the tolerance, give or take a standard error; None while

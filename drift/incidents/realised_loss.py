@@ -10,6 +10,7 @@ chats; one that is back at the training data's closes the incident, and the next
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -112,7 +113,10 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
         relief = incident.relief = incident.relief or Relief.none(window)
         relief.observe(window, loss, was)
         if relief.settled(window, loss, was) and (ended := relief.back(window, loss)) is not None:
-            yield from self._better(window, incident, reported, relief, ended)
+            same = not reported.settled and not relief.certain(window, loss, was)
+            yield from self._better(
+                window, incident, reported, relief, "back" if ended else "same" if same else "nearer"
+            )
             return
         further = certain(window, losses[at], self.risk.stretch(at)[1], CERTAIN)
         if not window.alarming(self.risk.log_evidence) or not further or self._improved(window, losses, at):
@@ -137,16 +141,23 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
         return [findings.settled(stretch, incident.last)]
 
     def _better(
-        self, window: LabelledWindow, incident: LossIncident, reported: Regime, relief: Relief, ended: bool
+        self,
+        window: LabelledWindow,
+        incident: LossIncident,
+        reported: Regime,
+        relief: Relief,
+        now: Literal["same", "nearer", "back"],
     ) -> list[Finding]:
-        """Tell of a loss that has shrunk, and close the incident if that ended it."""
+        """Tell of a loss that has shrunk, and close the incident if that ended it. It is the ``same`` where it was told
+        of few rows, when it looked worst.
+        """
         assert incident.last is not None
-        if not ended and not reported.settled:  # It was told of few rows, when it looked worst.
+        if now == "same":
             reported.absorb(relief.rows, relief.sums)
             incident.relief = None
             return self._correct(window, incident, reported)
         stretch, worst = self._of(window, incident, relief.since, relief.rows, relief.sums), incident.worst or reported
-        if ended:
+        if now == "back":
             return [findings.back(stretch, incident.last, worst)]
         finding = findings.better(stretch, incident.last, reported, worst)
         self._report(incident, stretch)

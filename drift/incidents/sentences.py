@@ -40,7 +40,7 @@ def headline(
         Columns that have moved on since they were told, that have come back in part, and that have come back and
         beyond: they come first.
     """
-    ordered = sorted(incident.columns, key=lambda column: -_tolerances(window, column))
+    ordered = sorted(incident.columns, key=lambda column: (column.unsettled(window), -_tolerances(window, column)))
     broken = [column for column in ordered if column.broken(window)]
     news = broken or [column for column in ordered if column in (*further, *part, *crossed)]
     first, *others = news + [column for column in ordered if column not in news]
@@ -51,6 +51,9 @@ def headline(
         did = "has come back, and beyond"
     if broken:
         did = _BROKEN.get(first.broken(window), "holds no finite number")
+    if first.unsettled(window) and did == "moved":
+        what = text(" may be back to normal", since(first.change_point), ": ", _had(window, first))
+        return text(subject(name(window, first)), what, _too(window, others), answers(window, incident))
     told_before = _before(window, first) if first in (*further, *part, *crossed) and not broken else ""
     return text(
         subject(name(window, first)),
@@ -65,9 +68,10 @@ def headline(
 
 def immaterial(window: EvidenceWindow, several: Sequence[ChangedColumn]) -> Text:
     """Say that no effect is above its tolerance for certain; empty where one is."""
-    if any(moves.material(window, column) for column in several):
+    named = [column for column in several if not column.unsettled(window)]
+    if not named or any(moves.material(window, column) for column in named):
         return ()
-    column = max(several, key=lambda column: _tolerances(window, column))
+    column = max(named, key=lambda column: _tolerances(window, column))
     effect, tolerance = column.effect(window), window.tolerance(column.index)
     what = "below" if effect.high < tolerance else "not yet certainly above"
     low, high = number(effect.low), number(effect.high)
@@ -130,7 +134,7 @@ def _too(window: EvidenceWindow, others: Sequence[ChangedColumn]) -> Text:
     faulty = [
         text(f"in {name(window, column)}, ", _how(window, column))
         for column, levels in moved
-        if {level.level for level in levels} <= faults(cells[column.index]).keys()
+        if not column.unsettled(window) and {level.level for level in levels} <= faults(cells[column.index]).keys()
     ]
     listed = names([name(window, column) for column in others])
     return joined([text("; ", listed, " moved, too"), *faulty[:_FAULTS_MAX]], "; ")
