@@ -72,7 +72,7 @@ def ppi_of_cells(
         centre = rows @ prediction / (n + rest)
         spread = rows @ (prediction - centre) ** 2 / (n + rest - 1)
         agreement = (sums @ prediction) / n - mean * predicted
-        trust = float(agreement / ((1 + n / rest) * spread)) if prediction.min() < prediction.max() else 0.0
+        trust = float(agreement / ((1 + n / rest) * spread)) if spread > 0 else 0.0
     square = (squares.sum() - 2 * trust * (sums @ prediction) + trust**2 * (labelled @ prediction**2)) / n
     correction = mean - trust * predicted
     variance = max(0.0, square - correction**2) / n + trust**2 * (unlabelled @ (prediction - elsewhere) ** 2) / rest**2

@@ -1,10 +1,11 @@
 """Requests scored again: the live score stage, under the routes that were decided then, or under another's."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
-from driftline.replay.routes_then import Routes, decide
+from driftline.replay.routes_then import Routes, announced, decide, first_routes
 from driftline.replay.served import Observed, Place, answered, live_blocks
 from driftline.replay.shapes import BatchShapes
 from inference import Score, Scorer, Serving
@@ -57,6 +58,7 @@ class Scoring:
         self._recorded = history
         self._steps: dict[tuple[tuple[str, int], ...], Score] = {}
         self._shapes = BatchShapes()
+        self._announced = sorted(first_routes(history).values())
 
     def again(self, blocks: Iterable[Block], served: Sequence[Observed]) -> Iterator[Again]:
         """Score blocks of requests again, cut as they were when the observations ``served`` were made of them."""
@@ -64,13 +66,27 @@ class Scoring:
         live = live_blocks(served)
         routes = decide(self._recorded, live) or decide(self._recorded, [[]])
         cuts = [block[0].head.first for block in live]
-        steps = [self._step(held) for held in routes]
-        for step, gathered in _gather(recut(blocks, cuts[1:]), cuts, steps):
+        parts = (part for block in recut(blocks, cuts[1:]) for part in self._of_one_time(block))
+        for step, gathered in _gather(parts, cuts, lambda at, block: self._step(routes[at], block)):
             yield _process(step, gathered)
 
-    def _step(self, routes: Routes) -> Score:
-        """The score stage under these routes."""
-        key = tuple(sorted((model, route.epoch) for model, route in routes.items()))
+    def _of_one_time(self, block: Block) -> Iterator[Block]:
+        """Parts of a block, cut where another model was announced: requests that were all refused are in no
+        observation, so nothing else parts them from those before.
+        """
+        began = 0
+        for at, (before, now) in enumerate(pairwise(block.times), start=1):
+            if any(before < ts <= now for ts in self._announced):
+                yield block[began:at]
+                began = at
+        yield block[began:] if began else block
+
+    def _step(self, routes: Routes, block: Block) -> Score:
+        """The score stage under those of these routes whose models were announced by the time of a block: a request
+        that names no model is for the only one that there is.
+        """
+        there = announced(self._recorded, routes, max(block.times, default=0))
+        key = tuple(sorted((model, route.epoch) for model, route in there.items()))
         if key not in self._steps:
             serving = Serving(self._load, without_fallback=self._instead)
             changed = {(route.model, route.epoch): route for route in self._history}
@@ -91,19 +107,28 @@ def _instead(route: Route, instead: Mapping[str, str]) -> Route:
 
 
 def _gather(
-    blocks: Iterable[Block], cuts: Sequence[int], steps: Sequence[Score]
+    blocks: Iterable[Block], cuts: Sequence[int], step_of: Callable[[int, Block], Score]
 ) -> Iterator[tuple[Score, list[Block]]]:
-    """Blocks of one step, as many as meet the models in one go."""
-    at, held, gathered, rows = 0, steps[0], list[Block](), 0
+    """Blocks of one step, as many as meet the models in one go.
+
+    Parameters
+    ----------
+    blocks, cuts
+        Blocks, and the first offsets of the live blocks that they are parts of.
+    step_of
+        Gives the step of a block of the n-th live one.
+    """
+    at, held, gathered, rows = 0, None, list[Block](), 0
     for block in blocks:
         while at + 1 < len(cuts) and cuts[at + 1] <= block.first:
             at += 1
-        if gathered and (steps[at] is not held or rows > _ROWS_AT_ONCE):
+        step = step_of(at, block)
+        if held is not None and gathered and (step is not held or rows > _ROWS_AT_ONCE):
             yield held, gathered
             gathered, rows = [], 0
-        held, rows = steps[at], rows + len(block)
+        held, rows = step, rows + len(block)
         gathered.append(block)
-    if gathered:
+    if held is not None and gathered:
         yield held, gathered
 
 

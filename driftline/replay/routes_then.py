@@ -35,6 +35,35 @@ def decide(history: Sequence[Route], blocks: Sequence[Sequence[Observed]]) -> li
     return decided
 
 
+def first_routes(history: Sequence[Route]) -> dict[str, int]:
+    """When each model had its first route, ms."""
+    first: dict[str, int] = {}
+    for route in history:
+        first.setdefault(route.model, route.ts)
+    return first
+
+
+def announced(history: Sequence[Route], routes: Routes, time_ms: int) -> Routes:
+    """Those of some routes whose models had one by a time; all of them where none had.
+
+    Parameters
+    ----------
+    history
+        Every route in the order in which it was announced.
+    routes
+        The routes of all models.
+    time_ms
+        Kafka's time of a request.
+
+    >>> routes = {name: Route(model=name, epoch=1, ts=ts, champion="v1") for name, ts in (("a", 10), ("b", 90))}
+    >>> sorted(announced(list(routes.values()), routes, 50)), sorted(announced(list(routes.values()), routes, 5))
+    (['a'], ['a', 'b'])
+    """
+    first = first_routes(history)
+    there = {model: route for model, route in routes.items() if first.get(model, 0) <= time_ms}
+    return there or routes
+
+
 def _next(routes: Sequence[Route], block: Sequence[Observed], held: int) -> int:
     order = (held, *range(held + 1, len(routes)), *range(held))
     return next((n for n in order if explains(routes[n], block)), held)

@@ -11,6 +11,8 @@ def answer(result: Replay) -> str:
 
     >>> answer(Replay(stretch={0: (0, 3)}, predictions=Predictions(compared=3, equal=3)))
     '3 of 3 predictions equal, bit for bit.'
+    >>> answer(Replay(stretch={0: (0, 9)}, predictions=Predictions(compared=3, equal=3, missing=6)))
+    '3 of 3 predictions equal, bit for bit, but 6 that were served are missing.'
     """
     predictions = result.predictions
     if not predictions.compared:
@@ -22,9 +24,17 @@ def answer(result: Replay) -> str:
             f"{predictions.compared - predictions.equal:,} of {predictions.compared:,} predictions differ, "
             f"{predictions.changed:,} ({predictions.changed / predictions.compared:.1%}) in what they say"
         )
+    sentence += _unpaired(predictions)
     if result.as_served:
         return f"{sentence}{_same_word(result)}."
     return f"{sentence}; {_pages(result)}."
+
+
+def _unpaired(predictions: Predictions) -> str:
+    """Say which predictions have no counterpart."""
+    several = ((predictions.missing, "that were served are missing"), (predictions.extra, "were never served"))
+    parts = [f"{number:,} {what}" for number, what in several if number]
+    return f", but {' and '.join(parts)}" if parts else ""
 
 
 def _same_word(result: Replay) -> str:

@@ -45,3 +45,12 @@ def test_a_model_that_answered_then_has_to_be_there():
     block = Block.of("requests", 0, [b'{"model": "ghost", "x": 2}'])
     with pytest.raises(RegistryError, match="ghost v1 is not in models"):
         list(Scoring(load, HISTORY, {}, {"ghost", "there"}).again([block], []))
+
+
+def test_a_request_that_names_no_model_is_for_the_one_that_there_was():
+    history = [Route(model=model, epoch=1, ts=ts, champion="v1") for model, ts in (("first", 100), ("second", 900))]
+    before, after = (
+        Block.of("requests", 0, [b'{"x": 3}'], first=first, time=time) for first, time in ((0, 500), (1, 950))
+    )
+    several = Scoring(load, history, {}, {"first"}).again([before, after], [])
+    assert [place for again in several for place in again.predictions] == [(0, 0)]
