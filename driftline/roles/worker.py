@@ -11,6 +11,7 @@ from inference import InHand, Registry, Score, Scorer, Serving, Shadows
 from inference.backends.devices import device_of_slot, share_cores
 from inference.backends.workers import Workers
 from inference.scoring.shadows import TRUSTED_AFTER
+from inference.serving.batch_target import strictest_target
 from inference.serving.hung_calls import watch_calls
 from streams.clock import now_ms
 from streams.fatal import Fatal
@@ -19,6 +20,7 @@ from streams.kafka.admin import FOLLOW_REQUESTS, await_topics
 from streams.routes import read_book
 from streams.runtime.agent import end_process
 from streams.runtime.app import Role
+from streams.runtime.batch_tuner import BatchTuner
 from streams.runtime.limits import ConsumerLimits
 from streams.runtime.needs import Need
 from streams.runtime.start_offsets import StartOffsets
@@ -100,6 +102,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         ),
         start_offsets=StartOffsets(accept_gap=settings.kafka.accept_gap),
         weigh=step.weigh,
+        tuner=BatchTuner("score", lambda: strictest_target(serving.models()), score.turn_rows_max),
         hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it
         absent=following.absent,
         behind=lambda: "; ".join(filter(None, (following.behind(), serving.fallbacks()))),

@@ -66,8 +66,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     buckets
         Further shapes, ascending and smaller: few rows do not pay for a large batch. Every observation says at which
         shape its rows were scored.
+    latency_ms_p99
+        Within which 99 of 100 requests should be committed, from Kafka's timestamp on, ms: workers then choose the size
+        of micro-batches, and a wait for more requests, by what they measure. Without it they take all that waits, at
+        once. The strictest of a worker's models counts.
     wait_ms_max
-        How long a row may wait for others.
+        How long a row may wait for others: in an inference worker, and in a worker with ``latency_ms_p99``.
     call_s_max
         How long one batch may take: a call that does not return by then ends the process, and its rows are tried
         again.
@@ -76,6 +80,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_rows: _Rows = 512
     buckets: tuple[_Rows, ...] = ()
     wait_ms_max: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 5
+    latency_ms_p99: Annotated[int, msgspec.Meta(ge=1, le=600_000)] | None = None
     call_s_max: Annotated[float, msgspec.Meta(ge=0.1, le=3_600)] = 60.0
 
     def __post_init__(self) -> None:
@@ -85,6 +90,11 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if list(self.shapes) != sorted(set(self.shapes)):
             raise PackageError(f"limits.buckets {list(self.buckets)}: list them ascending, below {self.batch_rows}")
+        if self.latency_ms_p99 is not None and self.wait_ms_max >= self.latency_ms_p99:
+            raise PackageError(
+                f"limits.wait_ms_max {self.wait_ms_max} leaves nothing of limits.latency_ms_p99 {self.latency_ms_p99}; "
+                "lower it (0 never waits), or raise the latency"
+            )
 
     @property
     def shapes(self) -> tuple[int, ...]:
@@ -316,7 +326,7 @@ def _document(package: ModelPackage) -> tomlkit.TOMLDocument:
         document["variant"] = package.variant
     document["segments"] = list(package.segments)
     for key in _TABLES:
-        document[key] = {k: v for k, v in msgspec.to_builtins(getattr(package, key)).items() if v not in ("", [])}
+        document[key] = {k: v for k, v in msgspec.to_builtins(getattr(package, key)).items() if v not in ("", [], None)}
     inputs = tomlkit.aot()
     for feature in package.inputs:
         inputs.append(_input(feature))

@@ -16,6 +16,7 @@ from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
 from streams.kafka.admin import foreign_partitions
 from streams.kafka.cluster import Cluster
+from streams.runtime.batch_tuner import BatchTuner
 from streams.runtime.consumer import BatchConsumer
 from streams.runtime.facts import Crashed
 from streams.runtime.health import Health
@@ -69,6 +70,8 @@ class Agent:
     commit
         Makes another commit than one transaction a micro-batch (`streams.runtime.intents`), from the consumer and the
         slot's producer.
+    tuner
+        Chooses rows and wait of each micro-batch; without it the limits do.
     client
         What the group's coordinator knows this process by; see `Role`.
     health
@@ -96,11 +99,12 @@ class Agent:
         hold: Callable[[], str | None] | None = None,
         alike: Sequence[str] = (),
         commit: Callable[[BatchConsumer, TransactionalProducer], Commit] | None = None,
+        tuner: BatchTuner | None = None,
         client: str = "",
         **health: Any,
     ) -> None:
         self.name = name
-        self._gauges = Gauges(name)
+        self._gauges = Gauges(name, tuner)
         self._cluster = cluster
         self._reads, self._writes = topics, writes
         self._slot = slot
@@ -116,9 +120,12 @@ class Agent:
             start_offsets=start_offsets,
             weigh=weigh,
             hold=hold,
+            choose=tuner.choice if tuner else None,
             consumer_options={"client.id": client} if client else None,
             alike=alike,
         )
+        if tuner:
+            tuner.watch(lambda: self._consumer.lag_rows)
         self._make_commit = commit or _in_one_transaction
         # librdkafka bounds each request by the transaction's time-out, but where the broker that it held for the
         # group's coordinator has gone, it waits for ever (its issues 5511 and 5456): only a new process goes on.

@@ -31,7 +31,8 @@ from streams.kafka.access import Need, command, denied, lacks
 from streams.kafka.cluster import Cluster
 from streams.kafka.topic_ids import TopicChanges
 from streams.runtime.assignment import Assignment
-from streams.runtime.fetching import Fetcher
+from streams.runtime.batch_control import BatchChoice
+from streams.runtime.fetching import Fetcher, Gathering
 from streams.runtime.handover import HandOver, Stuck
 from streams.runtime.limits import ConsumerLimits
 from streams.runtime.microbatch import MicroBatch
@@ -45,6 +46,8 @@ _READ_S = 0.05
 _ROOM_S = 1.0
 _POLL_S = 0.2
 _ASK_S = 2.0
+#: So often, while a micro-batch waits for further records, they are taken and callbacks are answered.
+_GATHER_MS = 2.0
 #: Lost positions in a row, one a partition, before it gives up.
 _LOST_POSITIONS_MAX = 100
 
@@ -70,6 +73,8 @@ class BatchConsumer:
         Tells how many answers records ask for; each asks for one by default.
     hold
         Why nothing may be read yet, or None; asked in the consumer's thread. What is held keeps its partitions.
+    choose
+        How the next micro-batch is read; None, or without it, as the limits say. Called in the consumer's thread.
     alike
         Topics of ours that must have as many partitions as the one that is read; see `Assignment`.
     consumer_options
@@ -91,6 +96,7 @@ class BatchConsumer:
         start_offsets: StartOffsets | None = None,
         weigh: Weigh | None = None,
         hold: Callable[[], str | None] | None = None,
+        choose: Callable[[], BatchChoice | None] | None = None,
         alike: Sequence[str] = (),
         consumer_options: dict[str, Any] | None = None,
         clock: Callable[[], float] = ticks_ms,
@@ -99,10 +105,8 @@ class BatchConsumer:
         self.group = group
         self.limits = limits or ConsumerLimits()
         self._topics = [cluster.topic(name) for name in topics]
-        self._hand_over = hand_over
-        self._crash = crash
-        self._weigh = weigh
-        self.held = hold or (lambda: None)
+        self._hand_over, self._crash, self._weigh = hand_over, crash, weigh
+        self.held, self._choose = hold or (lambda: None), choose or (lambda: None)
         self._clock = clock
         self._new_client = partial(cluster.consumer, group, **(consumer_options or {}))
         self._client = self._new_client()
@@ -260,7 +264,7 @@ class BatchConsumer:
     def _read(self) -> None:
         first = self._client.consume(1, _READ_S)
         epoch, changes = self.epoch, self._assignment.changes
-        blocks = self._fetcher.blocks(self._client, first)
+        blocks = self._fetcher.blocks(self._client, first, self._gathering(changes) if first else None)
         if changes != self._assignment.changes or self._in_flight.rewinding:
             if blocks:  # read before a rebalance, it may be another's by now; or it lies behind what was dropped
                 self.rewind()
@@ -277,6 +281,24 @@ class BatchConsumer:
             for part in before:
                 self._hand_over(self._in_flight.hand_over(part, [], epoch, membership))
             self._hand_over(self._in_flight.hand_over(last, idle, epoch, membership))
+
+    def _gathering(self, changes: int) -> Gathering | None:
+        """How a micro-batch is gathered that has begun now; None as the limits say.
+
+        A wait ends at once where it is stopped or rewound, and at the next poll where partitions come or go.
+        """
+        choice = self._choose()
+        if choice is None:
+            return None
+        until_ms = self._clock() + choice.wait_ms
+
+        def more() -> bool:
+            left_ms = until_ms - self._clock()
+            if left_ms <= 0 or changes != self._assignment.changes or self._assignment.due:
+                return False
+            return self._in_flight.linger(min(left_ms, _GATHER_MS) / 1000)
+
+        return Gathering(min(choice.rows_max, self.limits.rows_max), choice.rows_wanted, more)
 
     def _refuse(self, error: ck.KafkaError, message: ck.Message) -> None:
         if error.code() in (ck.KafkaError._PARTITION_EOF, ck.KafkaError._MAX_POLL_EXCEEDED):

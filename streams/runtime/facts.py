@@ -51,6 +51,19 @@ class BatchAborted(BatchFailed, frozen=True):
     level: ClassVar[Level] = "info"
 
 
+class BatchingChanged(Fact, frozen=True):
+    """The batching controller chooses, or the fixed default holds; ``holds`` is ``tuned`` or ``default``."""
+
+    event: ClassVar[str] = "{step}.batching"
+    metrics: ClassVar[Sequence[Metric]] = [
+        Counted("driftline_batching_changes", "Changes between tuned and default batching.", ["step", "holds"])
+    ]
+    step: str
+    holds: str
+    rows_max: int
+    wait_ms: float
+
+
 class Crashed(Fact, frozen=True):
     """The process ends at once, for it can go on no more."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 import confluent_kafka as ck
 
@@ -13,6 +14,24 @@ from streams.runtime.positions import Positions
 from streams.wire.block import Block
 
 _SELDOM_WAIT_S = 0.05
+
+
+class Gathering(NamedTuple):
+    """How a micro-batch is gathered.
+
+    Parameters
+    ----------
+    rows_max
+        Records that it may hold.
+    rows_wanted
+        With fewer of them it is waited for more,
+    more
+        as long as this, which waits a moment, says so.
+    """
+
+    rows_max: int
+    rows_wanted: int = 0
+    more: Callable[[], bool] = lambda: False
 
 
 class Fetcher:
@@ -46,9 +65,19 @@ class Fetcher:
         self._positions = positions
         self._refuse = refuse
 
-    def blocks(self, client: ck.Consumer, first: list[ck.Message]) -> list[Block]:
-        """Blocks of the first messages and of what waits behind them, as far as one micro-batch may hold it."""
-        messages = self._fill(client, first) if first else []
+    def blocks(self, client: ck.Consumer, first: list[ck.Message], gathering: Gathering | None = None) -> list[Block]:
+        """Blocks of the first messages and of what waits behind them, as far as one micro-batch may hold it.
+
+        Parameters
+        ----------
+        client
+            That reads.
+        first
+            What it has read already; without any there are no blocks.
+        gathering
+            How many may come, and whether they are waited for; by default as the limits say.
+        """
+        messages = self._fill(client, first, gathering or Gathering(self._limits.rows_max)) if first else []
         passed: dict[tuple[str, int], Block] = {}
         if any(map(ck.Message.error, messages)):
             for message in filter(does_not_unpack, messages):
@@ -65,8 +94,17 @@ class Fetcher:
             )
         return list(blocks.values())
 
-    def _fill(self, client: ck.Consumer, messages: list[ck.Message]) -> list[ck.Message]:
-        rows_max, bytes_max = self._limits.rows_max, self._limits.bytes_max
+    def _fill(self, client: ck.Consumer, messages: list[ck.Message], gathering: Gathering) -> list[ck.Message]:
+        messages = self._taken(client, messages, gathering.rows_max)
+        while len(messages) < gathering.rows_wanted and not self._full(messages) and gathering.more():
+            messages = self._taken(client, messages, gathering.rows_max)
+        return messages
+
+    def _full(self, messages: list[ck.Message]) -> bool:
+        return sum(map(len, messages)) >= self._limits.bytes_max
+
+    def _taken(self, client: ck.Consumer, messages: list[ck.Message], rows_max: int) -> list[ck.Message]:
+        bytes_max = self._limits.bytes_max
         more_s = 0 if self._limits.batch_every_ms is None else _SELDOM_WAIT_S  # one that comes seldom is a whole one
         size, wanted, more = sum(map(len, messages)), 0, messages
         while len(more) >= wanted and len(messages) < rows_max and size < bytes_max:

@@ -188,12 +188,17 @@ class HandOver:
             news = self._news()  # first, so that none is missed
             due, now = max(not_before_ms, self._due_ms(batches_max)), self._clock()
             if now >= due:
+                self._wait(lambda: True, 0.0)  # commits that are requested come first: nothing may come to be read
                 return True
             # Whoever comes back without room pauses the consumer, which throws away what it has prefetched.
             if now >= deadline:
                 return False
             self._wait(news, (min(deadline, due) - now) / 1000)
         return False
+
+    def linger(self, wait_s: float) -> bool:
+        """Wait while more is gathered; False at once where that is over: by a rewind, or the end."""
+        return not self._wait(lambda: self.rewinding or self.stopping, wait_s)
 
     def _news(self) -> Callable[[], bool]:
         seen = self._changes

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from prometheus_client import Gauge
 
+from streams.runtime.batch_tuner import BatchTuner
 from streams.runtime.facts import BatchAborted, BatchCommitted, BatchFailed, BatchProcessed
 from streams.runtime.transactions import Aborted
 
@@ -34,9 +35,17 @@ class Gauges:
     and none of it was read yet, of the newest that was committed, which what comes behind it is hardly older than; 0
     where nothing waits. The sink gathers before it inserts: for it a record counts as committed up to
     `CutLimits.wait_ms_max` too soon.
+
+    Parameters
+    ----------
+    step
+        The step's name in metrics.
+    tuner
+        Is told the same of micro-batches.
     """
 
-    def __init__(self, step: str) -> None:
+    def __init__(self, step: str, tuner: BatchTuner | None = None) -> None:
+        self._tuner = tuner
         self.trouble: str | None = None
         self._step = step
         self._rows = 0
@@ -51,11 +60,15 @@ class Gauges:
         while self._taken and self._taken[0].epoch != epoch:
             self._taken.popleft()
         self._taken.append(_Taken(epoch, len(times), min(times, default=None)))
+        if self._tuner:
+            self._tuner.took(epoch)
 
     def processed(self, took_ms: float) -> None:
         """A micro-batch was processed."""
         self._process_ms = took_ms
         BatchProcessed(self._step, took_ms).tell()
+        if self._tuner:
+            self._tuner.processed(took_ms)
 
     def committed(self, times: Sequence[int], took_ms: float, now_ms: int) -> None:
         """The oldest micro-batch was committed; ``times`` are its records' Kafka timestamps.
@@ -75,10 +88,13 @@ class Gauges:
         self.trouble = None
         self._rows += rows
         self._commit_ms = took_ms
-        self._recent.append((now_ms, rows, now_ms - np.asarray(times[:: rows // _AGES_MAX + 1], np.int64)))
+        ages_ms = now_ms - np.asarray(times[:: rows // _AGES_MAX + 1], np.int64)
+        self._recent.append((now_ms, rows, ages_ms))
         BatchCommitted(self._step, rows, took_ms).tell()
         if rows:
             self._newest_ms = max(times)
+        if self._tuner:
+            self._tuner.committed(rows, ages_ms, took_ms)
 
     def failed(self, where: str, error: Exception, failures: int) -> None:
         """A micro-batch was rolled back.

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from inference.scoring import facts as scoring
 from inference.serving import batch_facts
-from streams.runtime import facts, telemetry
+from streams.runtime import batch_tuner, facts, telemetry
 from streams.wire.dead_letters import IN_WORDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -17,7 +17,7 @@ ROWS = [
 
 
 def test_every_metric_is_named_with_its_labels_and_meaning():
-    assert scoring and batch_facts and facts and telemetry  # whose metrics they are
+    assert scoring and batch_facts and batch_tuner and facts and telemetry  # whose metrics they are
     known = set()
     for collector in set(REGISTRY._collector_to_names):
         for metric in collector.describe() if hasattr(collector, "describe") else ():
