@@ -137,7 +137,15 @@ def _cost(data: PageData) -> Component:
         ]
         for row in data.rows("incident_cost")
     ]
-    headings = ("metric", "in the reference", "before", "since", "estimated before", "estimated since", "labels since")
+    headings = (
+        "metric",
+        "in the reference",
+        "before",
+        "while open",
+        "estimated before",
+        "estimated while open",
+        "labels",
+    )
     empty = parts.blank("No performance is known around this incident: labels have not come, and nothing is estimated.")
     body = parts.table(headings, lines, numbers=range(1, 7)) if lines else empty
     return cards.card(named("incident_cost"), data.answers["incident_cost"], body, wide=True)

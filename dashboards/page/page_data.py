@@ -66,6 +66,8 @@ def gather(queries: QueryCache, address: Address) -> PageData:
         answers["incident"] = queries.ask(named("incident"), whole, {"incident": address.incident}, stretch)
         events = plain(answers["incident"].frame)
         address = address.go(model=events[0]["model"] if events else "")
+    else:
+        events = []
     over = queries.range(address)
 
     def ask(name: str, at: Address = address) -> None:
@@ -78,11 +80,21 @@ def gather(queries: QueryCache, address: Address) -> PageData:
             if name not in answers:
                 ask(name)
     if address.page == "incident" and (moved := plain(answers["incident_columns"].frame)):
-        ask("examples", address.go(column=moved[0]["column"]))
+        variables = _variables(address.go(column=moved[0]["column"]))
+        answers["examples"] = queries.ask(named("examples"), _moved_rows(events, over), variables, stretch)
     naming = address.column if address.page == "column" else ""
     if address.page in ("model", "column") and (incident := _open(plain(answers["incidents"].frame), naming)):
         ask("incident_columns", address.go(incident=incident))
     return PageData(address, over, answers, queries.live(), queries.clock(), queries.store_away())
+
+
+def _moved_rows(events: list[dict[str, Any]], over: Range) -> Range:
+    """Where rows of an incident's change lie: up to now while it is open, else up to when it was told first, for
+    later ones may be back to normal.
+    """
+    if not events or events[-1]["event"] != "close":
+        return over
+    return Range(events[0]["change_point"], events[0]["window_end"], over.step_ms_min)
 
 
 def _until_now(over: Range, address: Address, now_ms: int) -> Range:

@@ -1,5 +1,6 @@
 """Backtests over files."""
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,8 @@ from driftline.cli.options import AsJson, File, echo_json, load, progress, say
 from driftline.commands.terminal import aligned
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from driftline.commands.backtest import Ran
 
 _COLUMNS_SHOWN = 8
@@ -69,9 +72,23 @@ def _plain(ran: "Ran") -> dict[str, Any]:
         "rows": ran.stream.num_rows,
         "windows": ran.result.reports["window"].nunique(),
         "incidents": rows(ran.incidents),
+        "events": rows(ran.result.alerts),
         "columns": rows(ran.columns),
         "facts": ran.facts,
     }
+
+
+def _say_incident(row: Mapping[Hashable, Any], events: "pd.DataFrame") -> None:
+    """An incident's headline, and what else was told of it, in order."""
+    from dashboards import words
+
+    paged = "paged" if row["paged"] is not None else "told" if row["told"] is not None else "recorded"
+    state = "open" if row["closed"] is None else f"closed at {row['closed']}"
+    say(f"\n  {row['incident']}   {row['severity']}, {paged}, from window {row['opened']}, {state}")
+    say(f"    {row['text']}")
+    for event in events[events["text"] != row["text"]].to_dict("records"):
+        did = words.step(event["event"], "", event["reach"], event["page"])
+        say(f"    {did} at {event['window']}: {event['text']}")
 
 
 def _say(ran: "Ran") -> None:
@@ -88,10 +105,7 @@ def _say(ran: "Ran") -> None:
     if partial := int(ran.result.reports.drop_duplicates("window")["partial"].sum()):
         say(f"  {partial} windows that the stream began or ended in were not judged")
     for row in incidents.to_dict("records"):
-        paged = "paged" if row["paged"] is not None else "told" if row["told"] is not None else "recorded"
-        state = "open" if row["closed"] is None else f"closed at {row['closed']}"
-        say(f"\n  {row['incident']}   {row['severity']}, {paged}, from window {row['opened']}, {state}")
-        say(f"    {row['text']}")
+        _say_incident(row, ran.result.alerts[ran.result.alerts["incident"] == row["incident"]])
     rows = [
         (
             row["column"],

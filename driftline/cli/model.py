@@ -129,7 +129,8 @@ def _say_made(made: "Made", label: str | None) -> None:
     from driftline.commands.references import content, judged_rows
 
     package, reference = made.package, made.reference
-    outputs = f": {', '.join(package.outputs.classes[:8])}" if package.outputs.classes else ""
+    classes, more = package.outputs.classes[:8], len(package.outputs.classes[8:])
+    outputs = f": {', '.join(classes)}{f' and {more} more' if more else ''}" if classes else ""
     if package.outputs.positive:
         outputs += f"; the score is the probability of {package.outputs.positive!r}"
     say(f"{package.name} {package.version}   {package.task}{outputs}")

@@ -249,7 +249,8 @@ def table(listed: list[Incident]) -> Iterator[str]:
     ]
     yield from aligned([_HEADINGS, *rows], wide=90)
     yield ""
-    yield f"next: `driftline incidents show {listed[-1].incident}`"
+    still = [incident for incident in listed if incident.state == "open"] or listed
+    yield f"next: `driftline incidents show {still[-1].incident}`"
 
 
 def full(story: Story) -> Iterator[str]:
@@ -260,7 +261,9 @@ def full(story: Story) -> Iterator[str]:
     yield f"  {one_line(incident.text)}"
     between = f", between {instant(incident.since_low_ms)} and {instant(incident.since_high_ms)}"
     yield f"  since {instant(incident.since_ms)}{between if incident.since_low_ms < incident.since_high_ms else ''}"
-    yield f"  evidence that something changed: {incident.evidence:,.3g}; an incident opens at {incident.budget:,.3g}"
+    if incident.evidence:  # what is judged by a share of rows has none
+        opens = f"an incident opens at {incident.budget:,.3g}"
+        yield f"  evidence that something changed: {incident.evidence:,.3g}; {opens}"
     steps = [(e.ts, words.step(e.event, e.act, e.reach, e.page), e.text) for e in story.events]
     steps += [(order.ts, "retraining ordered", f"{order.order}: {order.reason}") for order in story.orders]
     yield ""

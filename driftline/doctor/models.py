@@ -119,7 +119,8 @@ def routes(settings: Settings) -> Iterator[Finding]:
     if models.local:
         yield from unjudged(book.routes.values(), parts.catalogue(settings))
     if not book.routes:
-        yield Finding("routes", "note", "no model serves", "driftline model add FOLDER")
+        fix = "driftline model route NAME VERSION" if any(models.list()) else "driftline model add FOLDER"
+        yield Finding("routes", "note", "no model serves", fix)
     elif not wrong:
         yield Finding("routes", "ok", ", ".join(f"{r.model} {r.champion}" for r in book.routes.values()))
 
