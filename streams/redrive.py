@@ -142,7 +142,7 @@ def redrive(
     producer = None if dry_run else TransactionalProducer(cluster, "redrive")
     try:
         if producer is not None:
-            producer.abort_dangling(NAMES)
+            producer.end_dangling(NAMES)
         letters, counts = Found(cluster, which, now_ms), partition_counts(cluster)
         for batch in _batches(_due(letters, done), letters_max):
             if producer is not None:

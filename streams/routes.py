@@ -35,7 +35,7 @@ def announce(cluster: Cluster, change: Callable[[RouteBook], Route]) -> Route:
     """
     producer = TransactionalProducer(cluster, "routes")
     try:
-        producer.abort_dangling(["models", "counts"])
+        producer.end_dangling(["models", "counts"])
         book = read_book(cluster)
         route = change(book)
         known = book.routes.get(route.model)

@@ -5,7 +5,9 @@
 ``step``, ``rows``, ``rows_per_s``, ``lag_rows`` and ``lag_ms`` (records that are not settled, and the age of the oldest
 of them), ``p99_ms`` (the age that 99 of 100 records of the last ten seconds were settled within), ``fold_ms``,
 ``settle_ms``, ``partitions``, ``trouble`` and ``waits`` (for what, before it reads anything); the score step also,
-where it knows, per model ``models: {NAME: {"p99_ms", "lag_ms"}}``. A worker's ``serving`` is
+where it knows, per model ``models: {NAME: {"p99_ms", "lag_ms"}}``, and of each version that answered of late
+``versions: [{"model", "version", "role", "rows_per_s", "call_rows", "row_us", "padding", "busy", "failed"}]``. A
+worker's ``serving`` is
 ``{MODEL: {"version", "epoch", "refused"?, "refused_epoch"?}}``.
 Whatever is missing is shown as unknown.
 """

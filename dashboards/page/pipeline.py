@@ -28,6 +28,7 @@ def draw(data: PageData, context: ChartContext) -> list[Component | None]:
     return [
         *parts.notices([refusal.reason for refusal in live.refusals(data.live)]),
         _path(data),
+        _versions(data),
         cards.chart("rates", data.answers["rates"], context, wide=True, note="by event time"),
         _delays(data, context.zone),
         _dead_letters(data, context.zone),
@@ -64,6 +65,40 @@ def _box(now: live.Live, came: str, step: str, leaves: str) -> Component:
         ],
         className=f"box box--{state}",
     )
+
+
+def _versions(data: PageData) -> Component | None:
+    """What each worker's models do."""
+    lines = [
+        [
+            role,
+            f"{of['model']} {of['version']}",
+            of["role"],
+            words.figure(of["rows_per_s"]),
+            words.figure(of["call_rows"]),
+            words.figure(of["row_us"]),
+            words.share(of["padding"]),
+            words.share(of["busy"]),
+            words.figure(of["failed"]),
+        ]
+        for role, step in live.steps(data.live, "score")
+        for of in step.get("versions", [])
+    ]
+    if not lines:
+        return None
+    headings = (
+        "worker",
+        "version",
+        "answers as",
+        "rows/s",
+        "rows a call",
+        "µs a row",
+        "padding",
+        "busy",
+        "rows failed",
+    )
+    body = parts.table(headings, lines, numbers=range(3, 9))
+    return cards.plate("Models at work", body, "What do the models do, and where does their time go?", wide=True)
 
 
 def _delays(data: PageData, zone: tzinfo) -> Component:

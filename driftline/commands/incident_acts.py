@@ -66,7 +66,7 @@ def publish(cluster: Cluster, act: Act) -> None:
     """Write an act on `counts`, in a transaction of its own."""
     producer = TransactionalProducer(cluster, "acts")
     try:
-        producer.abort_dangling(["counts"])
+        producer.end_dangling(["counts"])
         producer.commit([], [Publish("counts", msgspec.msgpack.encode(act), key=act.model.encode())], None)
     finally:
         producer.close()

@@ -104,6 +104,7 @@ def run(settings: Settings, slot: str, port: int) -> None:
         weigh=step.weigh,
         tuner=BatchTuner("score", lambda: strictest_target(serving.models()), score.turn_rows_max),
         hold=serving.waits_for,  # requests wait for the first model, and are not refused for want of it
+        figures=step.figures,
         absent=following.absent,
         behind=lambda: "; ".join(filter(None, (following.behind(), serving.fallbacks()))),
         may_be_held=bool(settings.watch_topics),  # a deployment that only watches has no model of its own

@@ -9,6 +9,7 @@ import numpy as np
 from inference.backends import Unavailable
 from inference.scoring.facts import ProcessesEnded, RowsByFallback, RowsScored, ShadowFailed, VersionFailed
 from inference.scoring.fallback import apart_as_recorded, as_fallback
+from inference.scoring.figures import CallFigures
 from inference.scoring.in_hand import ENDS_MAX, PARTS, InHand, Range
 from inference.scoring.messages import passed, predictions, scored_runs
 from inference.scoring.observations import observations
@@ -72,6 +73,8 @@ class ModelCalls:
     ----------
     answering
         What scores for those who answer at the moment; None while nothing does. Read from other threads.
+    figures
+        Of the calls of the last seconds.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class ModelCalls:
         self._in_hand = in_hand or InHand()
         self._clock, self._ticks = clock, ticks
         self._recorded = recorded
+        self.figures = CallFigures(ticks)
         self._row_ms: dict[tuple[str, str], float] = {}
 
     def estimated_ms(self, calls: Sequence[Call]) -> float:
@@ -188,6 +192,7 @@ class ModelCalls:
         took_ms, rows, failed = self._ticks() - started_ms, len(scores.values), len(scores.failures)
         self._row_ms[model, version] = took_ms / max(1, rows)
         RowsScored(model, version, role, rows, failed, scores.padding, took_ms).tell()
+        self.figures.add((model, version, role), rows=rows, failed=failed, padding=scores.padding, took_ms=took_ms)
         return Called(call, scores, self._clock() if self._clock else None)
 
     def _shapes_then(self, call: Call, outcomes: Sequence[Outcome]) -> np.ndarray | None:

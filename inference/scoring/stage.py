@@ -5,7 +5,7 @@ back what is its own. Champion and canaries answer; shadows are only observed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -94,6 +94,10 @@ class Score(Step):
     def answering(self) -> Scorer | None:
         """What scores for those who answer at the moment; None while nothing does. May be asked from any thread."""
         return self._calls.answering
+
+    def figures(self) -> list[dict[str, Any]]:
+        """What each version did of late; see `CallFigures.status`. May be asked from any thread."""
+        return self._calls.figures.status()
 
     def weigh(self, block: Block) -> Sequence[int] | None:
         """How many answers each record asks for; None where each asks for one. May be called from any thread."""

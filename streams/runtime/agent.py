@@ -75,7 +75,7 @@ class Agent:
     client
         What the group's coordinator knows this process by; see `Role`.
     health
-        ``absent``, ``behind``, ``may_be_held`` and ``set_aside``: see `Health`.
+        ``absent``, ``behind``, ``may_be_held``, ``set_aside`` and ``figures``: see `Health`.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class Agent:
         producer = TransactionalProducer(self._cluster, f"{self.name}-{self._slot}")
         names = {self._cluster.topic(topic): topic for topic in self._reads}
         there = [names[name] for name in foreign_partitions(self._cluster, names)]
-        producer.abort_dangling(self._writes, there[0] if there else None, self.name)
+        producer.end_dangling(self._writes, there, self.name)
         return self._make_commit(self._consumer, producer)
 
     async def stop(self) -> None:

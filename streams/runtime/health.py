@@ -28,6 +28,8 @@ class Health:
         Ready all the same while nothing may be read yet.
     set_aside
         What the step sets aside.
+    figures
+        What the step says of each of its parts, a dict a part; shown as ``versions``.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Health:
         behind: Callable[[], str] = str,
         may_be_held: bool = False,
         set_aside: SetAside | None = None,
+        figures: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._gauges = gauges
         self._consumer = consumer
@@ -47,6 +50,7 @@ class Health:
         self._absent, self._behind = absent, behind
         self._may_be_held = may_be_held
         self._set_aside = set_aside
+        self._figures = figures
 
     def trouble(self) -> str | None:
         """Why the step is not making progress, or None."""
@@ -74,6 +78,7 @@ class Health:
             "trouble": self._absent() or self._gauges.trouble,
             "waits": self.waits(),
             "notes": self._consumer.notes() + self._notes(),
+            "versions": self._figures(),
         }
 
     def set_aside(self) -> list[str]:

@@ -9,7 +9,7 @@ import confluent_kafka as ck
 from streams.fatal import Fatal
 from streams.kafka.access import AccessError, Need, command, denied, lacking, lacks
 from streams.kafka.cluster import Cluster
-from streams.runtime.dangling import abort_dangling
+from streams.runtime.dangling import end_dangling
 from streams.runtime.microbatch import Silence
 from streams.wire.block import Block
 from streams.wire.dead_letters import DEAD_LETTERS, cut, dead_letter
@@ -51,7 +51,7 @@ class TransactionalProducer:
     """
 
     def __init__(self, cluster: Cluster, transactional_id: str) -> None:
-        self._cluster = cluster
+        self._cluster, self._slot = cluster, transactional_id
         self._producer = cluster.producer(transactional_id)
         self._names: dict[str, str] = {}
         try:
@@ -62,9 +62,9 @@ class TransactionalProducer:
             need = Need("transactional-id", transactional_id, ("write",))
             raise AccessError(f"{lacks(cluster, need)}; {command(cluster, need)}") from None
 
-    def abort_dangling(self, writes: Iterable[str], reads: str | None = None, group: str = "") -> None:
-        """See `streams.runtime.dangling.abort_dangling`: end what a predecessor has left open."""
-        abort_dangling(self._cluster, self._producer, writes, reads, group)
+    def end_dangling(self, writes: Iterable[str], reads: Sequence[str] = (), group: str = "") -> None:
+        """See `streams.runtime.dangling.end_dangling`: end what a predecessor has left open."""
+        end_dangling(self._cluster, self._producer, self._slot, writes, reads, group)
 
     def commit(self, processed: Sequence[Processed], extra: Sequence[Publish], group: Any) -> None:
         """Publish the effects and commit their blocks' offsets in one transaction.

@@ -1,6 +1,8 @@
 """Transactions that nobody can end, made as a broker's slip makes them: its coordinator never hears of a write."""
 
 import asyncio
+import struct
+import threading
 
 import confluent_kafka as ck
 import pytest
@@ -12,6 +14,8 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from driftline.broker import BrokerSettings, EmbeddedBroker
 from streams.kafka import admin, ranges
 from streams.kafka.cluster import Cluster
+from streams.runtime import dangling
+from streams.runtime.transaction_log import Outcome, decided, last_outcome
 from streams.runtime.transactions import TransactionalProducer
 from streams.wire.block import Block
 from streams.wire.effects import Effects, Publish
@@ -75,7 +79,7 @@ def committed(cluster: Cluster, reader: ck.Consumer) -> int:
 
 def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster, eventually):
     first = TransactionalProducer(cluster, SLOT)
-    first.abort_dangling(["predictions"], "requests", "score")  # which waits until the broker answers for groups
+    first.end_dangling(["predictions"], ["requests"], "score")  # which waits until the broker answers for groups
     reader = cluster.consumer("score")
     group = reader.consumer_group_metadata()
     first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
@@ -86,7 +90,7 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
     )  # its producer's initialisation has nothing to abort: for the broker all is ended
     with pytest.raises(ck.KafkaException):
         committed(cluster, reader)
-    second.abort_dangling(["predictions", "observations"], "requests", "score")
+    second.end_dangling(["predictions", "observations"], ["requests"], "score")
     eventually(lambda: committed(cluster, reader), 41)
 
     effects = Effects([Publish("predictions", b"settled, too", partition=1)])
@@ -98,7 +102,7 @@ def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster
 
 
 def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, eventually):
-    TransactionalProducer(cluster, SLOT).abort_dangling([], "requests", "score")
+    TransactionalProducer(cluster, SLOT).end_dangling([], ["requests"], "score")
     reader = cluster.consumer("score", **{"auto.offset.reset": "latest"})
     reader.subscribe([cluster.topic("requests")])
     eventually(lambda: bool(reader.poll(0.1)) or len(reader.assignment()), 2)
@@ -106,7 +110,7 @@ def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, e
     transactional.commit(
         [(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), reader.consumer_group_metadata()
     )
-    TransactionalProducer(cluster, SLOT).abort_dangling(["predictions", "snapshots"], "requests", "score")
+    TransactionalProducer(cluster, SLOT).end_dangling(["predictions", "snapshots"], ["requests"], "score")
     eventually(lambda: committed(cluster, reader), 41)
     assert len(reader.assignment()) == 2
     counted = cluster.reader(**{"isolation.level": "read_uncommitted"})
@@ -114,3 +118,90 @@ def test_a_sweep_over_a_living_group_and_nothing_open_leaves_no_trace(cluster, e
     assert ends == [0, 2]  # the commit's record and its marker
     for one in (reader, counted):
         one.close()
+
+
+@pytest.fixture
+def partly_committed(monkeypatch):
+    """Take the broker for one that verifies: then what is open is of the transaction that was decided last."""
+    monkeypatch.setattr(dangling, "verifies", lambda cluster: True)
+
+
+def test_a_commit_that_the_broker_never_finished_is_finished(cluster, eventually, partly_committed):
+    first = TransactionalProducer(cluster, SLOT)
+    first.end_dangling(["predictions"], ["requests"], "score")
+    reader = cluster.consumer("score")
+    group = reader.consumer_group_metadata()
+    first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
+    leave_open(cluster)
+
+    second = TransactionalProducer(cluster, SLOT)
+    with pytest.raises(ck.KafkaException):
+        committed(cluster, reader)
+    second.end_dangling(["predictions", "observations"], ["requests"], "score")
+    eventually(lambda: committed(cluster, reader), 7)  # what was open, and not the offset before it
+    read = [value for block in ranges.read_all(cluster, "predictions") for value in block.values]
+    assert read == [b"settled", b"never settled", b""]
+    reader.close()
+
+
+def test_an_abort_that_the_broker_never_finished_is_finished(cluster, eventually, partly_committed):
+    first = TransactionalProducer(cluster, SLOT)
+    first.end_dangling(["predictions"], ["requests"], "score")
+    reader = cluster.consumer("score")
+    group = reader.consumer_group_metadata()
+    first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
+    TransactionalProducer(cluster, SLOT).end_dangling([], ["requests"], "score")  # an abort is decided last
+    leave_open(cluster)
+    TransactionalProducer(cluster, SLOT).end_dangling(["predictions"], ["requests"], "score")
+    eventually(lambda: committed(cluster, reader), 41)
+    assert [value for block in ranges.read_all(cluster, "predictions") for value in block.values] == [b"settled"]
+    reader.close()
+
+
+def test_what_was_decided_last_is_read_from_the_coordinators_log(cluster):
+    assert last_outcome(cluster, SLOT) is None
+    producer = TransactionalProducer(cluster, SLOT)
+    assert last_outcome(cluster, SLOT) is None
+    producer.commit([], [Publish("predictions", b"one", partition=1), Publish("models", b"two", partition=0)], None)
+    topics = {(cluster.topic("predictions"), 1), (cluster.topic("models"), 0)}
+    assert last_outcome(cluster, SLOT) == Outcome(True, frozenset(topics))
+    assert last_outcome(cluster, "score-1") is None
+    TransactionalProducer(cluster, SLOT).end_dangling([], ["requests"], "score")
+    assert not last_outcome(cluster, SLOT).commits
+    assert not dangling.verifies(cluster)  # this broker was told not to
+
+
+def test_the_plain_spelling_of_the_log_is_read_too():
+    topics = struct.pack(">ih4si2i", 1, 4, b"seen", 2, 7, 8)
+    assert decided(struct.pack(">hqhib", 0, 90, 3, 5_000, 3) + topics) == Outcome(
+        False, frozenset({("seen", 7), ("seen", 8)})
+    )
+    for value in (None, b"", b"\0", struct.pack(">hqhib", 1, 90, 3, 5_000, 2) + b"\xff\xff"):
+        assert decided(value, Outcome(True)) == Outcome(True)
+
+
+def test_partitions_that_others_write_to_are_none_of_ours(cluster, eventually, partly_committed):
+    """Another slot has a transaction open in a partition that ours has committed to: nothing is written there."""
+    ours, theirs = TransactionalProducer(cluster, SLOT), cluster.producer("score-1")
+    ours.commit([], [Publish("predictions", b"ours", partition=1)], None)
+    theirs.init_transactions(30)
+    stop, committed_to = threading.Event(), []
+
+    def write() -> None:
+        while not stop.is_set():
+            theirs.begin_transaction()
+            theirs.produce(cluster.topic("predictions"), b"theirs", b"k", 1)
+            theirs.flush(10)
+            theirs.commit_transaction(30)
+            committed_to.append(1)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        eventually(lambda: len(committed_to) > 2, True)
+        TransactionalProducer(cluster, SLOT).end_dangling(["predictions"], [], "")
+    finally:
+        stop.set()
+        writing.join(30)
+    read = [value for block in ranges.read_all(cluster, "predictions") for value in block.values]
+    assert set(read) == {b"ours", b"theirs"}

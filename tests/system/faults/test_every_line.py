@@ -148,7 +148,7 @@ def write(cluster: Cluster, settings: object, topics: Sequence[str] = STORED) ->
         assert all(p.error is None for p in consumer.commit(offsets=offsets, asynchronous=False))
 
     transactional = TransactionalProducer(cluster, "sink-0")
-    transactional.abort_dangling(["dead-letters"], topics[0], "sink")
+    transactional.end_dangling(["dead-letters"], topics[:1], "sink")
 
     def announce(letters: Sequence[Publish], at: ck.TopicPartition) -> None:
         transactional.announce(letters, at, consumer.consumer_group_metadata())
