@@ -127,6 +127,19 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         if change >= max((abs(level.current - level.reference) for level in self.levels), default=0.0):
             self.levels = levels
 
+    def size_up(self, window: EvidenceWindow, levels: list[MovedLevel]) -> None:
+        """Keep the levels as they are once the window that the change began in is over, where they were told of it.
+
+        Parameters
+        ----------
+        window
+            The newest window.
+        levels
+            The levels that have moved, as they are now.
+        """
+        if self.of_first_window and self._clean(window).any():
+            self.levels = levels
+
     def forget(self) -> None:
         """Begin an incident of its own: what was told of it in another is of that one."""
         self.began, self.reported, self.levels, self.parts, self.of_first_window = None, None, [], [], False
@@ -162,8 +175,13 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         return any(now > limit for now, _, limit in self._rates(window))
 
     def unsettled(self, window: EvidenceWindow) -> bool:
-        """Whether it has changed again since it was told, and is like the reference as far as one can see."""
-        return self.again and bool(self.levels) and not self.drifted(window)
+        """Whether it has changed again since it was told, and is nearer to the reference than before as far as one can
+        see.
+        """
+        if not (self.again and self.levels):
+            return False
+        before = window.baseline.effect(self.index, self.before).value
+        return not self.drifted(window) or self.effect(window).value < before / 2
 
     def above_tolerance(self, window: EvidenceWindow) -> bool:
         """Whether it is above its tolerance for certain."""

@@ -15,7 +15,8 @@ from drift.performance.losses import Loss, losses_of
 
 #: Standard errors by which a loss must have shrunk before it is told. Good news wakes nobody, so it need be less sure.
 BETTER = 2.0
-#: A loss that was told of few rows looked worse than it is, for that is when it was found; by no more than so many.
+#: A loss that was told of few rows looked worse than it is, for that is when it was found; by no more than so many
+#: standard errors.
 LOOKED_WORSE = 6.0
 
 
@@ -116,7 +117,7 @@ class Relief(msgspec.Struct, kw_only=True, eq=False):
         return self._below(window, loss, former, BETTER) and now.mean < former.mean - window.tolerance * loss.mean
 
     def certain(self, window: LabelledWindow, loss: Loss, former: Loss) -> bool:
-        """Whether it is so far below what was told that the figure told, of however few rows, was another regime's.
+        """Whether it is so far below what was told that the loss has changed, of however few rows that figure was.
 
         Parameters
         ----------

@@ -146,18 +146,18 @@ class RealisedLoss(msgspec.Struct, kw_only=True, eq=False):
         incident: LossIncident,
         reported: Regime,
         relief: Relief,
-        now: Literal["same", "nearer", "back"],
+        outcome: Literal["same", "nearer", "back"],
     ) -> list[Finding]:
         """Tell of a loss that has shrunk, and close the incident if that ended it. It is the ``same`` where it was told
         of few rows, when it looked worst.
         """
         assert incident.last is not None
-        if now == "same":
+        if outcome == "same":
             reported.absorb(relief.rows, relief.sums)
             incident.relief = None
             return self._correct(window, incident, reported)
         stretch, worst = self._of(window, incident, relief.since, relief.rows, relief.sums), incident.worst or reported
-        if now == "back":
+        if outcome == "back":
             return [findings.back(stretch, incident.last, worst)]
         finding = findings.better(stretch, incident.last, reported, worst)
         self._report(incident, stretch)

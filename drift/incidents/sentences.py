@@ -52,7 +52,8 @@ def headline(
     if broken:
         did = _BROKEN.get(first.broken(window), "holds no finite number")
     if first.unsettled(window) and did == "moved":
-        what = text(" may be back to normal", since(first.change_point), ": ", _had(window, first))
+        where = " is on its way back" if first.drifted(window) else " may be back to normal"
+        what = text(where, since(first.change_point), ": ", _had(window, first))
         return text(subject(name(window, first)), what, _too(window, others), answers(window, incident))
     told_before = _before(window, first) if first in (*further, *part, *crossed) and not broken else ""
     return text(

@@ -74,7 +74,7 @@ class ModelJudge:
         if not cells.any():
             return []
         reached, labels = self.state.reached.get(message.version), int(cells[:, LABELLED].sum())
-        window = segment.windows.add_labels(message.minute_ms, cells)
+        window = segment.windows.add_labels(message.minute_ms, cells, self._at_ms)
         if reached is not None and labels > 0:  # A correction tells nothing of delays.
             delay = reached - calendar_of(self.state.watch).span(message.minute_ms)[1]
             segment.windows.delays.add(self._real_delay(delay, window), labels, self.state.watch)
@@ -85,12 +85,12 @@ class ModelJudge:
         return output + (self._measure_labelled(message.version) if asleep or whole else [])
 
     def _real_delay(self, delay_ms: int, window: WindowRecord | None) -> int:
-        """How long labels took after their window had closed: by event time, which goes by faster than a clock while a
-        past is sent, or by Kafka's clock.
+        """How long labels took after the end of their window: no longer than by Kafka's clock, for event time goes by
+        faster than a clock while a past is sent. By that clock it is known when the window closed.
         """
         if window is None or not (self._at_ms and window.closed_at_ms):
             return delay_ms
-        return min(delay_ms, self._at_ms - window.closed_at_ms)
+        return min(delay_ms, self._at_ms - window.closed_at_ms + self.state.watch.lateness_ms_max)
 
     def mark_idle(self, message: Idle) -> list[Output]:
         """A partition holds the watermark back no more."""
@@ -200,7 +200,7 @@ class ModelJudge:
         """Close what is ready of some versions, and judge what has its labels, in order of time."""
         keys = [key for key, _ in self.state.judged() if versions is None or key[0] in versions]
         output: list[Output] = []
-        while (step := next_step(self.state, keys, reached)) is not None:
+        while (step := next_step(self.state, keys, reached, self._at_ms)) is not None:
             monitor = self._monitor(*step.key, last=last or self.state.asleep)
             several = step.run(monitor)
             output += leaving(self.state, several)
@@ -210,8 +210,8 @@ class ModelJudge:
         return output
 
     def _measure_labelled(self, version: str) -> list[Output]:
-        """Judge the performance of windows that have all of their labels; and by the labels that they have, where all
-        sources are asleep, for event time brings no more of them.
+        """Judge the performance of windows that have all of their labels, in order; and by the labels that they have,
+        where all sources are asleep, for event time brings no more of them.
         """
         state = self.state
         clock_ms = seen_asleep(state.sources.values()) if state.asleep else None
@@ -219,12 +219,14 @@ class ModelJudge:
         output: list[Output] = []
         if held is None or reached is None:
             return output
-        monitor = self._monitor(version, "")
-        while (
-            clock_ms is not None and (window := held.windows.unjudged(state.watch, max(reached, clock_ms))) is not None
-        ):
+        monitor, windows = self._monitor(version, ""), held.windows
+        while (window := windows.whole()) is not None:
+            output += leaving(state, measure(monitor, window))
+        if clock_ms is None:
+            return output
+        while (window := windows.unjudged(state.watch, max(reached, clock_ms))) is not None:
             output += leaving(state, monitor.judge(window))
-        while (window := held.windows.unmeasured(state.watch, reached, clock_ms)) is not None:
+        while (window := windows.unmeasured(state.watch, reached, clock_ms, self._at_ms)) is not None:
             output += leaving(state, measure(monitor, window))
         return output
 

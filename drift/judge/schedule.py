@@ -33,7 +33,9 @@ class Step(NamedTuple):
     run: Callable[[SegmentMonitor], Sequence[Report | Alert]]
 
 
-def next_step(state: ModelState, keys: Sequence[Key], reached: Callable[[str], int | None]) -> Step | None:
+def next_step(
+    state: ModelState, keys: Sequence[Key], reached: Callable[[str], int | None], at_ms: int = 0
+) -> Step | None:
     """The first step that some segments are ready for.
 
     Parameters
@@ -44,12 +46,14 @@ def next_step(state: ModelState, keys: Sequence[Key], reached: Callable[[str], i
         The segments.
     reached
         How far event time has come for a version; None where every window is to close.
+    at_ms
+        The time by Kafka's clock; 0 where that is not known.
     """
-    ready = [step for key in keys for step in _steps(state, key, reached(key[0]))]
+    ready = [step for key in keys for step in _steps(state, key, reached(key[0]), at_ms)]
     return min(ready, key=lambda step: step[:3], default=None)
 
 
-def _steps(state: ModelState, key: Key, reached: int | None) -> Iterator[Step]:
+def _steps(state: ModelState, key: Key, reached: int | None, at_ms: int) -> Iterator[Step]:
     """What a segment is ready for; what concerns all rows of a version is that of the segment without a name."""
     segment, watch = state.segments[key], state.watch
     if not key[1] and (span := segment.refused.ready(watch, reached)) is not None:
@@ -58,10 +62,10 @@ def _steps(state: ModelState, key: Key, reached: int | None) -> Iterator[Step]:
     if (span := segment.windows.ready(watch, reached, starved=state.asleep or over)) is not None:
         yield Step(closes_at(watch, span), 1, key, partial(SegmentMonitor.close, span=span))
     if not key[1]:
-        yield from _later_steps(state, segment, key, reached)
+        yield from _later_steps(state, segment, key, reached, at_ms)
 
 
-def _later_steps(state: ModelState, segment: SegmentState, key: Key, reached: int | None) -> Iterator[Step]:
+def _later_steps(state: ModelState, segment: SegmentState, key: Key, reached: int | None, at_ms: int) -> Iterator[Step]:
     """Steps about windows that are closed."""
     watch, windows = state.watch, segment.windows
     if segment.behind.due(reached):
@@ -72,6 +76,6 @@ def _later_steps(state: ModelState, segment: SegmentState, key: Key, reached: in
         yield Step(shared_at(watch, window.span), 2, key, partial(SegmentMonitor.judge_late_rows, window=window))
     if (window := windows.unjudged(watch, reached)) is not None:
         yield Step(judged_at(watch, window.span), 2, key, partial(SegmentMonitor.judge, window=window))
-    if (window := windows.unmeasured(watch, reached)) is not None:
+    if (window := windows.unmeasured(watch, reached, at_ms=at_ms)) is not None:
         due = windows.measured_at(watch, window.span)
         yield Step(due, 3, key, partial(measure, record=window))

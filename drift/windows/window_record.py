@@ -11,6 +11,8 @@ from streams.wire.records import HOUR_MS, Report, Watch
 
 #: Rows that come late to a window are told after an hour, however long its labels are waited for.
 LATE_ROWS_WAIT_MS = HOUR_MS
+#: Labels that are sent together come within so long, partition by partition.
+LABELS_COME_MS = 60_000
 
 
 class Span(NamedTuple):
@@ -46,8 +48,8 @@ class WindowRecord(msgspec.Struct, kw_only=True, eq=False):
         Its labels have had the time that is theirs; what came late to it was judged.
     awaits_labels
         No label had come by then, or they are known to come later: its performance is yet to be judged.
-    closed_at_ms
-        When it closed, by Kafka's clock; 0 where that is not known.
+    closed_at_ms, labelled_at_ms
+        When it closed, and when its first label came after that, by Kafka's clock; 0 where that is not known.
     """
 
     span: Span
@@ -67,6 +69,12 @@ class WindowRecord(msgspec.Struct, kw_only=True, eq=False):
     shared: bool = False
     awaits_labels: bool = False
     closed_at_ms: int = 0
+    labelled_at_ms: int = 0
+
+    def fills(self, at_ms: int) -> bool:
+        """Whether its first labels have just come, so that more of them are on their way."""
+        soon = bool(self.labelled_at_ms and at_ms) and at_ms - self.labelled_at_ms < LABELS_COME_MS
+        return soon and self.labelled < self.report.rows
 
     @property
     def labelled(self) -> int:

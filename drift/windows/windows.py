@@ -113,8 +113,18 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         window.rows_changed = True
         return window
 
-    def add_labels(self, minute: int, cells: np.ndarray) -> WindowRecord | None:
-        """Add label sums, int64 [score cells, 4]; returns the closed window that they restate, if any."""
+    def add_labels(self, minute: int, cells: np.ndarray, at_ms: int = 0) -> WindowRecord | None:
+        """Add label sums; returns the closed window that they restate, if any.
+
+        Parameters
+        ----------
+        minute
+            Begin of their minute, ms UTC.
+        cells
+            The sums, int64 [score cells, 4].
+        at_ms
+            When they came, by Kafka's clock; 0 where that is not known.
+        """
         if self.edge is None or minute >= self.edge:
             held = self.labels.get(minute)
             self.labels[minute] = cells if held is None else held + cells
@@ -126,6 +136,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             return None
         window.labels = cells if window.labels is None else window.labels + cells
         window.untold += changed
+        window.labelled_at_ms = window.labelled_at_ms or at_ms
         return window
 
     def add_label_faults(self, minute: int, faults: Mapping[str, int]) -> None:
@@ -245,7 +256,9 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
         early = oldest is not None and watermark_ms is not None and judged_at(watch, oldest.span) > watermark_ms
         return None if early else oldest
 
-    def unmeasured(self, watch: Watch, watermark_ms: int | None, asleep_ms: int | None = None) -> WindowRecord | None:
+    def unmeasured(
+        self, watch: Watch, watermark_ms: int | None, asleep_ms: int | None = None, at_ms: int = 0
+    ) -> WindowRecord | None:
         """The next judged window whose labels came after its time, and have had the time that they take.
 
         Parameters
@@ -254,13 +267,22 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
             Where all sources are asleep, the time by a clock: event time stands still then, and labels do not. Once
             they have had their time by the clock, more than half of those that usually come are enough. The first ones
             alone are not: the labels of one class may come sooner than those of another.
+        at_ms
+            The time by Kafka's clock; 0 where that is not known.
         """
         oldest = next((window for window in self.closed if window.awaits_labels and window.labels is not None), None)
         early = oldest is not None and watermark_ms is not None and self.measured_at(watch, oldest.span) > watermark_ms
-        if oldest is None or not early or oldest.labelled >= oldest.report.rows:  # there is none to wait for
+        if oldest is not None and oldest.fills(at_ms):
+            return None
+        if oldest is None or not early:
             return oldest
         waited = asleep_ms is not None and self.measured_at(watch, oldest.span) <= asleep_ms
         return oldest if waited and oldest.mostly_labelled(self._usual_coverage()) else None
+
+    def whole(self) -> WindowRecord | None:
+        """The oldest judged window that awaits labels, if it has all of them: there is none to wait for."""
+        oldest = next((window for window in self.closed if window.awaits_labels), None)
+        return oldest if oldest is not None and oldest.labelled >= oldest.report.rows else None
 
     def _usual_coverage(self) -> float:
         """Share of the rows that had a label in the windows that were measured; 1 where that is not known."""

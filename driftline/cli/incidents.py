@@ -34,7 +34,7 @@ def list_incidents(
     from driftline.roles.run_file import RunFileError, running
 
     store = _store(file)
-    # First: what is found then is no less than what was judged by now.
+    # The lag before the list, so that the list is never older than the lag says.
     try:
         run = running(load(file).data_dir)
     except RunFileError:  # `status` says so

@@ -12,10 +12,10 @@ def answer(result: Replay) -> str:
     >>> answer(Replay(stretch={0: (0, 3)}, predictions=Predictions(compared=3, equal=3)))
     '3 of 3 predictions equal, bit for bit.'
     >>> answer(Replay(stretch={0: (0, 9)}, predictions=Predictions(compared=3, equal=3, missing=6)))
-    '3 of 3 predictions equal, bit for bit, but 6 that were served are missing.'
+    '3 of 3 predictions equal, bit for bit, but 6 of the served are missing.'
     """
     predictions = result.predictions
-    if not predictions.compared:
+    if not (predictions.compared or predictions.missing or predictions.extra):
         return "Nothing to compare: no prediction of this stretch was served, or none is left on the topics."
     if predictions.equal == predictions.compared:
         sentence = f"{predictions.equal:,} of {predictions.compared:,} predictions equal, bit for bit"
@@ -32,7 +32,7 @@ def answer(result: Replay) -> str:
 
 def _unpaired(predictions: Predictions) -> str:
     """Say which predictions have no counterpart."""
-    several = ((predictions.missing, "that were served are missing"), (predictions.extra, "were never served"))
+    several = ((predictions.missing, "of the served are missing"), (predictions.extra, "are new"))
     parts = [f"{number:,} {what}" for number, what in several if number]
     return f", but {' and '.join(parts)}" if parts else ""
 

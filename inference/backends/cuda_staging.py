@@ -41,7 +41,7 @@ class _Graph:
         self._graph = torch.cuda.CUDAGraph()
         for _ in range(_WARM_RUNS):
             plain = run(self._rows)
-        with torch.cuda.graph(self._graph, stream=stream):
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             self._scores = run(self._rows)
         self._graph.replay()
         if not torch.allclose(self._scores, plain, rtol=_RTOL, atol=_ATOL, equal_nan=True):

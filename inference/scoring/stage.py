@@ -5,6 +5,7 @@ back what is its own. Champion and canaries answer; shadows are only observed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -84,6 +85,7 @@ class Score(Step):
         self._shadows = shadows
         self._recorded = recorded
         self._overlaps = overlaps
+        self._unfinished: dict[int, Work] = {}
         self._serving = serving
         self._schemas = ServedSchemas(serving)
         self._decode = decoder(self._schemas)
@@ -113,7 +115,12 @@ class Score(Step):
             should come again.
         """
         work = self._work(blocks)
-        return work if self._overlaps and work.estimated_ms > OVERLAP_FROM_MS else self._done(work)
+        # One that computes at once would compute beside one that was left to another thread: what is in hand is one
+        # micro-batch's, and so is who answers at the moment.
+        if self._overlaps and (work.estimated_ms > OVERLAP_FROM_MS or self._unfinished):
+            self._unfinished[id(blocks)] = work
+            return work
+        return self._done(work)
 
     def effects(self, blocks: Sequence[Block]) -> Sequence[Effects]:
         """As `process`, all of it at once: for a replay."""
@@ -131,7 +138,8 @@ class Score(Step):
                 to_make.append(Call(model, scorer, parts, self._models[model].standbys.get(version)))
         if self._shadows is not None:
             self._shadows.hand_over(blocks, by_shadow)
-        return ScoreWork(self._calls, to_make, blocks, outcomes, self._shadows)
+        forget = partial(self._unfinished.pop, id(blocks), None)
+        return ScoreWork(self._calls, to_make, blocks, outcomes, self._shadows, forget)
 
     def _done(self, work: ScoreWork) -> Sequence[Effects]:
         work.compute()
@@ -168,7 +176,8 @@ class Score(Step):
             self._shadows.committed(blocks)
 
     def dropped(self, blocks: Sequence[Block]) -> None:
-        """Forget what shadows would have scored: the requests come again."""
+        """Forget a micro-batch, and what shadows would have scored: the requests come again."""
+        self._unfinished.pop(id(blocks), None)
         if self._shadows is not None:
             self._shadows.dropped(blocks)
 

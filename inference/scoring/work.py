@@ -1,6 +1,6 @@
 """What is left of a micro-batch once it is decoded: the models are called, then answers are written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from inference.scoring.calls import Call, Called, ModelCalls, give_back
 from inference.scoring.outcome import Outcome
@@ -23,6 +23,8 @@ class ScoreWork(Work):
         The micro-batch, and what each block has led to.
     shadows
         Who scores shadows after the commit; None where shadows are among the calls.
+    on_finish
+        Called when it is finished.
     """
 
     def __init__(
@@ -32,10 +34,11 @@ class ScoreWork(Work):
         blocks: Sequence[Block],
         outcomes: Sequence[Outcome],
         shadows: Shadows | None = None,
+        on_finish: Callable[[], object] = lambda: None,
     ) -> None:
         self._calls, self._to_make = calls, to_make
         self._blocks, self._outcomes = blocks, outcomes
-        self._shadows = shadows
+        self._shadows, self._on_finish = shadows, on_finish
         self._called: list[Called] = []
 
     @property
@@ -54,4 +57,5 @@ class ScoreWork(Work):
         effects = [outcome.effects() for outcome in self._outcomes]
         if self._shadows is not None and effects:  # else they leave with a silence
             effects[0] = with_more(effects[0], self._shadows.results(self._blocks))
+        self._on_finish()
         return effects

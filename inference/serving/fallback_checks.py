@@ -47,7 +47,8 @@ def refuse_misfit(package: ModelPackage, other: ModelPackage, others_fallback: F
         raise ArtefactError(
             f"{name} may be away itself and has a fallback; there are no chains: name a version that has none"
         )
-    if other.task != package.task or set(other.outputs.classes) != set(package.outputs.classes):
+    positive = other.outputs.positive != package.outputs.positive  # whose probability the score is
+    if other.task != package.task or positive or set(other.outputs.classes) != set(package.outputs.classes):
         ours, theirs = (_answers(each) for each in (package, other))
         raise ArtefactError(f"{name} answers otherwise, {theirs} instead of {ours}; name one that answers alike")
     needed = {feature.name for feature in package.inputs if feature.required}
@@ -60,4 +61,7 @@ def refuse_misfit(package: ModelPackage, other: ModelPackage, others_fallback: F
 
 
 def _answers(package: ModelPackage) -> str:
-    return f"{package.task} {list(package.outputs.classes)}" if package.outputs.classes else package.task
+    if not package.outputs.classes:
+        return package.task
+    positive = f" with positive {package.outputs.positive!r}" if package.outputs.positive else ""
+    return f"{package.task} {list(package.outputs.classes)}{positive}"

@@ -242,8 +242,13 @@ class Scorer:
         if self._submit is None:
             return None
         try:
-            with self._one_at_a_time, contained():
-                return self._submit(_padded(rows, bucket))
+            with self._one_at_a_time:
+                self.call_began_ms = self._ticks()
+                try:
+                    with contained():
+                        return self._submit(_padded(rows, bucket))
+                finally:
+                    self.call_began_ms = None
         except Exception:  # it comes again in order, and is dealt with then
             return None
 

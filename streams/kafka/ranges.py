@@ -125,8 +125,8 @@ def read(
             # The end of a partition is where its open transactions begin: short of our end it is a reason to wait.
             ended = any(m.offset() >= (end if m.error() else end - 1) for m in messages)
             kept = [m for m in messages if m.error() is None and m.offset() < end]
-            if kept:
-                yield Block.of_messages(topic, partition, kept)
+            if kept and len(block := Block.of_messages(topic, partition, kept)):
+                yield block
             if packed is not None:
                 block = empty_records(cluster, packed, kept[-1].offset() + 1 if kept else start, rows_max)
                 start = block.last + 1

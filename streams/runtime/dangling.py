@@ -22,11 +22,10 @@ from streams.clock import ticks_ms
 from streams.kafka.admin import partition_counts
 from streams.kafka.cluster import Cluster
 from streams.runtime.transaction_log import Outcome, last_outcome
+from streams.wire.block import SWEPT
 
 log = structlog.get_logger("streams.runtime.dangling")
 
-#: Key of the empty records that end what was committed in part.
-SWEPT = b"swept"
 #: A topic that no group of ours reads; every deployment has it.
 _NOT_READ = "models"
 _WAIT_S = 30.0
@@ -44,7 +43,7 @@ def end_dangling(
 ) -> None:
     """End what is open of a slot; what others have open stays theirs.
 
-    Where it is committed, an empty record with the key ``swept`` is what it takes in each partition of ``writes`` that
+    Where it is committed, an empty record with the key `SWEPT` is what it takes in each partition of ``writes`` that
     is open; and an offset of a topic that the group does not read.
 
     Parameters
@@ -102,16 +101,16 @@ def verifies(cluster: Cluster) -> bool:
 def _unstable(cluster: Cluster, group: str, topics: Sequence[str]) -> bool:
     """Whether offsets of a group belong to a transaction that has no end; commits under way end in a moment."""
     counts = partition_counts(cluster)
-    places = [ck.TopicPartition(cluster.topic(topic), p) for topic in topics for p in range(counts.get(topic, 0))]
-    if not places:
+    partitions = [ck.TopicPartition(cluster.topic(topic), p) for topic in topics for p in range(counts.get(topic, 0))]
+    if not partitions:
         return False
     nobody = cluster.consumer(group, **{"group.protocol": "classic", "isolation.level": "read_committed"})
     try:
         for attempt in Retrying(stop=stop_after_delay(_UNSTABLE_S), wait=wait_fixed(0.1), reraise=True):
             with attempt:
-                for place in nobody.committed(places, _ASK_S):
-                    if place.error:
-                        raise ck.KafkaException(place.error)
+                for partition in nobody.committed(partitions, _ASK_S):
+                    if partition.error:
+                        raise ck.KafkaException(partition.error)
     except ck.KafkaException:
         return True
     finally:
@@ -147,9 +146,9 @@ def _open(cluster: Cluster, topics: Iterable[str]) -> list[ck.TopicPartition]:
     return [partition for partition, before, end in zip(places, stable, last, strict=True) if before < end]
 
 
-def _left_open(cluster: Cluster, places: Sequence[ck.TopicPartition], outcome: Outcome) -> list[ck.TopicPartition]:
+def _left_open(cluster: Cluster, several: Sequence[ck.TopicPartition], outcome: Outcome) -> list[ck.TopicPartition]:
     """Of some open partitions those that a transaction is of, and that stay open at one place: others are in use."""
-    still = [place for place in places if (place.topic, place.partition) in outcome.partitions]
+    still = [open_one for open_one in several if (open_one.topic, open_one.partition) in outcome.partitions]
     if not still:
         return []
     began = _ends(cluster, still, IsolationLevel.READ_COMMITTED)
@@ -157,8 +156,8 @@ def _left_open(cluster: Cluster, places: Sequence[ck.TopicPartition], outcome: O
     while still and ticks_ms() < until:
         time.sleep(_LOOK_S)
         now = _ends(cluster, still, IsolationLevel.READ_COMMITTED)
-        kept = [(place, at) for place, at, before in zip(still, now, began, strict=True) if at == before]
-        still, began = [place for place, _ in kept], [at for _, at in kept]
+        kept = [(partition, at) for partition, at, before in zip(still, now, began, strict=True) if at == before]
+        still, began = [partition for partition, _ in kept], [at for _, at in kept]
     return still
 
 

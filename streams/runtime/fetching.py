@@ -92,7 +92,7 @@ class Fetcher:
             blocks[topic_partition] = (
                 Block.joined([blocks[topic_partition], block]) if topic_partition in blocks else block
             )
-        return list(blocks.values())
+        return [block for block in blocks.values() if len(block)]
 
     def _fill(self, client: ck.Consumer, messages: list[ck.Message], gathering: Gathering) -> list[ck.Message]:
         messages = self._taken(client, messages, gathering.rows_max)

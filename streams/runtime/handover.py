@@ -4,7 +4,7 @@ consumer's thread              event loop
 -----------------              ----------
 wait_for_room
 hand_over        ──▶           MicroBatch.__enter__
-                               computing, computed     where a step leaves its work to somebody else
+                               prepared, computing, computed  where a step leaves its work to somebody else
                                processed, committing
 (commits offsets) ◀──          commit                    outside a transaction
 wait_for_room    ◀──           MicroBatch.__exit__       by whatever way
@@ -69,11 +69,15 @@ class HandOver:
 
     # The event loop's side.
 
-    def computing(self, since_ms: float) -> None:
-        """The newest micro-batch, in flight since then, computes now."""
+    def prepared(self, since_ms: float) -> None:
+        """A micro-batch, in flight since then, is begun; what is left is to compute it and to finish it."""
+        with self._changed:
+            self._begin_ms = self._clock() - since_ms
+
+    def computing(self) -> None:
+        """The newest micro-batch computes now."""
         with self._changed:
             self._computing_ms, self._newest_computes = self._clock(), True
-            self._begin_ms = self._computing_ms - since_ms
             self._notify()
 
     def computed(self) -> None:

@@ -39,8 +39,12 @@ class InFlight(Protocol):
         """Drop everything in flight and read again from what is committed."""
         ...
 
-    def computing(self, since_ms: float) -> None:
-        """The newest micro-batch, in flight since then, is begun; what is left is to compute it and to finish it."""
+    def prepared(self, since_ms: float) -> None:
+        """A micro-batch, in flight since then, is begun; what is left is to compute it and to finish it."""
+        ...
+
+    def computing(self) -> None:
+        """The newest micro-batch computes now."""
         ...
 
     def computed(self) -> None:
@@ -118,9 +122,13 @@ class MicroBatch(Flight):
         """Kafka's timestamps of all records, ms."""
         return list(chain.from_iterable(block.times for block in self.blocks))
 
+    def prepared(self) -> None:
+        """Note that the step has begun with it."""
+        self._in_flight.prepared(self._since_ms)
+
     def computing(self) -> None:
-        """Note that the step has begun with it, and that it computes now."""
-        self._in_flight.computing(self._since_ms)
+        """Note that it computes now."""
+        self._in_flight.computing()
 
     def computed(self) -> None:
         """Note that it is computed."""

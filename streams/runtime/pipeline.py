@@ -167,6 +167,7 @@ class Pipeline:
         self, batch: MicroBatch, work: Work, progress: _Progress, locks: _LockChain
     ) -> _Progress | None:
         """Let somebody else do the work, while the step's thread has others; None where the micro-batch is dropped."""
+        batch.prepared()
         await locks.next(self._computing)
         computed = await self._attempt("process", batch, partial(self._compute, batch, work, progress))
         if computed is None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+#: Key of an empty record that only ends a transaction (`streams.runtime.dangling`); no block holds it.
+SWEPT = b"driftline-swept"
 #: Stands for the headers of a record that has one whose name is no UTF-8: the client library then gives none of them.
 UNREADABLE: list[tuple[str, bytes]] = [("driftline-headers", b"unreadable")]
 
@@ -44,7 +46,8 @@ class Block(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_messages(cls, topic: str, partition: int, messages: Sequence[Any]) -> "Block":
-        """Make a block of what a consumer gave for one partition; ``topic`` is the logical name.
+        """Make a block of what a consumer gave for one partition; ``topic`` is the logical name. What only ends a
+        transaction is left out, so a block may be empty.
 
         Parameters
         ----------
@@ -53,12 +56,16 @@ class Block(msgspec.Struct, frozen=True):
         messages
             Messages of confluent-kafka without errors, in order of their offsets.
         """
+        keys = [m.key() for m in messages]
+        if SWEPT in keys:
+            messages = [m for m in messages if m.key() != SWEPT or m.value()]
+            keys = [m.key() for m in messages]
         return cls(
             topic,
             partition,
             [m.offset() for m in messages],
             [m.timestamp()[1] for m in messages],
-            [m.key() for m in messages],
+            keys,
             [m.value() for m in messages],
             _headers(messages),
         )

@@ -7,9 +7,12 @@ import pytest
 
 from benchmarks.late_labels import HOUR_MS, judge_stream, messages
 from drift import Reference
+from drift.judge.model import ModelJudge
 from drift.judge.snapshot import decode, encode
 from drift.judge.stage import Judge
+from drift.judge.state import ModelState
 from drift.labels import LabelDelays
+from drift.windows.window_record import Span, WindowRecord
 from drift.windows.windows import Windows
 from streams.wire.records import MINUTE_MS, Alert, Idle, LabelSums, Report, Route, RouteCopy, Watch
 
@@ -76,6 +79,11 @@ def sent_at_once(flips, every, at_ms=lambda labels: 0, coverage=1.0):
     def paged(told) -> list[Alert]:
         return [alert for alert in told if isinstance(alert, Alert) and alert.kind == "performance" and alert.page]
 
+    if every == "held back":
+        for m in several:
+            if not isinstance(m, LabelSums):
+                judge.step(m, at_ms(False))
+        return judge, sums, paged
     before = [said for m in several if not isinstance(m, LabelSums) for said in judge.step(m, at_ms(False))]
     if every == "asleep":
         before += judge.step(silent(True, "2026-01-01"))
@@ -89,12 +97,45 @@ def silent(asleep: bool, clock: str) -> Idle:
 
 
 def told_of_the_second_half(found: list[Alert]) -> bool:
-    turn = int((START + pd.Timedelta("30h")).timestamp() * 1000)
-    assert all(turn <= alert.change_point < turn + 8 * HOUR_MS for alert in found)
+    half_ms = int((START + pd.Timedelta("30h")).timestamp() * 1000)
+    assert all(half_ms <= alert.change_point < half_ms + 8 * HOUR_MS for alert in found)
     return [alert.event for alert in found][:1] == ["open"]
 
 
 HALVES = [(30, 0.0), (30, 0.4)]
+
+
+@pytest.mark.parametrize("order", ["newest first", "shuffled"])
+def test_labels_in_any_order_tell_what_labels_in_order_tell(order):
+    """Windows are measured in order: one that has all of its labels waits for those before it."""
+
+    def told(arranged) -> list[tuple[str, int]]:
+        judge, sums, _ = sent_at_once(HALVES, "held back")
+        found = [said for m in arranged(sums) for said in judge.step(m)] + judge.finish()
+        return [(a.event, a.change_point) for a in found if isinstance(a, Alert) and a.kind == "performance"]
+
+    def arranged(sums):
+        return (
+            sums[::-1]
+            if order == "newest first"
+            else [sums[n] for n in np.random.default_rng(2).permutation(len(sums))]
+        )
+
+    assert told(arranged)[0] == told(list)[0] and [event for event, _ in told(arranged)] == ["open"]
+
+
+def test_a_delay_by_the_clock_begins_where_one_by_event_time_does():
+    """Windows close an hour after their end; labels that come two hours after it are late by two, and not by one."""
+    reference, _ = lived([(1, 0.0)])
+    watch = Watch(window_ms=HOUR_MS, lateness_ms_max=HOUR_MS, label_wait_ms_max=90 * MINUTE_MS)
+    state = ModelState(model="model", watch=watch)
+    window = WindowRecord(
+        span=Span(0, HOUR_MS), report=None, packed=None, evidence=np.zeros(0), drifted=np.zeros(0, bool), labels=None,
+        closed_at_ms=2 * HOUR_MS,
+    )  # fmt: skip
+    judge = ModelJudge(state, lambda *_: reference, str, at_ms=3 * HOUR_MS)
+    assert judge._real_delay(2 * HOUR_MS, window) == 2 * HOUR_MS
+    assert judge._real_delay(900 * HOUR_MS, window) == 2 * HOUR_MS
 
 
 def test_windows_that_have_all_of_their_labels_wait_for_none():
@@ -122,8 +163,8 @@ def test_labels_of_a_past_that_is_sent_at_once_are_as_late_as_the_clock_says(cov
     judge, found, paged = sent_at_once(flips, "awake", lambda labels: now + 60_000 * labels, coverage)
     assert not found  # event time has not gone on, and others may come
     found = paged(judge.step(silent(True, "2024-03-06 00:01:00")))
-    turn = int((START + pd.Timedelta("60h")).timestamp() * 1000)
-    assert found and all(turn <= alert.change_point < turn + 30 * HOUR_MS for alert in found)
+    half_ms = int((START + pd.Timedelta("60h")).timestamp() * 1000)
+    assert found and all(half_ms <= alert.change_point < half_ms + 30 * HOUR_MS for alert in found)
 
 
 def test_while_event_time_stands_still_a_report_is_as_good_as_its_labels():

@@ -294,7 +294,7 @@ def test_in_a_replay_rows_are_answered_by_who_answered_them_then():
     ("other", "route", "why"),
     [
         ({"inputs": (*INPUTS, Feature("z", required=True))}, {}, "requires 'z', which v2 does not"),
-        ({"task": "binary"}, {}, r"answers otherwise, binary \['0', '1'\] instead of regression"),
+        ({"task": "binary"}, {}, r"answers otherwise, binary \['0', '1'\] with positive '1' instead of regression"),
         ({}, {"shadows": ("v1",)}, "would be its shadow: what it answers would be counted twice"),
     ],
 )

@@ -604,3 +604,23 @@ def test_a_micro_batch_begun_before_a_route_changes_is_scored_by_the_one_it_was_
         later.compute()
         later = later.finish()
     assert [(p.version, p.score) for p in said(later[0])] == [("v2", 2.0)]
+
+
+def test_while_one_micro_batch_is_with_another_thread_none_computes_beside_it(tmp_path):
+    """What is in hand, and who answers, are of one micro-batch: the next is left to that thread, too, however quick."""
+    ticks = itertools.count(0, 50)
+    step = Score(serving(ramp()), overlaps=True, ticks=lambda: next(ticks))
+    step.process([block({"x": 1})])
+    first = step.process([block({"x": 1}, first=1)])
+    step._calls._row_ms.clear()  # a model of which nothing is known, and that may be as quick as any
+    second = step.process([block({"x": 2}, first=2)])
+    assert isinstance(first, Work) and isinstance(second, Work)
+    for work in (first, second):
+        work.compute()
+        work.finish()
+    step._calls._row_ms.clear()
+    assert not isinstance(step.process([block({"x": 3}, first=3)]), Work)
+    lost = [block({"x": 3}, first=5)]
+    assert isinstance(step.process(lost), Work)
+    step.dropped(lost)
+    assert not step._unfinished

@@ -97,12 +97,15 @@ def test_while_one_computes_the_next_is_read_in_time_to_be_begun_when_it_is_over
     with in_flight.hand_over([]) as first:
         clock.ms += 10
         assert not room()  # it is being begun
+        first.prepared()
         first.computing()
         assert room()  # how long it computes is not known yet
         clock.ms += 100
         first.computed()
     with in_flight.hand_over([]) as one:
         clock.ms += 10
+        one.prepared()
+        clock.ms += 500  # the one before computes
         one.computing()
         clock.ms += 69
         assert not room()
@@ -111,6 +114,7 @@ def test_while_one_computes_the_next_is_read_in_time_to_be_begun_when_it_is_over
         with in_flight.hand_over([]) as two:
             assert not room(), "the newest is begun, and does not compute"
             one.computed()
+            two.prepared()
             two.computing()
             clock.ms += 100
             assert room(), "one more than two, while one computes"
