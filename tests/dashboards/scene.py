@@ -451,12 +451,23 @@ def _letters() -> dict[str, list[Any]]:
     }
 
 
+_VERSION = {
+    **{"model": "employment", "version": "v2", "role": "champion", "rows_per_s": 4010.0, "call_rows": 401.0},
+    **{"row_us": 5.25, "padding": 0.217, "busy": 0.021, "failed": 3},
+}
+
+
 def status() -> dict[str, Any]:
     """What the roles would say."""
     return {
         "roles": {
             "broker": {"pid": 211, "state": "up", "restarts": 0, "steps": []},
-            "worker-0": {"pid": 214, "state": "up", "restarts": 0, "steps": [_step("score", 4010, 31, 2.4, 6.1)]},
+            "worker-0": {
+                "pid": 214,
+                "state": "up",
+                "restarts": 0,
+                "steps": [_step("score", 4010, 31, 2.4, 6.1) | {"versions": [_VERSION]}],
+            },
             "monitor-0": {
                 "pid": 215,
                 "state": "up",

@@ -54,6 +54,13 @@ def test_the_sentence_is_in_the_readers_zone_and_its_hover_in_utc(window: browse
     assert window.driver.title == "● employment · Driftline"
 
 
+def test_the_pipeline_shows_what_each_version_of_a_model_does(window: browser.Browser, page: str) -> None:
+    window.open(page + "/pipeline")
+    rows = [[cell.text for cell in row.find_elements("css selector", "td")] for row in window.find("tbody tr")]
+    seen = next(row for row in rows if row[:1] == ["worker-0"])
+    assert seen[1:] == ["employment v2", "champion", "4,010", "401", "5.25", "21.7 %", "2.1 %", "3"]
+
+
 def test_day_and_night_keep_the_hues(window: browser.Browser, page: str) -> None:
     seen = []
     for dark in (False, True):

@@ -19,7 +19,7 @@ from drift.store import Store
 from drift.store.report_rows import of_reports
 from streams.kafka.cluster import Cluster
 from streams.wire import observation
-from streams.wire.block import Block
+from streams.wire.block import SWEPT, Block
 from streams.wire.records import MINUTE_MS, Outcome, PartialCounts, Prediction, Report
 
 TOPICS = (
@@ -84,7 +84,7 @@ class Accounts:
     def read(self, wait_s: float) -> None:
         """Take what has come."""
         for message in self._reader.consume(5_000, wait_s):
-            if message.error() is None:
+            if message.error() is None and (message.key() != SWEPT or message.value()):  # as PROTOCOL tells readers
                 topic = self._cluster.logical(message.topic())
                 self._take(topic, message)
 
