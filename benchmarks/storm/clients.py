@@ -114,11 +114,16 @@ def read_all(bootstrap: str, topic: str) -> Iterator[ck.Message]:
                 raise TimeoutError(f"{topic}: partitions {sorted(open_)} not read to their end in {_READ_S_MAX:.0f} s")
             for message in reader.consume(5_000, 0.5):
                 if message.error() is None:
-                    yield message
+                    if message.key() != SWEPT:
+                        yield message
                 elif message.error().code() == ck.KafkaError._PARTITION_EOF:
                     open_.discard(message.partition())
     finally:
         reader.close()
+
+
+#: An empty record with this key ends what a killed broker had committed in part (docs/PROTOCOL.md, 2).
+SWEPT = b"driftline-swept"
 
 
 def _now_ms() -> int:

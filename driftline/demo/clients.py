@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from driftline.demo.traffic import People
 from streams.clock import now_ms
 from streams.kafka.cluster import Cluster
+from streams.wire.block import SWEPT
 from streams.wire.records import Alert, ColumnReport, Order, Report
 
 
@@ -29,7 +30,7 @@ class Client(threading.Thread, ABC):
         consumer.subscribe([self._cluster.topic(name) for name in self._topics])
         while not self._stop_asked.is_set():
             for message in consumer.consume(2_000, 0.05):
-                if message.error() is None:
+                if message.error() is None and message.key() != SWEPT:
                     self.receive(self._cluster.logical(message.topic()), message.value())
         consumer.close()
 
