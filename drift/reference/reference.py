@@ -141,8 +141,8 @@ class Reference(Profile):
         return cls.from_profile(reference_file.decode(blob))
 
     @classmethod
-    def from_file(cls, path: Path) -> "Reference":
-        """Read a file of what `to_bytes` wrote.
+    def from_file(cls, path: Path | str) -> "Reference":
+        """Read a file of what `to_bytes` wrote, such as the ``reference.arrow`` of a package.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class Reference(Profile):
         """
         from drift.reference import file as reference_file
 
-        return cls.from_profile(reference_file.read_file(path))
+        return cls.from_profile(reference_file.read_file(Path(path)))
 
     def to_bytes(self) -> bytes:
         """Write the reference as an Arrow file, a row a column."""

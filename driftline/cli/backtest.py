@@ -83,12 +83,12 @@ def _say_incident(row: Mapping[Hashable, Any], events: "pd.DataFrame") -> None:
     from dashboards import words
 
     paged = "paged" if row["paged"] is not None else "told" if row["told"] is not None else "recorded"
-    state = "open" if row["closed"] is None else f"closed at {row['closed']}"
+    state = "open" if row["closed"] is None else f"closed in window {row['closed']}"
     say(f"\n  {row['incident']}   {row['severity']}, {paged}, from window {row['opened']}, {state}")
     say(f"    {row['text']}")
     for event in events[events["text"] != row["text"]].to_dict("records"):
         did = words.step(event["event"], "", event["reach"], event["page"])
-        say(f"    {did} at {event['window']}: {event['text']}")
+        say(f"    {did} in window {event['window']}: {event['text']}")
 
 
 def _say(ran: "Ran") -> None:
