@@ -548,3 +548,17 @@ def test_memory_that_lacks_for_the_second_batch_halves_it_in_its_place():
     scores = scorer(numbers(70))
     assert scores.values[:, 0].tolist() == numbers(70)[:, 0].tolist()
     assert set(scores.buckets.tolist()) == {16}
+
+
+def test_a_hang_is_seen_while_a_batch_is_handed_to_the_device_and_while_it_is_waited_for():
+    began = []
+
+    def look(matrix):
+        began.append(scorer.call_began_ms if scorer else None)
+
+    scorer = None
+    device = Ahead(submit_fails=look, wait_fails=look)
+    scorer = behind(device)
+    began.clear()
+    scorer(numbers(40))
+    assert len(began) == 6 and None not in began and scorer.call_began_ms is None
