@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import confluent_kafka as ck
-import structlog
 from confluent_kafka import IsolationLevel
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType
 from tenacity import Retrying, stop_after_delay, wait_fixed
@@ -21,10 +20,9 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 from streams.clock import ticks_ms
 from streams.kafka.admin import partition_counts
 from streams.kafka.cluster import Cluster
+from streams.logs import logger
 from streams.runtime.transaction_log import Outcome, last_outcome
 from streams.wire.block import SWEPT
-
-log = structlog.get_logger("streams.runtime.dangling")
 
 #: A topic that no group of ours reads; every deployment has it.
 _NOT_READ = "models"
@@ -81,7 +79,8 @@ def end_dangling(
     producer.flush(_WAIT_S)  # what the broker has not seen when the end comes is not part of it
     (producer.commit_transaction if commits else producer.abort_transaction)(_WAIT_S)
     if commits:
-        log.warning("transactions.ended", slot=slot, why="a broker that was killed had committed it in part")
+        why = "a broker that was killed had committed it in part"
+        logger("streams.runtime.dangling").warning("transactions.ended", slot=slot, why=why)
 
 
 def verifies(cluster: Cluster) -> bool:

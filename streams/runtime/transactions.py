@@ -172,15 +172,16 @@ class TransactionalProducer:
     def _lacking(self, why: ck.KafkaError) -> str:
         """The ACLs that a failed commit lacks, in words; of a message that could not be delivered librdkafka says
         here no more than that."""
-        if denied(why):
-            return "; an ACL is missing, `driftline doctor` names it"
-        if why.code() != ck.KafkaError._INCONSISTENT or not self._cluster.options:
-            return ""
-        needs = [Need("topic", topic, ("write",)) for topic in self._names]
-        with suppress(ck.KafkaException):  # The broker does not answer: then that is why.
-            missing = lacking(self._cluster, needs)
-            return "".join(f"; {lacks(self._cluster, need)}: {command(self._cluster, need)}" for need in missing)
-        return ""
+        if why.code() == ck.KafkaError._INCONSISTENT or denied(why) == "topic":
+            if not self._cluster.options:
+                return ""
+            needs = [Need("topic", topic, ("write",)) for topic in self._names]
+            with suppress(ck.KafkaException):  # The broker does not answer: then that is why.
+                if missing := lacking(self._cluster, needs):
+                    return "".join(
+                        f"; {lacks(self._cluster, need)}: {command(self._cluster, need)}" for need in missing
+                    )
+        return "; an ACL is missing, `driftline doctor` names it" if denied(why) else ""
 
     def _roll_back(self, error: ck.KafkaException) -> None:
         why: ck.KafkaError = error.args[0]
