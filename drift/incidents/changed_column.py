@@ -127,18 +127,9 @@ class ChangedColumn(msgspec.Struct, kw_only=True, eq=False):
         if change >= max((abs(level.current - level.reference) for level in self.levels), default=0.0):
             self.levels = levels
 
-    def size_up(self, window: EvidenceWindow, levels: list[MovedLevel]) -> None:
-        """Keep the levels as they are once the window that the change began in is over, where they were told of it.
-
-        Parameters
-        ----------
-        window
-            The newest window.
-        levels
-            The levels that have moved, as they are now.
-        """
-        if self.of_first_window and self._clean(window).any():
-            self.levels = levels
+    def may_be_sized_up(self, window: EvidenceWindow) -> bool:
+        """Whether it was told of the window that its change began in, and that window is over by now."""
+        return self.of_first_window and not self.again and bool(self._clean(window).any())
 
     def forget(self) -> None:
         """Begin an incident of its own: what was told of it in another is of that one."""

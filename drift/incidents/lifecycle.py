@@ -73,8 +73,8 @@ class Incidents(msgspec.Struct, eq=False):
         for incident in self.open:
             news[incident.number].material = _material(window, incident)
             for column in incident.columns:
-                if column.of_first_window and not column.again:
-                    column.size_up(window, changed_levels(window, column))
+                if column.may_be_sized_up(window):
+                    column.levels = changed_levels(window, column)
         model = window.context.model
         homes = {column.index: incident.name(model) for incident in self.open for column in incident.columns}
         self.open = [incident for incident in self.open if incident.columns]

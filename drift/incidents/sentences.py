@@ -59,7 +59,7 @@ def headline(
     return text(
         subject(name(window, first)),
         f" {did}: ",
-        _how(window, first),
+        _how(window, first, changed_levels(window, first)),
         _since(first, did),
         told_before,
         _too(window, others),
@@ -133,7 +133,7 @@ def _too(window: EvidenceWindow, others: Sequence[ChangedColumn]) -> Text:
     moved = [(column, changed_levels(window, column)) for column in others]
     cells = window.baseline.reference.columns
     faulty = [
-        text(f"in {name(window, column)}, ", _how(window, column))
+        text(f"in {name(window, column)}, ", _how(window, column, levels))
         for column, levels in moved
         if not column.unsettled(window) and {level.level for level in levels} <= faults(cells[column.index]).keys()
     ]
@@ -172,9 +172,9 @@ def _before(window: EvidenceWindow, column: ChangedColumn) -> str:
     return f" ({share} {'in its first window, as reported' if column.of_first_window else 'when last reported'})"
 
 
-def _how(window: EvidenceWindow, column: ChangedColumn) -> Text:
+def _how(window: EvidenceWindow, column: ChangedColumn, levels: Sequence[MovedLevel]) -> Text:
     """Say which levels rose or fell, or which side of an edge did."""
-    what, was, now = _change(window, column, changed_levels(window, column))
+    what, was, now = _change(window, column, levels)
     return text(f"{what} {'rose' if now > was else 'fell'} ", change("share", was, now, IN_REFERENCE))
 
 

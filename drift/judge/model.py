@@ -81,7 +81,7 @@ class ModelJudge:
         asleep = self.state.asleep
         monitor = self._monitor(message.version, message.segment)
         output: list[Output] = [*monitor.restate(restates_now(window, asleep))]
-        whole = window is not None and window.labelled >= window.report.rows
+        whole = window is not None and window.all_labelled
         return output + (self._measure_labelled(message.version) if asleep or whole else [])
 
     def _real_delay(self, delay_ms: int, window: WindowRecord | None) -> int:

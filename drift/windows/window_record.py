@@ -74,12 +74,17 @@ class WindowRecord(msgspec.Struct, kw_only=True, eq=False):
     def fills(self, at_ms: int) -> bool:
         """Whether its first labels have just come, so that more of them are on their way."""
         soon = bool(self.labelled_at_ms and at_ms) and at_ms - self.labelled_at_ms < LABELS_COME_MS
-        return soon and self.labelled < self.report.rows
+        return soon and not self.all_labelled
 
     @property
     def labelled(self) -> int:
         """How many of its rows have a label."""
         return 0 if self.labels is None else max(0, int(self.labels[:, LABELLED].sum()))
+
+    @property
+    def all_labelled(self) -> bool:
+        """Whether each of its rows has a label."""
+        return self.labelled >= self.report.rows
 
     def mostly_labelled(self, usual: float) -> bool:
         """Whether more than half of the labels have come that usually come, as a share of its rows."""

@@ -282,7 +282,7 @@ class Windows(msgspec.Struct, kw_only=True, eq=False):
     def whole(self) -> WindowRecord | None:
         """The oldest judged window that awaits labels, if it has all of them: there is none to wait for."""
         oldest = next((window for window in self.closed if window.awaits_labels), None)
-        return oldest if oldest is not None and oldest.labelled >= oldest.report.rows else None
+        return oldest if oldest is not None and oldest.all_labelled else None
 
     def _usual_coverage(self) -> float:
         """Share of the rows that had a label in the windows that were measured; 1 where that is not known."""

@@ -30,13 +30,16 @@ def list_incidents(
     as_json: AsJson = False,
 ) -> None:
     """List the newest incidents, and say how far the judge has come."""
+    from drift.store import Store
     from driftline.commands import incidents, unjudged
+    from driftline.roles import parts
     from driftline.roles.run_file import RunFileError, running
 
-    store = _store(file)
+    settings = load(file)
+    store = Store(parts.store_settings(settings))
     # The lag before the list, so that the list is never older than the lag says.
     try:
-        run = running(load(file).data_dir)
+        run = running(settings.data_dir)
     except RunFileError:  # `status` says so
         run = None
     listed = incidents.incidents(store, model, not only_open, limit)

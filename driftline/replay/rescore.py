@@ -58,7 +58,7 @@ class Scoring:
         self._recorded = history
         self._steps: dict[tuple[tuple[str, int], ...], Score] = {}
         self._shapes = BatchShapes()
-        self._announced = sorted(first_routes(history).values())
+        self._first = first_routes(history)
 
     def again(self, blocks: Iterable[Block], served: Sequence[Observed]) -> Iterator[Again]:
         """Score blocks of requests again, cut as they were when the observations ``served`` were made of them."""
@@ -76,7 +76,7 @@ class Scoring:
         """
         began = 0
         for at, (before, now) in enumerate(pairwise(block.times), start=1):
-            if any(before < ts <= now for ts in self._announced):
+            if any(before < ts <= now for ts in self._first.values()):
                 yield block[began:at]
                 began = at
         yield block[began:] if began else block
@@ -85,7 +85,7 @@ class Scoring:
         """The score stage under those of these routes whose models were announced by the time of a block: a request
         that names no model is for the only one that there is.
         """
-        there = announced(self._recorded, routes, max(block.times, default=0))
+        there = announced(self._first, routes, max(block.times, default=0))
         key = tuple(sorted((model, route.epoch) for model, route in there.items()))
         if key not in self._steps:
             serving = Serving(self._load, without_fallback=self._instead)

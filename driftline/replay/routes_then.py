@@ -43,23 +43,23 @@ def first_routes(history: Sequence[Route]) -> dict[str, int]:
     return first
 
 
-def announced(history: Sequence[Route], routes: Routes, time_ms: int) -> Routes:
+def announced(first: Mapping[str, int], routes: Routes, time_ms: int) -> Routes:
     """Those of some routes whose models had one by a time; all of them where none had.
 
     Parameters
     ----------
-    history
-        Every route in the order in which it was announced.
+    first
+        As of `first_routes`.
     routes
         The routes of all models.
     time_ms
         Kafka's time of a request.
 
     >>> routes = {name: Route(model=name, epoch=1, ts=ts, champion="v1") for name, ts in (("a", 10), ("b", 90))}
-    >>> sorted(announced(list(routes.values()), routes, 50)), sorted(announced(list(routes.values()), routes, 5))
+    >>> first = first_routes(list(routes.values()))
+    >>> sorted(announced(first, routes, 50)), sorted(announced(first, routes, 5))
     (['a'], ['a', 'b'])
     """
-    first = first_routes(history)
     there = {model: route for model, route in routes.items() if first.get(model, 0) <= time_ms}
     return there or routes
 

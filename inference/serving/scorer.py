@@ -9,6 +9,7 @@ is blamed, and whoever called tries again later. A device without memory for a b
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -242,13 +243,8 @@ class Scorer:
         if self._submit is None:
             return None
         try:
-            with self._one_at_a_time:
-                self.call_began_ms = self._ticks()
-                try:
-                    with contained():
-                        return self._submit(_padded(rows, bucket))
-                finally:
-                    self.call_began_ms = None
+            with self._calling():
+                return self._submit(_padded(rows, bucket))
         except Exception:  # it comes again in order, and is dealt with then
             return None
 
@@ -375,14 +371,20 @@ class Scorer:
         batch = _padded(rows, bucket)
         return self._pass(lambda: self.backend.score(batch), bucket)[: len(rows)]
 
-    def _pass(self, call: Callable[[], np.ndarray], bucket: int) -> np.ndarray:
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """Have the backend called, by one at a time, and seen by who looks for hangs."""
         with self._one_at_a_time:
             self.call_began_ms = self._ticks()
             try:
                 with contained():
-                    out = call()
+                    yield
             finally:
                 self.call_began_ms = None
+
+    def _pass(self, call: Callable[[], np.ndarray], bucket: int) -> np.ndarray:
+        with self._calling():
+            out = call()
         out = out[:, None] if out.ndim == 1 else out
         columns = outputs_of(self.package)
         if out.ndim != 2 or len(out) != bucket or out.shape[1] not in columns:

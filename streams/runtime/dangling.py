@@ -99,9 +99,7 @@ def verifies(cluster: Cluster) -> bool:
 
 def _unstable(cluster: Cluster, group: str, topics: Sequence[str]) -> bool:
     """Whether offsets of a group belong to a transaction that has no end; commits under way end in a moment."""
-    counts = partition_counts(cluster)
-    partitions = [ck.TopicPartition(cluster.topic(topic), p) for topic in topics for p in range(counts.get(topic, 0))]
-    if not partitions:
+    if not (partitions := _partitions(cluster, topics)):
         return False
     nobody = cluster.consumer(group, **{"group.protocol": "classic", "isolation.level": "read_committed"})
     try:
@@ -135,14 +133,20 @@ def _as_nobody(cluster: Cluster, group: str, read: ck.TopicPartition) -> Any:
 
 def _open(cluster: Cluster, topics: Iterable[str]) -> list[ck.TopicPartition]:
     """Partitions that somebody has a transaction open in."""
-    counts = partition_counts(cluster)
-    places = [ck.TopicPartition(cluster.topic(topic), p) for topic in topics for p in range(counts.get(topic, 0))]
-    if not places:
+    if not (places := _partitions(cluster, topics)):
         return []
     stable, last = (
         _ends(cluster, places, level) for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
     )
     return [partition for partition, before, end in zip(places, stable, last, strict=True) if before < end]
+
+
+def _partitions(cluster: Cluster, topics: Iterable[str]) -> list[ck.TopicPartition]:
+    """Partitions of topics, by their names on the cluster."""
+    if not (names := list(topics)):
+        return []
+    counts = partition_counts(cluster)
+    return [ck.TopicPartition(cluster.topic(name), p) for name in names for p in range(counts.get(name, 0))]
 
 
 def _left_open(cluster: Cluster, several: Sequence[ck.TopicPartition], outcome: Outcome) -> list[ck.TopicPartition]:

@@ -22,6 +22,19 @@ def network():
     return nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 1), nn.Sigmoid()).eval().to(DEVICE)
 
 
+def behind(model):
+    """A model of eight features behind two batch shapes."""
+    package = ModelPackage(
+        name="m",
+        version="v1",
+        task="binary",
+        artefact="m.py:M",
+        inputs=tuple(Feature(f"f{n}") for n in range(8)),
+        limits=Limits(batch_rows=64, buckets=(16,)),
+    )
+    return Scorer(package, TorchModel(model, Shapes((16, 64)), DEVICE), Patience())
+
+
 def rows(n, seed=1):
     return np.random.default_rng(seed).normal(size=(n, 8)).astype(np.float32)
 
@@ -65,15 +78,7 @@ def test_the_memory_of_a_batch_is_used_again():
 
 def test_a_scorer_answers_as_on_a_cpu_at_every_shape():
     model = network()
-    package = ModelPackage(
-        name="m",
-        version="v1",
-        task="binary",
-        artefact="m.py:M",
-        inputs=tuple(Feature(f"f{n}") for n in range(8)),
-        limits=Limits(batch_rows=64, buckets=(16,)),
-    )
-    scorer = Scorer(package, TorchModel(model, Shapes((16, 64)), DEVICE), Patience())
+    scorer = behind(model)
     matrix = rows(1_000)
     np.testing.assert_allclose(scorer(matrix).values, by_hand(model, matrix), rtol=1e-4, atol=1e-5)
 
@@ -85,13 +90,5 @@ def test_a_device_without_memory_for_a_batch_gets_smaller_ones():
                 torch.empty(2**50, device=x.device)
             return torch.sigmoid(x[:, :1])
 
-    package = ModelPackage(
-        name="m",
-        version="v1",
-        task="binary",
-        artefact="m.py:M",
-        inputs=tuple(Feature(f"f{n}") for n in range(8)),
-        limits=Limits(batch_rows=64, buckets=(16,)),
-    )
-    scorer = Scorer(package, TorchModel(Hungry(), Shapes((16, 64)), DEVICE), Patience())
+    scorer = behind(Hungry())
     assert set(scorer(rows(100)).buckets.tolist()) == {16}

@@ -77,12 +77,18 @@ def committed(cluster: Cluster, reader: ck.Consumer) -> int:
     return int(at.offset)
 
 
-def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster, eventually):
+def settled(cluster: Cluster) -> tuple[ck.Consumer, object]:
+    """Commit a prediction and offset 41, as the slot; returns a reader of the group, and its metadata."""
     first = TransactionalProducer(cluster, SLOT)
     first.end_dangling(["predictions"], ["requests"], "score")  # which waits until the broker answers for groups
     reader = cluster.consumer("score")
     group = reader.consumer_group_metadata()
     first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
+    return reader, group
+
+
+def test_what_the_broker_never_ended_is_aborted_by_the_slots_next_holder(cluster, eventually):
+    reader, group = settled(cluster)
     leave_open(cluster)
 
     second = TransactionalProducer(
@@ -127,11 +133,7 @@ def partly_committed(monkeypatch):
 
 
 def test_a_commit_that_the_broker_never_finished_is_finished(cluster, eventually, partly_committed):
-    first = TransactionalProducer(cluster, SLOT)
-    first.end_dangling(["predictions"], ["requests"], "score")
-    reader = cluster.consumer("score")
-    group = reader.consumer_group_metadata()
-    first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
+    reader, _ = settled(cluster)
     leave_open(cluster)
 
     second = TransactionalProducer(cluster, SLOT)
@@ -150,11 +152,7 @@ def test_a_commit_that_the_broker_never_finished_is_finished(cluster, eventually
 
 
 def test_an_abort_that_the_broker_never_finished_is_finished(cluster, eventually, partly_committed):
-    first = TransactionalProducer(cluster, SLOT)
-    first.end_dangling(["predictions"], ["requests"], "score")
-    reader = cluster.consumer("score")
-    group = reader.consumer_group_metadata()
-    first.commit([(BLOCK, Effects([Publish("predictions", b"settled", partition=1)]))], (), group)
+    reader, _ = settled(cluster)
     TransactionalProducer(cluster, SLOT).end_dangling([], ["requests"], "score")  # an abort is decided last
     leave_open(cluster)
     TransactionalProducer(cluster, SLOT).end_dangling(["predictions"], ["requests"], "score")
